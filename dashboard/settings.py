@@ -1,0 +1,227 @@
+"""Settings of iModel Desk: one file, every outside value from the environment.
+
+Each variable is in the README's table; tests/test_settings.py compares the two. A value that
+cannot be understood stops the start with a sentence that names the variable.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+import dj_email_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+
+def env_text(name: str, default: str | None = None, *, choices: tuple[str, ...] = ()) -> str:
+    """A text from the environment; without a default it must be set. An empty value counts as not set."""
+    value = os.environ.get(name, "").strip() or default
+    if value is None:
+        raise ImproperlyConfigured(f"{name} is not set. The README's settings table says what it is.")
+    if choices and value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}. It must be one of: {', '.join(choices)}.")
+    return value
+
+
+def env_flag(name: str, *, default: bool) -> bool:
+    """A yes or no from the environment; any other word stops the start."""
+    return env_text(name, "yes" if default else "no", choices=("yes", "no")) == "yes"
+
+
+def env_secret(name: str, default: str | None = None) -> str:
+    """A secret: from NAME, or from the file that NAME_FILE names (for container secrets)."""
+    path = os.environ.get(f"{name}_FILE", "").strip()
+    if path:
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error
+    return env_text(name, default)
+
+
+def env_url(name: str, default: str) -> str:
+    """An http or https address, without a slash at its end."""
+    value = env_text(name, default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a whole http or https address.")
+    return value
+
+
+DEBUG = env_flag("DEBUG", default=False)
+SECRET_KEY = env_secret("SECRET_KEY")
+# Fernet keys for the tokens at rest, newest first: the first encrypts, all decrypt.
+TOKEN_KEYS = [key.strip() for key in env_secret("TOKEN_KEYS").split(",") if key.strip()]
+
+DASHBOARD_URL = env_url("DASHBOARD_URL", "http://localhost:8000")
+DASHBOARD_ADMINS = {mail.strip().lower() for mail in env_text("DASHBOARD_ADMINS", "").split(",") if mail.strip()}
+_public = urlsplit(DASHBOARD_URL)
+_https = _public.scheme == "https"
+# The public host, and loopback for a health check from inside the container.
+ALLOWED_HOSTS = sorted({_public.hostname or "", "localhost", "127.0.0.1"})
+CSRF_TRUSTED_ORIGINS = [DASHBOARD_URL]
+
+# The platform and the identity provider: addresses only, so that any part can be replaced.
+ITWIN_API_URL = env_url("ITWIN_API_URL", "https://api.bentley.com")
+ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium", "enterprise"))
+OIDC_ISSUER = env_url("OIDC_ISSUER", "https://ims.bentley.com")
+OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")
+OIDC_SCOPES = env_text("OIDC_SCOPES", "openid profile email offline_access itwin-platform")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+    "imodels_app",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "dashboard.urls"
+WSGI_APPLICATION = "dashboard.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "imodels_app.views.frame.frame",
+            ],
+        },
+    },
+]
+
+DATABASE_URL = env_text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'desk.sqlite3'}")
+DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # WAL alone makes a read that turns into a write fail at once; IMMEDIATE is what prevents it.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env_text("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "desk",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+}
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Times fit inside each other: HTTP timeouts (itwin/http.py, 5 + 30 s) < task limit < redelivery,
+# and the task limit < LOST_AFTER (submit.py), so no living worker still sends when an answer counts as lost.
+CELERY_TASK_TIME_LIMIT = 90
+CELERY_TASK_SOFT_TIME_LIMIT = 75
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+AUTH_USER_MODEL = "imodels_app.User"
+LOGIN_URL = "imodels:sign-in"
+# Sessions live in the database: abandoned sign-ins would overflow a signed cookie.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_NAME = "__Host-desk-session" if _https else "desk-session"
+SESSION_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+# Lax: the identity provider sends the browser back by a top-level GET, which must carry the session.
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+CSRF_COOKIE_NAME = "__Host-desk-csrf" if _https else "desk-csrf"
+CSRF_COOKIE_SECURE = _https
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "imodels_app.views.errors.csrf_failure"
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if _https:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    # Health checks come from inside, over plain HTTP.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env_text("TIME_ZONE", "UTC")
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+vars().update(dj_email_url.parse(env_text("EMAIL_URL", "console:")))
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env_text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))},
+    # urllib3 writes request lines at DEBUG, and an upload link is a secret.
+    "loggers": {"urllib3": {"level": "WARNING"}, "django.server": {"level": "WARNING"}},
+}
