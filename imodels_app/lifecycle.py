@@ -4,6 +4,7 @@ Verbs are what people ask for (request, approve, reject, cancel) and what worker
 participles are what the platform told us (accepted, succeeded, failed).
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,8 @@ from imodels_app.wishes import IModelWish, fingerprint
 SIGN_IN_PATIENCE = timedelta(days=5)
 # A worker that holds a claim is dead or done after this: HTTP timeouts (35 s) < task limit (90 s) < LOST_AFTER.
 LOST_AFTER = timedelta(seconds=120)
+# A look that was announced and never happened is announced again after this.
+LOOK_LEASE = timedelta(seconds=20)
 
 
 class Conflict(Exception):
@@ -109,8 +112,8 @@ def expire(operation: Operation) -> None:
 def wake_after_sign_in(user: User) -> None:
     """Go on with whatever waited for this person to sign in."""
     now = timezone.now()
-    for operation in Operation.objects.filter(requested_by=user, wait_reason=Wait.SIGN_IN).exclude(state__in=FINISHED):
-        due = {"poll_after": now} if operation.state == State.RUNNING else {"ready_after": now, "expires_at": None}
+    for operation in Operation.objects.filter(requested_by=user, wait_reason=Wait.SIGN_IN, state__in=_DUE):
+        due = _DUE[State(operation.state)](now)
         try:
             _note(operation, "resumed", by=user, note="signed in again", **_NO_WAIT, **due)
         except Conflict:
@@ -168,14 +171,17 @@ def hold(operation: Operation, *, reason: Wait, until: datetime, note: str = "")
     _note(operation, "postponed", note=note, wait=reason, wait_reason=reason, wait_until=until, poll_after=until)
 
 
-def answer_lost(operation: Operation, *, look_after: datetime, note: str) -> None:
-    """The request may have arrived. The operation stays SUBMITTING until its name has been looked up."""
+def answer_lost(operation: Operation, *, look_after: datetime, note: str, reason: Wait = Wait.LOST_ANSWER) -> None:
+    """The request may have arrived. The operation stays SUBMITTING until its name has been looked up.
+
+    reason: Wait.SIGN_IN when only the requester's sign-in lets us look.
+    """
     _note(
         operation,
         "answer_lost",
         note=note,
-        wait=Wait.LOST_ANSWER,
-        wait_reason=Wait.LOST_ANSWER,
+        wait=reason,
+        wait_reason=reason,
         wait_until=look_after,
         settle_after=look_after,
     )
@@ -195,6 +201,16 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
 
 
 # What the platform told us
+
+
+def lease_looks(now: datetime, *, at_most: int) -> list[UUID]:
+    """Ids of running operations that are due, each put off so that no other sweep announces it meanwhile."""
+    leased = []
+    for pk, poll_after in Operation.objects.due_for_poll(now).values_list("pk", "poll_after")[:at_most]:
+        still_due = Operation.objects.filter(pk=pk, state=State.RUNNING, poll_after=poll_after)
+        if still_due.update(poll_after=now + LOOK_LEASE):
+            leased.append(pk)
+    return leased
 
 
 def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
@@ -279,6 +295,12 @@ def failed(
 # How
 
 
+# Which column makes an operation due at once.
+_DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
+    State.QUEUED: lambda now: {"ready_after": now, "expires_at": None},
+    State.SUBMITTING: lambda now: {"settle_after": now},
+    State.RUNNING: lambda now: {"poll_after": now},
+}
 _NO_WAIT: dict[str, Any] = {"wait_reason": Wait.NONE, "wait_until": None}
 
 

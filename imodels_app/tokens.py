@@ -1,13 +1,160 @@
-"""A platform client that can act for a person, with a token refreshed in time."""
+"""A platform client that can act for a person, with a token refreshed in time.
 
-from imodels_app.itwin import Platform
-from imodels_app.models import User
+Tokens are encrypted at rest (TOKEN_KEYS, newest first). Providers rotate refresh tokens, and a strict one revokes
+the whole grant when the same token comes twice, so one process at a time refreshes for a person.
+"""
+
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from imodels_app import provider
+from imodels_app.itwin import Platform, errors
+from imodels_app.models import TokenSet, User
+
+# Refresh this long before the end: a token must outlive the call it is taken for (35 s).
+MARGIN = timedelta(seconds=60)
+# Longer than the refresh can take (the provider's time-out is 10 s), shorter than a task may run.
+LEASE = timedelta(seconds=30)
+WAIT_FOR_OTHERS_S = 15.0
+LOOK_EVERY_S = 0.1
+# A token this young that the platform refuses was not merely old.
+YOUNG = timedelta(seconds=60)
 
 
 class SignInNeeded(Exception):
-    """The provider takes this person's refresh token no more: they have to sign in again."""
+    """There is no token that could act for this person: they have to sign in again."""
 
 
 def platform_for(user: User, *, read_timeout_s: float = 30.0) -> Platform:
-    """The platform as this person sees it. Raises SignInNeeded and errors.Unavailable."""
-    raise SignInNeeded(str(user.pk))
+    """The platform as this person sees it. Raises SignInNeeded, and errors.Unavailable when the provider is down."""
+    return Platform(settings.ITWIN_API_URL, access_token(user), read_timeout_s=read_timeout_s)
+
+
+def access_token(user: User) -> str:
+    """An access token that is good for a minute at least, refreshed if it must be.
+
+    1. Read the row. A token that lasts is used as it is.
+    2. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
+    3. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
+    """
+    give_up = time.monotonic() + WAIT_FOR_OTHERS_S
+    while True:
+        held = _held(user)
+        if held.expires_at > timezone.now() + MARGIN:
+            return _unseal(held.access_token)
+        if _take_lease(held):
+            return _refresh(held)
+        if time.monotonic() > give_up:
+            raise errors.Unavailable("Another process refreshes this person's token.", retry_after_s=5)
+        time.sleep(LOOK_EVERY_S)
+
+
+def store(user: User, token: dict[str, Any]) -> None:
+    """Keep the token set of a fresh sign-in. token: as the provider's token endpoint answers."""
+    TokenSet.objects.update_or_create(
+        user=user,
+        defaults=_columns(token) | {"sign_in_needed": False, "refreshing_by": None, "refreshing_until": None},
+    )
+
+
+def refused(user: User) -> None:
+    """The platform took the person's access token no more, though its time was not over: refresh before the next use.
+
+    A token that was refused right after it was made will not get better by refreshing: sign in again.
+    """
+    now = timezone.now()
+    mine = TokenSet.objects.filter(user=user)
+    if not mine.filter(obtained_at__lt=now - YOUNG).update(expires_at=now):
+        mine.filter(expires_at__gt=now).update(sign_in_needed=True)
+
+
+def id_token_of(user: User) -> str:
+    """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
+    held = TokenSet.objects.filter(user=user).first()
+    try:
+        return _unseal(held.id_token) if held and held.id_token else ""
+    except SignInNeeded:
+        return ""
+
+
+def _held(user: User) -> TokenSet:
+    held = TokenSet.objects.filter(user=user).first()
+    if held is None or held.sign_in_needed:
+        raise SignInNeeded(str(user.pk))
+    return held
+
+
+def _take_lease(held: TokenSet) -> bool:
+    """Whether we are the one to refresh. obtained_at: nobody has refreshed since we read the row."""
+    now = timezone.now()
+    me = uuid.uuid4()
+    free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
+    taken = TokenSet.objects.filter(free, pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False).update(
+        refreshing_by=me, refreshing_until=now + LEASE
+    )
+    held.refreshing_by = me
+    return bool(taken)
+
+
+def _refresh(held: TokenSet) -> str:
+    """Refresh under the lease, and store the rotated token before the new access token is used."""
+    mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)
+    free = {"refreshing_by": None, "refreshing_until": None}
+    if not held.refresh_token:
+        mine.update(sign_in_needed=True, **free)
+        raise SignInNeeded(str(held.user_id))
+    try:
+        token = provider.refresh(_unseal(held.refresh_token))
+    except (provider.GrantRevoked, SignInNeeded) as gone:
+        mine.update(sign_in_needed=True, **free)
+        raise SignInNeeded(str(held.user_id)) from gone
+    except provider.ProviderDown as down:
+        mine.update(**free)
+        raise errors.Unavailable(str(down), retry_after_s=15) from down
+    if not mine.update(**(_columns(token, before=held) | free)):
+        raise errors.Unavailable("The lease to refresh was lost.", retry_after_s=1)
+    return str(token["access_token"])
+
+
+def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:
+    """A provider's answer as columns. It may leave out the refresh token when it does not rotate."""
+    now = timezone.now()
+    columns: dict[str, Any] = {
+        "access_token": _seal(token["access_token"]),
+        "expires_at": _expiry(token, now),
+        "obtained_at": now,
+    }
+    for name in ("refresh_token", "id_token"):
+        if token.get(name):
+            columns[name] = _seal(token[name])
+        elif before is None:
+            columns[name] = ""
+    return columns
+
+
+def _expiry(token: dict[str, Any], now: datetime) -> datetime:
+    if token.get("expires_in"):
+        return now + timedelta(seconds=int(token["expires_in"]))
+    return datetime.fromtimestamp(int(token.get("expires_at") or 0), tz=UTC)
+
+
+def _keys() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in settings.TOKEN_KEYS])
+
+
+def _seal(text: str) -> str:
+    return _keys().encrypt(text.encode()).decode()
+
+
+def _unseal(text: str) -> str:
+    try:
+        return _keys().decrypt(text.encode()).decode()
+    except InvalidToken as gone:
+        raise SignInNeeded("The key that sealed this token is not in TOKEN_KEYS.") from gone

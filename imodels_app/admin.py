@@ -1,0 +1,104 @@
+"""Django's admin: set up teams; look at everything else. No state is edited here."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from imodels_app.models import Attempt, Event, ITwinCharge, Membership, Operation, Team, User
+
+admin.site.site_header = "iModel Desk"
+admin.site.site_title = "iModel Desk"
+admin.site.index_title = "Teams and records"
+
+
+class ForAdmins(admin.ModelAdmin):
+    """Open to the dashboard's admins; Django's own permissions are not used."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return _is_admin(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_admin(request)
+
+    has_add_permission = has_view_permission  # type: ignore[assignment]
+    has_change_permission = has_view_permission
+    has_delete_permission = has_view_permission
+
+
+class ReadOnly(ForAdmins):
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    extra = 1
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_admin(request)
+
+    has_add_permission = has_view_permission
+    has_change_permission = has_view_permission
+    has_delete_permission = has_view_permission
+
+
+class ChargeInline(MembershipInline):
+    model = ITwinCharge
+
+
+@admin.register(Team)
+class TeamAdmin(ForAdmins):
+    list_display = ("name", "is_default", "approval_days")
+    inlines = (MembershipInline, ChargeInline)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Bind the places to people who have signed in before."""
+        super().save_formset(request, form, formset, change)
+        for place in Membership.objects.filter(team=form.instance, user=None):
+            place.user = User.objects.filter(email__iexact=place.email).first()
+            place.save(update_fields=["user"])
+
+
+@admin.register(User)
+class UserAdmin(ForAdmins):
+    """Only whether a person is an admin, and whether they may enter at all, is set here."""
+
+    list_display = ("name", "email", "is_staff", "is_active", "last_login")
+    search_fields = ("first_name", "last_name", "email")
+    fields = ("first_name", "last_name", "email", "issuer", "subject", "last_login", "is_staff", "is_active")
+    readonly_fields = ("first_name", "last_name", "email", "issuer", "subject", "last_login")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnly):
+    list_display = ("name", "kind", "state", "requested_by_name", "itwin_name", "created_at")
+    list_filter = ("state", "kind")
+    search_fields = ("name", "imodel_id", "id")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = ("at", "verb", "operation_name", "actor_name", "note")
+    list_filter = ("verb",)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnly):
+    list_display = ("operation", "number", "sent_at", "outcome", "status")
+
+
+def _is_admin(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_admin

@@ -1,0 +1,50 @@
+"""From sign-in claims to a person, their teams and their role."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from imodels_app import tokens
+from imodels_app.models import Event, Membership, User
+
+
+class NoIdentity(Exception):
+    """The provider told no lasting id of the person."""
+
+
+def sign_in(claims: dict[str, Any], token: dict[str, Any]) -> User:
+    """The person whom the verified claims speak of, made at the first sign-in; their tokens are kept.
+
+    A person is issuer and sub. An e-mail address may change hands, so it opens nothing by itself; it binds the
+    places in teams that were given to it, and admins, only if the provider does not call it unverified.
+    """
+    issuer, subject = str(claims.get("iss") or settings.OIDC_ISSUER), str(claims.get("sub") or "")
+    if not subject:
+        raise NoIdentity
+    with transaction.atomic():
+        user, _ = User.objects.get_or_create(
+            issuer=issuer, subject=subject, defaults={"username": f"{subject}@{issuer}"[:150], "email": ""}
+        )
+        _update(user, claims)
+        tokens.store(user, token)
+        Event.record("signed_in", at=timezone.now(), by=user)
+    return user
+
+
+def sign_out(user: User) -> None:
+    """Note that a person left. Their tokens stay: workers finish what the person asked for."""
+    Event.record("signed_out", at=timezone.now(), by=user)
+
+
+def _update(user: User, claims: dict[str, Any]) -> None:
+    user.email = str(claims.get("email") or user.email).lower()
+    user.first_name = str(claims.get("given_name") or claims.get("name") or user.first_name)[:150]
+    user.last_name = str(claims.get("family_name") or user.last_name)[:150]
+    verified = claims.get("email_verified") is not False
+    if verified and user.email in settings.DASHBOARD_ADMINS:
+        user.is_staff = True
+    user.save(update_fields=["email", "first_name", "last_name", "is_staff"])
+    if verified and user.email:
+        Membership.objects.filter(email__iexact=user.email, user=None).update(user=user)

@@ -1,0 +1,111 @@
+"""One look at a running operation."""
+
+import logging
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from imodels_app import budget, lifecycle, tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.types import Creation
+from imodels_app.models import Operation
+from imodels_app.states import State, Wait
+
+log = logging.getLogger(__name__)
+
+# Age of the operation -> seconds between looks: quick while small clones end, rare for what takes hours.
+PLAN: list[tuple[float, float]] = [(30, 1), (60, 3), (120, 5), (300, 10), (1800, 30)]
+RARELY_S = 120.0
+# Right after the answer the platform may not know the new iModel yet.
+MISSING_IS_NORMAL_FOR = timedelta(seconds=60)
+# And then one 404 is not enough: it has to stay missing.
+VANISHED_AFTER = timedelta(seconds=60)
+# A look at the iModel itself ("usable already?") comes with every third look at its operation.
+LOOK_AT_IMODEL_EVERY = 3
+WHILE_SIGNED_OUT = timedelta(hours=1)
+
+MISSING_GUIDS = {"mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"}
+
+
+def poll(operation_id: UUID) -> None:
+    """Ask the platform how far an operation is, and write down what it says. Any number of callers may ask."""
+    operation = lifecycle.operation_for(operation_id)
+    if operation.state != State.RUNNING:
+        return
+    now = timezone.now()
+    try:
+        _look(operation, now)
+    except lifecycle.Conflict:
+        return  # somebody else looked, and it moved on
+
+
+def _look(operation: Operation, now: datetime) -> None:
+    try:
+        platform = tokens.platform_for(operation.requested_by)
+        creation = platform.creation(operation.imodel_id)
+        _follow(operation, creation, platform, now)
+    except tokens.SignInNeeded:
+        lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
+    except errors.TooMany as later:
+        until = now + timedelta(seconds=later.retry_after_s)
+        budget.freeze("calls", until)
+        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=until)
+    except errors.Unavailable as later:
+        until = now + timedelta(seconds=later.retry_after_s)
+        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(later))
+    except errors.SignedOut:
+        tokens.refused(operation.requested_by)
+        lifecycle.looked(operation, platform_state=operation.platform_state, poll_after=now)
+    except errors.NotFound:
+        _missing(operation, now)
+    except errors.Refused as no:
+        # Rights may come back; the iModel is being made all the same.
+        until = now + timedelta(seconds=RARELY_S)
+        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(no))
+
+
+def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
+    """Take the platform's word: ended, or look again later."""
+    if creation.state == "successful":
+        lifecycle.succeeded(operation, relationship_id=creation.relationship_id)
+    elif creation.state == "failed":
+        message = "The platform gave no reason."
+        lifecycle.failed(operation, code="failed", message=message, platform_state=creation.state)
+    elif creation.state in MISSING_GUIDS:
+        lifecycle.failed(operation, code="mainIModelIsMissingFederationGuids", platform_state=creation.state)
+    else:
+        if creation.state not in ("scheduled", "waitingForFile"):
+            log.warning("Operation %s: the platform's state %r is not known", operation.pk, creation.state[:64])
+        lifecycle.looked(operation, platform_state=creation.state[:64], poll_after=next_look(operation, now))
+        _look_at_imodel(operation, platform)
+
+
+def _look_at_imodel(operation: Operation, platform: Platform) -> None:
+    if operation.usable_at or operation.polls % LOOK_AT_IMODEL_EVERY:
+        return
+    try:
+        ready = platform.imodel(operation.imodel_id).is_initialized
+    except errors.Refused:
+        return  # seen by its creator's operation only; the operation decides
+    if ready:
+        lifecycle.usable(operation)
+
+
+def _missing(operation: Operation, now: datetime) -> None:
+    """A 404 is normal at first, and later it has to last before it means that the iModel vanished."""
+    accepted_at = operation.accepted_at or now
+    since = operation.missing_since
+    if since and now - since > VANISHED_AFTER and now - accepted_at > MISSING_IS_NORMAL_FOR:
+        lifecycle.failed(operation, code="vanished", message="The platform no longer knows this iModel.")
+        return
+    lifecycle.looked(
+        operation, platform_state=operation.platform_state, poll_after=next_look(operation, now), missing=True
+    )
+
+
+def next_look(operation: Operation, now: datetime) -> datetime:
+    """When to look again, by the age of the operation."""
+    age_s = (now - (operation.accepted_at or now)).total_seconds()
+    gap_s = next((gap for until, gap in PLAN if age_s < until), RARELY_S)
+    return now + timedelta(seconds=gap_s)

@@ -1,0 +1,108 @@
+"""What became of a request whose answer was lost: adopt what it made, send it again, or give up its name.
+
+The name is ours and unique within the iTwin, so looking it up tells. Nobody else's iModel is ever adopted:
+creator, time and origin have to fit.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from imodels_app import lifecycle, tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.types import IModel
+from imodels_app.models import Attempt, Operation
+from imodels_app.states import Kind, Outcome, State, Wait
+
+# After the send: the longest call (35 s), and as long as the platform may take to list a new iModel.
+# Only then does "not found" mean "never arrived".
+SETTLED_AFTER = timedelta(seconds=95)
+LOOK_EVERY = timedelta(seconds=5)
+# The platform's clock and ours may differ by this much.
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Undecided(Exception):
+    """What was found can neither be adopted nor ruled out yet."""
+
+
+def settle(operation_id: UUID) -> None:
+    """Look once for what a lost request made. Any number of callers may try."""
+    operation = lifecycle.operation_for(operation_id)
+    now = timezone.now()
+    if operation.state != State.SUBMITTING or (operation.settle_after and operation.settle_after > now):
+        return
+    last = operation.attempts.last()
+    if last is None:
+        return
+    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")
+    try:
+        _look(operation, last, now)
+    except lifecycle.Conflict:
+        return  # somebody else settled it
+
+
+def _look(operation: Operation, last: Attempt, now: datetime) -> None:
+    try:
+        platform = tokens.platform_for(operation.requested_by)
+        found = _by_name(platform, operation)
+        ours = next((one for one in found if _is_ours(platform, operation, one)), None)
+    except (errors.ITwinError, tokens.SignInNeeded, Undecided) as unclear:
+        if isinstance(unclear, errors.SignedOut):
+            tokens.refused(operation.requested_by)
+        reason = Wait.SIGN_IN if isinstance(unclear, tokens.SignInNeeded) else Wait.LOST_ANSWER
+        lifecycle.answer_lost(operation, look_after=now + _pause(unclear), note=_why(unclear), reason=reason)
+        return
+    if ours:
+        lifecycle.accepted(operation, imodel_id=ours.id, note="found by its name after the answer was lost")
+    elif found:
+        message = f"“{operation.name}” was made by somebody else meanwhile."
+        lifecycle.failed(operation, code="iModelExists", message=message)
+    elif now < last.sent_at + SETTLED_AFTER:
+        lifecycle.answer_lost(operation, look_after=now + LOOK_EVERY, note="not found yet")
+    else:
+        lifecycle.send_again(operation, note="The request never arrived. The same one is sent again.")
+
+
+def _by_name(platform: Platform, operation: Operation) -> list[IModel]:
+    """The platform's names differ by more than case, so ask for the exact one and compare without case."""
+    wanted = operation.name.casefold()
+    return [one for one in platform.imodels(operation.itwin_id, name=operation.name) if one.name.casefold() == wanted]
+
+
+def _is_ours(platform: Platform, operation: Operation, found: IModel) -> bool:
+    """Whether this iModel was made by this operation's request: by whom, when, and from what."""
+    first = operation.attempts.first()
+    if first is None or found.created_at is None or not found.creator_id:
+        return False
+    if found.creator_id.casefold() != operation.requested_by.subject.casefold():
+        return False
+    if found.created_at < first.sent_at - CLOCK_SKEW:
+        return False
+    if Operation.objects.filter(imodel_id=found.id).exclude(pk=operation.pk).exists():
+        return False
+    return _origin_fits(platform, operation, found)
+
+
+def _origin_fits(platform: Platform, operation: Operation, found: IModel) -> bool:
+    try:
+        creation = platform.creation(found.id)
+    except errors.NotFound as early:
+        raise Undecided("its create operation is not there yet") from early
+    if operation.kind == Kind.CLONE:
+        return creation.is_clone and creation.made_from == operation.source_id
+    if operation.kind == Kind.FORK:
+        return creation.is_fork and creation.made_from == operation.source_id
+    return not creation.is_clone and not creation.is_fork
+
+
+def _pause(unclear: Exception) -> timedelta:
+    if isinstance(unclear, errors.Unavailable):
+        return timedelta(seconds=unclear.retry_after_s)
+    # Signing in wakes it at once; asking sooner would tell nothing.
+    return timedelta(hours=1) if isinstance(unclear, tokens.SignInNeeded) else LOOK_EVERY
+
+
+def _why(unclear: Exception) -> str:
+    return "The requester must sign in again." if isinstance(unclear, tokens.SignInNeeded) else str(unclear)

@@ -1,0 +1,96 @@
+"""One queued operation to the platform."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from imodels_app import budget, lifecycle, tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.models import Attempt, Operation
+from imodels_app.states import Outcome, State, Wait
+
+# How soon to look up a name after its answer was lost, and to try again behind another one of that name.
+FIRST_LOOK = timedelta(seconds=3)
+BEHIND_SAME_NAME = timedelta(seconds=30)
+
+
+def submit(operation_id: UUID) -> None:
+    """Carry one queued operation to the platform. Any number of callers may try; one request is sent.
+
+    Create, clone and fork have no idempotency key, so an operation whose answer was lost stays in SUBMITTING
+    until settle.py has looked its name up.
+    """
+    operation = lifecycle.operation_for(operation_id)
+    now = timezone.now()
+    if operation.state != State.QUEUED or (operation.ready_after and operation.ready_after > now):
+        return
+    try:
+        platform, attempt = _prepare(operation, now)
+        if attempt:
+            _send(operation, attempt, platform)
+    except lifecycle.Conflict:
+        return  # another worker has it, or it was cancelled
+
+
+def _prepare(operation: Operation, now: datetime) -> tuple[Platform, Attempt] | tuple[None, None]:
+    """A client and a claim, or (None, None) with the reason to wait written down."""
+    try:
+        # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
+        platform = tokens.platform_for(operation.requested_by)
+        bucket = budget.bucket_of(operation.kind)
+        with transaction.atomic():
+            budget.take(bucket, now)
+            return platform, lifecycle.claim(operation, bucket=bucket, now=now)
+    except tokens.SignInNeeded:
+        lifecycle.postpone(operation, reason=Wait.SIGN_IN, until=now + lifecycle.SIGN_IN_PATIENCE)
+    except budget.Spent as spent:
+        lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=spent.until)
+    except errors.Unavailable as later:
+        lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
+    except lifecycle.NameInFlight:
+        lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
+    except lifecycle.ApprovalVoid as void:
+        lifecycle.failed(operation, code="approvalVoid", message=str(void))
+    return None, None
+
+
+def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
+    """Send the one request of this attempt, and write down what came of it."""
+    try:
+        imodel_id = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
+    except errors.AnswerLost as lost:
+        lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
+        lifecycle.answer_lost(operation, look_after=timezone.now() + FIRST_LOOK, note=str(lost))
+    except errors.TooMany as later:
+        lifecycle.answered(attempt, Outcome.NOT_SENT, status=429, answer=str(later))
+        budget.freeze(attempt.bucket, _after(later))
+        lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
+    except errors.Unavailable as later:
+        lifecycle.answered(attempt, Outcome.NOT_SENT, answer=str(later))
+        lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
+    except errors.SignedOut as no:
+        lifecycle.answered(attempt, Outcome.NOT_SENT, status=no.status, answer=str(no))
+        tokens.refused(operation.requested_by)
+        lifecycle.send_again(operation, note="The platform refused the token. It is refreshed.")
+    except errors.Refused as no:
+        lifecycle.answered(attempt, Outcome.REJECTED, status=no.status, answer=str(no))
+        _refused(operation, no)
+    else:
+        lifecycle.answered(attempt, Outcome.ACCEPTED, status=202 if operation.source_id else 201)
+        lifecycle.accepted(operation, imodel_id=imodel_id)
+
+
+def _refused(operation: Operation, no: errors.Refused) -> None:
+    """A refusal is final, but for one: the name may be taken by our own request whose answer was lost."""
+    if isinstance(no, errors.NameTaken) and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
+        lifecycle.answer_lost(
+            operation, look_after=timezone.now(), note="The name is taken, perhaps by our own request."
+        )
+        return
+    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=list(no.details))
+
+
+def _after(later: errors.Unavailable) -> datetime:
+    return timezone.now() + timedelta(seconds=later.retry_after_s)

@@ -1,0 +1,60 @@
+"""Celery's entry points: arguments are ids, and each does one thing that another room knows."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from imodels_app import budget, dispatch, lifecycle, pulse
+from imodels_app.models import Operation
+from imodels_app.poll import poll as look
+from imodels_app.settle import settle as look_for_lost
+from imodels_app.submit import submit as carry
+
+# Rows that one sweep announces at most; the next sweep is seconds away.
+BATCH = 100
+FOLLOW_EVERY_S = 1.0
+
+
+@shared_task(name="imodels_app.submit")
+def submit(operation_id: str) -> None:
+    carry(UUID(operation_id))
+
+
+@shared_task(name="imodels_app.poll")
+def poll(operation_id: str) -> None:
+    look(UUID(operation_id))
+
+
+@shared_task(name="imodels_app.settle")
+def settle(operation_id: str) -> None:
+    look_for_lost(UUID(operation_id))
+
+
+@shared_task(name="imodels_app.sweep_queued")
+def sweep_queued() -> None:
+    """Announce what is ready to be submitted."""
+    for pk in Operation.objects.ready(timezone.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.send("imodels_app.submit", pk)
+
+
+@shared_task(name="imodels_app.sweep_running")
+def sweep_running() -> None:
+    """Announce what is due for a look, as many as the budget allows, and put it off until that look is done."""
+    pulse.beat()
+    now = timezone.now()
+    for pk in lifecycle.lease_looks(now, at_most=budget.looks_now(now, FOLLOW_EVERY_S)):
+        dispatch.send("imodels_app.poll", pk)
+
+
+@shared_task(name="imodels_app.sweep_lost")
+def sweep_lost() -> None:
+    """Announce lost answers, and end waits for people who did not come."""
+    now = timezone.now()
+    for pk in Operation.objects.lost(now).values_list("pk", flat=True)[:BATCH]:
+        dispatch.send("imodels_app.settle", pk)
+    for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
+        try:
+            lifecycle.expire(operation)
+        except lifecycle.Conflict:
+            continue  # it was decided in this very moment

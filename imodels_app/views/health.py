@@ -1,0 +1,52 @@
+"""For machines: is this process alive, and can the whole do its work?"""
+
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+from redis.exceptions import RedisError
+
+from imodels_app import pulse
+
+
+@never_cache
+@require_GET
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 while this process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@never_cache
+@require_GET
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Each part by name: "ok" or what is wrong. 503 unless the database answers: without it there is no page."""
+    parts = {"database": _database(), "redis": _redis(), "worker": _worker()}
+    return JsonResponse(parts, status=200 if parts["database"] == "ok" else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "not answering"
+    return "ok"
+
+
+def _redis() -> str:
+    try:
+        cache.get(pulse.KEY)
+    except (RedisError, OSError):
+        return "not answering"
+    return "ok"
+
+
+def _worker() -> str:
+    try:
+        age_s = pulse.age_s()
+    except (RedisError, OSError):
+        return "unknown"
+    if age_s is None or age_s > pulse.SILENT_AFTER_S:
+        return "not consuming"
+    return "ok"

@@ -1,0 +1,105 @@
+"""Coming and going: to the provider's page, back with a code, and out again at both."""
+
+import logging
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from imodels_app import identity, lifecycle, provider, tokens
+from imodels_app.models import User
+
+log = logging.getLogger(__name__)
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+NEXT = "next_after_sign_in"
+
+
+@never_cache
+@require_GET
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The door: one button. Whoever is signed in already goes on."""
+    if request.user.is_authenticated:
+        return redirect(_safe(request, request.GET.get("next", "")))
+    return render(request, "sign_in/door.html", {"next": request.GET.get("next", "")})
+
+
+@never_cache
+@require_GET
+def sign_in_start(request: HttpRequest) -> HttpResponse:
+    """To the provider's page. Where the person wanted to go waits in the session."""
+    request.session[NEXT] = _safe(request, request.GET.get("next", ""))
+    _forget_abandoned(request)
+    try:
+        return provider.authorize(request, _callback())
+    except provider.ProviderDown as down:
+        return _failed(request, str(down), status=503)
+
+
+@never_cache
+@require_GET
+def sign_in_callback(request: HttpRequest) -> HttpResponse:
+    """Back from the provider with a code, or with a refusal."""
+    try:
+        claims, token = provider.exchange(request)
+        user = identity.sign_in(claims, token)
+    except provider.ProviderDown as down:
+        return _failed(request, str(down), status=503)
+    except (provider.ProviderError, identity.NoIdentity) as no:
+        log.info("A sign-in did not work: %s", no)
+        return _failed(request, "The sign-in was not completed. Nothing has changed; sign in again.", status=400)
+    if not user.is_active:
+        return _failed(request, "This account has been closed in iModel Desk.", status=403)
+    return _enter(request, user)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """Out here, and at the provider.
+
+    A page rather than a redirect: the content policy holds form posts to our own address, and browsers
+    hold the whole chain of redirects to it.
+    """
+    id_token = ""
+    if isinstance(request.user, User):
+        id_token = tokens.id_token_of(request.user)
+        identity.sign_out(request.user)
+    logout(request)
+    back_to = settings.DASHBOARD_URL + reverse("imodels:sign-in")
+    return render(request, "sign_in/signed_out.html", {"end_session": provider.end_session_url(id_token, back_to)})
+
+
+def _enter(request: HttpRequest, user: User) -> HttpResponse:
+    """A new session for the person, and on with what waited for them."""
+    going_to = request.session.get(NEXT, "")
+    # Whatever was there before the sign-in could have been planted: only the way on is kept.
+    request.session.flush()
+    login(request, user, backend=BACKEND)
+    lifecycle.wake_after_sign_in(user)
+    return redirect(going_to or reverse("imodels:operation-list"))
+
+
+def _callback() -> str:
+    return settings.DASHBOARD_URL + reverse("imodels:sign-in-callback")
+
+
+def _safe(request: HttpRequest, target: str) -> str:
+    """A place of our own to go to, never somebody else's."""
+    if url_has_allowed_host_and_scheme(target, allowed_hosts=None):
+        return target
+    return reverse("imodels:operation-list")
+
+
+def _forget_abandoned(request: HttpRequest) -> None:
+    """Each start leaves a state in the session; those of abandoned sign-ins would pile up."""
+    for key in [key for key in request.session.keys() if key.startswith("_state_")]:  # noqa: SIM118
+        del request.session[key]
+
+
+def _failed(request: HttpRequest, sentence: str, *, status: int) -> HttpResponse:
+    return render(request, "sign_in/failed.html", {"sentence": sentence}, status=status)
