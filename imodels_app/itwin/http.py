@@ -1,0 +1,176 @@
+"""One HTTP exchange with the platform, and what its outcome means.
+
+Every call has a connect and a read timeout. Only GET is retried. Redirects are never followed, so a token is
+never sent to a host that an answer names.
+"""
+
+import email.utils
+import threading
+import time
+from typing import Any, NoReturn
+from urllib.parse import urlencode
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.util import Retry
+
+from imodels_app.itwin import errors
+
+V1 = "application/vnd.bentley.itwin-platform.v1+json"
+V2 = "application/vnd.bentley.itwin-platform.v2+json"
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+# Without (or with an absurd) Retry-After: a minute, the window of every documented limit. Never longer than an hour.
+DEFAULT_RETRY_AFTER_S = 60.0
+LONGEST_RETRY_AFTER_S = 3600.0
+UNAVAILABLE_RETRY_S = 15.0
+
+_BY_STATUS: dict[int, type[errors.Refused]] = {
+    401: errors.SignedOut,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+}
+_local = threading.local()
+
+
+class Connection:
+    """Speaks for one person: a base address, their access token, and timeouts."""
+
+    def __init__(self, base_url: str, access_token: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._access_token = access_token
+        self._timeout = (min(CONNECT_TIMEOUT_S, read_timeout_s), read_timeout_s)
+
+    def get(
+        self, path: str, query: dict[str, Any] | None = None, *, accept: str = V2, prefer: str = ""
+    ) -> dict[str, Any]:
+        """The JSON object at a path below the base address. Raises Unavailable and Refused."""
+        url = f"{self._base_url}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = self._headers(accept) | ({"Prefer": f"return={prefer}"} if prefer else {})
+        try:
+            answer = _session().get(url, headers=headers, timeout=self._timeout, allow_redirects=False)
+        except requests.RequestException as error:
+            raise errors.Unavailable(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S) from error
+        if not 200 <= answer.status_code < 300:
+            _refuse(answer, lost_on_5xx=False)
+        body = _json(answer)
+        if body is None:
+            raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
+        return body
+
+    def post(self, path: str, body: str, *, correlation_id: str = "") -> requests.Response:
+        """Send a body of JSON text once, over a connection of its own. Raises all three kinds of error.
+
+        A pooled connection that the server has just closed would make an unsent request look like a lost answer.
+        """
+        headers = self._headers(V2) | {"Content-Type": "application/json", "X-Correlation-Id": correlation_id}
+        url = f"{self._base_url}{path}"
+        try:
+            answer = requests.post(
+                url, data=body.encode(), headers=headers, timeout=self._timeout, allow_redirects=False
+            )
+        except requests.RequestException as error:
+            if _never_connected(error):
+                raise errors.Unavailable(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S) from error
+            raise errors.AnswerLost(_plain(error)) from error
+        if not 200 <= answer.status_code < 300:
+            _refuse(answer, lost_on_5xx=True)
+        return answer
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._access_token}", "Accept": accept}
+
+
+def _session() -> requests.Session:
+    """A pool of connections for each thread: requests' sessions are not safe to share."""
+    if not hasattr(_local, "session"):
+        retry = Retry(
+            total=2,
+            backoff_factor=0.2,
+            status_forcelist=(502, 503, 504),
+            allowed_methods={"GET"},
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        _local.session = requests.Session()
+        _local.session.mount("http://", HTTPAdapter(max_retries=retry))
+        _local.session.mount("https://", HTTPAdapter(max_retries=retry))
+    return _local.session
+
+
+def _refuse(answer: requests.Response, *, lost_on_5xx: bool) -> NoReturn:
+    """Raise what an answer other than 2xx means."""
+    status, (code, message, details) = answer.status_code, _envelope(answer)
+    if status == 429:
+        raise errors.TooMany(
+            message or "Too many requests.",
+            retry_after_s=retry_after_s(answer.headers.get("Retry-After")),
+            operation=answer.headers.get("ITwinPlatform-RateLimited-Operation", ""),
+        )
+    # 408 and 5xx, and redirects: nobody has decided about the request.
+    if status >= 500 or status == 408 or status < 400:
+        text = f"The platform answered {status}" + (f" {code}." if code else ".")
+        if lost_on_5xx:
+            raise errors.AnswerLost(text)
+        raise errors.Unavailable(text, retry_after_s=UNAVAILABLE_RETRY_S)
+    if status == 409:
+        taken = code.lower() == "imodelexists"
+        raise (errors.NameTaken if taken else errors.NotReady)(status, code, message, details)
+    raise _BY_STATUS.get(status, errors.Invalid)(status, code, message, details)
+
+
+def _envelope(answer: requests.Response) -> tuple[str, str, list[errors.Detail]]:
+    """Code, message and details of a failed call; any of them may be missing, and so may the envelope.
+
+    Source: the Error Response of https://developer.bentley.com/apis/imodels-v2/operations/create-imodel/
+    """
+    body = _json(answer) or {}
+    error = body.get("error")
+    if not isinstance(error, dict):
+        return "", str(body.get("message") or ""), []
+    details: list[errors.Detail] = [
+        {key: str(item.get(key) or "") for key in ("code", "message", "target")}  # type: ignore[misc]
+        for item in error.get("details") or []
+        if isinstance(item, dict)
+    ]
+    return str(error.get("code") or ""), str(error.get("message") or ""), details
+
+
+def _json(answer: requests.Response) -> dict[str, Any] | None:
+    try:
+        body = answer.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def retry_after_s(header: str | None, *, now: float | None = None) -> float:
+    """Seconds to wait by a Retry-After header: whole seconds or an HTTP date, bounded; a minute if it makes no sense."""
+    if not header:
+        return DEFAULT_RETRY_AFTER_S
+    try:
+        seconds = float(header)
+    except ValueError:
+        parsed = email.utils.parsedate_tz(header)
+        if parsed is None:
+            return DEFAULT_RETRY_AFTER_S
+        seconds = email.utils.mktime_tz(parsed) - (time.time() if now is None else now)
+    if not 0 <= seconds < float("inf"):
+        return DEFAULT_RETRY_AFTER_S
+    return min(max(seconds, 1.0), LONGEST_RETRY_AFTER_S)
+
+
+def _never_connected(error: requests.RequestException) -> bool:
+    """Whether the connection was not even made, so that nothing can have been sent."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+
+
+def _plain(error: requests.RequestException) -> str:
+    """What happened, without the address: it could carry a secret."""
+    if isinstance(error, requests.Timeout):
+        return "The platform did not answer in time."
+    return "The platform could not be reached." if _never_connected(error) else "The connection was cut."

@@ -1,0 +1,143 @@
+"""The platform as one person sees it: a method for each call, results typed, errors by errors.py's tree."""
+
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from imodels_app.itwin import errors
+from imodels_app.itwin.http import READ_TIMEOUT_S, V1, Connection
+from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, Malformed, NamedVersion, imodel_id_in
+
+
+class Platform:
+    """Calls with one person's access token.
+
+    base_url        root of the platform's APIs, https://api.bentley.com
+    read_timeout_s  how long to wait for an answer; short where a person waits too
+    """
+
+    def __init__(self, base_url: str, access_token: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> None:
+        self._http = Connection(base_url, access_token, read_timeout_s=read_timeout_s)
+
+    # Making iModels
+
+    def start(self, path: str, body: str, *, correlation_id: str = "") -> str:
+        """Send a create, clone or fork request and return the id of the iModel being made.
+
+        path, body  as wishes.py builds them; body is sent byte for byte
+
+        Nothing here is repeated: the platform has no idempotency key. Raises Refused (NameTaken, NotReady,
+        NotFound, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
+        """
+        answer = self._http.post(path, body, correlation_id=correlation_id)
+        imodel_id = _new_imodel_id(answer)
+        if not imodel_id:
+            raise errors.AnswerLost(f"The platform answered {answer.status_code} without the new iModel's id.")
+        return imodel_id
+
+    def creation(self, imodel_id: str) -> Creation:
+        """How far the making of an iModel is.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
+        """
+        return Creation.from_json(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create"))
+
+    # Looking at iModels
+
+    def imodel(self, imodel_id: str) -> IModel:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/"""
+        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}")
+        return IModel.from_json(_part(body, "iModel"))
+
+    def imodels(self, itwin_id: str, *, name: str = "", search: str = "", top: int = 100) -> list[IModel]:
+        """The first page of an iTwin's iModels. name: exact; search: part of name or description.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
+        """
+        query: dict[str, Any] = {"iTwinId": itwin_id, "$top": top}
+        if name:
+            query["name"] = name
+        if search:
+            query["$search"] = search
+        body = self._http.get("/imodels", query, prefer="representation")
+        return [IModel.from_json(item) for item in _items(body, "iModels")]
+
+    def recent_imodels(self) -> list[IModel]:
+        """The person's own recent iModels, newest first, at most 25."""
+        body = self._http.get("/imodels/recents", prefer="representation")
+        return [IModel.from_json(item) for item in _items(body, "iModels")]
+
+    def changesets(self, imodel_id: str, *, top: int = 25) -> list[Changeset]:
+        """The newest changesets, newest first.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-changesets/
+        """
+        body = self._http.get(
+            f"/imodels/{quote(imodel_id, safe='')}/changesets", {"$top": top, "$orderBy": "index desc"}
+        )
+        return [Changeset.from_json(item) for item in _items(body, "changesets")]
+
+    def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
+        """One changeset by its 40-digit id or its index."""
+        path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
+        return Changeset.from_json(_part(self._http.get(path), "changeset"))
+
+    def named_versions(self, imodel_id: str, *, top: int = 50) -> list[NamedVersion]:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/"""
+        body = self._http.get(
+            f"/imodels/{quote(imodel_id, safe='')}/namedversions", {"$top": top, "$orderBy": "changesetIndex desc"}
+        )
+        return [NamedVersion.from_json(item) for item in _items(body, "namedVersions")]
+
+    # iTwins
+
+    def itwin(self, itwin_id: str) -> ITwin:
+        """Source: https://developer.bentley.com/apis/itwins/operations/get-itwin/"""
+        return ITwin.from_json(_part(self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1), "iTwin"))
+
+    def itwins(self, *, search: str = "", top: int = 100) -> list[ITwin]:
+        """The first page of the person's projects and assets; inactive ones are left out by the platform.
+
+        Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/
+        """
+        query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
+        if search:
+            query["$search"] = search
+        body = self._http.get("/itwins/", query, accept=V1, prefer="representation")
+        return [ITwin.from_json(item) for item in _items(body, "iTwins")]
+
+    def permissions(self, itwin_id: str) -> frozenset[str]:
+        """The person's own permissions on an iTwin.
+
+        Source: https://developer.bentley.com/apis/access-control-v2/operations/get-iTwin-permissions/
+        """
+        body = self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions")
+        return frozenset(str(item) for item in body.get("permissions") or [])
+
+
+def _new_imodel_id(answer: requests.Response) -> str:
+    """From the two headers of a 202, or from the body of a 201; "" when none tells it."""
+    for header in ("Create-iModel-Operation", "Location"):
+        found = imodel_id_in(answer.headers.get(header, ""))
+        if found:
+            return found
+    try:
+        return IModel.from_json(answer.json()["iModel"]).id
+    except (ValueError, KeyError, TypeError, Malformed):
+        return ""
+
+
+def _part(body: dict[str, Any], name: str) -> dict[str, Any]:
+    part = body.get(name)
+    if not isinstance(part, dict):
+        raise Malformed(name)
+    return part
+
+
+def _items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    items = body.get(name)
+    if not isinstance(items, list):
+        raise Malformed(name)
+    return items

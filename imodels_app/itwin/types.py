@@ -1,0 +1,178 @@
+"""What the platform answers, as frozen records. from_json is strict about what we rely on and ignores the rest."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from imodels_app.itwin import errors
+
+_GUID_IN_PATH = re.compile(r"/imodels/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f-])", re.IGNORECASE)
+_USER_IN_PATH = re.compile(r"/users/([^/?#]+)/?$")
+
+
+class Malformed(errors.Unavailable):
+    """A success whose body is not what is documented: no news, ask again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The platform's answer has no {what}.", retry_after_s=15.0)
+
+
+@dataclass(frozen=True)
+class ITwin:
+    """Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/"""
+
+    id: str
+    name: str
+    number: str
+    status: str
+    data_center: str
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        return cls(
+            id=_id(item),
+            name=_text(item, "displayName"),
+            number=_text(item, "number"),
+            status=_text(item, "status") or "Active",
+            data_center=_text(item, "dataCenterLocation"),
+        )
+
+
+@dataclass(frozen=True)
+class IModel:
+    """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/
+
+    is_initialized  usable; may come before its create operation is over
+    creator_id      the platform's id of the person who made it, "" when not told
+    """
+
+    id: str
+    name: str
+    description: str
+    itwin_id: str
+    is_initialized: bool
+    created_at: datetime | None
+    last_push_at: datetime | None
+    creator_id: str
+    data_center: str
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        creator = ((item.get("_links") or {}).get("creator") or {}).get("href") or ""
+        found = _USER_IN_PATH.search(creator)
+        return cls(
+            id=_id(item),
+            name=_text(item, "name") or _text(item, "displayName"),
+            description=_text(item, "description"),
+            itwin_id=_text(item, "iTwinId").lower(),
+            is_initialized=item.get("state") == "initialized",
+            created_at=instant(item.get("createdDateTime")),
+            last_push_at=instant(item.get("lastChangesetPushDateTime")),
+            creator_id=found.group(1) if found else "",
+            data_center=_text(item, "dataCenterLocation"),
+        )
+
+
+@dataclass(frozen=True)
+class Changeset:
+    """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-changesets/"""
+
+    id: str
+    index: int
+    description: str
+    pushed_at: datetime | None
+    creator_id: str
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        return cls(
+            id=_id(item),
+            index=_whole(item, "index"),
+            description=_text(item, "description"),
+            pushed_at=instant(item.get("pushDateTime")),
+            creator_id=_text(item, "creatorId"),
+        )
+
+
+@dataclass(frozen=True)
+class NamedVersion:
+    """changeset_index 0: on the baseline. Source: .../imodels-v2/operations/get-imodel-named-versions/"""
+
+    id: str
+    name: str
+    changeset_index: int
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        return cls(id=_id(item), name=_text(item, "displayName"), changeset_index=_whole(item, "changesetIndex"))
+
+
+@dataclass(frozen=True)
+class Creation:
+    """A Create iModel Operation. state is the platform's word, known to us or not.
+
+    made_from  id of the source or main iModel, "" when it is neither clone nor fork
+    Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
+    """
+
+    state: str
+    is_clone: bool
+    is_fork: bool
+    made_from: str
+    changeset_id: str
+    relationship_id: str
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Self:
+        operation = body.get("createOperation")
+        if not isinstance(operation, dict) or not isinstance(operation.get("state"), str):
+            raise Malformed("createOperation")
+        cloned, forked = operation.get("clonedFrom") or {}, operation.get("forkedFrom") or {}
+        source = cloned or forked
+        return cls(
+            state=operation["state"],
+            is_clone=bool(cloned),
+            is_fork=bool(forked),
+            made_from=str(source.get("iModelId") or "").lower(),
+            changeset_id=str(source.get("changesetId") or "").lower(),
+            relationship_id=str(forked.get("relationshipId") or ""),
+        )
+
+
+def imodel_id_in(address: str) -> str:
+    """The iModel's id in an address of the platform's, absolute or relative; "" when there is none.
+
+    Only the id is taken: requests are built from our own base address, never from a host an answer names.
+    """
+    found = _GUID_IN_PATH.search(address)
+    return found.group(1).lower() if found else ""
+
+
+def instant(text: object) -> datetime | None:
+    """An ISO 8601 time with none to seven decimals, as aware UTC; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _id(item: dict[str, Any]) -> str:
+    if not isinstance(item, dict) or not isinstance(item.get("id"), str) or not item["id"]:
+        raise Malformed("id")
+    return item["id"].lower()
+
+
+def _text(item: dict[str, Any], key: str) -> str:
+    value = item.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _whole(item: dict[str, Any], key: str) -> int:
+    value = item.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Malformed(key)
+    return value

@@ -1,0 +1,377 @@
+"""The only door for an operation's state. Every move writes its history in the same transaction.
+
+Verbs are what people ask for (request, approve, reject, cancel) and what workers do (claim, postpone);
+participles are what the platform told us (accepted, succeeded, failed).
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from imodels_app import dispatch, policy
+from imodels_app.models import Attempt, Event, Operation, Team, User
+from imodels_app.states import FINISHED, MOVES, Kind, Outcome, State, Wait
+from imodels_app.wishes import IModelWish, fingerprint
+
+# How long an operation waits for its requester to sign in again before it expires.
+SIGN_IN_PATIENCE = timedelta(days=5)
+# A worker that holds a claim is dead or done after this: HTTP timeouts (35 s) < task limit (90 s) < LOST_AFTER.
+LOST_AFTER = timedelta(seconds=120)
+
+
+class Conflict(Exception):
+    """The operation is not (or no longer) in a state that allows this. Its text can be shown."""
+
+
+class NameInFlight(Conflict):
+    """Another operation of ours with this name in this iTwin is on its way to the platform."""
+
+
+class ApprovalVoid(Conflict):
+    """What would be sent is not what was approved."""
+
+
+# What people ask for
+
+
+def request(wish: IModelWish, *, by: User, again_of: Operation | None = None) -> Operation:
+    """Take down a wish. A fork waits for the team of its main iModel, anything else is queued at once."""
+    now = timezone.now()
+    team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
+    needs_approval = wish.kind == Kind.FORK
+    state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
+    with transaction.atomic():
+        operation = Operation.objects.create(
+            kind=wish.kind,
+            state=state,
+            created_at=now,
+            changed_at=now,
+            ready_after=now,
+            expires_at=now + timedelta(days=team.approval_days) if needs_approval else None,
+            requested_by=by,
+            requested_by_name=by.name,
+            team=team,
+            reason=wish.reason,
+            again_of=again_of,
+            request_path=wish.path,
+            request_body=wish.body_text,
+            request_hash=wish.fingerprint(str(by.pk)),
+            **_columns_of(wish),
+        )
+        Event.record("requested", at=now, by=by, operation=operation, to=state, note=wish.reason)
+        if state == State.QUEUED:
+            _wake(operation)
+    return operation
+
+
+def approve(operation: Operation, *, by: User, comment: str = "") -> None:
+    """Let a fork proceed (one lead is enough here). Raises policy.Denied (not a lead, or one's own) and Conflict."""
+    policy.require(policy.why_not_decide(by, operation))
+    now = timezone.now()
+    if operation.expires_at and operation.expires_at <= now:
+        raise Conflict("The time to decide has passed.")
+    _move(
+        operation,
+        State.QUEUED,
+        verb="approved",
+        by=by,
+        note=comment,
+        approved_hash=operation.request_hash,
+        ready_after=now,
+        expires_at=None,
+        **_decision(by, comment, now),
+    )
+    _wake(operation)
+
+
+def reject(operation: Operation, *, by: User, comment: str = "") -> None:
+    """Refuse a fork. Raises policy.Denied (not a lead, or one's own) and Conflict."""
+    policy.require(policy.why_not_decide(by, operation))
+    _move(operation, State.REJECTED, verb="rejected", by=by, note=comment, **_decision(by, comment, timezone.now()))
+
+
+def cancel(operation: Operation, *, by: User) -> None:
+    """Call off what has not been sent yet. Raises policy.Denied and Conflict."""
+    policy.require(policy.why_not_cancel(by, operation))
+    _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
+
+
+def expire(operation: Operation) -> None:
+    """End a wait for a person who did not come in time."""
+    who = "nobody decided" if operation.state == State.AWAITING_APPROVAL else "the requester did not sign in again"
+    _move(operation, State.EXPIRED, verb="expired", note=who)
+
+
+def wake_after_sign_in(user: User) -> None:
+    """Go on with whatever waited for this person to sign in."""
+    now = timezone.now()
+    for operation in Operation.objects.filter(requested_by=user, wait_reason=Wait.SIGN_IN).exclude(state__in=FINISHED):
+        due = {"poll_after": now} if operation.state == State.RUNNING else {"ready_after": now, "expires_at": None}
+        try:
+            _note(operation, "resumed", by=user, note="signed in again", **_NO_WAIT, **due)
+        except Conflict:
+            continue  # it moved on by itself
+        if operation.state == State.QUEUED:
+            _wake(operation)
+
+
+# What workers do
+
+
+def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
+    """Take a queued operation to submit it, and write down the attempt. Call inside a transaction.
+
+    1. The UPDATE repeats state and version, so of many callers exactly one gets past it.
+    2. The unique index on names in flight refuses a second operation of ours with the same name.
+    3. The attempt is a row before the socket opens: whoever finds it without an answer has to look first.
+
+    Raises Conflict (somebody else has it), NameInFlight, ApprovalVoid.
+    """
+    if operation.kind == Kind.FORK and not _approval_holds(operation):
+        raise ApprovalVoid("What would be sent is not what was approved.")
+    number = operation.attempts.count() + 1
+    try:
+        with transaction.atomic():
+            _move(
+                operation,
+                State.SUBMITTING,
+                verb="claimed",
+                note=f"attempt {number}",
+                settle_after=now + LOST_AFTER,
+                **_NO_WAIT,
+            )
+    except IntegrityError as clash:
+        raise NameInFlight(operation.name) from clash
+    return Attempt.objects.create(
+        operation=operation, number=number, bucket=bucket, body_hash=operation.request_hash, sent_at=now
+    )
+
+
+def postpone(operation: Operation, *, reason: Wait, until: datetime, note: str = "") -> None:
+    """Wait before the next try, and say why and until when. From SUBMITTING this leads back to QUEUED."""
+    fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "ready_after": until}
+    if reason == Wait.SIGN_IN:
+        fields["expires_at"] = until
+        fields["ready_after"] = until
+    if operation.state == State.SUBMITTING:
+        _move(operation, State.QUEUED, verb="postponed", note=note, wait=reason, **fields)
+    else:
+        _note(operation, "postponed", note=note, wait=reason, **fields)
+
+
+def hold(operation: Operation, *, reason: Wait, until: datetime, note: str = "") -> None:
+    """A running operation cannot be looked at before `until`; it stays running and says why."""
+    _note(operation, "postponed", note=note, wait=reason, wait_reason=reason, wait_until=until, poll_after=until)
+
+
+def answer_lost(operation: Operation, *, look_after: datetime, note: str) -> None:
+    """The request may have arrived. The operation stays SUBMITTING until its name has been looked up."""
+    _note(
+        operation,
+        "answer_lost",
+        note=note,
+        wait=Wait.LOST_ANSWER,
+        wait_reason=Wait.LOST_ANSWER,
+        wait_until=look_after,
+        settle_after=look_after,
+    )
+
+
+def send_again(operation: Operation, *, note: str) -> None:
+    """The request provably never arrived: queue the same one, with the same name, again."""
+    _move(operation, State.QUEUED, verb="postponed", note=note, ready_after=timezone.now(), **_NO_WAIT)
+    _wake(operation)
+
+
+def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, answer: str = "") -> None:
+    """Write down what became of one POST. A later answer never replaces an earlier one."""
+    Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
+        outcome=outcome, status=status, answer=answer[:2000], answered_at=timezone.now()
+    )
+
+
+# What the platform told us
+
+
+def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
+    """The platform makes the iModel `imodel_id`. Follow it from now on."""
+    now = timezone.now()
+    _move(
+        operation,
+        State.RUNNING,
+        verb="accepted",
+        note=note,
+        imodel_id=imodel_id,
+        accepted_at=now,
+        poll_after=now,
+        settle_after=None,
+        **_NO_WAIT,
+    )
+    dispatch.wake_follower(operation.pk)
+
+
+def looked(operation: Operation, *, platform_state: str, poll_after: datetime, missing: bool = False) -> None:
+    """One look at a running operation. Only what a person could see makes history and raises the version."""
+    seen = {"platform_state": platform_state, "missing_since": None}
+    if missing:
+        seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or timezone.now()}
+    changed = platform_state != operation.platform_state and not missing
+    if changed or operation.wait_reason:
+        _note(
+            operation,
+            "platform_state",
+            note=platform_state,
+            poll_after=poll_after,
+            polls=F("polls") + 1,
+            **seen,
+            **_NO_WAIT,
+        )
+    else:
+        Operation.objects.filter(pk=operation.pk, state=State.RUNNING).update(
+            poll_after=poll_after, polls=F("polls") + 1, **seen
+        )
+
+
+def usable(operation: Operation) -> None:
+    """The iModel is initialized and can be opened, though the operation goes on."""
+    _note(operation, "usable", usable_at=timezone.now())
+
+
+def succeeded(operation: Operation, *, relationship_id: str = "") -> None:
+    _move(
+        operation,
+        State.SUCCEEDED,
+        verb="succeeded",
+        platform_state="successful",
+        relationship_id=relationship_id,
+        **_NO_WAIT,
+    )
+
+
+def failed(
+    operation: Operation,
+    *,
+    code: str,
+    message: str = "",
+    details: list[dict[str, str]] | None = None,
+    platform_state: str = "",
+) -> None:
+    """It will not become an iModel. code: the platform's own, or ours where it names none (see wording.py)."""
+    said = {"platform_state": platform_state} if platform_state else {}
+    _move(
+        operation,
+        State.FAILED,
+        verb="failed",
+        note=message,
+        code=code,
+        failure_code=code,
+        failure_message=message,
+        failure_details=details or [],
+        **said,
+        **_NO_WAIT,
+    )
+
+
+# How
+
+
+_NO_WAIT: dict[str, Any] = {"wait_reason": Wait.NONE, "wait_until": None}
+
+
+def _move(
+    operation: Operation,
+    to: State,
+    *,
+    verb: str,
+    by: User | None = None,
+    note: str = "",
+    code: str = "",
+    wait: Wait = Wait.NONE,
+    **fields: Any,
+) -> None:
+    """Take one edge and write its event, or raise Conflict.
+
+    The UPDATE repeats in its WHERE the state and version that we read, so of two processes that want the same
+    edge exactly one changes a row, and a process that slept through the other's work changes none. Only the
+    named columns are written.
+    """
+    came_from = State(operation.state)
+    if to not in MOVES.get(came_from, ()):
+        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+    now = timezone.now()
+    if to in FINISHED:
+        fields["finished_at"] = now
+    _write(operation, now, state=to, **fields, event=_event(verb, by, note, came_from, to, code, wait))
+
+
+def _note(
+    operation: Operation,
+    verb: str,
+    *,
+    by: User | None = None,
+    note: str = "",
+    wait: Wait = Wait.NONE,
+    **fields: Any,
+) -> None:
+    """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
+    same_wait = wait and operation.wait_reason == wait
+    event = None if same_wait else _event(verb, by, note, operation.state, operation.state, "", wait)
+    _write(operation, timezone.now(), event=event, **fields)
+
+
+def _write(operation: Operation, now: datetime, *, event: dict[str, Any] | None, **fields: Any) -> None:
+    with transaction.atomic():
+        changed = Operation.objects.filter(pk=operation.pk, state=operation.state, version=operation.version).update(
+            version=F("version") + 1, changed_at=now, **fields
+        )
+        if not changed:
+            raise Conflict(f"{operation.name} has moved on.")
+        if event:
+            Event.record(at=now, operation=operation, **event)
+    operation.refresh_from_db()
+
+
+def _event(verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str) -> dict[str, Any]:
+    extra = {key: value for key, value in (("code", code), ("wait", str(wait))) if value}
+    return {"verb": verb, "by": by, "note": note, "came_from": came_from, "to": to, **extra}
+
+
+def _wake(operation: Operation) -> None:
+    dispatch.wake_submitter(operation.pk)
+
+
+def _decision(by: User, comment: str, now: datetime) -> dict[str, Any]:
+    return {"decided_by": by, "decided_by_name": by.name, "decided_at": now, "decision_comment": comment}
+
+
+def _approval_holds(operation: Operation) -> bool:
+    """Whether a lead approved exactly what would be sent now."""
+    current = fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
+    return operation.decided_by_id is not None and operation.approved_hash == current == operation.request_hash
+
+
+def _columns_of(wish: IModelWish) -> dict[str, Any]:
+    source = wish.source
+    return {
+        "name": wish.name,
+        "description": wish.description,
+        "itwin_id": wish.itwin.id,
+        "itwin_name": wish.itwin.name,
+        "source_id": source.id if source else "",
+        "source_name": source.name if source else "",
+        "source_itwin_id": source.itwin.id if source else "",
+        "source_itwin_name": source.itwin.name if source else "",
+        "changeset_wish": wish.up_to or "",
+        "changeset_id": wish.changeset_id,
+        "changeset_index": wish.changeset_index,
+        "preserve_history": wish.preserve_history,
+    }
+
+
+def operation_for(operation_id: UUID) -> Operation:
+    """The operation with what its workers need."""
+    return Operation.objects.select_related("requested_by", "team").get(pk=operation_id)

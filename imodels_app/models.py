@@ -1,0 +1,358 @@
+"""Rows: people, teams, operations and their history. Columns, constraints, indexes, queryset adjectives.
+
+States change in lifecycle.py only, and tokens in tokens.py only.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+
+from imodels_app.states import FINISHED, IN_FLIGHT, Kind, Outcome, State, Wait, Wish
+
+
+class User(AbstractUser):
+    """A person, known by the identity provider's issuer and subject; e-mail and name are what it said last."""
+
+    issuer = models.CharField(max_length=255, blank=True)
+    subject = models.CharField(max_length=255, blank=True, help_text="The provider's lasting id of this person (sub).")
+
+    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="user_one_per_subject", condition=~Q(subject=""))
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """The full name, or the e-mail address when the provider told no name."""
+        return self.get_full_name() or self.email or self.subject or self.username
+
+    @property
+    def short_name(self) -> str:
+        """First name and initial, for table cells: Mara L."""
+        return f"{self.first_name} {self.last_name[:1]}.".strip() if self.first_name and self.last_name else self.name
+
+    @property
+    def initials(self) -> str:
+        words = self.name.split()
+        return "".join(word[0] for word in (words[0], words[-1])).upper() if len(words) > 1 else self.name[:2].upper()
+
+    @property
+    def is_admin(self) -> bool:
+        """May audit everything and set up teams. Never a right on the platform, never the right to decide."""
+        return self.is_active and self.is_staff
+
+
+class Team(models.Model):
+    """People who look after certain iTwins. iTwins nobody looks after belong to the default team."""
+
+    name = models.CharField(max_length=100, unique=True)
+    is_default = models.BooleanField(default=False, help_text="Looks after every iTwin that no other team does.")
+    approval_days = models.PositiveSmallIntegerField(
+        default=7, help_text="A request for approval expires after this many days."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["is_default"], name="team_one_default", condition=Q(is_default=True))
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def looking_after(cls, itwin_id: str) -> "Team":
+        """The team that looks after an iTwin: its own, or the default one (made when first needed)."""
+        charge = ITwinCharge.objects.select_related("team").filter(itwin_id=itwin_id.lower()).first()
+        if charge:
+            return charge.team
+        return cls.objects.get_or_create(is_default=True, defaults={"name": "Default team"})[0]
+
+    def leads(self) -> models.QuerySet[User]:
+        """The people who may decide for this team."""
+        return User.objects.filter(
+            is_active=True, membership__team=self, membership__role=Membership.Role.LEAD
+        ).order_by("first_name", "last_name")
+
+
+class Membership(models.Model):
+    """A person's place in a team, given to an e-mail address and bound to the person at the first sign-in."""
+
+    class Role(models.TextChoices):
+        MEMBER = "member", "Member"
+        LEAD = "lead", "Lead"
+
+    team = models.ForeignKey(Team, models.CASCADE)
+    email = models.EmailField(help_text="As the identity provider knows it.")
+    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, editable=False)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("team", Lower("email"), name="membership_once_per_team")]
+
+    def __str__(self) -> str:
+        return f"{self.email}, {self.role} of {self.team}"
+
+
+class ITwinCharge(models.Model):
+    """One iTwin in the care of one team."""
+
+    team = models.ForeignKey(Team, models.CASCADE, related_name="charges")
+    itwin_id = models.CharField("iTwin id", max_length=36, unique=True)
+
+    class Meta:
+        verbose_name = "iTwin"
+
+    def __str__(self) -> str:
+        return self.itwin_id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.itwin_id = self.itwin_id.lower()
+        super().save(*args, **kwargs)
+
+
+class TokenSet(models.Model):
+    """A person's tokens, encrypted (tokens.py), with the lease that lets one process at a time refresh them."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="tokens")
+    access_token = models.TextField()
+    refresh_token = models.TextField(blank=True)
+    id_token = models.TextField(blank=True, help_text="Shown to the provider at sign-out.")
+    expires_at = models.DateTimeField()
+    obtained_at = models.DateTimeField()
+    refreshing_by = models.UUIDField(null=True, help_text="Who holds the lease to refresh.")
+    refreshing_until = models.DateTimeField(null=True)
+    sign_in_needed = models.BooleanField(default=False, help_text="The provider takes the refresh token no more.")
+
+    def __str__(self) -> str:
+        return f"tokens of {self.user_id}"  # never their values
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def visible_to(self, user: User) -> Self:
+        """What a person may see: their own, their teams', and for admins everything."""
+        if user.is_admin:
+            return self
+        return self.filter(Q(requested_by=user) | Q(team__in=user.membership_set.values("team")))
+
+    def of_teams(self, user: User) -> Self:
+        return self.filter(team__in=user.membership_set.values("team"))
+
+    def waiting_for(self, user: User) -> Self:
+        """What this person is asked to decide: forks of teams they lead, but never their own."""
+        led = user.membership_set.filter(role=Membership.Role.LEAD).values("team")
+        return self.filter(state=State.AWAITING_APPROVAL, team__in=led).exclude(requested_by=user)
+
+    def ready(self, now: datetime) -> Self:
+        """Queued, and the time to try has come; first come, first served."""
+        return self.filter(state=State.QUEUED, ready_after__lte=now).order_by("ready_after", "created_at")
+
+    def due_for_poll(self, now: datetime) -> Self:
+        return self.filter(state=State.RUNNING, poll_after__lte=now).order_by("poll_after")
+
+    def lost(self, now: datetime) -> Self:
+        """Submitting, and the time to look for what became of the request has come."""
+        return self.filter(state=State.SUBMITTING, settle_after__lte=now).order_by("settle_after")
+
+    def overdue(self, now: datetime) -> Self:
+        """Waiting for a person who did not come in time."""
+        return self.filter(state__in=[State.AWAITING_APPROVAL, State.QUEUED], expires_at__lte=now)
+
+
+class Operation(models.Model):
+    """One wish of one person to make one iModel, from request to end."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    state = models.CharField(max_length=20, choices=State.choices)
+    # Rises with every change of the row: what a live page has shown, and the fence against late writers.
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    # Who asked, and whose business it is. Names are copied: history must read after both are gone.
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="operations")
+    requested_by_name = models.CharField(max_length=255)
+    team = models.ForeignKey(Team, models.PROTECT, related_name="operations")
+    reason = models.TextField(blank=True, help_text="For the approvers.")
+    again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="again")
+
+    # What is wished.
+    name = models.CharField(max_length=255)
+    description = models.CharField(max_length=255, blank=True)
+    itwin_id = models.CharField(max_length=36)
+    itwin_name = models.CharField(max_length=255, blank=True)
+    source_id = models.CharField(max_length=36, blank=True, help_text="The source or main iModel.")
+    source_name = models.CharField(max_length=255, blank=True)
+    source_itwin_id = models.CharField(max_length=36, blank=True)
+    source_itwin_name = models.CharField(max_length=255, blank=True)
+    changeset_wish = models.CharField(max_length=12, choices=Wish.choices, blank=True)
+    changeset_id = models.CharField(max_length=40, blank=True)
+    changeset_index = models.PositiveBigIntegerField(null=True)
+    preserve_history = models.BooleanField(null=True)
+
+    # The exact request. Text, not JSON: PostgreSQL would reorder the keys, and what was approved is what runs.
+    request_path = models.CharField(max_length=255)
+    request_body = models.TextField()
+    request_hash = models.CharField(max_length=64)
+
+    # The decision.
+    decided_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="decisions")
+    decided_by_name = models.CharField(max_length=255, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    decision_comment = models.TextField(blank=True)
+    approved_hash = models.CharField(max_length=64, blank=True)
+    expires_at = models.DateTimeField(null=True, help_text="When waiting for a person ends.")
+
+    # Waiting, and when to act next. Columns rather than countdowns: visible, sortable, and they survive a restart.
+    wait_reason = models.CharField(max_length=20, choices=Wait.choices, blank=True)
+    wait_until = models.DateTimeField(null=True)
+    ready_after = models.DateTimeField(null=True)
+    settle_after = models.DateTimeField(null=True)
+    poll_after = models.DateTimeField(null=True)
+    polls = models.PositiveIntegerField(default=0)
+    missing_since = models.DateTimeField(null=True, help_text="Since when the platform answers 404.")
+
+    # What the platform said.
+    imodel_id = models.CharField(max_length=36, blank=True)
+    accepted_at = models.DateTimeField(null=True)
+    platform_state = models.CharField(max_length=64, blank=True)
+    usable_at = models.DateTimeField(null=True, help_text="The iModel is initialized; the operation may go on.")
+    relationship_id = models.CharField(max_length=64, blank=True)
+    failure_code = models.CharField(max_length=64, blank=True)
+    failure_message = models.TextField(blank=True)
+    failure_details = models.JSONField(default=list)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="operation_four_eyes", condition=Q(decided_by=None) | ~Q(decided_by=F("requested_by"))
+            ),
+            # While a request is out, its name is how a lost answer is settled. Two of ours must not share it.
+            models.UniqueConstraint(
+                "itwin_id",
+                Lower("name"),
+                name="operation_one_name_in_flight",
+                condition=Q(state__in=sorted(IN_FLIGHT)),
+            ),
+            models.UniqueConstraint(fields=["imodel_id"], name="operation_one_per_imodel", condition=~Q(imodel_id="")),
+        ]
+        indexes: ClassVar = [
+            # Read by the sweeps: ready(), due_for_poll(), lost().
+            models.Index(name="operation_ready", fields=["ready_after"], condition=Q(state=State.QUEUED)),
+            models.Index(name="operation_due", fields=["poll_after"], condition=Q(state=State.RUNNING)),
+            models.Index(name="operation_lost", fields=["settle_after"], condition=Q(state=State.SUBMITTING)),
+            # Read by the live table: newest first, alone, by person and by team.
+            models.Index(name="operation_newest", fields=["-created_at"]),
+            models.Index(name="operation_mine", fields=["requested_by", "-created_at"]),
+            models.Index(name="operation_team", fields=["team", "-created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+class Attempt(models.Model):
+    """One POST for an operation. Committed before the socket opens, so that a crash leaves a trace."""
+
+    operation = models.ForeignKey(Operation, models.PROTECT, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    bucket = models.CharField(max_length=10, help_text="The budget it was charged to (budget.py).")
+    body_hash = models.CharField(max_length=64)
+    sent_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.PENDING)
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = models.TextField(blank=True, help_text="The platform's code and message, without secrets.")
+
+    class Meta:
+        ordering: ClassVar = ["number"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["operation", "number"], name="attempt_numbered_once")]
+        # Read by budget.py: the latest sends of a bucket.
+        indexes: ClassVar = [models.Index(name="attempt_budget", fields=["bucket", "-sent_at"])]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.operation_id}"
+
+
+class Bucket(models.Model):
+    """One budget of the platform's rate limits. Its row is the lock under which claims are counted."""
+
+    name = models.CharField(max_length=10, primary_key=True)
+    frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Event(models.Model):
+    """One line of history, written with the change it tells of and never edited."""
+
+    at = models.DateTimeField(db_index=True)
+    verb = models.CharField(max_length=24)
+    actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    actor_name = models.CharField(max_length=255, blank=True, help_text="Empty: the desk itself, or the platform.")
+    operation = models.ForeignKey(Operation, models.PROTECT, null=True, related_name="events")
+    operation_name = models.CharField(max_length=255, blank=True)
+    team_name = models.CharField(max_length=100, blank=True)
+    came_from = models.CharField(max_length=20, blank=True)
+    to = models.CharField(max_length=20, blank=True)
+    note = models.TextField(blank=True)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering: ClassVar = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.verb} {self.operation_name}".strip()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk:
+            raise TypeError("An event is never edited.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("An event is never deleted.")
+
+    @classmethod
+    def record(
+        cls,
+        verb: str,
+        *,
+        at: datetime,
+        by: User | None = None,
+        operation: Operation | None = None,
+        came_from: str = "",
+        to: str = "",
+        note: str = "",
+        **data: object,
+    ) -> "Event":
+        """Write one line. `data` must be plain JSON values, and never a secret."""
+        return cls.objects.create(
+            verb=verb,
+            at=at,
+            actor=by,
+            actor_name=by.name if by else "",
+            operation=operation,
+            operation_name=operation.name if operation else "",
+            team_name=operation.team.name if operation else "",
+            came_from=came_from,
+            to=to,
+            note=note,
+            data=data,
+        )

@@ -1,0 +1,44 @@
+"""Who may decide, cancel and audit. Rights on the platform are the platform's own to judge."""
+
+from imodels_app.models import Membership, Operation, User
+from imodels_app.states import CANCELLABLE
+
+
+class Denied(Exception):
+    """This person may not do this. Its text is the reason, fit to be shown."""
+
+
+def require(reason: str) -> None:
+    """Go on if `reason` is empty, else raise Denied with it."""
+    if reason:
+        raise Denied(reason)
+
+
+def why_not_decide(user: User, operation: Operation) -> str:
+    """Why this person may not approve or reject this request; empty when they may.
+
+    The requester never may, whatever else they are: lead, admin or superuser.
+    """
+    if operation.requested_by_id == user.pk:
+        return "You asked for this yourself. Another lead has to decide."
+    if not Membership.objects.filter(user=user, team=operation.team_id, role=Membership.Role.LEAD).exists():
+        return f"Only leads of {operation.team.name} decide about this."
+    return ""
+
+
+def why_not_cancel(user: User, operation: Operation) -> str:
+    """Why this person may not call this operation off; empty when they may."""
+    if operation.state not in CANCELLABLE:
+        return f"The platform cannot stop {_a_kind(operation)}." if not operation.is_finished else "It has ended."
+    if operation.requested_by_id != user.pk and not user.is_admin:
+        return f"Only {operation.requested_by_name} can cancel this."
+    return ""
+
+
+def may_audit(user: User) -> bool:
+    return user.is_admin
+
+
+def _a_kind(operation: Operation) -> str:
+    word = operation.get_kind_display().lower()
+    return f"an {word} iModel" if word == "empty" else f"a {word}"

@@ -1,0 +1,73 @@
+"""The words an operation's row may hold, and the edges between its states. Data: nothing here runs."""
+
+from django.db import models
+
+
+class Kind(models.TextChoices):
+    """The five ways to make an iModel."""
+
+    EMPTY = "empty", "Empty"
+    TEMPLATE = "template", "Template"
+    BASELINE = "baseline", "Baseline file"
+    CLONE = "clone", "Clone"
+    FORK = "fork", "Fork"
+
+
+class State(models.TextChoices):
+    """Where an operation is on its way. The platform's own word stands beside it, in `platform_state`."""
+
+    AWAITING_APPROVAL = "awaiting_approval", "Awaiting approval"
+    QUEUED = "queued", "Queued"
+    SUBMITTING = "submitting", "Submitting"
+    UPLOADING = "uploading", "Uploading"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    REJECTED = "rejected", "Rejected"
+    EXPIRED = "expired", "Expired"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class Wait(models.TextChoices):
+    """Why an operation stands still. NONE: it does not."""
+
+    NONE = "", "Nothing"
+    RATE_LIMIT = "rate_limit", "Rate limit"
+    PLATFORM_DOWN = "platform_down", "Platform not answering"
+    SIGN_IN = "sign_in", "Requester must sign in again"
+    SAME_NAME = "same_name", "Another operation with this name"
+    LOST_ANSWER = "lost_answer", "The answer was lost"
+
+
+class Wish(models.TextChoices):
+    """Up to which changeset. The platform tells absent, "" and 0 apart, and so do we."""
+
+    LATEST = "latest", "All up to now"  # pinned: changesetIndex as seen when it was asked for
+    EVERYTHING = "everything", "All, whatever is there when it runs"  # neither property is sent
+    CHANGESET = "changeset", "One changeset"  # changesetId or changesetIndex
+    BASELINE = "baseline", "Baseline only"  # "changesetId": ""
+
+
+class Outcome(models.TextChoices):
+    """What became of one POST. Only NOT_SENT is safe to send again without looking."""
+
+    PENDING = "pending", "No answer yet"
+    NOT_SENT = "not_sent", "Not sent"
+    REJECTED = "rejected", "Rejected"
+    ACCEPTED = "accepted", "Accepted"
+    UNKNOWN = "unknown", "The answer was lost"
+
+
+MOVES: dict[State, set[State]] = {
+    State.AWAITING_APPROVAL: {State.QUEUED, State.REJECTED, State.EXPIRED, State.CANCELLED},
+    # FAILED: the approval no longer fits what would be sent. EXPIRED: the requester never signed in again.
+    State.QUEUED: {State.SUBMITTING, State.CANCELLED, State.EXPIRED, State.FAILED},
+    State.SUBMITTING: {State.QUEUED, State.UPLOADING, State.RUNNING, State.FAILED},
+    State.UPLOADING: {State.RUNNING, State.FAILED},
+    State.RUNNING: {State.SUCCEEDED, State.FAILED},
+}
+FINISHED = {State.SUCCEEDED, State.FAILED, State.REJECTED, State.EXPIRED, State.CANCELLED}
+# A POST may be out, or its iModel is being made: the name is in use.
+IN_FLIGHT = {State.SUBMITTING, State.UPLOADING, State.RUNNING}
+# Nothing has left for the platform yet, so it can be called off.
+CANCELLABLE = {State.AWAITING_APPROVAL, State.QUEUED}

@@ -1,0 +1,105 @@
+"""A wish: what a person asked for, checked and resolved, and the exact request it becomes.
+
+One place builds the request, so that what is previewed, what is approved and what is sent are the same bytes.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from imodels_app.states import Kind, Wish
+
+# Part of what an approval is bound to: raise it when the meaning of an approval changes.
+POLICY_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ITwinRef:
+    """An iTwin as the platform names it: lower-case id and display name."""
+
+    id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IModelRef:
+    """An iModel with the iTwin it lives in."""
+
+    id: str
+    name: str = ""
+    itwin: ITwinRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class IModelWish:
+    """One iModel to be made.
+
+    name             1-255 characters, unique within the iTwin. Always sent: it is how a lost answer is settled
+    description      up to 255 characters; "" sends none, and the platform takes the source's for a clone or fork
+    source           the source (clone) or main (fork) iModel; None for an empty one
+    up_to            how far to copy; None for an empty one
+    changeset_id     40 hex digits, for Wish.CHANGESET
+    changeset_index  for Wish.LATEST (as seen when it was asked for) and Wish.CHANGESET; 0 is the baseline
+    preserve_history forks only: copy changesets one by one (True) or squash them into the baseline (False)
+    """
+
+    kind: Kind
+    itwin: ITwinRef
+    name: str
+    description: str = ""
+    source: IModelRef | None = None
+    up_to: Wish | None = None
+    changeset_id: str = ""
+    changeset_index: int | None = None
+    preserve_history: bool | None = None
+    reason: str = ""
+
+    @property
+    def path(self) -> str:
+        """Below the platform's root.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
+        """
+        if self.source is None:
+            return "/imodels"
+        return f"/imodels/{self.source.id}/{self.kind.value}"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"iTwinId": self.itwin.id, "name": self.name}
+        if self.description:
+            body["description"] = self.description
+        body |= self._changeset()
+        if self.preserve_history is not None:
+            body["preserveHistory"] = self.preserve_history
+        return body
+
+    @property
+    def body_text(self) -> str:
+        """The bytes that are sent, as text."""
+        return json.dumps(self.body, ensure_ascii=False, indent=2)
+
+    def fingerprint(self, requester: str) -> str:
+        """SHA-256 of all that an approval is bound to. requester: the person's id, as text."""
+        return fingerprint(self.path, self.body_text, requester)
+
+    def _changeset(self) -> dict[str, Any]:
+        # Compared with None and by name, never by truth: "", 0 and absent are three different wishes.
+        match self.up_to:
+            case Wish.BASELINE:
+                return {"changesetId": ""}
+            case Wish.LATEST:
+                return {"changesetIndex": self.changeset_index}
+            case Wish.CHANGESET if self.changeset_index is not None:
+                return {"changesetIndex": self.changeset_index}
+            case Wish.CHANGESET:
+                return {"changesetId": self.changeset_id}
+            case _:
+                return {}
+
+
+def fingerprint(path: str, body_text: str, requester: str) -> str:
+    """SHA-256 (hex) of method, path, body, requester and policy, unambiguous because it is JSON."""
+    whole = json.dumps(["POST", path, body_text, requester, POLICY_VERSION])
+    return hashlib.sha256(whole.encode()).hexdigest()

@@ -1,0 +1,156 @@
+"""Fixtures that are people and things: who signs in, and the operations they asked for.
+
+The people are the sandbox's four: their subjects and e-mail addresses are its own, so a person who signs in
+through the provider's page in a journey is the same row as here.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+HARBOUR = "0b7c4e1a-52f0-4c0e-9d1e-6f3a8b2c7d15"
+MAIN_BRIDGE = "5d2f8c36-1b7e-4f0a-8e55-c0a1d7f39a41"
+
+
+def _person(first: str, last: str, email: str, **fields):
+    from imodels_app.models import User
+
+    return User.objects.create(
+        username=email,
+        issuer="http://127.0.0.1:1",
+        subject=f"sub-{first.lower()}",
+        first_name=first,
+        last_name=last,
+        email=email,
+        **fields,
+    )
+
+
+@pytest.fixture
+def mara(db):
+    """Engineer, member of the Bridge team."""
+    return _person("Mara", "Lindqvist", "mara.lindqvist@harbour.example")
+
+
+@pytest.fixture
+def tomas(db):
+    """Mara's lead."""
+    return _person("Tomas", "Novak", "tomas.novak@harbour.example")
+
+
+@pytest.fixture
+def ines(db):
+    """Admin, in no team."""
+    return _person("Ines", "Duarte", "ines.duarte@harbour.example", is_staff=True)
+
+
+@pytest.fixture
+def otto(db):
+    """Engineer and lead of another team."""
+    from imodels_app.models import Membership, Team
+
+    person = _person("Otto", "Brandt", "otto.brandt@citytransit.example")
+    team = Team.objects.create(name="Transit team")
+    Membership.objects.create(team=team, email=person.email, user=person, role=Membership.Role.LEAD)
+    return person
+
+
+@pytest.fixture
+def bridge_team(mara, tomas):
+    """Looks after Harbour Bridge; Tomas leads it, Mara is in it."""
+    from imodels_app.models import ITwinCharge, Membership, Team
+
+    team = Team.objects.create(name="Bridge team")
+    ITwinCharge.objects.create(team=team, itwin_id=HARBOUR)
+    Membership.objects.create(team=team, email=tomas.email, user=tomas, role=Membership.Role.LEAD)
+    Membership.objects.create(team=team, email=mara.email, user=mara)
+    return team
+
+
+@pytest.fixture
+def wish_for() -> Callable:
+    """Make a wish: wish_for(Kind.CLONE, name="Pier 7", ...)."""
+    from imodels_app.states import Kind, Wish
+    from imodels_app.wishes import IModelRef, IModelWish, ITwinRef
+
+    def make(kind: Kind, **fields) -> IModelWish:
+        harbour = ITwinRef(id=HARBOUR, name="Harbour Bridge")
+        usual = {"kind": kind, "itwin": harbour, "name": f"Pier {uuid4().hex[:6]}"}
+        if kind in (Kind.CLONE, Kind.FORK):
+            source = IModelRef(id=MAIN_BRIDGE, name="Main Bridge", itwin=harbour)
+            usual |= {"source": source, "up_to": Wish.LATEST, "changeset_index": 120}
+        if kind == Kind.FORK:
+            usual |= {"preserve_history": True, "reason": "Try the seismic retrofit of pier 7."}
+        return IModelWish(**(usual | fields))
+
+    return make
+
+
+@pytest.fixture
+def queued_clone(bridge_team, mara, wish_for):
+    """A clone that Mara asked for and no worker has touched."""
+    from imodels_app import lifecycle
+    from imodels_app.states import Kind
+
+    return lifecycle.request(wish_for(Kind.CLONE, name="Pier 7 copy"), by=mara)
+
+
+@pytest.fixture
+def waiting_fork(bridge_team, mara, wish_for):
+    """A fork that Mara asked for and nobody has decided about."""
+    from imodels_app import lifecycle
+    from imodels_app.states import Kind
+
+    return lifecycle.request(wish_for(Kind.FORK, name="Pier 7 retrofit"), by=mara)
+
+
+@pytest.fixture
+def running_clone(queued_clone):
+    """A clone that the platform has accepted."""
+    from django.utils import timezone
+
+    from imodels_app import lifecycle
+
+    lifecycle.claim(queued_clone, bucket="clone", now=timezone.now())
+    lifecycle.accepted(queued_clone, imodel_id=str(uuid4()))
+    return queued_clone
+
+
+@pytest.fixture
+def succeeded_clone(running_clone):
+    from imodels_app import lifecycle
+
+    lifecycle.succeeded(running_clone)
+    return running_clone
+
+
+@pytest.fixture
+def failed_fork(waiting_fork, tomas):
+    """A fork whose main iModel lacks FederationGuids."""
+    from django.utils import timezone
+
+    from imodels_app import lifecycle
+
+    lifecycle.approve(waiting_fork, by=tomas, comment="Fine.")
+    lifecycle.claim(waiting_fork, bucket="fork", now=timezone.now())
+    lifecycle.accepted(waiting_fork, imodel_id=str(uuid4()))
+    lifecycle.failed(
+        waiting_fork,
+        code="mainIModelIsMissingFederationGuids",
+        platform_state="mainIModelIsMissingFederationGuids",
+    )
+    return waiting_fork
+
+
+@pytest.fixture
+def delayed_clone(queued_clone):
+    """A clone that waits for the rate limit."""
+    from django.utils import timezone
+
+    from imodels_app import lifecycle
+    from imodels_app.states import Wait
+
+    lifecycle.postpone(queued_clone, reason=Wait.RATE_LIMIT, until=timezone.now() + timedelta(seconds=40))
+    return queued_clone
