@@ -137,7 +137,8 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
     ours |= {f"{name}_FILE": str(path) for name, path in secret_files.items() if not os.environ.get(name)}
     redis_command: list[str] = []
     if not os.environ.get("REDIS_URL"):
-        redis_command, ours["REDIS_URL"] = redis_server.prepare(VAR_DIR / "redis", port=ports["redis"])
+        password = kept.secret("redis_password", lambda: secrets.token_urlsafe(24)).read_text()
+        redis_command, ours["REDIS_URL"] = redis_server.prepare(VAR_DIR / "redis", port=ports["redis"], password=password)
     return redis_command, ours
 
 

@@ -5,9 +5,7 @@ Production brings its own Redis or Valkey: the embedded one may be older than th
 
 import importlib.util
 import os
-import secrets
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import redis
@@ -29,14 +27,13 @@ def executable() -> Path:
     raise NoRedisServer(HOW_TO_GET_ONE)
 
 
-def prepare(folder: Path, *, port: int, append_only: bool = True) -> tuple[Sequence[str], str]:
+def prepare(folder: Path, *, port: int, password: str, append_only: bool = True) -> tuple[list[str], str]:
     """Write the configuration of a server that keeps its data in `folder`; return its command and its address.
 
-    It asks for a password: other people on this machine reach loopback too. The password stays in
-    a file that only we can read, since everybody can read a command line.
+    It asks for the password, since other people on this machine reach loopback too. The password is
+    in a file that only we can read: everybody can read a command line.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    password = secrets.token_urlsafe(24)
     config = folder / "redis.conf"
     config.unlink(missing_ok=True)
     with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
