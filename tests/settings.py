@@ -1,0 +1,72 @@
+"""Settings of the test run: the product's own, with an environment made for one run on this machine.
+
+The product's settings read the environment while they are imported, and pytest-django imports them
+before any conftest. So what a run needs is decided here: its folder, its ports, and its database
+(SQLite, or with DB=pg a real PostgreSQL). conftest.py starts the servers when a test asks for them.
+"""
+
+import atexit
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+from cryptography.fernet import Fernet
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# A short path: PostgreSQL puts its socket there, and a socket's path has about 100 characters.
+RUN_DIR = Path(tempfile.mkdtemp(prefix="desk-"))
+atexit.register(shutil.rmtree, RUN_DIR, ignore_errors=True)
+
+REDIS_PORT, SANDBOX_PORT, WEB_PORT = free_port(), free_port(), free_port()
+REDIS_PASSWORD = secrets.token_hex(16)
+SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
+PG_DIR = RUN_DIR / "pg"
+ON_POSTGRES = os.environ.get("DB") == "pg"
+# A PostgreSQL of one's own is used as it is; Django makes a database test_... in it.
+EMBEDDED_PG = ON_POSTGRES and not os.environ.get("DATABASE_URL", "").startswith("postgres")
+if EMBEDDED_PG:
+    os.environ["DATABASE_URL"] = f"postgres://postgres@{quote(str(PG_DIR), safe='')}/postgres"
+elif not ON_POSTGRES:
+    os.environ["DATABASE_URL"] = f"sqlite:///{RUN_DIR / 'desk.sqlite3'}"
+
+# Whatever the shell says: a test never reaches a real platform, a real provider or somebody's Redis.
+for name in [name for name in os.environ if name.endswith("_FILE")]:
+    del os.environ[name]
+os.environ |= {
+    "DEBUG": "no",
+    "SECRET_KEY": "only-for-tests-" + "x" * 40,
+    "TOKEN_KEYS": Fernet.generate_key().decode(),
+    "REDIS_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{REDIS_PORT}/0",
+    # pytest-django's live server listens where the product believes to be, so that sign-in comes back to it.
+    "DASHBOARD_URL": f"http://localhost:{WEB_PORT}",
+    "DJANGO_LIVE_TEST_SERVER_ADDRESS": f"localhost:{WEB_PORT}",
+    "DASHBOARD_ADMINS": "ines.duarte@harbour.example",
+    "ITWIN_API_URL": SANDBOX_URL,
+    "ITWIN_TIER": "basic",
+    "OIDC_ISSUER": SANDBOX_URL,
+    "OIDC_CLIENT_ID": "imodel-desk",
+    "OIDC_CLIENT_SECRET": "imodel-desk-secret",
+    "EMAIL_URL": "console:",
+    "LOG_LEVEL": "INFO",
+}
+
+from dashboard.settings import *  # noqa: E402, F403 - the product's settings, in the environment above
+from dashboard.settings import DATABASES, STORAGES  # noqa: E402
+
+# A file, so that worker processes and threads see the same rows as the test; and never `test_` of a path.
+if not ON_POSTGRES:
+    DATABASES["default"]["TEST"] = {"NAME": str(RUN_DIR / "test.sqlite3")}
+# Served from the source folders: a test run needs no collectstatic. `make demo` and the image use the real one.
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+STATIC_ROOT = RUN_DIR / "staticfiles"
+STATIC_ROOT.mkdir()

@@ -1,0 +1,134 @@
+"""The supervisor keeps children alive and leaves none behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dashboard import supervisor
+from dashboard.supervisor import Child, NotReady, Supervisor
+from tests.conftest import BASE_DIR, wait_until
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+# A process with a child of its own, whose pid it prints.
+FAMILY = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time\n"
+    "kid = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "print(kid.pid, flush=True); time.sleep(600)",
+]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def keeper(tmp_path, said):
+    keeper = Supervisor(log_dir=tmp_path / "log", env=os.environ, cwd=BASE_DIR, say=said.append)
+    yield keeper
+    keeper.stop()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs. One that ended and waits to be collected by its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_start_returns_when_the_child_is_ready(keeper, tmp_path):
+    flag = tmp_path / "ready"
+    child = Child("slow", ["sh", "-c", f"sleep 0.3; touch {flag}; sleep 600"], flag.exists)
+
+    keeper.start(child)
+
+    assert flag.exists()
+
+
+def test_a_child_that_dies_is_started_again(keeper, said):
+    child = Child("sleeper", SLEEP, lambda: True)
+    keeper.start(child)
+    first = child.process
+
+    first.kill()
+    wait_until(lambda: keeper.look() or child.process is not first)
+
+    assert child.process.poll() is None
+    assert said == ["sleeper: ended (signal SIGKILL), starts again in 0.5 s"]
+
+
+def test_what_a_dead_child_had_started_does_not_live_on(keeper):
+    child = Child("family", FAMILY, lambda: "\n" in keeper.log_of(child).read_text())
+    keeper.start(child)
+    kid = int(keeper.log_of(child).read_text())
+
+    child.process.kill()
+    wait_until(lambda: keeper.look() or not is_alive(kid))
+
+
+def test_a_child_that_cannot_start_is_given_up_with_the_end_of_its_log(keeper, monkeypatch):
+    monkeypatch.setattr(supervisor, "BACK_OFF_S", (0.05,))
+    child = Child("broken", ["sh", "-c", "echo no such port; exit 3"], lambda: False)
+
+    with pytest.raises(NotReady, match="no such port"):
+        keeper.start(child)
+
+
+def test_a_child_that_never_answers_is_given_up(keeper):
+    with pytest.raises(NotReady, match=r"mute did not answer within 0 s"):
+        keeper.start(Child("mute", SLEEP, lambda: False, ready_within_s=0.3))
+
+
+def test_only_what_is_loud_reaches_the_console_and_once(keeper, said):
+    lines = "echo calm; echo 1 WARNING disk full; echo 2 WARNING disk full; echo '3 ERROR gone'; sleep 600"
+    child = Child("talker", ["sh", "-c", lines], lambda: "gone" in keeper.log_of(child).read_text())
+    keeper.start(child)
+
+    keeper.look()
+
+    assert said == ["talker: 1 WARNING disk full", "talker: 3 ERROR gone"]
+
+
+def test_stop_ends_even_a_child_that_does_not_listen(keeper, monkeypatch):
+    monkeypatch.setattr(supervisor, "STOP_WITHIN_S", 0.3)
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    child = Child("deaf", [sys.executable, "-c", stubborn], lambda: keeper.log_of(child).stat().st_size > 0)
+    keeper.start(child)
+
+    keeper.stop()
+
+    assert child.process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("with_guard", [False, True], ids=["by the kernel", "by a guard"])
+def test_children_end_when_their_parent_is_killed(tmp_path, with_guard):
+    parent = (
+        "import os, pathlib, sys, time\n"
+        "from dashboard import supervisor\n"
+        f"if {with_guard}: supervisor._libc = None\n"
+        f"log = open({str(tmp_path / 'log')!r}, 'wb')\n"
+        f"child = supervisor.spawn({FAMILY!r}, output=log, env=os.environ, cwd=pathlib.Path.cwd())\n"
+        "print(child.pid, flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=BASE_DIR)
+    child = int(process.stdout.readline())
+    wait_until(lambda: (tmp_path / "log").read_text().endswith("\n"))
+
+    process.kill()
+    process.communicate()
+
+    wait_until(lambda: not is_alive(child), within_s=10)
+    time.sleep(0.1)
+    if with_guard:  # the kernel tells the child alone, and what it does about its own is its affair
+        assert not is_alive(int((tmp_path / "log").read_text()))
+    else:
+        os.kill(int((tmp_path / "log").read_text()), signal.SIGKILL)
