@@ -153,7 +153,9 @@ class Supervisor:
             if child.deaths >= TRIES_TO_GET_READY:
                 raise NotReady(f"{child.name} ends as soon as it is started. {self._end_of_log(child)}")
             if time.monotonic() > deadline:
-                raise NotReady(f"{child.name} did not answer within {child.ready_within_s:.0f} s. {self._end_of_log(child)}")
+                raise NotReady(
+                    f"{child.name} did not answer within {child.ready_within_s:.0f} s. {self._end_of_log(child)}"
+                )
             time.sleep(LOOK_EVERY_S)
         child.was_ready = True
 

@@ -74,9 +74,9 @@ def redis_url(_redis: str) -> str:
 @pytest.fixture(autouse=True)
 def _empty_cache(request: pytest.FixtureRequest) -> None:
     """Whoever may touch the database may touch the cache: it begins empty."""
-    if {"db", "transactional_db", "sandbox", "live_server"} & set(request.fixturenames) or request.node.get_closest_marker(
-        "django_db"
-    ):
+    if {"db", "transactional_db", "sandbox", "live_server"} & set(
+        request.fixturenames
+    ) or request.node.get_closest_marker("django_db"):
         request.getfixturevalue("redis_url")
 
 
@@ -302,7 +302,9 @@ def axe() -> Callable[["Page"], None]:
 
     def check(page: "Page") -> None:
         found = Axe().run(page).response["violations"]
-        told = [f"{rule['id']}: {rule['help']}\n    " + "\n    ".join(n["html"] for n in rule["nodes"]) for rule in found]
+        told = [
+            f"{rule['id']}: {rule['help']}\n    " + "\n    ".join(n["html"] for n in rule["nodes"]) for rule in found
+        ]
         assert not found, "\n".join(told)
 
     return check
