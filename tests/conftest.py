@@ -105,6 +105,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
 @pytest.fixture(scope="session")
 def _sandbox() -> Iterator[Any]:
     from django.conf import settings
+
     from sandbox.server import Sandbox
 
     server = Sandbox.start(port=SANDBOX_PORT, tier="basic", limits=True)
