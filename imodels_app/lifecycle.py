@@ -273,7 +273,7 @@ def failed(
     *,
     code: str,
     message: str = "",
-    details: Sequence[Mapping[str, str]] = (),
+    details: Sequence[Mapping[str, object]] = (),
     platform_state: str = "",
 ) -> None:
     """It will not become an iModel. code: the platform's own, or ours where it names none (see wording.py)."""
