@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 
 from imodels_app.states import Kind, Wish
 from imodels_app.wishes import IModelRef, IModelWish, ITwinRef
@@ -74,6 +75,7 @@ class RequestForm(forms.Form):
     """
 
     kind: ClassVar[Kind]
+    catalog_answered = True
     itwin = _typed("Into iTwin", "Pick the iTwin it goes into.", most=1000)
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
     name = _typed("Name", "Give the new iModel a name.")
@@ -110,15 +112,27 @@ class RequestForm(forms.Form):
     @property
     def itwin_picked(self) -> str:
         """The id to render beside the iTwin's text: only ever of something that was found."""
-        return self.into.id if self.into else ""
+        return self.into.id if self.into else self.initial.get("itwin_id", "")
+
+    @property
+    def sign_in_needed(self) -> bool:
+        return self.has_error(NON_FIELD_ERRORS, "sign_in")
+
+    @property
+    def name_is_free(self) -> bool:
+        """Whether the name was looked up in the iTwin, and is in no use there."""
+        was_asked = self.into is not None and self.catalog_answered and "itwin" not in self.errors
+        return was_asked and bool(self.cleaned_data.get("name"))
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         try:
             self.look_up(cleaned)
         except self.catalog.Unavailable as down:
+            self.catalog_answered = False
             self.add_error(None, forms.ValidationError(f"{down} Send it again in a moment.", code="unavailable"))
         except self.catalog.SignInNeeded:
+            self.catalog_answered = False
             said = "The platform asks you to sign in again before this can be sent."
             self.add_error(None, forms.ValidationError(said, code="sign_in"))
         return cleaned
@@ -193,7 +207,6 @@ class CopyForm(RequestForm):
     """
 
     ways: ClassVar[tuple[str, ...]]
-    source_noun: ClassVar[str]
     source = _typed("Source iModel", "Pick the iModel to copy.", most=1000)
     source_id = forms.CharField(required=False, widget=forms.HiddenInput)
     up_to = _typed("Copy up to", "Choose how far to copy.", most=20)
@@ -209,7 +222,7 @@ class CopyForm(RequestForm):
 
     @property
     def source_picked(self) -> str:
-        return self.source.imodel.id if self.source else ""
+        return self.source.imodel.id if self.source else self.initial.get("source_id", "")
 
     @property
     def pinned_index(self) -> int:
@@ -219,6 +232,20 @@ class CopyForm(RequestForm):
     @property
     def ways_to_copy(self) -> list[tuple[str, str]]:
         return [(way, UP_TO_LABELS[way]) for way in self.ways]
+
+    @property
+    def pin(self) -> str:
+        """What to carry as pinned: what was shown of this source, or else its newest now."""
+        return f"{self.source.imodel.id}:{self.shown_index}" if self.source else ""
+
+    @property
+    def newest_pin(self) -> str:
+        return f"{self.source.imodel.id}:{self.pinned_index}" if self.source else ""
+
+    @property
+    def shown_index(self) -> int:
+        pinned: int | None = (self.copy or {}).get("changeset_index")
+        return self.pinned_index if pinned is None or self.data.get("up_to") != Wish.LATEST else pinned
 
     def draft(self) -> IModelWish | None:
         wish = super().draft()
@@ -337,7 +364,6 @@ class CloneForm(CopyForm):
 
     kind = Kind.CLONE
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE, Wish.EVERYTHING)
-    source_noun = "source iModel"
 
 
 class ForkForm(CopyForm):
@@ -345,7 +371,6 @@ class ForkForm(CopyForm):
 
     kind = Kind.FORK
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
-    source_noun = "main iModel"
     preserve_history = forms.BooleanField(label="Preserve history", required=False, initial=True)
     reason = _typed(
         "Reason, for the approvers",

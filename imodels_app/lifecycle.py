@@ -281,6 +281,36 @@ def failed(
 # How
 
 
+def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID) -> Operation:
+    now = timezone.now()
+    team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
+    needs_approval = wish.kind == Kind.FORK
+    state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
+    with transaction.atomic():
+        operation = Operation.objects.create(
+            id=operation_id,
+            kind=wish.kind,
+            state=state,
+            created_at=now,
+            changed_at=now,
+            ready_after=now,
+            expires_at=now + timedelta(days=team.approval_days) if needs_approval else None,
+            requested_by=by,
+            requested_by_name=by.name,
+            team=team,
+            reason=wish.reason,
+            again_of=again_of,
+            request_path=wish.path,
+            request_body=wish.body_text,
+            request_hash=wish.fingerprint(str(by.pk)),
+            **_columns_of(wish),
+        )
+        Event.record("requested", at=now, by=by, operation=operation, to=state, note=wish.reason)
+        if state == State.QUEUED:
+            _wake(operation)
+    return operation
+
+
 # Which column makes an operation due at once.
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
     State.QUEUED: lambda now: {"ready_after": now, "expires_at": None},
