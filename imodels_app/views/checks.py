@@ -1,7 +1,6 @@
 """What a form tells before it is sent: who must agree, what is in the way, and the exact request. Advice only."""
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.conf import settings
 
@@ -37,11 +36,10 @@ class Approvers:
 
 @dataclass(frozen=True)
 class Preview:
-    """The request as it would be sent: each row of the body is a property, its value and what follows."""
+    """The request as it would be sent, without the token."""
 
     url: str
     body: str
-    rows: list[tuple[str, str, str]]
 
     @property
     def curl(self) -> str:
@@ -60,7 +58,7 @@ class Preview:
 class Advice:
     """The side column. newer: how many changesets came since the one that is pinned in the form."""
 
-    checks: list[Check] = field(default_factory=list)
+    checks: list[Check]
     approvers: Approvers | None = None
     preview: Preview | None = None
     newer: int = 0
@@ -123,7 +121,8 @@ def _how_much(form: CopyForm) -> Check | None:
     if wish is None:
         return None
     if wish["up_to"] == Wish.EVERYTHING:
-        return Check("", "All changesets will be copied", f"Now up to #{form.pinned_index}, and what comes until it runs.")
+        now = f"Now up to #{form.pinned_index}, and what comes until it runs."
+        return Check("", "All changesets will be copied", now)
     index = wish.get("changeset_index")
     if wish["up_to"] == Wish.BASELINE or index == 0:
         return Check("good", "Only the baseline will be copied")
@@ -150,7 +149,8 @@ def _rights(form: RequestForm) -> Check | None:
         return None
     missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
     if missing:
-        return Check("bad", "You may not create iModels there", f"imodels_manage is missing in {' and in '.join(missing)}")
+        where = " and in ".join(missing)
+        return Check("bad", f"You may not create iModels in {where}", f"imodels_manage is missing in {where}")
     places = "here and there" if isinstance(form, CopyForm) else f"in {form.into.name}"
     return Check("good", f"You may create iModels {places}", f"imodels_manage in {' and '.join(concerned.values())}")
 
@@ -170,10 +170,7 @@ def _approvers(form: RequestForm, by: User) -> Approvers | None:
 
 
 def _preview(wish: IModelWish) -> Preview:
-    pairs = [(json.dumps(key), json.dumps(value, ensure_ascii=False)) for key, value in wish.body.items()]
-    last = len(pairs) - 1
-    rows = [(key, value, "" if number == last else ",") for number, (key, value) in enumerate(pairs)]
-    return Preview(settings.ITWIN_API_URL + wish.path, wish.body_text, rows)
+    return Preview(settings.ITWIN_API_URL + wish.path, wish.body_text)
 
 
 def _first_sentence(text: str) -> str:

@@ -35,7 +35,7 @@ def pick_imodels(request: HttpRequest) -> HttpResponse:
 @require_GET
 def pick_changesets(request: HttpRequest) -> HttpResponse:
     """The changesets of ?source_id=."""
-    return _of_source(request, "changesets", lambda catalog, id: catalog.changesets(id, _typed(request, "changeset")))
+    return _of_source(request, "changesets", lambda catalog, source: catalog.changesets(source, _typed(request, "changeset")))
 
 
 @signed_in
@@ -43,7 +43,7 @@ def pick_changesets(request: HttpRequest) -> HttpResponse:
 @require_GET
 def pick_versions(request: HttpRequest) -> HttpResponse:
     """The named versions of ?source_id=."""
-    return _of_source(request, "versions", lambda catalog, id: catalog.named_versions(id, _typed(request, "version")))
+    return _of_source(request, "versions", lambda catalog, source: catalog.named_versions(source, _typed(request, "version")))
 
 
 def _of_source(request: HttpRequest, kind: str, look: Any) -> HttpResponse:
@@ -54,7 +54,7 @@ def _of_source(request: HttpRequest, kind: str, look: Any) -> HttpResponse:
 
 
 def _listed(request: HttpRequest, kind: str, look: Any) -> HttpResponse:
-    """What was found, or a sentence why there is nothing. Always 200: a list that cannot be had is no error of a form."""
+    """What was found, or a sentence why there is nothing. Always 200: it is no error of the form."""
     try:
         found, is_all = look(Catalog(request.user))
     except Unavailable as down:
