@@ -138,12 +138,18 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
     redis_command: list[str] = []
     if not os.environ.get("REDIS_URL"):
         password = kept.secret("redis_password", lambda: secrets.token_urlsafe(24)).read_text()
-        redis_command, ours["REDIS_URL"] = redis_server.prepare(VAR_DIR / "redis", port=ports["redis"], password=password)
+        folder = VAR_DIR / "redis"
+        redis_command, ours["REDIS_URL"] = redis_server.prepare(folder, port=ports["redis"], password=password)
     return redis_command, ours
 
 
 def start(
-    supervisor: Supervisor, env: dict[str, str], ports: Mapping[str, int], redis_command: list[str], *, with_sandbox: bool
+    supervisor: Supervisor,
+    env: Mapping[str, str],
+    ports: Mapping[str, int],
+    redis_command: list[str],
+    *,
+    with_sandbox: bool,
 ) -> None:
     """Bring everything up, in the order in which one needs the other."""
     ground = []
@@ -255,25 +261,24 @@ def say(line: str) -> None:
     try:
         print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
     except OSError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of this process
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of this process
 
 
 def welcome(env: Mapping[str, str], *, with_sandbox: bool, seconds: float) -> str:
     """What a newcomer needs now, in a frame."""
-    lines = ["iModel Desk is ready", "", f"Open        {env['DASHBOARD_URL']}/", ""]
+    lines = [f"Open        {env['DASHBOARD_URL']}/", ""]
     if with_sandbox:
         lines += [*TO_TRY.splitlines(), "", f"Sandbox     {env['ITWIN_API_URL']}/   time, faults and limits"]
     else:
         lines += [f"Platform    {env.get('ITWIN_API_URL', 'https://api.bentley.com')}"]
-    lines += [f"Logs        {LOG_DIR.relative_to(BASE_DIR)}/", f"Stop        Ctrl-C. The data stays. Ready in {seconds:.0f} s."]
-    return framed(lines)
+    lines += [f"Logs        {LOG_DIR.relative_to(BASE_DIR)}/", "Stop        Ctrl-C. The data stays for the next start."]
+    return framed([f"iModel Desk is ready ({seconds:.0f} s)", "", *lines])
 
 
 def already_running(pid: int) -> str:
     address = kept.last_environment().get("DASHBOARD_URL", "")
-    return framed(
-        ["The demo is running already", "", f"Open        {address}/", f"Stop        Ctrl-C where it runs, or: kill {pid}"]
-    )
+    stop = f"Stop        Ctrl-C where it runs, or: kill {pid}"
+    return framed(["The demo is running already", "", f"Open        {address}/", stop])
 
 
 def framed(lines: list[str]) -> str:

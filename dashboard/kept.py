@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 VAR_DIR = Path(__file__).resolve().parent.parent / "var"
 LOCK, ENVIRONMENT, PORTS = VAR_DIR / "demo.lock", VAR_DIR / "demo.env.json", VAR_DIR / "demo.ports.json"
@@ -121,7 +122,7 @@ def last_environment() -> dict[str, str]:
     return {name: str(value) for name, value in _read(ENVIRONMENT).items()}
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
         return dict(json.loads(path.read_text()))
     return {}

@@ -153,7 +153,8 @@ class Supervisor:
             if child.deaths >= TRIES_TO_GET_READY:
                 raise NotReady(f"{child.name} ends as soon as it is started. {self._end_of_log(child)}")
             if time.monotonic() > deadline:
-                raise NotReady(f"{child.name} did not answer within {child.ready_within_s:.0f} s. {self._end_of_log(child)}")
+                seconds = f"{child.ready_within_s:.0f} s"
+                raise NotReady(f"{child.name} did not answer within {seconds}. {self._end_of_log(child)}")
             time.sleep(LOOK_EVERY_S)
         child.was_ready = True
 
@@ -225,7 +226,8 @@ def spawn(
         cwd=cwd,
         start_new_session=True,
         pass_fds=keep_fds,
-        preexec_fn=_die_with(os.getpid()) if _libc else None,  # noqa: PLW1509 - nothing but a system call
+        # Two system calls and nothing else happen between fork and exec.
+        preexec_fn=_die_with(_libc, os.getpid()) if _libc else None,  # noqa: PLW1509
     )
 
 
@@ -237,10 +239,9 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def _die_with(libc: ctypes.CDLL, parent: int) -> Callable[[], None]:
     def between_fork_and_exec() -> None:
-        assert _libc is not None
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
 

@@ -7,3 +7,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("imodels_app.urls")),
 ]
+
+handler403 = "imodels_app.views.errors.forbidden"
+handler404 = "imodels_app.views.errors.not_found"
+handler500 = "imodels_app.views.errors.broken"

@@ -21,7 +21,7 @@ class ForAdmins(admin.ModelAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _is_admin(request)
 
-    has_add_permission = has_view_permission  # type: ignore[assignment]
+    has_add_permission = has_view_permission
     has_change_permission = has_view_permission
     has_delete_permission = has_view_permission
 
@@ -37,8 +37,7 @@ class ReadOnly(ForAdmins):
         return False
 
 
-class MembershipInline(admin.TabularInline):
-    model = Membership
+class Inline(admin.TabularInline):
     extra = 1
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -49,7 +48,11 @@ class MembershipInline(admin.TabularInline):
     has_delete_permission = has_view_permission
 
 
-class ChargeInline(MembershipInline):
+class MembershipInline(Inline):
+    model = Membership
+
+
+class ChargeInline(Inline):
     model = ITwinCharge
 
 

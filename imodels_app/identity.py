@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from imodels_app import tokens
+from imodels_app import provider, tokens
 from imodels_app.models import Event, Membership, User
 
 
@@ -33,9 +33,13 @@ def sign_in(claims: dict[str, Any], token: dict[str, Any]) -> User:
     return user
 
 
-def sign_out(user: User) -> None:
-    """Note that a person left. Their tokens stay: workers finish what the person asked for."""
+def sign_out(user: User, *, back_to: str) -> str:
+    """Note that a person left, and return where their browser ends the provider's session too ("": nowhere).
+
+    Their tokens stay: workers finish what the person asked for.
+    """
     Event.record("signed_out", at=timezone.now(), by=user)
+    return provider.end_session_url(tokens.id_token_of(user), back_to)
 
 
 def _update(user: User, claims: dict[str, Any]) -> None:

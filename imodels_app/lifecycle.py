@@ -4,7 +4,7 @@ Verbs are what people ask for (request, approve, reject, cancel) and what worker
 participles are what the platform told us (accepted, succeeded, failed).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -218,7 +218,7 @@ def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
 
 def looked(operation: Operation, *, platform_state: str, poll_after: datetime, missing: bool = False) -> None:
     """One look at a running operation. Only what a person could see makes history and raises the version."""
-    seen = {"platform_state": platform_state, "missing_since": None}
+    seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
     if missing:
         seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or timezone.now()}
     changed = platform_state != operation.platform_state and not missing
@@ -259,11 +259,11 @@ def failed(
     *,
     code: str,
     message: str = "",
-    details: list[dict[str, str]] | None = None,
+    details: Sequence[Mapping[str, object]] = (),
     platform_state: str = "",
 ) -> None:
     """It will not become an iModel. code: the platform's own, or ours where it names none (see wording.py)."""
-    said = {"platform_state": platform_state} if platform_state else {}
+    said: dict[str, Any] = {"platform_state": platform_state} if platform_state else {}
     _move(
         operation,
         State.FAILED,
@@ -272,7 +272,7 @@ def failed(
         code=code,
         failure_code=code,
         failure_message=message,
-        failure_details=details or [],
+        failure_details=[dict(detail) for detail in details],
         **said,
         **_NO_WAIT,
     )

@@ -21,7 +21,7 @@ class User(AbstractUser):
     issuer = models.CharField(max_length=255, blank=True)
     subject = models.CharField(max_length=255, blank=True, help_text="The provider's lasting id of this person (sub).")
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+    class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["issuer", "subject"], name="user_one_per_subject", condition=~Q(subject=""))
         ]

@@ -77,19 +77,20 @@ def _follow(operation: Operation, creation: Creation, platform: Platform, now: d
     else:
         if creation.state not in ("scheduled", "waitingForFile"):
             log.warning("Operation %s: the platform's state %r is not known", operation.pk, creation.state[:64])
+        usable = _is_usable(operation, platform)
         lifecycle.looked(operation, platform_state=creation.state[:64], poll_after=next_look(operation, now))
-        _look_at_imodel(operation, platform)
+        if usable:
+            lifecycle.usable(operation)
 
 
-def _look_at_imodel(operation: Operation, platform: Platform) -> None:
+def _is_usable(operation: Operation, platform: Platform) -> bool:
+    """Whether the iModel has become usable just now; asked with every third look, until it is."""
     if operation.usable_at or operation.polls % LOOK_AT_IMODEL_EVERY:
-        return
+        return False
     try:
-        ready = platform.imodel(operation.imodel_id).is_initialized
+        return platform.imodel(operation.imodel_id).is_initialized
     except errors.Refused:
-        return  # seen by its creator's operation only; the operation decides
-    if ready:
-        lifecycle.usable(operation)
+        return False  # the operation's own state decides
 
 
 def _missing(operation: Operation, now: datetime) -> None:

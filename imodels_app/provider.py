@@ -47,9 +47,10 @@ class GrantRevoked(ProviderError):
 def authorize(request: HttpRequest, callback: str) -> HttpResponse:
     """Send the browser to the provider's page. State, nonce and PKCE verifier wait in the session."""
     try:
-        return oauth.itwin.authorize_redirect(request, callback)
+        redirect: HttpResponse = oauth.itwin.authorize_redirect(request, callback)
     except (requests.RequestException, ValueError, KeyError) as error:
         raise ProviderDown("The sign-in service does not answer.") from error
+    return redirect
 
 
 def exchange(request: HttpRequest) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -107,7 +108,7 @@ def end_session_url(id_token: str, back_to: str) -> str:
 
 
 def _metadata() -> dict[str, Any]:
-    return oauth.itwin.load_server_metadata()
+    return dict(oauth.itwin.load_server_metadata())
 
 
 def _userinfo(token: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:

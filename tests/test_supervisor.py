@@ -18,9 +18,22 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 FAMILY = [
     sys.executable,
     "-c",
-    "import subprocess, sys, time\n"
-    "kid = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-    "print(kid.pid, flush=True); time.sleep(600)",
+    """
+import subprocess, sys, time
+kid = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(kid.pid, flush=True)
+time.sleep(600)
+""",
+]
+DEAF = [
+    sys.executable,
+    "-c",
+    """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf", flush=True)
+time.sleep(600)
+""",
 ]
 
 
@@ -99,8 +112,7 @@ def test_only_what_is_loud_reaches_the_console_and_once(keeper, said):
 
 def test_stop_ends_even_a_child_that_does_not_listen(keeper, monkeypatch):
     monkeypatch.setattr(supervisor, "STOP_WITHIN_S", 0.3)
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
-    child = Child("deaf", [sys.executable, "-c", stubborn], lambda: keeper.log_of(child).stat().st_size > 0)
+    child = Child("deaf", DEAF, lambda: keeper.log_of(child).stat().st_size > 0)
     keeper.start(child)
 
     keeper.stop()

@@ -84,7 +84,8 @@ class Connection:
 
 def _session() -> requests.Session:
     """A pool of connections for each thread: requests' sessions are not safe to share."""
-    if not hasattr(_local, "session"):
+    session: requests.Session | None = getattr(_local, "session", None)
+    if session is None:
         retry = Retry(
             total=2,
             backoff_factor=0.2,
@@ -93,10 +94,10 @@ def _session() -> requests.Session:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        _local.session = requests.Session()
-        _local.session.mount("http://", HTTPAdapter(max_retries=retry))
-        _local.session.mount("https://", HTTPAdapter(max_retries=retry))
-    return _local.session
+        session = _local.session = requests.Session()
+        session.mount("http://", HTTPAdapter(max_retries=retry))
+        session.mount("https://", HTTPAdapter(max_retries=retry))
+    return session
 
 
 def _refuse(answer: requests.Response, *, lost_on_5xx: bool) -> NoReturn:
@@ -146,7 +147,7 @@ def _json(answer: requests.Response) -> dict[str, Any] | None:
 
 
 def retry_after_s(header: str | None, *, now: float | None = None) -> float:
-    """Seconds to wait by a Retry-After header: whole seconds or an HTTP date, bounded; a minute if it makes no sense."""
+    """Seconds to wait by a Retry-After header: seconds or an HTTP date, bounded; a minute if it makes no sense."""
     if not header:
         return DEFAULT_RETRY_AFTER_S
     try:

@@ -161,9 +161,10 @@ def instant(text: object) -> datetime | None:
 
 
 def _id(item: dict[str, Any]) -> str:
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str) or not item["id"]:
+    value = item.get("id") if isinstance(item, dict) else None
+    if not isinstance(value, str) or not value:
         raise Malformed("id")
-    return item["id"].lower()
+    return value.lower()
 
 
 def _text(item: dict[str, Any], key: str) -> str:

@@ -1,15 +1,33 @@
 """What every page's frame needs: the context processor behind base.html."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from imodels_app.models import Operation
 
+THEMES = ("system", "light", "dark")
+CONTRASTS = ("normal", "high")
+
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """How many requests wait for this person's decision."""
+    """How the page looks, what it talks to, and how many requests wait for this person's decision."""
+    looks = {
+        "theme": _chosen(request, "theme", THEMES),
+        "contrast": _chosen(request, "contrast", CONTRASTS),
+        "platform": urlsplit(settings.ITWIN_API_URL).netloc,
+        "tier": settings.ITWIN_TIER.capitalize(),
+        "time_zone": settings.TIME_ZONE,
+    }
     user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
-        return {}
-    return {"waiting_for_me": Operation.objects.waiting_for(user).count()}
+    if user is None or not user.is_authenticated or getattr(request, "htmx", False):
+        return looks
+    return looks | {"waiting_for_me": Operation.objects.waiting_for(user).count()}
+
+
+def _chosen(request: HttpRequest, cookie: str, choices: tuple[str, ...]) -> str:
+    """A cookie's word if it is one of ours, else the first choice."""
+    word = request.COOKIES.get(cookie, "")
+    return word if word in choices else choices[0]

@@ -11,7 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from imodels_app import identity, lifecycle, provider, tokens
+from imodels_app import identity, lifecycle, provider
 from imodels_app.models import User
 
 log = logging.getLogger(__name__)
@@ -65,13 +65,11 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     A page rather than a redirect: the content policy holds form posts to our own address, and browsers
     hold the whole chain of redirects to it.
     """
-    id_token = ""
+    end_session = ""
     if isinstance(request.user, User):
-        id_token = tokens.id_token_of(request.user)
-        identity.sign_out(request.user)
+        end_session = identity.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
     logout(request)
-    back_to = settings.DASHBOARD_URL + reverse("imodels:sign-in")
-    return render(request, "sign_in/signed_out.html", {"end_session": provider.end_session_url(id_token, back_to)})
+    return render(request, "sign_in/signed_out.html", {"end_session": end_session})
 
 
 def _enter(request: HttpRequest, user: User) -> HttpResponse:

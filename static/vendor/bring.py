@@ -107,7 +107,7 @@ def check(package: Package, tarball: Path) -> None:
     """Stop if the tarball is not the pinned one."""
     digest = "sha512-" + base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
     if digest != package.integrity:
-        sys.exit(f"{package.name} {package.version} has {digest}, not the pinned {package.integrity}. Nothing was kept.")
+        sys.exit(f"{package.name} {package.version} is not the pinned one: it has {digest}. Nothing of it was kept.")
 
 
 def keep(package: Package, tarball: Path) -> None:

@@ -1,0 +1,75 @@
+"""What templates say: icons, words for states and kinds, times, numbers, and the exact request in colour."""
+
+import json
+import re
+from datetime import datetime
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from imodels_app import wording
+
+register = template.Library()
+
+TURNING = {"st-running"}
+
+
+@register.simple_tag
+def icon(name: str, size: str = "") -> SafeString:
+    """One shape of img/icons.svg, hidden from screen readers: a word always stands beside it."""
+    classes = "icon" + (" spin" if name in TURNING else "") + (f" icon-{size}" if size else "")
+    return format_html(
+        '<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>', classes, static("img/icons.svg"), name
+    )
+
+
+register.filter("kind_word", wording.kind_word)
+register.filter("thin", wording.thin)
+register.filter("clock", wording.clock)
+register.filter("clock_s", wording.clock_s)
+register.filter("day_time", wording.day_time)
+register.filter("moment", wording.moment)
+register.filter("lasted", wording.lasted)
+register.filter("age", wording.age)
+
+
+@register.filter
+def iso(moment: datetime) -> str:
+    """For <time datetime>: UTC, to the second, so that an unchanged row renders the same."""
+    return wording.iso(moment)
+
+
+@register.filter
+def short_id(text: str) -> str:
+    """A GUID or hash as one recognises it: 91c4d2ab…07be."""
+    return f"{text[:8]}…{text[-4:]}" if len(text) > 14 else text
+
+
+_TOKENS = re.compile(r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<value>"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)')
+
+
+@register.filter
+def json_code(text: str) -> SafeString:
+    """JSON text, byte for byte, with its keys and values in colour."""
+    parts, at = [], 0
+    for found in _TOKENS.finditer(text):
+        parts.append(("", text[at : found.start()]))
+        parts.append(("k" if found["key"] else "v", found.group()))
+        at = found.end()
+    parts.append(("", text[at:]))
+    return format_html_join("", "{}", ((_coloured(name, part),) for name, part in parts))
+
+
+def _coloured(name: str, part: str) -> SafeString:
+    return format_html('<span class="{}">{}</span>', name, part) if name else format_html("{}", part)
+
+
+@register.filter
+def pretty(text: str) -> str:
+    """An answer of the platform with line breaks, if it is JSON."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text

@@ -1,0 +1,55 @@
+"""Who may come in: the guards before a view."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django_htmx.http import HttpResponseClientRedirect
+
+from imodels_app import policy
+from imodels_app.models import User
+
+View = Callable[..., HttpResponseBase]
+
+
+def signed_in(view: View) -> View:
+    """To the sign-in page and back again; a fragment makes the whole page go there. Never kept by a cache."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = view(request, *args, **kwargs) if request.user.is_authenticated else _to_the_door(request)
+        add_never_cache_headers(answer)
+        return answer
+
+    return guarded
+
+
+def auditor(view: View) -> View:
+    """For whom may audit. For others the page does not exist."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not policy.may_audit(person(request)):
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return signed_in(guarded)
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in. Only behind a guard."""
+    assert isinstance(request.user, User)  # noqa: S101 - the guard has let nobody else through
+    return request.user
+
+
+def _to_the_door(request: HttpRequest) -> HttpResponse:
+    """Back to the page itself after the sign-in, never to a fragment or an act."""
+    htmx = getattr(request, "htmx", None)
+    page = htmx.current_url_abs_path if htmx else request.get_full_path() if request.method == "GET" else ""
+    door = reverse("imodels:sign-in") + (f"?{urlencode({'next': page})}" if page else "")
+    return HttpResponseClientRedirect(door) if htmx else redirect(door)

@@ -1,0 +1,448 @@
+"""What people read about an operation: badge, tone, icon, one line, and what to do next. Words and times, no queries.
+
+The words are a table, so that each state has exactly one badge. Curly brackets are filled in by tell().
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.utils import timezone
+
+from imodels_app.estimates import Usual
+from imodels_app.models import Operation
+from imodels_app.states import Kind, State, Wait, Wish
+
+FOLLOWED_FOR = "24 h"
+TELL_THE_ADMINISTRATOR = (
+    "Read the platform’s own message below and try again. "
+    "If it fails twice, write to your administrator with the operation id."
+)
+
+
+@dataclass(frozen=True)
+class Words:
+    """One row of the table. tone: "" (calm), move, good, ask (a person has to act) or bad."""
+
+    badge: str
+    tone: str
+    icon: str
+    line: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Told(Words):
+    """Words about one operation, filled in. share: percent of the usual time used, None if nothing is known."""
+
+    share: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For screen readers: Running, usually 2 to 5 min more."""
+        return f"{self.badge}, {self.line}" if self.line else self.badge
+
+
+WORDS: dict[str, Words] = {
+    "awaiting_approval": Words(
+        "Awaiting approval",
+        "ask",
+        "st-approval",
+        "{team} has to agree, until {until}",
+        "Withdraw it, or remind the leads.",
+    ),
+    "queued": Words("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
+    "queued:rate_limit": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "the {bucket} of this minute are used, until {until}",
+        "Nothing to do. It is sent as soon as the budget allows.",
+    ),
+    "queued:platform_down": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "platform not answering, next try {until}",
+        "Nothing to do. It is tried again until it works.",
+    ),
+    "queued:same_name": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "another “{name}” comes first",
+        "Waits for the other one, or cancel and choose another name.",
+    ),
+    "queued:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "{person} must sign in again, until {until}",
+        "Sign in. It goes on by itself.",
+    ),
+    "submitting": Words(
+        "Submitting", "move", "st-submitting", "request sent, waiting for the answer", "Nothing to do."
+    ),
+    "submitting:lost_answer": Words(
+        "Checking",
+        "move",
+        "search",
+        "the answer was lost, looking for “{name}”",
+        "Nothing to do. It is never sent twice.",
+    ),
+    "submitting:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "{person} must sign in again to look for “{name}”",
+        "Sign in. It goes on by itself, and is never sent twice.",
+    ),
+    "uploading": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "the file is on its way to the platform",
+        "Keep the page open until the file is up, or pause and go on later.",
+    ),
+    "running": Words(
+        "Running",
+        "move",
+        "st-running",
+        "{estimate}",
+        "You can leave. It is all here when you come back.",
+    ),
+    "running:slow": Words(
+        "Running",
+        "move",
+        "st-running",
+        "longer than usual, 9 of 10 end within {most}",
+        f"Nothing to do. We keep asking for {FOLLOWED_FOR}.",
+    ),
+    "running:platform_down": Words(
+        "Running",
+        "move",
+        "st-running",
+        "platform not answering, next look {until}",
+        "Nothing to do. The platform works on; we look again until it answers.",
+    ),
+    "running:rate_limit": Words(
+        "Running",
+        "move",
+        "st-running",
+        "calls of this minute are used, next look {until}",
+        "Nothing to do. The platform works on; we look again as soon as the budget allows.",
+    ),
+    "running:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "the platform works on; {person} must sign in again to see how it ends",
+        "Sign in. It goes on by itself.",
+    ),
+    "running:usable": Words(
+        "Usable now",
+        "good",
+        "st-usable",
+        "still finishing{finishing}",
+        "Open it now. Aids for viewing and authoring still arrive.",
+    ),
+    "succeeded": Words("Succeeded", "good", "st-succeeded", "took {took}", "Open it, or make one from it."),
+    "rejected": Words(
+        "Rejected", "", "st-rejected", "{decider}{comment}", "Read the comment. Ask again if things have changed."
+    ),
+    "expired": Words(
+        "Expired", "", "st-expired", "nobody decided within {patience}", "Ask again, or speak with a lead."
+    ),
+    "expired:sign_in": Words(
+        "Expired",
+        "",
+        "st-expired",
+        "{person} did not sign in again in time",
+        "Sign in and ask for the same again.",
+    ),
+    "cancelled": Words("Cancelled", "", "st-cancelled", "{canceller}before it was sent", "Same again."),
+}
+
+FAILURES: dict[str, Words] = {
+    code: Words(badge, "bad", "st-failed", line, remedy)
+    for code, badge, line, remedy in (
+        (
+            "iModelExists",
+            "Failed: name taken",
+            "choose another name",
+            "“{name}” is already in {itwin}. Try again with another name.",
+        ),
+        (
+            "mainIModelIsMissingFederationGuids",
+            "Failed: FederationGuids missing",
+            "add them first",
+            "Add the missing FederationGuids to the main iModel, then fork again from the new changeset.",
+        ),
+        (
+            "fileIsBriefcase",
+            "Failed: file is a briefcase",
+            "upload a snapshot",
+            "The file is a briefcase, a personal working copy. Export a snapshot from the original and upload that.",
+        ),
+        (
+            "initializationFailed",
+            "Failed: not initialized",
+            "the file could not be read as an iModel",
+            "Open the file in your design tool, save it as a new iModel, and upload that.",
+        ),
+        (
+            "vanished",
+            "Failed: vanished",
+            "the platform no longer knows this iModel",
+            "Somebody deleted it, or it was never finished. Ask for the same again.",
+        ),
+        (
+            "InsufficientPermissions",
+            "Failed: not permitted",
+            "{permission} is missing in {itwin}",
+            "Ask an administrator of {itwin} for {permission}, then try again.",
+        ),
+        (
+            "approvalVoid",
+            "Failed: approval void",
+            "what would be sent is not what was approved",
+            "Ask for approval again.",
+        ),
+        (
+            "",
+            "Failed",
+            "{said}",
+            TELL_THE_ADMINISTRATOR,
+        ),
+    )
+}
+# What it means when only a person of the same team, or the source, can help: said above the steps.
+FAILURE_HEADLINES = {
+    "iModelExists": "An iModel named “{name}” is already in {itwin}.",
+    "mainIModelIsMissingFederationGuids": (
+        "{source} has elements without a FederationGuid, so it cannot be forked{up_to}."
+    ),
+    "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
+    "initializationFailed": "The platform could not make an iModel from what it was given.",
+    "vanished": "The platform no longer knows this iModel.",
+    "InsufficientPermissions": "{person} may not do this in {itwin}.",
+    "approvalVoid": "What would be sent is not what was approved, so it was not sent.",
+    "": "The platform did not make “{name}”.",
+}
+
+
+def tell(operation: Operation, now: datetime, usual: Usual | None = None) -> Told:
+    """Badge, tone, icon, line and remedy of an operation as it is now."""
+    words = FAILURES[_failure(operation)] if operation.state == State.FAILED else WORDS[_row(operation, now, usual)]
+    filled = _filling(operation, now, usual)
+    return Told(
+        badge=words.badge,
+        tone=words.tone,
+        icon=words.icon,
+        line=words.line.format_map(filled),
+        remedy=words.remedy.format_map(filled),
+        share=_share(operation, now, usual),
+    )
+
+
+def headline(operation: Operation) -> str:
+    """One sentence that says what a failure means."""
+    filled = {
+        "name": operation.name,
+        "itwin": operation.itwin_name or "the iTwin",
+        "source": operation.source_name or "The main iModel",
+        "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
+        "person": operation.requested_by_name,
+    }
+    return FAILURE_HEADLINES[_failure(operation)].format_map(filled)
+
+
+def _row(operation: Operation, now: datetime, usual: Usual | None) -> str:
+    """Which row of the table fits."""
+    state = State(operation.state)
+    if state == State.RUNNING and not operation.wait_reason:
+        return _running_row(operation, now, usual)
+    if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
+        return "expired:sign_in"
+    waiting = f"{state}:{operation.wait_reason}"
+    return waiting if waiting in WORDS else str(state)
+
+
+def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> str:
+    if operation.usable_at:
+        return "running:usable"
+    return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+
+
+def _failure(operation: Operation) -> str:
+    return operation.failure_code if operation.failure_code in FAILURES else ""
+
+
+def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[str, str]:
+    """Every word that a row may ask for."""
+    until = operation.expires_at if operation.state == State.AWAITING_APPROVAL else operation.wait_until
+    remaining = remains(operation, now, usual)
+    return {
+        "team": operation.team.name,
+        "until": moment(until, now) if until else "later",
+        "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
+        "name": operation.name,
+        "itwin": operation.itwin_name or "the iTwin",
+        "person": first_name(operation.requested_by_name),
+        "estimate": remaining or "the platform is working on it",
+        "finishing": f", {remaining}" if remaining else "",
+        "most": lasted(usual.most) if usual else "",
+        "took": lasted(operation.finished_at - operation.accepted_at)
+        if operation.finished_at and operation.accepted_at
+        else "no time",
+        "decider": first_name(operation.decided_by_name),
+        "comment": f": “{operation.decision_comment}”" if operation.decision_comment else "",
+        "patience": _days(operation.team.approval_days),
+        # Who cancelled is in the history; the row of somebody else's cancel is an admin's and rare.
+        "canceller": "",
+        "permission": _permission(operation),
+        "said": f"the platform said: “{operation.failure_message}”"
+        if operation.failure_message
+        else f"the platform said: {operation.failure_code or 'nothing'}",
+    }
+
+
+def remains(operation: Operation, now: datetime, usual: Usual | None) -> str:
+    """usually 2 to 5 min more; empty when nothing can be said."""
+    if usual is None or operation.accepted_at is None:
+        return ""
+    elapsed = _elapsed(operation, now)
+    low, high = usual.half - elapsed, usual.most - elapsed
+    if high <= timedelta(0):
+        return ""
+    if high < timedelta(minutes=1):
+        return "usually less than a minute more"
+    least, most = max(_minutes(low), 0), max(_minutes(high), 1)
+    if least >= most:
+        return f"usually {most} min more"
+    return f"usually {least} to {most} min more" if least else f"usually up to {most} min more"
+
+
+def _minutes(time: timedelta) -> int:
+    return round(time.total_seconds() / 60)
+
+
+def _elapsed(operation: Operation, now: datetime) -> timedelta:
+    return now - (operation.accepted_at or operation.created_at)
+
+
+def _share(operation: Operation, now: datetime, usual: Usual | None) -> int | None:
+    if operation.state != State.RUNNING or usual is None or not usual.most:
+        return None
+    return usual.share(_elapsed(operation, now))
+
+
+def _permission(operation: Operation) -> str:
+    for detail in operation.failure_details:
+        for word in str(detail.get("message", "")).replace("'", " ").replace(".", " ").split():
+            if word.startswith("imodels_"):
+                return word
+    return "the permission"
+
+
+def _days(days: int) -> str:
+    return "1 day" if days == 1 else f"{days} days"
+
+
+# Names
+
+
+def kind_word(kind: str) -> str:
+    """One word for a table cell."""
+    return "Baseline" if kind == Kind.BASELINE else Kind(kind).label
+
+
+def made_from(operation: Operation) -> str:
+    """from Main Bridge @ 118; empty when it is made from nothing."""
+    if not operation.source_id:
+        return ""
+    at = up_to(operation)
+    return f"from {operation.source_name or operation.source_id}" + (f" @ {at}" if at else "")
+
+
+def up_to(operation: Operation) -> str:
+    """118, baseline or the first digits of a changeset id; empty when all is copied."""
+    if operation.changeset_wish == Wish.BASELINE or operation.changeset_index == 0:
+        return "baseline"
+    if operation.changeset_index is not None:
+        return str(operation.changeset_index)
+    return operation.changeset_id[:8]
+
+
+def history(operation: Operation) -> str:
+    """What becomes of the main iModel's changesets in a fork."""
+    if operation.preserve_history is None:
+        return ""
+    return "Preserved, changesets copied one by one" if operation.preserve_history else "Squashed into the baseline"
+
+
+def first_name(name: str) -> str:
+    return name.split()[0] if name.split() else name
+
+
+def short_name(name: str) -> str:
+    """Mara L."""
+    words = name.split()
+    return f"{words[0]} {words[-1][0]}." if len(words) > 1 else name
+
+
+# Times and numbers
+
+
+def iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%H:%M}"
+
+
+def clock_s(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%H:%M:%S}"
+
+
+def day_time(moment: datetime) -> str:
+    """Fri 20 Nov 17:00"""
+    local = timezone.localtime(moment)
+    return f"{local:%a} {local.day} {local:%b %H:%M}"
+
+
+def moment(at: datetime, now: datetime | None = None) -> str:
+    """The least that is exact enough: 10:42:50 within the hour, 10:45 today, Fri 20 Nov 17:00, 20 Nov 2025."""
+    now = now or timezone.now()
+    if abs(at - now) < timedelta(hours=1):
+        return clock_s(at)
+    local, here = timezone.localtime(at), timezone.localtime(now)
+    if local.date() == here.date():
+        return clock(at)
+    return day_time(at) if abs(at - now) < timedelta(days=300) else f"{local.day} {local:%b %Y}"
+
+
+def lasted(time: timedelta) -> str:
+    """42 s, 4 min 12 s, 2 h 40 min, 3 d"""
+    seconds = round(time.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min" + (f" {seconds % 60} s" if seconds % 60 else "")
+    if seconds < 86400:
+        return f"{seconds // 3600} h" + (f" {seconds % 3600 // 60} min" if seconds % 3600 // 60 else "")
+    return f"{seconds // 86400} d"
+
+
+def age(at: datetime, now: datetime | None = None) -> str:
+    """How long ago, in one unit: 3 s, 38 min, 1 h, 2 d. live.js counts on in the same words."""
+    seconds = max(int(((now or timezone.now()) - at).total_seconds()), 0)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def thin(number: int) -> str:
+    """18 204, with a narrow space that does not break."""
+    return f"{number:,}".replace(",", "\u202f")

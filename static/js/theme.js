@@ -1,0 +1,33 @@
+// Theme and contrast, chosen in the person menu. Remembered in a cookie, so that the server
+// can render the right attributes next time; without this file the form posts the same choice.
+const root = document.documentElement;
+const followSystem = document.getElementById("theme-system");
+
+function apply(name, value) {
+  if (name === "theme") {
+    root.dataset.theme = value;
+    root.dataset.iuiTheme = value === "dark" ? "dark" : "light";
+    followSystem.disabled = value !== "system";
+  } else {
+    root.dataset.iuiContrast = value;
+    // os.css follows the system's own contrast; ours needs a definite theme.
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    if (value === "high" && root.dataset.theme === "system") choose("theme", dark ? "dark" : "light");
+  }
+  for (const button of document.querySelectorAll(`button[name="${name}"]`)) {
+    button.setAttribute("aria-pressed", String(button.value === value));
+  }
+}
+
+function choose(name, value) {
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=lax${secure}`;
+  apply(name, value);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest('button[name="theme"], button[name="contrast"]');
+  if (!button) return;
+  event.preventDefault();
+  choose(button.name, button.value);
+});

@@ -1,0 +1,105 @@
+"""The shared budget: how soon the next request may leave, by what was sent and answered before."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from imodels_app import budget
+from imodels_app.models import Attempt
+
+pytestmark = pytest.mark.django_db
+
+
+def send(operation, number: int, *, at, answered_after_s: float | None = 0.1, bucket: str = "clone") -> None:
+    answered_at = None if answered_after_s is None else at + timedelta(seconds=answered_after_s)
+    Attempt.objects.create(
+        operation=operation, number=number, bucket=bucket, body_hash="", sent_at=at, answered_at=answered_at
+    )
+
+
+def may_send_at(now, bucket: str = "clone"):
+    """Now, or when the budget says."""
+    try:
+        with transaction.atomic():
+            budget.take(bucket, now)
+    except budget.Spent as spent:
+        return spent.until
+    return now
+
+
+def test_the_first_request_leaves_at_once():
+    now = timezone.now()
+
+    assert may_send_at(now) == now
+
+
+def test_requests_leave_evenly_spaced(queued_clone):
+    now = timezone.now()
+    send(queued_clone, 1, at=now)
+
+    assert may_send_at(now) == now + timedelta(seconds=3)
+
+
+def test_no_more_than_the_limit_are_answered_within_a_minute(queued_clone):
+    now = timezone.now()
+    for number in range(20):
+        send(queued_clone, number, at=now - timedelta(seconds=20 - number / 10), answered_after_s=5)
+
+    assert may_send_at(now) == now - timedelta(seconds=20 - 5) + timedelta(seconds=60)
+
+
+def test_a_request_without_an_answer_counts_until_its_time_out(queued_clone):
+    now = timezone.now()
+    for number in range(20):
+        send(queued_clone, number, at=now - timedelta(seconds=10), answered_after_s=None)
+
+    assert may_send_at(now) == now - timedelta(seconds=10) + timedelta(seconds=35 + 60)
+
+
+def test_one_kind_does_not_spend_the_budget_of_another(queued_clone):
+    now = timezone.now()
+    send(queued_clone, 1, at=now)
+
+    assert may_send_at(now, "fork") == now
+
+
+def test_retry_after_holds_its_bucket_and_no_other():
+    now = timezone.now()
+    until = now + timedelta(seconds=17)
+
+    budget.freeze("clone", until)
+    budget.freeze("clone", now + timedelta(seconds=5))
+
+    assert may_send_at(now) == until
+    assert may_send_at(now, "fork") == now
+
+
+def test_a_trial_may_send_five_a_minute(queued_clone, settings):
+    settings.ITWIN_TIER = "trial"
+    now = timezone.now()
+    send(queued_clone, 1, at=now)
+
+    assert may_send_at(now) == now + timedelta(seconds=12)
+
+
+def test_people_see_what_is_left_and_until_when(queued_clone):
+    now = timezone.now()
+    budget.freeze("fork", now + timedelta(seconds=30))
+    send(queued_clone, 1, at=now)
+
+    left = {one.name: one for one in budget.left(now)}
+
+    assert (left["clones"].left, left["clones"].limit) == (19, 20)
+    assert (left["forks"].left, left["forks"].until) == (0, now + timedelta(seconds=30))
+    assert (left["creations"].left, left["creations"].until) == (50, None)
+
+
+def test_following_stops_while_all_calls_are_frozen():
+    now = timezone.now()
+    assert budget.looks_now(now, 1.0) > 0
+
+    budget.freeze("calls", now + timedelta(seconds=30))
+
+    assert budget.looks_now(now, 1.0) == 0

@@ -1,0 +1,84 @@
+"""What the platform's answers mean to us, whatever form they come in."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from imodels_app.itwin.http import DEFAULT_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S, retry_after_s
+from imodels_app.itwin.types import Creation, IModel, Malformed, imodel_id_in, instant
+
+GUID = "5e19bee0-3aea-4355-a9f0-c6df9989ee7d"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"https://api.bentley.com/imodels/{GUID}",
+        f"https://api.bentley.com/imodels/{GUID}/operations/create",
+        f"/imodels/{GUID.upper()}/?a=b",
+        f"https://somewhere.else.example/imodels/{GUID}",
+    ],
+)
+def test_the_new_imodels_id_is_read_from_any_form_of_address(address):
+    assert imodel_id_in(address) == GUID
+
+
+@pytest.mark.parametrize("address", ["", "/imodels/", "/imodels/favorites", f"/itwins/{GUID}", f"/imodels/{GUID}0"])
+def test_an_address_without_an_imodel_has_no_id(address):
+    assert imodel_id_in(address) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2020-10-20T10:51:33.1700000Z", datetime(2020, 10, 20, 10, 51, 33, 170000, tzinfo=UTC)),
+        ("2020-10-20T10:51:33Z", datetime(2020, 10, 20, 10, 51, 33, tzinfo=UTC)),
+        ("2020-10-20T12:51:33+02:00", datetime(2020, 10, 20, 10, 51, 33, tzinfo=UTC)),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_times_are_read_in_all_three_spellings(text, at):
+    assert instant(text) == at
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("17", 17),
+        ("0", 1),
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30),
+        ("Sat, 21 Nov 2026 11:00:00 GMT", DEFAULT_RETRY_AFTER_S),
+        ("999999999", LONGEST_RETRY_AFTER_S),
+        ("-5", DEFAULT_RETRY_AFTER_S),
+        ("inf", DEFAULT_RETRY_AFTER_S),
+        ("nan", DEFAULT_RETRY_AFTER_S),
+        ("soon", DEFAULT_RETRY_AFTER_S),
+        (None, DEFAULT_RETRY_AFTER_S),
+    ],
+)
+def test_retry_after_is_obeyed_within_reason(header, seconds):
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+
+    assert retry_after_s(header, now=noon) == seconds
+
+
+def test_baseline_only_is_told_from_no_origin():
+    cloned = {"createOperation": {"state": "scheduled", "clonedFrom": {"iModelId": GUID, "changesetId": ""}}}
+    plain = {"createOperation": {"state": "successful", "clonedFrom": None, "forkedFrom": None}}
+
+    assert Creation.from_json(cloned).is_clone
+    assert Creation.from_json(cloned).changeset_id == ""
+    assert not Creation.from_json(plain).is_clone
+
+
+@pytest.mark.parametrize("body", [{}, {"createOperation": None}, {"createOperation": {"state": 7}}])
+def test_an_operation_without_a_state_is_no_news(body):
+    with pytest.raises(Malformed):
+        Creation.from_json(body)
+
+
+def test_new_and_missing_fields_do_no_harm():
+    minimal = IModel.from_json({"id": GUID.upper(), "displayName": "Pier 7", "surprise": 1})
+
+    assert (minimal.id, minimal.name, minimal.creator_id, minimal.created_at) == (GUID, "Pier 7", "", None)

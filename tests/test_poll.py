@@ -1,0 +1,153 @@
+"""One look at a running operation: the platform's word is taken, and no news is no failure."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from imodels_app.models import Bucket, Operation, TokenSet
+from imodels_app.poll import next_look, poll
+from imodels_app.states import State, Wait
+from imodels_app.submit import submit
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
+
+
+@pytest.fixture
+def clone(queued_clone, sandbox):
+    """A clone that runs at the sandbox and moves only when told to."""
+    sandbox.advance_manually()
+    submit(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+    return queued_clone
+
+
+def looked(operation: Operation) -> Operation:
+    poll(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
+def test_a_scheduled_operation_goes_on(clone):
+    assert (looked(clone).state, clone.platform_state) == (State.RUNNING, "scheduled")
+    assert clone.poll_after > timezone.now() - timedelta(seconds=1)
+
+
+def test_initialized_before_successful_is_usable_and_still_running(clone, sandbox):
+    sandbox.initialize(clone.imodel_id)
+
+    assert looked(clone).state == State.RUNNING
+    assert clone.usable_at
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "code"),
+    [
+        ("successful", State.SUCCEEDED, ""),
+        ("failed", State.FAILED, "failed"),
+        ("mainIModelIsMissingFederationGuids", State.FAILED, "mainIModelIsMissingFederationGuids"),
+        ("sourceIsMissingFederationGuids", State.FAILED, "mainIModelIsMissingFederationGuids"),
+    ],
+)
+def test_the_platforms_last_word_ends_it(clone, sandbox, said, state, code):
+    sandbox.finish(clone.imodel_id, state=said)
+
+    assert (looked(clone).state, clone.failure_code) == (state, code)
+    assert clone.platform_state == said
+
+
+def test_an_unknown_state_is_kept_and_watched_on(clone, sandbox):
+    sandbox.finish(clone.imodel_id, state="somethingNew")
+
+    assert (looked(clone).state, clone.platform_state) == (State.RUNNING, "somethingNew")
+
+
+def test_a_429_while_following_is_obeyed_and_told(clone, sandbox):
+    sandbox.fault("GET", r"/operations/create$", status=429, retry_after=23, times=1)
+
+    assert (looked(clone).state, clone.wait_reason) == (State.RUNNING, Wait.RATE_LIMIT)
+    assert timedelta(seconds=20) < clone.wait_until - timezone.now() <= timedelta(seconds=23)
+    assert clone.poll_after == clone.wait_until
+    assert Bucket.objects.get(name="calls").frozen_until
+
+
+def test_the_next_answer_ends_the_wait(clone, sandbox):
+    sandbox.fault("GET", r"/operations/create$", status=429, retry_after=1, times=1)
+    looked(clone)
+
+    assert looked(clone).wait_reason == Wait.NONE
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503, "times": 3},
+        {"status": 200, "body": "<html>Welcome</html>", "times": 1},
+        {"status": 200, "body": '{"createOperation": {"sta', "times": 1},
+        {"lost_answer": True, "times": 3},
+    ],
+)
+def test_no_news_is_no_failure(clone, sandbox, fault):
+    sandbox.fault("GET", r"/operations/create$", **fault)
+
+    assert (looked(clone).state, clone.wait_reason) == (State.RUNNING, Wait.PLATFORM_DOWN)
+
+
+def test_a_short_404_right_after_the_answer_is_normal(clone, sandbox):
+    sandbox.fault("GET", r"/operations/create$", status=404, times=2)
+    looked(clone)
+    looked(clone)
+    assert clone.missing_since
+
+    assert (looked(clone).state, clone.missing_since) == (State.RUNNING, None)
+
+
+def test_a_404_that_lasts_is_a_failure_with_its_own_name(clone, sandbox):
+    sandbox.fault("GET", r"/operations/create$", status=404, times=10)
+    looked(clone)
+    ago = timezone.now() - timedelta(seconds=90)
+    Operation.objects.filter(pk=clone.pk).update(missing_since=ago, accepted_at=ago)
+
+    assert (looked(clone).state, clone.failure_code) == (State.FAILED, "vanished")
+
+
+def test_an_expired_token_is_refreshed_once_and_the_rotated_one_is_kept(clone, sandbox):
+    before = TokenSet.objects.get().refresh_token
+    TokenSet.objects.update(expires_at=timezone.now())
+    sandbox.expire_tokens()
+
+    looked(clone)
+    looked(clone)
+
+    assert clone.state == State.RUNNING
+    assert clone.wait_reason == Wait.NONE
+    assert sandbox.calls("POST", "/token") == 1
+    assert TokenSet.objects.get().refresh_token != before
+
+
+def test_an_operation_whose_requester_must_sign_in_stays_running(clone, sandbox):
+    TokenSet.objects.update(expires_at=timezone.now())
+    sandbox.revoke("mara")
+
+    assert (looked(clone).state, clone.wait_reason) == (State.RUNNING, Wait.SIGN_IN)
+
+
+def test_an_ended_operation_is_not_asked_about(clone, sandbox):
+    sandbox.finish(clone.imodel_id)
+    looked(clone)
+    asked = sandbox.calls("GET", "/operations/create")
+
+    poll(clone.pk)
+
+    assert sandbox.calls("GET", "/operations/create") == asked
+
+
+@pytest.mark.parametrize(
+    ("age_s", "gap_s"), [(0, 1), (29, 1), (45, 3), (100, 5), (200, 10), (1000, 30), (100_000, 120)]
+)
+def test_looks_grow_rarer_with_age(clone, age_s, gap_s):
+    now = timezone.now()
+    clone.accepted_at = now - timedelta(seconds=age_s)
+
+    assert next_look(clone, now) == now + timedelta(seconds=gap_s)

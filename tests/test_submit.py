@@ -1,0 +1,201 @@
+"""One queued operation to the platform: sent once, or waiting with a reason, or failed with the platform's words."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from imodels_app import lifecycle
+from imodels_app.models import Attempt, Operation, TokenSet
+from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.submit import submit
+from imodels_app.wishes import IModelRef, ITwinRef
+from tests.people import HARBOUR
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
+
+
+def after(operation: Operation) -> Operation:
+    submit(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
+@pytest.mark.parametrize("kind", [Kind.EMPTY, Kind.CLONE])
+def test_a_queued_operation_is_sent_and_runs(bridge_team, mara, wish_for, sandbox, kind):
+    operation = after(lifecycle.request(wish_for(kind, name="Pier 7"), by=mara))
+
+    assert operation.state == State.RUNNING
+    assert [one.id for one in sandbox.imodels_named("Pier 7", HARBOUR)] == [operation.imodel_id]
+    assert operation.attempts.get().outcome == Outcome.ACCEPTED
+
+
+def test_an_approved_fork_is_sent_with_the_requesters_rights(waiting_fork, tomas, sandbox):
+    lifecycle.approve(waiting_fork, by=tomas)
+
+    operation = after(waiting_fork)
+
+    assert operation.state == State.RUNNING
+    assert [call.person for call in sandbox.journal if call.method == "POST"] == [operation.requested_by.subject]
+
+
+def test_what_is_sent_is_what_was_stored_byte_for_byte(queued_clone, sandbox):
+    operation = after(queued_clone)
+
+    sent = next(call for call in sandbox.journal if call.method == "POST")
+    assert sent.path == operation.request_path
+    assert sent.body == json.loads(operation.request_body)
+
+
+def test_two_workers_send_one_clone(queued_clone, sandbox):
+    submit(queued_clone.pk)
+    submit(queued_clone.pk)
+
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def test_a_cancelled_operation_is_not_sent(queued_clone, mara, sandbox):
+    lifecycle.cancel(queued_clone, by=mara)
+
+    submit(queued_clone.pk)
+
+    assert sandbox.calls("POST", "/clone") == 0
+
+
+def test_a_fork_nobody_approved_is_not_sent(waiting_fork, sandbox):
+    submit(waiting_fork.pk)
+
+    assert sandbox.calls("POST", "/fork") == 0
+
+
+def test_a_fork_that_changed_after_its_approval_is_not_sent(waiting_fork, tomas, sandbox):
+    lifecycle.approve(waiting_fork, by=tomas)
+    Operation.objects.filter(pk=waiting_fork.pk).update(request_body='{"name": "Something else"}')
+
+    operation = after(waiting_fork)
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "approvalVoid")
+    assert sandbox.calls("POST", "/fork") == 0
+
+
+def test_a_429_is_obeyed_and_the_row_says_why_and_until_when(queued_clone, sandbox):
+    sandbox.fault("POST", r"/clone$", status=429, retry_after=17, times=1)
+
+    operation = after(queued_clone)
+
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.RATE_LIMIT)
+    assert timedelta(seconds=15) < operation.wait_until - timezone.now() <= timedelta(seconds=17)
+    submit(operation.pk)
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def test_a_429_holds_back_other_operations_of_its_kind_too(queued_clone, mara, wish_for, sandbox):
+    sandbox.fault("POST", r"/clone$", status=429, retry_after=17, times=1)
+    submit(queued_clone.pk)
+
+    other = after(lifecycle.request(wish_for(Kind.CLONE), by=mara))
+
+    assert (other.state, other.wait_reason) == (State.QUEUED, Wait.RATE_LIMIT)
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def test_a_spent_budget_is_waited_for_before_anything_is_sent(queued_clone, mara, wish_for, sandbox):
+    submit(queued_clone.pk)
+
+    other = after(lifecycle.request(wish_for(Kind.CLONE), by=mara))
+
+    assert other.wait_reason == Wait.RATE_LIMIT
+    assert not other.attempts.exists()
+
+
+@pytest.mark.parametrize(
+    "fault", [{"lost_answer": True}, {"status": 503, "body": "<html>Bad gateway</html>"}, {"status": 504}]
+)
+def test_a_lost_answer_is_looked_for_and_not_sent_again(queued_clone, sandbox, fault):
+    sandbox.fault("POST", r"/clone$", times=1, **fault)
+
+    operation = after(queued_clone)
+
+    assert (operation.state, operation.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+    assert operation.attempts.get().outcome == Outcome.UNKNOWN
+    submit(operation.pk)
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def test_a_platform_that_cannot_be_reached_is_waited_for(queued_clone, settings):
+    settings.ITWIN_API_URL = "http://127.0.0.1:9"
+
+    operation = after(queued_clone)
+
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.PLATFORM_DOWN)
+    assert operation.attempts.get().outcome == Outcome.NOT_SENT
+
+
+def test_a_refused_token_is_refreshed_and_the_operation_goes_on(queued_clone, sandbox):
+    TokenSet.objects.update(obtained_at=timezone.now() - timedelta(minutes=30))
+    sandbox.expire_tokens()
+    submit(queued_clone.pk)
+    Attempt.objects.update(sent_at=timezone.now() - timedelta(minutes=5))
+
+    operation = after(queued_clone)
+
+    assert operation.state == State.RUNNING
+    assert sandbox.calls("POST", "/token") == 1
+
+
+def test_whoever_has_to_sign_in_again_loses_nothing(queued_clone, sandbox):
+    TokenSet.objects.update(expires_at=timezone.now())
+    sandbox.revoke("mara")
+
+    operation = after(queued_clone)
+
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.SIGN_IN)
+    assert operation.wait_until - timezone.now() > timedelta(days=4)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "InsufficientPermissions"), (404, "iModelNotFound"), (409, "iModelExists")]
+)
+def test_a_refusal_is_final_and_keeps_the_platforms_words(queued_clone, sandbox, status, code):
+    body = {"error": {"code": code, "message": "The platform's own words."}}
+    sandbox.fault("POST", r"/clone$", status=status, body=json.dumps(body), times=1)
+
+    operation = after(queued_clone)
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, code)
+    assert operation.failure_message == "The platform's own words."
+
+
+def test_each_detail_of_a_422_is_kept(bridge_team, mara, wish_for, sandbox):
+    harbour = ITwinRef(id=HARBOUR)
+    not_ready = IModelRef(id=sandbox.ids["main-bridge"], itwin=harbour)
+    operation = after(lifecycle.request(wish_for(Kind.CLONE, source=not_ready, description="x" * 256), by=mara))
+
+    assert operation.state == State.FAILED
+    assert [detail["target"] for detail in operation.failure_details] == ["description"]
+
+
+@pytest.mark.parametrize("location", ["missing", "relative", "foreign"])
+def test_odd_locations_never_lead_elsewhere(queued_clone, sandbox, location):
+    sandbox.fault("POST", r"/clone$", times=1, location=location)
+
+    operation = after(queued_clone)
+
+    made = sandbox.imodels_named(operation.name, HARBOUR)
+    assert len(made) == 1
+    assert operation.imodel_id in ("", made[0].id)
+    assert operation.state == (State.SUBMITTING if location == "missing" else State.RUNNING)
+
+
+def test_no_token_is_in_what_is_kept(queued_clone, sandbox, mara):
+    secret = sandbox.tokens_for("mara")["access_token"]
+
+    operation = after(queued_clone)
+
+    kept = json.dumps(
+        [list(operation.events.values()), list(operation.attempts.values()), Operation.objects.values().get()],
+        default=str,
+    )
+    assert secret[:40] not in kept
+    assert "Bearer" not in kept
