@@ -7,17 +7,16 @@ from uuid import UUID, uuid4, uuid5
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.catalog import Catalog
 from imodels_app.forms import CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm
-from imodels_app.models import Operation
+from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State, Wish
 from imodels_app.views import checks
-from imodels_app.views.guards import signed_in
+from imodels_app.views.guards import person, signed_in
 
 FORMS: dict[Kind, type[RequestForm]] = {Kind.EMPTY: EmptyForm, Kind.CLONE: CloneForm, Kind.FORK: ForkForm}
 SAME_AGAIN = 5
@@ -33,40 +32,38 @@ TRIED_AGAIN = {State.FAILED, State.REJECTED, State.EXPIRED}
 @require_GET
 def new(request: HttpRequest) -> HttpResponse:
     """A card for each way to make an iModel, and the last ones to make again."""
-    return render(request, "requests/new.html", {"again": _last_different(request)})
+    return render(request, "requests/new.html", {"section": "new", "again": _last_different(person(request))})
 
 
 @signed_in
-@never_cache
 @require_http_methods(["GET", "POST"])
 def request_empty(request: HttpRequest) -> HttpResponse:
     return _form_page(request, EmptyForm)
 
 
 @signed_in
-@never_cache
 @require_http_methods(["GET", "POST"])
 def request_clone(request: HttpRequest) -> HttpResponse:
     return _form_page(request, CloneForm)
 
 
 @signed_in
-@never_cache
 @require_http_methods(["GET", "POST"])
 def request_fork(request: HttpRequest) -> HttpResponse:
     return _form_page(request, ForkForm)
 
 
 @signed_in
-@never_cache
 @require_http_methods(["GET", "POST"])
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
     if kind not in FORMS:
         raise Http404
-    form = FORMS[Kind(kind)](request.POST or request.GET, catalog=Catalog(request.user))
+    form = FORMS[Kind(kind)](request.POST or request.GET, catalog=Catalog(person(request)))
     return render(
-        request, "requests/_advice.html", {"form": form, "found": form, "advice": checks.advice(form, by=request.user)}
+        request,
+        "requests/_advice.html",
+        {"form": form, "found": form, "advice": checks.advice(form, by=person(request))},
     )
 
 
@@ -77,22 +74,22 @@ def _form_page(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse
         return _take_down(request, form_of, earlier)
     given = {"up_to": Wish.LATEST.value} | _given(request, earlier)
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
-    looked_up = form_of(given, catalog=Catalog(request.user))
-    advice = checks.advice(looked_up, by=request.user) if earlier or len(given) > 1 else None
+    looked_up = form_of(given, catalog=Catalog(person(request)))
+    advice = checks.advice(looked_up, by=person(request)) if earlier or len(given) > 1 else None
     form = form_of(initial=given | (_names_found(looked_up) if advice else {}), catalog=looked_up.catalog)
     return _show(request, form, looked_up, advice, earlier)
 
 
 def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:
     operation_id = _one_time_id(request)
-    sent_before = Operation.objects.filter(pk=operation_id, requested_by=request.user).first()
+    sent_before = Operation.objects.filter(pk=operation_id, requested_by=person(request)).first()
     if sent_before:
         return _to_page_of(request, sent_before)
-    form = form_of(request.POST, catalog=Catalog(request.user, is_fresh=True))
+    form = form_of(request.POST, catalog=Catalog(person(request), is_fresh=True))
     if not form.is_valid():
-        return _show(request, form, form, checks.advice(form, by=request.user), earlier, status=422)
+        return _show(request, form, form, checks.advice(form, by=person(request)), earlier, status=422)
     operation = lifecycle.request(
-        form.wish(), by=request.user, again_of=_tried_again(earlier, form.kind), operation_id=operation_id
+        form.wish(), by=person(request), again_of=_tried_again(earlier, form.kind), operation_id=operation_id
     )
     return _to_page_of(request, operation)
 
@@ -107,6 +104,7 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     context = {
+        "section": "new",
         "form": form,
         "found": looked_up,
         "advice": advice,
@@ -134,7 +132,7 @@ def _one_time_id(request: HttpRequest) -> UUID:
     except ValueError:
         return uuid4()
     typed = sorted((key, request.POST.getlist(key)) for key in request.POST if key not in NOT_TYPED)
-    return uuid5(form_id, json.dumps([str(request.user.pk), request.path, typed]))
+    return uuid5(form_id, json.dumps([str(person(request).pk), request.path, typed]))
 
 
 def _earlier(request: HttpRequest) -> Operation | None:
@@ -143,7 +141,7 @@ def _earlier(request: HttpRequest) -> Operation | None:
     if not asked:
         return None
     try:
-        return get_object_or_404(Operation.objects.visible_to(request.user), pk=UUID(asked))
+        return get_object_or_404(Operation.objects.visible_to(person(request)), pk=UUID(asked))
     except ValueError as garbled:
         raise Http404 from garbled
 
@@ -191,9 +189,9 @@ def _names_found(form: RequestForm) -> dict[str, str]:
     return names
 
 
-def _last_different(request: HttpRequest) -> list[Operation]:
+def _last_different(user: User) -> list[Operation]:
     """The person's last operations, each kind of wish once."""
-    mine = Operation.objects.filter(requested_by=request.user, kind__in=list(FORMS)).order_by("-created_at")[:50]
+    mine = Operation.objects.filter(requested_by=user, kind__in=list(FORMS)).order_by("-created_at")[:50]
     different: dict[tuple[str, ...], Operation] = {}
     for operation in mine:
         wish = (operation.kind, operation.source_id, operation.itwin_id, operation.changeset_wish)
