@@ -31,6 +31,7 @@ MANAGE = "imodels_manage"
 
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _BARE = re.compile(rf"(?<![0-9a-f-]){_GUID}(?![0-9a-f-])", re.IGNORECASE)
+_ONE_CHANGESET = re.compile(r"[0-9]{1,18}|[0-9a-f]{40}", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"^(.*\S) (\d{1,4})$", re.DOTALL)
 T = TypeVar("T")
 # models.User: whoever tokens can act for.
@@ -73,9 +74,9 @@ class Catalog:
     Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotFound.
     """
 
-    Unavailable: ClassVar = Unavailable
-    NotFound: ClassVar = NotFound
-    SignInNeeded: ClassVar = SignInNeeded
+    Unavailable: ClassVar[type[Exception]] = Unavailable
+    NotFound: ClassVar[type[Exception]] = NotFound
+    SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
 
     def __init__(self, user: Person, *, is_fresh: bool = False) -> None:
         self._user = user
@@ -158,14 +159,19 @@ class Catalog:
         return newest[0] if newest else None
 
     def changesets(self, imodel_id: str, text: str = "") -> list[Changeset]:
-        """The newest changesets, newest first; with a text those whose description, number or id has it."""
+        """The newest changesets, newest first; with a text those with it in the description, or that it begins to name.
+
+        A whole number or id finds that one however old it is.
+        """
         recent: list[Changeset] = self._remember(
             BRIEFLY_S, lambda platform: platform.changesets(imodel_id, top=100), "changesets", imodel_id
         )
-        wanted = text.strip().lstrip("#").casefold()
-        fits = [item for item in recent if _has(wanted, item.description, str(item.index), item.id)]
-        if not fits and re.fullmatch(r"[0-9]{1,18}|[0-9a-f]{40}", wanted, re.ASCII):
-            return self._if_found(lambda: self.changeset(imodel_id, wanted))
+        wanted = text.strip().casefold()
+        number = wanted.removeprefix("#")
+        fits = [item for item in recent if _fits(item, wanted)]
+        fits.sort(key=lambda item: str(item.index) != number)  # the very number first, else as they are
+        if not any(number in (str(item.index), item.id) for item in fits) and _ONE_CHANGESET.fullmatch(number):
+            fits = self._if_found(lambda: self.changeset(imodel_id, number)) + fits
         return fits[:SHOWN]
 
     def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
@@ -241,7 +247,7 @@ class Catalog:
         except NotFound:
             return []
 
-    def _remember(self, seconds: int, ask: Callable[[Platform], Any], *what: str) -> Any:
+    def _remember(self, seconds: int, ask: Callable[[Platform], T], *what: str) -> T:
         """The answer to a question: from this request, from the cache, or from the platform."""
         key = f"catalog:{self._user.pk}:{hashlib.sha256(repr(what).encode()).hexdigest()}"
         if key not in self._asked:
@@ -250,7 +256,8 @@ class Catalog:
                 answer = self._ask(ask)
                 self._to_cache(key, answer, seconds)
             self._asked[key] = answer
-        return self._asked[key]
+        remembered: T = self._asked[key]
+        return remembered
 
     def _from_cache(self, key: str) -> Any:
         if self._cache_works:
@@ -304,6 +311,12 @@ def id_in(text: str, kind: str) -> str:
 
 def _has(wanted: str, *texts: str) -> bool:
     return not wanted or any(wanted in text.casefold() for text in texts)
+
+
+def _fits(changeset: Changeset, wanted: str) -> bool:
+    names_it = str(changeset.index).startswith(wanted.removeprefix("#"))
+    begins_its_id = len(wanted) >= 6 and changeset.id.startswith(wanted)
+    return names_it or begins_its_id or wanted in changeset.description.casefold()
 
 
 def _once(items: Iterable[T]) -> list[T]:

@@ -6,7 +6,7 @@ counts only while the text still is the name of that thing.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from django import forms
@@ -35,9 +35,9 @@ NAMED_AT_MOST = 5
 class Choices(Protocol):
     """What can be picked. The items are itwin/types.py's records, and catalog.Source."""
 
-    NotFound: type[Exception]
-    Unavailable: type[Exception]
-    SignInNeeded: type[Exception]
+    NotFound: ClassVar[type[Exception]]
+    Unavailable: ClassVar[type[Exception]]
+    SignInNeeded: ClassVar[type[Exception]]
 
     def itwin(self, itwin_id: str) -> Any: ...
     def itwins(self, text: str = "") -> list[Any]: ...
@@ -70,7 +70,7 @@ class RequestForm(forms.Form):
 
     catalog  what this person may pick; asked while the form is cleaned
 
-    After cleaning, `into` is the iTwin and `source` the iModel that were found, whether or not the rest is right.
+    After cleaning, `into` is the iTwin and `origin` the iModel to copy that were found, whether or not the rest is right.
     A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in").
     """
 
@@ -82,16 +82,16 @@ class RequestForm(forms.Form):
     description = _typed("Description", "")
 
     def __init__(self, *args: Any, catalog: Choices, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="%s", **kwargs)
+        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
         self.catalog = catalog
         self.into: Any = None
-        self.source: Any = None
+        self.origin: Any = None
         self.free_name = ""  # offered when the name is taken
 
     def wish(self) -> IModelWish:
         """What a valid form asks for."""
-        wish = self.draft()
-        if wish is None or not self.is_valid():
+        wish = self.draft() if self.is_valid() else None
+        if wish is None:
             raise ValueError("A wish needs a valid form.")
         return wish
 
@@ -112,7 +112,7 @@ class RequestForm(forms.Form):
     @property
     def itwin_picked(self) -> str:
         """The id to render beside the iTwin's text: only ever of something that was found."""
-        return self.into.id if self.into else self.initial.get("itwin_id", "")
+        return str(self.into.id if self.into else self.initial.get("itwin_id", ""))
 
     @property
     def sign_in_needed(self) -> bool:
@@ -213,7 +213,7 @@ class CopyForm(RequestForm):
     version = _typed("Named version", "")
     changeset = _typed("Changeset", "")
     pinned = forms.CharField(required=False, widget=forms.HiddenInput)
-    field_order = ("source", "up_to", "version", "changeset", "itwin", "name", "description")
+    field_order: Sequence[str] = ("source", "up_to", "version", "changeset", "itwin", "name", "description")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -222,12 +222,12 @@ class CopyForm(RequestForm):
 
     @property
     def source_picked(self) -> str:
-        return self.source.imodel.id if self.source else self.initial.get("source_id", "")
+        return str(self.origin.imodel.id if self.origin else self.initial.get("source_id", ""))
 
     @property
     def pinned_index(self) -> int:
         """What “all up to now” means at this moment."""
-        return self.newest.index if self.newest else 0
+        return int(self.newest.index) if self.newest else 0
 
     @property
     def ways_to_copy(self) -> list[tuple[str, str]]:
@@ -236,11 +236,11 @@ class CopyForm(RequestForm):
     @property
     def pin(self) -> str:
         """What to carry as pinned: what was shown of this source, or else its newest now."""
-        return f"{self.source.imodel.id}:{self.shown_index}" if self.source else ""
+        return f"{self.origin.imodel.id}:{self.shown_index}" if self.origin else ""
 
     @property
     def newest_pin(self) -> str:
-        return f"{self.source.imodel.id}:{self.pinned_index}" if self.source else ""
+        return f"{self.origin.imodel.id}:{self.pinned_index}" if self.origin else ""
 
     @property
     def shown_index(self) -> int:
@@ -249,9 +249,9 @@ class CopyForm(RequestForm):
 
     def draft(self) -> IModelWish | None:
         wish = super().draft()
-        if wish is None or self.source is None or self.copy is None:
+        if wish is None or self.origin is None or self.copy is None:
             return None
-        ref: IModelRef = self.source.ref
+        ref: IModelRef = self.origin.ref
         return self.complete(IModelWish(**(vars(wish) | self.copy | {"source": ref})))
 
     def complete(self, wish: IModelWish) -> IModelWish:
@@ -270,10 +270,10 @@ class CopyForm(RequestForm):
         return way
 
     def look_up(self, cleaned: dict[str, Any]) -> None:
-        self.source = self._find_source(cleaned)
-        if self.source:
+        self.origin = self._find_source(cleaned)
+        if self.origin:
             self._check_source()
-            self.newest = self.catalog.newest_changeset(self.source.imodel.id)
+            self.newest = self.catalog.newest_changeset(self.origin.imodel.id)
             self.copy = self._how_far(cleaned)
         super().look_up(cleaned)
 
@@ -289,11 +289,11 @@ class CopyForm(RequestForm):
         )
 
     def _check_source(self) -> None:
-        if not self.source.imodel.is_initialized:
-            said = f"{self.source.imodel.name} is not ready: the platform has not finished it. Pick another, or wait."
+        if not self.origin.imodel.is_initialized:
+            said = f"{self.origin.imodel.name} is not ready: the platform has not finished it. Pick another, or wait."
             self.add_error("source", said)
-        elif not self.source.may_manage:
-            self.add_error("source", _right_missing(self.source.itwin.name or "its iTwin"))
+        elif not self.origin.may_manage:
+            self.add_error("source", _right_missing(self.origin.itwin.name or "its iTwin"))
 
     def _how_far(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
         """The wish's fields, told apart as the platform does: absent, index, id and ""; None with an error."""
@@ -314,12 +314,12 @@ class CopyForm(RequestForm):
     def _up_to_now(self, pinned: str) -> dict[str, Any]:
         source_id, _, index = pinned.partition(":")
         is_older = _NUMBER.fullmatch(index) and int(index) < self.pinned_index
-        if source_id == self.source.imodel.id and is_older and self._exists(index):
+        if source_id == self.origin.imodel.id and is_older and self._exists(index):
             return {"up_to": Wish.CHANGESET, "changeset_index": int(index)}
         return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
 
     def _up_to_version(self, text: str) -> dict[str, Any] | None:
-        versions = self.catalog.named_versions(self.source.imodel.id)
+        versions = self.catalog.named_versions(self.origin.imodel.id)
         for version in versions:
             if text and _same(text, version.name, version.id):
                 return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
@@ -328,7 +328,7 @@ class CopyForm(RequestForm):
 
     def _no_version(self, text: str, versions: list[Any]) -> str:
         if not versions:
-            return f"{self.source.imodel.name} has no named versions. Choose another way to say how far."
+            return f"{self.origin.imodel.name} has no named versions. Choose another way to say how far."
         there_is = _listed([f"“{version.name}”" for version in versions])
         return f"No named version “{text}”. There is: {there_is}." if text else f"Pick a named version: {there_is}."
 
@@ -344,7 +344,7 @@ class CopyForm(RequestForm):
     def _no_changeset(self, text: str, *, is_well_formed: bool) -> str:
         if is_well_formed or _CHANGESET_ID.fullmatch(text):
             what = f"#{text.lstrip('#')}" if is_well_formed else text[:8]
-            return f"{self.source.imodel.name} has no changeset {what}. The newest is #{self.pinned_index}."
+            return f"{self.origin.imodel.name} has no changeset {what}. The newest is #{self.pinned_index}."
         if not text:
             return "Give the changeset by its number, like 118, or its id."
         return f"“{text[:60]}” is no changeset. Give its number, like 118, or its id of 40 characters."
@@ -353,7 +353,7 @@ class CopyForm(RequestForm):
         if id_or_index.strip("0") == "":
             return True  # the baseline is there before the first changeset
         try:
-            self.catalog.changeset(self.source.imodel.id, id_or_index)
+            self.catalog.changeset(self.origin.imodel.id, id_or_index)
         except self.catalog.NotFound:
             return False
         return True

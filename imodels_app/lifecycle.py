@@ -48,8 +48,9 @@ def request(
 
     operation_id  of the form it was asked for with: sent twice, it is one operation
     """
+    operation_id = operation_id or uuid4()
     try:
-        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id or uuid4())
+        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id)
     except IntegrityError:
         before = Operation.objects.filter(pk=operation_id, requested_by=by).first()
         if before is None:

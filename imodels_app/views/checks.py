@@ -85,7 +85,9 @@ def advice(form: RequestForm, *, by: User) -> Advice:
 
 
 def banner(form: RequestForm) -> Banner:
-    wrong = [(form[name].auto_id, _first_sentence(form.errors[name][0])) for name in form.fields if name in form.errors]
+    wrong = [
+        (form[name].auto_id, _first_sentence(str(form.errors[name][0]))) for name in form.fields if name in form.errors
+    ]
     if len(wrong) == 1:
         return Banner("One field needs a change.", wrong)
     count = NUMBERS[len(wrong)] if len(wrong) < len(NUMBERS) else str(len(wrong))
@@ -97,7 +99,7 @@ def _checks(form: RequestForm) -> list[Check]:
     if form.kind == Kind.FORK and form.draft():
         guids = "If some are missing, the fork fails and says what to do."
         found.append(Check("", "FederationGuids: known only when it runs", guids))
-    found += [Check("bad", said) for said in form.non_field_errors()]
+    found += [Check("bad", str(said)) for said in form.non_field_errors()]
     return [check for check in found if check]
 
 
@@ -108,9 +110,9 @@ def _name(form: RequestForm) -> Check | None:
 
 
 def _copy(form: CopyForm) -> list[Check | None]:
-    if not form.source:
+    if not form.origin:
         return []
-    imodel = form.source.imodel
+    imodel = form.origin.imodel
     if not imodel.is_initialized:
         return [Check("bad", f"{imodel.name} is not ready", "The platform has not finished it.")]
     return [Check("good", f"{imodel.name} is ready"), _how_much(form), _region(form)]
@@ -131,7 +133,7 @@ def _how_much(form: CopyForm) -> Check | None:
 
 
 def _region(form: CopyForm) -> Check | None:
-    here = form.source.imodel.data_center or form.source.itwin.data_center
+    here = form.origin.imodel.data_center or form.origin.itwin.data_center
     there = form.into.data_center if form.into else ""
     if not (here and there):
         return None
@@ -143,8 +145,8 @@ def _region(form: CopyForm) -> Check | None:
 def _rights(form: RequestForm) -> Check | None:
     """Whether the person has imodels_manage in each iTwin concerned."""
     concerned = {form.into.id: form.into.name} if form.into else {}
-    if isinstance(form, CopyForm) and form.source:
-        concerned[form.source.itwin.id] = form.source.itwin.name or "the source’s iTwin"
+    if isinstance(form, CopyForm) and form.origin:
+        concerned[form.origin.itwin.id] = form.origin.itwin.name or "the source’s iTwin"
     if not concerned or not form.catalog_answered:
         return None
     missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
@@ -156,16 +158,17 @@ def _rights(form: RequestForm) -> Check | None:
 
 
 def _newer(form: RequestForm, wish: IModelWish | None) -> int:
-    asked_for_all = isinstance(form, CopyForm) and form.data.get("up_to") == Wish.LATEST
-    if not asked_for_all or wish is None or wish.changeset_index is None:
+    if not isinstance(form, CopyForm) or form.data.get("up_to") != Wish.LATEST:
         return 0
-    return form.pinned_index - wish.changeset_index  # type: ignore[attr-defined]
+    if wish is None or wish.changeset_index is None:
+        return 0
+    return form.pinned_index - wish.changeset_index
 
 
 def _approvers(form: RequestForm, by: User) -> Approvers | None:
-    if not isinstance(form, CopyForm) or not form.source:
+    if not isinstance(form, CopyForm) or not form.origin:
         return None
-    team = Team.looking_after(form.source.itwin.id)
+    team = Team.looking_after(form.origin.itwin.id)
     return Approvers(team, [lead.name for lead in team.leads() if lead != by])
 
 

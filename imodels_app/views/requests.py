@@ -117,7 +117,7 @@ def _show(
 
 def _to_page_of(request: HttpRequest, operation: Operation) -> HttpResponse:
     page = reverse("imodels:operation", args=[operation.pk])
-    if request.htmx:
+    if getattr(request, "htmx", False):
         return HttpResponseClientRedirect(page)
     return HttpResponse(status=303, headers={"Location": page})
 
@@ -181,11 +181,11 @@ def _wish_of(operation: Operation) -> dict[str, Any]:
 
 def _names_found(form: RequestForm) -> dict[str, str]:
     """Names instead of ids and links, for what was found."""
-    names = {}
+    names: dict[str, str] = {}
     if form.into:
         names |= {"itwin": form.into.name, "itwin_id": form.into.id}
-    if isinstance(form, CopyForm) and form.source:
-        names |= {"source": form.source.imodel.name, "source_id": form.source.imodel.id}
+    if isinstance(form, CopyForm) and form.origin:
+        names |= {"source": form.origin.imodel.name, "source_id": form.origin.imodel.id}
     return names
 
 
