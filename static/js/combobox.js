@@ -11,7 +11,9 @@ function connect(field) {
   const pop = field.querySelector(".list");
   const status = field.querySelector("[data-said]");
   let nav = null;
+  let words = 0; // counts what is typed, asked for and left: an answer to older words is not shown
   let isWaiting = false; // what is typed is newer than what is listed
+  const askedWith = new WeakMap();
 
   input.setAttribute("role", "combobox");
   input.setAttribute("aria-autocomplete", "list");
@@ -24,12 +26,14 @@ function connect(field) {
 
   function close() {
     window.htmx.trigger(input, "htmx:abort");
+    words += 1;
     isWaiting = false;
     pop.hidden = true;
     nav?.stop();
   }
 
   function ask() {
+    words += 1;
     isWaiting = true;
     window.htmx.trigger(input, "open");
   }
@@ -44,6 +48,7 @@ function connect(field) {
 
   input.addEventListener("input", () => {
     if (picked) picked.value = "";
+    words += 1;
     isWaiting = true;
     nav?.stop();
     pop.setAttribute("aria-busy", "true");
@@ -72,9 +77,9 @@ function connect(field) {
       event.detail.parameters[input.name] = "";
     }
   });
-  // Answers to somebody who has gone on, or to older words, are not shown.
+  input.addEventListener("htmx:beforeRequest", (event) => askedWith.set(event.detail.xhr, words));
   pop.addEventListener("htmx:beforeSwap", (event) => {
-    if (document.activeElement !== input || !isWaiting) event.detail.shouldSwap = false;
+    if (askedWith.get(event.detail.xhr) !== words) event.detail.shouldSwap = false;
   });
   pop.addEventListener("htmx:afterSwap", () => {
     const list = pop.querySelector("[role=listbox]");
