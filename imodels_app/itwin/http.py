@@ -143,9 +143,10 @@ def _envelope(answer: requests.Response) -> tuple[str, str, list[errors.Detail]]
     error = body.get("error")
     if not isinstance(error, dict):
         return "", str(body.get("message") or ""), []
+    told = error.get("details")
     details: list[errors.Detail] = [
         {key: str(item.get(key) or "") for key in ("code", "message", "target")}  # type: ignore[misc]
-        for item in error.get("details") or []
+        for item in (told if isinstance(told, list) else [])
         if isinstance(item, dict)
     ]
     return str(error.get("code") or ""), str(error.get("message") or ""), details
