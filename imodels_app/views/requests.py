@@ -116,7 +116,7 @@ def _show(
 
 
 def _to_page_of(request: HttpRequest, operation: Operation) -> HttpResponse:
-    page = reverse("imodels:operation", args=[operation.pk])
+    page = reverse("imodels:operation-detail", args=[operation.pk])
     if getattr(request, "htmx", False):
         return HttpResponseClientRedirect(page)
     return HttpResponse(status=303, headers={"Location": page})
