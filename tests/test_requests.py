@@ -60,7 +60,7 @@ def test_a_form_makes_one_operation_and_leads_to_its_page(at_desk, mara, kind):
     answer = at_desk.post(address(kind), typed(kind))
 
     operation = Operation.objects.get()
-    assert (answer.status_code, answer["Location"]) == (303, reverse("imodels:operation", args=[operation.pk]))
+    assert (answer.status_code, answer["Location"]) == (303, reverse("imodels:operation-detail", args=[operation.pk]))
     assert (operation.kind, operation.requested_by, operation.name) == (kind, mara, "Pier 7")
     assert operation.state == (State.AWAITING_APPROVAL if kind == "fork" else State.QUEUED)
 
@@ -68,7 +68,7 @@ def test_a_form_makes_one_operation_and_leads_to_its_page(at_desk, mara, kind):
 def test_htmx_is_led_to_the_page_as_a_whole(at_desk):
     answer = at_desk.post(address("empty"), typed("empty"), headers={"HX-Request": "true"})
 
-    assert answer["HX-Redirect"] == reverse("imodels:operation", args=[Operation.objects.get().pk])
+    assert answer["HX-Redirect"] == reverse("imodels:operation-detail", args=[Operation.objects.get().pk])
 
 
 def test_nothing_is_sent_to_the_platform_by_the_form_itself(at_desk, sandbox):

@@ -88,7 +88,7 @@ def test_a_clone_and_an_approved_fork_go_through_and_only_those_concerned_see_th
     tomas.get_by_role("link", name="Decide on Pier 7 retrofit").click()
     tomas.get_by_label("Comment").first.fill("Fine. Merge back before the 60 % review.")
     tomas.get_by_role("button", name="Approve").click()
-    tomas.get_by_text("Tomas Novak approved").first.wait_for()
+    tomas.get_by_text("You approved Pier 7 retrofit.").wait_for()
 
     mara.goto("/operations/")
     expect_state(mara, "Pier 7 retrofit", "Succeeded")
@@ -116,7 +116,7 @@ def test_a_fork_without_federation_guids_says_what_to_do(enter, house):
     mara.goto("/operations/")
     expect_state(mara, "Quay study", "Failed: FederationGuids missing")
     mara.get_by_role("link", name="Quay study").first.click()
-    mara.get_by_text("Add the missing FederationGuids to the main iModel").first.wait_for()
+    mara.get_by_text("Add the missing FederationGuids to Old Quay.").wait_for()
 
 
 def test_a_sign_out_elsewhere_leads_a_waiting_page_to_the_door(enter, troubles):
