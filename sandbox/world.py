@@ -267,7 +267,7 @@ class World:
 
     def _timeline_of_its_own(self, imodel: IModel) -> list[Changeset]:
         """The list to append to. Copied first when others see more of it, or it goes on beyond this iModel."""
-        timeline = self.timelines.get(imodel.timeline, [])
+        timeline = self.timelines.setdefault(imodel.timeline, [])
         if imodel.timeline != imodel.id or imodel.changeset_count != len(timeline):
             timeline = timeline[: imodel.changeset_count]
             imodel.timeline = imodel.id
