@@ -95,7 +95,10 @@ class Changeset:
 
 @dataclass
 class NamedVersion:
-    """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/ ; index 0 = on the baseline."""
+    """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
+
+    ``changeset_index`` 0 means: on the baseline.
+    """
 
     id: str
     name: str

@@ -93,7 +93,8 @@ def platform():
 
 def error_of(answer: requests.Response) -> dict[str, Any]:
     error: dict[str, Any] = answer.json()["error"]
-    assert error["code"] and error["message"]
+    assert error["code"]
+    assert error["message"]
     return error
 
 
