@@ -260,7 +260,7 @@ class Handler(WSGIRequestHandler):
             body = Counted(self.rfile, int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BufferedReader(body)
         started: list[Any] = []
-        content = self.server.app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))  # type: ignore[arg-type,misc]
+        content = self.server.app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))  # type: ignore[arg-type]
         try:
             if environ.get("sandbox.cut"):
                 self._shut()
