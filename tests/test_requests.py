@@ -60,7 +60,7 @@ def test_a_form_makes_one_operation_and_leads_to_its_page(at_desk, mara, kind):
     answer = at_desk.post(address(kind), typed(kind))
 
     operation = Operation.objects.get()
-    assert (answer.status_code, answer["Location"]) == (303, reverse("imodels:operation", args=[operation.pk]))
+    assert (answer.status_code, answer["Location"]) == (303, reverse("imodels:operation-detail", args=[operation.pk]))
     assert (operation.kind, operation.requested_by, operation.name) == (kind, mara, "Pier 7")
     assert operation.state == (State.AWAITING_APPROVAL if kind == "fork" else State.QUEUED)
 
@@ -68,7 +68,7 @@ def test_a_form_makes_one_operation_and_leads_to_its_page(at_desk, mara, kind):
 def test_htmx_is_led_to_the_page_as_a_whole(at_desk):
     answer = at_desk.post(address("empty"), typed("empty"), headers={"HX-Request": "true"})
 
-    assert answer["HX-Redirect"] == reverse("imodels:operation", args=[Operation.objects.get().pk])
+    assert answer["HX-Redirect"] == reverse("imodels:operation-detail", args=[Operation.objects.get().pk])
 
 
 def test_nothing_is_sent_to_the_platform_by_the_form_itself(at_desk, sandbox):
@@ -151,6 +151,7 @@ def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, wish_fo
 @pytest.mark.parametrize(
     ("kind", "more", "field", "said"),
     [
+        ("empty", {"name": ""}, "name", "Give the new iModel a name."),
         ("empty", {"name": "  "}, "name", "Give the new iModel a name."),
         ("empty", {"name": "x" * 256}, "name", "At most 255 characters; this has 256."),
         ("empty", {"name": "Main Bridge"}, "name", "Already in Harbour Bridge."),
@@ -244,6 +245,16 @@ def test_a_form_can_be_filled_in_by_its_address(at_desk, sandbox):
     assert 'class="msg msg-bad"' not in text
 
 
+def test_a_fork_filled_in_by_its_address_keeps_its_history_unless_told_otherwise(at_desk):
+    given = {"source": "Main Bridge", "itwin": "Harbour Bridge", "name": "Pier 7"}
+
+    kept = at_desk.get(address("fork"), given)
+    squashed = at_desk.get(address("fork"), given | {"preserve_history": "no"})
+
+    assert '"preserveHistory" : true' in text_of(kept)
+    assert '"preserveHistory" : false' in text_of(squashed)
+
+
 def test_what_was_shown_as_now_comes_along_with_the_form(at_desk, sandbox):
     page = at_desk.get(address("clone"), {"source": "Main Bridge"})
 
@@ -301,7 +312,7 @@ def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tom
     assert "Name is taken in Harbour Bridge" in told
     assert "Main Bridge is ready" in told
     assert "Changesets up to #120 will be copied" in told
-    assert "imodels_manage in Harbour Bridge" in told
+    assert "You may create iModels in Harbour Bridge" in told
 
 
 def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandbox):

@@ -153,8 +153,8 @@ def _rights(form: RequestForm) -> Check | None:
     if missing:
         where = " and in ".join(missing)
         return Check("bad", f"You may not create iModels in {where}", f"imodels_manage is missing in {where}")
-    places = "here and there" if isinstance(form, CopyForm) else f"in {form.into.name}"
-    return Check("good", f"You may create iModels {places}", f"imodels_manage in {' and '.join(concerned.values())}")
+    where = " and ".join(concerned.values())
+    return Check("good", f"You may create iModels in {where}", "imodels_manage is yours there.")
 
 
 def _newer(form: RequestForm, wish: IModelWish | None) -> int:

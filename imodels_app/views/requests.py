@@ -72,10 +72,11 @@ def _form_page(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse
     earlier = _earlier(request)
     if request.method == "POST":
         return _take_down(request, form_of, earlier)
-    given = {"up_to": Wish.LATEST.value} | _given(request, earlier)
+    asked = _given(request, earlier)
+    given = {"up_to": Wish.LATEST.value, "preserve_history": True} | asked
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(given, catalog=Catalog(person(request)))
-    advice = checks.advice(looked_up, by=person(request)) if earlier or len(given) > 1 else None
+    advice = checks.advice(looked_up, by=person(request)) if asked else None
     form = form_of(initial=given | (_names_found(looked_up) if advice else {}), catalog=looked_up.catalog)
     return _show(request, form, looked_up, advice, earlier)
 
@@ -116,7 +117,7 @@ def _show(
 
 
 def _to_page_of(request: HttpRequest, operation: Operation) -> HttpResponse:
-    page = reverse("imodels:operation", args=[operation.pk])
+    page = reverse("imodels:operation-detail", args=[operation.pk])
     if getattr(request, "htmx", False):
         return HttpResponseClientRedirect(page)
     return HttpResponse(status=303, headers={"Location": page})
