@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
 from imodels_app.states import FINISHED, IN_FLIGHT, Kind, Outcome, State, Wait, Wish
@@ -145,6 +145,11 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def of_teams(self, user: User) -> Self:
         return self.filter(team__in=user.membership_set.values("team"))
+
+    def to_show(self) -> Self:
+        """With what the wording of a row needs: the team, and who called it off."""
+        cancelled = Event.objects.filter(operation=OuterRef("pk"), verb="cancelled").values("actor_name")[:1]
+        return self.select_related("team").annotate(cancelled_by=Subquery(cancelled))
 
     def waiting_for(self, user: User) -> Self:
         """What this person is asked to decide: forks of teams they lead, but never their own."""

@@ -10,8 +10,14 @@ app_name = "imodels"
 urlpatterns: list[URLPattern] = [
     path("", RedirectView.as_view(pattern_name="imodels:operation-list"), name="home"),
     path("theme", theme.theme, name="theme"),
-    path("operations/", operations.page, name="operation-list"),
-    path("approvals/", approvals.page, name="approval-list"),
+    path("operations/", operations.operation_list, name="operation-list"),
+    path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
+    path("operations/<uuid:pk>/", operations.operation_detail, name="operation-detail"),
+    path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
+    path("approvals/", approvals.approval_list, name="approval-list"),
+    path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
+    path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
+    path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
     path("audit/", audit.page, name="audit"),
     # Asking for a new iModel.
     path("new/", requests.new, name="new"),

@@ -9,7 +9,19 @@ ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "imodels_app"
 
 # Room -> the rooms of ours that it may call. A room is a file or a folder of imodels_app.
-WEB = {"forms", "models", "states", "wishes", "lifecycle", "policy", "live", "catalog", "identity", "wording"}
+WEB = {
+    "forms",
+    "models",
+    "states",
+    "wishes",
+    "lifecycle",
+    "policy",
+    "live",
+    "catalog",
+    "identity",
+    "wording",
+    "history",
+}
 ROOMS: dict[str, set[str]] = {
     "states": set(),
     "dispatch": set(),
@@ -26,6 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "budget": {"states", "models"},
     "estimates": {"states", "models"},
     "wording": {"states", "models", "estimates"},
+    "history": {"states", "models", "wording"},
     "tokens": {"models", "itwin", "provider"},
     "identity": {"models", "tokens", "provider"},
     "catalog": {"tokens", "itwin", "wishes"},
