@@ -185,7 +185,7 @@ def test_a_wrong_field_says_what_to_do(filled, sandbox, field, typed, said):
         ("source", "Main Bridge temporary works", "Main Bridge temporary works is not ready"),
         ("source", "{metro-line-4}", "No iModel with this id, or you cannot see it."),
         ("source", "Pumping Station 3", "imodels_manage is missing in Water West."),
-        ("source", "main", "2 iModels fit “main”" "|3 iModels fit “main”|4 iModels fit “main”"),
+        ("source", "main", "2 iModels fit “main”|3 iModels fit “main”|4 iModels fit “main”"),
         ("up_to", "", "Choose how far to copy."),
         ("up_to", "sideways", "Choose how far to copy. There is: All up to now"),
         ("up_to", "LATEST", "Choose how far to copy."),
