@@ -128,9 +128,7 @@ def _chooser() -> Response | str:
     hint = request.args.get("login_hint", "").lower()
     preselected = next((p.id for p in people if p.email == hint), last)
     people.sort(key=lambda person: person.id != preselected)
-    return render_template(
-        "sign_in.html", people=people, last=preselected, asked=request.args, action=request.path
-    )
+    return render_template("sign_in.html", people=people, last=preselected, asked=request.args, action=request.path)
 
 
 def _choose() -> Response:

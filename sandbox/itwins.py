@@ -233,9 +233,7 @@ def get_me() -> Response:
     if person is None:
         raise errors.not_found("User")  # a service application is no user
     extra = {"displayName": person.email, "alternateEmail": None, "phone": None, "city": None, "country": None}
-    return jsonify(
-        {"user": _user_json(person) | extra | {"language": "en", "createdDateTime": "2021-03-01T08:00:00Z"}}
-    )
+    return jsonify({"user": _user_json(person) | extra | {"language": "en", "createdDateTime": "2021-03-01T08:00:00Z"}})
 
 
 @users.get("")

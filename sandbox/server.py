@@ -90,7 +90,9 @@ def _leave(answer: Response) -> Response:
 
 def _entry() -> Entry:
     """The request without its secrets: no headers, no signature, no form of the identity provider but its grant."""
-    query = [(key, "..." if key == "sig" else value) for key, value in parse_qsl(request.query_string.decode("latin-1"))]
+    query = [
+        (key, "..." if key == "sig" else value) for key, value in parse_qsl(request.query_string.decode("latin-1"))
+    ]
     body: Any = None
     if request.path.startswith("/connect"):
         query, body = [], request.form.get("grant_type")
