@@ -95,6 +95,8 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
         return event.actor_name, event.verb
     if event.verb == "resumed":
         return event.actor_name, "signed in again"
+    if event.verb == "platform_state":
+        return "The platform says", ""
     if event.verb == "claimed":
         return badge, f"with {_owner(operation.requested_by_name)} own permission"
     if event.verb in ("succeeded", "failed") and operation.accepted_at:
@@ -107,8 +109,8 @@ def _why(event: Event, operation: Operation) -> str:
         days = operation.team.approval_days
         return f"{event.team_name} has to agree within {days} days"
     if event.verb == "accepted":
-        return f"The platform accepted the request. New iModel {operation.imodel_id}." + _told(event)
-    return "" if event.verb in QUOTED else _reason(event)
+        return f"The platform accepted the request. New iModel {wording.short_id(operation.imodel_id)}." + _told(event)
+    return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
 
 
 def _reason(event: Event) -> str:

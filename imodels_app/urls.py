@@ -18,7 +18,8 @@ urlpatterns: list[URLPattern] = [
     path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
     path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
-    path("audit/", audit.page, name="audit"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/export", audit.audit_export, name="audit-export"),
     # Asking for a new iModel.
     path("new/", requests.new, name="new"),
     path("new/empty/", requests.request_empty, name="request-empty"),

@@ -47,7 +47,7 @@ WORDS: dict[str, Words] = {
         "Awaiting approval",
         "ask",
         "st-approval",
-        "{team} has to agree, until {until}",
+        "{team} decides until {until}",
         "Withdraw it, or remind the leads.",
     ),
     "queued": Words("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
@@ -453,7 +453,20 @@ def history(operation: Operation) -> str:
     """What becomes of the main iModel's changesets in a fork."""
     if operation.preserve_history is None:
         return ""
-    return "Preserved, changesets copied one by one" if operation.preserve_history else "Squashed into the baseline"
+    if not operation.preserve_history:
+        return "Squashed into the baseline"
+    return f"Preserved, {thin(operation.changeset_index)} changesets" if operation.changeset_index else "Preserved"
+
+
+def short_id(whole: object) -> str:
+    """A GUID or hash as one recognises it: 91c4d2ab…07be."""
+    text = str(whole)
+    return f"{text[:8]}…{text[-4:]}" if len(text) > 14 else text
+
+
+def lower_first(text: str) -> str:
+    """For the middle of a sentence: failed: FederationGuids missing."""
+    return text[:1].lower() + text[1:]
 
 
 def first_name(name: str) -> str:
@@ -504,6 +517,13 @@ def exact(moment: datetime) -> str:
     return f"{local:%a} {local.day} {local:%b %Y %H:%M:%S %Z}"
 
 
+def audit_time(moment: datetime) -> str:
+    """20 Nov 10:38:12; with the year when it is another one."""
+    local = timezone.localtime(moment)
+    year = "" if local.year == timezone.localtime().year else f" {local.year}"
+    return f"{local.day} {local:%b}{year} {local:%H:%M:%S}"
+
+
 def history_time(moment: datetime, now: datetime | None = None) -> str:
     """Exact seconds: 10:38:12 today, 20 Nov 10:38:12 on other days."""
     local = timezone.localtime(moment)
@@ -514,7 +534,7 @@ def history_time(moment: datetime, now: datetime | None = None) -> str:
 
 def lasted(time: timedelta) -> str:
     """42 s, 4 min 12 s, 2 h 40 min, 3 d"""
-    seconds = round(time.total_seconds())
+    seconds = max(round(time.total_seconds()), 0)
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:

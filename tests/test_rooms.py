@@ -21,6 +21,7 @@ WEB = {
     "identity",
     "wording",
     "history",
+    "charts",
 }
 ROOMS: dict[str, set[str]] = {
     "states": set(),
@@ -40,6 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "turns": {"states", "models"},
     "estimates": {"states", "models"},
     "wording": {"states", "models", "estimates"},
+    "charts": {"states"},
     "history": {"states", "models", "wording"},
     "tokens": {"models", "itwin", "provider"},
     "identity": {"models", "tokens", "provider"},

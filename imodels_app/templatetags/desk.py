@@ -36,11 +36,14 @@ register.filter("moment", wording.moment)
 register.filter("lasted", wording.lasted)
 register.filter("age", wording.age)
 register.filter("short_name", wording.short_name)
+register.filter("short_id", wording.short_id)
+register.filter("lower_first", wording.lower_first)
 register.filter("first_name", wording.first_name)
 register.filter("made_from", wording.made_from)
 register.filter("up_to", wording.up_to)
 register.filter("kept_history", wording.history)
 register.filter("exact", wording.exact)
+register.filter("audit_time", wording.audit_time)
 register.filter("history_time", wording.history_time)
 register.filter("attempt_words", wording.attempt_words)
 
@@ -58,13 +61,6 @@ def again_url(operation: Operation) -> str:
 def iso(moment: datetime) -> str:
     """For <time datetime>: UTC, to the second, so that an unchanged row renders the same."""
     return wording.iso(moment)
-
-
-@register.filter
-def short_id(whole: object) -> str:
-    """A GUID or hash as one recognises it: 91c4d2ab…07be."""
-    text = str(whole)
-    return f"{text[:8]}…{text[-4:]}" if len(text) > 14 else text
 
 
 _TOKENS = re.compile(r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<value>"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)')

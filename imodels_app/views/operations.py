@@ -186,7 +186,8 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "why_not_cancel": policy.why_not_cancel(user, operation),
         "can_decide": not policy.why_not_decide(user, operation),
         "lineage": _lineage(operation, user),
-        "pace": live.pace([operation]),
+        # What has ended changes no more.
+        "pace": 0 if operation.is_finished else live.pace([operation]),
     }
 
 

@@ -119,15 +119,20 @@ let asking = false;
 let due = null;
 let lastAnswer = Date.now();
 
+// A pace of 0 says that nothing will change any more.
 function schedule(seconds) {
   clearTimeout(due);
-  due = setTimeout(ask, seconds * 1000);
+  if (seconds) due = setTimeout(ask, seconds * 1000);
 }
 
 function ask() {
-  if (!live || paused || document.hidden || asking) return;
+  if (!live || paused || document.hidden || asking || isOver()) return;
   asking = true;
   htmx.trigger(live, "poll");
+}
+
+function isOver() {
+  return live.dataset.pace === "0";
 }
 
 function freshness(dot, words) {
@@ -164,7 +169,8 @@ if (live) {
 
 function showFreshness() {
   if (document.hidden || !live) return;
-  if (paused) freshness("live-dot-off", `Paused at ${clock(paused)}`);
+  if (isOver()) freshness("live-dot-off", "Ended, nothing more will change");
+  else if (paused) freshness("live-dot-off", `Paused at ${clock(paused)}`);
   else if ("lost" in live.dataset) freshness("live-dot-ask", `Not reached since ${clock(lastAnswer)}, trying again`);
   else freshness("", `Updated ${age(lastAnswer)} ago`);
 }
