@@ -147,7 +147,7 @@ def test_a_form_can_be_sent_after_signing_in_again_in_another_tab(desk):
     page.context.clear_cookies(name="desk-csrf")
     page.context.new_page().goto("/new/")
     before = page.locator("#csrf").input_value()
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(page.locator("#csrf")).not_to_have_value(before)
     page.get_by_role("button", name="Create iModel").click()
     page.wait_for_url(re.compile(r"/operations/"))
