@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from joserfc.errors import JoseError
 
 from sandbox.identity_store import SCOPES, InvalidGrant, claims_of
 from sandbox.platform import current
@@ -283,7 +284,7 @@ def end_session() -> Response | str | tuple[str, int]:
 def _hint_is_ours(hint: str) -> bool:
     try:
         claims = current().grants.claims_in(hint)
-    except Exception:  # joserfc has many ways to say no
+    except (JoseError, ValueError):
         return False
     return claims.get("iss") == current().issuer and claims.get("aud") in current().grants.clients
 
