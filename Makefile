@@ -24,8 +24,8 @@ pins: .venv/test.stamp  ## Take newer versions of what we build on into requirem
 	$(UV_PIP) --upgrade --constraint requirements/test.txt --extra demo --output-file requirements/demo.txt
 	$(UV_PIP) --upgrade --constraint requirements/test.txt --output-file requirements/run.txt
 
-compose-test:  ## Build the images and drive the compose file, on a Debian machine as root (installs podman)
-	@tests/containers/run
+compose-test: .venv/test.stamp  ## Build the images and drive the compose file, on a Debian machine as root (installs podman)
+	@PYTHON=$(BIN)/python tests/containers/run
 
 clean:  ## Forget what was installed and built; the demo's data in var/ stays
 	rm -rf .venv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results

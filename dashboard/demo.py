@@ -5,6 +5,7 @@ keeps them running until Ctrl-C. Data, secrets, ports and logs live in var/ and 
 
     python -m dashboard.demo                     start it
     python -m dashboard.demo manage COMMAND ...  run a manage.py command with the settings of the last start
+    python -m dashboard.demo teams               set up the teams of the sandbox's people (the containers' demo)
 
 With OIDC_CLIENT_ID set it works with the platform that the environment names instead of the sandbox.
 REDIS_URL, DATABASE_URL and DASHBOARD_URL are honoured as everywhere.
@@ -36,7 +37,8 @@ LOG_DIR = VAR_DIR / "log"
 OLD_LOG_BYTES = 5_000_000
 PREFERRED_PORTS = {"web": 8000, "sandbox": 8010, "redis": 6390}
 
-CLIENT_ID = "imodel-desk"
+# Registered with our sandbox and nowhere else.
+CLIENT_ID, CLIENT_SECRET = "imodel-desk", "only-the-sandbox-knows-this-client"
 ADMIN = "ines.duarte@harbour.example"
 # Who looks after which iTwins. The sandbox's world always begins with the same ids.
 TEAMS = (
@@ -68,6 +70,9 @@ class CannotStart(Exception):
 def main() -> int:
     if sys.argv[1:2] == ["manage"]:
         return manage(sys.argv[2:])
+    if sys.argv[1:] == ["teams"]:
+        set_up_teams(os.environ)
+        return 0
     if sys.argv[1:]:
         sys.exit(__doc__)
     try:
@@ -131,9 +136,8 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
     if with_sandbox:
         # The sandbox is on 127.0.0.1 and the dashboard on localhost: cookies know hosts, but no ports.
         address = f"http://127.0.0.1:{ports['sandbox']}"
-        ours |= {"ITWIN_API_URL": address, "OIDC_ISSUER": address, "OIDC_CLIENT_ID": CLIENT_ID}
-        ours |= {"ITWIN_TIER": "basic", "DASHBOARD_ADMINS": ADMIN}
-        secret_files["OIDC_CLIENT_SECRET"] = kept.secret("client_secret", lambda: secrets.token_urlsafe(32))
+        ours |= {"ITWIN_API_URL": address, "OIDC_ISSUER": address, "ITWIN_TIER": "basic"}
+        ours |= {"OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET, "DASHBOARD_ADMINS": ADMIN}
     ours |= {f"{name}_FILE": str(path) for name, path in secret_files.items() if not os.environ.get(name)}
     redis_command: list[str] = []
     if not os.environ.get("REDIS_URL"):
@@ -172,6 +176,8 @@ def start(
 def sandbox(env: Mapping[str, str], *, port: int) -> Child:
     command = [
         *(sys.executable, "-m", "sandbox", "--port", str(port), "--world", str(VAR_DIR / "sandbox.json")),
+        *("--client-id", env["OIDC_CLIENT_ID"], "--client-secret", env["OIDC_CLIENT_SECRET"]),
+        *("--redirect-uri", f"{env['DASHBOARD_URL']}/sign-in/callback"),
     ]
     return Child("sandbox", command, lambda: answers(f"{env['OIDC_ISSUER']}/.well-known/openid-configuration"))
 
@@ -229,8 +235,12 @@ def prepare_product(env: Mapping[str, str], *, with_sandbox: bool) -> None:
         run_manage(env, "collectstatic", "--no-input", "--clear", "--verbosity", "0", "--ignore", "*.py")
         stamp.write_text(now)
     if with_sandbox:
-        for team in TEAMS:
-            run_manage(env, "set_up_team", *team)
+        set_up_teams(env)
+
+
+def set_up_teams(env: Mapping[str, str]) -> None:
+    for team in TEAMS:
+        run_manage(env, "set_up_team", *team)
 
 
 def run_manage(env: Mapping[str, str], *arguments: str) -> None:
@@ -268,7 +278,7 @@ def welcome(env: Mapping[str, str], *, with_sandbox: bool, seconds: float) -> st
     """What a newcomer needs now, in a frame."""
     lines = [f"Open        {env['DASHBOARD_URL']}/", ""]
     if with_sandbox:
-        lines += [*TO_TRY.splitlines(), "", f"Sandbox     {env['ITWIN_API_URL']}/   time, faults and limits"]
+        lines += [*TO_TRY.splitlines(), "", f"Sandbox     {env['ITWIN_API_URL']}/sandbox/   time, faults and limits"]
     else:
         lines += [f"Platform    {env.get('ITWIN_API_URL', 'https://api.bentley.com')}"]
     lines += [f"Logs        {LOG_DIR.relative_to(BASE_DIR)}/", "Stop        Ctrl-C. The data stays for the next start."]

@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from imodels_app.views.sign_in import admin_door
+
 urlpatterns = [
+    path("admin/login/", admin_door),
     path("admin/", admin.site.urls),
     path("", include("imodels_app.urls")),
 ]

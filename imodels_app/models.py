@@ -300,6 +300,10 @@ class Bucket(models.Model):
 
     name = models.CharField(max_length=10, primary_key=True)
     frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")
+    one_at_a_time_until = models.DateTimeField(null=True, help_text="After a 429, each answer is waited for.")
+    # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
+    tokens = models.FloatField(default=0)
+    dripped_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.name

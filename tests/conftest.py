@@ -104,13 +104,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
 
 @pytest.fixture(scope="session")
 def _sandbox() -> Iterator[Any]:
-    from django.conf import settings
-
     from sandbox.server import Sandbox
 
     server = Sandbox.start(port=SANDBOX_PORT, tier="basic", limits=True)
-    settings.OIDC_CLIENT_ID = os.environ["OIDC_CLIENT_ID"] = server.client_id
-    settings.OIDC_CLIENT_SECRET = os.environ["OIDC_CLIENT_SECRET"] = server.client_secret
+    assert (server.client_id, server.client_secret) == (os.environ["OIDC_CLIENT_ID"], os.environ["OIDC_CLIENT_SECRET"])
     yield server
     server.stop()
 

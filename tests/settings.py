@@ -54,8 +54,8 @@ os.environ |= {
     "ITWIN_API_URL": SANDBOX_URL,
     "ITWIN_TIER": "basic",
     "OIDC_ISSUER": SANDBOX_URL,
-    "OIDC_CLIENT_ID": "imodel-desk",
-    "OIDC_CLIENT_SECRET": "imodel-desk-secret",
+    "OIDC_CLIENT_ID": "imodel-desk-demo",  # the sandbox's own client, as the secret
+    "OIDC_CLIENT_SECRET": "imodel-desk-demo-secret",
     "EMAIL_URL": "console:",
     "LOG_LEVEL": "INFO",
 }

@@ -10,7 +10,6 @@ from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
 from imodels_app.states import Kind, Outcome, State, Wait
 from imodels_app.submit import submit
-from imodels_app.wishes import IModelRef, ITwinRef
 from tests.people import HARBOUR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
@@ -167,13 +166,15 @@ def test_a_refusal_is_final_and_keeps_the_platforms_words(queued_clone, sandbox,
     assert operation.failure_message == "The platform's own words."
 
 
-def test_each_detail_of_a_422_is_kept(bridge_team, mara, wish_for, sandbox):
-    harbour = ITwinRef(id=HARBOUR)
-    not_ready = IModelRef(id=sandbox.ids["main-bridge"], itwin=harbour)
-    operation = after(lifecycle.request(wish_for(Kind.CLONE, source=not_ready, description="x" * 256), by=mara))
+def test_each_detail_of_a_422_is_kept(queued_clone, sandbox):
+    details = [{"code": "InvalidValue", "message": "Too long.", "target": name} for name in ("name", "description")]
+    body = {"error": {"code": "InvalidiModelsRequest", "message": "Cannot clone iModel.", "details": details}}
+    sandbox.fault("POST", r"/clone$", status=422, body=json.dumps(body), times=1)
+
+    operation = after(queued_clone)
 
     assert operation.state == State.FAILED
-    assert [detail["target"] for detail in operation.failure_details] == ["description"]
+    assert operation.failure_details == details
 
 
 @pytest.mark.parametrize("location", ["missing", "relative", "foreign"])

@@ -1,10 +1,11 @@
 """Coming and going: to the provider's page, back with a code, and out again at both."""
 
 import logging
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import login, logout
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -56,6 +57,15 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
     if not user.is_active:
         return _failed(request, "This account has been closed in iModel Desk.", status=403)
     return _enter(request, user)
+
+
+@never_cache
+@require_GET
+def admin_door(request: HttpRequest) -> HttpResponse:
+    """Django's admin has no door of its own: it is entered through ours, and for all but admins it is not there."""
+    if request.user.is_authenticated:
+        raise Http404
+    return redirect(f"{reverse('imodels:sign-in')}?{urlencode({'next': request.GET.get('next', '')})}")
 
 
 @require_POST

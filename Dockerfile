@@ -1,0 +1,39 @@
+# iModel Desk (target `desk`: web, worker, beat, migrate) and the stand-in platform (target `sandbox`).
+# The images write nothing but /tmp and /app/var, so they run read-only.
+
+FROM docker.io/library/python:3.11-slim-bookworm AS packages
+COPY requirements/run.txt /requirements/run.txt
+RUN python3 -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes --requirement /requirements/run.txt
+
+FROM packages AS sandbox-packages
+COPY requirements/demo.txt /requirements/demo.txt
+RUN /venv/bin/pip install --no-cache-dir --require-hashes --requirement /requirements/demo.txt
+
+FROM docker.io/library/python:3.11-slim-bookworm AS ground
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# What named volumes are mounted on belongs to the user of the image: a new volume takes that over.
+RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin desk \
+ && install -d -o desk -g desk -m 0700 /app/var /run/desk /world \
+ && install -d -o desk -g desk -m 0755 /run/database
+WORKDIR /app
+
+FROM ground AS sandbox
+COPY --from=sandbox-packages /venv /venv
+COPY sandbox/ sandbox/
+USER desk
+EXPOSE 8010
+CMD ["python", "-m", "sandbox", "--host", "0.0.0.0", "--port", "8010", "--world", "/world/sandbox.json"]
+
+FROM ground AS desk
+COPY --from=packages /venv /venv
+COPY manage.py ./
+COPY dashboard/ dashboard/
+COPY imodels_app/ imodels_app/
+COPY templates/ templates/
+COPY static/ static/
+# The keys are for this line only: settings want some, and collecting files uses none.
+RUN SECRET_KEY=build TOKEN_KEYS=build python manage.py collectstatic --no-input --ignore "*.py" \
+ && python -m compileall -q dashboard imodels_app
+USER desk
+EXPOSE 8000
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "dashboard.wsgi:application"]

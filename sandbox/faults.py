@@ -1,0 +1,116 @@
+"""What goes wrong next: faults that wait for a matching request.
+
+A fault matches a method and a regular expression on the path (without its last slash), for the next ``times``
+requests or for ``for_s`` seconds. It strikes before the platform handles the request (an answer of its own, a cut, a
+hang) or after it (answer lost, delayed, cut short, odd Location).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+FOREIGN_HOST = "https://elsewhere.example"
+
+
+@dataclass
+class Fault:
+    """One way to misbehave.
+
+    status, body, headers   answer this instead of handling the request; a body that is no text is sent as JSON;
+                            without a body the documented error of that status is sent
+    lost_answer             handle the request, then cut the connection without an answer
+    cut                     cut the connection before handling
+    slow_s                  handle, then wait before answering
+    hang_s                  wait without handling, then cut
+    retry_after             for 429 and 5xx: seconds, any text ("soon"), or "date" for an HTTP date 30 s from now,
+                            "date:90" for 90 s; None sends no Retry-After. Alone it means status 429
+    expired_token           answer 401 as to an expired token
+    truncated               handle, then send only the first half of the answer's body
+    location                make Location and Create-iModel-Operation "missing", "relative" or "foreign"
+    """
+
+    method: str
+    path: str
+    times: int | None = 1
+    for_s: float | None = None
+    status: int | None = None
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    lost_answer: bool = False
+    cut: bool = False
+    slow_s: float = 0.0
+    hang_s: float = 0.0
+    retry_after: int | float | str | None = None
+    expired_token: bool = False
+    truncated: bool = False
+    location: str | None = None
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        re.compile(self.path)
+        if self.location not in (None, "missing", "relative", "foreign"):
+            raise ValueError(f"unknown kind of location: {self.location!r}")
+        if self.status is None and self.retry_after is not None:
+            self.status = 429
+        if self.expired_token:
+            self.status = 401
+        if self.for_s is not None:
+            self.until, self.times = time.monotonic() + self.for_s, None
+
+    def matches(self, method: str, path: str) -> bool:
+        return self.method in ("*", method) and re.search(self.path, path) is not None
+
+    @property
+    def spent(self) -> bool:
+        return self.times == 0 or (self.until is not None and time.monotonic() >= self.until)
+
+    @property
+    def before_handling(self) -> bool:
+        return bool(self.status or self.cut or self.hang_s)
+
+    def retry_after_header(self) -> str | None:
+        if isinstance(self.retry_after, str) and self.retry_after.startswith("date"):
+            seconds = float(self.retry_after.partition(":")[2] or 30)
+            return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+        return None if self.retry_after is None else str(self.retry_after)
+
+    def as_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value not in (None, False, 0.0, {})}
+
+
+class Faults:
+    """Faults in wait, oldest first. A request takes the first that matches."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[Fault] = []
+
+    def add(self, fault: Fault) -> Fault:
+        with self._lock:
+            self._waiting.append(fault)
+        return fault
+
+    def take(self, method: str, path: str) -> Fault | None:
+        with self._lock:
+            self._waiting = [fault for fault in self._waiting if not fault.spent]
+            for fault in self._waiting:
+                if fault.matches(method, path.rstrip("/") or "/"):
+                    if fault.times is not None:
+                        fault.times -= 1
+                    return fault
+        return None
+
+    @property
+    def waiting(self) -> list[Fault]:
+        with self._lock:
+            return [fault for fault in self._waiting if not fault.spent]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._waiting.clear()

@@ -1,0 +1,149 @@
+"""What a person does, by HTTP alone: sign in, ask for a clone, look until it is there.
+
+    python tests/containers/drive.py clone http://localhost:8000
+
+Needs nothing of the product but its pages: /sign-in/, /new/clone/ and the operation's page.
+"""
+
+import re
+import sys
+import time
+from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+import requests
+
+MAIN_BRIDGE = "c3c00000-0000-4000-8000-000000000001"
+HARBOUR_BRIDGE = "b2b00000-0000-4000-8000-000000000001"
+UP_WITHIN_S = 120
+CLONED_WITHIN_S = 180
+
+
+class Form:
+    """A form as a browser without JavaScript has it."""
+
+    def __init__(self, method: str, action: str) -> None:
+        self.method, self.action = method, action
+        self.fields: dict[str, str] = {}
+        self.buttons: list[tuple[str, str, str]] = []  # id, name, value
+
+
+class Forms(HTMLParser):
+    """Every form of a page, with what its fields hold."""
+
+    def __init__(self, page: requests.Response) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self._address, self._form, self._select = page.url, None, ""
+        self.feed(page.text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        has = {name: value or "" for name, value in attributes}
+        if tag == "form":
+            action = urljoin(self._address, has.get("action", ""))
+            self._form = Form(has.get("method", "get").lower(), action)
+            self.forms.append(self._form)
+        elif self._form is None:
+            return
+        elif tag == "button":
+            self._form.buttons.append((has.get("id", ""), has.get("name", ""), has.get("value", "")))
+        elif tag == "input" and "name" in has:
+            chosen = has.get("type") not in ("radio", "checkbox") or "checked" in has
+            if chosen:
+                self._form.fields[has["name"]] = has.get("value", "on" if has.get("type") == "checkbox" else "")
+        elif tag == "textarea":
+            self._form.fields.setdefault(has.get("name", ""), "")
+        elif tag == "select":
+            self._select = has.get("name", "")
+        elif tag == "option" and self._select and ("selected" in has or self._select not in self._form.fields):
+            self._form.fields[self._select] = has.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._form = None
+        elif tag == "select":
+            self._select = ""
+
+
+def wait_for_the_door(browser: requests.Session, address: str) -> requests.Response:
+    """The sign-in page, once web has come up."""
+    deadline = time.monotonic() + UP_WITHIN_S
+    while True:
+        try:
+            page = browser.get(f"{address}/sign-in/", timeout=5)
+            if page.ok:
+                return page
+            problem = f"{page.status_code} {page.url}"
+        except requests.RequestException as error:
+            problem = str(error)
+        if time.monotonic() > deadline:
+            sys.exit(f"No page within {UP_WITHIN_S} s: {problem}")
+        time.sleep(1)
+
+
+def sign_in(browser: requests.Session, address: str, who: str) -> None:
+    """Through the door, by the person's button on the provider's page, and back."""
+    door = wait_for_the_door(browser, address)
+    start = re.search(r'href="(/sign-in/start[^"]*)"', door.text)
+    if start:
+        chooser = browser.get(urljoin(address, start[1].replace("&amp;", "&")), timeout=10)
+    else:
+        form = next(form for form in Forms(door).forms if "sign-in" in form.action)
+        chooser = browser.request(form.method, form.action, params=form.fields, timeout=10)
+    must(chooser, "the provider's page")
+    form = next(form for form in Forms(chooser).forms if form.buttons)
+    _, name, value = next(button for button in form.buttons if button[0] == f"person-{who}")
+    home = must(browser.post(form.action, data={**form.fields, name: value}, timeout=10), "the way back")
+    if not home.url.startswith(address) or "/sign-in" in home.url:
+        sys.exit(f"Signed in, but at {home.url}")
+    print(f"Signed in as {who}: {home.url}")
+
+
+def ask_for_clone(browser: requests.Session, address: str, name: str) -> str:
+    """Fill in the form; the address of the operation's page."""
+    page = must(browser.get(f"{address}/new/clone/", params={"source": MAIN_BRIDGE}, timeout=10), "the form")
+    form = next(form for form in Forms(page).forms if form.method == "post" and "name" in form.fields)
+    wish = form.fields | {"source": MAIN_BRIDGE, "itwin": HARBOUR_BRIDGE, "name": name}
+    answer = must(
+        browser.post(form.action, data=wish, headers={"Referer": page.url}, timeout=20), "the operation's page"
+    )
+    if "/operations/" not in answer.url:
+        sys.exit(f"The form came back:\n{re.sub(r'<[^>]+>|\s+', ' ', answer.text)[:2000]}")
+    print(f"Asked for {name}: {answer.url}")
+    return answer.url
+
+
+def wait_for_success(browser: requests.Session, operation: str) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < CLONED_WITHIN_S:
+        page = must(browser.get(operation, timeout=10), "the operation's page")
+        for word in ("Succeeded", "Failed", "Rejected", "Cancelled"):
+            if re.search(rf'class="state [^"]*"[^>]*>(\s|<[^>]+>)*{word}', page.text):
+                if word != "Succeeded":
+                    sys.exit(f"The clone ended as {word}.")
+                print(f"Succeeded after {time.monotonic() - began:.0f} s.")
+                return
+        time.sleep(2)
+    sys.exit(f"No end within {CLONED_WITHIN_S} s.")
+
+
+def must(answer: requests.Response, what: str) -> requests.Response:
+    if not answer.ok and answer.status_code != 422:
+        sys.exit(f"{what}: {answer.status_code} {answer.url}\n{answer.text[:500]}")
+    return answer
+
+
+def main() -> None:
+    if len(sys.argv) != 3 or sys.argv[1] not in ("clone", "door"):
+        sys.exit(__doc__)
+    what, address = sys.argv[1:]
+    with requests.Session() as browser:
+        if what == "door":
+            wait_for_the_door(browser, address)
+            return
+        sign_in(browser, address, "mara")
+        wait_for_success(browser, ask_for_clone(browser, address, f"Bridge copy {int(time.time())}"))
+
+
+if __name__ == "__main__":
+    main()

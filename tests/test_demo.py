@@ -1,0 +1,189 @@
+"""`make demo` on a copy of the source, as a newcomer has it: it starts, serves, heals, stops, and starts again."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from dashboard import demo, kept
+from tests.conftest import BASE_DIR, wait_until
+from tests.settings import free_port
+
+SOURCE = ("dashboard", "imodels_app", "sandbox", "templates", "static", "requirements", "manage.py")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+class Demo:
+    """The demo of one folder, and what a person at its terminal does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        # A newcomer's shell: nothing of ours is set in it.
+        self.env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    @property
+    def address(self) -> str:
+        return re.search(r"Open +(http\S+)/", self.output)[1]
+
+    def start(self) -> None:
+        with (self.folder / "output").open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dashboard.demo"],
+                cwd=self.folder,
+                env=self.env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until(lambda: "is ready" in self.output or self.process.poll() is not None, within_s=60, what="the demo")
+        assert self.process.poll() is None, self.output
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dashboard.demo", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=self.env, check=False, capture_output=True, text=True)
+
+    def processes(self, *, of: str = "") -> list[int]:
+        """Every process that works in the folder, by its command line; ones that only wait to be collected are not."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                in_folder = entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(self.folder)
+                if in_folder and of in (entry / "cmdline").read_text().replace("\0", " "):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def end(self) -> None:
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of the source, with no var/ and no staticfiles/."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    for name in SOURCE:
+        source = BASE_DIR / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(folder):
+    running = Demo(folder)
+    running.start()
+    yield running
+    running.end()
+
+
+@pytest.mark.demo
+@on_linux
+class TestRunning:
+    def test_it_shows_its_page_and_says_who_is_there(self, running):
+        answer = requests.get(f"{running.address}/", timeout=5)
+
+        assert answer.status_code == 200, running.output
+        for person in ("Mara", "Tomas", "Ines", "Otto"):
+            assert person in running.output
+
+    def test_it_has_set_up_the_teams(self, running):
+        done = running.run(
+            "manage", "shell", "-v0", "-c", "from imodels_app.models import *; print(Team.objects.count())"
+        )
+
+        assert done.stdout.strip() == str(len(demo.TEAMS)), done.stderr
+
+    def test_nobody_else_can_read_its_secrets(self, running):
+        secret_files = [*(running.folder / "var" / "secrets").iterdir(), *(running.folder / "var").glob("*.json")]
+
+        assert secret_files
+        assert {stat.S_IMODE(path.stat().st_mode) for path in secret_files} == {0o600}
+        assert stat.S_IMODE((running.folder / "var").stat().st_mode) == 0o700
+
+    def test_a_second_start_says_that_it_runs(self, running):
+        second = running.run()
+
+        assert second.returncode == 0
+        assert "running already" in second.stdout
+        assert running.address in second.stdout
+
+    @pytest.mark.parametrize("part", ["dashboard worker", "dashboard beat", "granian", "redis-server", "-m sandbox"])
+    def test_a_part_that_is_killed_comes_back(self, running, part):
+        before = running.processes(of=part)
+        os.kill(min(before), signal.SIGKILL)
+
+        wait_until(lambda: running.processes(of=part) and not set(before) & set(running.processes(of=part)))
+
+    def test_when_it_is_killed_nothing_is_left_and_the_next_start_goes_on(self, running):
+        secret = (running.folder / "var" / "secrets" / "token_keys").read_text()
+        address = running.address
+        running.process.kill()
+        running.process.wait()
+
+        running.start()
+
+        assert running.address == address
+        assert (running.folder / "var" / "secrets" / "token_keys").read_text() == secret
+        assert len(running.processes(of="dashboard beat")) == 1
+
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+    def test_no_process_outlives_it(self, running, how):
+        if running.process.poll() is not None:
+            running.start()
+        asked_at = time.monotonic()
+
+        running.process.send_signal(how)
+        running.process.wait(12)
+
+        wait_until(lambda: not running.processes(), within_s=12)
+        assert time.monotonic() - asked_at < 12
+
+
+@pytest.fixture
+def var(tmp_path, monkeypatch):
+    """Another var/ for the functions that write there."""
+    for name in ("LOCK", "PORTS", "ENVIRONMENT"):
+        monkeypatch.setattr(kept, name, tmp_path / getattr(kept, name).name)
+    for module in (kept, demo):
+        monkeypatch.setattr(module, "VAR_DIR", tmp_path)
+    for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "ITWIN_API_URL", "OIDC_ISSUER", "DASHBOARD_URL"):
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def test_with_a_client_of_ones_own_nothing_points_to_the_sandbox(var):
+    _, ours = demo.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=False)
+
+    assert not {"ITWIN_API_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "DASHBOARD_ADMINS"} & set(ours)
+
+
+def test_sandbox_and_dashboard_are_on_hosts_that_share_no_cookies(var):
+    _, ours = demo.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=True)
+
+    assert ours["DASHBOARD_URL"] == "http://localhost:1"
+    assert ours["OIDC_ISSUER"] == ours["ITWIN_API_URL"] == "http://127.0.0.1:2"
+
+
+def test_ports_are_used_again_unless_somebody_has_taken_them(var):
+    first = kept.ports({"web": free_port()})
+    assert kept.ports({"web": free_port()}) == first
+
+    with socket.create_server(("127.0.0.1", first["web"])):
+        assert kept.ports({"web": first["web"]}) != first
