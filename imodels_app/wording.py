@@ -374,8 +374,8 @@ def steps(operation: Operation, told: Told) -> list[Step]:
         return []
     if operation.usable_at and here == "Running":
         here = "Succeeded"
-    labels = ["Asked", *(["Approved"] if operation.kind == Kind.FORK else []), "Sent", "Running", "Usable now"]
-    labels.append("Succeeded")
+    needs_approval = operation.state == State.AWAITING_APPROVAL or operation.decided_by_id is not None
+    labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent", "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
     at = labels.index(here)

@@ -19,7 +19,7 @@ from imodels_app import lifecycle, live, policy, wording
 from imodels_app.models import Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
 from imodels_app.views import errors
-from imodels_app.views.guards import person, signed_in
+from imodels_app.views.guards import HtmxRequest, person, signed_in
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -34,7 +34,7 @@ class Row:
 @signed_in
 @require_GET
 @vary_on_headers("HX-Request")
-def approval_list(request: HttpRequest) -> HttpResponse:
+def approval_list(request: HtmxRequest) -> HttpResponse:
     """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     lists = _lists(user)

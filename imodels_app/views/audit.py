@@ -21,9 +21,9 @@ from imodels_app.views.guards import auditor, person
 
 CHART_DAYS = 14
 COLUMNS = (
-    "at verb actor team operation operation_id kind state from to note code itwin source imodel_id requested_by "
-    "decided_by request_hash"
-).split()
+    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "note", "code"),
+    *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Asked:
     @property
     def words(self) -> str:
         """The filter as a sentence, for the record of an export."""
-        parts = [self.text and f"text “{self.text}”", self.group, self.kind]
+        parts: list[object] = [self.text and f"text “{self.text}”", self.group, self.kind]
         parts += [self.person and f"person {self.person}", self.itwin and f"iTwin {self.itwin}", self.team]
         parts += [self.since and f"from {self.since}", self.until and f"to {self.until}"]
         return ", ".join(str(part) for part in parts if part) or "everything"

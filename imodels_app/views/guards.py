@@ -10,11 +10,18 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
 
 from imodels_app import policy
 from imodels_app.models import User
 
 View = Callable[..., HttpResponseBase]
+
+
+class HtmxRequest(HttpRequest):
+    """What django-htmx's middleware makes of a request."""
+
+    htmx: HtmxDetails
 
 
 def signed_in(view: View) -> View:

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
-from imodels_app.models import Operation, User
+from imodels_app.models import Operation, OperationQuerySet, User
 from imodels_app.states import FINISHED, Kind, State, Wait
 
 PAGE_SIZE = 25
@@ -61,7 +61,7 @@ class Asked:
     def is_set(self) -> bool:
         return self != Asked()
 
-    def apply(self, operations: QuerySet[Operation]) -> QuerySet[Operation]:
+    def apply(self, operations: OperationQuerySet) -> OperationQuerySet:
         return operations.filter(*self._conditions())
 
     def _conditions(self) -> Iterator[Q]:
@@ -172,7 +172,7 @@ def any_of(conditions: Iterable[Q]) -> Q:
     return found
 
 
-def whose(user: User, word: str) -> QuerySet[Operation] | None:
+def whose(user: User, word: str) -> OperationQuerySet | None:
     """The operations of one tab; None when this person has no such tab."""
     if word == "mine":
         return Operation.objects.filter(requested_by=user)

@@ -23,7 +23,7 @@ from imodels_app.estimates import Estimates
 from imodels_app.models import Operation, User
 from imodels_app.states import State
 from imodels_app.views import errors, listing
-from imodels_app.views.guards import person, signed_in
+from imodels_app.views.guards import HtmxRequest, person, signed_in
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20
@@ -46,7 +46,7 @@ class Row:
 @signed_in
 @require_GET
 @vary_on_headers("HX-Request")
-def operation_list(request: HttpRequest) -> HttpResponse:
+def operation_list(request: HtmxRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
@@ -54,7 +54,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     if scope is None:
         raise Http404
     asked = listing.Asked.read(request.GET)
-    found = asked.apply(scope).to_show().order_by("-created_at", "-pk")
+    found = asked.apply(scope.to_show()).order_by("-created_at", "-pk")
     page = listing.cut(found, request.GET.get("page"))
     summary = {"numbers": listing.numbers(scope, now), "budget": budget.left(now)}
     seen = live.token(page, summary, _tick(page.rows, now))
@@ -72,7 +72,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_GET
 @vary_on_headers("HX-Request")
-def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
+def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)

@@ -1,0 +1,185 @@
+"""Deciding: who may, who may not, who may not even see, and who comes too late."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from imodels_app import lifecycle
+from imodels_app.models import Membership, Operation
+from imodels_app.states import Kind, State
+
+LIST = "/approvals/"
+
+
+def address(act: str, operation) -> str:
+    return reverse(f"imodels:{act}", args=[operation.pk])
+
+
+@pytest.fixture
+def fork_by_tomas(bridge_team, tomas, wish_for):
+    return lifecycle.request(wish_for(Kind.FORK, name="Tomas’s own"), by=tomas)
+
+
+@pytest.fixture
+def second_lead(bridge_team, ines):
+    """Ines as a second lead of the team."""
+    Membership.objects.create(team=bridge_team, email=ines.email, user=ines, role=Membership.Role.LEAD)
+    return ines
+
+
+def test_a_lead_finds_what_waits_and_the_requester_what_they_asked(client, mara, tomas, waiting_fork):
+    client.force_login(tomas)
+    answer = client.get(LIST)
+    assert [row.operation for row in answer.context["waiting"]] == [waiting_fork]
+    assert answer.context["waiting_for_me"] == 1
+
+    client.force_login(mara)
+    answer = client.get(LIST)
+    assert answer.context["waiting"] == []
+    assert [row.operation for row in answer.context["asked"]] == [waiting_fork]
+
+
+def test_a_lead_is_not_asked_about_their_own(client, tomas, fork_by_tomas):
+    client.force_login(tomas)
+
+    answer = client.get(LIST)
+
+    assert answer.context["waiting"] == []
+    assert [row.operation for row in answer.context["asked"]] == [fork_by_tomas]
+
+
+def test_a_lead_approves_with_the_facts_in_view(client, tomas, waiting_fork):
+    client.force_login(tomas)
+
+    card = client.get(address("approval-detail", waiting_fork)).content.decode()
+    answer = client.post(address("approve", waiting_fork), {"comment": "Fine."})
+
+    assert "Try the seismic retrofit of pier 7." in card
+    assert "Changeset 120" in card
+    assert answer.headers["Location"] == LIST
+    waiting_fork.refresh_from_db()
+    assert (waiting_fork.state, waiting_fork.decided_by, waiting_fork.decision_comment) == (
+        State.QUEUED,
+        tomas,
+        "Fine.",
+    )
+
+
+def test_a_lead_rejects_and_says_why(client, tomas, waiting_fork):
+    client.force_login(tomas)
+
+    client.post(address("reject", waiting_fork), {"comment": "Use the other one"})
+
+    waiting_fork.refresh_from_db()
+    assert (waiting_fork.state, waiting_fork.decision_comment) == (State.REJECTED, "Use the other one")
+
+
+@pytest.mark.parametrize("comment", ["", "   "])
+def test_a_rejection_without_a_word_is_the_form_again(client, tomas, waiting_fork, comment):
+    client.force_login(tomas)
+
+    answer = client.post(address("reject", waiting_fork), {"comment": comment})
+
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.content.decode()
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_a_lead_cannot_decide_about_their_own_fork(client, tomas, fork_by_tomas, act):
+    client.force_login(tomas)
+
+    answer = client.post(address(act, fork_by_tomas), {"comment": "Mine"})
+
+    assert answer.status_code == 403
+    assert "You asked for this yourself." in answer.content.decode()
+    fork_by_tomas.refresh_from_db()
+    assert fork_by_tomas.state == State.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_neither_a_superuser_nor_an_admin_decides_without_being_a_lead(client, ines, waiting_fork, act):
+    ines.is_superuser = True
+    ines.save()
+    client.force_login(ines)
+
+    assert client.post(address(act, waiting_fork), {"comment": "Because"}).status_code == 403
+
+
+def test_the_requester_sees_the_card_without_buttons_and_is_told_why(client, mara, waiting_fork):
+    client.force_login(mara)
+
+    answer = client.get(address("approval-detail", waiting_fork)).content.decode()
+
+    assert "Another lead has to decide." in answer
+    assert address("approve", waiting_fork) not in answer
+    assert "Tomas Novak" in answer
+
+
+@pytest.mark.parametrize("act", ["approval-detail", "approve", "reject"])
+def test_another_team_sees_nothing(client, otto, waiting_fork, act):
+    client.force_login(otto)
+    ask = client.get if act == "approval-detail" else client.post
+
+    assert ask(address(act, waiting_fork)).status_code == 404
+
+
+def test_a_clone_has_no_card(client, tomas, queued_clone):
+    client.force_login(tomas)
+
+    assert client.get(address("approval-detail", queued_clone)).status_code == 404
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_who_comes_late_sees_the_decision_and_changes_nothing(client, tomas, second_lead, waiting_fork, act):
+    lifecycle.approve(Operation.objects.get(pk=waiting_fork.pk), by=tomas, comment="Pinned is fine.")
+    client.force_login(second_lead)
+
+    answer = client.post(address(act, waiting_fork), {"comment": "Too late"})
+
+    assert answer.status_code == 409
+    assert "Tomas Novak approved while you were reading." in answer.content.decode()
+    assert "Pinned is fine." in answer.content.decode()
+    waiting_fork.refresh_from_db()
+    assert (waiting_fork.state, waiting_fork.decided_by) == (State.QUEUED, tomas)
+
+
+def test_a_withdrawn_request_cannot_be_approved(client, tomas, mara, waiting_fork):
+    lifecycle.cancel(Operation.objects.get(pk=waiting_fork.pk), by=mara)
+    client.force_login(tomas)
+
+    answer = client.post(address("approve", waiting_fork))
+
+    assert answer.status_code == 409
+    assert "by Mara before it was sent" in answer.content.decode()
+
+
+def test_when_the_time_has_passed_nobody_decides(client, tomas, waiting_fork):
+    Operation.objects.filter(pk=waiting_fork.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    client.force_login(tomas)
+
+    answer = client.post(address("approve", waiting_fork))
+
+    assert answer.status_code == 409
+    assert "The time to decide has passed" in answer.content.decode()
+
+
+def test_decisions_stay_to_be_read(client, tomas, mara, failed_fork):
+    for person in (tomas, mara):
+        client.force_login(person)
+        assert [row.operation for row in client.get(LIST).context["decided"]] == [failed_fork]
+
+
+def test_the_lists_are_polled_for_nothing_when_nothing_changed(client, tomas, waiting_fork):
+    client.force_login(tomas)
+    token = client.get(LIST).context["seen"]
+
+    assert client.get(LIST, {"seen": token}, headers={"HX-Request": "true"}).status_code == 204
+    lifecycle.approve(waiting_fork, by=tomas)
+    answer = client.get(LIST, {"seen": token}, headers={"HX-Request": "true"})
+
+    assert answer.status_code == 200
+    assert b"<html" not in answer.content

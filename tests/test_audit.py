@@ -1,0 +1,134 @@
+"""The audit: for admins only, filtered by its address, exported exactly and safely."""
+
+import csv
+import io
+from datetime import date
+
+import pytest
+from django.urls import reverse
+
+from imodels_app import charts, lifecycle
+from imodels_app.models import Event
+from imodels_app.states import Kind, State
+from imodels_app.views.audit import safe
+
+AUDIT, EXPORT = "/audit/", "/audit/export"
+
+
+def verbs(answer) -> list[str]:
+    return [event.verb for event, _, _ in answer.context["rows"]]
+
+
+def rows(answer) -> list[dict[str, str]]:
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize("address", [AUDIT, EXPORT])
+def test_for_others_the_audit_does_not_exist(client, tomas, bridge_team, address):
+    client.force_login(tomas)
+
+    assert client.get(address).status_code == 404
+    assert "Audit" not in client.get(reverse("imodels:operation-list")).content.decode()
+    assert not Event.objects.filter(verb="exported").exists()
+
+
+def test_an_admin_reads_events_newest_first(client, ines, failed_fork):
+    client.force_login(ines)
+
+    answer = client.get(AUDIT)
+
+    assert verbs(answer) == ["failed", "accepted", "claimed", "approved", "requested"]
+    assert answer.context["figures"]["failed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=retrofit", 5),
+        ("q=Fine", 1),
+        ("q=mainIModelIsMissing", 5),
+        ("q=nothing", 0),
+        ("kind=fork", 5),
+        ("kind=clone", 0),
+        ("state=failed", 5),
+        ("state=running", 0),
+        ("team=Bridge team", 5),
+        ("team=Transit team", 0),
+        ("since=2020-01-01", 5),
+        ("until=2020-01-01", 0),
+        ("itwin=b2b00000-0000-4000-8000-000000000001", 5),
+        ("person=x&kind=x&state=x&since=x", 5),
+    ],
+)
+def test_filters_live_in_the_address(client, ines, failed_fork, query, found):
+    client.force_login(ines)
+
+    assert len(verbs(client.get(f"{AUDIT}?{query}"))) == found
+
+
+def test_a_person_is_who_acted_and_who_asked(client, ines, tomas, mara, failed_fork):
+    client.force_login(ines)
+
+    assert verbs(client.get(AUDIT, {"person": tomas.pk})) == ["approved"]
+    assert len(verbs(client.get(AUDIT, {"person": mara.pk}))) == 5
+
+
+def test_the_export_holds_exactly_the_filter_and_is_recorded(client, ines, failed_fork, otto, wish_for):
+    lifecycle.request(wish_for(Kind.EMPTY, name="Not in the filter"), by=otto)
+    client.force_login(ines)
+
+    exported = rows(client.get(EXPORT, {"kind": "fork"}))
+
+    assert [row["verb"] for row in exported] == ["failed", "accepted", "claimed", "approved", "requested"]
+    assert {row["operation"] for row in exported} == {"Pier 7 retrofit"}
+    assert exported[0]["operation_id"] == str(failed_fork.pk)
+    assert exported[0]["code"] == "mainIModelIsMissingFederationGuids"
+    told = Event.objects.get(verb="exported")
+    assert (told.actor, told.data["rows"], told.note) == (ines, 5, "CSV, 5 events: fork")
+
+
+def test_a_cell_is_never_a_formula(client, ines, mara, bridge_team, wish_for):
+    lifecycle.request(wish_for(Kind.EMPTY, name='=HYPERLINK("https://evil.example")'), by=mara)
+    client.force_login(ines)
+
+    assert rows(client.get(EXPORT))[0]["operation"].startswith("'=HYPERLINK")
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "  @x", "\u00a0=1"])
+def test_every_way_to_begin_a_formula_is_shut(text):
+    assert safe(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "Pier 7", "a=b", "3 - 2"])
+def test_plain_text_stays_as_it_is(text):
+    assert safe(text) == text
+
+
+def test_a_chart_stacks_each_day_by_how_it_ended():
+    monday, tuesday = date(2026, 11, 16), date(2026, 11, 17)
+
+    picture = charts.days(
+        monday,
+        tuesday,
+        [
+            (monday, State.SUCCEEDED, 3),
+            (monday, State.EXPIRED, 1),
+            (monday, State.FAILED, 1),
+            (tuesday, State.FAILED, 2),
+        ],
+    )
+
+    assert [bar.tone for bar in picture.bars] == ["good", "calm", "bad", "bad"]
+    assert (picture.total, picture.failed) == (7, 3)
+    assert [tick.label for tick in picture.labels] == ["16", "17"]
+    assert min(bar.y for bar in picture.bars) >= charts.TOP
+
+
+@pytest.mark.parametrize("number", [0, 1, 9, 10, 11, 99, 101, 4321])
+def test_a_chart_is_high_enough_for_its_days(number):
+    day = date(2026, 11, 16)
+
+    picture = charts.days(day, day, [(day, State.SUCCEEDED, number)] if number else [])
+
+    assert all(charts.TOP <= bar.y <= charts.BOTTOM for bar in picture.bars)

@@ -1,0 +1,124 @@
+"""Live pages: a token that changes when what is shown changes, and a merge that disturbs nobody."""
+
+import pytest
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+
+from imodels_app import lifecycle, live
+from imodels_app.models import Operation, User
+from imodels_app.states import Kind, State
+
+QUICK_MS = 6000
+
+
+def test_the_token_stays_while_nothing_changes(queued_clone):
+    assert live.token([queued_clone], 3) == live.token([Operation.objects.get(pk=queued_clone.pk)], 3)
+
+
+def test_the_token_changes_with_a_row_its_place_and_what_else_is_shown(queued_clone, waiting_fork, mara):
+    before = live.token([queued_clone, waiting_fork], 3)
+
+    assert live.token([waiting_fork, queued_clone], 3) != before
+    assert live.token([queued_clone, waiting_fork], 4) != before
+    lifecycle.cancel(queued_clone, by=mara)
+    assert live.token([queued_clone, waiting_fork], 3) != before
+
+
+@pytest.mark.parametrize(
+    ("states", "seconds"),
+    [([], 30), ([State.FAILED], 30), ([State.AWAITING_APPROVAL], 5), ([State.RUNNING, State.FAILED], 2)],
+)
+def test_what_moves_is_looked_at_more_often(states, seconds):
+    assert live.pace([Operation(state=state) for state in states]) == seconds
+
+
+# ---------- in a browser ----------
+
+
+@pytest.fixture
+def enter(live_server, transactional_db):
+    """enter(page, person): a tab in which this person is signed in."""
+
+    def sign_in(page, person: User) -> None:
+        session = SessionStore()
+        session[SESSION_KEY] = str(person.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+        session.save()
+        cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session.session_key, "url": live_server.url}
+        page.context.add_cookies([cookie])
+
+    return sign_in
+
+
+def test_a_change_of_one_row_disturbs_nothing_else(page, enter, mara, queued_clone, wish_for):
+    other = lifecycle.request(wish_for(Kind.EMPTY, name="Undisturbed"), by=mara)
+    enter(page, mara)
+    page.goto("/operations/")
+    page.check(f"#pick-{queued_clone.pk}")
+    page.click(f"#menu-{queued_clone.pk}")
+    page.focus(f"#open-{queued_clone.pk}")
+    page.evaluate("id => { window.kept = document.getElementById(id) }", f"op-{other.pk}")
+
+    lifecycle.cancel(queued_clone, by=mara)
+
+    page.wait_for_selector(f"#op-{queued_clone.pk}.changed >> text=Cancelled", timeout=QUICK_MS)
+    assert page.is_checked(f"#pick-{queued_clone.pk}")
+    assert page.evaluate("document.activeElement.id") == f"open-{queued_clone.pk}"
+    assert page.evaluate("id => window.kept === document.getElementById(id)", f"op-{other.pk}")
+    assert page.inner_text("#operations-status") == "Pier 7 copy: Cancelled, by Mara before it was sent."
+
+
+def test_a_new_operation_comes_by_itself_even_to_an_empty_table(page, enter, mara, bridge_team, wish_for):
+    enter(page, mara)
+    page.goto("/operations/")
+    page.evaluate("document.querySelector('[data-live]').dataset.pace = '1'")
+
+    lifecycle.request(wish_for(Kind.EMPTY, name="Just asked for"), by=mara)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    page.wait_for_selector("text=Just asked for", timeout=QUICK_MS)
+
+
+def test_paused_means_no_poll_not_even_on_return(page, enter, mara, queued_clone):
+    enter(page, mara)
+    page.goto("/operations/")
+    polls = []
+    page.on("request", lambda request: "hx-request" in request.headers and polls.append(request.url))
+
+    page.click("#pause")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(2500)
+
+    assert polls == []
+    assert page.inner_text("#pause") == "Go on"
+    page.click("#pause")
+    page.wait_for_timeout(500)
+    assert len(polls) == 1
+
+
+def test_a_slash_goes_to_the_search_and_into_a_field_it_is_a_slash(page, enter, mara, queued_clone):
+    enter(page, mara)
+    page.goto("/operations/")
+
+    page.keyboard.press("/")
+    page.keyboard.type("a/b")
+
+    assert page.input_value("#q") == "a/b"
+
+
+@pytest.mark.parametrize("looks", [{"theme": "light"}, {"theme": "dark"}, {"theme": "light", "width": 390}])
+def test_nobody_is_shut_out(
+    live_server, open_page, enter, axe, ines, tomas, failed_fork, running_clone, wish_for, mara, looks
+):
+    waiting = lifecycle.request(wish_for(Kind.FORK, name="Abutment"), by=mara)
+    page = open_page(viewport={"width": looks.get("width", 1280), "height": 900})
+    enter(page, ines)
+    page.context.add_cookies([{"name": "theme", "value": looks["theme"], "url": live_server.url}])
+    pages = ["/operations/", "/operations/?q=zzz", f"/operations/{failed_fork.pk}/", f"/operations/{running_clone.pk}/"]
+
+    for address in [*pages, "/approvals/", f"/approvals/{waiting.pk}/", "/audit/"]:
+        page.goto(address)
+        axe(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address

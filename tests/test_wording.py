@@ -1,0 +1,200 @@
+"""Each state says its exact words, and times and numbers read well."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import override_settings
+
+from imodels_app import wording
+from imodels_app.estimates import Usual
+from imodels_app.models import Operation, Team
+from imodels_app.states import Kind, State, Wait
+
+NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
+SIX_TO_NINE = Usual(half=timedelta(minutes=6), most=timedelta(minutes=9), count=41, source="Main Bridge")
+
+
+def operation(state: State = State.QUEUED, **fields) -> Operation:
+    usual = {
+        "kind": Kind.CLONE,
+        "name": "Pier 7",
+        "itwin_name": "Harbour Bridge",
+        "source_id": "5d2f",
+        "source_name": "Main Bridge",
+        "changeset_index": 118,
+        "requested_by_name": "Jun Sato",
+        "team": Team(name="Bridge team", approval_days=7),
+        "created_at": NOW - timedelta(minutes=5),
+        "accepted_at": NOW - timedelta(minutes=4),
+    }
+    return Operation(state=state, **(usual | fields))
+
+
+def waits(reason: Wait, **later) -> dict:
+    return {"wait_reason": reason, "wait_until": NOW + timedelta(**later)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "badge", "tone", "icon", "line"),
+    [
+        (
+            {"state": State.AWAITING_APPROVAL, "expires_at": NOW + timedelta(days=2, hours=6)},
+            *("Awaiting approval", "ask", "st-approval", "Bridge team decides until Fri 20 Nov 15:42"),
+        ),
+        ({}, "Queued", "", "st-queued", "sent in a moment"),
+        (
+            waits(Wait.RATE_LIMIT, seconds=30),
+            *("Queued", "", "st-queued", "the clones of this minute are used, until 09:42:50"),
+        ),
+        (
+            waits(Wait.PLATFORM_DOWN, minutes=3),
+            *("Queued", "", "st-queued", "platform not answering, next try 09:45:20"),
+        ),
+        (waits(Wait.SAME_NAME, seconds=9), "Queued", "", "st-queued", "another “Pier 7” comes first"),
+        (
+            waits(Wait.SIGN_IN, days=5),
+            *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again, until Mon 23 Nov 09:42"),
+        ),
+        ({"state": State.SUBMITTING}, "Submitting", "move", "st-submitting", "request sent, waiting for the answer"),
+        (
+            {"state": State.SUBMITTING} | waits(Wait.LOST_ANSWER, minutes=1),
+            *("Checking", "move", "search", "the answer was lost, looking for “Pier 7”"),
+        ),
+        ({"state": State.RUNNING}, "Running", "move", "st-running", "usually 2 to 5 min more"),
+        (
+            {"state": State.RUNNING, "accepted_at": NOW - timedelta(minutes=10)},
+            *("Running", "move", "st-running", "longer than usual, 9 of 10 end within 9 min"),
+        ),
+        (
+            {"state": State.RUNNING, "usable_at": NOW},
+            *("Usable now", "good", "st-usable", "still finishing, usually 2 to 5 min more"),
+        ),
+        (
+            {"state": State.RUNNING} | waits(Wait.SIGN_IN, days=1),
+            "Waiting for sign-in",
+            *("ask", "st-signin", "the platform works on; Jun must sign in again to see how it ends"),
+        ),
+        (
+            {"state": State.SUCCEEDED, "finished_at": NOW + timedelta(seconds=12)},
+            *("Succeeded", "good", "st-succeeded", "took 4 min 12 s"),
+        ),
+        (
+            {"state": State.REJECTED, "decided_by_name": "Tomas Novak", "decision_comment": "Use Pier 7 retrofit"},
+            *("Rejected", "", "st-rejected", "Tomas: “Use Pier 7 retrofit”"),
+        ),
+        ({"state": State.EXPIRED}, "Expired", "", "st-expired", "nobody decided within 7 days"),
+        (
+            {"state": State.EXPIRED} | waits(Wait.SIGN_IN, days=0),
+            *("Expired", "", "st-expired", "Jun did not sign in again in time"),
+        ),
+        ({"state": State.CANCELLED}, "Cancelled", "", "st-cancelled", "by Jun before it was sent"),
+    ],
+)
+def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
+    told = wording.tell(operation(**fields), NOW, SIX_TO_NINE)
+
+    assert (told.badge, told.tone, told.icon, told.line) == (badge, tone, icon, line)
+
+
+@pytest.mark.parametrize(
+    ("code", "badge", "line"),
+    [
+        ("iModelExists", "Failed: name taken", "choose another name"),
+        ("mainIModelIsMissingFederationGuids", "Failed: FederationGuids missing", "add them first"),
+        ("fileIsBriefcase", "Failed: file is a briefcase", "upload a snapshot"),
+        ("initializationFailed", "Failed: not initialized", "the file could not be read as an iModel"),
+        ("vanished", "Failed: vanished", "the platform no longer knows this iModel"),
+        ("InsufficientPermissions", "Failed: not permitted", "imodels_manage is missing in Harbour Bridge"),
+        ("approvalVoid", "Failed: approval void", "what would be sent is not what was approved"),
+        ("SomethingNew", "Failed", "the platform said: “No.”"),
+    ],
+)
+def test_a_failure_has_its_own_name_and_remedy(code, badge, line):
+    details = [{"message": "The user lacks 'imodels_manage'."}]
+    failed = operation(State.FAILED, failure_code=code, failure_message="No.", failure_details=details)
+
+    told = wording.tell(failed, NOW)
+
+    assert (told.badge, told.tone, told.icon, told.line) == (badge, "bad", "st-failed", line)
+    assert told.remedy.endswith(".")
+    assert wording.headline(failed).endswith(".")
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("reason", Wait)
+@pytest.mark.parametrize("kind", Kind)
+def test_no_state_is_without_words(state, reason, kind):
+    found = operation(state, kind=kind, wait_reason=reason)
+
+    told = wording.tell(found, NOW)
+
+    assert told.badge
+    assert "{" not in told.line + told.remedy
+    assert len(wording.steps(found, told)) in (0, 5, 6)
+
+
+def test_without_earlier_ones_nothing_is_promised():
+    told = wording.tell(operation(State.RUNNING), NOW, None)
+
+    assert told.line == "the platform is working on it"
+    assert told.share is None
+
+
+def test_the_bar_is_never_full_while_it_runs():
+    told = wording.tell(operation(State.RUNNING, accepted_at=NOW - timedelta(hours=3)), NOW, SIX_TO_NINE)
+
+    assert told.share == 95
+
+
+@pytest.mark.parametrize(
+    ("half", "most", "words"),
+    [
+        (6, 9, "usually 2 to 5 min more"),
+        (3, 9, "usually up to 5 min more"),
+        (9, 9.2, "usually 5 min more"),
+        (4, 4.5, "usually less than a minute more"),
+        (1, 3, ""),
+    ],
+)
+def test_what_remains_is_a_range_in_minutes(half, most, words):
+    usual = Usual(half=timedelta(minutes=half), most=timedelta(minutes=most), count=9)
+
+    assert wording.remains(operation(State.RUNNING), NOW, usual) == words
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        (timedelta(seconds=30), "09:42:50"),
+        (timedelta(hours=3), "12:42"),
+        (timedelta(days=2), "Fri 20 Nov 09:42"),
+        (timedelta(days=-400), "14 Oct 2025"),
+    ],
+)
+def test_a_moment_is_as_exact_as_it_is_near(later, words):
+    assert wording.moment(NOW + later, NOW) == words
+
+
+def test_people_read_their_own_clock():
+    with override_settings(TIME_ZONE="Europe/Copenhagen"):
+        assert wording.clock(NOW) == "10:42"
+        assert wording.iso(NOW) == "2026-11-18T09:42:20Z"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (42, "42 s"), (252, "4 min 12 s"), (360, "6 min"), (9600, "2 h 40 min"), (3 * 86400, "3 d")],
+)
+def test_a_duration_reads_in_two_units(seconds, words):
+    assert wording.lasted(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3, "3 s"), (61, "1 min"), (7200, "2 h"), (200_000, "2 d"), (-5, "0 s")]
+)
+def test_an_age_has_one_unit(seconds, words):
+    assert wording.age(NOW - timedelta(seconds=seconds), NOW) == words
+
+
+def test_thousands_are_kept_together():
+    assert wording.thin(18204) == "18\u202f204"
