@@ -73,6 +73,11 @@ OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")
 OIDC_SCOPES = env_text("OIDC_SCOPES", "openid profile email offline_access itwin-platform")
 
+# A folder where tests arm failpoints (imodels_app/failpoints.py). Never where people work.
+FAILPOINTS = env_text("FAILPOINTS", "")
+if FAILPOINTS and _https:
+    raise ImproperlyConfigured("FAILPOINTS is set. It breaks the program on purpose and is refused for a public address.")
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from imodels_app import dispatch, policy
+from imodels_app import dispatch, failpoints, policy
 from imodels_app.models import Attempt, Event, Operation, Team, User
 from imodels_app.states import FINISHED, MOVES, Kind, Outcome, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
@@ -64,6 +64,7 @@ def approve(operation: Operation, *, by: User, comment: str = "") -> None:
     now = timezone.now()
     if operation.expires_at and operation.expires_at <= now:
         raise Conflict("The time to decide has passed.")
+    failpoints.reach("approve.allowed")
     _move(
         operation,
         State.QUEUED,
@@ -307,6 +308,8 @@ def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operat
             **_columns_of(wish),
         )
         Event.record("requested", at=now, by=by, operation=operation, to=state, note=wish.reason)
+        failpoints.reach("request.written")
+        failpoints.reach("request.written")
         if state == State.QUEUED:
             _wake(operation)
     return operation

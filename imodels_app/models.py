@@ -309,6 +309,18 @@ class Bucket(models.Model):
         return self.name
 
 
+class Circuit(models.Model):
+    """Whether something outside answers (circuit.py)."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
+    failing_since = models.DateTimeField(null=True)
+    open_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Event(models.Model):
     """One line of history, written with the change it tells of and never edited."""
 

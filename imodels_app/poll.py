@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from imodels_app import budget, lifecycle, tokens
+from imodels_app import budget, circuit, failpoints, lifecycle, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Creation
 from imodels_app.models import Operation
@@ -44,6 +44,8 @@ def _look(operation: Operation, now: datetime) -> None:
     try:
         platform = tokens.platform_for(operation.requested_by)
         creation = platform.creation(operation.imodel_id)
+        circuit.worked()
+        failpoints.reach("poll.answered")
         _follow(operation, creation, platform, now)
     except tokens.SignInNeeded:
         lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
@@ -52,6 +54,7 @@ def _look(operation: Operation, now: datetime) -> None:
         budget.freeze(budget.CALLS, until, now)
         lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=until)
     except errors.Unavailable as later:
+        circuit.failed(now)
         until = now + timedelta(seconds=later.retry_after_s)
         lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(later))
     except errors.SignedOut:

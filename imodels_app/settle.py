@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from imodels_app import lifecycle, tokens
+from imodels_app import circuit, failpoints, lifecycle, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import IModel
 from imodels_app.models import Attempt, Operation
@@ -49,11 +49,15 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
         found = _by_name(platform, operation)
         ours = next((one for one in found if _is_ours(platform, operation, one)), None)
     except (errors.ITwinError, tokens.SignInNeeded, Undecided) as unclear:
+        if isinstance(unclear, errors.Unavailable) and not isinstance(unclear, errors.TooMany):
+            circuit.failed(now)
         if isinstance(unclear, errors.SignedOut):
             tokens.refused(operation.requested_by)
         reason = Wait.SIGN_IN if isinstance(unclear, tokens.SignInNeeded) else Wait.LOST_ANSWER
         lifecycle.answer_lost(operation, look_after=now + _pause(unclear), note=_why(unclear), reason=reason)
         return
+    circuit.worked()
+    failpoints.reach("settle.looked")
     if ours:
         lifecycle.accepted(operation, imodel_id=ours.id, note="found by its name after the answer was lost")
     elif found:

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from imodels_app import budget, dispatch, lifecycle, tokens, turns
+from imodels_app import budget, circuit, dispatch, failpoints, lifecycle, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Outcome, State, Wait
@@ -22,6 +22,7 @@ def submit(operation_id: UUID) -> None:
     Create, clone and fork have no idempotency key, so an operation whose answer was lost stays in SUBMITTING
     until settle.py has looked its name up.
     """
+    failpoints.reach("submit.begin")
     operation = lifecycle.operation_for(operation_id)
     now = timezone.now()
     if operation.state != State.QUEUED or (operation.ready_after and operation.ready_after > now):
@@ -37,6 +38,10 @@ def submit(operation_id: UUID) -> None:
 def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | None:
     """A claim and a client, or None with the reason to wait written down."""
     try:
+        until = circuit.may_try(now)
+        if until:
+            lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=until)
+            return None
         # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
         platform = tokens.platform_for(operation.requested_by)
         bucket = budget.bucket_of(operation.kind)
@@ -64,9 +69,11 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
 
 def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
+    failpoints.reach("submit.claimed")
     try:
         imodel_id = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
     except errors.AnswerLost as lost:
+        circuit.failed(timezone.now())
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
         lifecycle.answer_lost(operation, look_after=timezone.now() + FIRST_LOOK, note=str(lost))
     except errors.TooMany as later:
@@ -74,6 +81,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         budget.freeze(attempt.bucket, _after(later), timezone.now())
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
     except errors.Unavailable as later:
+        circuit.failed(timezone.now())
         lifecycle.answered(attempt, Outcome.NOT_SENT, answer=str(later))
         lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
     except errors.SignedOut as no:
@@ -81,9 +89,12 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         tokens.refused(operation.requested_by)
         lifecycle.send_again(operation, note="The platform refused the token. It is refreshed.")
     except errors.Refused as no:
+        circuit.worked()
         lifecycle.answered(attempt, Outcome.REJECTED, status=no.status, answer=str(no))
         _refused(operation, no)
     else:
+        circuit.worked()
+        failpoints.reach("submit.answered")
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=202 if operation.source_id else 201)
         lifecycle.accepted(operation, imodel_id=imodel_id)
 

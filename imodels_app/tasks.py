@@ -1,11 +1,12 @@
 """Celery's entry points: arguments are ids, and each does one thing that another room knows."""
 
+from datetime import datetime
 from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
 
-from imodels_app import budget, dispatch, lifecycle, pulse
+from imodels_app import budget, circuit, dispatch, lifecycle, pulse
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
@@ -42,9 +43,16 @@ def sweep_running() -> None:
     """Announce what is due for a look, as many as the budget allows, and put it off until that look is done."""
     pulse.beat()
     now = timezone.now()
-    due = Operation.objects.due_for_poll(now)[:BATCH].count()
+    due = Operation.objects.due_for_poll(now)[: _at_once(now)].count()
     for pk in lifecycle.lease_looks(now, at_most=budget.take_looks(due, now)):
         dispatch.send("imodels_app.poll", pk)
+
+
+def _at_once(now: datetime) -> int:
+    """All that is due, or while the platform does not answer one look now and then."""
+    if circuit.outage(now) is None:
+        return BATCH
+    return 0 if circuit.may_try(now) else 1
 
 
 @shared_task(name="imodels_app.sweep_lost")

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from imodels_app import provider
+from imodels_app import failpoints, provider
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import TokenSet, User
 
@@ -118,6 +118,7 @@ def _refresh(held: TokenSet) -> str:
     except provider.ProviderDown as down:
         mine.update(**free)
         raise errors.Unavailable(str(down), retry_after_s=15) from down
+    failpoints.reach("tokens.rotated")
     if not mine.update(**(_columns(token, before=held) | free)):
         raise errors.Unavailable("The lease to refresh was lost.", retry_after_s=1)
     return str(token["access_token"])

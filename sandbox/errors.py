@@ -63,7 +63,7 @@ def imodel_exists() -> Refusal:
 
 
 def source_not_initialized() -> Refusal:
-    """The second 409 of clone and fork. The pages name no code for it; only that it is not the sample's code matters."""
+    """The second 409 of clone and fork. The pages name no code for it, and show only that of the first."""
     return Refusal(409, "iModelNotInitialized", "The source iModel is not initialized.")
 
 

@@ -143,7 +143,7 @@ class Grants:
 
     def redeem_code(
         self, code: str, *, client_id: str, redirect_uri: str, verifier: str | None, person: PersonOf
-    ) -> Any:
+    ) -> dict[str, Any]:
         """Trade a code for tokens, once. A second try also revokes what the first one gave (RFC 6749, 4.1.2)."""
         with self._lock:
             known = self._codes.get(code)
@@ -242,7 +242,7 @@ class Grants:
         }
         access = self._signed({**access_claims, "aud": [f"{self.issuer}/resources", "itwin-platform"]}, "at+jwt")
         self._kept.access[_digest(access)] = AccessToken(grant.id, now + self.token_lifetime_s)
-        answer = {
+        answer: dict[str, Any] = {
             "access_token": access,
             "token_type": "Bearer",
             "expires_in": int(self.token_lifetime_s),

@@ -7,6 +7,7 @@ https://developer.bentley.com/apis/access-control-v2/overview/
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -23,7 +24,7 @@ access_control = Blueprint("access_control", __name__, url_prefix="/accesscontro
 
 STATUSES = ("Active", "Inactive", "Trial")
 SUB_CLASSES = ("Project", "Asset", "Program", "Portfolio", "WorkPackage", "Account")
-FIELDS = {
+FIELDS: dict[str, Callable[[w.ITwin], str | None]] = {
     "status": lambda itwin: itwin.status,
     "type": lambda itwin: itwin.type,
     "number": lambda itwin: itwin.number,

@@ -69,4 +69,4 @@ class Keeper:
                 json.dump(kept, part)
                 part.flush()
                 os.fsync(part.fileno())
-            os.replace(name, self.path)
+            Path(name).replace(self.path)

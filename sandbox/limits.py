@@ -87,6 +87,8 @@ class Limits:
             calls.popleft()
         wait_s = 0.0
         for limit in limits:
+            if not limit.calls:
+                return limit.per_s
             if len(calls) >= limit.calls:
                 wait_s = max(wait_s, calls[-limit.calls] + limit.per_s - now)
         return wait_s

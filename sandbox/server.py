@@ -6,6 +6,7 @@ both have the verbs of ``controls.Controls``.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -193,8 +194,7 @@ def _cut(answer: Response) -> Response:
 
 
 def _refused(refusal: Refusal) -> Response:
-    answer = Response(json.dumps(refusal.as_json()), refusal.status, refusal.headers, mimetype="application/json")
-    return answer
+    return Response(json.dumps(refusal.as_json()), refusal.status, refusal.headers, mimetype="application/json")
 
 
 def _no_such_door(problem: HTTPException) -> Response:
@@ -248,10 +248,8 @@ class Handler(WSGIRequestHandler):
 
     def finish(self) -> None:
         self.server.connections.discard(self.connection)
-        try:
+        with contextlib.suppress(OSError):
             super().finish()
-        except OSError:
-            pass
 
     def run_wsgi(self) -> None:
         environ = self.make_environ()
@@ -262,7 +260,7 @@ class Handler(WSGIRequestHandler):
             body = Counted(self.rfile, int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BufferedReader(body)
         started: list[Any] = []
-        content = self.server.app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))  # type: ignore[arg-type,misc]
+        content = self.server.app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))  # type: ignore[arg-type]
         try:
             if environ.get("sandbox.cut"):
                 self._shut()
@@ -295,10 +293,8 @@ class Handler(WSGIRequestHandler):
 
     def _shut(self) -> None:
         self.close_connection = True
-        try:
+        with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def _linger(self) -> None:
         """Let a client that still sends read our answer: stop writing, then throw away what comes."""
@@ -327,10 +323,8 @@ class Server(ThreadedWSGIServer):
 
     def shut_connections(self) -> None:
         for connection in list(self.connections):
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 def _not_yet(environ: Any, start_response: Any) -> list[bytes]:

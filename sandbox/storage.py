@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from flask import Blueprint, Response, request
 
@@ -105,8 +105,8 @@ def _put_block(name: str) -> Response:
 
 def _put_block_list(name: str) -> Response:
     try:
-        listed = [_block_id(entry.text or "") for entry in ElementTree.fromstring(request.get_data())]
-    except ElementTree.ParseError:
+        listed = [_block_id(entry.text or "") for entry in ET.fromstring(request.get_data())]
+    except ET.ParseError:
         raise BlobRefused(400, "InvalidXmlDocument", "XML specified is not syntactically valid.") from None
     if len(listed) > MOST_BLOCKS:
         raise BlobRefused(400, "BlockListTooLong", "The block list may not contain more than 50,000 blocks.")

@@ -95,7 +95,10 @@ class Changeset:
 
 @dataclass
 class NamedVersion:
-    """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/ ; index 0 = on the baseline."""
+    """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
+
+    ``changeset_index`` 0 means: on the baseline.
+    """
 
     id: str
     name: str
@@ -267,7 +270,7 @@ class World:
 
     def _timeline_of_its_own(self, imodel: IModel) -> list[Changeset]:
         """The list to append to. Copied first when others see more of it, or it goes on beyond this iModel."""
-        timeline = self.timelines.get(imodel.timeline, [])
+        timeline = self.timelines.setdefault(imodel.timeline, [])
         if imodel.timeline != imodel.id or imodel.changeset_count != len(timeline):
             timeline = timeline[: imodel.changeset_count]
             imodel.timeline = imodel.id

@@ -26,11 +26,11 @@ class Caller:
     session: requests.Session = field(default_factory=requests.Session)
 
     def ask(self, method: str, path: str, *, headers: dict[str, Any] | None = None, **how: Any) -> requests.Response:
+        path = path.removeprefix(self.url)
         version = V2 if path.startswith(("/imodels", "/accesscontrol")) else V1
         sent = {"Accept": version, "Authorization": f"Bearer {self.token}"} | (headers or {})
         sent = {name: value for name, value in sent.items() if value is not None}
-        url = path if path.startswith("http") else self.url + path
-        return self.session.request(method, url, headers=sent, timeout=10, allow_redirects=False, **how)
+        return self.session.request(method, self.url + path, headers=sent, timeout=10, allow_redirects=False, **how)
 
     def get(self, path: str, **query: Any) -> requests.Response:
         return self.ask("GET", path, params=query)
@@ -93,7 +93,8 @@ def platform():
 
 def error_of(answer: requests.Response) -> dict[str, Any]:
     error: dict[str, Any] = answer.json()["error"]
-    assert error["code"] and error["message"]
+    assert error["code"]
+    assert error["message"]
     return error
 
 

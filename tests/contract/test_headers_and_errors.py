@@ -111,5 +111,6 @@ def test_a_connection_stays_open_for_the_next_request(mara):
     mara.post("/imodels", {})
 
     pools = mara.session.get_adapter(mara.url).poolmanager.pools
-    (pool,) = [pools[key] for key in pools.keys()]
+    keys = pools.keys()
+    (pool,) = [pools[key] for key in keys]
     assert (pool.num_connections, pool.num_requests) == (1, 3)

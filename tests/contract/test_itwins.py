@@ -79,13 +79,10 @@ def test_an_item_is_minimal_unless_a_representation_is_preferred(mara, ids):
 
 def test_paging_silently_stops_at_x_max_return(mara):
     answer = mara.ask("GET", "/itwins", params={"$top": 1}, headers={"X-Max-Return": "2"})
-    second = mara.ask("GET", answer.json()["_links"]["next"]["href"], headers={"X-Max-Return": "2", "Accept": V1})
+    second = mara.ask("GET", answer.json()["_links"]["next"]["href"], headers={"X-Max-Return": "2"})
 
     assert answer.headers["X-Max-Return"] == "2"
     assert second.json()["_links"]["next"] is None
-
-
-V1 = "application/vnd.bentley.itwin-platform.v1+json"
 
 
 @pytest.mark.parametrize("value", ["0", "10001", "all"])

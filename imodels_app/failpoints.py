@@ -1,0 +1,44 @@
+"""Named places where a test can kill, pause or break a process that really runs.
+
+Off unless FAILPOINTS names a folder in the environment of the process, which settings refuse for a public
+address; no request can switch it on. A test arms a place by writing a file of its name there, whose text says
+what happens. The first process to reach the place takes the file away, so each arming strikes once.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from django.conf import settings
+
+
+class Cut(OSError):
+    """A failpoint broke what was going on."""
+
+
+def reach(name: str) -> None:
+    """Pass a named place. Armed with "kill", "pause SECONDS", "stop" or "cut", that happens here, once."""
+    if not settings.FAILPOINTS:
+        return
+    armed = Path(settings.FAILPOINTS) / name
+    taken = armed.with_name(f".{name}.{os.getpid()}")
+    try:
+        armed.rename(taken)
+    except FileNotFoundError:
+        return
+    _strike(taken.read_text().split())
+
+
+def _strike(words: list[str]) -> None:
+    match words:
+        case ["kill"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ["stop"]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case ["pause", seconds]:
+            time.sleep(float(seconds))
+        case ["cut"]:
+            raise Cut("cut by a failpoint")
+        case _:
+            raise ValueError(f"no such failpoint action: {words}")
