@@ -1,8 +1,9 @@
 """Pictures drawn on the server: plain numbers in, places of bars out. Colours and words are the templates'."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from math import ceil
 
 from imodels_app.states import State
 
@@ -56,6 +57,65 @@ def days(since: date, until: date, rows: Iterable[tuple[date, str, int]]) -> Day
     scale = [Tick(str(value), _height(value, highest)) for value in (0, highest // 2, highest)]
     total, failed = sum(counted.values()), sum(n for (_, tone), n in counted.items() if tone == "bad")
     return Days(bars, scale, labels, total, failed, since, until)
+
+
+@dataclass(frozen=True)
+class Range:
+    """One kind: half took up to the first point, 95 % up to the second."""
+
+    label: str
+    y: int
+    half: float
+    most: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Durations:
+    ranges: list[Range]
+    scale: list[Tick]
+    title: str
+
+
+def durations(found: list[tuple[str, timedelta, timedelta]], words: Callable[[timedelta], str]) -> Durations:
+    """found: label, half and 95 % of each kind. words: how a duration reads."""
+    longest = max((most for _, _, most in found), default=timedelta(minutes=1))
+    whole, unit, size = _axis(longest)
+    ranges = [
+        Range(
+            label,
+            20 + number * 29,
+            _along(half, whole * size),
+            _along(most, whole * size),
+            f"{words(half)}, {words(most)}",
+        )
+        for number, (label, half, most) in enumerate(found)
+    ]
+    told = "; ".join(f"{one.label.lower()} {one.words}" for one in ranges) or "none has ended yet"
+    steps = [whole * part / 4 for part in range(5)]
+    scale = [
+        Tick(f"{step:g}" + (f" {unit}" if step == whole else ""), _along_s(step * size, whole * size)) for step in steps
+    ]
+    return Durations(ranges, scale, f"How long operations take, half and 95 %: {told}")
+
+
+# Where the names of the kinds end, and where the longest bar ends: the words stand behind it.
+_FROM, _TO = 92, 396
+
+
+def _axis(longest: timedelta) -> tuple[int, str, int]:
+    """The end of the axis, its unit, and the unit's seconds."""
+    seconds = max(longest.total_seconds(), 1)
+    unit, size = ("s", 1) if seconds < 120 else ("min", 60) if seconds < 7200 else ("h", 3600)
+    return max(_round_up(ceil(seconds / size)), 4), unit, size
+
+
+def _along(time: timedelta, whole_s: float) -> float:
+    return _along_s(time.total_seconds(), whole_s)
+
+
+def _along_s(seconds: float, whole_s: float) -> float:
+    return round(_FROM + (_TO - _FROM) * seconds / whole_s, 1)
 
 
 def _counted(rows: Iterable[tuple[date, str, int]]) -> dict[tuple[date, str], int]:

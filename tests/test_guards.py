@@ -148,3 +148,11 @@ def test_a_person_without_a_name_is_shown_all_the_same(client):
     client.force_login(User.objects.create(username="x", email="x@harbour.example"))
 
     assert "x@harbour.example" in client.get("/operations/").content.decode()
+
+
+def test_after_an_act_that_failed_the_theme_leads_to_a_page_that_exists(client, mara, running_clone):
+    client.force_login(mara)
+
+    answer = client.post(f"/operations/{running_clone.pk}/cancel")
+
+    assert answer.context["here"] == ""

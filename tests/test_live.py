@@ -122,3 +122,15 @@ def test_nobody_is_shut_out(
         page.goto(address)
         axe(page)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
+
+
+def test_the_shortcut_can_be_turned_off(page, enter, mara, queued_clone):
+    enter(page, mara)
+    page.goto("/operations/")
+    page.click("#person")
+    page.click("button[name=shortcuts][value=off]")
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("/")
+
+    assert page.evaluate("document.activeElement.id") != "q"

@@ -108,6 +108,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "rows": listing.Slice(lines, page.number, page.more, events.order_by().count()),
         "figures": _figures(asked.operations()),
         "days": _by_day(asked),
+        "durations": _by_kind(asked.operations()),
         "kept": listing.without(request.GET),
         "section": "audit",
     }
@@ -181,8 +182,8 @@ def _figures(ended: QuerySet[Operation]) -> dict[str, Any]:
 def _waits(ended: QuerySet[Operation]) -> tuple[timedelta, timedelta] | None:
     """How long decisions took: half of the latest thousand came within the first, 95 % within the second."""
     decided = ended.filter(decided_at__isnull=False).order_by("-created_at")
-    waits = sorted(decided.annotate(waited=F("decided_at") - F("created_at")).values_list("waited", flat=True)[:1000])
-    return (waits[len(waits) // 2], waits[min(len(waits) * 95 // 100, len(waits) - 1)]) if waits else None
+    waits = list(decided.annotate(waited=F("decided_at") - F("created_at")).values_list("waited", flat=True)[:1000])
+    return _half_and_most(waits) if waits else None
 
 
 def _by_day(asked: Asked) -> charts.Days:
@@ -198,6 +199,22 @@ def _by_day(asked: Asked) -> charts.Days:
         .order_by()
     )
     return charts.days(since, until, rows)
+
+
+def _by_kind(ended: QuerySet[Operation]) -> charts.Durations:
+    """How long each kind takes from the platform's yes to the end. The latest ones, bounded."""
+    done = ended.filter(state=State.SUCCEEDED, accepted_at__isnull=False).order_by("-finished_at")
+    took: dict[str, list[timedelta]] = {}
+    for kind, lasted in done.annotate(took=F("finished_at") - F("accepted_at")).values_list("kind", "took")[:2000]:
+        took.setdefault(kind, []).append(max(lasted, timedelta(0)))
+    found = [(wording.kind_word(kind), *_half_and_most(took[kind])) for kind in reversed(Kind.values) if kind in took]
+    return charts.durations(found, wording.lasted)
+
+
+def _half_and_most(times: list[timedelta]) -> tuple[timedelta, timedelta]:
+    """The time within which half, and 95 %, came to an end."""
+    ordered = sorted(times)
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)]
 
 
 def _percent(part: int, whole: int) -> int:

@@ -10,6 +10,7 @@ from imodels_app.models import Operation
 
 THEMES = ("system", "light", "dark")
 CONTRASTS = ("normal", "high")
+SHORTCUTS = ("on", "off")
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -17,6 +18,9 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     looks = {
         "theme": _chosen(request, "theme", THEMES),
         "contrast": _chosen(request, "contrast", CONTRASTS),
+        # Where one is, to come back to: an act's own address cannot be asked for again.
+        "here": request.get_full_path() if request.method == "GET" else "",
+        "shortcuts": _chosen(request, "shortcuts", SHORTCUTS),
         "platform": urlsplit(settings.ITWIN_API_URL).netloc,
         "tier": settings.ITWIN_TIER.capitalize(),
         "time_zone": settings.TIME_ZONE,
