@@ -1,9 +1,8 @@
 """One budget for each of the platform's rate limits, shared by all people and workers of this dashboard.
 
-The platform's window kind is not documented. Sending request i of a bucket no sooner than
-max(sent[i-1] + 60/L, answered[i-L] + 60) fits all of them: the platform counted a request no later than it
-answered it, so no 60 s at its end can hold more than L. State is in the database, so that no flushed Redis
-can cause a burst.
+Creations, clones and forks have a bucket each: their requests are rows (Attempt), so a claim reads the last ones
+and pacing.py says when the next may leave. Everything together has the bucket `calls`, whose tokens drip. All of
+it is in the database: no flushed Redis can cause a burst, and a restarted worker forgets nothing.
 """
 
 from collections.abc import Iterator
@@ -11,24 +10,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from imodels_app.models import Attempt, Bucket
+from imodels_app.pacing import MINUTE, Sent, next_at
 from imodels_app.states import Kind
 
-MINUTE = timedelta(seconds=60)
-# A request without an answer counts as answered when its caller has given up (connect 5 s + read 30 s).
-LONGEST_CALL = timedelta(seconds=35)
-# The shares of the minute that the sweep may spend on following; people's own calls need the rest.
-SHARE_FOR_FOLLOWING = 0.8
-
-# Creations, clones and forks a minute; and all calls, where Trial's hour (5000) is what binds.
+CALLS = "calls"
+# Creations, clones and forks a minute; all calls a minute, and an hour where the tier has such a limit.
 # Source: the rate limits of the create, clone and fork pages, and of the platform's overview.
 LIMITS = {
-    "trial": {"create": 5, "clone": 5, "fork": 5, "calls": 5000 // 60},
-    "paid": {"create": 50, "clone": 20, "fork": 20, "calls": 5000},
+    "trial": {"create": 5, "clone": 5, "fork": 5, CALLS: 500},
+    "paid": {"create": 50, "clone": 20, "fork": 20, CALLS: 5000},
 }
+TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
+# After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
+ONE_AT_A_TIME_FOR = timedelta(minutes=5)
+# Following takes what drips, but for a reserve: submitting, settling and people's own looks come first.
+RESERVE_FOR_PEOPLE = 0.3
 
 
 class Spent(Exception):
@@ -64,24 +65,30 @@ def take(bucket: str, now: datetime) -> None:
 
     The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
     """
-    Bucket.objects.get_or_create(name=bucket)
-    row = Bucket.objects.select_for_update().get(name=bucket)
-    at = _next_at(row, now)
+    at = _next_at(_locked(bucket), now)
     if at > now:
         raise Spent(at)
 
 
-def freeze(bucket: str, until: datetime) -> None:
-    """The platform answered 429: send nothing of this bucket before `until`."""
+def freeze(bucket: str, until: datetime, now: datetime) -> None:
+    """The platform answered 429: send nothing of this bucket before `until`, and then one at a time for a while."""
     Bucket.objects.get_or_create(name=bucket)
     Bucket.objects.filter(Q(frozen_until=None) | Q(frozen_until__lt=until), name=bucket).update(frozen_until=until)
+    Bucket.objects.filter(name=bucket).update(one_at_a_time_until=max(until, now) + ONE_AT_A_TIME_FOR)
 
 
-def looks_now(now: datetime, period_s: float) -> int:
-    """How many running operations may be looked at in the next `period_s` seconds."""
-    if Bucket.objects.filter(name="calls", frozen_until__gt=now).exists():
+def take_looks(wanted: int, now: datetime) -> int:
+    """Claim up to `wanted` calls for following running operations; how many there are, 0 while frozen."""
+    if not wanted:
         return 0
-    return max(1, int(limit("calls") / 60 * period_s * SHARE_FOR_FOLLOWING))
+    with transaction.atomic():
+        row = _locked(CALLS)
+        if row.frozen_until and row.frozen_until > now:
+            return 0
+        tokens = _tokens(row, now)
+        got = max(0, min(wanted, int(tokens - RESERVE_FOR_PEOPLE * _capacity())))
+        Bucket.objects.filter(name=CALLS).update(tokens=tokens - got, dripped_at=now)
+    return got
 
 
 def left(now: datetime) -> list[Left]:
@@ -90,25 +97,44 @@ def left(now: datetime) -> list[Left]:
 
 
 def _left(now: datetime) -> Iterator[Left]:
-    frozen = dict(Bucket.objects.values_list("name", "frozen_until"))
+    rows = {row.name: row for row in Bucket.objects.all()}
     for bucket, name in NAMES.items():
         used = Attempt.objects.filter(bucket=bucket, sent_at__gt=now - MINUTE).count()
-        rest = max(limit(bucket) - used, 0)
-        until = frozen.get(bucket)
-        if until and until > now:
-            rest = 0
-        elif not rest:
-            until = _next_at(Bucket(name=bucket), now)
-        yield Left(name=name, left=rest, limit=limit(bucket), until=until if not rest else None)
+        row = rows.get(bucket) or Bucket(name=bucket)
+        frozen = bool(row.frozen_until and row.frozen_until > now)
+        rest = 0 if frozen else max(limit(bucket) - used, 0)
+        yield Left(name=name, left=rest, limit=limit(bucket), until=None if rest else _next_at(row, now))
 
 
 def _next_at(row: Bucket, now: datetime) -> datetime:
     """When the next request of this bucket may leave; now or earlier if at once."""
     most = limit(row.name)
-    sent = list(Attempt.objects.filter(bucket=row.name).order_by("-sent_at", "-pk")[:most])
-    earliest = [row.frozen_until] if row.frozen_until else []
-    if sent:
-        earliest.append(sent[0].sent_at + MINUTE / most)
-    if len(sent) == most:
-        earliest.append((sent[-1].answered_at or sent[-1].sent_at + LONGEST_CALL) + MINUTE)
-    return max(earliest, default=now)
+    latest = Attempt.objects.filter(bucket=row.name).order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
+    careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
+    paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
+    return max((at for at in (paced, row.frozen_until) if at), default=now)
+
+
+def _locked(bucket: str) -> Bucket:
+    Bucket.objects.get_or_create(name=bucket)
+    return Bucket.objects.select_for_update().get(name=bucket)
+
+
+def _tokens(row: Bucket, now: datetime) -> float:
+    """What has dripped into the bucket of all calls since it was last touched."""
+    if row.dripped_at is None:
+        return _capacity()
+    return min(_capacity(), row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * _drip_per_s())
+
+
+def _drip_per_s() -> float:
+    """Slow enough for the minute and, with Trial, for the hour: nine tenths, for a full bucket may go at once too."""
+    a_minute = limit(CALLS) / 60
+    if settings.ITWIN_TIER != "trial":
+        return 0.9 * a_minute
+    return 0.9 * min(a_minute, TRIAL_CALLS_AN_HOUR / 3600)
+
+
+def _capacity() -> float:
+    """A tenth of what the minute allows, so that a full bucket and a minute of dripping stay within it."""
+    return limit(CALLS) / 10

@@ -14,7 +14,10 @@ LATEST = 200
 
 @dataclass(frozen=True)
 class Usual:
-    """Half of `count` earlier ones took up to `half`, nine in ten up to `most`. source: whose copies they were, or ""."""
+    """Half of `count` earlier ones took up to `half`, nine in ten up to `most`.
+
+    source: the name of the iModel they were all copies of; empty when they are all of the kind.
+    """
 
     half: timedelta
     most: timedelta

@@ -7,7 +7,7 @@ participles are what the platform told us (accepted, succeeded, failed).
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -41,34 +41,21 @@ class ApprovalVoid(Conflict):
 # What people ask for
 
 
-def request(wish: IModelWish, *, by: User, again_of: Operation | None = None) -> Operation:
-    """Take down a wish. A fork waits for the team of its main iModel, anything else is queued at once."""
-    now = timezone.now()
-    team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
-    needs_approval = wish.kind == Kind.FORK
-    state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
-    with transaction.atomic():
-        operation = Operation.objects.create(
-            kind=wish.kind,
-            state=state,
-            created_at=now,
-            changed_at=now,
-            ready_after=now,
-            expires_at=now + timedelta(days=team.approval_days) if needs_approval else None,
-            requested_by=by,
-            requested_by_name=by.name,
-            team=team,
-            reason=wish.reason,
-            again_of=again_of,
-            request_path=wish.path,
-            request_body=wish.body_text,
-            request_hash=wish.fingerprint(str(by.pk)),
-            **_columns_of(wish),
-        )
-        Event.record("requested", at=now, by=by, operation=operation, to=state, note=wish.reason)
-        if state == State.QUEUED:
-            _wake(operation)
-    return operation
+def request(
+    wish: IModelWish, *, by: User, again_of: Operation | None = None, operation_id: UUID | None = None
+) -> Operation:
+    """Take down a wish. A fork waits for the team of its main iModel, anything else is queued at once.
+
+    operation_id  of the form it was asked for with: sent twice, it is one operation
+    """
+    operation_id = operation_id or uuid4()
+    try:
+        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id)
+    except IntegrityError:
+        before = Operation.objects.filter(pk=operation_id, requested_by=by).first()
+        if before is None:
+            raise
+        return before
 
 
 def approve(operation: Operation, *, by: User, comment: str = "") -> None:
@@ -293,6 +280,36 @@ def failed(
 
 
 # How
+
+
+def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID) -> Operation:
+    now = timezone.now()
+    team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
+    needs_approval = wish.kind == Kind.FORK
+    state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
+    with transaction.atomic():
+        operation = Operation.objects.create(
+            id=operation_id,
+            kind=wish.kind,
+            state=state,
+            created_at=now,
+            changed_at=now,
+            ready_after=now,
+            expires_at=now + timedelta(days=team.approval_days) if needs_approval else None,
+            requested_by=by,
+            requested_by_name=by.name,
+            team=team,
+            reason=wish.reason,
+            again_of=again_of,
+            request_path=wish.path,
+            request_body=wish.body_text,
+            request_hash=wish.fingerprint(str(by.pk)),
+            **_columns_of(wish),
+        )
+        Event.record("requested", at=now, by=by, operation=operation, to=state, note=wish.reason)
+        if state == State.QUEUED:
+            _wake(operation)
+    return operation
 
 
 # Which column makes an operation due at once.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
 from imodels_app.states import FINISHED, IN_FLIGHT, Kind, Outcome, State, Wait, Wish
@@ -145,6 +145,11 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def of_teams(self, user: User) -> Self:
         return self.filter(team__in=user.membership_set.values("team"))
+
+    def to_show(self) -> Self:
+        """With what the wording of a row needs: the team, and who called it off."""
+        cancelled = Event.objects.filter(operation=OuterRef("pk"), verb="cancelled").values("actor_name")[:1]
+        return self.select_related("team").annotate(cancelled_by=Subquery(cancelled))
 
     def waiting_for(self, user: User) -> Self:
         """What this person is asked to decide: forks of teams they lead, but never their own."""
@@ -295,6 +300,10 @@ class Bucket(models.Model):
 
     name = models.CharField(max_length=10, primary_key=True)
     frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")
+    one_at_a_time_until = models.DateTimeField(null=True, help_text="After a 429, each answer is waited for.")
+    # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
+    tokens = models.FloatField(default=0)
+    dripped_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.name

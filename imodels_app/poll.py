@@ -49,7 +49,7 @@ def _look(operation: Operation, now: datetime) -> None:
         lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
     except errors.TooMany as later:
         until = now + timedelta(seconds=later.retry_after_s)
-        budget.freeze("calls", until)
+        budget.freeze(budget.CALLS, until, now)
         lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=until)
     except errors.Unavailable as later:
         until = now + timedelta(seconds=later.retry_after_s)

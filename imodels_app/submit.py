@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from imodels_app import budget, lifecycle, tokens
+from imodels_app import budget, dispatch, lifecycle, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Outcome, State, Wait
@@ -42,6 +42,10 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
         bucket = budget.bucket_of(operation.kind)
         with transaction.atomic():
             budget.take(bucket, now)
+            # Under the bucket's lock, so nobody is served between the look and the claim.
+            first = turns.first_in_turn(bucket, now)
+            if first and first.pk != operation.pk:
+                raise turns.NotYet(first.pk)
             return lifecycle.claim(operation, bucket=bucket, now=now), platform
     except tokens.SignInNeeded:
         lifecycle.postpone(operation, reason=Wait.SIGN_IN, until=now + lifecycle.SIGN_IN_PATIENCE)
@@ -49,6 +53,8 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=spent.until)
     except errors.Unavailable as later:
         lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
+    except turns.NotYet as other:
+        dispatch.wake_submitter(other.first)
     except lifecycle.NameInFlight:
         lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
@@ -65,7 +71,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         lifecycle.answer_lost(operation, look_after=timezone.now() + FIRST_LOOK, note=str(lost))
     except errors.TooMany as later:
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=429, answer=str(later))
-        budget.freeze(attempt.bucket, _after(later))
+        budget.freeze(attempt.bucket, _after(later), timezone.now())
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
     except errors.Unavailable as later:
         lifecycle.answered(attempt, Outcome.NOT_SENT, answer=str(later))

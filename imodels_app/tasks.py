@@ -13,7 +13,6 @@ from imodels_app.submit import submit as carry
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
 BATCH = 100
-FOLLOW_EVERY_S = 1.0
 
 
 @shared_task(name="imodels_app.submit")
@@ -43,7 +42,8 @@ def sweep_running() -> None:
     """Announce what is due for a look, as many as the budget allows, and put it off until that look is done."""
     pulse.beat()
     now = timezone.now()
-    for pk in lifecycle.lease_looks(now, at_most=budget.looks_now(now, FOLLOW_EVERY_S)):
+    due = Operation.objects.due_for_poll(now)[:BATCH].count()
+    for pk in lifecycle.lease_looks(now, at_most=budget.take_looks(due, now)):
         dispatch.send("imodels_app.poll", pk)
 
 

@@ -3,16 +3,33 @@
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
-from imodels_app.views import approvals, audit, health, operations, sign_in, theme
+from imodels_app.views import approvals, audit, health, operations, pickers, requests, sign_in, theme
 
 app_name = "imodels"
 
 urlpatterns: list[URLPattern] = [
     path("", RedirectView.as_view(pattern_name="imodels:operation-list"), name="home"),
     path("theme", theme.theme, name="theme"),
-    path("operations/", operations.page, name="operation-list"),
-    path("approvals/", approvals.page, name="approval-list"),
-    path("audit/", audit.page, name="audit"),
+    path("operations/", operations.operation_list, name="operation-list"),
+    path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
+    path("operations/<uuid:pk>/", operations.operation_detail, name="operation-detail"),
+    path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
+    path("approvals/", approvals.approval_list, name="approval-list"),
+    path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
+    path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
+    path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/export", audit.audit_export, name="audit-export"),
+    # Asking for a new iModel.
+    path("new/", requests.new, name="new"),
+    path("new/empty/", requests.request_empty, name="request-empty"),
+    path("new/clone/", requests.request_clone, name="request-clone"),
+    path("new/fork/", requests.request_fork, name="request-fork"),
+    path("new/<str:kind>/checks/", requests.request_checks, name="request-checks"),
+    path("pick/itwins/", pickers.pick_itwins, name="pick-itwins"),
+    path("pick/imodels/", pickers.pick_imodels, name="pick-imodels"),
+    path("pick/changesets/", pickers.pick_changesets, name="pick-changesets"),
+    path("pick/versions/", pickers.pick_versions, name="pick-versions"),
     # Coming and going.
     path("sign-in/", sign_in.sign_in, name="sign-in"),
     path("sign-in/start", sign_in.sign_in_start, name="sign-in-start"),

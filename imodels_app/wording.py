@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 
 from imodels_app.estimates import Usual
-from imodels_app.models import Operation
-from imodels_app.states import Kind, State, Wait, Wish
+from imodels_app.models import Attempt, Operation
+from imodels_app.states import Kind, Outcome, State, Wait, Wish
 
 FOLLOWED_FOR = "24 h"
 TELL_THE_ADMINISTRATOR = (
@@ -47,7 +47,7 @@ WORDS: dict[str, Words] = {
         "Awaiting approval",
         "ask",
         "st-approval",
-        "{team} has to agree, until {until}",
+        "{team} decides until {until}",
         "Withdraw it, or remind the leads.",
     ),
     "queued": Words("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
@@ -159,7 +159,7 @@ WORDS: dict[str, Words] = {
         "{person} did not sign in again in time",
         "Sign in and ask for the same again.",
     ),
-    "cancelled": Words("Cancelled", "", "st-cancelled", "{canceller}before it was sent", "Same again."),
+    "cancelled": Words("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Same again."),
 }
 
 FAILURES: dict[str, Words] = {
@@ -297,8 +297,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "decider": first_name(operation.decided_by_name),
         "comment": f": “{operation.decision_comment}”" if operation.decision_comment else "",
         "patience": _days(operation.team.approval_days),
-        # Who cancelled is in the history; the row of somebody else's cancel is an admin's and rare.
-        "canceller": "",
+        "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
         "permission": _permission(operation),
         "said": f"the platform said: “{operation.failure_message}”"
         if operation.failure_message
@@ -348,6 +347,83 @@ def _days(days: int) -> str:
     return "1 day" if days == 1 else f"{days} days"
 
 
+def attempt_words(attempt: Attempt) -> str:
+    """What became of one POST: Accepted after 1.8 s."""
+    if attempt.outcome == Outcome.PENDING:
+        return "No answer yet"
+    after = f" after {(attempt.answered_at - attempt.sent_at).total_seconds():.1f} s" if attempt.answered_at else ""
+    return f"{Outcome(attempt.outcome).label}{after}"
+
+
+# The way of one operation
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stretch of the way. value: percent, None when it goes on and nobody knows how far."""
+
+    label: str
+    value: int | None
+    is_here: bool = False
+
+
+def steps(operation: Operation, told: Told) -> list[Step]:
+    """The way from asked to succeeded; empty when it ended elsewhere."""
+    here = _STEP_OF.get(State(operation.state))
+    if here is None:
+        return []
+    if operation.usable_at and here == "Running":
+        here = "Succeeded"
+    labels = ["Asked", *(["Approved"] if operation.kind == Kind.FORK else []), "Sent", "Running", "Usable now"]
+    labels.append("Succeeded")
+    if operation.state == State.SUCCEEDED:
+        return [Step(label, 100) for label in labels]
+    at = labels.index(here)
+    value = told.share if operation.state == State.RUNNING else 0
+    done, coming = labels[:at], labels[at + 1 :]
+    return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
+
+
+_STEP_OF = {
+    State.AWAITING_APPROVAL: "Approved",
+    State.QUEUED: "Sent",
+    State.SUBMITTING: "Sent",
+    State.UPLOADING: "Running",
+    State.RUNNING: "Running",
+    State.SUCCEEDED: "Succeeded",
+}
+
+
+def doing(operation: Operation) -> str:
+    """What is going on, as a headline."""
+    if operation.state == State.RUNNING and operation.usable_at:
+        return "The iModel can be used while the platform finishes"
+    if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
+        return f"The platform is copying {thin(operation.changeset_index)} changesets"
+    return {
+        State.AWAITING_APPROVAL: f"{operation.team.name} decides about it",
+        State.QUEUED: "It waits to be sent",
+        State.SUBMITTING: "The request is out",
+        State.UPLOADING: "The file is on its way to the platform",
+        State.RUNNING: "The platform is making the iModel",
+        State.SUCCEEDED: f"{operation.name} is ready",
+    }.get(State(operation.state), "")
+
+
+def basis(operation: Operation, usual: Usual | None, now: datetime) -> str:
+    """What the estimate rests on; empty when there is nothing to estimate."""
+    if operation.state != State.RUNNING:
+        return ""
+    if usual is None:
+        return "The platform tells no percentage, and too few earlier ones are known to say how long it usually takes."
+    kinds = f"{kind_word(operation.kind).lower()}s" if operation.source_id else f"{kind_word(operation.kind)} iModels"
+    which = f"{kinds} of {usual.source}" if usual.source else kinds
+    return (
+        f"The platform tells no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
+        f"{usual.count} {which}: half took {lasted(usual.half)}, nine in ten under {lasted(usual.most)}."
+    )
+
+
 # Names
 
 
@@ -377,7 +453,20 @@ def history(operation: Operation) -> str:
     """What becomes of the main iModel's changesets in a fork."""
     if operation.preserve_history is None:
         return ""
-    return "Preserved, changesets copied one by one" if operation.preserve_history else "Squashed into the baseline"
+    if not operation.preserve_history:
+        return "Squashed into the baseline"
+    return f"Preserved, {thin(operation.changeset_index)} changesets" if operation.changeset_index else "Preserved"
+
+
+def short_id(whole: object) -> str:
+    """A GUID or hash as one recognises it: 91c4d2ab…07be."""
+    text = str(whole)
+    return f"{text[:8]}…{text[-4:]}" if len(text) > 14 else text
+
+
+def lower_first(text: str) -> str:
+    """For the middle of a sentence: failed: FederationGuids missing."""
+    return text[:1].lower() + text[1:]
 
 
 def first_name(name: str) -> str:
@@ -422,9 +511,30 @@ def moment(at: datetime, now: datetime | None = None) -> str:
     return day_time(at) if abs(at - now) < timedelta(days=300) else f"{local.day} {local:%b %Y}"
 
 
+def exact(moment: datetime) -> str:
+    """Fri 20 Nov 2026 17:00:05 UTC"""
+    local = timezone.localtime(moment)
+    return f"{local:%a} {local.day} {local:%b %Y %H:%M:%S %Z}"
+
+
+def audit_time(moment: datetime) -> str:
+    """20 Nov 10:38:12; with the year when it is another one."""
+    local = timezone.localtime(moment)
+    year = "" if local.year == timezone.localtime().year else f" {local.year}"
+    return f"{local.day} {local:%b}{year} {local:%H:%M:%S}"
+
+
+def history_time(moment: datetime, now: datetime | None = None) -> str:
+    """Exact seconds: 10:38:12 today, 20 Nov 10:38:12 on other days."""
+    local = timezone.localtime(moment)
+    if local.date() == timezone.localtime(now).date():
+        return clock_s(moment)
+    return f"{local.day} {local:%b %H:%M:%S}"
+
+
 def lasted(time: timedelta) -> str:
     """42 s, 4 min 12 s, 2 h 40 min, 3 d"""
-    seconds = round(time.total_seconds())
+    seconds = max(round(time.total_seconds()), 0)
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:
@@ -435,7 +545,7 @@ def lasted(time: timedelta) -> str:
 
 
 def age(at: datetime, now: datetime | None = None) -> str:
-    """How long ago, in one unit: 3 s, 38 min, 1 h, 2 d. live.js counts on in the same words."""
+    """How long ago, in one unit: 3 s, 38 min, 1 h, 2 d. live.js counts on, in the same words."""
     seconds = max(int(((now or timezone.now()) - at).total_seconds()), 0)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:

@@ -18,6 +18,7 @@ from sandbox.errors import Detail
 from sandbox.platform import Platform, current
 from sandbox.world import MANAGE, WEBVIEW, IModel, ITwin
 
+T = TypeVar("T")
 API_PATHS = ("/imodels", "/itwins", "/users", "/accesscontrol")
 LARGEST_BODY = 1024 * 1024
 LOWER_LIMITS = {"create imodel": "create", "clone imodel": "clone", "fork imodel": "fork"}
@@ -173,7 +174,6 @@ def wants_representation() -> bool:
     return "return=representation" in request.headers.get("Prefer", "").replace(" ", "").lower()
 
 
-T = TypeVar("T")
 def page_of(
     found: Sequence[T],
     plural: str,

@@ -50,9 +50,7 @@ def unauthorized(why: str = "Access denied due to an invalid access token.") -> 
 
 
 def insufficient_permissions() -> Refusal:
-    return Refusal(
-        403, "InsufficientPermissions", "The user has insufficient permissions for the requested operation."
-    )
+    return Refusal(403, "InsufficientPermissions", "The user has insufficient permissions for the requested operation.")
 
 
 def not_found(what: str) -> Refusal:
@@ -70,9 +68,7 @@ def source_not_initialized() -> Refusal:
 
 
 def data_conflict() -> Refusal:
-    return Refusal(
-        409, "DataConflict", "File size provided during iModel creation does not match actual file size."
-    )
+    return Refusal(409, "DataConflict", "File size provided during iModel creation does not match actual file size.")
 
 
 def unsupported_media_type() -> Refusal:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from joserfc.errors import JoseError
 
 from sandbox.identity_store import SCOPES, InvalidGrant, claims_of
 from sandbox.platform import current
@@ -128,9 +129,7 @@ def _chooser() -> Response | str:
     hint = request.args.get("login_hint", "").lower()
     preselected = next((p.id for p in people if p.email == hint), last)
     people.sort(key=lambda person: person.id != preselected)
-    return render_template(
-        "sign_in.html", people=people, last=preselected, asked=request.args, action=request.path
-    )
+    return render_template("sign_in.html", people=people, last=preselected, asked=request.args, action=request.path)
 
 
 def _choose() -> Response:
@@ -285,7 +284,7 @@ def end_session() -> Response | str | tuple[str, int]:
 def _hint_is_ours(hint: str) -> bool:
     try:
         claims = current().grants.claims_in(hint)
-    except Exception:  # joserfc has many ways to say no
+    except (JoseError, ValueError):
         return False
     return claims.get("iss") == current().issuer and claims.get("aud") in current().grants.clients
 

@@ -141,7 +141,9 @@ class Grants:
             self._codes[code] = Code(expires_at=self.clock() + CODE_LIFE_S, **about)
         return code
 
-    def redeem_code(self, code: str, *, client_id: str, redirect_uri: str, verifier: str | None, person: PersonOf) -> Any:
+    def redeem_code(
+        self, code: str, *, client_id: str, redirect_uri: str, verifier: str | None, person: PersonOf
+    ) -> Any:
         """Trade a code for tokens, once. A second try also revokes what the first one gave (RFC 6749, 4.1.2)."""
         with self._lock:
             known = self._codes.get(code)
@@ -231,7 +233,13 @@ class Grants:
         now, scopes = self.clock(), grant.scope.split()
         times = {"iss": self.issuer, "iat": int(now), "nbf": int(now), "exp": int(now + self.token_lifetime_s)}
         subject = {"sub": person.id if person else grant.client_id}
-        access_claims = {**times, **subject, "jti": secrets.token_hex(12), "client_id": grant.client_id, "scope": scopes}
+        access_claims = {
+            **times,
+            **subject,
+            "jti": secrets.token_hex(12),
+            "client_id": grant.client_id,
+            "scope": scopes,
+        }
         access = self._signed({**access_claims, "aud": [f"{self.issuer}/resources", "itwin-platform"]}, "at+jwt")
         self._kept.access[_digest(access)] = AccessToken(grant.id, now + self.token_lifetime_s)
         answer = {

@@ -6,6 +6,7 @@ https://developer.bentley.com/apis/access-control-v2/overview/
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -171,18 +172,29 @@ def _sub_classes() -> list[str]:
 
 
 def _passes(itwin: w.ITwin) -> bool:
-    """Inactive iTwins are left out unless asked for. ``$filter`` knows one form: contains(tolower(displayName),'x')."""
+    """Inactive iTwins are left out unless asked for."""
     args = request.args
-    if itwin.status == "Inactive" and args.get("includeInactive", "").lower() != "true":
-        if args.get("status", "").lower() != "inactive":
-            return False
+    inactive_too = args.get("includeInactive", "").lower() == "true" or args.get("status", "").lower() == "inactive"
+    if itwin.status == "Inactive" and not inactive_too:
+        return False
     if _sub_classes() and itwin.sub_class not in _sub_classes():
         return False
     for name, value_of in FIELDS.items():
         if name in args and (value_of(itwin) or "").casefold() != args[name].casefold():
             return False
-    search = args.get("$search", "").casefold()
+    search = (_filter_text() or args.get("$search", "")).casefold()
     return search in itwin.display_name.casefold() or search in itwin.number.casefold()
+
+
+def _filter_text() -> str | None:
+    """Of OData's language ``$filter`` knows one form here: contains(displayName,'x'), with or without tolower()."""
+    text = request.args.get("$filter")
+    if text is None:
+        return None
+    found = re.fullmatch(r"contains\((?:tolower\()?displayName\)?,\s*'([^']*)'\)", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise errors.invalid_itwins_request(Detail("InvalidValue", "Only contains(displayName,'...').", "$filter"))
+    return found[1]
 
 
 def _max_return() -> int:
@@ -233,9 +245,7 @@ def get_me() -> Response:
     if person is None:
         raise errors.not_found("User")  # a service application is no user
     extra = {"displayName": person.email, "alternateEmail": None, "phone": None, "city": None, "country": None}
-    return jsonify(
-        {"user": _user_json(person) | extra | {"language": "en", "createdDateTime": "2021-03-01T08:00:00Z"}}
-    )
+    return jsonify({"user": _user_json(person) | extra | {"language": "en", "createdDateTime": "2021-03-01T08:00:00Z"}})
 
 
 @users.get("")

@@ -63,9 +63,7 @@ def calls(entries: list[Entry], method: str, path: str) -> int:
     """
     wanted = path.rstrip("/") or "/"
     return sum(
-        1
-        for entry in entries
-        if method in (entry.method, "*") and _matches(entry.path.rstrip("/") or "/", wanted)
+        1 for entry in entries if method in (entry.method, "*") and _matches(entry.path.rstrip("/") or "/", wanted)
     )
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 import requests
@@ -82,6 +82,8 @@ def _leave(answer: Response) -> Response:
     if g.get("entry") is None:
         return answer
     fault = g.fault
+    if not answer.is_streamed and not answer.get_data():
+        answer.headers.pop("Content-Type", None)  # an answer without a body has no type
     if fault and not fault.before_handling:
         answer = _spoil(fault, answer)
     g.entry.status = None if request.environ.get("sandbox.cut") else answer.status_code
@@ -90,7 +92,9 @@ def _leave(answer: Response) -> Response:
 
 def _entry() -> Entry:
     """The request without its secrets: no headers, no signature, no form of the identity provider but its grant."""
-    query = [(key, "..." if key == "sig" else value) for key, value in parse_qsl(request.query_string.decode("latin-1"))]
+    query = [
+        (key, "..." if key == "sig" else value) for key, value in parse_qsl(request.query_string.decode("latin-1"))
+    ]
     body: Any = None
     if request.path.startswith("/connect"):
         query, body = [], request.form.get("grant_type")
@@ -406,7 +410,7 @@ class Sandbox(Controls):
         while self._thread.is_alive():
             self._thread.join(0.5)
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

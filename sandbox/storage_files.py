@@ -27,6 +27,10 @@ class BlobFiles:
         self.folder = folder or Path(self._temporary.name)  # type: ignore[union-attr]
         self.folder.mkdir(parents=True, exist_ok=True)
         self.key = secrets.token_bytes(32)
+        self.restore_limits()
+
+    def restore_limits(self) -> None:
+        """What one request may carry: https://learn.microsoft.com/rest/api/storageservices/put-blob#remarks"""
         self.single_put_limit = 256 * MIB
         self.block_limit = 100 * MIB
 
@@ -74,6 +78,7 @@ class BlobFiles:
         return self._read(self.path(name))
 
     def clear(self) -> None:
+        self.restore_limits()
         for path in self.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

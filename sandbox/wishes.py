@@ -230,7 +230,9 @@ def _changeset(body: dict[str, Any]) -> list[Detail]:
 
 def _preserve_history(body: dict[str, Any]) -> list[Detail]:
     value = body.get("preserveHistory")
-    return [] if isinstance(value, bool | None) else [_invalid("preserveHistory", value, "The value must be a boolean.")]
+    return (
+        [] if isinstance(value, bool | None) else [_invalid("preserveHistory", value, "The value must be a boolean.")]
+    )
 
 
 def _is_whole(value: object) -> bool:

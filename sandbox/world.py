@@ -170,7 +170,7 @@ class World:
 
     def __init__(self, *, speed: float = 1.0, clock: Callable[[], float] = time.time) -> None:
         self.lock = threading.RLock()
-        self.speed = speed
+        self.speed_at_start = speed
         self.clock = clock
         self.changed: Callable[[], None] = lambda: None
         self.clear()
@@ -185,6 +185,7 @@ class World:
         self.ids: dict[str, str] = {}
         self.switches = Switches()
         self.outcomes: list[str] = []
+        self.speed = self.speed_at_start
         self.manual = False
         self.looks: int | None = None
 

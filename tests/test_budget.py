@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from imodels_app import budget
 from imodels_app.models import Attempt
+from imodels_app.pacing import LONGEST_CALL, MINUTE
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +40,7 @@ def test_requests_leave_evenly_spaced(queued_clone):
     now = timezone.now()
     send(queued_clone, 1, at=now)
 
-    assert may_send_at(now) == now + timedelta(seconds=3)
+    assert may_send_at(now) == now + MINUTE / 20
 
 
 def test_no_more_than_the_limit_are_answered_within_a_minute(queued_clone):
@@ -47,7 +48,7 @@ def test_no_more_than_the_limit_are_answered_within_a_minute(queued_clone):
     for number in range(20):
         send(queued_clone, number, at=now - timedelta(seconds=20 - number / 10), answered_after_s=5)
 
-    assert may_send_at(now) == now - timedelta(seconds=20 - 5) + timedelta(seconds=60)
+    assert may_send_at(now) == now - timedelta(seconds=20 - 5) + MINUTE
 
 
 def test_a_request_without_an_answer_counts_until_its_time_out(queued_clone):
@@ -55,7 +56,7 @@ def test_a_request_without_an_answer_counts_until_its_time_out(queued_clone):
     for number in range(20):
         send(queued_clone, number, at=now - timedelta(seconds=10), answered_after_s=None)
 
-    assert may_send_at(now) == now - timedelta(seconds=10) + timedelta(seconds=35 + 60)
+    assert may_send_at(now) == now - timedelta(seconds=10) + LONGEST_CALL + MINUTE
 
 
 def test_one_kind_does_not_spend_the_budget_of_another(queued_clone):
@@ -69,8 +70,8 @@ def test_retry_after_holds_its_bucket_and_no_other():
     now = timezone.now()
     until = now + timedelta(seconds=17)
 
-    budget.freeze("clone", until)
-    budget.freeze("clone", now + timedelta(seconds=5))
+    budget.freeze("clone", until, now)
+    budget.freeze("clone", now + timedelta(seconds=5), now)
 
     assert may_send_at(now) == until
     assert may_send_at(now, "fork") == now
@@ -81,12 +82,12 @@ def test_a_trial_may_send_five_a_minute(queued_clone, settings):
     now = timezone.now()
     send(queued_clone, 1, at=now)
 
-    assert may_send_at(now) == now + timedelta(seconds=12)
+    assert may_send_at(now) == now + MINUTE / 5
 
 
 def test_people_see_what_is_left_and_until_when(queued_clone):
     now = timezone.now()
-    budget.freeze("fork", now + timedelta(seconds=30))
+    budget.freeze("fork", now + timedelta(seconds=30), now)
     send(queued_clone, 1, at=now)
 
     left = {one.name: one for one in budget.left(now)}
@@ -96,10 +97,37 @@ def test_people_see_what_is_left_and_until_when(queued_clone):
     assert (left["creations"].left, left["creations"].until) == (50, None)
 
 
+def test_after_a_429_each_answer_is_waited_for(queued_clone):
+    now = timezone.now()
+    budget.freeze("clone", now, now)
+    send(queued_clone, 1, at=now, answered_after_s=4)
+
+    assert may_send_at(now + timedelta(seconds=1)) == now + timedelta(seconds=4) + MINUTE / 20
+
+
 def test_following_stops_while_all_calls_are_frozen():
     now = timezone.now()
-    assert budget.looks_now(now, 1.0) > 0
+    assert budget.take_looks(5, now) == 5
 
-    budget.freeze("calls", now + timedelta(seconds=30))
+    budget.freeze("calls", now + timedelta(seconds=30), now)
 
-    assert budget.looks_now(now, 1.0) == 0
+    assert budget.take_looks(5, now) == 0
+
+
+@pytest.mark.parametrize(("tier", "a_minute"), [("trial", 5000 / 60), ("basic", 5000)])
+def test_following_leaves_room_in_every_minute(settings, tier, a_minute):
+    settings.ITWIN_TIER = tier
+    start = timezone.now()
+    for second in range(600):  # use up what had gathered
+        budget.take_looks(10_000, start + timedelta(seconds=second))
+
+    taken = sum(budget.take_looks(10_000, start + timedelta(seconds=second)) for second in range(600, 1200))
+
+    assert 0.85 * a_minute * 10 <= taken <= a_minute * 10
+
+
+def test_following_never_takes_the_reserve_for_people():
+    now = timezone.now()
+
+    assert budget.take_looks(10_000, now) < 500
+    assert budget.take_looks(10_000, now) == 0

@@ -9,7 +9,20 @@ ROOT = Path(__file__).resolve().parent.parent
 APP = ROOT / "imodels_app"
 
 # Room -> the rooms of ours that it may call. A room is a file or a folder of imodels_app.
-WEB = {"forms", "models", "states", "wishes", "lifecycle", "policy", "live", "catalog", "identity", "wording"}
+WEB = {
+    "forms",
+    "models",
+    "states",
+    "wishes",
+    "lifecycle",
+    "policy",
+    "live",
+    "catalog",
+    "identity",
+    "wording",
+    "history",
+    "charts",
+}
 ROOMS: dict[str, set[str]] = {
     "states": set(),
     "dispatch": set(),
@@ -23,13 +36,17 @@ ROOMS: dict[str, set[str]] = {
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
     "lifecycle": {"states", "models", "policy", "dispatch", "wishes"},
-    "budget": {"states", "models"},
+    "pacing": set(),
+    "budget": {"states", "models", "pacing"},
+    "turns": {"states", "models"},
     "estimates": {"states", "models"},
     "wording": {"states", "models", "estimates"},
+    "charts": {"states"},
+    "history": {"states", "models", "wording"},
     "tokens": {"models", "itwin", "provider"},
     "identity": {"models", "tokens", "provider"},
     "catalog": {"tokens", "itwin", "wishes"},
-    "submit": {"states", "models", "lifecycle", "tokens", "itwin", "budget"},
+    "submit": {"states", "models", "lifecycle", "tokens", "itwin", "budget", "turns", "dispatch"},
     "poll": {"states", "models", "lifecycle", "tokens", "itwin", "budget"},
     "settle": {"states", "models", "lifecycle", "tokens", "itwin"},
     "tasks": {"dispatch", "models", "lifecycle", "submit", "poll", "settle", "budget", "pulse"},

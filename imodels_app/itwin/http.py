@@ -7,12 +7,12 @@ never sent to a host that an answer names.
 import email.utils
 import threading
 import time
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutError
 from urllib3.util import Retry
 
 from imodels_app.itwin import errors
@@ -82,11 +82,24 @@ class Connection:
         return {"Authorization": f"Bearer {self._access_token}", "Accept": accept}
 
 
+class _RetryUnlessSlow(Retry):
+    """Repeats a GET that was cut off or met 502 to 504, but not one that was not answered in time.
+
+    Whoever chose the time-out has waited it out; three of them would outlast a person and a task.
+    """
+
+    def increment(self, *args: Any, **kwargs: Any) -> Self:
+        error = kwargs.get("error")
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(*args, **kwargs)
+
+
 def _session() -> requests.Session:
     """A pool of connections for each thread: requests' sessions are not safe to share."""
     session: requests.Session | None = getattr(_local, "session", None)
     if session is None:
-        retry = Retry(
+        retry = _RetryUnlessSlow(
             total=2,
             backoff_factor=0.2,
             status_forcelist=(502, 503, 504),

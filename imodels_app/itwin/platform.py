@@ -108,6 +108,14 @@ class Platform:
         body = self._http.get("/itwins/", query, accept=V1, prefer="representation")
         return [ITwin.from_json(item) for item in _items(body, "iTwins")]
 
+    def recent_itwins(self) -> list[ITwin]:
+        """The person's own recent iTwins, newest first, at most 25.
+
+        Source: https://developer.bentley.com/apis/itwins/operations/get-my-recent-itwins/
+        """
+        body = self._http.get("/itwins/recents", {"subClass": "Project,Asset"}, accept=V1, prefer="representation")
+        return [ITwin.from_json(item) for item in _items(body, "iTwins")]
+
     def permissions(self, itwin_id: str) -> frozenset[str]:
         """The person's own permissions on an iTwin.
 

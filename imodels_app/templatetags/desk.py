@@ -6,10 +6,12 @@ from datetime import datetime
 
 from django import template
 from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from imodels_app import wording
+from imodels_app.models import Operation
 
 register = template.Library()
 
@@ -17,9 +19,9 @@ TURNING = {"st-running"}
 
 
 @register.simple_tag
-def icon(name: str, size: str = "") -> SafeString:
+def icon(name: str, size: str = "", *, still: bool = False) -> SafeString:
     """One shape of img/icons.svg, hidden from screen readers: a word always stands beside it."""
-    classes = "icon" + (" spin" if name in TURNING else "") + (f" icon-{size}" if size else "")
+    classes = "icon" + (" spin" if name in TURNING and not still else "") + (f" icon-{size}" if size else "")
     return format_html(
         '<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>', classes, static("img/icons.svg"), name
     )
@@ -33,18 +35,32 @@ register.filter("day_time", wording.day_time)
 register.filter("moment", wording.moment)
 register.filter("lasted", wording.lasted)
 register.filter("age", wording.age)
+register.filter("short_name", wording.short_name)
+register.filter("short_id", wording.short_id)
+register.filter("lower_first", wording.lower_first)
+register.filter("first_name", wording.first_name)
+register.filter("made_from", wording.made_from)
+register.filter("up_to", wording.up_to)
+register.filter("kept_history", wording.history)
+register.filter("exact", wording.exact)
+register.filter("audit_time", wording.audit_time)
+register.filter("history_time", wording.history_time)
+register.filter("attempt_words", wording.attempt_words)
+
+
+@register.simple_tag
+def again_url(operation: Operation) -> str:
+    """The form, filled in like this operation; empty for a kind that has no form."""
+    try:
+        return f"{reverse(f'imodels:request-{operation.kind}')}?from={operation.pk}"
+    except NoReverseMatch:
+        return ""
 
 
 @register.filter
 def iso(moment: datetime) -> str:
     """For <time datetime>: UTC, to the second, so that an unchanged row renders the same."""
     return wording.iso(moment)
-
-
-@register.filter
-def short_id(text: str) -> str:
-    """A GUID or hash as one recognises it: 91c4d2ab…07be."""
-    return f"{text[:8]}…{text[-4:]}" if len(text) > 14 else text
 
 
 _TOKENS = re.compile(r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<value>"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)')

@@ -1,11 +1,137 @@
-"""Approvals."""
+"""What waits for a decision, the facts for it on one screen, and the decision."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import F, Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
 
-from imodels_app.views.guards import signed_in
+from imodels_app import lifecycle, live, policy, wording
+from imodels_app.models import Operation, User
+from imodels_app.states import IN_FLIGHT, Kind, State
+from imodels_app.views import errors
+from imodels_app.views.guards import person, signed_in
+
+MOST_DECIDED = 20
+MOST_OPEN = 100
+
+
+@dataclass(frozen=True)
+class Row:
+    operation: Operation
+    told: wording.Told
 
 
 @signed_in
-def page(request: HttpRequest) -> HttpResponse:
-    return render(request, "approvals/list.html", {"section": "approvals"})
+@require_GET
+@vary_on_headers("HX-Request")
+def approval_list(request: HttpRequest) -> HttpResponse:
+    """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
+    user, now = person(request), timezone.now()
+    lists = _lists(user)
+    seen = live.token([operation for rows in lists.values() for operation in rows], *map(len, lists.values()))
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    context: dict[str, Any] = {name: _rows(rows, now) for name, rows in lists.items()}
+    context |= {"seen": seen, "pace": live.WAITING_S, "now": now, "section": "approvals"}
+    return render(request, "approvals/_lists.html" if request.htmx else "approvals/list.html", context)
+
+
+@signed_in
+@require_GET
+def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """All facts of one request, and the form for whoever may decide."""
+    user = person(request)
+    return _card(request, _visible(user, pk), user)
+
+
+@signed_in
+@require_POST
+def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let it run. 403 with the reason for who may not, 409 and the card as it is now for who comes late."""
+    return _decide(request, pk, lifecycle.approve, "approved")
+
+
+@signed_in
+@require_POST
+def reject(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Refuse it, with a comment: the requester has to know why."""
+    return _decide(request, pk, lifecycle.reject, "rejected")
+
+
+def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: str) -> HttpResponse:
+    user = person(request)
+    operation = _visible(user, pk)
+    comment = request.POST.get("comment", "").strip()
+    try:
+        policy.require(policy.why_not_decide(user, operation))
+        if done == "rejected" and not comment and operation.state == State.AWAITING_APPROVAL:
+            return _card(request, operation, user, status=422, problem="Say why, so that it can be asked again better")
+        decide(operation, by=user, comment=comment)
+    except policy.Denied as no:
+        return errors.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
+    except lifecycle.Conflict as conflict:
+        return _card(request, _visible(user, pk), user, status=409, late=str(conflict))
+    messages.success(request, f"You {done} {operation.name}.")
+    return redirect("imodels:approval-list")
+
+
+def _card(request: HttpRequest, operation: Operation, user: User, *, status: int = 200, **more: Any) -> HttpResponse:
+    now = timezone.now()
+    context = {
+        "operation": operation,
+        "told": wording.tell(operation, now),
+        "why_not": policy.why_not_decide(user, operation),
+        "leads": _leads(operation, user),
+        "open_forks": _open_forks(operation),
+        "comment": request.POST.get("comment", ""),
+        "is_decided": operation.decided_by_id is not None,
+        "is_over": operation.expires_at is not None and operation.expires_at <= now,
+        "section": "approvals",
+        "now": now,
+    }
+    return render(request, "approvals/detail.html", context | more, status=status)
+
+
+def _leads(operation: Operation, user: User) -> list[User]:
+    """Who else may decide: the team's leads, but neither this person nor the requester."""
+    return list(operation.team.leads().exclude(pk__in=[user.pk, operation.requested_by_id]))
+
+
+def _open_forks(operation: Operation) -> list[Operation]:
+    """Other forks of the same main iModel that are asked for or under way."""
+    under_way = Q(state__in=[State.AWAITING_APPROVAL, State.QUEUED, *IN_FLIGHT])
+    forks = Operation.objects.filter(under_way, kind=Kind.FORK, source_id=operation.source_id)
+    return list(forks.exclude(pk=operation.pk).order_by("-created_at")[:MOST_OPEN])
+
+
+def _lists(user: User) -> dict[str, list[Operation]]:
+    """The three tables, soonest deadline or newest decision first."""
+    forks = Operation.objects.filter(kind=Kind.FORK).to_show()
+    asked = forks.filter(requested_by=user, state=State.AWAITING_APPROVAL)
+    decided = forks.filter(Q(pk__in=Operation.objects.of_teams(user).values("pk")) | Q(requested_by=user))
+    decided = decided.filter(Q(decided_at__isnull=False) | Q(state=State.EXPIRED))
+    return {
+        "waiting": list(Operation.objects.waiting_for(user).to_show().order_by("expires_at")[:MOST_OPEN]),
+        "asked": list(asked.order_by("expires_at")[:MOST_OPEN]),
+        "decided": list(decided.order_by(F("decided_at").desc(nulls_last=True), "-changed_at")[:MOST_DECIDED]),
+    }
+
+
+def _rows(operations: list[Operation], now: datetime) -> list[Row]:
+    return [Row(operation, wording.tell(operation, now)) for operation in operations]
+
+
+def _visible(user: User, pk: UUID) -> Operation:
+    """A fork that this person may see; whatever else has no card."""
+    rows = Operation.objects.visible_to(user).filter(kind=Kind.FORK).to_show().select_related("team", "requested_by")
+    return get_object_or_404(rows, pk=pk)

@@ -1,11 +1,231 @@
-"""Audit."""
+"""What happened, for admins: events with filters and numbers, and their export."""
 
-from django.http import HttpRequest, HttpResponse
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models.functions import TruncDate
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
 
-from imodels_app.views.guards import signed_in
+from imodels_app import charts, history, wording
+from imodels_app.models import Event, Operation, Team, User
+from imodels_app.states import Kind, State
+from imodels_app.views import listing
+from imodels_app.views.guards import auditor, person
+
+CHART_DAYS = 14
+COLUMNS = (
+    "at verb actor team operation operation_id kind state from to note code itwin source imodel_id requested_by "
+    "decided_by request_hash"
+).split()
 
 
-@signed_in
-def page(request: HttpRequest) -> HttpResponse:
-    return render(request, "audit/list.html", {"section": "audit"})
+@dataclass(frozen=True)
+class Asked:
+    """A filter as the address has it."""
+
+    text: str = ""
+    group: str = ""
+    kind: str = ""
+    person: str = ""
+    itwin: str = ""
+    team: str = ""
+    since: date | None = None
+    until: date | None = None
+
+    @classmethod
+    def read(cls, query: QueryDict) -> "Asked":
+        word = {name: query.get(name, "").strip()[:255] for name in ("q", "state", "kind", "person", "itwin", "team")}
+        return cls(
+            text=word["q"],
+            group=word["state"] if word["state"] in listing.GROUPS else "",
+            kind=word["kind"] if word["kind"] in Kind.values else "",
+            person=word["person"] if word["person"].isdecimal() and len(word["person"]) < 19 else "",
+            itwin=word["itwin"].lower()[:36],
+            team=word["team"],
+            since=listing.day(query.get("since", "")),
+            until=listing.day(query.get("until", "")),
+        )
+
+    @property
+    def words(self) -> str:
+        """The filter as a sentence, for the record of an export."""
+        parts = [self.text and f"text “{self.text}”", self.group, self.kind]
+        parts += [self.person and f"person {self.person}", self.itwin and f"iTwin {self.itwin}", self.team]
+        parts += [self.since and f"from {self.since}", self.until and f"to {self.until}"]
+        return ", ".join(str(part) for part in parts if part) or "everything"
+
+    def events(self) -> QuerySet[Event]:
+        return Event.objects.filter(*self._event_conditions()).select_related("operation").order_by("-at", "-pk")
+
+    def operations(self) -> QuerySet[Operation]:
+        """The operations that the numbers are about: ended within these days."""
+        conditions = [*self._facts(""), *_within("finished_at", self.since, self.until)]
+        if self.text:
+            conditions.append(listing.named(self.text))
+        if self.person:
+            conditions.append(Q(requested_by=self.person))
+        if self.team:
+            conditions.append(Q(team__name=self.team))
+        return Operation.objects.filter(*conditions, finished_at__isnull=False)
+
+    def _event_conditions(self) -> Iterator[Q]:
+        yield from self._facts("operation__")
+        yield from _within("at", self.since, self.until)
+        if self.text:
+            yield _says(self.text)
+        if self.person:
+            yield Q(actor=self.person) | Q(operation__requested_by=self.person)
+        if self.team:
+            yield Q(team_name=self.team)
+
+    def _facts(self, prefix: str) -> Iterator[Q]:
+        if self.kind:
+            yield Q(**{f"{prefix}kind": self.kind})
+        if self.itwin:
+            yield Q(**{f"{prefix}itwin_id": self.itwin})
+        if self.group:
+            fitting = Operation.objects.filter(listing.GROUPS[self.group][1]).values("pk")
+            yield Q(**{f"{prefix}pk__in" if prefix else "pk__in": fitting})
+
+
+@auditor
+@require_GET
+def audit(request: HttpRequest) -> HttpResponse:
+    """Events, newest first, with the numbers of the operations that ended in the same filter."""
+    asked = Asked.read(request.GET)
+    events = asked.events()
+    page = listing.cut(events, request.GET.get("page"))
+    lines = [(event, history.audit_line(event), history.who(event)) for event in page]
+    context = _choices() | {
+        "asked": asked,
+        "rows": listing.Slice(lines, page.number, page.more, events.order_by().count()),
+        "figures": _figures(asked.operations()),
+        "days": _by_day(asked),
+        "kept": listing.without(request.GET),
+        "section": "audit",
+    }
+    return render(request, "audit/list.html", context)
+
+
+@auditor
+@require_GET
+def audit_export(request: HttpRequest) -> StreamingHttpResponse:
+    """Exactly the filtered events as CSV, row by row; that it was taken out is itself an event."""
+    user, asked, now = person(request), Asked.read(request.GET), timezone.now()
+    # Read up to the last event there is now: the export's own line belongs to the next one.
+    last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
+    events = asked.events().filter(pk__lte=last)
+    count = events.order_by().count()
+    Event.record("exported", at=now, by=user, note=f"CSV, {wording.thin(count)} events: {asked.words}", rows=count)
+    answer = StreamingHttpResponse(_csv(events), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"'
+    return answer
+
+
+# Export
+
+
+class _Echo:
+    """A file whose lines come back at once."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv(events: QuerySet[Event]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield "\ufeff"  # so that spreadsheets read UTF-8
+    yield writer.writerow(COLUMNS)
+    for event in events.iterator(chunk_size=500):
+        yield writer.writerow([safe(cell) for cell in _cells(event)])
+
+
+def _cells(event: Event) -> list[object]:
+    operation = event.operation
+    told = [event.at.isoformat(), event.verb, history.who(event), event.team_name, event.operation_name]
+    moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
+    if operation is None:
+        return [*told, "", "", "", *moved, "", "", "", "", "", ""]
+    facts = [operation.itwin_name, operation.source_name, operation.imodel_id, operation.requested_by_name]
+    who = [operation.decided_by_name, operation.request_hash]
+    return [*told, operation.pk, operation.kind, operation.state, *moved, *facts, *who]
+
+
+def safe(cell: object) -> str:
+    """A cell that no spreadsheet takes for a formula: those begin with one of these, blanks before them or not."""
+    text = str(cell)
+    return f"'{text}" if text.lstrip(" \u00a0")[:1] in tuple("=+-@\t\r\n") and text else text
+
+
+# Numbers
+
+
+def _figures(ended: QuerySet[Operation]) -> dict[str, Any]:
+    numbers = ended.aggregate(
+        ended=Count("pk"),
+        succeeded=Count("pk", filter=Q(state=State.SUCCEEDED)),
+        failed=Count("pk", filter=Q(state=State.FAILED)),
+    )
+    rest = numbers["ended"] - numbers["succeeded"] - numbers["failed"]
+    share = {name: _percent(count, numbers["ended"]) for name, count in (*numbers.items(), ("otherwise", rest))}
+    return numbers | {"otherwise": rest, "share": share, "waited": _waits(ended)}
+
+
+def _waits(ended: QuerySet[Operation]) -> tuple[timedelta, timedelta] | None:
+    """How long decisions took: half of the latest thousand came within the first, 95 % within the second."""
+    decided = ended.filter(decided_at__isnull=False).order_by("-created_at")
+    waits = sorted(decided.annotate(waited=F("decided_at") - F("created_at")).values_list("waited", flat=True)[:1000])
+    return (waits[len(waits) // 2], waits[min(len(waits) * 95 // 100, len(waits) - 1)]) if waits else None
+
+
+def _by_day(asked: Asked) -> charts.Days:
+    """How operations ended, day by day; without dates the last fortnight."""
+    until = asked.until or timezone.localdate()
+    since = max(asked.since or date.min, until - timedelta(days=CHART_DAYS - 1))
+    rows = (
+        asked.operations()
+        .filter(*_within("finished_at", since, until))
+        .annotate(day=TruncDate("finished_at"))
+        .values_list("day", "state")
+        .annotate(number=Count("pk"))
+        .order_by()
+    )
+    return charts.days(since, until, rows)
+
+
+def _percent(part: int, whole: int) -> int:
+    return round(100 * part / whole) if whole else 0
+
+
+def _within(column: str, since: date | None, until: date | None) -> Iterator[Q]:
+    if since:
+        yield Q(**{f"{column}__gte": listing.start_of(since)})
+    if until:
+        yield Q(**{f"{column}__lt": listing.start_of(until + timedelta(days=1))})
+
+
+def _says(text: str) -> Q:
+    """Events that have this in any field a person reads."""
+    fields = ("note", "operation_name", "actor_name", "team_name", "operation__failure_code", "operation__reason")
+    condition = listing.any_of(Q(**{f"{name}__icontains": text}) for name in fields)
+    return condition | Q(operation__in=Operation.objects.filter(listing.named(text)).values("pk"))
+
+
+def _choices() -> dict[str, Any]:
+    """What the filter's lists offer. Bounded."""
+    itwins = Operation.objects.order_by("itwin_name").values_list("itwin_id", "itwin_name").distinct()
+    people = User.objects.order_by("first_name", "last_name")[:200]
+    return {
+        "groups": [(word, label) for word, (label, _) in listing.GROUPS.items()],
+        "kinds": Kind.choices,
+        "itwins": list(itwins[:200]),
+        "people": [(str(user.pk), user.name) for user in people],
+        "teams": list(Team.objects.values_list("name", flat=True)),
+    }

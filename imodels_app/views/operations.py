@@ -1,11 +1,264 @@
-"""Operations."""
+"""The live table of operations, the page of one, and calling them off."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
 
-from imodels_app.views.guards import signed_in
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from imodels_app import budget, history, lifecycle, live, policy, wording
+from imodels_app.estimates import Estimates
+from imodels_app.models import Operation, User
+from imodels_app.states import State
+from imodels_app.views import errors, listing
+from imodels_app.views.guards import person, signed_in
+
+# Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
+REDRAWN_EVERY_S = 20
+MOST_AT_ONCE = listing.PAGE_SIZE
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    operation: Operation
+    told: wording.Told
+    why_not_cancel: str
+
+    @cached_property
+    def made_from(self) -> str:
+        return wording.made_from(self.operation)
 
 
 @signed_in
-def page(request: HttpRequest) -> HttpResponse:
-    return render(request, "operations/list.html", {"section": "operations"})
+@require_GET
+@vary_on_headers("HX-Request")
+def operation_list(request: HttpRequest) -> HttpResponse:
+    """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
+    user, now = person(request), timezone.now()
+    tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
+    scope = listing.whose(user, tab)
+    if scope is None:
+        raise Http404
+    asked = listing.Asked.read(request.GET)
+    found = asked.apply(scope).to_show().order_by("-created_at", "-pk")
+    page = listing.cut(found, request.GET.get("page"))
+    summary = {"numbers": listing.numbers(scope, now), "budget": budget.left(now)}
+    seen = live.token(page, summary, _tick(page.rows, now))
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    context = summary | _table(page, found, user, now) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
+    context |= {"tabs": _tabs(user), "hidden": _hidden(asked, scope, page)}
+    if request.htmx:
+        return render(request, "operations/_live.html", context)
+    context |= {"chips": listing.chips(asked, request.GET, scope), "section": "operations"}
+    context |= {"kept": listing.others(request.GET, "q")}
+    return render(request, "operations/list.html", context)
+
+
+@signed_in
+@require_GET
+@vary_on_headers("HX-Request")
+def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
+    user, now = person(request), timezone.now()
+    operation = _visible(user, pk)
+    seen = live.token([operation], _tick([operation], now))
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
+    return render(request, "operations/_detail.html" if request.htmx else "operations/detail.html", context)
+
+
+@signed_in
+@require_POST
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Call one off: 403 for who may not, 409 and the page as it is now when it is too late."""
+    user, now = person(request), timezone.now()
+    operation = _visible(user, pk)
+    try:
+        lifecycle.cancel(operation, by=user)
+    except policy.Denied as no:
+        if operation.requested_by_id == user.pk or user.is_admin:
+            return _too_late(request, operation, user, now, str(no))
+        return errors.denied(request, str(no), back=operation_url(operation))
+    except lifecycle.Conflict as conflict:
+        return _too_late(request, _visible(user, pk), user, now, str(conflict))
+    messages.success(request, f"{operation.name} is cancelled. It was not sent.")
+    return redirect(_back(request, operation_url(operation)))
+
+
+@signed_in
+@require_POST
+def cancel_selected(request: HttpRequest) -> HttpResponse:
+    """Call off the ticked ones, each judged by itself; says which could not be."""
+    user = person(request)
+    cancelled, refused = [], []
+    for operation in _picked(user, request.POST.getlist("pick")):
+        try:
+            lifecycle.cancel(operation, by=user)
+        except (policy.Denied, lifecycle.Conflict) as no:
+            refused.append(f"{operation.name}: {no}")
+        else:
+            cancelled.append(operation.name)
+    _say(request, cancelled, refused)
+    return redirect(_back(request, ""))
+
+
+def operation_url(operation: Operation) -> str:
+    return reverse("imodels:operation-detail", args=[operation.pk])
+
+
+# The table
+
+
+def _table(page: listing.Slice, found: QuerySet[Operation], user: User, now: datetime) -> dict[str, Any]:
+    estimates = Estimates()
+    rows = [
+        Row(
+            operation,
+            wording.tell(operation, now, estimates.of(operation) if operation.state == State.RUNNING else None),
+            policy.why_not_cancel(user, operation),
+        )
+        for operation in page
+    ]
+    return {
+        "rows": listing.Slice(rows, page.number, page.more, _count(page, found)),
+        "pace": live.pace(page),
+    }
+
+
+def _count(page: listing.Slice, found: QuerySet[Operation]) -> int:
+    """How many there are in all; a first page that is also the last has told it."""
+    return len(page) if page.number == 1 and not page.more else found.count()
+
+
+def _tabs(user: User) -> list[tuple[str, str, int]]:
+    """Whose operations can be looked at, and how many they are."""
+    names = [("mine", "Mine"), ("team", "Team")] + ([("all", "All")] if user.is_admin else [])
+    scopes = [(word, label, listing.whose(user, word)) for word, label in names]
+    return [(word, label, scope.count()) for word, label, scope in scopes if scope is not None]
+
+
+def _hidden(asked: listing.Asked, scope: QuerySet[Operation], page: listing.Slice) -> int:
+    """How many rows an empty page's filter hides."""
+    return scope.count() if asked.is_set and not page.rows else 0
+
+
+def _tick(rows: list[Operation], now: datetime) -> int:
+    """Rises while something runs, so that estimates stay true."""
+    moving = any(row.state in (State.RUNNING, State.SUBMITTING, State.UPLOADING) for row in rows)
+    return int(now.timestamp() // REDRAWN_EVERY_S) if moving else 0
+
+
+# One operation
+
+
+def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
+    usual = Estimates().of(operation)
+    told = wording.tell(operation, now, usual)
+    attempts = list(operation.attempts.all())
+    return {
+        "operation": operation,
+        "told": told,
+        "usual": usual,
+        "steps": wording.steps(operation, told),
+        "doing": wording.doing(operation),
+        "basis": wording.basis(operation, usual, now),
+        "headline": wording.headline(operation) if operation.state == State.FAILED else "",
+        "timeline": [history.retell(event, operation) for event in operation.events.order_by("-at", "-pk")],
+        "attempts": attempts,
+        "request_url": request_url(operation),
+        "curl": _curl(operation),
+        "why_not_cancel": policy.why_not_cancel(user, operation),
+        "can_decide": not policy.why_not_decide(user, operation),
+        "lineage": _lineage(operation, user),
+        # What has ended changes no more.
+        "pace": 0 if operation.is_finished else live.pace([operation]),
+    }
+
+
+def _lineage(operation: Operation, user: User) -> dict[str, Any]:
+    """What it was made from and what was made from it, as far as this person may see."""
+    visible = Operation.objects.visible_to(user)
+    origin = visible.filter(imodel_id=operation.source_id).first() if operation.source_id else None
+    made = visible.filter(source_id=operation.imodel_id).order_by("-created_at") if operation.imodel_id else None
+    return {
+        "origin": origin,
+        "made": list(made[:5]) if made is not None else [],
+        "again_of": operation.again_of if operation.again_of_id else None,
+        "again": list(visible.filter(again_of=operation).order_by("-created_at")[:5]),
+    }
+
+
+def _visible(user: User, pk: UUID) -> Operation:
+    rows = Operation.objects.visible_to(user).to_show().select_related("team", "requested_by", "again_of")
+    return get_object_or_404(rows, pk=pk)
+
+
+def _too_late(request: HttpRequest, operation: Operation, user: User, now: datetime, sentence: str) -> HttpResponse:
+    context = _page_of(operation, user, now)
+    context |= {"seen": "", "now": now, "section": "operations", "late": sentence}
+    return render(request, "operations/detail.html", context, status=409)
+
+
+def request_url(operation: Operation) -> str:
+    return settings.ITWIN_API_URL + operation.request_path
+
+
+def _curl(operation: Operation) -> str:
+    """The exact request for a shell. The token is a variable that the person sets."""
+    headers = ("Accept: application/vnd.bentley.itwin-platform.v2+json", "Content-Type: application/json")
+    given = [f"-H {shlex.quote(header)}" for header in headers]
+    lines = [
+        f"curl -X POST {shlex.quote(request_url(operation))}",
+        '-H "Authorization: Bearer $ITWIN_TOKEN"',
+        *given,
+        f"--data-raw {shlex.quote(operation.request_body)}",
+    ]
+    return " \\\n  ".join(lines)
+
+
+# Several at once
+
+
+def _picked(user: User, ids: list[str]) -> list[Operation]:
+    """The ticked ones that this person can see, at most a page of them."""
+    wanted = []
+    for text in ids[:MOST_AT_ONCE]:
+        try:
+            wanted.append(UUID(text))
+        except ValueError:
+            continue
+    return list(Operation.objects.visible_to(user).select_related("team").filter(pk__in=wanted).order_by("created_at"))
+
+
+def _say(request: HttpRequest, cancelled: list[str], refused: list[str]) -> None:
+    if cancelled:
+        many = f"{len(cancelled)} operations are" if len(cancelled) > 1 else f"{cancelled[0]} is"
+        messages.success(request, f"{many} cancelled.")
+    if refused:
+        messages.error(request, f"Not cancelled: {' '.join(refused)}")
+    if not cancelled and not refused:
+        messages.info(request, "Nothing was selected.")
+
+
+def _back(request: HttpRequest, otherwise: str) -> str:
+    """Where the act was done, so that filters and page stay."""
+    target = request.POST.get("next", "")
+    if target and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
+        return target
+    return otherwise or "imodels:operation-list"

@@ -1,1 +1,274 @@
-// To be filled.
+// Live pages: one poll that carries what is shown, and a merge that touches only what changed.
+//
+// An element with data-live asks hx-get again after data-pace seconds, while the page is looked at and not
+// paused, never twice at once. The answer brings parts (data-part, with ids). A part that is as before keeps
+// its node, and with it focus, selection, an open menu and what is ticked; a changed one takes them over by id.
+// Without this file every page still works: it is as fresh as its last load.
+
+const RETRY_S = 10;
+const page = document.documentElement;
+page.dataset.script = "";
+
+// ---------- parts ----------
+
+// What the server drew for a part, before ages were counted on or anything was ticked.
+const drawn = new WeakMap();
+
+function remember(root) {
+  for (const part of root.querySelectorAll("[data-part]")) drawn.set(part, look(part));
+}
+
+// How a part looks, but for ages: they differ with every answer, and are counted on here.
+function look(part) {
+  return part.outerHTML.replace(/(<time[^>]* data-age[^>]*>)[^<]*/g, "$1");
+}
+
+function replace(old, fresh) {
+  const open = [...old.querySelectorAll("details[open] > summary[id]")].map((summary) => summary.id);
+  const ticked = [...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id);
+  old.replaceWith(fresh);
+  for (const id of open) document.getElementById(id)?.parentElement.setAttribute("open", "");
+  for (const id of ticked) {
+    const box = document.getElementById(id);
+    if (box) box.checked = true;
+  }
+}
+
+// Give a list exactly the fresh rows, in their order, and keep the nodes of those that are as before.
+function mergeRows(list, fresh, news) {
+  for (const row of list.querySelectorAll(":scope > .changed")) row.classList.remove("changed");
+  const before = new Map([...list.children].map((row) => [row.id, row]));
+  let at = list.firstElementChild;
+  for (const row of [...fresh.children]) {
+    const html = look(row);
+    let old = before.get(row.id);
+    before.delete(row.id);
+    if (old && drawn.get(old) !== html) {
+      const moved = old.dataset.said !== row.dataset.said;
+      if (old === at) at = old.nextElementSibling;
+      replace(old, row);
+      if (moved) tell(row, news);
+      old = row;
+    } else if (!old) {
+      old = row;
+      tell(row, news);
+    }
+    drawn.set(old, html);
+    if (old === at) at = at.nextElementSibling;
+    else list.insertBefore(old, at);
+  }
+  for (const row of before.values()) row.remove();
+}
+
+function tell(row, news) {
+  row.classList.add("changed");
+  if (row.dataset.said) news.push(row.dataset.said);
+}
+
+function merge(root, fresh) {
+  const news = [];
+  for (const part of fresh.querySelectorAll("[data-part]")) {
+    if (part.parentElement?.closest("[data-part]:not([data-part=frame])")) continue;
+    const old = document.getElementById(part.id);
+    if (!old) continue;
+    if (part.dataset.part === "frame" && part.dataset.frame === old.dataset.frame) continue;
+    if (part.dataset.part === "rows" && old.dataset.part === "rows") {
+      mergeRows(old, part, news);
+      continue;
+    }
+    const html = look(part);
+    if (drawn.get(old) === html) continue;
+    if (part.dataset.said && part.dataset.said !== old.dataset.said) news.push(part.dataset.said);
+    replace(old, part);
+    remember(part);
+    drawn.set(part, html);
+  }
+  const next = fresh.querySelector("[data-live]");
+  if (next) {
+    root.setAttribute("hx-vals", next.getAttribute("hx-vals"));
+    root.dataset.pace = next.dataset.pace;
+  }
+  say(news);
+  countOn();
+  countTicked();
+}
+
+// One line for screen readers: what moved, in words.
+function say(news) {
+  const status = document.querySelector("[data-status]");
+  if (!status || !news.length) return;
+  const first = news.slice(0, 3).join(", ");
+  const more = news.length > 3 ? ` and ${news.length - 3} more` : "";
+  status.textContent = news.length > 1 ? `${news.length} changed: ${first}${more}.` : `${first}.`;
+}
+
+htmx.defineExtension("parts", {
+  isInlineSwap: (style) => style === "parts",
+  handleSwap: (style, target, fragment) => {
+    if (style !== "parts") return false;
+    merge(target, fragment);
+    return [];
+  },
+});
+
+// ---------- the poll ----------
+
+const live = document.querySelector("[data-live]");
+let paused = false;
+let asking = false;
+let due = null;
+let lastAnswer = Date.now();
+
+// A pace of 0 says that nothing will change any more.
+function schedule(seconds) {
+  clearTimeout(due);
+  if (seconds) due = setTimeout(ask, seconds * 1000);
+}
+
+function ask() {
+  if (!live || paused || document.hidden || asking || isOver()) return;
+  asking = true;
+  htmx.trigger(live, "poll");
+}
+
+function isOver() {
+  return live.dataset.pace === "0";
+}
+
+function freshness(dot, words) {
+  const at = document.querySelector("[data-freshness]");
+  if (!at) return;
+  at.textContent = words;
+  document.querySelector("#freshness .live-dot").className = `live-dot ${dot}`;
+}
+
+function clock(at) {
+  return new Date(at).toLocaleTimeString("en-GB");
+}
+
+if (live) {
+  remember(document);
+  live.addEventListener("htmx:afterRequest", (event) => {
+    asking = false;
+    if (event.detail.successful) {
+      lastAnswer = Date.now();
+      live.removeAttribute("data-lost");
+      schedule(Number(live.dataset.pace));
+    } else {
+      live.dataset.lost = "";
+      schedule(RETRY_S);
+    }
+    showFreshness();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) ask();
+  });
+  schedule(Number(live.dataset.pace));
+  setInterval(showFreshness, 1000);
+}
+
+function showFreshness() {
+  if (document.hidden || !live) return;
+  if (isOver()) freshness("live-dot-off", "Ended, nothing more will change");
+  else if (paused) freshness("live-dot-off", `Paused at ${clock(paused)}`);
+  else if ("lost" in live.dataset) freshness("live-dot-ask", `Not reached since ${clock(lastAnswer)}, trying again`);
+  else freshness("", `Updated ${age(lastAnswer)} ago`);
+}
+
+document.getElementById("pause")?.addEventListener("click", (event) => {
+  const button = event.currentTarget;
+  paused = paused ? false : Date.now();
+  button.setAttribute("aria-pressed", String(Boolean(paused)));
+  for (const word of button.querySelectorAll("[data-when]")) word.hidden = (word.dataset.when === "paused") !== Boolean(paused);
+  clearTimeout(due);
+  if (!paused) ask();
+  showFreshness();
+});
+
+// ---------- ages ----------
+
+function age(at) {
+  const seconds = Math.max(Math.floor((Date.now() - at) / 1000), 0);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 86400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
+}
+
+function countOn() {
+  for (const time of document.querySelectorAll("time[data-age]")) {
+    const words = age(Date.parse(time.dateTime));
+    if (time.textContent !== words) time.textContent = words;
+  }
+}
+
+setInterval(() => document.hidden || paused || countOn(), 1000);
+
+// ---------- ticked rows ----------
+
+function countTicked() {
+  const boxes = [...document.querySelectorAll("input[name=pick]")];
+  const ticked = boxes.filter((box) => box.checked);
+  for (const box of boxes) box.closest("tr").classList.toggle("selected", box.checked);
+  const all = document.getElementById("pick-all");
+  if (all) {
+    all.checked = boxes.length > 0 && ticked.length === boxes.length;
+    all.indeterminate = ticked.length > 0 && !all.checked;
+  }
+  for (const at of document.querySelectorAll("[data-ticked]")) at.textContent = ticked.length;
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.id === "pick-all") {
+    for (const box of document.querySelectorAll("input[name=pick]")) box.checked = event.target.checked;
+  }
+  if (event.target.matches("#pick-all, input[name=pick]")) countTicked();
+});
+
+document.getElementById("pick-none")?.addEventListener("click", () => {
+  for (const box of document.querySelectorAll("input[name=pick]")) box.checked = false;
+  countTicked();
+  document.getElementById("pick-all")?.focus();
+});
+
+// ---------- menus, keys, copying ----------
+
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll("details:is(.drop, .chip)[open]")) if (!menu.contains(except)) menu.open = false;
+}
+
+document.addEventListener("click", (event) => {
+  closeMenus(event.target);
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    const menu = document.activeElement?.closest("details:is(.drop, .chip)[open]");
+    closeMenus(null);
+    menu?.querySelector("summary").focus();
+    return;
+  }
+  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const search = page.dataset.shortcuts !== "off" && document.querySelector("input[type=search]");
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+});
+
+async function copy(button) {
+  const status = document.querySelector("[data-status]");
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } catch {
+    if (status) status.textContent = "Could not copy: the browser does not allow it.";
+    return;
+  }
+  if (status) status.textContent = "Copied.";
+  button.classList.add("copied");
+  setTimeout(() => button.classList.remove("copied"), 1500);
+}
+
+countOn();
+countTicked();

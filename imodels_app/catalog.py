@@ -1,0 +1,327 @@
+"""What may this person pick? iTwins, iModels, changesets, named versions, and their rights, as the platform tells them.
+
+A person waits for every answer, so it comes within seconds or not at all: short time-outs, a short memory of its
+own for each person (Django's cache; without a cache it asks again), and a bounded number of calls. It only reads.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from django.core.cache import cache
+from redis import RedisError
+
+from imodels_app import tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
+from imodels_app.wishes import IModelRef, ITwinRef
+
+READ_TIMEOUT_S = 3.0
+# A search over many iTwins stops asking after this long and shows what it has.
+SEARCH_FOR_S = 3.0
+ITWINS_SEARCHED = 8
+SHOWN = 25
+# How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
+BRIEFLY_S, A_WHILE_S = 5, 60
+MANAGE = "imodels_manage"
+
+_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_BARE = re.compile(rf"(?<![0-9a-f-]){_GUID}(?![0-9a-f-])", re.IGNORECASE)
+_ONE_CHANGESET = re.compile(r"[0-9]{1,18}|[0-9a-f]{40}", re.ASCII)
+_ENDS_IN_NUMBER = re.compile(r"^(.*\S) (\d{1,4})$", re.DOTALL)
+T = TypeVar("T")
+# models.User: whoever tokens can act for.
+Person = Any
+
+
+class Unavailable(Exception):
+    """The platform is slow, down, or wants fewer questions. Its text is a sentence fit to be shown."""
+
+
+class NotFound(Exception):
+    """There is no such thing, or this person cannot see it: the platform does not tell which."""
+
+
+SignInNeeded = tokens.SignInNeeded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An iModel that can be copied from, with the iTwin it lives in."""
+
+    imodel: IModel
+    itwin: ITwin
+    may_manage: bool
+
+    @property
+    def is_ready(self) -> bool:
+        return self.imodel.is_initialized and self.may_manage
+
+    @property
+    def ref(self) -> IModelRef:
+        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=ref(self.itwin))
+
+
+class Catalog:
+    """The platform as one person may pick from it.
+
+    is_fresh  ask the platform even if an answer is remembered: for the moment when a wish is taken down
+
+    Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotFound.
+    """
+
+    Unavailable: ClassVar[type[Exception]] = Unavailable
+    NotFound: ClassVar[type[Exception]] = NotFound
+    SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
+
+    def __init__(self, user: Person, *, is_fresh: bool = False) -> None:
+        self._user = user
+        self._is_fresh = is_fresh
+        self._cache_works = True
+        self._asked: dict[str, Any] = {}
+
+    # iTwins
+
+    def itwins(self, text: str = "") -> list[ITwin]:
+        """The person's active iTwins whose name or number has the text; a pasted id or link finds that one.
+
+        Without a text: the recently used ones first.
+        """
+        pasted = id_in(text, "itwins")
+        if pasted:
+            return self._if_found(lambda: self.itwin(pasted))
+        text = text.strip()
+        if text:
+            return self._remember(BRIEFLY_S, lambda platform: platform.itwins(search=text), "itwins", text)
+        mine = self._remember(A_WHILE_S, lambda platform: platform.itwins(top=SHOWN), "itwins", "")
+        return _once(self._recent_itwins() + mine)[:SHOWN]
+
+    def itwin(self, itwin_id: str) -> ITwin:
+        return self._remember(A_WHILE_S, lambda platform: platform.itwin(itwin_id), "itwin", itwin_id)
+
+    def may_manage(self, itwin_id: str) -> bool:
+        """Whether the person's own rights on the iTwin include imodels_manage, which create, clone and fork need."""
+        return MANAGE in self.permissions(itwin_id)
+
+    def permissions(self, itwin_id: str) -> frozenset[str]:
+        """None at all for an iTwin that the person cannot see."""
+        try:
+            return self._remember(A_WHILE_S, lambda platform: platform.permissions(itwin_id), "permissions", itwin_id)
+        except NotFound:
+            return frozenset()
+
+    # iModels
+
+    def imodels(self, text: str = "", *, itwin_id: str = "") -> tuple[list[Source], bool]:
+        """iModels to copy from whose name or description has the text, and whether that is all there are.
+
+        In one iTwin, or over the recent iModels and the person's first few iTwins; a pasted id or link finds that one.
+        """
+        pasted = id_in(text, "imodels")
+        if pasted:
+            return self._if_found(lambda: self.source(pasted)), True
+        text = text.strip()
+        if itwin_id:
+            found, is_all = self._imodels_in(itwin_id, text), True
+        else:
+            found, is_all = self._imodels_everywhere(text)
+        return [self._with_itwin(imodel) for imodel in found[:SHOWN]], is_all and len(found) <= SHOWN
+
+    def source(self, imodel_id: str) -> Source:
+        """One iModel with its iTwin."""
+        imodel = self._remember(BRIEFLY_S, lambda platform: platform.imodel(imodel_id), "imodel", imodel_id)
+        return self._with_itwin(imodel)
+
+    def is_free(self, itwin_id: str, name: str) -> bool:
+        """Whether no iModel of the iTwin has this name, capitals or not."""
+        return name.casefold() not in self._names_in(itwin_id, name)
+
+    def free_name_like(self, itwin_id: str, name: str) -> str:
+        """The first of “name 2”, “name 3” … that is free."""
+        numbered = _ENDS_IN_NUMBER.match(name)
+        stem, number = (numbered[1], int(numbered[2])) if numbered else (name, 1)
+        taken = self._names_in(itwin_id, stem)
+        while True:
+            number += 1
+            offer = f"{stem[: 254 - len(str(number))]} {number}"
+            if offer.casefold() not in taken:
+                return offer
+
+    # What is in an iModel
+
+    def newest_changeset(self, imodel_id: str) -> Changeset | None:
+        """What “all up to now” means; None when there is nothing but the baseline."""
+        newest = self.changesets(imodel_id)
+        return newest[0] if newest else None
+
+    def changesets(self, imodel_id: str, text: str = "") -> list[Changeset]:
+        """The newest changesets, newest first; with a text those with it in the description, or that it begins to name.
+
+        A whole number or id finds that one however old it is.
+        """
+        recent: list[Changeset] = self._remember(
+            BRIEFLY_S, lambda platform: platform.changesets(imodel_id, top=100), "changesets", imodel_id
+        )
+        wanted = text.strip().casefold()
+        number = wanted.removeprefix("#")
+        fits = [item for item in recent if _fits(item, wanted)]
+        fits.sort(key=lambda item: str(item.index) != number)  # the very number first, else as they are
+        if not any(number in (str(item.index), item.id) for item in fits) and _ONE_CHANGESET.fullmatch(number):
+            fits = self._if_found(lambda: self.changeset(imodel_id, number)) + fits
+        return fits[:SHOWN]
+
+    def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
+        """One changeset by its 40-digit id or its number."""
+        return self._remember(
+            BRIEFLY_S,
+            lambda platform: platform.changeset(imodel_id, id_or_index),
+            "changeset",
+            imodel_id,
+            id_or_index,
+        )
+
+    def named_versions(self, imodel_id: str, text: str = "") -> list[NamedVersion]:
+        """Newest first."""
+        found: list[NamedVersion] = self._remember(
+            BRIEFLY_S, lambda platform: platform.named_versions(imodel_id, top=100), "versions", imodel_id
+        )
+        return [item for item in found if _has(text.strip().casefold(), item.name, item.id)]
+
+    # How
+
+    def _recent_itwins(self) -> list[ITwin]:
+        """A convenience: without it, or when the platform does not know it, the list is only less well sorted."""
+        with suppress(NotFound):
+            return self._remember(A_WHILE_S, lambda platform: platform.recent_itwins(), "recent-itwins")
+        return []
+
+    def _imodels_in(self, itwin_id: str, text: str) -> list[IModel]:
+        return self._remember(
+            BRIEFLY_S,
+            lambda platform: platform.imodels(itwin_id, search=text, top=SHOWN),
+            "imodels",
+            itwin_id,
+            text,
+        )
+
+    def _imodels_everywhere(self, text: str) -> tuple[list[IModel], bool]:
+        """Recent ones, then iTwin by iTwin until enough are found or the time is up."""
+        stop_at = time.monotonic() + SEARCH_FOR_S
+        wanted = text.casefold()
+        recent = self._remember(BRIEFLY_S, lambda platform: platform.recent_imodels(), "recent-imodels")
+        found = [imodel for imodel in recent if _has(wanted, imodel.name, imodel.description)]
+        itwins = self.itwins()
+        for itwin in itwins[:ITWINS_SEARCHED]:
+            if time.monotonic() > stop_at:
+                return _once(found), False
+            with suppress(NotFound):
+                found += self._imodels_in(itwin.id, text)
+        return _once(found), len(itwins) <= ITWINS_SEARCHED
+
+    def _with_itwin(self, imodel: IModel) -> Source:
+        try:
+            itwin = self.itwin(imodel.itwin_id)
+        except NotFound:  # shared with the person, though they are no member of its iTwin
+            itwin = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
+        return Source(imodel=imodel, itwin=itwin, may_manage=self.may_manage(imodel.itwin_id))
+
+    def _names_in(self, itwin_id: str, name: str) -> set[str]:
+        """The names in use that are this one or begin like it. Two questions: a search need not find what is exact."""
+
+        def ask(platform: Platform) -> set[str]:
+            both = platform.imodels(itwin_id, name=name, top=1), platform.imodels(itwin_id, search=name, top=1000)
+            return {imodel.name.casefold() for found in both for imodel in found}
+
+        try:
+            return self._remember(BRIEFLY_S, ask, "names", itwin_id, name)
+        except NotFound:  # a name the search does not take: the platform itself will judge it
+            return set()
+
+    def _if_found(self, look: Callable[[], T]) -> list[T]:
+        try:
+            return [look()]
+        except NotFound:
+            return []
+
+    def _remember(self, seconds: int, ask: Callable[[Platform], T], *what: str) -> T:
+        """The answer to a question: from this request, from the cache, or from the platform."""
+        key = f"catalog:{self._user.pk}:{hashlib.sha256(repr(what).encode()).hexdigest()}"
+        if key not in self._asked:
+            answer = None if self._is_fresh else self._from_cache(key)
+            if answer is None:
+                answer = self._ask(ask)
+                self._to_cache(key, answer, seconds)
+            self._asked[key] = answer
+        remembered: T = self._asked[key]
+        return remembered
+
+    def _from_cache(self, key: str) -> Any:
+        if self._cache_works:
+            try:
+                return cache.get(key)
+            except (RedisError, OSError):
+                self._cache_works = False
+        return None
+
+    def _to_cache(self, key: str, answer: Any, seconds: int) -> None:
+        if self._cache_works:
+            try:
+                cache.set(key, answer, seconds)
+            except (RedisError, OSError):
+                self._cache_works = False
+
+    def _ask(self, ask: Callable[[Platform], T]) -> T:
+        """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""
+        try:
+            try:
+                return ask(self._platform())
+            except errors.SignedOut:
+                tokens.refused(self._user)
+                return ask(self._platform())
+        except errors.TooMany as busy:
+            raise Unavailable(f"The platform takes no more questions for {busy.retry_after_s:.0f} s.") from busy
+        except errors.Unavailable as down:
+            raise Unavailable("The platform is not answering.") from down
+        except errors.SignedOut as gone:
+            raise SignInNeeded(str(self._user.pk)) from gone
+        except errors.Refused as no:
+            raise NotFound(no.code) from no
+
+    def _platform(self) -> Platform:
+        return tokens.platform_for(self._user, read_timeout_s=READ_TIMEOUT_S)
+
+
+def ref(itwin: ITwin) -> ITwinRef:
+    return ITwinRef(id=itwin.id, name=itwin.name)
+
+
+def id_in(text: str, kind: str) -> str:
+    """The id in a pasted text: after /itwins/ or /imodels/ (kind) of a link, or standing there alone; else ""."""
+    found = re.search(rf"/{kind}/({_GUID})(?![0-9a-f-])", text, re.IGNORECASE)
+    if found:
+        return found[1].lower()
+    alone = _BARE.findall(text)
+    is_link = re.search(r"/(?:itwins|imodels)/", text, re.IGNORECASE)
+    return alone[0].lower() if len(alone) == 1 and not is_link else ""
+
+
+def _has(wanted: str, *texts: str) -> bool:
+    return not wanted or any(wanted in text.casefold() for text in texts)
+
+
+def _fits(changeset: Changeset, wanted: str) -> bool:
+    names_it = str(changeset.index).startswith(wanted.removeprefix("#"))
+    begins_its_id = len(wanted) >= 6 and changeset.id.startswith(wanted)
+    return names_it or begins_its_id or wanted in changeset.description.casefold()
+
+
+def _once(items: Iterable[T]) -> list[T]:
+    """Each id once, where it comes first."""
+    seen: dict[str, T] = {}
+    for item in items:
+        seen.setdefault(item.id, item)  # type: ignore[attr-defined]
+    return list(seen.values())

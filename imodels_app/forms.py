@@ -1,0 +1,419 @@
+"""What a person typed, checked and tidied into a wish.
+
+These forms call nobody of ours: what can be picked is handed in (catalog.Catalog fits Choices), and wishes.py is a
+plain record. Every field works without JavaScript: what is typed counts, and the id that a picker put beside it
+counts only while the text still is the name of that thing.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
+
+from imodels_app.states import Kind, Wish
+from imodels_app.wishes import IModelRef, IModelWish, ITwinRef
+
+# A way to say it in the form; it becomes Wish.CHANGESET.
+VERSION = "version"
+UP_TO_LABELS = {
+    Wish.LATEST: "All up to now",
+    Wish.EVERYTHING: "All, whatever is there when it runs",
+    VERSION: "A named version",
+    Wish.CHANGESET: "A changeset",
+    Wish.BASELINE: "Baseline only",
+}
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NUMBER = re.compile(r"#?([0-9]{1,18})", re.ASCII)
+_CHANGESET_ID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
+# The platform's own properties are not fields here: whoever sends them by hand means something we would not do.
+_RAW_CHANGESET = ({"changesetId", "changeset_id"}, {"changesetIndex", "changeset_index"})
+NAMED_AT_MOST = 5
+
+
+class Choices(Protocol):
+    """What can be picked. The items are itwin/types.py's records, and catalog.Source."""
+
+    NotFound: ClassVar[type[Exception]]
+    Unavailable: ClassVar[type[Exception]]
+    SignInNeeded: ClassVar[type[Exception]]
+
+    def itwin(self, itwin_id: str) -> Any: ...
+    def itwins(self, text: str = "") -> list[Any]: ...
+    def source(self, imodel_id: str) -> Any: ...
+    def imodels(self, text: str = "") -> tuple[list[Any], bool]: ...
+    def may_manage(self, itwin_id: str) -> bool: ...
+    def is_free(self, itwin_id: str, name: str) -> bool: ...
+    def free_name_like(self, itwin_id: str, name: str) -> str: ...
+    def newest_changeset(self, imodel_id: str) -> Any: ...
+    def changeset(self, imodel_id: str, id_or_index: str) -> Any: ...
+    def named_versions(self, imodel_id: str, text: str = "") -> list[Any]: ...
+
+
+def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> forms.CharField:
+    """A line of text; `missing` is said when it is blank, and a text that is too long says by how much."""
+    return forms.CharField(
+        label=label,
+        max_length=most,
+        required=bool(missing),
+        error_messages={
+            "required": missing,
+            "max_length": "At most %(limit_value)d characters; this has %(show_value)d.",
+        },
+        **options,
+    )
+
+
+class RequestForm(forms.Form):
+    """What every new iModel needs.
+
+    catalog  what this person may pick; asked while the form is cleaned
+
+    After cleaning, `into` is the iTwin and `origin` the iModel to copy that were found, whether or not the rest is right.
+    A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in").
+    """
+
+    kind: ClassVar[Kind]
+    catalog_answered = True
+    itwin = _typed("Into iTwin", "Pick the iTwin it goes into.", most=1000)
+    itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
+    name = _typed("Name", "Give the new iModel a name.")
+    description = _typed("Description", "")
+
+    def __init__(self, *args: Any, catalog: Choices, **kwargs: Any) -> None:
+        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
+        self.catalog = catalog
+        self.into: Any = None
+        self.origin: Any = None
+        self.free_name = ""  # offered when the name is taken
+
+    def wish(self) -> IModelWish:
+        """What a valid form asks for."""
+        wish = self.draft() if self.is_valid() else None
+        if wish is None:
+            raise ValueError("A wish needs a valid form.")
+        return wish
+
+    def draft(self) -> IModelWish | None:
+        """The wish as far as it decides the request: None while a part of the request is missing or wrong."""
+        cleaned = getattr(self, "cleaned_data", {})
+        # A taken name is still a request; a field that failed for another reason is not in cleaned_data.
+        name = cleaned.get("name") or (self.free_name and self.data.get("name", "").strip())
+        if not (self.into and name) or "description" not in cleaned:
+            return None
+        return IModelWish(
+            kind=self.kind,
+            itwin=ITwinRef(id=self.into.id, name=self.into.name),
+            name=name,
+            description=cleaned["description"],
+        )
+
+    @property
+    def itwin_picked(self) -> str:
+        """The id to render beside the iTwin's text: only ever of something that was found."""
+        return str(self.into.id if self.into else self.initial.get("itwin_id", ""))
+
+    @property
+    def sign_in_needed(self) -> bool:
+        return self.has_error(NON_FIELD_ERRORS, "sign_in")
+
+    @property
+    def name_is_free(self) -> bool:
+        """Whether the name was looked up in the iTwin, and is in no use there."""
+        was_asked = self.into is not None and self.catalog_answered and "itwin" not in self.errors
+        return was_asked and bool(self.cleaned_data.get("name"))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        try:
+            self.look_up(cleaned)
+        except self.catalog.Unavailable as down:
+            self.catalog_answered = False
+            self.add_error(None, forms.ValidationError(f"{down} Send it again in a moment.", code="unavailable"))
+        except self.catalog.SignInNeeded:
+            self.catalog_answered = False
+            said = "The platform asks you to sign in again before this can be sent."
+            self.add_error(None, forms.ValidationError(said, code="sign_in"))
+        return cleaned
+
+    def look_up(self, cleaned: dict[str, Any]) -> None:
+        """Hold what was typed against the platform."""
+        self.into = self._find_itwin(cleaned)
+        if self.into and not self.catalog.may_manage(self.into.id):
+            self.add_error("itwin", _right_missing(self.into.name))
+        elif self.into and cleaned.get("name"):
+            self._check_name(cleaned["name"])
+
+    def _check_name(self, name: str) -> None:
+        if self.catalog.is_free(self.into.id, name):
+            return
+        self.free_name = self.catalog.free_name_like(self.into.id, name)
+        self.add_error("name", f"Already in {self.into.name}. Use “{self.free_name}”")
+
+    def _find_itwin(self, cleaned: dict[str, Any]) -> Any:
+        return self._find(
+            "itwin",
+            "iTwin",
+            cleaned,
+            by_id=self.catalog.itwin,
+            by_text=self.catalog.itwins,
+            names=lambda itwin: (itwin.name, itwin.number),
+            told=lambda itwin: f"“{itwin.name}” ({itwin.number})" if itwin.number else f"“{itwin.name}”",
+        )
+
+    def _find(
+        self,
+        field: str,
+        noun: str,
+        cleaned: dict[str, Any],
+        *,
+        by_id: Callable[[str], Any],
+        by_text: Callable[[str], list[Any]],
+        names: Callable[[Any], tuple[str, ...]],
+        told: Callable[[Any], str],
+    ) -> Any:
+        """The one thing that was picked or typed; None with an error at the field, or if nothing was typed."""
+        text, picked = cleaned.get(field, ""), cleaned.get(f"{field}_id", "")
+        if not text:
+            return None
+        if _GUID.fullmatch(picked):
+            try:
+                item = by_id(picked.lower())
+            except self.catalog.NotFound:
+                self.add_error(field, _unknown_id(noun))
+                return None
+            if _same(text, *names(item)):
+                return item
+        found = by_text(text)
+        meant = found if _GUID.search(text) else [item for item in found if _same(text, *names(item))]
+        if len(meant) != 1:
+            self.add_error(field, _not_one(noun, text, meant or found, told))
+            return None
+        return meant[0]
+
+
+class EmptyForm(RequestForm):
+    """A new iModel with nothing in it."""
+
+    kind = Kind.EMPTY
+
+
+class CopyForm(RequestForm):
+    """What a clone and a fork have in common: a source, and how far to copy.
+
+    pinned  which changeset was shown as “now”, as source:index. It is looked up again: if that changeset is still
+            the newest, all up to now is asked for; if newer ones came, just the one that was shown
+    """
+
+    ways: ClassVar[tuple[str, ...]]
+    source = _typed("Source iModel", "Pick the iModel to copy.", most=1000)
+    source_id = forms.CharField(required=False, widget=forms.HiddenInput)
+    up_to = _typed("Copy up to", "Choose how far to copy.", most=20)
+    version = _typed("Named version", "")
+    changeset = _typed("Changeset", "")
+    pinned = forms.CharField(required=False, widget=forms.HiddenInput)
+    field_order: Sequence[str] = ("source", "up_to", "version", "changeset", "itwin", "name", "description")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.newest: Any = None  # the newest changeset of the source, None for a bare baseline
+        self.copy: dict[str, Any] | None = None  # how far, as the wish's own fields
+
+    @property
+    def source_picked(self) -> str:
+        return str(self.origin.imodel.id if self.origin else self.initial.get("source_id", ""))
+
+    @property
+    def pinned_index(self) -> int:
+        """What “all up to now” means at this moment."""
+        return int(self.newest.index) if self.newest else 0
+
+    @property
+    def ways_to_copy(self) -> list[tuple[str, str]]:
+        return [(way, UP_TO_LABELS[way]) for way in self.ways]
+
+    @property
+    def pin(self) -> str:
+        """What to carry as pinned: what was shown of this source, or else its newest now."""
+        return f"{self.origin.imodel.id}:{self.shown_index}" if self.origin else ""
+
+    @property
+    def newest_pin(self) -> str:
+        return f"{self.origin.imodel.id}:{self.pinned_index}" if self.origin else ""
+
+    @property
+    def shown_index(self) -> int:
+        pinned: int | None = (self.copy or {}).get("changeset_index")
+        return self.pinned_index if pinned is None or self.data.get("up_to") != Wish.LATEST else pinned
+
+    def draft(self) -> IModelWish | None:
+        wish = super().draft()
+        if wish is None or self.origin is None or self.copy is None:
+            return None
+        ref: IModelRef = self.origin.ref
+        return self.complete(IModelWish(**(vars(wish) | self.copy | {"source": ref})))
+
+    def complete(self, wish: IModelWish) -> IModelWish:
+        return wish
+
+    def clean_up_to(self) -> str:
+        way: str = self.cleaned_data["up_to"]
+        by_id, by_index = (names & set(self.data) for names in _RAW_CHANGESET)
+        if by_id and by_index:
+            raise forms.ValidationError("Give a changeset by its id or by its number, not by both.")
+        if by_id or by_index:
+            raise forms.ValidationError("Give the changeset in its field, by number or id.")
+        if way not in self.ways:
+            ways = ", ".join(label for _, label in self.ways_to_copy)
+            raise forms.ValidationError(f"Choose how far to copy. There is: {ways}.")
+        return way
+
+    def look_up(self, cleaned: dict[str, Any]) -> None:
+        self.origin = self._find_source(cleaned)
+        if self.origin:
+            self._check_source()
+            self.newest = self.catalog.newest_changeset(self.origin.imodel.id)
+            self.copy = self._how_far(cleaned)
+        super().look_up(cleaned)
+
+    def _find_source(self, cleaned: dict[str, Any]) -> Any:
+        return self._find(
+            "source",
+            "iModel",
+            cleaned,
+            by_id=self.catalog.source,
+            by_text=lambda text: self.catalog.imodels(text)[0],
+            names=lambda source: (source.imodel.name,),
+            told=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
+        )
+
+    def _check_source(self) -> None:
+        if not self.origin.imodel.is_initialized:
+            said = f"{self.origin.imodel.name} is not ready: the platform has not finished it. Pick another, or wait."
+            self.add_error("source", said)
+        elif not self.origin.may_manage:
+            self.add_error("source", _right_missing(self.origin.itwin.name or "its iTwin"))
+
+    def _how_far(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
+        """The wish's fields, told apart as the platform does: absent, index, id and ""; None with an error."""
+        match cleaned.get("up_to"):
+            case Wish.BASELINE:
+                return {"up_to": Wish.BASELINE}
+            case Wish.EVERYTHING:
+                return {"up_to": Wish.EVERYTHING}
+            case Wish.LATEST:
+                return self._up_to_now(cleaned.get("pinned", ""))
+            case "version":
+                return self._up_to_version(cleaned.get("version", ""))
+            case Wish.CHANGESET:
+                return self._up_to_changeset(cleaned.get("changeset", ""))
+            case _:
+                return None
+
+    def _up_to_now(self, pinned: str) -> dict[str, Any]:
+        source_id, _, index = pinned.partition(":")
+        is_older = _NUMBER.fullmatch(index) and int(index) < self.pinned_index
+        if source_id == self.origin.imodel.id and is_older and self._exists(index):
+            return {"up_to": Wish.CHANGESET, "changeset_index": int(index)}
+        return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
+
+    def _up_to_version(self, text: str) -> dict[str, Any] | None:
+        versions = self.catalog.named_versions(self.origin.imodel.id)
+        for version in versions:
+            if text and _same(text, version.name, version.id):
+                return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
+        self.add_error(VERSION, self._no_version(text, versions))
+        return None
+
+    def _no_version(self, text: str, versions: list[Any]) -> str:
+        if not versions:
+            return f"{self.origin.imodel.name} has no named versions. Choose another way to say how far."
+        there_is = _listed([f"“{version.name}”" for version in versions])
+        return f"No named version “{text}”. There is: {there_is}." if text else f"Pick a named version: {there_is}."
+
+    def _up_to_changeset(self, text: str) -> dict[str, Any] | None:
+        number = _NUMBER.fullmatch(text)
+        if number and self._exists(number[1]):
+            return {"up_to": Wish.CHANGESET, "changeset_index": int(number[1])}
+        if _CHANGESET_ID.fullmatch(text) and self._exists(text.lower()):
+            return {"up_to": Wish.CHANGESET, "changeset_id": text.lower()}
+        self.add_error(Wish.CHANGESET, self._no_changeset(text, is_well_formed=bool(number)))
+        return None
+
+    def _no_changeset(self, text: str, *, is_well_formed: bool) -> str:
+        if is_well_formed or _CHANGESET_ID.fullmatch(text):
+            what = f"#{text.lstrip('#')}" if is_well_formed else text[:8]
+            return f"{self.origin.imodel.name} has no changeset {what}. The newest is #{self.pinned_index}."
+        if not text:
+            return "Give the changeset by its number, like 118, or its id."
+        return f"“{text[:60]}” is no changeset. Give its number, like 118, or its id of 40 characters."
+
+    def _exists(self, id_or_index: str) -> bool:
+        if id_or_index.strip("0") == "":
+            return True  # the baseline is there before the first changeset
+        try:
+            self.catalog.changeset(self.origin.imodel.id, id_or_index)
+        except self.catalog.NotFound:
+            return False
+        return True
+
+
+class CloneForm(CopyForm):
+    """A copy on its own."""
+
+    kind = Kind.CLONE
+    ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE, Wish.EVERYTHING)
+
+
+class ForkForm(CopyForm):
+    """A copy that can be merged back. Its reason is for the team that looks after the main iModel."""
+
+    kind = Kind.FORK
+    ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
+    preserve_history = forms.BooleanField(label="Preserve history", required=False, initial=True)
+    reason = _typed(
+        "Reason, for the approvers",
+        "Say why you need the fork. Nobody approves without a reason.",
+        most=2000,
+        widget=forms.Textarea,
+    )
+    field_order = (*CopyForm.field_order, "preserve_history", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["source"].label = "Main iModel"
+        self.fields["source"].error_messages["required"] = "Pick the main iModel."
+
+    def complete(self, wish: IModelWish) -> IModelWish:
+        cleaned = self.cleaned_data
+        more = {"preserve_history": cleaned["preserve_history"], "reason": cleaned.get("reason", "")}
+        return IModelWish(**(vars(wish) | more))
+
+
+def _same(typed: str, *names: str) -> bool:
+    return typed.casefold() in {name.casefold() for name in names if name}
+
+
+def _right_missing(itwin: str) -> str:
+    return f"imodels_manage is missing in {itwin}. Ask an administrator of {itwin} for imodels_manage."
+
+
+def _unknown_id(noun: str) -> str:
+    return f"No {noun} with this id, or you cannot see it. Pick one from the list, or paste its id or link."
+
+
+def _not_one(noun: str, text: str, found: list[Any], told: Callable[[Any], str]) -> str:
+    if _GUID.search(text):
+        return _unknown_id(noun)
+    if not found:
+        return f"No {noun} “{text[:60]}” that you can see. Pick one from the list, or paste its id or link."
+    names = _listed([told(item) for item in found])
+    if len(found) == 1:
+        return f"The only {noun} like “{text[:60]}” is {names}. Type its whole name or pick it from the list."
+    return f"{len(found)} {noun}s fit “{text[:60]}”: {names}. Pick one from the list, or paste its id or link."
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - NAMED_AT_MOST
+    return ", ".join(names[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

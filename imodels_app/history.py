@@ -1,0 +1,143 @@
+"""History in plain sentences: what each event says on an operation's page and in the audit. No queries."""
+
+from dataclasses import dataclass
+
+from imodels_app import wording
+from imodels_app.models import Event, Operation
+from imodels_app.states import Kind, State, Wait
+
+# verb -> badge, tone, icon.
+VERBS: dict[str, tuple[str, str, str]] = {
+    "requested": ("Asked", "", "user"),
+    "approved": ("Approved", "good", "st-approval"),
+    "rejected": ("Rejected", "", "st-rejected"),
+    "cancelled": ("Cancelled", "", "st-cancelled"),
+    "expired": ("Expired", "", "st-expired"),
+    "resumed": ("Goes on", "", "st-signin"),
+    "claimed": ("Sent", "move", "st-submitting"),
+    "postponed": ("Queued", "", "st-queued"),
+    "answer_lost": ("Checking", "move", "search"),
+    "accepted": ("Running", "move", "st-running"),
+    "platform_state": ("Running", "move", "st-running"),
+    "usable": ("Usable now", "good", "st-usable"),
+    "succeeded": ("Succeeded", "good", "st-succeeded"),
+    "failed": ("Failed", "bad", "st-failed"),
+    "exported": ("Exported", "", "download"),
+    "signed_in": ("Signed in", "", "user"),
+    "signed_out": ("Signed out", "", "user"),
+}
+
+WAITS: dict[str, str] = {
+    Wait.RATE_LIMIT: "The budget of this minute is used",
+    Wait.PLATFORM_DOWN: "The platform did not answer",
+    Wait.SIGN_IN: "The requester must sign in again",
+    Wait.SAME_NAME: "Another operation with this name comes first",
+    Wait.LOST_ANSWER: "The answer was lost",
+}
+# Whose own words the note of these events is.
+QUOTED = {"requested", "approved", "rejected"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry of a timeline: strong words, the rest of the sentence, why, and what somebody wrote."""
+
+    event: Event
+    badge: str
+    tone: str
+    icon: str
+    strong: str
+    rest: str = ""
+    why: str = ""
+    quote: str = ""
+    code: str = ""
+
+
+def retell(event: Event, operation: Operation) -> Line:
+    """What an event says on its operation's page."""
+    badge, tone, icon = _look(event)
+    strong, rest = _sentence(event, operation, badge)
+    quote = event.note if event.verb in QUOTED else ""
+    return Line(event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event))
+
+
+def audit_line(event: Event) -> Line:
+    """What an event says in the audit: the badge, and why."""
+    badge, tone, icon = _look(event)
+    why = f"“{event.note}”" if event.note and event.verb in QUOTED else _reason(event)
+    return Line(event, badge, tone, icon, badge, why=why, code=_code(event))
+
+
+def who(event: Event) -> str:
+    """The person, or the part that acted."""
+    if event.actor_name:
+        return event.actor_name
+    return "platform" if event.verb in PLATFORM_TOLD else "iModel Desk"
+
+
+PLATFORM_TOLD = {"accepted", "platform_state", "usable", "succeeded", "failed"}
+
+
+def _look(event: Event) -> tuple[str, str, str]:
+    badge, tone, icon = VERBS.get(event.verb, (event.verb.replace("_", " ").capitalize(), "", "history"))
+    if event.verb == "failed":
+        badge = wording.FAILURES.get(event.data.get("code", ""), wording.FAILURES[""]).badge
+    if event.verb == "postponed" and event.to == State.RUNNING:
+        badge, icon = "Running", "st-running"
+    return badge, tone, icon
+
+
+def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]:
+    """The strong words and the rest of the sentence."""
+    if event.verb == "requested":
+        return event.actor_name, f"asked for {a_kind(operation.kind)}"
+    if event.verb in ("approved", "rejected", "cancelled"):
+        return event.actor_name, event.verb
+    if event.verb == "resumed":
+        return event.actor_name, "signed in again"
+    if event.verb == "platform_state":
+        return "The platform says", ""
+    if event.verb == "claimed":
+        return badge, f"with {_owner(operation.requested_by_name)} own permission"
+    if event.verb in ("succeeded", "failed") and operation.accepted_at:
+        return badge, f"after {wording.lasted(event.at - operation.accepted_at)}"
+    return badge, ""
+
+
+def _why(event: Event, operation: Operation) -> str:
+    if event.verb == "requested" and operation.kind == Kind.FORK:
+        days = operation.team.approval_days
+        return f"{event.team_name} has to agree within {days} days"
+    if event.verb == "accepted":
+        return f"The platform accepted the request. New iModel {wording.short_id(operation.imodel_id)}." + _told(event)
+    return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
+
+
+def _reason(event: Event) -> str:
+    """Why it waits, and what was noted; nothing for what the code says already."""
+    if event.verb == "platform_state":
+        return "Platform state:"
+    said = [WAITS.get(event.data.get("wait", ""), ""), event.note]
+    return ". ".join(dict.fromkeys(part.strip().rstrip(".") for part in said if part))
+
+
+def _told(event: Event) -> str:
+    return f" {event.note[0].upper()}{event.note[1:]}." if event.note else ""
+
+
+def _code(event: Event) -> str:
+    """A word of the platform's own, shown as it is."""
+    return event.note if event.verb == "platform_state" else str(event.data.get("code", ""))
+
+
+def _owner(name: str) -> str:
+    return f"{wording.first_name(name)}’s"
+
+
+def a_kind(kind: str) -> str:
+    word = wording.kind_word(kind).lower()
+    return {
+        "empty": "an empty iModel",
+        "template": "an iModel from a template",
+        "baseline": "an iModel from a file",
+    }.get(kind, f"a {word}")

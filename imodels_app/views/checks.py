@@ -1,0 +1,180 @@
+"""What a form tells before it is sent: who must agree, what is in the way, and the exact request. Advice only."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from imodels_app.forms import CopyForm, RequestForm
+from imodels_app.models import Team, User
+from imodels_app.states import Kind, Wish
+from imodels_app.wishes import IModelWish
+
+ICONS = {"good": "st-succeeded", "ask": "warning", "bad": "st-failed", "": "help"}
+NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: tone is good, ask, bad or "" (cannot be known yet)."""
+
+    tone: str
+    text: str
+    more: str = ""
+
+    @property
+    def icon(self) -> str:
+        return ICONS[self.tone]
+
+
+@dataclass(frozen=True)
+class Approvers:
+    """Who decides about a fork, the person who asks left out."""
+
+    team: Team
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The request as it would be sent, without the token."""
+
+    url: str
+    body: str
+
+    @property
+    def curl(self) -> str:
+        """To be run by hand, with a token of one's own."""
+        body = self.body.replace("'", "'\\''")
+        return (
+            f"curl -X POST '{self.url}' \\\n"
+            '  -H "Authorization: Bearer $TOKEN" \\\n'
+            "  -H 'Accept: application/vnd.bentley.itwin-platform.v2+json' \\\n"
+            "  -H 'Content-Type: application/json' \\\n"
+            f"  --data '{body}'"
+        )
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The side column. newer: how many changesets came since the one that is pinned in the form."""
+
+    checks: list[Check]
+    approvers: Approvers | None = None
+    preview: Preview | None = None
+    newer: int = 0
+
+
+@dataclass(frozen=True)
+class Banner:
+    """The head of a form that was sent back: one sentence, and a link to each wrong field."""
+
+    title: str
+    links: list[tuple[str, str]]
+
+
+def advice(form: RequestForm, *, by: User) -> Advice:
+    """What can be told about a form as it is typed so far. The form is bound, and need not be valid."""
+    form.is_valid()  # cleans it, if it is not yet
+    wish = form.draft()
+    return Advice(
+        checks=_checks(form),
+        approvers=_approvers(form, by) if form.kind == Kind.FORK else None,
+        preview=_preview(wish) if wish else None,
+        newer=_newer(form, wish),
+    )
+
+
+def banner(form: RequestForm) -> Banner:
+    wrong = [
+        (form[name].auto_id, _first_sentence(str(form.errors[name][0]))) for name in form.fields if name in form.errors
+    ]
+    if len(wrong) == 1:
+        return Banner("One field needs a change.", wrong)
+    count = NUMBERS[len(wrong)] if len(wrong) < len(NUMBERS) else str(len(wrong))
+    return Banner(f"{count} fields need a change." if wrong else "", wrong)
+
+
+def _checks(form: RequestForm) -> list[Check]:
+    found = [_name(form), *(_copy(form) if isinstance(form, CopyForm) else []), _rights(form)]
+    if form.kind == Kind.FORK and form.draft():
+        guids = "If some are missing, the fork fails and says what to do."
+        found.append(Check("", "FederationGuids: known only when it runs", guids))
+    found += [Check("bad", str(said)) for said in form.non_field_errors()]
+    return [check for check in found if check]
+
+
+def _name(form: RequestForm) -> Check | None:
+    if form.free_name:
+        return Check("bad", f"Name is taken in {form.into.name}", f"“{form.free_name}” is free.")
+    return Check("good", f"Name is free in {form.into.name}") if form.name_is_free else None
+
+
+def _copy(form: CopyForm) -> list[Check | None]:
+    if not form.origin:
+        return []
+    imodel = form.origin.imodel
+    if not imodel.is_initialized:
+        return [Check("bad", f"{imodel.name} is not ready", "The platform has not finished it.")]
+    return [Check("good", f"{imodel.name} is ready"), _how_much(form), _region(form)]
+
+
+def _how_much(form: CopyForm) -> Check | None:
+    wish = form.copy
+    if wish is None:
+        return None
+    if wish["up_to"] == Wish.EVERYTHING:
+        now = f"Now up to #{form.pinned_index}, and what comes until it runs."
+        return Check("", "All changesets will be copied", now)
+    index = wish.get("changeset_index")
+    if wish["up_to"] == Wish.BASELINE or index == 0:
+        return Check("good", "Only the baseline will be copied")
+    upto = f"#{index}" if index is not None else wish["changeset_id"][:8]
+    return Check("good", f"Changesets up to {upto} will be copied")
+
+
+def _region(form: CopyForm) -> Check | None:
+    here = form.origin.imodel.data_center or form.origin.itwin.data_center
+    there = form.into.data_center if form.into else ""
+    if not (here and there):
+        return None
+    if here == there:
+        return Check("good", f"Same region, {here}")
+    return Check("ask", f"From {here} to {there}", "The platform may refuse to copy between regions.")
+
+
+def _rights(form: RequestForm) -> Check | None:
+    """Whether the person has imodels_manage in each iTwin concerned."""
+    concerned = {form.into.id: form.into.name} if form.into else {}
+    if isinstance(form, CopyForm) and form.origin:
+        concerned[form.origin.itwin.id] = form.origin.itwin.name or "the source’s iTwin"
+    if not concerned or not form.catalog_answered:
+        return None
+    missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
+    if missing:
+        where = " and in ".join(missing)
+        return Check("bad", f"You may not create iModels in {where}", f"imodels_manage is missing in {where}")
+    places = "here and there" if isinstance(form, CopyForm) else f"in {form.into.name}"
+    return Check("good", f"You may create iModels {places}", f"imodels_manage in {' and '.join(concerned.values())}")
+
+
+def _newer(form: RequestForm, wish: IModelWish | None) -> int:
+    if not isinstance(form, CopyForm) or form.data.get("up_to") != Wish.LATEST:
+        return 0
+    if wish is None or wish.changeset_index is None:
+        return 0
+    return form.pinned_index - wish.changeset_index
+
+
+def _approvers(form: RequestForm, by: User) -> Approvers | None:
+    if not isinstance(form, CopyForm) or not form.origin:
+        return None
+    team = Team.looking_after(form.origin.itwin.id)
+    return Approvers(team, [lead.name for lead in team.leads() if lead != by])
+
+
+def _preview(wish: IModelWish) -> Preview:
+    return Preview(settings.ITWIN_API_URL + wish.path, wish.body_text)
+
+
+def _first_sentence(text: str) -> str:
+    return text.split(". ")[0].rstrip(".")

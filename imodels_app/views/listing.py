@@ -1,0 +1,232 @@
+"""What the address of a list says: whose rows, which of them, and which page. Words that make no sense are ignored."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+
+from imodels_app.models import Operation, User
+from imodels_app.states import FINISHED, Kind, State, Wait
+
+PAGE_SIZE = 25
+# More choices than this help nobody; the search finds the others.
+MOST_CHOICES = 40
+
+NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | (Q(wait_reason=Wait.SIGN_IN) & ~Q(state__in=sorted(FINISHED)))
+# The states as people group them, in the order in which they are offered.
+GROUPS: dict[str, tuple[str, Q]] = {
+    "running": (
+        "Running",
+        Q(state__in=[State.SUBMITTING, State.UPLOADING, State.RUNNING]) & ~Q(wait_reason=Wait.SIGN_IN),
+    ),
+    "waiting": ("Waiting", Q(state=State.QUEUED) & ~Q(wait_reason=Wait.SIGN_IN)),
+    "person": ("Needs a person", NEEDS_PERSON),
+    "failed": ("Failed", Q(state=State.FAILED)),
+    "succeeded": ("Succeeded", Q(state=State.SUCCEEDED)),
+    "ended": ("Ended otherwise", Q(state__in=[State.REJECTED, State.EXPIRED, State.CANCELLED])),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A filter as the address has it. Each part of it can be taken out of the address again."""
+
+    text: str = ""
+    groups: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    itwins: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    since: date | None = None
+    until: date | None = None
+
+    @classmethod
+    def read(cls, query: QueryDict) -> "Asked":
+        return cls(
+            text=query.get("q", "").strip()[:255],
+            groups=tuple(word for word in query.getlist("state") if word in GROUPS),
+            kinds=tuple(word for word in query.getlist("kind") if word in Kind.values),
+            itwins=tuple(word.lower()[:36] for word in query.getlist("itwin") if word),
+            people=tuple(word for word in query.getlist("person") if word.isdecimal() and len(word) < 19),
+            since=day(query.get("since", "")),
+            until=day(query.get("until", "")),
+        )
+
+    @property
+    def is_set(self) -> bool:
+        return self != Asked()
+
+    def apply(self, operations: QuerySet[Operation]) -> QuerySet[Operation]:
+        return operations.filter(*self._conditions())
+
+    def _conditions(self) -> Iterator[Q]:
+        if self.text:
+            yield named(self.text)
+        if self.groups:
+            yield any_of(GROUPS[word][1] for word in self.groups)
+        for column, words in (("kind", self.kinds), ("itwin_id", self.itwins), ("requested_by", self.people)):
+            if words:
+                yield Q(**{f"{column}__in": words})
+        if self.since:
+            yield Q(created_at__gte=start_of(self.since))
+        if self.until:
+            yield Q(created_at__lt=start_of(self.until + timedelta(days=1)))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One page of rows. count: of all pages, None until somebody asks."""
+
+    rows: list[Any]
+    number: int
+    more: bool
+    count: int | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def newer(self) -> int | None:
+        return self.number - 1 if self.number > 1 else None
+
+    @property
+    def older(self) -> int | None:
+        return self.number + 1 if self.more else None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One box to tick in a filter's menu."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One filter of the bar: its menu, or, when set, its words and what stays when it is taken out."""
+
+    name: str
+    label: str
+    choices: list[Choice]
+    words: str = ""
+    without: str = ""
+    others: list[tuple[str, str]] = field(default_factory=list)
+
+
+def cut(rows: QuerySet[Any], page: str | None) -> Slice:
+    """The page of that number; the first one when the number makes no sense. Reads one row more, and counts nothing."""
+    number = int(page) if page and page.isdecimal() and 0 < int(page[:9]) < 100_000 else 1
+    start = (number - 1) * PAGE_SIZE
+    found = list(rows[start : start + PAGE_SIZE + 1])
+    return Slice(found[:PAGE_SIZE], number, len(found) > PAGE_SIZE)
+
+
+def chips(asked: Asked, query: QueryDict, scope: QuerySet[Operation]) -> list[Chip]:
+    """The filter bar. Two bounded queries, for the iTwins and the people of these operations."""
+    itwins = scope.order_by("itwin_name").values_list("itwin_id", "itwin_name").distinct()[:MOST_CHOICES]
+    people = scope.order_by("requested_by_name").values_list("requested_by", "requested_by_name").distinct()
+    return [
+        _chip("state", "State", {word: label for word, (label, _) in GROUPS.items()}, asked.groups, query),
+        _chip("kind", "Kind", dict(Kind.choices), asked.kinds, query),
+        _chip("itwin", "iTwin", {key: name or key for key, name in itwins}, asked.itwins, query),
+        _chip("person", "Person", {str(key): name for key, name in people[:MOST_CHOICES]}, asked.people, query),
+        Chip("dates", "Dates", [], _dates(asked), without(query, "since", "until"), others(query, "since", "until")),
+    ]
+
+
+def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
+    """How many run, wait, need a person; how many ended and failed today. One query."""
+    today = start_of(timezone.localtime(now).date())
+    of_today = Q(finished_at__gte=today)
+    return scope.filter(~Q(state__in=sorted(FINISHED)) | of_today).aggregate(
+        running=Count("pk", filter=GROUPS["running"][1]),
+        waiting=Count("pk", filter=GROUPS["waiting"][1]),
+        person=Count("pk", filter=NEEDS_PERSON),
+        failed_today=Count("pk", filter=of_today & Q(state=State.FAILED)),
+        ended_today=Count("pk", filter=of_today),
+    )
+
+
+def named(text: str) -> Q:
+    """Operations with this in their name, or with an id that begins so."""
+    condition = Q(name__icontains=text)
+    if len(text) >= 4 and not set(text.lower()) - set("0123456789abcdef-"):
+        condition |= Q(imodel_id__istartswith=text) | Q(source_id__istartswith=text)
+        condition |= Q(pk=UUID(text)) if _is_uuid(text) else Q(pk__istartswith=text)
+    return condition
+
+
+def any_of(conditions: Iterable[Q]) -> Q:
+    found = Q()
+    for condition in conditions:
+        found |= condition
+    return found
+
+
+def whose(user: User, word: str) -> QuerySet[Operation] | None:
+    """The operations of one tab; None when this person has no such tab."""
+    if word == "mine":
+        return Operation.objects.filter(requested_by=user)
+    if word == "team":
+        return Operation.objects.of_teams(user)
+    return Operation.objects.all() if word == "all" and user.is_admin else None
+
+
+def day(word: str) -> date | None:
+    try:
+        return parse_date(word)
+    except ValueError:
+        return None
+
+
+def start_of(on: date) -> datetime:
+    return timezone.make_aware(datetime.combine(on, time.min))
+
+
+def without(query: QueryDict, *names: str) -> str:
+    """The address's query without these parts, back on the first page."""
+    rest = query.copy()
+    for name in (*names, "page", "seen"):
+        rest.pop(name, None)
+    return f"?{rest.urlencode()}" if rest else "?"
+
+
+def others(query: QueryDict, *names: str) -> list[tuple[str, str]]:
+    """What a filter's form carries along, so that setting one keeps the others."""
+    left_out = {*names, "page", "seen"}
+    return [(name, value) for name, values in query.lists() if name not in left_out for value in values]
+
+
+def _chip(name: str, label: str, known: Mapping[str, str], picked: tuple[str, ...], query: QueryDict) -> Chip:
+    words = ", ".join(known.get(value, value) for value in picked)
+    choices = [Choice(value, word) for value, word in known.items()]
+    return Chip(name, label, choices, words, without(query, name), others(query, name))
+
+
+def _dates(asked: Asked) -> str:
+    if asked.since and asked.until:
+        return f"{_short(asked.since)} to {_short(asked.until)}"
+    if asked.since:
+        return f"Since {_short(asked.since)}"
+    return f"Until {_short(asked.until)}" if asked.until else ""
+
+
+def _short(on: date) -> str:
+    return f"{on:%a} {on.day} {on:%b}"
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

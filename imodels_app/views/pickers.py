@@ -1,0 +1,74 @@
+"""Lists to pick from while a person types: fragments for the comboboxes of the request forms."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Unavailable
+from imodels_app.views.guards import person, signed_in
+
+SHOWN = 12
+
+
+@signed_in
+@require_GET
+def pick_itwins(request: HttpRequest) -> HttpResponse:
+    """iTwins that a new iModel may go into."""
+    text = _typed(request, "itwin")
+    return _listed(request, "itwins", lambda catalog: (catalog.itwins(text), True))
+
+
+@signed_in
+@require_GET
+def pick_imodels(request: HttpRequest) -> HttpResponse:
+    """iModels to copy from, each with whether that can be done. ?itwin_id= keeps to one iTwin."""
+    text, itwin_id = _typed(request, "source"), request.GET.get("itwin_id", "")
+    return _listed(request, "imodels", lambda catalog: catalog.imodels(text, itwin_id=itwin_id))
+
+
+@signed_in
+@require_GET
+def pick_changesets(request: HttpRequest) -> HttpResponse:
+    """The changesets of ?source_id=."""
+    text, source = _typed(request, "changeset"), request.GET.get("source_id", "")
+    return _listed(request, "changesets", lambda catalog: (catalog.changesets(source, text), True), of=source)
+
+
+@signed_in
+@require_GET
+def pick_versions(request: HttpRequest) -> HttpResponse:
+    """The named versions of ?source_id=."""
+    text, source = _typed(request, "version"), request.GET.get("source_id", "")
+    return _listed(request, "versions", lambda catalog: (catalog.named_versions(source, text), True), of=source)
+
+
+def _listed(
+    request: HttpRequest, kind: str, look: Callable[[Catalog], tuple[list[Any], bool]], *, of: str | None = None
+) -> HttpResponse:
+    """What was found, or a sentence why there is nothing. Always 200: nothing is wrong with the form.
+
+    of  the id of the iModel whose parts are listed; "" while none is picked
+    """
+    if of == "":
+        return _answer(request, kind, [], said="Pick the iModel first.")
+    try:
+        found, is_all = look(Catalog(person(request)))
+    except Unavailable as down:
+        return _answer(request, kind, [], said=str(down))
+    except SignInNeeded:
+        return _answer(request, kind, [], said="The platform asks you to sign in again.", sign_in=True)
+    except NotFound:
+        found, is_all = [], True
+    return _answer(request, kind, found[:SHOWN], is_all=is_all and len(found) <= SHOWN)
+
+
+def _answer(request: HttpRequest, kind: str, found: list[Any], **more: Any) -> HttpResponse:
+    return render(request, "requests/_list.html", {"kind": kind, "found": found} | more)
+
+
+def _typed(request: HttpRequest, field: str) -> str:
+    """A combobox sends its text under its own name."""
+    return request.GET.get("q", "") or request.GET.get(field, "")

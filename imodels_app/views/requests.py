@@ -1,0 +1,199 @@
+"""Asking for a new iModel: the New page, and a form for each kind."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+
+from imodels_app import lifecycle
+from imodels_app.catalog import Catalog
+from imodels_app.forms import CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm
+from imodels_app.models import Operation, User
+from imodels_app.states import Kind, State, Wish
+from imodels_app.views import checks
+from imodels_app.views.guards import person, signed_in
+
+FORMS: dict[Kind, type[RequestForm]] = {Kind.EMPTY: EmptyForm, Kind.CLONE: CloneForm, Kind.FORK: ForkForm}
+SAME_AGAIN = 5
+# What may come in the address to fill in a form.
+PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason")
+# Not typed by the person, and so not what makes one request different from another.
+NOT_TYPED = {"csrfmiddlewaretoken", "form_id"}
+# "Try again" names what it tries again; after anything else it is merely the same again.
+TRIED_AGAIN = {State.FAILED, State.REJECTED, State.EXPIRED}
+
+
+@signed_in
+@require_GET
+def new(request: HttpRequest) -> HttpResponse:
+    """A card for each way to make an iModel, and the last ones to make again."""
+    return render(request, "requests/new.html", {"section": "new", "again": _last_different(person(request))})
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def request_empty(request: HttpRequest) -> HttpResponse:
+    return _form_page(request, EmptyForm)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def request_clone(request: HttpRequest) -> HttpResponse:
+    return _form_page(request, CloneForm)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def request_fork(request: HttpRequest) -> HttpResponse:
+    return _form_page(request, ForkForm)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
+    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
+    if kind not in FORMS:
+        raise Http404
+    form = FORMS[Kind(kind)](request.POST or request.GET, catalog=Catalog(person(request)))
+    return render(
+        request,
+        "requests/_advice.html",
+        {"form": form, "found": form, "advice": checks.advice(form, by=person(request))},
+    )
+
+
+def _form_page(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+    """The form, perhaps filled in; sent: an operation, or the form again (422) with what is in the way."""
+    earlier = _earlier(request)
+    if request.method == "POST":
+        return _take_down(request, form_of, earlier)
+    given = {"up_to": Wish.LATEST.value} | _given(request, earlier)
+    # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
+    looked_up = form_of(given, catalog=Catalog(person(request)))
+    advice = checks.advice(looked_up, by=person(request)) if earlier or len(given) > 1 else None
+    form = form_of(initial=given | (_names_found(looked_up) if advice else {}), catalog=looked_up.catalog)
+    return _show(request, form, looked_up, advice, earlier)
+
+
+def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:
+    operation_id = _one_time_id(request)
+    sent_before = Operation.objects.filter(pk=operation_id, requested_by=person(request)).first()
+    if sent_before:
+        return _to_page_of(request, sent_before)
+    form = form_of(request.POST, catalog=Catalog(person(request), is_fresh=True))
+    if not form.is_valid():
+        return _show(request, form, form, checks.advice(form, by=person(request)), earlier, status=422)
+    operation = lifecycle.request(
+        form.wish(), by=person(request), again_of=_tried_again(earlier, form.kind), operation_id=operation_id
+    )
+    return _to_page_of(request, operation)
+
+
+def _show(
+    request: HttpRequest,
+    form: RequestForm,
+    looked_up: RequestForm,
+    advice: checks.Advice | None,
+    earlier: Operation | None,
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "section": "new",
+        "form": form,
+        "found": looked_up,
+        "advice": advice,
+        "earlier": earlier,
+        "form_id": request.POST.get("form_id") or uuid4(),
+        "banner": checks.banner(form) if form.is_bound else None,
+    }
+    return render(request, f"requests/{form.kind.value}.html", context, status=status)
+
+
+def _to_page_of(request: HttpRequest, operation: Operation) -> HttpResponse:
+    page = reverse("imodels:operation-detail", args=[operation.pk])
+    if getattr(request, "htmx", False):
+        return HttpResponseClientRedirect(page)
+    return HttpResponse(status=303, headers={"Location": page})
+
+
+def _one_time_id(request: HttpRequest) -> UUID:
+    """The id of the operation this form and these words make: a double click, or Back and the same again, is one.
+
+    Made of the form's own id, the person and all that was typed, so that changed words are another wish.
+    """
+    try:
+        form_id = UUID(request.POST.get("form_id", ""))
+    except ValueError:
+        return uuid4()
+    typed = sorted((key, request.POST.getlist(key)) for key in request.POST if key not in NOT_TYPED)
+    return uuid5(form_id, json.dumps([str(person(request).pk), request.path, typed]))
+
+
+def _earlier(request: HttpRequest) -> Operation | None:
+    """The operation to make again (?from=<id>), if this person may see it; 404 if not."""
+    asked = request.POST.get("from") or request.GET.get("from")
+    if not asked:
+        return None
+    try:
+        return get_object_or_404(Operation.objects.visible_to(person(request)), pk=UUID(asked))
+    except ValueError as garbled:
+        raise Http404 from garbled
+
+
+def _tried_again(earlier: Operation | None, kind: Kind) -> Operation | None:
+    return earlier if earlier and earlier.kind == kind and earlier.state in TRIED_AGAIN else None
+
+
+def _given(request: HttpRequest, earlier: Operation | None) -> dict[str, Any]:
+    """What the form is filled in with: an earlier operation's wish, and over it what the address says."""
+    given = _wish_of(earlier) if earlier else {}
+    asked = {key: request.GET[key] for key in PREFILLED if request.GET.get(key)}
+    if "preserve_history" in request.GET:
+        given["preserve_history"] = request.GET["preserve_history"] not in ("", "no", "false", "0")
+    # What stands in the address was not picked from a list.
+    for key in asked:
+        given.pop(f"{key}_id", None)
+    return given | asked
+
+
+def _wish_of(operation: Operation) -> dict[str, Any]:
+    return {
+        "itwin": operation.itwin_name or operation.itwin_id,
+        "itwin_id": operation.itwin_id,
+        "source": operation.source_name or operation.source_id,
+        "source_id": operation.source_id,
+        "name": operation.name,
+        "description": operation.description,
+        "reason": operation.reason,
+        "preserve_history": operation.preserve_history is not False,
+        "up_to": operation.changeset_wish or Wish.LATEST.value,
+        "changeset": operation.changeset_id or ("" if operation.changeset_index is None else operation.changeset_index)
+        if operation.changeset_wish == Wish.CHANGESET
+        else "",
+    }
+
+
+def _names_found(form: RequestForm) -> dict[str, str]:
+    """Names instead of ids and links, for what was found."""
+    names: dict[str, str] = {}
+    if form.into:
+        names |= {"itwin": form.into.name, "itwin_id": form.into.id}
+    if isinstance(form, CopyForm) and form.origin:
+        names |= {"source": form.origin.imodel.name, "source_id": form.origin.imodel.id}
+    return names
+
+
+def _last_different(user: User) -> list[Operation]:
+    """The person's last operations, each kind of wish once."""
+    mine = Operation.objects.filter(requested_by=user, kind__in=list(FORMS)).order_by("-created_at")[:50]
+    different: dict[tuple[str, ...], Operation] = {}
+    for operation in mine:
+        wish = (operation.kind, operation.source_id, operation.itwin_id, operation.changeset_wish)
+        different.setdefault(wish, operation)
+    return list(different.values())[:SAME_AGAIN]

@@ -1,0 +1,265 @@
+"""Request forms: what a person may type, and the exact wish it becomes. The platform is the sandbox, over HTTP."""
+
+import pytest
+
+from imodels_app import tokens
+from imodels_app.catalog import Catalog
+from imodels_app.forms import CloneForm, EmptyForm, ForkForm
+from imodels_app.states import Wish
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def signed_in_mara(mara, sandbox):
+    """Mara with tokens of the provider."""
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    return mara
+
+
+@pytest.fixture
+def filled(signed_in_mara, sandbox):
+    """filled(CloneForm, name=...): a form as a person fills it in, sent."""
+
+    def fill(form_of, **typed):
+        usual = {"itwin": "Harbour Bridge", "name": "Pier 7", "description": ""}
+        if form_of is not EmptyForm:
+            usual |= {"source": "Main Bridge", "up_to": "latest"}
+        if form_of is ForkForm:
+            usual |= {"preserve_history": "on", "reason": "Try the retrofit of pier 7."}
+        return form_of(usual | typed, catalog=Catalog(signed_in_mara))
+
+    return fill
+
+
+def body(form):
+    assert form.is_valid(), form.errors
+    return form.wish().body
+
+
+# What a wish becomes
+
+
+def test_an_empty_form_asks_for_an_empty_imodel(filled, sandbox):
+    wish = filled(EmptyForm, name="  Pier 7 ").wish()
+
+    assert wish.path == "/imodels"
+    assert wish.body == {"iTwinId": sandbox.ids["harbour-bridge"], "name": "Pier 7"}
+
+
+def test_a_clone_goes_to_the_source_and_names_the_target(filled, sandbox):
+    wish = filled(CloneForm, itwin="rail corridor 2027", description="For the tender").wish()
+
+    assert wish.path == f"/imodels/{sandbox.ids['main-bridge']}/clone"
+    assert wish.body["iTwinId"] == sandbox.ids["rail-corridor"]
+    assert wish.body["description"] == "For the tender"
+
+
+def test_a_blank_description_is_not_sent(filled):
+    assert "description" not in body(filled(CloneForm, description="   "))
+
+
+def test_absent_index_id_and_empty_id_are_four_different_requests(filled, signed_in_mara, sandbox):
+    forty = Catalog(signed_in_mara).changeset(sandbox.ids["main-bridge"], "40").id
+    ways = {
+        "everything": body(filled(CloneForm, up_to="everything")),
+        "index": body(filled(CloneForm, up_to="changeset", changeset="40")),
+        "id": body(filled(CloneForm, up_to="changeset", changeset=forty.upper())),
+        "baseline": body(filled(CloneForm, up_to="baseline")),
+    }
+    parts = {way: {key: sent[key] for key in sent if key.startswith("changeset")} for way, sent in ways.items()}
+
+    assert parts == {
+        "everything": {},
+        "index": {"changesetIndex": 40},
+        "id": {"changesetId": forty},
+        "baseline": {"changesetId": ""},
+    }
+
+
+@pytest.mark.parametrize("zero", ["0", "#0", "000"])
+def test_changeset_zero_is_the_baseline_by_its_index(filled, zero):
+    assert body(filled(CloneForm, up_to="changeset", changeset=zero))["changesetIndex"] == 0
+
+
+def test_all_up_to_now_is_pinned_at_the_newest_changeset(filled):
+    form = filled(CloneForm)
+
+    assert body(form)["changesetIndex"] == 120
+    assert form.wish().up_to == Wish.LATEST
+
+
+def test_all_up_to_now_of_a_bare_baseline_is_index_zero(filled):
+    assert body(filled(CloneForm, source="Depot"))["changesetIndex"] == 0
+
+
+def test_what_was_shown_as_now_is_what_is_asked_for_when_newer_ones_came(filled, sandbox):
+    form = filled(CloneForm, pinned=f"{sandbox.ids['main-bridge']}:118")
+
+    assert body(form)["changesetIndex"] == 118
+    assert form.wish().up_to == Wish.CHANGESET
+
+
+@pytest.mark.parametrize("pinned", ["", "garbage", "{source}:121", "{source}:-1", "{source}:", "{other}:3"])
+def test_a_pin_that_fits_nothing_is_not_believed(filled, sandbox, pinned):
+    pinned = pinned.format(source=sandbox.ids["main-bridge"], other=sandbox.ids["viaduct"])
+
+    assert body(filled(CloneForm, pinned=pinned))["changesetIndex"] == 120
+
+
+@pytest.mark.parametrize(("version", "index"), [("60 % design", 96), ("checked alignment", 0)])
+def test_a_named_version_is_asked_for_by_its_changeset_even_if_that_is_the_baseline(filled, version, index):
+    assert body(filled(CloneForm, up_to="version", version=version))["changesetIndex"] == index
+
+
+def test_a_fork_keeps_its_history_or_not_and_never_sends_its_reason(filled):
+    assert body(filled(ForkForm))["preserveHistory"] is True
+    assert body(filled(ForkForm, preserve_history=""))["preserveHistory"] is False
+    assert "reason" not in body(filled(ForkForm))
+    assert filled(ForkForm).wish().reason == "Try the retrofit of pier 7."
+
+
+# What is picked
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["{id}", "  {ID} ", "https://developer.bentley.com/my-itwins/itwins/{id}/view", "see /itwins/{ID}?x=1, please"],
+)
+def test_an_itwin_can_be_pasted_as_id_or_link(filled, sandbox, typed):
+    rail = sandbox.ids["rail-corridor"]
+
+    assert body(filled(EmptyForm, itwin=typed.format(id=rail, ID=rail.upper())))["iTwinId"] == rail
+
+
+def test_an_imodel_can_be_pasted_as_a_link_that_names_its_itwin_too(filled, sandbox):
+    link = f"https://api.bentley.com/itwins/{sandbox.ids['rail-corridor']}/imodels/{sandbox.ids['viaduct']}/"
+
+    assert filled(CloneForm, source=link).wish().source.name == "Viaduct"
+
+
+def test_what_was_picked_counts_while_its_name_stands_there(filled, sandbox):
+    rail = sandbox.ids["rail-corridor"]
+
+    assert body(filled(EmptyForm, itwin="Rail Corridor 2027", itwin_id=rail))["iTwinId"] == rail
+
+
+def test_what_is_typed_over_a_pick_counts(filled, sandbox):
+    form = filled(EmptyForm, itwin="Harbour Bridge", itwin_id=sandbox.ids["rail-corridor"])
+
+    assert body(form)["iTwinId"] == sandbox.ids["harbour-bridge"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("name", "   ", "Give the new iModel a name."),
+        ("name", "x" * 256, "At most 255 characters; this has 256."),
+        ("description", "x" * 256, "At most 255 characters; this has 256."),
+        ("name", "main bridge", "Already in Harbour Bridge. Use “main bridge 2”"),
+        ("itwin", "", "Pick the iTwin it goes into."),
+        ("itwin", "Atlantis", "No iTwin “Atlantis” that you can see."),
+        ("itwin", "harbour", "The only iTwin like “harbour” is “Harbour Bridge” (HB-2031)."),
+        ("itwin", "{city-transit}", "No iTwin with this id, or you cannot see it."),
+        ("itwin", "City Transit", "No iTwin “City Transit” that you can see."),
+        ("itwin", "11111111-1111-4111-8111-111111111111", "No iTwin with this id, or you cannot see it."),
+        ("itwin", "Water West", "imodels_manage is missing in Water West."),
+    ],
+)
+def test_a_wrong_field_says_what_to_do(filled, sandbox, field, typed, said):
+    typed = sandbox.ids[typed.strip("{}")] if typed.startswith("{") else typed
+    form = filled(EmptyForm, **{field: typed})
+
+    assert not form.is_valid()
+    assert list(form.errors) == [field]
+    assert form.errors[field][0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("source", "", "Pick the iModel to copy."),
+        ("source", "Main Bridge temporary works", "Main Bridge temporary works is not ready"),
+        ("source", "{metro-line-4}", "No iModel with this id, or you cannot see it."),
+        ("source", "Pumping Station 3", "imodels_manage is missing in Water West."),
+        ("source", "main", "2 iModels fit “main”|3 iModels fit “main”|4 iModels fit “main”"),
+        ("up_to", "", "Choose how far to copy."),
+        ("up_to", "sideways", "Choose how far to copy. There is: All up to now"),
+        ("up_to", "LATEST", "Choose how far to copy."),
+    ],
+)
+def test_a_wrong_source_or_way_to_copy_says_what_to_do(filled, sandbox, field, typed, said):
+    typed = sandbox.ids[typed.strip("{}")] if typed.startswith("{") else typed
+    form = filled(CloneForm, **{field: typed})
+
+    assert not form.is_valid()
+    assert list(form.errors) == [field]
+    assert form.errors[field][0].startswith(tuple(said.split("|")))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "Give the changeset by its number"),
+        ("-1", "“-1” is no changeset."),
+        ("three", "“three” is no changeset."),
+        ("1.5", "“1.5” is no changeset."),
+        ("²", "“²” is no changeset."),
+        ("9" * 30, "“9999"),
+        ("121", "Main Bridge has no changeset #121. The newest is #120."),
+        ("f" * 40, "Main Bridge has no changeset ffffffff."),
+    ],
+)
+def test_a_changeset_that_is_none_is_refused_at_its_field(filled, typed, said):
+    form = filled(CloneForm, up_to="changeset", changeset=typed)
+
+    assert not form.is_valid()
+    assert form.errors["changeset"][0].startswith(said)
+
+
+def test_a_version_that_is_none_is_refused_and_those_there_are_are_named(filled):
+    form = filled(CloneForm, up_to="version", version="90 % design")
+
+    assert form.errors["version"] == [
+        "No named version “90 % design”. There is: “60 % design”, “30 % design”, “Checked alignment”."
+    ]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [{"changesetId": "", "changesetIndex": "0"}, {"changeset_id": "a" * 40, "changeset_index": "3"}],
+)
+def test_both_changeset_properties_by_hand_are_refused(filled, raw):
+    form = filled(CloneForm, **raw)
+
+    assert form.errors["up_to"] == ["Give a changeset by its id or by its number, not by both."]
+
+
+@pytest.mark.parametrize("raw", ["changesetId", "changesetIndex"])
+def test_one_changeset_property_by_hand_is_not_silently_left_out(filled, raw):
+    assert "up_to" in filled(CloneForm, **{raw: "5"}).errors
+
+
+def test_a_fork_is_always_pinned_and_needs_a_reason(filled):
+    form = filled(ForkForm, up_to="everything", reason=" ")
+
+    assert list(form.errors) == ["up_to", "reason"]
+    assert form.errors["reason"][0].startswith("Say why you need the fork.")
+
+
+def test_a_platform_that_does_not_answer_is_nobodys_field(filled, sandbox):
+    sandbox.fault("GET", r"/itwins", status=503, times=100)
+    form = filled(EmptyForm)
+
+    assert form.errors == {"__all__": ["The platform is not answering. Send it again in a moment."]}
+    assert form.draft() is None
+
+
+def test_a_sign_in_that_ended_is_told_and_not_raised(filled, signed_in_mara):
+    signed_in_mara.tokens.delete()
+    signed_in_mara.refresh_from_db()
+
+    assert filled(EmptyForm).sign_in_needed

@@ -1,0 +1,187 @@
+"""The pace, played against every way a server may count, on a clock of its own.
+
+A server of each kind, one to eight workers, and delays that a network has: no request is ever refused, and
+nearly all of what is allowed is used. No real second passes here.
+"""
+
+import heapq
+import random
+from collections import deque
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from imodels_app.pacing import LONGEST_CALL, MINUTE, Sent, next_at
+
+START = datetime(2026, 11, 21, tzinfo=UTC)
+MINUTE_S = 60.0
+
+
+class FixedWindow:
+    """At most L in each whole minute; where the minutes begin is the server's secret."""
+
+    def __init__(self, limit: int, offset_s: float) -> None:
+        self.limit, self.offset_s, self.window, self.count = limit, offset_s, -1, 0
+
+    def allows(self, at_s: float) -> bool:
+        window = int((at_s + self.offset_s) // MINUTE_S)
+        if window != self.window:
+            self.window, self.count = window, 0
+        self.count += 1
+        return self.count <= self.limit
+
+
+class SlidingLog:
+    """At most L in any 60 s."""
+
+    def __init__(self, limit: int, offset_s: float) -> None:
+        self.limit, self.log = limit, deque()
+
+    def allows(self, at_s: float) -> bool:
+        while self.log and self.log[0] <= at_s - MINUTE_S:
+            self.log.popleft()
+        self.log.append(at_s)
+        return len(self.log) <= self.limit
+
+
+class SlidingCounter:
+    """This minute's count, and the last one's by the share of it that still overlaps."""
+
+    def __init__(self, limit: int, offset_s: float) -> None:
+        self.limit, self.offset_s, self.window, self.count, self.before = limit, offset_s, -1, 0, 0
+
+    def allows(self, at_s: float) -> bool:
+        window, into = divmod(at_s + self.offset_s, MINUTE_S)
+        if window != self.window:
+            self.before = self.count if window == self.window + 1 else 0
+            self.window, self.count = window, 0
+        estimate = self.before * (1 - into / MINUTE_S) + self.count
+        if estimate >= self.limit:
+            return False
+        self.count += 1
+        return True
+
+
+class TokenBucket:
+    """L tokens at most, and one more each 60/L s."""
+
+    def __init__(self, limit: int, offset_s: float) -> None:
+        self.limit, self.tokens, self.at_s = limit, float(limit), 0.0
+
+    def allows(self, at_s: float) -> bool:
+        self.tokens = min(self.limit, self.tokens + (at_s - self.at_s) * self.limit / MINUTE_S)
+        self.at_s = at_s
+        if self.tokens < 1 - 1e-9:
+            return False
+        self.tokens -= 1
+        return True
+
+
+SERVERS = [FixedWindow, SlidingLog, SlidingCounter, TokenBucket]
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def play(server, limit: int, *, workers: int, delay, hours: float, seed: int) -> tuple[int, float]:
+    """Workers that always have more to send. Returns how many 429 there were, and the share of the limit that was used.
+
+    delay(chance) is the seconds of one way of one request. The server counts at arrival.
+    """
+    chance = random.Random(seed)
+    history: deque[Sent] = deque(maxlen=limit)
+    in_flight: list[tuple[float, int, float]] = []  # arrives, number, is back
+    now_s, refused, accepted, number = 0.0, 0, 0, 0
+    sent_s: dict[int, float] = {}
+    answers: list[tuple[float, int]] = []
+    arrivals: list[tuple[float, int, float]] = []
+    end_s = hours * 3600
+    while now_s < end_s:
+        allowed = next_at([history[i] for i in range(len(history))], limit)
+        allowed_s = 0.0 if allowed is None else (allowed - START).total_seconds()
+        free_s = min((back for _, _, back in in_flight), default=0.0) if len(in_flight) >= workers else 0.0
+        now_s = max(now_s, allowed_s, free_s)
+        # What the answers that came in meanwhile tell makes the next request no later, but perhaps sooner.
+        known = [(back, index) for back, index in answers if back <= now_s]
+        if known:
+            for back, index in known:
+                _answer(history, sent_s[index], back)
+                answers.remove((back, index))
+            in_flight = [entry for entry in in_flight if entry[2] > now_s]
+            again = next_at([history[i] for i in range(len(history))], limit)
+            if again is not None and (again - START).total_seconds() > now_s:
+                continue
+        out, home = delay(chance), delay(chance)
+        number += 1
+        sent_s[number] = now_s
+        history.appendleft(Sent(at(now_s)))
+        arrivals.append((now_s + out, number, now_s + out + home))
+        in_flight.append((now_s + out, number, now_s + out + home))
+        answers.append((now_s + out + home, number))
+    heapq.heapify(arrivals)
+    while arrivals:
+        arrives, _, _ = heapq.heappop(arrivals)
+        if server.allows(arrives):
+            accepted += 1
+        else:
+            refused += 1
+    return refused, accepted / (limit * hours * 60)
+
+
+def _answer(history: deque[Sent], sent_at_s: float, back_s: float) -> None:
+    for index, one in enumerate(history):
+        if one.at == at(sent_at_s) and one.answered_at is None:
+            history[index] = Sent(one.at, at(back_s))
+            return
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.15])
+@pytest.mark.parametrize("limit", [5, 20, 50])
+@pytest.mark.parametrize("kind", SERVERS, ids=lambda kind: kind.__name__)
+def test_no_request_is_refused_and_98_percent_of_the_limit_are_used(kind, limit, delay_s, workers):
+    server = kind(limit, offset_s=17.3)
+
+    refused, used = play(
+        server, limit, workers=workers, delay=lambda chance: chance.uniform(0, delay_s), hours=1, seed=limit * workers
+    )
+
+    assert refused == 0
+    assert used >= 0.98
+
+
+@pytest.mark.parametrize("limit", [5, 20, 50])
+@pytest.mark.parametrize("kind", SERVERS, ids=lambda kind: kind.__name__)
+def test_with_a_long_tail_of_delays_at_most_two_are_refused_in_two_hours(kind, limit):
+    def long_tailed(chance: random.Random) -> float:
+        return chance.uniform(0.5, 5) if chance.random() < 0.01 else chance.lognormvariate(-2.5, 0.4)
+
+    refused, _ = play(kind(limit, offset_s=41.9), limit, workers=8, delay=long_tailed, hours=2, seed=limit)
+
+    assert refused <= 2
+
+
+def test_the_first_request_leaves_at_once():
+    assert next_at([], 20) is None
+
+
+def test_requests_are_spaced_evenly():
+    assert next_at([Sent(at(0), at(0.1))], 20) == at(0) + MINUTE / 20
+
+
+def test_the_last_of_a_full_minute_waits_for_the_first_ones_answer():
+    latest = [Sent(at(number), at(number + 2)) for number in reversed(range(5))]
+
+    assert next_at(latest, 5) == at(0 + 2) + MINUTE
+
+
+def test_a_request_without_an_answer_counts_until_its_caller_has_given_up():
+    latest = [Sent(at(number)) for number in reversed(range(5))]
+
+    assert next_at(latest, 5) == at(0) + LONGEST_CALL + MINUTE
+
+
+def test_after_a_429_each_answer_is_waited_for():
+    assert next_at([Sent(at(0), at(4))], 20, one_at_a_time=True) == at(4) + MINUTE / 20
+    assert next_at([Sent(at(0))], 20, one_at_a_time=True) == at(0) + LONGEST_CALL + MINUTE / 20

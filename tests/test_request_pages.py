@@ -1,0 +1,186 @@
+"""The request forms in a real browser: lists to pick from, keys, no JavaScript, and nothing for axe to find."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from imodels_app import tokens
+from imodels_app.models import ITwinCharge, Membership, Operation, Team
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture
+def team(mara, tomas, sandbox):
+    team = Team.objects.create(name="Bridge team")
+    ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
+    Membership.objects.create(team=team, email=tomas.email, user=tomas, role=Membership.Role.LEAD)
+    return team
+
+
+@pytest.fixture
+def desk(open_page, client, mara, sandbox, live_server, settings, team, troubles):
+    """desk(**options): a tab in which Mara is signed in."""
+    troubles.expect("^htmx:(sendAbort|afterRequest)")  # a search that a newer one replaces
+
+    def open_desk(**options):
+        tokens.store(mara, sandbox.tokens_for("mara"))
+        client.force_login(mara)
+        page = open_page(**options)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+        page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
+        return page
+
+    return open_desk
+
+
+def test_a_fork_is_asked_for_by_keyboard_alone(desk, sandbox):
+    page = desk()
+    page.goto("/new/fork/")
+
+    page.get_by_label("Main iModel").click()
+    page.keyboard.type("main br", delay=20)
+    expect(page.get_by_role("option")).to_have_count(3)
+    expect(page.get_by_role("option").first).to_contain_text("Main Bridge")
+    page.keyboard.press("Enter")
+    expect(page.locator("#source")).to_have_value("Main Bridge")
+    expect(page.locator("#source_id")).to_have_value(sandbox.ids["main-bridge"])
+    page.get_by_label("Into iTwin").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.type("harbour")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.get_by_label("Name", exact=True).fill("Abutment variant B")
+    page.get_by_label("Reason").fill("Piles instead of a raft")
+    expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
+    expect(page.locator("#latest_hint")).to_contain_text("Pinned at #120")
+    expect(page.locator("#advice")).to_contain_text("Tomas Novak")
+    expect(page.locator("#advice pre")).to_contain_text('"changesetIndex": 120')
+    page.get_by_role("button", name="Ask for approval").click()
+    page.wait_for_url(re.compile(r"/operations/"))
+
+    assert Operation.objects.get().name == "Abutment variant B"
+
+
+def test_a_list_tells_screen_readers_how_many_and_which(desk):
+    page = desk()
+    page.goto("/new/clone/")
+    source = page.get_by_role("combobox", name="Source iModel")
+
+    expect(source).to_have_attribute("aria-expanded", "false")
+    source.click()
+    page.keyboard.type("main")
+    expect(source).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("listbox")).to_be_visible()
+    expect(source).to_have_attribute("aria-activedescendant", re.compile("imodel_"))
+    expect(page.locator(".field:has(#source) [role=status]")).to_contain_text("found")
+    page.keyboard.press("Escape")
+    expect(source).to_have_attribute("aria-expanded", "false")
+
+
+def test_what_cannot_be_copied_cannot_be_picked(desk):
+    page = desk()
+    page.goto("/new/clone/")
+    page.get_by_label("Source iModel").click()
+    page.keyboard.type("temporary")
+
+    option = page.get_by_role("option", name=re.compile("temporary works"))
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    option.click(force=True)
+    expect(page.locator("#source_id")).to_have_value("")
+
+
+def test_typing_again_forgets_what_was_picked(desk):
+    page = desk()
+    page.goto("/new/clone/?source=Main+Bridge")
+    expect(page.locator("#source_id")).not_to_have_value("")
+
+    page.get_by_label("Source iModel").press_sequentially(" x")
+    expect(page.locator("#source_id")).to_have_value("")
+
+
+def test_a_late_answer_never_replaces_a_newer_one(desk, sandbox):
+    page = desk()
+    page.goto("/new/empty/")
+    sandbox.fault("GET", r"^/itwins$", slow_s=1.5, times=1)
+
+    page.get_by_label("Into iTwin").click()
+    page.keyboard.type("rail")
+    page.wait_for_timeout(500)
+    page.get_by_label("Into iTwin").fill("harbour")
+    expect(page.get_by_role("option")).to_contain_text(["Harbour Bridge"])
+    page.wait_for_timeout(1800)
+    expect(page.get_by_role("option")).to_contain_text(["Harbour Bridge"])
+
+
+def test_an_offered_name_is_taken_with_one_click(desk):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge")
+    page.get_by_label("Name", exact=True).fill("Main Bridge")
+    page.get_by_role("link", name="Use “Main Bridge 2”").click()
+
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Main Bridge 2")
+    expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
+
+
+def test_newer_changesets_can_be_taken_too(desk, sandbox):
+    page = desk()
+    page.goto("/new/clone/?source=Main+Bridge&itwin=Harbour+Bridge&name=Copy")
+    expect(page.locator("#pinned")).to_have_value(re.compile(":120$"))
+    sandbox.push_changeset(sandbox.ids["main-bridge"])
+    page.wait_for_timeout(5200)  # the catalog remembers for five seconds
+    page.get_by_role("button", name="Again").click()
+    expect(page.locator("#advice pre")).to_contain_text('"changesetIndex": 120')
+    page.get_by_role("link", name="Pin at #121").click()
+
+    expect(page.locator("#advice pre")).to_contain_text('"changesetIndex": 121')
+
+
+def test_every_form_works_without_javascript(desk, sandbox):
+    page = desk(java_script_enabled=False)
+    page.goto("/new/")
+    page.get_by_role("link", name="Clone").click()
+    page.get_by_label("Source iModel").fill("main bridge")
+    page.get_by_label("A named version").check()
+    page.get_by_label("Named version", exact=True).fill("60 % design")
+    page.get_by_label("Into iTwin").fill(sandbox.ids["rail-corridor"])
+    page.get_by_role("button", name="Clone").click()
+    expect(page.get_by_role("alert")).to_contain_text("One field needs a change.")
+    expect(page.get_by_label("Source iModel")).to_have_value("main bridge")
+    page.get_by_label("Name", exact=True).fill("Copy")
+    page.get_by_role("button", name="Clone").click()
+
+    assert urlsplit(page.url).path.startswith("/operations/")
+    assert '"changesetIndex": 96' in Operation.objects.get().request_body
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}],
+    ids=["light", "dark", "phone"],
+)
+def test_axe_finds_nothing(desk, axe, troubles, options):
+    troubles.expect("Applying inline style violates|status of 404")  # axe's own, while it measures
+    page = desk(**options)
+
+    page.goto("/new/")
+    axe(page)
+    for kind in ("empty", "clone", "fork"):
+        page.goto(f"/new/{kind}/")
+        expect(page.locator("#advice .checks li")).not_to_have_count(0)
+        axe(page)
+        page.locator(".form-foot button").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        axe(page)
+    page.goto("/new/fork/?source=Main+Bridge&itwin=Harbour+Bridge&name=Main+Bridge&up_to=changeset&changeset=118")
+    expect(page.locator("#advice pre")).to_be_visible()
+    page.get_by_label("Main iModel").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    axe(page)
+    width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert width <= 0, "it scrolls sideways"

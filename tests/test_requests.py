@@ -1,0 +1,375 @@
+"""Asking for a new iModel through the pages: it works, it refuses, it hides, it is late."""
+
+import html
+import json
+import re
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from imodels_app import lifecycle, tokens
+from imodels_app.models import Operation
+from imodels_app.states import Kind, State
+
+pytestmark = pytest.mark.django_db
+
+KINDS = ["empty", "clone", "fork"]
+
+
+@pytest.fixture
+def at_desk(client, mara, sandbox):
+    """A browser in which Mara is signed in."""
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    client.force_login(mara)
+    return client
+
+
+def typed(kind, **fields):
+    usual = {"form_id": str(uuid4()), "itwin": "Harbour Bridge", "name": "Pier 7", "description": ""}
+    if kind != "empty":
+        usual |= {"source": "Main Bridge", "up_to": "latest"}
+    if kind == "fork":
+        usual |= {"preserve_history": "on", "reason": "Try the retrofit of pier 7."}
+    return usual | fields
+
+
+def address(kind):
+    return reverse(f"imodels:request-{kind}")
+
+
+def text_of(answer):
+    """What a person reads, without tags."""
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode())))
+
+
+# It works
+
+
+def test_the_new_page_has_a_card_for_each_form(at_desk):
+    page = at_desk.get(reverse("imodels:new")).content.decode()
+
+    assert all(f'href="{address(kind)}"' in page for kind in KINDS)
+    assert "template" not in page
+    assert "disabled" not in re.sub(r"<link[^>]*>", "", page)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_form_makes_one_operation_and_leads_to_its_page(at_desk, mara, kind):
+    answer = at_desk.post(address(kind), typed(kind))
+
+    operation = Operation.objects.get()
+    assert (answer.status_code, answer["Location"]) == (303, reverse("imodels:operation-detail", args=[operation.pk]))
+    assert (operation.kind, operation.requested_by, operation.name) == (kind, mara, "Pier 7")
+    assert operation.state == (State.AWAITING_APPROVAL if kind == "fork" else State.QUEUED)
+
+
+def test_htmx_is_led_to_the_page_as_a_whole(at_desk):
+    answer = at_desk.post(address("empty"), typed("empty"), headers={"HX-Request": "true"})
+
+    assert answer["HX-Redirect"] == reverse("imodels:operation-detail", args=[Operation.objects.get().pk])
+
+
+def test_nothing_is_sent_to_the_platform_by_the_form_itself(at_desk, sandbox):
+    at_desk.post(address("fork"), typed("fork"))
+
+    assert sandbox.calls("POST", "/imodels") == sandbox.calls("POST", "/fork") == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("empty", {"description": "Says “hello” & <b>more</b> ü"}),
+        ("clone", {"up_to": "everything"}),
+        ("clone", {"up_to": "changeset", "changeset": "0"}),
+        ("clone", {"up_to": "baseline"}),
+        ("fork", {"preserve_history": ""}),
+    ],
+)
+def test_the_preview_is_what_is_stored(at_desk, settings, kind, more):
+    preview = at_desk.post(reverse("imodels:request-checks", args=[kind]), typed(kind, **more)).content.decode()
+    at_desk.post(address(kind), typed(kind, **more))
+
+    operation = Operation.objects.get()
+    shown = re.search(r"<pre[^>]*>(.*?)</pre>", preview, re.DOTALL)[1]
+    assert html.unescape(re.sub(r"</?span[^>]*>", "", shown)) == operation.request_body
+    assert settings.ITWIN_API_URL + operation.request_path in preview
+
+
+# Twice
+
+
+def test_a_double_click_makes_one_operation(at_desk):
+    once = typed("clone")
+
+    first, second = at_desk.post(address("clone"), once), at_desk.post(address("clone"), once)
+
+    assert first["Location"] == second["Location"]
+    assert Operation.objects.count() == 1
+    assert Operation.objects.get().events.count() == 1
+
+
+def test_back_and_the_same_again_finds_the_operation_even_when_its_name_is_taken_by_now(at_desk, sandbox):
+    once = typed("empty")
+    first = at_desk.post(address("empty"), once)
+    sandbox.fault("GET", r"/", status=503, times=50)
+
+    assert at_desk.post(address("empty"), once)["Location"] == first["Location"]
+
+
+def test_back_and_other_words_make_another_operation(at_desk):
+    once = typed("empty")
+    at_desk.post(address("empty"), once)
+    at_desk.post(address("empty"), once | {"name": "Pier 8"})
+
+    assert set(Operation.objects.values_list("name", flat=True)) == {"Pier 7", "Pier 8"}
+
+
+def test_two_requests_at_the_same_moment_end_in_the_same_row(mara, wish_for):
+    wish, operation_id = wish_for(Kind.EMPTY), uuid4()
+
+    first = lifecycle.request(wish, by=mara, operation_id=operation_id)
+    second = lifecycle.request(wish, by=mara, operation_id=operation_id)
+
+    assert first == second
+    assert first.events.count() == 1
+
+
+def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, wish_for):
+    from django.db import IntegrityError
+
+    theirs = lifecycle.request(wish_for(Kind.EMPTY), by=tomas)
+
+    with pytest.raises(IntegrityError):
+        lifecycle.request(wish_for(Kind.EMPTY), by=mara, operation_id=theirs.pk)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "field", "said"),
+    [
+        ("empty", {"name": "  "}, "name", "Give the new iModel a name."),
+        ("empty", {"name": "x" * 256}, "name", "At most 255 characters; this has 256."),
+        ("empty", {"name": "Main Bridge"}, "name", "Already in Harbour Bridge."),
+        ("clone", {"description": "x" * 256}, "description", "At most 255 characters; this has 256."),
+        ("empty", {"itwin": "Atlantis"}, "itwin", "No iTwin “Atlantis” that you can see."),
+        ("clone", {"itwin": "Water West"}, "itwin", "imodels_manage is missing in Water West."),
+        ("clone", {"source": "{not-initialized}"}, "source", "Main Bridge temporary works is not ready"),
+        ("fork", {"source": "{metro-line-4}"}, "source", "No iModel with this id, or you cannot see it."),
+        ("clone", {"itwin_id": "{city-transit}"}, "itwin", "No iTwin with this id, or you cannot see it."),
+        ("clone", {"up_to": "changeset", "changeset": "-1"}, "changeset", "“-1” is no changeset."),
+        ("clone", {"up_to": "changeset", "changeset": "ten"}, "changeset", "“ten” is no changeset."),
+        ("clone", {"changesetId": "", "changesetIndex": "1"}, "up_to", "Give a changeset by its id or by its number"),
+        ("fork", {"up_to": "sideways"}, "up_to", "Choose how far to copy."),
+        ("fork", {"reason": ""}, "reason", "Say why you need the fork."),
+    ],
+)
+def test_bad_input_is_told_at_its_field_and_stores_nothing(at_desk, sandbox, kind, more, field, said):
+    more = {key: sandbox.ids[value.strip("{}")] if value.startswith("{") else value for key, value in more.items()}
+    answer = at_desk.post(address(kind), typed(kind, **more))
+
+    page = answer.content.decode()
+    at_field = re.search(rf'id="{field}_msg">(.*?)</div>', page, re.DOTALL)[1]
+    assert answer.status_code == 422
+    assert said in html.unescape(re.sub(r"<[^>]+>", "", at_field))
+    assert f'<a href="#{field}">' in page  # from the banner
+    assert f'id="{field}"' in page
+    assert Operation.objects.count() == 0
+
+
+def test_several_wrong_fields_are_all_told_at_once(at_desk):
+    answer = at_desk.post(address("fork"), typed("fork", name="", reason=""))
+
+    assert "Two fields need a change." in text_of(answer)
+
+
+def test_a_platform_that_is_down_keeps_all_that_was_typed(at_desk, sandbox):
+    sandbox.fault("GET", r"/", status=503, times=50)
+    answer = at_desk.post(address("fork"), typed("fork", name="Pier 7 retrofit"))
+
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "The platform is not answering." in text_of(answer)
+    assert 'value="Pier 7 retrofit"' in page
+    assert "Try the retrofit of pier 7.</textarea>" in page
+    assert Operation.objects.count() == 0
+
+
+def test_a_person_whose_sign_in_ended_keeps_all_that_was_typed(at_desk, mara):
+    mara.tokens.delete()
+    answer = at_desk.post(address("empty"), typed("empty", name="Pier 7 retrofit"))
+
+    assert answer.status_code == 422
+    assert "Sign in in a new tab" in text_of(answer)
+    assert 'value="Pier 7 retrofit"' in answer.content.decode()
+
+
+def test_what_is_typed_is_shown_as_text(at_desk):
+    answer = at_desk.post(address("empty"), typed("empty", itwin='"><script>alert(1)</script>'))
+
+    assert b"<script>alert" not in answer.content
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_form_without_its_csrf_token_is_refused(mara, sandbox, kind):
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(mara)
+
+    assert strict.post(address(kind), typed(kind)).status_code == 403
+    assert Operation.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["new", "request-empty", "request-clone", "request-fork", "pick-itwins", "pick-imodels", "pick-changesets"]
+)
+def test_the_signed_out_are_led_to_the_door(client, db, name):
+    assert client.get(reverse(f"imodels:{name}"))["Location"].startswith(reverse("imodels:sign-in"))
+
+
+# Filled in
+
+
+def test_a_form_can_be_filled_in_by_its_address(at_desk, sandbox):
+    page = at_desk.get(address("clone"), {"source": sandbox.ids["viaduct"], "name": "A & B", "up_to": "baseline"})
+
+    text = page.content.decode()
+    assert 'value="Viaduct"' in text
+    assert f'name="source_id" id="source_id" value="{sandbox.ids["viaduct"]}"' in text
+    assert 'value="A &amp; B"' in text
+    assert re.search(r'value="baseline"[^>]* checked', text)
+    assert 'class="msg msg-bad"' not in text
+
+
+def test_what_was_shown_as_now_comes_along_with_the_form(at_desk, sandbox):
+    page = at_desk.get(address("clone"), {"source": "Main Bridge"})
+
+    assert f'id="pinned" value="{sandbox.ids["main-bridge"]}:120"' in page.content.decode()
+    assert "Pinned at #120" in text_of(page)
+
+
+def test_the_same_again_fills_in_the_whole_wish(at_desk):
+    at_desk.post(address("clone"), typed("clone", up_to="changeset", changeset="40", description="As tendered"))
+    page = at_desk.get(address("clone"), {"from": Operation.objects.get().pk}).content.decode()
+
+    assert 'value="Main Bridge"' in page
+    assert 'value="As tendered"' in page
+    assert 'name="changeset" value="40"' in page
+    assert re.search(r'value="changeset"[^>]* checked', page)
+
+
+def test_the_new_page_offers_the_last_different_wishes_again(at_desk):
+    for name in ("One", "Two"):
+        at_desk.post(address("clone"), typed("clone", name=name))
+
+    page = at_desk.get(reverse("imodels:new")).content.decode()
+    assert page.count("Fill in the form") == 1
+    assert "like Two" in page
+
+
+@pytest.mark.parametrize(("state", "names_it"), [(State.FAILED, True), (State.SUCCEEDED, False)])
+def test_only_trying_again_after_a_failure_names_what_failed(at_desk, queued_clone, state, names_it):
+    Operation.objects.filter(pk=queued_clone.pk).update(state=state)
+    at_desk.post(address("clone"), typed("clone", name="Once more", **{"from": str(queued_clone.pk)}))
+
+    assert Operation.objects.get(name="Once more").again_of == (queued_clone if names_it else None)
+
+
+def test_somebody_elses_operation_cannot_be_asked_for_again(at_desk, otto, wish_for):
+    theirs = lifecycle.request(wish_for(Kind.EMPTY), by=otto)
+
+    for asked in (theirs.pk, uuid4(), "garbage"):
+        assert at_desk.get(address("empty"), {"from": asked}).status_code == 404
+
+
+# Checks and lists
+
+
+def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tomas):
+    from imodels_app.models import ITwinCharge, Membership, Team
+
+    team = Team.objects.create(name="Bridge team")
+    ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
+    Membership.objects.create(team=team, email=tomas.email, user=tomas, role=Membership.Role.LEAD)
+
+    told = text_of(at_desk.post(reverse("imodels:request-checks", args=["fork"]), typed("fork", name="Main Bridge")))
+
+    assert "One lead of Bridge team Tomas Novak" in told
+    assert "Name is taken in Harbour Bridge" in told
+    assert "Main Bridge is ready" in told
+    assert "Changesets up to #120 will be copied" in told
+    assert "imodels_manage in Harbour Bridge" in told
+
+
+def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandbox):
+    from imodels_app.models import ITwinCharge, Membership, Team
+
+    team = Team.objects.create(name="Bridge team")
+    ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
+    Membership.objects.create(team=team, email=mara.email, user=mara, role=Membership.Role.LEAD)
+
+    told = text_of(at_desk.post(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
+
+    assert "Bridge team has no lead who could agree" in told
+
+
+def test_checks_offer_to_take_the_newer_changesets_too(at_desk, sandbox):
+    bridge = sandbox.ids["main-bridge"]
+    answer = at_desk.post(reverse("imodels:request-checks", args=["clone"]), typed("clone", pinned=f"{bridge}:117"))
+
+    assert "3 newer changesets came" in text_of(answer)
+    assert f'data-fill="pinned" data-value="{bridge}:120"' in answer.content.decode()
+
+
+def test_checks_of_an_untouched_form_scold_nobody(at_desk):
+    answer = at_desk.post(reverse("imodels:request-checks", args=["fork"]), {"up_to": "latest"})
+
+    assert answer.status_code == 200
+    assert "msg-bad" not in answer.content.decode()
+
+
+def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
+    assert at_desk.get(reverse("imodels:request-checks", args=["template"])).status_code == 404
+
+
+def test_a_preview_shows_no_token(at_desk, mara):
+    answer = at_desk.post(reverse("imodels:request-checks", args=["clone"]), typed("clone"))
+
+    assert "$TOKEN" in answer.content.decode()
+    assert tokens.access_token(mara) not in answer.content.decode()
+
+
+def test_imodels_in_the_list_say_whether_they_can_be_copied(at_desk, sandbox):
+    page = at_desk.get(reverse("imodels:pick-imodels"), {"source": "main"}).content.decode()
+
+    assert '<ul role="listbox"' in page
+    options = {re.search(r'data-text="([^"]*)"', li)[1]: li for li in re.findall(r"<li.*?</li>", page, re.DOTALL)}
+    assert "Ready" in options["Main Bridge"]
+    assert "Not ready" in options["Main Bridge temporary works"]
+    assert "View only" in options["West Main DN800"]
+    assert 'aria-disabled="true"' in options["West Main DN800"]
+
+
+def test_lists_of_changesets_and_versions_belong_to_a_source(at_desk, sandbox):
+    of = {"source_id": sandbox.ids["main-bridge"]}
+
+    assert 'data-text="120"' in at_desk.get(reverse("imodels:pick-changesets"), of).content.decode()
+    assert "60 % design" in text_of(at_desk.get(reverse("imodels:pick-versions"), of))
+    assert "Pick the iModel first." in text_of(at_desk.get(reverse("imodels:pick-versions")))
+
+
+def test_a_list_that_cannot_be_had_says_why(at_desk, sandbox):
+    sandbox.fault("GET", r"/", status=503, times=50)
+    answer = at_desk.get(reverse("imodels:pick-itwins"), {"itwin": "harbour"})
+
+    assert answer.status_code == 200
+    assert "The platform is not answering." in text_of(answer)
+
+
+def test_the_body_in_the_preview_is_json(at_desk):
+    operation_body = at_desk.post(address("fork"), typed("fork")) and Operation.objects.get().request_body
+
+    assert json.loads(operation_body)["changesetIndex"] == 120
