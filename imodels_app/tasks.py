@@ -4,9 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
-from imodels_app import budget, circuit, dispatch, lifecycle, pulse
+from imodels_app import budget, circuit, clock, dispatch, lifecycle, pulse
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
@@ -34,15 +33,15 @@ def settle(operation_id: str) -> None:
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
     """Announce what is ready to be submitted."""
-    for pk in Operation.objects.ready(timezone.now()).values_list("pk", flat=True)[:BATCH]:
-        dispatch.send("imodels_app.submit", pk)
+    for pk in Operation.objects.ready(clock.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.submit", pk)
 
 
 @shared_task(name="imodels_app.sweep_running")
 def sweep_running() -> None:
     """Announce what is due for a look, as many as the budget allows, and put it off until that look is done."""
     pulse.beat()
-    now = timezone.now()
+    now = clock.now()
     due = Operation.objects.due_for_poll(now)[: _at_once(now)].count()
     for pk in lifecycle.lease_looks(now, at_most=budget.take_looks(due, now)):
         dispatch.send("imodels_app.poll", pk)
@@ -58,9 +57,9 @@ def _at_once(now: datetime) -> int:
 @shared_task(name="imodels_app.sweep_lost")
 def sweep_lost() -> None:
     """Announce lost answers, and end waits for people who did not come."""
-    now = timezone.now()
+    now = clock.now()
     for pk in Operation.objects.lost(now).values_list("pk", flat=True)[:BATCH]:
-        dispatch.send("imodels_app.settle", pk)
+        dispatch.announce("imodels_app.settle", pk)
     for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
         try:
             lifecycle.expire(operation)
