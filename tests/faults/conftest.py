@@ -44,7 +44,11 @@ def reached() -> Callable:
 
 @pytest.fixture
 def time_passes() -> Callable:
-    """time_passes(120): all that is written down about requests and waits happened so many seconds earlier."""
+    """time_passes(120): all that is written down about requests and waits happened so many seconds earlier.
+
+    And beat ticks, so that nobody waits for the seconds until it would.
+    """
+    from celery import current_app
     from django.db.models import F
 
     from imodels_app.models import Attempt, Bucket, Operation
@@ -55,5 +59,7 @@ def time_passes() -> Callable:
         due = ("ready_after", "settle_after", "poll_after", "wait_until", "accepted_at", "missing_since")
         Operation.objects.update(**{column: F(column) - earlier for column in due})
         Bucket.objects.update(frozen_until=None, one_at_a_time_until=None)
+        for sweep in ("sweep_lost", "sweep_queued", "sweep_running"):
+            current_app.send_task(f"imodels_app.{sweep}", ignore_result=True)
 
     return pass_
