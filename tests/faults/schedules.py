@@ -118,7 +118,7 @@ class Schedule:
         )
         self.sandbox.advance_by_clock(self.dice.choice([1, 10, 100]))
         for _ in range(4):
-            self.sandbox.next_outcome(self.dice.choice(["successful", "successful", "failed"]))
+            self.sandbox.next_outcome(self.dice.choice(["successful", "successful", "successful", "failed"]))
         self._sign_in()
 
     def _sign_in(self) -> None:
@@ -136,9 +136,9 @@ class Schedule:
             self._fault("POST", r"^/connect/token", self.dice.choice(TOKEN_FAULTS), 1)
         elif chance < 0.5:
             self.sandbox.expire_tokens()
-        elif chance < 0.6:
+        elif chance < 0.54:
             self._stranger()
-        elif chance < 0.65:
+        elif chance < 0.6:
             self._sign_in()
         elif chance < 0.7:
             self.sandbox.clear_faults()
@@ -168,7 +168,7 @@ class Schedule:
     # What people and workers do
 
     def _ask(self, count: int) -> None:
-        names = [f"Pier {number}" for number in range(1, count + 1)]
+        names = [f"Pier {number}" for number in range(1, count + 4)]
         for _ in range(count):
             kind = self.dice.choice([Kind.EMPTY, Kind.CLONE, Kind.FORK])
             # Now and then two of ours want one name.
