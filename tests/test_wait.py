@@ -54,7 +54,7 @@ def test_a_database_that_is_down_is_named_without_its_password(tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["database"], ["moon", "--", "true"], ["database", "--"]])
 def test_a_wrong_call_shows_how_it_goes(arguments):
-    with pytest.raises(SystemExit, match="python -m dashboard.wait"):
+    with pytest.raises(SystemExit, match=r"python -m dashboard\.wait"):
         wait.main(arguments)
 
 
