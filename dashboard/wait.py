@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import django
+
 LOOK_EVERY_S = 0.5
 SAY_EVERY_S = 10.0
 
@@ -25,64 +27,74 @@ def main(arguments: list[str]) -> None:
     if not command or not set(names) <= set(NEEDS):
         sys.exit(__doc__)
     # Settings read the files of secrets when they are imported, which the other needs do.
-    for name in ("secrets", *names):
+    wait_for("secrets", NEEDS["secrets"])
+    if names:
+        django.setup()
+    for name in names:
         wait_for(name, NEEDS[name])
     os.execvp(command[0], command)  # noqa: S606 - the very process, so that it gets the signals
 
 
-def wait_for(name: str, is_there: Callable[[], bool]) -> None:
-    """Return once it is there; say every now and then that it is not."""
-    said_at = 0.0
-    while not is_there():
+def wait_for(name: str, what_is_missing: Callable[[], str]) -> None:
+    """Return once nothing is missing; say every now and then what is."""
+    said_at = float("-inf")
+    while missing := what_is_missing():
         if time.monotonic() - said_at > SAY_EVERY_S:
-            print(f"Waiting for {name}.", flush=True)
+            print(f"Waiting for {name}: {missing}", flush=True)
             said_at = time.monotonic()
         time.sleep(LOOK_EVERY_S)
 
 
-def secrets_are_there() -> bool:
-    """Every file that a setting NAME_FILE names."""
-    return all(Path(path).is_file() for name, path in os.environ.items() if name.endswith("_FILE") and path)
+def secrets() -> str:
+    """The files that settings NAME_FILE name, and that are not there yet."""
+    files = {
+        name: path for name, path in os.environ.items() if (name.endswith("_FILE") or name == "PGPASSFILE") and path
+    }
+    return ", ".join(f"{name} ({path})" for name, path in files.items() if not Path(path).is_file())
 
 
-def database_answers() -> bool:
+def database() -> str:
     from django.db import OperationalError, connection
 
     try:
         connection.ensure_connection()
-    except OperationalError:
-        return False
+    except OperationalError as error:
+        return str(error).strip()
     connection.close()
-    return True
+    return ""
 
 
-def tables_are_there() -> bool:
-    """Whether every migration of this version has been applied."""
+def tables() -> str:
+    """Migrations of this version that have not been applied."""
     from django.db import DatabaseError, connection
     from django.db.migrations.executor import MigrationExecutor
 
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
-        return False
+    except DatabaseError as error:
+        return str(error).strip()
     connection.close()
-    return not missing
+    return ", ".join(str(migration) for migration, _ in missing)
 
 
-def redis_answers() -> bool:
+def redis() -> str:
+    import redis
     from django.conf import settings
 
-    from dashboard import redis_server
-
-    return redis_server.answers(settings.REDIS_URL)
+    with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as client:
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            return str(error)
+    return ""
 
 
 NEEDS = {
-    "secrets": secrets_are_there,
-    "database": database_answers,
-    "tables": tables_are_there,
-    "redis": redis_answers,
+    "secrets": secrets,
+    "database": database,
+    "tables": tables,
+    "redis": redis,
 }
 
 if __name__ == "__main__":

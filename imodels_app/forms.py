@@ -70,7 +70,7 @@ class RequestForm(forms.Form):
 
     catalog  what this person may pick; asked while the form is cleaned
 
-    After cleaning, `into` is the iTwin and `origin` the iModel to copy that were found, whether or not the rest is right.
+    After cleaning, `into` is the iTwin and `origin` the iModel to copy that were found, right or wrong the rest.
     A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in").
     """
 

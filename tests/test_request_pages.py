@@ -141,6 +141,20 @@ def test_newer_changesets_can_be_taken_too(desk, sandbox):
     expect(page.locator("#advice pre")).to_contain_text('"changesetIndex": 121')
 
 
+def test_a_form_can_be_sent_after_signing_in_again_in_another_tab(desk):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+7")
+    page.context.clear_cookies(name="desk-csrf")
+    page.context.new_page().goto("/new/")
+    before = page.locator("#csrf").input_value()
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(page.locator("#csrf")).not_to_have_value(before)
+    page.get_by_role("button", name="Create iModel").click()
+    page.wait_for_url(re.compile(r"/operations/"))
+
+    assert Operation.objects.get().name == "Pier 7"
+
+
 def test_every_form_works_without_javascript(desk, sandbox):
     page = desk(java_script_enabled=False)
     page.goto("/new/")

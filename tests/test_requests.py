@@ -1,7 +1,6 @@
 """Asking for a new iModel through the pages: it works, it refuses, it hides, it is late."""
 
 import html
-import json
 import re
 from uuid import uuid4
 
@@ -88,7 +87,7 @@ def test_nothing_is_sent_to_the_platform_by_the_form_itself(at_desk, sandbox):
     ],
 )
 def test_the_preview_is_what_is_stored(at_desk, settings, kind, more):
-    preview = at_desk.post(reverse("imodels:request-checks", args=[kind]), typed(kind, **more)).content.decode()
+    preview = at_desk.get(reverse("imodels:request-checks", args=[kind]), typed(kind, **more)).content.decode()
     at_desk.post(address(kind), typed(kind, **more))
 
     operation = Operation.objects.get()
@@ -151,6 +150,7 @@ def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, wish_fo
 @pytest.mark.parametrize(
     ("kind", "more", "field", "said"),
     [
+        ("empty", {"name": ""}, "name", "Give the new iModel a name."),
         ("empty", {"name": "  "}, "name", "Give the new iModel a name."),
         ("empty", {"name": "x" * 256}, "name", "At most 255 characters; this has 256."),
         ("empty", {"name": "Main Bridge"}, "name", "Already in Harbour Bridge."),
@@ -207,6 +207,23 @@ def test_a_person_whose_sign_in_ended_keeps_all_that_was_typed(at_desk, mara):
     assert 'value="Pier 7 retrofit"' in answer.content.decode()
 
 
+def test_whoever_was_signed_out_meanwhile_keeps_all_that_was_typed(client, db):
+    answer = client.post(address("fork"), typed("fork", name="Pier 7 retrofit"))
+
+    assert answer.status_code == 422
+    assert "You are signed out." in text_of(answer)
+    assert 'value="Pier 7 retrofit"' in answer.content.decode()
+    assert "Try the retrofit of pier 7.</textarea>" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", ["pick-itwins", "pick-imodels", "pick-changesets", "pick-versions"])
+def test_a_list_for_the_signed_out_leaves_the_page_where_it_is(client, db, name):
+    answer = client.get(reverse(f"imodels:{name}"), headers={"HX-Request": "true"})
+
+    assert "You are signed out." in text_of(answer)
+    assert "HX-Redirect" not in answer.headers
+
+
 def test_what_is_typed_is_shown_as_text(at_desk):
     answer = at_desk.post(address("empty"), typed("empty", itwin='"><script>alert(1)</script>'))
 
@@ -242,6 +259,16 @@ def test_a_form_can_be_filled_in_by_its_address(at_desk, sandbox):
     assert 'value="A &amp; B"' in text
     assert re.search(r'value="baseline"[^>]* checked', text)
     assert 'class="msg msg-bad"' not in text
+
+
+def test_a_fork_filled_in_by_its_address_keeps_its_history_unless_told_otherwise(at_desk):
+    given = {"source": "Main Bridge", "itwin": "Harbour Bridge", "name": "Pier 7"}
+
+    kept = at_desk.get(address("fork"), given)
+    squashed = at_desk.get(address("fork"), given | {"preserve_history": "no"})
+
+    assert '"preserveHistory" : true' in text_of(kept)
+    assert '"preserveHistory" : false' in text_of(squashed)
 
 
 def test_what_was_shown_as_now_comes_along_with_the_form(at_desk, sandbox):
@@ -295,13 +322,13 @@ def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tom
     ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
     Membership.objects.create(team=team, email=tomas.email, user=tomas, role=Membership.Role.LEAD)
 
-    told = text_of(at_desk.post(reverse("imodels:request-checks", args=["fork"]), typed("fork", name="Main Bridge")))
+    told = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork", name="Main Bridge")))
 
     assert "One lead of Bridge team Tomas Novak" in told
     assert "Name is taken in Harbour Bridge" in told
     assert "Main Bridge is ready" in told
     assert "Changesets up to #120 will be copied" in told
-    assert "imodels_manage in Harbour Bridge" in told
+    assert "You may create iModels in Harbour Bridge" in told
 
 
 def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandbox):
@@ -311,21 +338,28 @@ def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandb
     ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
     Membership.objects.create(team=team, email=mara.email, user=mara, role=Membership.Role.LEAD)
 
-    told = text_of(at_desk.post(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
+    told = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
 
     assert "Bridge team has no lead who could agree" in told
 
 
 def test_checks_offer_to_take_the_newer_changesets_too(at_desk, sandbox):
     bridge = sandbox.ids["main-bridge"]
-    answer = at_desk.post(reverse("imodels:request-checks", args=["clone"]), typed("clone", pinned=f"{bridge}:117"))
+    answer = at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone", pinned=f"{bridge}:117"))
 
     assert "3 newer changesets came" in text_of(answer)
     assert f'data-fill="pinned" data-value="{bridge}:120"' in answer.content.decode()
 
 
+def test_checks_tell_of_another_operation_with_this_name(at_desk):
+    at_desk.post(address("empty"), typed("empty"))
+    told = text_of(at_desk.get(reverse("imodels:request-checks", args=["empty"]), typed("empty", name="PIER 7")))
+
+    assert "One with this name is under way Asked for by Mara Lindqvist." in told
+
+
 def test_checks_of_an_untouched_form_scold_nobody(at_desk):
-    answer = at_desk.post(reverse("imodels:request-checks", args=["fork"]), {"up_to": "latest"})
+    answer = at_desk.get(reverse("imodels:request-checks", args=["fork"]), {"up_to": "latest"})
 
     assert answer.status_code == 200
     assert "msg-bad" not in answer.content.decode()
@@ -336,7 +370,7 @@ def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
 
 
 def test_a_preview_shows_no_token(at_desk, mara):
-    answer = at_desk.post(reverse("imodels:request-checks", args=["clone"]), typed("clone"))
+    answer = at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone"))
 
     assert "$TOKEN" in answer.content.decode()
     assert tokens.access_token(mara) not in answer.content.decode()
@@ -367,9 +401,3 @@ def test_a_list_that_cannot_be_had_says_why(at_desk, sandbox):
 
     assert answer.status_code == 200
     assert "The platform is not answering." in text_of(answer)
-
-
-def test_the_body_in_the_preview_is_json(at_desk):
-    operation_body = at_desk.post(address("fork"), typed("fork")) and Operation.objects.get().request_body
-
-    assert json.loads(operation_body)["changesetIndex"] == 120

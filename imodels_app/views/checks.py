@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from imodels_app.forms import CopyForm, RequestForm
-from imodels_app.models import Team, User
-from imodels_app.states import Kind, Wish
+from imodels_app.models import Operation, Team, User
+from imodels_app.states import FINISHED, Kind, Wish
 from imodels_app.wishes import IModelWish
 
 ICONS = {"good": "st-succeeded", "ask": "warning", "bad": "st-failed", "": "help"}
@@ -77,7 +77,7 @@ def advice(form: RequestForm, *, by: User) -> Advice:
     form.is_valid()  # cleans it, if it is not yet
     wish = form.draft()
     return Advice(
-        checks=_checks(form),
+        checks=[*_checks(form), *_namesakes(form, by)],
         approvers=_approvers(form, by) if form.kind == Kind.FORK else None,
         preview=_preview(wish) if wish else None,
         newer=_newer(form, wish),
@@ -107,6 +107,16 @@ def _name(form: RequestForm) -> Check | None:
     if form.free_name:
         return Check("bad", f"Name is taken in {form.into.name}", f"“{form.free_name}” is free.")
     return Check("good", f"Name is free in {form.into.name}") if form.name_is_free else None
+
+
+def _namesakes(form: RequestForm, by: User) -> list[Check]:
+    """Operations under way that will make an iModel of this name there."""
+    if not form.name_is_free:
+        return []
+    under_way = Operation.objects.visible_to(by).exclude(state__in=FINISHED)
+    same = under_way.filter(itwin_id=form.into.id, name__iexact=form.cleaned_data["name"])
+    who = [operation.requested_by_name for operation in same[:3]]
+    return [Check("ask", "One with this name is under way", f"Asked for by {', '.join(who)}.")] if who else []
 
 
 def _copy(form: CopyForm) -> list[Check | None]:
@@ -153,8 +163,8 @@ def _rights(form: RequestForm) -> Check | None:
     if missing:
         where = " and in ".join(missing)
         return Check("bad", f"You may not create iModels in {where}", f"imodels_manage is missing in {where}")
-    places = "here and there" if isinstance(form, CopyForm) else f"in {form.into.name}"
-    return Check("good", f"You may create iModels {places}", f"imodels_manage in {' and '.join(concerned.values())}")
+    where = " and ".join(concerned.values())
+    return Check("good", f"You may create iModels in {where}", "imodels_manage is yours there.")
 
 
 def _newer(form: RequestForm, wish: IModelWish | None) -> int:

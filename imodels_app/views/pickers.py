@@ -1,19 +1,32 @@
 """Lists to pick from while a person types: fragments for the comboboxes of the request forms."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Unavailable
-from imodels_app.views.guards import person, signed_in
+from imodels_app.views.guards import View, person, signed_in
 
 SHOWN = 12
 
 
-@signed_in
+def signed_in_part(view: View) -> View:
+    """For parts of a form: whoever was signed out meanwhile is told so there, and what they typed stays."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.user.is_authenticated or not getattr(request, "htmx", False):
+            return signed_in(view)(request, *args, **kwargs)
+        return render(request, "requests/_signed_out.html")
+
+    return guarded
+
+
+@signed_in_part
 @require_GET
 def pick_itwins(request: HttpRequest) -> HttpResponse:
     """iTwins that a new iModel may go into."""
@@ -21,7 +34,7 @@ def pick_itwins(request: HttpRequest) -> HttpResponse:
     return _listed(request, "itwins", lambda catalog: (catalog.itwins(text), True))
 
 
-@signed_in
+@signed_in_part
 @require_GET
 def pick_imodels(request: HttpRequest) -> HttpResponse:
     """iModels to copy from, each with whether that can be done. ?itwin_id= keeps to one iTwin."""
@@ -29,7 +42,7 @@ def pick_imodels(request: HttpRequest) -> HttpResponse:
     return _listed(request, "imodels", lambda catalog: catalog.imodels(text, itwin_id=itwin_id))
 
 
-@signed_in
+@signed_in_part
 @require_GET
 def pick_changesets(request: HttpRequest) -> HttpResponse:
     """The changesets of ?source_id=."""
@@ -37,7 +50,7 @@ def pick_changesets(request: HttpRequest) -> HttpResponse:
     return _listed(request, "changesets", lambda catalog: (catalog.changesets(source, text), True), of=source)
 
 
-@signed_in
+@signed_in_part
 @require_GET
 def pick_versions(request: HttpRequest) -> HttpResponse:
     """The named versions of ?source_id=."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
@@ -17,6 +17,7 @@ from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State, Wish
 from imodels_app.views import checks
 from imodels_app.views.guards import person, signed_in
+from imodels_app.views.pickers import signed_in_part
 
 FORMS: dict[Kind, type[RequestForm]] = {Kind.EMPTY: EmptyForm, Kind.CLONE: CloneForm, Kind.FORK: ForkForm}
 SAME_AGAIN = 5
@@ -35,31 +36,28 @@ def new(request: HttpRequest) -> HttpResponse:
     return render(request, "requests/new.html", {"section": "new", "again": _last_different(person(request))})
 
 
-@signed_in
 @require_http_methods(["GET", "POST"])
-def request_empty(request: HttpRequest) -> HttpResponse:
+def request_empty(request: HttpRequest) -> HttpResponseBase:
     return _form_page(request, EmptyForm)
 
 
-@signed_in
 @require_http_methods(["GET", "POST"])
-def request_clone(request: HttpRequest) -> HttpResponse:
+def request_clone(request: HttpRequest) -> HttpResponseBase:
     return _form_page(request, CloneForm)
 
 
-@signed_in
 @require_http_methods(["GET", "POST"])
-def request_fork(request: HttpRequest) -> HttpResponse:
+def request_fork(request: HttpRequest) -> HttpResponseBase:
     return _form_page(request, ForkForm)
 
 
-@signed_in
-@require_http_methods(["GET", "POST"])
+@signed_in_part
+@require_GET
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
     if kind not in FORMS:
         raise Http404
-    form = FORMS[Kind(kind)](request.POST or request.GET, catalog=Catalog(person(request)))
+    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request)))
     return render(
         request,
         "requests/_advice.html",
@@ -67,17 +65,38 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     )
 
 
-def _form_page(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+def _form_page(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponseBase:
+    if request.method == "POST" and not request.user.is_authenticated:
+        return _kept(request, form_of)
+    return _for_person(request, form_of)
+
+
+@signed_in
+def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     """The form, perhaps filled in; sent: an operation, or the form again (422) with what is in the way."""
     earlier = _earlier(request)
     if request.method == "POST":
         return _take_down(request, form_of, earlier)
-    given = {"up_to": Wish.LATEST.value} | _given(request, earlier)
+    asked = _given(request, earlier)
+    given = {"up_to": Wish.LATEST.value, "preserve_history": True} | asked
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(given, catalog=Catalog(person(request)))
-    advice = checks.advice(looked_up, by=person(request)) if earlier or len(given) > 1 else None
+    advice = checks.advice(looked_up, by=person(request)) if asked else None
     form = form_of(initial=given | (_names_found(looked_up) if advice else {}), catalog=looked_up.catalog)
     return _show(request, form, looked_up, advice, earlier)
+
+
+def _kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+    """For whoever was signed out meanwhile: the form with all that was typed, to be sent after signing in elsewhere."""
+    form = form_of(initial=request.POST.dict(), catalog=Catalog(request.user))
+    context = {
+        "section": "new",
+        "form": form,
+        "found": form,
+        "form_id": request.POST.get("form_id"),
+        "signed_out": True,
+    }
+    return render(request, f"requests/{form.kind.value}.html", context, status=422)
 
 
 def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:

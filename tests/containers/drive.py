@@ -104,11 +104,11 @@ def ask_for_clone(browser: requests.Session, address: str, name: str) -> str:
     page = must(browser.get(f"{address}/new/clone/", params={"source": MAIN_BRIDGE}, timeout=10), "the form")
     form = next(form for form in Forms(page).forms if form.method == "post" and "name" in form.fields)
     wish = form.fields | {"source": MAIN_BRIDGE, "itwin": HARBOUR_BRIDGE, "name": name}
-    answer = must(
-        browser.post(form.action, data=wish, headers={"Referer": page.url}, timeout=20), "the operation's page"
-    )
+    answer = browser.post(form.action, data=wish, headers={"Referer": page.url}, timeout=20)
+    must(answer, "the operation's page")
     if "/operations/" not in answer.url:
-        sys.exit(f"The form came back:\n{re.sub(r'<[^>]+>|\s+', ' ', answer.text)[:2000]}")
+        words = re.sub(r"<[^>]+>|\s+", " ", answer.text)
+        sys.exit(f"The form came back: {words[:2000]}")
     print(f"Asked for {name}: {answer.url}")
     return answer.url
 

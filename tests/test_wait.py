@@ -1,0 +1,91 @@
+"""A process of the containers waits for its needs, says what it waits for, and makes its keys once."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from dashboard import keys, wait
+
+
+def test_it_becomes_the_command_once_nothing_is_missing(monkeypatch):
+    became = []
+    monkeypatch.setattr(os, "execvp", lambda *command: became.append(command))
+
+    wait.main(["--", "true", "now"])
+
+    assert became == [("true", ["true", "now"])]
+
+
+def test_it_says_what_is_missing_and_goes_on_when_it_is_there(monkeypatch, capsys):
+    monkeypatch.setattr(wait, "LOOK_EVERY_S", 0)
+    answers = iter(["connection refused", "connection refused", ""])
+
+    wait.wait_for("database", lambda: next(answers))
+
+    assert capsys.readouterr().out == "Waiting for database: connection refused\n"
+
+
+def test_a_secret_that_is_not_written_yet_is_waited_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "secret_key"))
+    assert "SECRET_KEY_FILE" in wait.secrets()
+
+    (tmp_path / "secret_key").touch()
+    assert wait.secrets() == ""
+
+
+@pytest.mark.django_db
+def test_the_tests_database_and_redis_are_there():
+    assert wait.database() == wait.tables() == wait.redis() == ""
+
+
+def test_a_database_that_is_down_is_named_without_its_password(tmp_path):
+    env = os.environ | {"DATABASE_URL": "postgres://desk:open-sesame@127.0.0.1:1/desk"}
+    command = [sys.executable, "-m", "dashboard.wait", "database", "--", "true"]
+
+    with pytest.raises(subprocess.TimeoutExpired) as waiting:
+        subprocess.run(command, env=env | {"PYTHONUNBUFFERED": "1"}, capture_output=True, check=False, timeout=3)
+
+    assert b"Waiting for database" in waiting.value.stdout
+    assert b"open-sesame" not in waiting.value.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["database"], ["moon", "--", "true"], ["database", "--"]])
+def test_a_wrong_call_shows_how_it_goes(arguments):
+    with pytest.raises(SystemExit, match="python -m dashboard.wait"):
+        wait.main(arguments)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ("desk", "database"):
+        (tmp_path / name).mkdir()
+    keys.make(tmp_path / "desk", tmp_path / "database")
+    return tmp_path
+
+
+def test_keys_are_made_once(folders):
+    before = {path: path.read_text() for path in folders.rglob("*") if path.is_file()}
+
+    keys.make(folders / "desk", folders / "database")
+
+    assert {path: path.read_text() for path in before} == before
+    assert len(before) == 4
+
+
+def test_keys_are_private_and_only_the_database_can_read_its_password(folders):
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folders.rglob("*") if path.is_file()}
+
+    assert modes == {"secret_key": 0o600, "token_keys": 0o600, "pgpass": 0o600, "password": 0o444}
+
+
+def test_a_new_token_key_comes_first_and_the_old_one_stays(folders):
+    old = (folders / "desk" / "token_keys").read_text()
+
+    keys.rotate(folders / "desk")
+
+    newest, *others = (folders / "desk" / "token_keys").read_text().split(",")
+    assert others == [old]
+    assert newest != old
