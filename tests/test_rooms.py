@@ -63,7 +63,7 @@ ROOMS: dict[str, set[str]] = {
     "poll": {"circuit", "failpoints", "states", "models", "lifecycle", "tokens", "itwin", "budget"},
     "settle": {"circuit", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
     "tasks": {"circuit", "dispatch", "models", "lifecycle", "submit", "poll", "settle", "budget", "pulse"},
-    "views": WEB | {"budget", "estimates", "provider", "pulse"},
+    "views": WEB | {"budget", "circuit", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"wording", "models", "states"},
     "admin": {"models"},
     "management": {"models", "states", "lifecycle"},

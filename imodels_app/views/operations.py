@@ -22,7 +22,7 @@ from imodels_app import budget, history, lifecycle, live, policy, wording
 from imodels_app.estimates import Estimates
 from imodels_app.models import Operation, User
 from imodels_app.states import State
-from imodels_app.views import errors, listing
+from imodels_app.views import errors, frame, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
@@ -57,10 +57,12 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     found = asked.apply(scope.to_show()).order_by("-created_at", "-pk")
     page = listing.cut(found, request.GET.get("page"))
     summary = {"numbers": listing.numbers(scope, now), "budget": budget.left(now)}
-    seen = live.token(page, summary, _tick(page.rows, now))
+    banners = frame.banners(user, now)
+    seen = live.token(page, summary, banners.shown, _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = summary | _table(page, found, user, now) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
+    context |= {"banners": banners}
     context |= {"tabs": _tabs(user), "hidden": _hidden(asked, scope, page)}
     if request.htmx:
         return render(request, "operations/_live.html", context)
@@ -76,10 +78,12 @@ def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
-    seen = live.token([operation], _tick([operation], now))
+    banners = frame.banners(user, now)
+    seen = live.token([operation], banners.shown, _tick([operation], now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
+    context |= {"banners": banners}
     return render(request, "operations/_detail.html" if request.htmx else "operations/detail.html", context)
 
 
