@@ -76,7 +76,9 @@ OIDC_SCOPES = env_text("OIDC_SCOPES", "openid profile email offline_access itwin
 # A folder where tests arm failpoints (imodels_app/failpoints.py). Never where people work.
 FAILPOINTS = env_text("FAILPOINTS", "")
 if FAILPOINTS and _https:
-    raise ImproperlyConfigured("FAILPOINTS is set. It breaks the program on purpose and is refused for a public address.")
+    raise ImproperlyConfigured(
+        "FAILPOINTS is set. It breaks the program on purpose and is refused for a public address."
+    )
 
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -28,9 +28,12 @@ def wake_follower(operation_id: UUID) -> None:
     transaction.on_commit(partial(send, "imodels_app.poll", operation_id))
 
 
-def send(task: str, operation_id: UUID) -> None:
-    """Send one hint now; without a broker, leave it to the sweeps."""
+def send(task: str, operation_id: UUID, *, in_s: float = 0.0) -> None:
+    """Send one hint, to be read in a few seconds at most; without a broker, leave it to the sweeps."""
+    when = {"countdown": in_s} if in_s > 0 else {}
     try:
-        current_app.send_task(task, [str(operation_id)], expires=HINT_EXPIRES_S, retry=False, ignore_result=True)
+        current_app.send_task(
+            task, [str(operation_id)], expires=HINT_EXPIRES_S, retry=False, ignore_result=True, **when
+        )
     except (OperationalError, OSError) as error:
         log.warning("No hint %s for operation %s: the broker does not answer (%s)", task, operation_id, error)

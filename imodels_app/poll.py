@@ -42,7 +42,8 @@ def poll(operation_id: UUID) -> None:
 
 def _look(operation: Operation, now: datetime) -> None:
     try:
-        platform = tokens.platform_for(operation.requested_by)
+        # The sweep that announced this look has asked the budget for its first call.
+        platform = tokens.platform_for(operation.requested_by, prepaid=1)
         creation = platform.creation(operation.imodel_id)
         circuit.worked()
         failpoints.reach("poll.answered")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from imodels_app import circuit, failpoints, lifecycle, tokens
+from imodels_app import budget, circuit, failpoints, lifecycle, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import IModel
 from imodels_app.models import Attempt, Operation
@@ -44,6 +44,10 @@ def settle(operation_id: UUID) -> None:
 
 
 def _look(operation: Operation, last: Attempt, now: datetime) -> None:
+    frozen = budget.frozen_until(now)
+    if frozen:
+        lifecycle.answer_lost(operation, look_after=frozen, note="The platform takes no calls for a while.")
+        return
     try:
         platform = tokens.platform_for(operation.requested_by)
         found = _by_name(platform, operation)
@@ -51,6 +55,8 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
     except (errors.ITwinError, tokens.SignInNeeded, Undecided) as unclear:
         if isinstance(unclear, errors.Unavailable) and not isinstance(unclear, errors.TooMany):
             circuit.failed(now)
+        if isinstance(unclear, errors.TooMany):
+            budget.freeze(budget.CALLS, now + _pause(unclear), now)
         if isinstance(unclear, errors.SignedOut):
             tokens.refused(operation.requested_by)
         reason = Wait.SIGN_IN if isinstance(unclear, tokens.SignInNeeded) else Wait.LOST_ANSWER

@@ -4,8 +4,10 @@ Tokens are encrypted at rest (TOKEN_KEYS, newest first). Providers rotate refres
 the whole grant when the same token comes twice, so one process at a time refreshes for a person.
 """
 
+import itertools
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from imodels_app import failpoints, provider
+from imodels_app import budget, failpoints, provider
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import TokenSet, User
 
@@ -32,9 +34,13 @@ class SignInNeeded(Exception):
     """There is no token that could act for this person: they have to sign in again."""
 
 
-def platform_for(user: User, *, read_timeout_s: float = 30.0) -> Platform:
-    """The platform as this person sees it. Raises SignInNeeded, and errors.Unavailable when the provider is down."""
-    return Platform(settings.ITWIN_API_URL, access_token(user), read_timeout_s=read_timeout_s)
+def platform_for(user: User, *, read_timeout_s: float = 30.0, prepaid: int = 0) -> Platform:
+    """The platform as this person sees it. Raises SignInNeeded, and errors.Unavailable when the provider is down.
+
+    prepaid  calls for which the budget of all calls has been asked already; the others are counted as they leave
+    """
+    token = access_token(user)
+    return Platform(settings.ITWIN_API_URL, token, read_timeout_s=read_timeout_s, calling=_count_after(prepaid))
 
 
 def access_token(user: User) -> str:
@@ -82,6 +88,16 @@ def id_token_of(user: User) -> str:
         return _unseal(held.id_token) if held and held.id_token else ""
     except SignInNeeded:
         return ""
+
+
+def _count_after(prepaid: int) -> Callable[[], None]:
+    numbers = itertools.count()
+
+    def calling() -> None:
+        if next(numbers) >= prepaid:
+            budget.called(timezone.now())
+
+    return calling
 
 
 def _held(user: User) -> TokenSet:

@@ -48,7 +48,7 @@ def banners(user: User, now: datetime) -> Banners:
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """How the page looks, what it talks to, and how many requests wait for this person's decision."""
-    looks = {
+    looks: dict[str, Any] = {
         "theme": _chosen(request, "theme", THEMES),
         "contrast": _chosen(request, "contrast", CONTRASTS),
         # Where one is, to come back to: an act's own address cannot be asked for again.
