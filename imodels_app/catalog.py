@@ -14,10 +14,9 @@ from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
 from django.core.cache import cache
-from django.utils import timezone
 from redis import RedisError
 
-from imodels_app import budget, tokens
+from imodels_app import budget, clock, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
 from imodels_app.wishes import IModelRef, ITwinRef
@@ -285,7 +284,7 @@ class Catalog:
                 tokens.refused(self._user)
                 return ask(self._platform())
         except errors.TooMany as busy:
-            now = timezone.now()
+            now = clock.now()
             budget.freeze(budget.CALLS, now + timedelta(seconds=busy.retry_after_s), now)
             raise Unavailable(f"The platform takes no more questions for {busy.retry_after_s:.0f} s.") from busy
         except errors.Unavailable as down:

@@ -4,9 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.utils import timezone
-
-from imodels_app import budget, circuit, failpoints, lifecycle, tokens
+from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Creation
 from imodels_app.models import Operation
@@ -33,7 +31,7 @@ def poll(operation_id: UUID) -> None:
     operation = lifecycle.operation_for(operation_id)
     if operation.state != State.RUNNING:
         return
-    now = timezone.now()
+    now = clock.now()
     try:
         _look(operation, now)
     except lifecycle.Conflict:

@@ -7,9 +7,7 @@ creator, time and origin have to fit.
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.utils import timezone
-
-from imodels_app import budget, circuit, failpoints, lifecycle, tokens
+from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import IModel
 from imodels_app.models import Attempt, Operation
@@ -30,13 +28,12 @@ class Undecided(Exception):
 def settle(operation_id: UUID) -> None:
     """Look once for what a lost request made. Any number of callers may try."""
     operation = lifecycle.operation_for(operation_id)
-    now = timezone.now()
+    now = clock.now()
     if operation.state != State.SUBMITTING or (operation.settle_after and operation.settle_after > now):
         return
     last = operation.attempts.last()
     if last is None:
         return
-    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")
     try:
         _look(operation, last, now)
     except lifecycle.Conflict:
@@ -64,13 +61,16 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
         return
     circuit.worked()
     failpoints.reach("settle.looked")
+    if not ours and not found and now < last.sent_at + SETTLED_AFTER:
+        lifecycle.answer_lost(operation, look_after=now + LOOK_EVERY, note="not found yet")
+        return
+    # From here on a 409 on this name may be our own doing: submit.py reads that from UNKNOWN.
+    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")
     if ours:
         lifecycle.accepted(operation, imodel_id=ours.id, note="found by its name after the answer was lost")
     elif found:
         message = f"“{operation.name}” was made by somebody else meanwhile."
         lifecycle.failed(operation, code="iModelExists", message=message)
-    elif now < last.sent_at + SETTLED_AFTER:
-        lifecycle.answer_lost(operation, look_after=now + LOOK_EVERY, note="not found yet")
     else:
         lifecycle.send_again(operation, note="The request never arrived. The same one is sent again.")
 

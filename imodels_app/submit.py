@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
-from imodels_app import budget, circuit, dispatch, failpoints, lifecycle, tokens, turns
+from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Outcome, State, Wait
@@ -26,7 +25,7 @@ def submit(operation_id: UUID) -> None:
     """
     failpoints.reach("submit.begin")
     operation = lifecycle.operation_for(operation_id)
-    now = timezone.now()
+    now = clock.now()
     if operation.state != State.QUEUED or (operation.ready_after and operation.ready_after > now):
         return
     try:
@@ -35,8 +34,9 @@ def submit(operation_id: UUID) -> None:
             _send(operation, *ready)
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
+    # Whoever waits for something of their own lets the next one pass.
     if operation.wait_reason != Wait.PLATFORM_DOWN:
-        announce_next(budget.bucket_of(operation.kind), timezone.now())
+        announce_next(budget.bucket_of(operation.kind), clock.now())
 
 
 def announce_next(bucket: str, now: datetime) -> None:
@@ -60,6 +60,7 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
         # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
         platform = tokens.platform_for(operation.requested_by)
         bucket = budget.bucket_of(operation.kind)
+        failpoints.reach("submit.claiming")
         with transaction.atomic():
             budget.take(bucket, now)
             # Under the bucket's lock, so nobody is served between the look and the claim.
@@ -86,18 +87,19 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
 def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
     failpoints.reach("submit.claimed")
+    lifecycle.confirm_claim(operation, attempt)
     try:
         imodel_id = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
     except errors.AnswerLost as lost:
-        circuit.failed(timezone.now())
+        circuit.failed(clock.now())
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
-        lifecycle.answer_lost(operation, look_after=timezone.now() + FIRST_LOOK, note=str(lost))
+        lifecycle.answer_lost(operation, look_after=clock.now() + FIRST_LOOK, note=str(lost))
     except errors.TooMany as later:
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=429, answer=str(later))
-        budget.freeze(budget.bucket_named(later.operation, attempt.bucket), _after(later), timezone.now())
+        budget.freeze(budget.bucket_named(later.operation, attempt.bucket), _after(later), clock.now())
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
     except errors.Unavailable as later:
-        circuit.failed(timezone.now())
+        circuit.failed(clock.now())
         lifecycle.answered(attempt, Outcome.NOT_SENT, answer=str(later))
         lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
     except errors.SignedOut as no:
@@ -118,12 +120,10 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
 def _refused(operation: Operation, no: errors.Refused) -> None:
     """A refusal is final, but for one: the name may be taken by our own request whose answer was lost."""
     if isinstance(no, errors.NameTaken) and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
-        lifecycle.answer_lost(
-            operation, look_after=timezone.now(), note="The name is taken, perhaps by our own request."
-        )
+        lifecycle.answer_lost(operation, look_after=clock.now(), note="The name is taken, perhaps by our own request.")
         return
     lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
 
 
 def _after(later: errors.Unavailable) -> datetime:
-    return timezone.now() + timedelta(seconds=later.retry_after_s)
+    return clock.now() + timedelta(seconds=later.retry_after_s)

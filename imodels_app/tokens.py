@@ -14,9 +14,8 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
 
-from imodels_app import budget, failpoints, provider
+from imodels_app import budget, clock, failpoints, provider
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import TokenSet, User
 
@@ -53,7 +52,7 @@ def access_token(user: User) -> str:
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
         held = _held(user)
-        if held.expires_at > timezone.now() + MARGIN:
+        if held.expires_at > clock.now() + MARGIN:
             return _unseal(held.access_token)
         if _take_lease(held):
             return _refresh(held)
@@ -75,7 +74,7 @@ def refused(user: User) -> None:
 
     A token that was refused right after it was made will not get better by refreshing: sign in again.
     """
-    now = timezone.now()
+    now = clock.now()
     mine = TokenSet.objects.filter(user=user)
     if not mine.filter(obtained_at__lt=now - YOUNG).update(expires_at=now):
         mine.filter(expires_at__gt=now).update(sign_in_needed=True)
@@ -95,7 +94,7 @@ def _count_after(prepaid: int) -> Callable[[], None]:
 
     def calling() -> None:
         if next(numbers) >= prepaid:
-            budget.called(timezone.now())
+            budget.called(clock.now())
 
     return calling
 
@@ -109,7 +108,7 @@ def _held(user: User) -> TokenSet:
 
 def _take_lease(held: TokenSet) -> bool:
     """Whether we are the one to refresh. obtained_at: nobody has refreshed since we read the row."""
-    now = timezone.now()
+    now = clock.now()
     me = uuid.uuid4()
     free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
     taken = TokenSet.objects.filter(free, pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False).update(
@@ -142,7 +141,7 @@ def _refresh(held: TokenSet) -> str:
 
 def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:
     """A provider's answer as columns. It may leave out the refresh token when it does not rotate."""
-    now = timezone.now()
+    now = clock.now()
     columns: dict[str, Any] = {
         "access_token": _seal(token["access_token"]),
         "expires_at": _expiry(token, now),
