@@ -58,6 +58,18 @@ class Outcome(models.TextChoices):
     UNKNOWN = "unknown", "The answer was lost"
 
 
+class News(models.TextChoices):
+    """What a person is told by e-mail."""
+
+    ASKED = "asked", "A fork awaits approval"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    EXPIRED = "expired", "Expired"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    SIGN_IN = "sign_in", "Sign in again"
+
+
 MOVES: dict[State, set[State]] = {
     State.AWAITING_APPROVAL: {State.QUEUED, State.REJECTED, State.EXPIRED, State.CANCELLED},
     # FAILED: the approval no longer fits what would be sent. EXPIRED: the requester never signed in again.

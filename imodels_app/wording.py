@@ -66,7 +66,7 @@ WORDS: dict[str, Words] = {
         "",
         "st-queued",
         "{place} in the queue, about {start}",
-        "Nothing to do. All share the {bucket} of a minute, and people take turns. It is sent as soon as it is its turn.",
+        "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
     ),
     "queued:platform_down": Words(
         "Queued",
