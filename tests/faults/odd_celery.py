@@ -12,12 +12,12 @@ from typing import Any
 
 def turn_the_clock(ahead: timedelta) -> None:
     """What the process takes for the time: Django's, Celery's and time.time()."""
-    from celery.utils import time as celery_time
+    from celery.worker import request
     from django.utils import timezone
 
     real, ahead_s = time.time, ahead.total_seconds()
     timezone.now = lambda: datetime.now(UTC) + ahead
-    celery_time.datetime = _Turned  # what Celery compares expiries with
+    request.datetime = _Turned  # what expiries are compared with
     time.time = lambda: real() + ahead_s
 
 

@@ -1,0 +1,59 @@
+"""After every test here the oracle speaks."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.conftest import wait_until
+
+
+@pytest.fixture(autouse=True)
+def oracle(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test did: nothing twice, nothing lost, nothing of a stranger's, no secret told."""
+    if "sandbox" not in request.fixturenames or request.node.get_closest_marker("no_oracle"):
+        yield
+        return
+    from tests.faults.oracle import violations
+
+    sandbox = request.getfixturevalue("sandbox")
+    request.getfixturevalue("transactional_db")
+    redis_url = request.getfixturevalue("redis_url")
+    running = request.getfixturevalue("processes") if "processes" in request.fixturenames else None
+    yield
+    if running:
+        running.end_all()
+    found = violations(sandbox, logs=running.logs() if running else {}, redis_url=redis_url)
+    assert not found, "the oracle says:\n" + "\n".join(found)
+
+
+@pytest.fixture
+def reached() -> Callable:
+    """reached(operation, State.RUNNING) is the operation, once it is there."""
+
+    def wait(operation, *states, within_s: float = 30):
+        def there() -> bool:
+            operation.refresh_from_db()
+            return operation.state in states
+
+        wait_until(there, within_s=within_s, what=f"{operation.name} in {' or '.join(states)}")
+        return operation
+
+    return wait
+
+
+@pytest.fixture
+def time_passes() -> Callable:
+    """time_passes(120): all that is written down about requests and waits happened so many seconds earlier."""
+    from django.db.models import F
+
+    from imodels_app.models import Attempt, Bucket, Operation
+
+    def pass_(seconds: float) -> None:
+        earlier = timedelta(seconds=seconds)
+        Attempt.objects.update(sent_at=F("sent_at") - earlier, answered_at=F("answered_at") - earlier)
+        due = ("ready_after", "settle_after", "poll_after", "wait_until", "accepted_at", "missing_since")
+        Operation.objects.update(**{column: F(column) - earlier for column in due})
+        Bucket.objects.update(frozen_until=None, one_at_a_time_until=None)
+
+    return pass_
