@@ -278,10 +278,11 @@ class Catalog:
     def _ask(self, ask: Callable[[Platform], T]) -> T:
         """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""
         try:
+            platform = self._platform()
             try:
-                return ask(self._platform())
+                return ask(platform)
             except errors.SignedOut:
-                tokens.refused(self._user)
+                tokens.refused(self._user, platform)
                 return ask(self._platform())
         except errors.TooMany as busy:
             now = clock.now()

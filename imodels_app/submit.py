@@ -73,8 +73,8 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
         lifecycle.postpone(operation, reason=Wait.SIGN_IN, until=now + lifecycle.SIGN_IN_PATIENCE)
     except budget.Spent as spent:
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=spent.until)
-    except errors.Unavailable as later:
-        lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
+    except tokens.NotNow as later:
+        lifecycle.postpone(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
     except turns.NotYet:
         return None  # whoever is first is announced instead
     except lifecycle.NameInFlight:
@@ -95,6 +95,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
         lifecycle.answer_lost(operation, look_after=clock.now() + FIRST_LOOK, note=str(lost))
     except errors.TooMany as later:
+        circuit.worked()
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=429, answer=str(later))
         budget.freeze(budget.bucket_named(later.operation, attempt.bucket), _after(later), clock.now())
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
@@ -104,7 +105,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
     except errors.SignedOut as no:
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=no.status, answer=str(no))
-        tokens.refused(operation.requested_by)
+        tokens.refused(operation.requested_by, platform)
         lifecycle.send_again(operation, note="The platform refused the token. It is refreshed.")
     except errors.Refused as no:
         circuit.worked()

@@ -75,6 +75,13 @@ WORDS: dict[str, Words] = {
         "platform not answering, next try {until}",
         "Nothing to do. It is tried again until it works.",
     ),
+    "queued:provider_down": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "sign-in service not answering, next try {until}",
+        "Nothing to do. It is tried again until it works.",
+    ),
     "queued:same_name": Words(
         "Queued",
         "",
@@ -132,6 +139,13 @@ WORDS: dict[str, Words] = {
         "move",
         "st-running",
         "platform not answering, next look {until}",
+        "Nothing to do. The platform works on; we look again until it answers.",
+    ),
+    "running:provider_down": Words(
+        "Running",
+        "move",
+        "st-running",
+        "sign-in service not answering, next look {until}",
         "Nothing to do. The platform works on; we look again until it answers.",
     ),
     "running:rate_limit": Words(

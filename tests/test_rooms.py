@@ -82,7 +82,7 @@ ROOMS: dict[str, set[str]] = {
     "views": WEB | {"budget", "circuit", "clock", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"wording", "models", "states"},
     "admin": {"models"},
-    "management": {"models", "states", "lifecycle"},
+    "management": {"models", "states", "lifecycle", "tokens"},
     "urls": {"views"},
     "migrations": {"models"},
 }

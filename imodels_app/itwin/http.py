@@ -5,6 +5,7 @@ never sent to a host that an answer names.
 """
 
 import email.utils
+import hmac
 import threading
 import time
 from collections.abc import Callable
@@ -50,6 +51,10 @@ class Connection:
         self._access_token = access_token
         self._calling = calling
         self._timeout = (min(CONNECT_TIMEOUT_S, read_timeout_s), read_timeout_s)
+
+    def speaks_with(self, access_token: str) -> bool:
+        """Whether this is the token that it uses."""
+        return hmac.compare_digest(self._access_token.encode(), access_token.encode())
 
     def get(
         self, path: str, query: dict[str, Any] | None = None, *, accept: str = V2, prefer: str = ""

@@ -29,6 +29,8 @@ class Platform:
     ) -> None:
         self._http = Connection(base_url, access_token, read_timeout_s=read_timeout_s, calling=calling)
 
+        self.speaks_with = self._http.speaks_with
+
     # Making iModels
 
     def start(self, path: str, body: str, *, correlation_id: str = "") -> str:
