@@ -34,7 +34,7 @@ def wake_follower(operation_id: UUID) -> None:
 def announce(task: str, operation_id: UUID) -> None:
     """Send a hint unless one was sent a moment ago."""
     try:
-        news = cache.add(f"announced {task} {operation_id}", 1, timeout=ANNOUNCED_FOR_S)
+        news = cache.add(f"announced:{task}:{operation_id}", 1, timeout=ANNOUNCED_FOR_S)
     except (RedisError, OSError):
         return  # the broker is this same Redis
     if news:
