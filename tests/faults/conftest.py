@@ -43,8 +43,8 @@ def reached() -> Callable:
 
 
 @pytest.fixture
-def time_passes() -> Callable:
-    """time_passes(120): all that is written down about requests and waits happened so many seconds earlier."""
+def goes_by() -> Callable[[float], None]:
+    """goes_by(120): all that is written down about requests and waits happened so many seconds earlier."""
     from django.db.models import F
 
     from imodels_app.models import Attempt, Bucket, Circuit, Operation
@@ -56,9 +56,22 @@ def time_passes() -> Callable:
         Circuit: ("failing_since", "open_until"),
     }
 
-    def pass_(seconds: float) -> None:
+    def go(seconds: float) -> None:
         for model, names in columns.items():
             model.objects.update(**{name: F(name) - timedelta(seconds=seconds) for name in names})
+
+    return go
+
+
+@pytest.fixture
+def time_passes(goes_by) -> Callable[[float], None]:
+    """As goes_by; and beat ticks, so that nobody waits for the seconds until it would."""
+    from celery import current_app
+
+    def pass_(seconds: float) -> None:
+        goes_by(seconds)
+        for sweep in ("sweep_lost", "sweep_queued", "sweep_running"):
+            current_app.send_task(f"imodels_app.{sweep}", ignore_result=True)
 
     return pass_
 

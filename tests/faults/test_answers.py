@@ -75,13 +75,13 @@ def test_09_a_name_taken_by_an_earlier_operation_of_the_same_person_is_not_adopt
 
 @pytest.mark.parametrize("location", ["missing", "relative", "foreign"])
 def test_10_a_location_that_is_missing_relative_or_foreign_leads_to_the_right_imodel(
-    queued_clone, sandbox, time_passes, location
+    queued_clone, sandbox, goes_by, location
 ):
     sandbox.fault("POST", r"/clone$", times=1, location=location)
 
     after(submit, queued_clone)
     if queued_clone.state == State.SUBMITTING:  # nothing told the id: the name is looked up
-        time_passes(5)
+        goes_by(5)
         after(settle, queued_clone)
 
     (made,) = sandbox.imodels_named(queued_clone.name, HARBOUR)
@@ -93,12 +93,12 @@ def test_10_a_location_that_is_missing_relative_or_foreign_leads_to_the_right_im
     "location",
     ["javascript:alert(1)", "//elsewhere.example/", "/imodels/../../etc/passwd", "/imodels/not-a-guid", "x" * 4000],
 )
-def test_10_a_location_that_makes_no_sense_is_no_id_and_the_name_decides(queued_clone, sandbox, time_passes, location):
+def test_10_a_location_that_makes_no_sense_is_no_id_and_the_name_decides(queued_clone, sandbox, goes_by, location):
     sandbox.fault("POST", r"/clone$", times=1, status=202, headers={"Location": location})
 
     after(submit, queued_clone)
     assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
-    time_passes(100)
+    goes_by(100)
     after(settle, queued_clone)
     after(submit, queued_clone)
 
@@ -118,7 +118,7 @@ def test_10_a_created_imodel_is_taken_from_the_body_when_no_header_tells_it(brid
 
 
 def test_11_a_storm_of_429_freezes_its_bucket_while_others_run_and_the_page_shows_the_wait(
-    bridge_team, mara, wish_for, sandbox, tick, time_passes, client
+    bridge_team, mara, wish_for, sandbox, tick, goes_by, client
 ):
     sandbox.advance_by_looks(1)
     sandbox.limits_off()  # its clock does not jump
@@ -135,10 +135,10 @@ def test_11_a_storm_of_429_freezes_its_bucket_while_others_run_and_the_page_show
             other.refresh_from_db()
             assert other.state == State.SUCCEEDED
             assert "1st in the queue, about " in page_of(client, mara, clones[0])
-        time_passes(31)
+        goes_by(31)
     for _ in range(12):
         tick()
-        time_passes(70)
+        goes_by(70)
 
     for clone in clones:
         clone.refresh_from_db()
@@ -214,7 +214,7 @@ def test_15_rights_lost_after_the_approval_are_final_and_the_approval_is_not_use
 
 @pytest.mark.parametrize("what", ["html", "cut", "empty", "list"])
 def test_17_an_answer_to_a_post_that_makes_no_sense_is_a_lost_answer(
-    bridge_team, mara, wish_for, sandbox, time_passes, what
+    bridge_team, mara, wish_for, sandbox, goes_by, what
 ):
     operation = lifecycle.request(wish_for(Kind.EMPTY, name="Pier 7"), by=mara)
     bodies = {"html": "<html>Welcome to the airport</html>", "empty": "", "list": "[]"}
@@ -223,7 +223,7 @@ def test_17_an_answer_to_a_post_that_makes_no_sense_is_a_lost_answer(
 
     after(submit, operation)
     assert (operation.state, operation.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
-    time_passes(100)
+    goes_by(100)
     after(settle, operation)
     if operation.state == State.QUEUED:
         after(submit, operation)
@@ -244,13 +244,13 @@ def test_17_an_answer_to_a_post_that_makes_no_sense_is_a_lost_answer(
         {"status": 200, "body": '{"createOperation": {"state": "' + "x" * 10_000 + '"}}'},
     ],
 )
-def test_17_an_answer_to_a_look_that_makes_no_sense_ends_nothing(clone, sandbox, time_passes, how):
+def test_17_an_answer_to_a_look_that_makes_no_sense_ends_nothing(clone, sandbox, goes_by, how):
     sandbox.fault("GET", r"/operations/create$", times=1, **how)
 
     assert after(poll, clone).state == State.RUNNING
 
     sandbox.finish(clone.imodel_id)
-    time_passes(130)
+    goes_by(130)
     assert after(poll, clone).state == State.SUCCEEDED
 
 
@@ -266,25 +266,25 @@ def test_17_a_state_that_we_do_not_know_is_in_the_history_and_the_log(clone, san
 # ---------- 18: 404 ----------
 
 
-def test_18_an_operation_that_is_not_found_for_the_first_seconds_goes_on(queued_clone, sandbox, tick, time_passes):
+def test_18_an_operation_that_is_not_found_for_the_first_seconds_goes_on(queued_clone, sandbox, tick, goes_by):
     sandbox.advance_by_looks(1)
     sandbox.fault("GET", r"/operations/create$", status=404, times=3)
 
     for _ in range(8):
         tick()
-        time_passes(5)
+        goes_by(5)
 
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.SUCCEEDED
 
 
-def test_18_an_imodel_that_is_gone_for_good_vanished_after_a_minute_and_not_before(clone, sandbox, time_passes, client):
+def test_18_an_imodel_that_is_gone_for_good_vanished_after_a_minute_and_not_before(clone, sandbox, goes_by, client):
     sandbox.fault("GET", rf"/imodels/{clone.imodel_id}", status=404, times=1000)
     looks = 0
     while after(poll, clone).state == State.RUNNING:
         looks += 1
         assert looks < 60
-        time_passes(5)
+        goes_by(5)
 
     assert clone.failure_code == "vanished"
     assert looks >= 12
@@ -295,7 +295,7 @@ def test_18_an_imodel_that_is_gone_for_good_vanished_after_a_minute_and_not_befo
 # ---------- 19: state going back ----------
 
 
-def test_19_what_has_ended_stays_ended_whatever_the_platform_says_later(clone, sandbox, tick, time_passes):
+def test_19_what_has_ended_stays_ended_whatever_the_platform_says_later(clone, sandbox, tick, goes_by):
     sandbox.finish(clone.imodel_id)
     after(poll, clone)
     sandbox.finish(clone.imodel_id, state="scheduled")
@@ -303,7 +303,7 @@ def test_19_what_has_ended_stays_ended_whatever_the_platform_says_later(clone, s
     poll(clone.pk)
     for _ in range(3):
         tick()
-        time_passes(60)
+        goes_by(60)
 
     clone.refresh_from_db()
     assert (clone.state, clone.platform_state) == (State.SUCCEEDED, "successful")
@@ -346,7 +346,7 @@ def test_19_going_back_while_it_runs_is_in_the_history(clone, sandbox):
 
 
 def test_20_a_main_imodel_without_federation_guids_fails_by_its_name_with_the_remedy(
-    bridge_team, mara, tomas, wish_for, sandbox, tick, time_passes, client
+    bridge_team, mara, tomas, wish_for, sandbox, tick, goes_by, client
 ):
     from imodels_app.wishes import IModelRef, ITwinRef
 
@@ -357,7 +357,7 @@ def test_20_a_main_imodel_without_federation_guids_fails_by_its_name_with_the_re
 
     for _ in range(6):
         tick()
-        time_passes(5)
+        goes_by(5)
 
     fork.refresh_from_db()
     assert (fork.state, fork.failure_code) == (State.FAILED, "mainIModelIsMissingFederationGuids")

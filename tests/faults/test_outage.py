@@ -38,12 +38,12 @@ REPEATED = [{"status": 503}, {"cut": True}, {"status": 504, "body": "<html>Gatew
     "how", [{"status": 500}, *(pytest.param(how, marks=pytest.mark.soak) for how in REPEATED)], ids=str
 )
 def test_16_an_hour_of_5xx_opens_the_circuit_slows_everything_and_loses_nothing(
-    work, sandbox, tick, time_passes, client, mara, how
+    work, sandbox, tick, goes_by, client, mara, how
 ):
     running = work(3)
     while Operation.objects.exclude(state__in=[State.RUNNING, *FINISHED]).exists():
         tick()
-        time_passes(STEP_S)
+        goes_by(STEP_S)
     before = len(sandbox.journal)
     sandbox.fault("*", r"^/(imodels|itwins|accesscontrol)", times=100_000, **how)
     asked = work(6)
@@ -51,7 +51,7 @@ def test_16_an_hour_of_5xx_opens_the_circuit_slows_everything_and_loses_nothing(
     hour = 3600 if how.get("status") == 500 else 600
     for _ in range(hour // (2 * STEP_S)):
         tick()
-        time_passes(2 * STEP_S)
+        goes_by(2 * STEP_S)
 
     # A GET may be repeated twice within one call, so a try is up to three requests.
     tries, each = len(sandbox.journal) - before, 1 if how.get("status") == 500 else 3
@@ -65,32 +65,32 @@ def test_16_an_hour_of_5xx_opens_the_circuit_slows_everything_and_loses_nothing(
     sandbox.clear_faults()
     for _ in range(30 // STEP_S):
         tick()
-        time_passes(STEP_S)
+        goes_by(STEP_S)
     assert circuit.outage(timezone.now()) is None, "not noticed within 30 s that the platform answers again"
     assert BANNER not in client.get(reverse("imodels:operation-list")).text
     for _ in range(60):
         if not Operation.objects.exclude(state=State.SUCCEEDED).exists():
             break
         tick()
-        time_passes(STEP_S)
+        goes_by(STEP_S)
 
     for operation in [*running, *asked]:
         operation.refresh_from_db()
         assert operation.state == State.SUCCEEDED
 
 
-def test_16_answers_lost_in_an_outage_are_settled_after_it_and_nothing_is_made_twice(work, sandbox, tick, time_passes):
+def test_16_answers_lost_in_an_outage_are_settled_after_it_and_nothing_is_made_twice(work, sandbox, tick, goes_by):
     sandbox.fault("POST", r"/(imodels|clone)$", times=3, lost_answer=True)  # made, and nobody is told
     sandbox.fault("*", r"^/imodels", times=100_000, status=500)
     asked = work(4)
     for _ in range(24):
         tick()
-        time_passes(STEP_S)
+        goes_by(STEP_S)
     sandbox.clear_faults()
 
     for _ in range(60):
         tick()
-        time_passes(STEP_S)
+        goes_by(STEP_S)
 
     for operation in asked:
         operation.refresh_from_db()
@@ -98,7 +98,7 @@ def test_16_answers_lost_in_an_outage_are_settled_after_it_and_nothing_is_made_t
         assert len(sandbox.imodels_named(operation.name)) == 1
 
 
-def test_16_while_nothing_runs_the_next_try_is_left_to_whoever_wants_to_send(work, sandbox, tick, time_passes):
+def test_16_while_nothing_runs_the_next_try_is_left_to_whoever_wants_to_send(work, sandbox, tick, goes_by):
     """A sweep with nothing to follow must not use up the one try."""
     for _ in range(circuit.FAILURES_TO_OPEN):
         circuit.failed(timezone.now())
@@ -106,7 +106,7 @@ def test_16_while_nothing_runs_the_next_try_is_left_to_whoever_wants_to_send(wor
 
     for _ in range(6):
         tick()
-        time_passes(STEP_S)
+        goes_by(STEP_S)
 
     asked.refresh_from_db()
     assert asked.state in (State.RUNNING, State.SUCCEEDED)

@@ -118,14 +118,14 @@ def goes_on_after_sign_in(operation, mara, sandbox) -> None:
 
 
 def test_14_a_rotated_token_whose_answer_was_lost_waits_for_the_next_sign_in(
-    mara_expired, queued_clone, sandbox, time_passes, client
+    mara_expired, queued_clone, sandbox, goes_by, client
 ):
     sandbox.fault("POST", r"/connect/token$", lost_answer=True, times=1)
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
     assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
 
-    time_passes(20)
+    goes_by(20)
     submit(queued_clone.pk)  # with the token that was rotated away: invalid_grant
 
     client.force_login(mara_expired)
@@ -161,7 +161,7 @@ def test_14_what_runs_is_followed_again_after_the_next_sign_in(many_running, mar
 
 @pytest.mark.parametrize("how", [{"status": 503}, {"cut": True}, {"status": 200, "body": "<html>Sorry</html>"}])
 def test_14_a_provider_that_is_down_is_waited_for_and_is_not_the_platform(
-    mara_expired, queued_clone, sandbox, time_passes, how
+    mara_expired, queued_clone, sandbox, goes_by, how
 ):
     sandbox.fault("POST", r"/connect/token$", times=8, **how)
 
@@ -169,7 +169,7 @@ def test_14_a_provider_that_is_down_is_waited_for_and_is_not_the_platform(
         submit(queued_clone.pk)
         queued_clone.refresh_from_db()
         assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
-        time_passes(16)
+        goes_by(16)
     assert circuit.outage(timezone.now()) is None
     assert not Message.objects.filter(to=mara_expired).exists()
     submit(queued_clone.pk)
@@ -179,14 +179,14 @@ def test_14_a_provider_that_is_down_is_waited_for_and_is_not_the_platform(
 
 
 @pytest.mark.soak
-def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, queued_clone, sandbox, time_passes):
+def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, queued_clone, sandbox, goes_by):
     sandbox.fault("POST", r"/connect/token$", times=1, hang_s=15)
 
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
     assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
-    time_passes(20)
+    goes_by(20)
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.RUNNING
