@@ -140,9 +140,7 @@ class RequestForm(forms.Form):
     def look_up(self, cleaned: dict[str, Any]) -> None:
         """Hold what was typed against the platform."""
         self.into = self._find_itwin(cleaned)
-        if self.into and not self.catalog.may_manage(self.into.id):
-            self.add_error("itwin", _right_missing(self.into.name))
-        elif self.into and cleaned.get("name"):
+        if self.into and cleaned.get("name"):
             self._check_name(cleaned["name"])
 
     def _check_name(self, name: str) -> None:
@@ -292,8 +290,6 @@ class CopyForm(RequestForm):
         if not self.origin.imodel.is_initialized:
             said = f"{self.origin.imodel.name} is not ready: the platform has not finished it. Pick another, or wait."
             self.add_error("source", said)
-        elif not self.origin.may_manage:
-            self.add_error("source", _right_missing(self.origin.itwin.name or "its iTwin"))
 
     def _how_far(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
         """The wish's fields, told apart as the platform does: absent, index, id and ""; None with an error."""
@@ -393,10 +389,6 @@ class ForkForm(CopyForm):
 
 def _same(typed: str, *names: str) -> bool:
     return typed.casefold() in {name.casefold() for name in names if name}
-
-
-def _right_missing(itwin: str) -> str:
-    return f"imodels_manage is missing in {itwin}. Ask an administrator of {itwin} for imodels_manage."
 
 
 def _unknown_id(noun: str) -> str:

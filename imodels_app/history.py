@@ -119,11 +119,17 @@ def _reason(event: Event) -> str:
     if event.verb == "platform_state":
         return "Platform state:"
     said = [WAITS.get(event.data.get("wait", ""), ""), event.note]
-    return ". ".join(dict.fromkeys(part.strip().rstrip(".") for part in said if part))
+    return ". ".join(dict.fromkeys(_begun(part) for part in said if part))
+
+
+def _begun(note: str) -> str:
+    """A note as a sentence begins, without its full stop."""
+    text = note.strip().rstrip(".")
+    return text[:1].upper() + text[1:]
 
 
 def _told(event: Event) -> str:
-    return f" {event.note[0].upper()}{event.note[1:]}." if event.note else ""
+    return f" {_begun(event.note)}." if event.note else ""
 
 
 def _code(event: Event) -> str:

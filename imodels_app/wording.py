@@ -318,7 +318,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
     remaining = remains(operation, now, usual)
     return {
         "team": operation.team.name,
-        "until": moment(until, now) if until else "later",
+        "until": _until(operation, until, now) if until else "later",
         "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
@@ -338,6 +338,13 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
     }
+
+
+def _until(operation: Operation, until: datetime, now: datetime) -> str:
+    """A wait for a person that lasts days needs no minutes."""
+    if operation.wait_reason == Wait.SIGN_IN and until - now > timedelta(days=1):
+        return day_time(until).rsplit(" ", 1)[0]
+    return moment(until, now)
 
 
 def remains(operation: Operation, now: datetime, usual: Usual | None) -> str:

@@ -114,7 +114,7 @@ def test_the_requester_sees_the_card_without_buttons_and_is_told_why(client, mar
 
     answer = client.get(address("approval-detail", waiting_fork)).content.decode()
 
-    assert "Another lead has to decide." in answer
+    assert "Somebody else has to decide." in answer
     assert address("approve", waiting_fork) not in answer
     assert "Tomas Novak" in answer
 

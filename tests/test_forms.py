@@ -166,7 +166,6 @@ def test_what_is_typed_over_a_pick_counts(filled, sandbox):
         ("itwin", "{city-transit}", "No iTwin with this id, or you cannot see it."),
         ("itwin", "City Transit", "No iTwin “City Transit” that you can see."),
         ("itwin", "11111111-1111-4111-8111-111111111111", "No iTwin with this id, or you cannot see it."),
-        ("itwin", "Water West", "imodels_manage is missing in Water West."),
     ],
 )
 def test_a_wrong_field_says_what_to_do(filled, sandbox, field, typed, said):
@@ -184,7 +183,6 @@ def test_a_wrong_field_says_what_to_do(filled, sandbox, field, typed, said):
         ("source", "", "Pick the iModel to copy."),
         ("source", "Main Bridge temporary works", "Main Bridge temporary works is not ready"),
         ("source", "{metro-line-4}", "No iModel with this id, or you cannot see it."),
-        ("source", "Pumping Station 3", "imodels_manage is missing in Water West."),
         ("source", "main", "2 iModels fit “main”|3 iModels fit “main”|4 iModels fit “main”"),
         ("up_to", "", "Choose how far to copy."),
         ("up_to", "sideways", "Choose how far to copy. There is: All up to now"),

@@ -340,3 +340,22 @@ def test_several_of_another_team_are_not_touched_nor_named(client, otto, queued_
 
     assert "Nothing was selected." in said(answer)
     assert "Pier 7" not in said(answer)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=%00a",
+        "itwin=%00&person=%00&state=%00&kind=%00",
+        "q=%F0%9F%8C%89%22%27%3B--%25_",
+        "page=-1",
+        "page=99999999999999999999",
+        "person=99999999999999999999",
+        "since=yesterday&until=2026-99-99",
+    ],
+)
+@pytest.mark.parametrize("page", ["/operations/", "/audit/"])
+def test_nonsense_in_the_address_finds_something_or_nothing_and_breaks_nothing(client, ines, queued_clone, page, query):
+    client.force_login(ines)
+
+    assert client.get(f"{page}?{query}").status_code == 200

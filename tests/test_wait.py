@@ -41,8 +41,12 @@ def test_the_tests_database_and_redis_are_there():
     assert wait.database() == wait.tables() == wait.redis() == ""
 
 
-def test_a_database_that_is_down_is_named_without_its_password(tmp_path):
-    env = os.environ | {"DATABASE_URL": "postgres://desk:open-sesame@127.0.0.1:1/desk"}
+def test_a_database_that_is_down_is_named_without_its_password():
+    env = os.environ | {
+        "DATABASE_URL": "postgres://desk:open-sesame@127.0.0.1:1/desk",
+        # Not the tests' settings, which would name a database of their own.
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+    }
     command = [sys.executable, "-m", "dashboard.wait", "database", "--", "true"]
 
     with pytest.raises(subprocess.TimeoutExpired) as waiting:
@@ -54,7 +58,7 @@ def test_a_database_that_is_down_is_named_without_its_password(tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["database"], ["moon", "--", "true"], ["database", "--"]])
 def test_a_wrong_call_shows_how_it_goes(arguments):
-    with pytest.raises(SystemExit, match="python -m dashboard.wait"):
+    with pytest.raises(SystemExit, match=r"python -m dashboard\.wait"):
         wait.main(arguments)
 
 

@@ -53,7 +53,7 @@ def waits(reason: Wait, **later) -> dict:
         (waits(Wait.SAME_NAME, seconds=9), "Queued", "", "st-queued", "another “Pier 7” comes first"),
         (
             waits(Wait.SIGN_IN, days=5),
-            *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again, until Mon 23 Nov 09:42"),
+            *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again, until Mon 23 Nov"),
         ),
         ({"state": State.SUBMITTING}, "Submitting", "move", "st-submitting", "request sent, waiting for the answer"),
         (

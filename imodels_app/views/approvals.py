@@ -95,7 +95,7 @@ def _card(request: HttpRequest, operation: Operation, user: User, *, status: int
         "told": wording.tell(operation, now),
         "why_not": policy.why_not_decide(user, operation),
         "leads": _leads(operation, user),
-        "open_forks": _open_forks(operation),
+        "open_forks": _open_forks(operation, user),
         "comment": request.POST.get("comment", ""),
         "is_decided": operation.decided_by_id is not None,
         "is_over": operation.expires_at is not None and operation.expires_at <= now,
@@ -110,10 +110,10 @@ def _leads(operation: Operation, user: User) -> list[User]:
     return list(operation.team.leads().exclude(pk__in=[user.pk, operation.requested_by_id]))
 
 
-def _open_forks(operation: Operation) -> list[Operation]:
-    """Other forks of the same main iModel that are asked for or under way."""
+def _open_forks(operation: Operation, user: User) -> list[Operation]:
+    """Other forks of the same main iModel that are asked for or under way, as far as this person may see."""
     under_way = Q(state__in=[State.AWAITING_APPROVAL, State.QUEUED, *IN_FLIGHT])
-    forks = Operation.objects.filter(under_way, kind=Kind.FORK, source_id=operation.source_id)
+    forks = Operation.objects.visible_to(user).filter(under_way, kind=Kind.FORK, source_id=operation.source_id)
     return list(forks.exclude(pk=operation.pk).order_by("-created_at")[:MOST_OPEN])
 
 

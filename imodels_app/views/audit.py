@@ -41,7 +41,7 @@ class Asked:
 
     @classmethod
     def read(cls, query: QueryDict) -> "Asked":
-        word = {name: query.get(name, "").strip()[:255] for name in ("q", "state", "kind", "person", "itwin", "team")}
+        word = {name: listing.typed(query.get(name, "")) for name in ("q", "state", "kind", "person", "itwin", "team")}
         return cls(
             text=word["q"],
             group=word["state"] if word["state"] in listing.GROUPS else "",

@@ -153,7 +153,10 @@ def _region(form: CopyForm) -> Check | None:
 
 
 def _rights(form: RequestForm) -> Check | None:
-    """Whether the person has imodels_manage in each iTwin concerned."""
+    """Whether the person has imodels_manage in each iTwin concerned.
+
+    Advice only: an organization administrator may create without it, and the platform does not list that.
+    """
     concerned = {form.into.id: form.into.name} if form.into else {}
     if isinstance(form, CopyForm) and form.origin:
         concerned[form.origin.itwin.id] = form.origin.itwin.name or "the source’s iTwin"
@@ -162,7 +165,8 @@ def _rights(form: RequestForm) -> Check | None:
     missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
     if missing:
         where = " and in ".join(missing)
-        return Check("bad", f"You may not create iModels in {where}", f"imodels_manage is missing in {where}")
+        more = "The platform refuses it unless you administer the organization."
+        return Check("ask", f"imodels_manage is not yours in {where}", more)
     where = " and ".join(concerned.values())
     return Check("good", f"You may create iModels in {where}", "imodels_manage is yours there.")
 

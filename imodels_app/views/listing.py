@@ -48,10 +48,10 @@ class Asked:
     @classmethod
     def read(cls, query: QueryDict) -> "Asked":
         return cls(
-            text=query.get("q", "").strip()[:255],
+            text=typed(query.get("q", "")),
             groups=tuple(word for word in query.getlist("state") if word in GROUPS),
             kinds=tuple(word for word in query.getlist("kind") if word in Kind.values),
-            itwins=tuple(word.lower()[:36] for word in query.getlist("itwin") if word),
+            itwins=tuple(typed(word).lower()[:36] for word in query.getlist("itwin") if typed(word)),
             people=tuple(word for word in query.getlist("person") if word.isdecimal() and len(word) < 19),
             since=day(query.get("since", "")),
             until=day(query.get("until", "")),
@@ -179,6 +179,11 @@ def whose(user: User, word: str) -> OperationQuerySet | None:
     if word == "team":
         return Operation.objects.of_teams(user)
     return Operation.objects.all() if word == "all" and user.is_admin else None
+
+
+def typed(word: str) -> str:
+    """What somebody typed into an address, fit to be looked for: PostgreSQL takes no NUL in a text."""
+    return word.replace("\0", "").strip()[:255]
 
 
 def day(word: str) -> date | None:

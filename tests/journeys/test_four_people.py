@@ -1,4 +1,4 @@
-"""The first minute, in a real browser: a clone, a fork that a lead approves, an audit, and somebody who sees none of it."""
+"""The first minute, in a real browser: a clone, a fork that a lead approves, an audit, and one who sees none of it."""
 
 import re
 
