@@ -24,4 +24,6 @@ app.conf.beat_schedule = {
     "follow-what-is-running": {"task": "imodels_app.sweep_running", "schedule": 1.0},
     # Requests whose answer never came.
     "settle-lost-answers": {"task": "imodels_app.sweep_lost", "schedule": 5.0},
+    # E-mails that are due.
+    "tell-people": {"task": "imodels_app.send_messages", "schedule": 5.0},
 }

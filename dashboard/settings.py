@@ -230,6 +230,9 @@ STORAGES = {
 }
 
 vars().update(dj_email_url.parse(env_text("EMAIL_URL", "console:")))
+# A mail server that hangs is given up soon: messages wait, operations do not.
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = f"iModel Desk <imodel-desk@{_public.hostname}>"
 
 LOGGING = {
     "version": 1,

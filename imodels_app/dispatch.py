@@ -34,16 +34,17 @@ def wake_follower(operation_id: UUID) -> None:
 def announce(task: str, operation_id: UUID) -> None:
     """Send a hint unless one was sent a moment ago."""
     try:
-        news = cache.add(f"announced {task} {operation_id}", 1, timeout=ANNOUNCED_FOR_S)
+        news = cache.add(f"announced:{task}:{operation_id}", 1, timeout=ANNOUNCED_FOR_S)
     except (RedisError, OSError):
         return  # the broker is this same Redis
     if news:
         send(task, operation_id)
 
 
-def send(task: str, operation_id: UUID) -> None:
-    """Send one hint now; without a broker, leave it to the sweeps."""
+def send(task: str, operation_id: UUID, *, in_s: float = 0.0) -> None:
+    """Send one hint, to be read in a few seconds at most; without a broker, leave it to the sweeps."""
+    when = {"countdown": in_s} if in_s > 0 else {}
     try:
-        current_app.send_task(task, [str(operation_id)], retry=False, ignore_result=True)
+        current_app.send_task(task, [str(operation_id)], retry=False, ignore_result=True, **when)
     except (OperationalError, OSError) as error:
         log.warning("No hint %s for operation %s: the broker does not answer (%s)", task, operation_id, error)

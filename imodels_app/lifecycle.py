@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from imodels_app import clock, dispatch, failpoints, policy
+from imodels_app import clock, dispatch, failpoints, messages, policy
 from imodels_app.models import Attempt, Event, Operation, Team, User
-from imodels_app.states import FINISHED, MOVES, Kind, Outcome, State, Wait
+from imodels_app.states import FINISHED, MOVES, Kind, News, Outcome, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
 # How long an operation waits for its requester to sign in again before it expires.
@@ -322,6 +322,8 @@ def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operat
         failpoints.reach("request.written")
         if state == State.QUEUED:
             _wake(operation)
+        else:
+            messages.write(operation, News.ASKED)
     return operation
 
 
@@ -384,7 +386,15 @@ def _write(operation: Operation, now: datetime, *, event: dict[str, Any] | None,
             raise Conflict(f"{operation.name} has moved on.")
         if event:
             Event.record(at=now, operation=operation, **event)
+            _tell(operation, event)
     operation.refresh_from_db()
+
+
+def _tell(operation: Operation, event: dict[str, Any]) -> None:
+    """Put down the e-mail that a change is worth, if any."""
+    news = News.SIGN_IN if event.get("wait") == Wait.SIGN_IN else event["verb"]
+    if news in News.values:
+        messages.write(operation, News(news))
 
 
 def _event(verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from imodels_app.states import Outcome, State, Wait
 # How soon to look up a name after its answer was lost, and to try again behind another one of that name.
 FIRST_LOOK = timedelta(seconds=3)
 BEHIND_SAME_NAME = timedelta(seconds=30)
+# Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
+ANNOUNCED_AHEAD = timedelta(seconds=5)
 
 
 def submit(operation_id: UUID) -> None:
@@ -32,6 +34,20 @@ def submit(operation_id: UUID) -> None:
             _send(operation, *ready)
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
+    # Whoever waits for something of their own lets the next one pass.
+    if operation.wait_reason != Wait.PLATFORM_DOWN:
+        announce_next(budget.bucket_of(operation.kind), clock.now())
+
+
+def announce_next(bucket: str, now: datetime) -> None:
+    """Wake a worker for whoever is next, at the very moment at which the budget allows it, if that is soon.
+
+    One message a bucket, however many are queued: the others stay as they are until it is their turn.
+    """
+    at = budget.opens_at(bucket, now)
+    first = turns.first_in_turn(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
+    if first:
+        dispatch.send("imodels_app.submit", first.pk, in_s=(at - now).total_seconds())
 
 
 def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | None:
@@ -50,16 +66,17 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
             # Under the bucket's lock, so nobody is served between the look and the claim.
             first = turns.first_in_turn(bucket, now)
             if first and first.pk != operation.pk:
-                raise turns.NotYet(first.pk)
-            return lifecycle.claim(operation, bucket=bucket, now=now), platform
+                raise turns.NotYet
+            attempt = lifecycle.claim(operation, bucket=bucket, now=now)
+        return attempt, platform
     except tokens.SignInNeeded:
         lifecycle.postpone(operation, reason=Wait.SIGN_IN, until=now + lifecycle.SIGN_IN_PATIENCE)
     except budget.Spent as spent:
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=spent.until)
-    except errors.Unavailable as later:
-        lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
-    except turns.NotYet as other:
-        dispatch.wake_submitter(other.first)
+    except tokens.NotNow as later:
+        lifecycle.postpone(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
+    except turns.NotYet:
+        return None  # whoever is first is announced instead
     except lifecycle.NameInFlight:
         lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
@@ -78,8 +95,9 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
         lifecycle.answer_lost(operation, look_after=clock.now() + FIRST_LOOK, note=str(lost))
     except errors.TooMany as later:
+        circuit.worked()
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=429, answer=str(later))
-        budget.freeze(attempt.bucket, _after(later), clock.now())
+        budget.freeze(budget.bucket_named(later.operation, attempt.bucket), _after(later), clock.now())
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
     except errors.Unavailable as later:
         circuit.failed(clock.now())
@@ -87,7 +105,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
     except errors.SignedOut as no:
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=no.status, answer=str(no))
-        tokens.refused(operation.requested_by)
+        tokens.refused(operation.requested_by, platform)
         lifecycle.send_again(operation, note="The platform refused the token. It is refreshed.")
     except errors.Refused as no:
         circuit.worked()

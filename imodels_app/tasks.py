@@ -5,10 +5,11 @@ from uuid import UUID
 
 from celery import shared_task
 
-from imodels_app import budget, circuit, clock, dispatch, lifecycle, pulse
+from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, turns
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
+from imodels_app.submit import announce_next
 from imodels_app.submit import submit as carry
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
@@ -32,9 +33,9 @@ def settle(operation_id: str) -> None:
 
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
-    """Announce what is ready to be submitted."""
-    for pk in Operation.objects.ready(clock.now()).values_list("pk", flat=True)[:BATCH]:
-        dispatch.announce("imodels_app.submit", pk)
+    """Announce whoever is next in each budget."""
+    for bucket in turns.KINDS:
+        announce_next(bucket, clock.now())
 
 
 @shared_task(name="imodels_app.sweep_running")
@@ -42,7 +43,8 @@ def sweep_running() -> None:
     """Announce what is due for a look, as many as the budget allows, and put it off until that look is done."""
     pulse.beat()
     now = clock.now()
-    due = Operation.objects.due_for_poll(now)[: _at_once(now)].count()
+    due = Operation.objects.due_for_poll(now)[:BATCH].count()
+    due = min(due, _at_once(now)) if due else 0
     for pk in lifecycle.lease_looks(now, at_most=budget.take_looks(due, now)):
         dispatch.send("imodels_app.poll", pk)
 
@@ -65,3 +67,8 @@ def sweep_lost() -> None:
             lifecycle.expire(operation)
         except lifecycle.Conflict:
             continue  # it was decided in this very moment
+
+
+@shared_task(name="imodels_app.send_messages")
+def send_messages() -> None:
+    messages.send_due()

@@ -53,25 +53,51 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 # ---------- Redis ----------
 
 
+class RedisServer:
+    """A real Redis, which a test can take away and bring back. It forgets everything when it stops."""
+
+    def __init__(self) -> None:
+        self.folder = RUN_DIR / "redis"
+        prepared = redis_server.prepare(self.folder, port=REDIS_PORT, password=REDIS_PASSWORD, append_only=False)
+        self._command, self.url = prepared
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self._process:
+            return
+        with (self.folder / "log").open("ab") as log:
+            self._process = supervisor.spawn(self._command, output=log, env=os.environ, cwd=self.folder)
+        wait_until(lambda: redis_server.answers(self.url), what="Redis")
+
+    def stop(self) -> None:
+        if self._process:
+            supervisor.end_group(self._process)
+        self._process = None
+
+
 @pytest.fixture(scope="session")
-def _redis() -> Iterator[str]:
-    folder = RUN_DIR / "redis"
-    command, url = redis_server.prepare(folder, port=REDIS_PORT, password=REDIS_PASSWORD, append_only=False)
-    with (folder / "log").open("wb") as log:
-        process = supervisor.spawn(command, output=log, env=os.environ, cwd=folder)
-    wait_until(lambda: redis_server.answers(url), what="Redis")
-    yield url
-    supervisor.end_group(process)
+def _redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def redis_url(_redis: str) -> str:
+def redis_process(_redis: RedisServer) -> Iterator[RedisServer]:
+    """The Redis of all tests, to be stopped and started. It is there again after the test."""
+    yield _redis
+    _redis.start()
+
+
+@pytest.fixture
+def redis_url(_redis: RedisServer) -> str:
     """A real Redis with nothing in it."""
     import redis
 
-    with redis.Redis.from_url(_redis) as client:
+    with redis.Redis.from_url(_redis.url) as client:
         client.flushdb()
-    return _redis
+    return _redis.url
 
 
 @pytest.fixture(autouse=True)
