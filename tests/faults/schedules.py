@@ -15,7 +15,7 @@ from django.db import connection
 
 from imodels_app import lifecycle, policy, tasks, tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.models import Attempt, Bucket, Circuit, Event, Operation, User
+from imodels_app.models import Attempt, Bucket, Circuit, Event, Message, Operation, User
 from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import FINISHED, Kind, State
@@ -92,7 +92,7 @@ class Schedule:
         self.depth = 0
         self.is_calm = False
         self.deadly = self.dice.choice([0, 0.002, 0.01])
-        self.hanging = self.dice.choice([0, 0.002, 0.01])
+        self.hanging = self.dice.choice([0, 0.005, 0.03])
 
     def run(self) -> None:
         self._begin()
@@ -106,7 +106,7 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        for model in (Event, Attempt, Operation, Bucket, Circuit):
+        for model in (Message, Event, Attempt, Operation, Bucket, Circuit):
             model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         keeps_name = self.dice.random() < 0.5
@@ -234,7 +234,7 @@ class Schedule:
             raise Died
         self._maybe_hang(self.hanging * 10, LONGEST_HANG_S, name)
 
-    def send(self, task: str, operation_id: UUID) -> None:
+    def send(self, task: str, operation_id: UUID, *, in_s: float = 0) -> None:
         """Stands in for dispatch.send: hints wait here, to be delivered twice, late or never."""
         self.hints.append((task, str(operation_id)))
 
