@@ -114,7 +114,7 @@ class Schedule:
         # A list that lags for longer than the settle time is told by the name, which has to be kept then.
         self.sandbox.switch(
             failed_keeps_name=keeps_name,
-            list_lag_s=self.dice.choice([0, 2, 40, *[150 if keeps_name else 10] * 2]),
+            list_lag_s=self.dice.choice([0, 2, 40, *[400 if keeps_name else 10] * 2]),
             operation_lag_s=self.dice.choice([0, 0, 5, 30]),
         )
         self.sandbox.advance_by_clock(self.dice.choice([1, 10, 1000]))
@@ -154,7 +154,10 @@ class Schedule:
 
     def _stranger(self) -> None:
         """Somebody takes a name: a colleague, or the requester by hand but from something else."""
-        name = self.dice.choice(sorted(set(Operation.objects.values_list("name", flat=True))))
+        names = sorted(set(Operation.objects.values_list("name", flat=True)))
+        if not names:
+            return
+        name = self.dice.choice(names)
         # What the requester makes by hand, of the same kind, at the same time, nobody could tell from what we made.
         alike = Operation.objects.filter(name=name, kind=Kind.EMPTY).exists()
         who = self.dice.choice(["tomas", "ines"] if alike else ["tomas", "ines", "mara"])
