@@ -15,7 +15,7 @@ class Entry:
     """One request. ``status`` is None while it is under way, and stays None when no answer was sent.
 
     ``query`` lacks the signature of an upload link; ``body`` is the JSON of an API call, or the grant type of a
-    token request. ``imodel_id`` is the id of the iModel that the request made.
+    token request. ``imodel_id`` is the id of the iModel that the request made. ``faulty``: a fault answered instead.
     """
 
     at: float
@@ -28,6 +28,7 @@ class Entry:
     body: Any = None
     imodel_id: str | None = None
     correlation_id: str | None = None
+    faulty: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
