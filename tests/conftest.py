@@ -190,6 +190,7 @@ class Processes:
         self.failpoints = Path(tempfile.mkdtemp(prefix="failpoints-", dir=RUN_DIR))
         self.env = env | {"FAILPOINTS": str(self.failpoints)}
         self._started: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._ended: list[subprocess.Popen[bytes]] = []
 
     def arm(self, place: str, action: str) -> None:
         """Whoever reaches the place next is struck there, once."""
@@ -246,12 +247,16 @@ class Processes:
         return next(path for started, path in self._started if started is process).read_text(errors="replace")
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        supervisor.end_group(process)
+        # Once each: on a busy machine the number soon belongs to somebody else.
+        if process not in self._ended:
+            self._ended.append(process)
+            supervisor.end_group(process)
 
     def stop(self, process: subprocess.Popen[bytes], *, within_s: float = 15) -> None:
         """As an operator does: SIGTERM, and what it is doing may be finished."""
         process.send_signal(signal.SIGTERM)
         process.wait(within_s)
+        self.kill(process)
 
     def end_all(self) -> None:
         for process, _ in self._started:
