@@ -95,7 +95,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     else:
         circuit.worked()
         failpoints.reach("submit.answered")
-        lifecycle.answered(attempt, Outcome.ACCEPTED, status=202 if operation.source_id else 201)
+        lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
         lifecycle.accepted(operation, imodel_id=imodel_id)
 
 

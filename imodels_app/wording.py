@@ -405,6 +405,8 @@ def doing(operation: Operation) -> str:
     """What is going on, as a headline."""
     if operation.state == State.RUNNING and operation.usable_at:
         return "The iModel can be used while the platform finishes"
+    if operation.state == State.RUNNING and operation.changeset_index and operation.kind == Kind.TEMPLATE:
+        return f"The platform makes one baseline of {thin(operation.changeset_index)} changesets"
     if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
         return f"The platform is copying {thin(operation.changeset_index)} changesets"
     return {
@@ -423,12 +425,21 @@ def basis(operation: Operation, usual: Usual | None, now: datetime) -> str:
         return ""
     if usual is None:
         return "The platform tells no percentage, and too few earlier ones are known to say how long it usually takes."
-    kinds = f"{kind_word(operation.kind).lower()}s" if operation.source_id else f"{kind_word(operation.kind)} iModels"
-    which = f"{kinds} of {usual.source}" if usual.source else kinds
     return (
         f"The platform tells no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
-        f"{usual.count} {which}: half took {lasted(usual.half)}, nine in ten under {lasted(usual.most)}."
+        f"{usual.count} {_which(operation, usual)}: half took {lasted(usual.half)}, "
+        f"nine in ten under {lasted(usual.most)}."
     )
+
+
+def _which(operation: Operation, usual: Usual) -> str:
+    """The earlier ones that an estimate rests on: clones of Main Bridge."""
+    if operation.kind == Kind.TEMPLATE:
+        return f"iModels from the template {usual.source}" if usual.source else "iModels from templates"
+    if not operation.source_id:
+        return f"{kind_word(operation.kind)} iModels"
+    kinds = f"{kind_word(operation.kind).lower()}s"
+    return f"{kinds} of {usual.source}" if usual.source else kinds
 
 
 # Names
@@ -454,6 +465,16 @@ def up_to(operation: Operation) -> str:
     if operation.changeset_index is not None:
         return str(operation.changeset_index)
     return operation.changeset_id[:8]
+
+
+def origin(operation: Operation) -> str:
+    """What its source is called."""
+    return {Kind.FORK: "Main iModel", Kind.TEMPLATE: "Template iModel"}.get(Kind(operation.kind), "Source iModel")
+
+
+def origin_verb(operation: Operation) -> str:
+    """What was done to its source: forked, cloned, or taken as a template."""
+    return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
 
 
 def history(operation: Operation) -> str:

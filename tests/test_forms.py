@@ -4,7 +4,7 @@ import pytest
 
 from imodels_app import tokens
 from imodels_app.catalog import Catalog
-from imodels_app.forms import CloneForm, EmptyForm, ForkForm
+from imodels_app.forms import CloneForm, EmptyForm, ForkForm, TemplateForm
 from imodels_app.states import Wish
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +117,90 @@ def test_a_fork_keeps_its_history_or_not_and_never_sends_its_reason(filled):
     assert body(filled(ForkForm, preserve_history=""))["preserveHistory"] is False
     assert "reason" not in body(filled(ForkForm))
     assert filled(ForkForm).wish().reason == "Try the retrofit of pier 7."
+
+
+# From a template
+
+
+@pytest.mark.parametrize(
+    ("typed", "index"),
+    [
+        ({"up_to": "latest"}, 120),
+        ({"up_to": "changeset", "changeset": "40"}, 40),
+        ({"up_to": "changeset", "changeset": "#120"}, 120),
+        ({"up_to": "version", "version": "60 % design"}, 96),
+    ],
+)
+def test_a_template_is_asked_for_by_the_id_of_its_changeset(filled, signed_in_mara, sandbox, typed, index):
+    form = filled(TemplateForm, **typed)
+    source = sandbox.ids["main-bridge"]
+    changeset = Catalog(signed_in_mara).changeset(source, str(index))
+
+    assert body(form)["template"] == {"iModelId": source, "changesetId": changeset.id}
+    assert (form.wish().path, form.wish().changeset_index) == ("/imodels", index)
+
+
+def test_a_template_by_the_id_of_a_changeset_knows_its_number(filled, signed_in_mara, sandbox):
+    forty = Catalog(signed_in_mara).changeset(sandbox.ids["main-bridge"], "40").id
+    form = filled(TemplateForm, up_to="changeset", changeset=forty.upper())
+
+    assert body(form)["template"]["changesetId"] == forty
+    assert form.wish().changeset_index == 40
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"up_to": "baseline"},
+        {"up_to": "changeset", "changeset": "0"},
+        {"up_to": "version", "version": "Checked alignment"},
+        {"source": "Depot"},
+    ],
+    ids=["baseline", "zero", "version", "bare"],
+)
+def test_a_template_without_a_changeset_is_its_baseline_only(filled, typed):
+    assert set(body(filled(TemplateForm, **typed))["template"]) == {"iModelId"}
+
+
+def test_a_template_is_pinned_at_the_changeset_that_was_shown(filled, signed_in_mara, sandbox):
+    source = sandbox.ids["main-bridge"]
+    form = filled(TemplateForm, pinned=f"{source}:118")
+
+    assert body(form)["template"]["changesetId"] == Catalog(signed_in_mara).changeset(source, "118").id
+
+
+def test_a_template_is_never_whatever_is_there_when_it_runs(filled):
+    assert "up_to" in filled(TemplateForm, up_to="everything").errors
+
+
+def test_a_template_may_be_read_only_but_must_be_in_the_same_data_center(filled, sandbox):
+    sandbox.allow(sandbox.ids["city-transit"], "mara", ["imodels_webview", "imodels_read"])
+
+    assert filled(TemplateForm, source="Pumping Station 3").is_valid()
+    elsewhere = filled(TemplateForm, source=sandbox.ids["metro-line-4"])
+    said = "Metro Line 4 is in North Europe, and Harbour Bridge in East US. "
+    assert elsewhere.errors["source"] == [
+        f"{said}A template and its target must be in the same data center. Pick another."
+    ]
+
+
+def test_creation_modes_are_sent_only_when_they_are_switched_on(filled, settings):
+    assert {"creationMode", "geographicCoordinateSystem"}.isdisjoint(body(filled(EmptyForm, crs="EPSG:25832")))
+
+    settings.ITWIN_CREATION_MODES = True
+    empty = body(filled(EmptyForm, crs="25832"))
+    assert (empty["creationMode"], empty["geographicCoordinateSystem"]) == ("empty", {"horizontalCRSId": "EPSG:25832"})
+    assert "geographicCoordinateSystem" not in body(filled(EmptyForm))
+    assert body(filled(TemplateForm))["creationMode"] == "fromiModelVersion"
+    assert "creationMode" not in body(filled(CloneForm))
+
+
+def test_a_coordinate_system_that_is_none_is_refused_at_its_field(filled, settings):
+    settings.ITWIN_CREATION_MODES = True
+
+    form = filled(EmptyForm, crs="somewhere in Denmark")
+    assert form.errors["crs"] == ["“somewhere in Denmark” is no coordinate system. Give its id, like EPSG:25832."]
+    assert form.draft() is None
 
 
 # What is picked

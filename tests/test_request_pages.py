@@ -184,7 +184,7 @@ def test_axe_finds_nothing(desk, axe, troubles, options):
 
     page.goto("/new/")
     axe(page)
-    for kind in ("empty", "clone", "fork"):
+    for kind in ("empty", "template", "clone", "fork"):
         page.goto(f"/new/{kind}/")
         expect(page.locator("#advice .checks li")).not_to_have_count(0)
         axe(page)

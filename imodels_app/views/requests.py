@@ -12,14 +12,14 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.catalog import Catalog
-from imodels_app.forms import CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm
+from imodels_app.forms import CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State, Wish
 from imodels_app.views import checks
 from imodels_app.views.guards import person, signed_in
 from imodels_app.views.pickers import signed_in_part
 
-FORMS: dict[Kind, type[RequestForm]] = {Kind.EMPTY: EmptyForm, Kind.CLONE: CloneForm, Kind.FORK: ForkForm}
+FORMS: dict[Kind, type[RequestForm]] = {form.kind: form for form in (EmptyForm, TemplateForm, CloneForm, ForkForm)}
 SAME_AGAIN = 5
 # What may come in the address to fill in a form.
 PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason")
@@ -39,6 +39,11 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def request_empty(request: HttpRequest) -> HttpResponseBase:
     return _form_page(request, EmptyForm)
+
+
+@require_http_methods(["GET", "POST"])
+def request_template(request: HttpRequest) -> HttpResponseBase:
+    return _form_page(request, TemplateForm)
 
 
 @require_http_methods(["GET", "POST"])
@@ -192,10 +197,13 @@ def _wish_of(operation: Operation) -> dict[str, Any]:
         "reason": operation.reason,
         "preserve_history": operation.preserve_history is not False,
         "up_to": operation.changeset_wish or Wish.LATEST.value,
-        "changeset": operation.changeset_id or ("" if operation.changeset_index is None else operation.changeset_index)
-        if operation.changeset_wish == Wish.CHANGESET
-        else "",
+        "changeset": _changeset_of(operation) if operation.changeset_wish == Wish.CHANGESET else "",
     }
+
+
+def _changeset_of(operation: Operation) -> str:
+    """As a person says it: by its number where that is known."""
+    return operation.changeset_id if operation.changeset_index is None else str(operation.changeset_index)
 
 
 def _names_found(form: RequestForm) -> dict[str, str]:
