@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from imodels_app.states import Kind, Wish
-from imodels_app.wishes import IModelRef, IModelWish, ITwinRef
+from imodels_app.wishes import Extent, IModelRef, IModelWish, ITwinRef
 
 # A way to say it in the form; it becomes Wish.CHANGESET.
 VERSION = "version"
@@ -33,6 +33,7 @@ _CHANGESET_ID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 # The platform's own properties are not fields here: whoever sends them by hand means something we would not do.
 _RAW_CHANGESET = ({"changesetId", "changeset_id"}, {"changesetIndex", "changeset_index"})
 NAMED_AT_MOST = 5
+SIDES = ("north", "south", "west", "east")
 
 
 class Choices(Protocol):
@@ -198,7 +199,62 @@ class RequestForm(forms.Form):
         return meant[0]
 
 
-class EmptyForm(RequestForm):
+class _Degrees(forms.FloatField):
+    """A number of degrees. most: how far from zero it may be."""
+
+    def __init__(self, label: str, most: int) -> None:
+        said = f"{label} is between −{most} and {most} degrees."
+        super().__init__(
+            label=label,
+            required=False,
+            min_value=-most,
+            max_value=most,
+            error_messages={
+                "min_value": said,
+                "max_value": said,
+                "invalid": "Give degrees as a number, like 55.68.",
+            },
+        )
+
+    def to_python(self, value: Any) -> Any:
+        """With a point or a comma. Zero has no sign."""
+        number = super().to_python(value.replace(",", ".").replace("−", "-") if isinstance(value, str) else value)
+        return None if number is None else number + 0.0
+
+
+class ExtentForm(RequestForm):
+    """What may be given a place on the Earth: four numbers, or none. A map beside them is an addition."""
+
+    north, south = _Degrees("North", 90), _Degrees("South", 90)
+    west, east = _Degrees("West", 180), _Degrees("East", 180)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if any(side in self.errors or cleaned.get(side) is not None for side in SIDES):
+            for side in SIDES:
+                if side not in self.errors and cleaned.get(side) is None:
+                    self.add_error(side, "Give all four numbers, or none.")
+        return cleaned
+
+    @property
+    def sides(self) -> list[forms.BoundField]:
+        return [self[side] for side in SIDES]
+
+    @property
+    def extent(self) -> Extent | None:
+        cleaned = getattr(self, "cleaned_data", {})
+        if any(cleaned.get(side) is None for side in SIDES):
+            return None
+        return Extent(**{side: cleaned[side] for side in SIDES})
+
+    def draft(self) -> IModelWish | None:
+        wish = super().draft()
+        if wish is None or any(side in self.errors for side in SIDES):
+            return None
+        return replace(wish, extent=self.extent)
+
+
+class EmptyForm(ExtentForm):
     """A new iModel with nothing in it. Its coordinate system goes only together with the creation mode."""
 
     kind = Kind.EMPTY
@@ -390,7 +446,7 @@ class CloneForm(CopyForm):
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE, Wish.EVERYTHING)
 
 
-class TemplateForm(CopyForm):
+class TemplateForm(CopyForm, ExtentForm):
     """A new iModel whose baseline is another one's content, up to a changeset.
 
     region, target_region  where template and target iTwin keep their data, "" where unknown. They must be the same.

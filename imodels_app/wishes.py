@@ -32,6 +32,23 @@ class IModelRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extent:
+    """A rectangle on the Earth, in degrees. The platform takes corners the wrong way round as they are."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return {
+            "southWest": {"latitude": self.south, "longitude": self.west},
+            "northEast": {"latitude": self.north, "longitude": self.east},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class IModelWish:
     """One iModel to be made.
 
@@ -42,6 +59,7 @@ class IModelWish:
     changeset_id     40 hex digits, for Wish.CHANGESET; what a template is asked for by
     changeset_index  for Wish.LATEST (as seen when it was asked for) and Wish.CHANGESET; 0 is the baseline
     preserve_history forks only: copy changesets one by one (True) or squash them into the baseline (False)
+    extent           empty ones and templates; None sends none
     creation_mode    empty ones and templates: the newer documentation's property; "" sends none
     crs              empty ones: id of the horizontal coordinate system, as "EPSG:25832"; "" sends none
     """
@@ -55,6 +73,7 @@ class IModelWish:
     changeset_id: str = ""
     changeset_index: int | None = None
     preserve_history: bool | None = None
+    extent: Extent | None = None
     creation_mode: str = ""
     crs: str = ""
     reason: str = ""
@@ -74,6 +93,8 @@ class IModelWish:
         body: dict[str, Any] = {"iTwinId": self.itwin.id, "name": self.name}
         if self.description:
             body["description"] = self.description
+        if self.extent:
+            body["extent"] = self.extent.json
         body |= self._template() if self.kind == Kind.TEMPLATE else self._changeset()
         if self.preserve_history is not None:
             body["preserveHistory"] = self.preserve_history
@@ -112,6 +133,20 @@ class IModelWish:
                 return {"changesetId": self.changeset_id}
             case _:
                 return {}
+
+
+def extent_in(body_text: str) -> Extent | None:
+    """The extent that a stored request asks for."""
+    extent = json.loads(body_text).get("extent")
+    if not extent:
+        return None
+    low, high = extent["southWest"], extent["northEast"]
+    return Extent(south=low["latitude"], west=low["longitude"], north=high["latitude"], east=high["longitude"])
+
+
+def crs_in(body_text: str) -> str:
+    """The horizontal coordinate system that a stored request asks for, or ""."""
+    return str((json.loads(body_text).get("geographicCoordinateSystem") or {}).get("horizontalCRSId", ""))
 
 
 def fingerprint(path: str, body_text: str, requester: str) -> str:

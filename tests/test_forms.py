@@ -1,5 +1,7 @@
 """Request forms: what a person may type, and the exact wish it becomes. The platform is the sandbox, over HTTP."""
 
+import json
+
 import pytest
 
 from imodels_app import tokens
@@ -201,6 +203,64 @@ def test_a_coordinate_system_that_is_none_is_refused_at_its_field(filled, settin
     form = filled(EmptyForm, crs="somewhere in Denmark")
     assert form.errors["crs"] == ["“somewhere in Denmark” is no coordinate system. Give its id, like EPSG:25832."]
     assert form.draft() is None
+
+
+# Where on the Earth
+
+ORESUND = {"north": "55.6800", "south": "55,55", "west": "12.6", "east": "12.9"}
+
+
+@pytest.mark.parametrize("form_of", [EmptyForm, TemplateForm])
+def test_an_extent_is_sent_as_its_two_corners(filled, form_of):
+    assert body(filled(form_of, **ORESUND))["extent"] == {
+        "southWest": {"latitude": 55.55, "longitude": 12.6},
+        "northEast": {"latitude": 55.68, "longitude": 12.9},
+    }
+
+
+def test_without_an_extent_none_is_sent(filled):
+    assert "extent" not in body(filled(EmptyForm))
+
+
+def test_a_clone_never_has_an_extent_of_its_own(filled):
+    assert "extent" not in body(filled(CloneForm, **ORESUND))
+
+
+def test_zero_degrees_are_degrees(filled):
+    sent = body(filled(EmptyForm, north="0", south="-0", west="0", east="−0.0"))["extent"]
+
+    assert json.dumps(sent).count("-") == 0
+    assert sent["southWest"] == {"latitude": 0.0, "longitude": 0.0}
+
+
+def test_a_partly_filled_extent_is_an_error_at_each_missing_side(filled):
+    form = filled(EmptyForm, north="55.68", west="12.6")
+
+    assert form.errors == {side: ["Give all four numbers, or none."] for side in ("south", "east")}
+    assert form.draft() is None
+
+
+@pytest.mark.parametrize(
+    ("side", "typed", "said"),
+    [
+        ("north", "90.1", "North is between −90 and 90 degrees."),
+        ("south", "-91", "South is between −90 and 90 degrees."),
+        ("west", "-180.5", "West is between −180 and 180 degrees."),
+        ("east", "181", "East is between −180 and 180 degrees."),
+        ("east", "12° 36′", "Give degrees as a number, like 55.68."),
+        ("north", "nan", "Give degrees as a number, like 55.68."),
+        ("north", "1e999", "Give degrees as a number, like 55.68."),
+    ],
+)
+def test_a_side_that_is_no_place_on_the_earth_is_refused_there(filled, side, typed, said):
+    form = filled(EmptyForm, **(ORESUND | {side: typed}))
+
+    assert form.errors == {side: [said]}
+
+
+@pytest.mark.parametrize(("side", "most"), [("north", 90), ("south", -90), ("east", 180), ("west", -180)])
+def test_the_whole_earth_is_allowed(filled, side, most):
+    assert filled(EmptyForm, **(ORESUND | {side: str(most)})).is_valid()
 
 
 # What is picked

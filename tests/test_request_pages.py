@@ -1,5 +1,6 @@
 """The request forms in a real browser: lists to pick from, keys, no JavaScript, and nothing for axe to find."""
 
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -153,6 +154,101 @@ def test_a_form_can_be_sent_after_signing_in_again_in_another_tab(desk):
     page.wait_for_url(re.compile(r"/operations/"))
 
     assert Operation.objects.get().name == "Pier 7"
+
+
+def side(page, name):
+    return float(page.locator(f"#{name}").input_value())
+
+
+def at(page, longitude, latitude):
+    """Where a place lies on the map of the whole world, in pixels of the page."""
+    box = page.locator(".map svg").bounding_box()
+    return box["x"] + (longitude + 180) / 360 * box["width"], box["y"] + (90 - latitude) / 180 * box["height"]
+
+
+def test_an_extent_drawn_with_the_mouse_becomes_numbers(desk):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+7")
+    page.locator(".map svg").scroll_into_view_if_needed()
+
+    page.mouse.move(*at(page, 5, 60))
+    page.mouse.down()
+    page.mouse.move(*at(page, 12, 57), steps=3)
+    page.mouse.move(*at(page, 20, 50), steps=3)
+    page.mouse.up()
+
+    drawn = {name: side(page, name) for name in ("north", "south", "west", "east")}
+    assert drawn == pytest.approx({"north": 60, "south": 50, "west": 5, "east": 20}, abs=1)
+    expect(page.locator("#advice pre")).to_contain_text('"southWest"')
+    shown = json.loads(page.locator("#advice pre").inner_text())["extent"]
+    assert shown["northEast"] == {"latitude": drawn["north"], "longitude": drawn["east"]}
+
+
+def test_a_corner_can_be_dragged_after_zooming_in(desk):
+    page = desk()
+    page.goto("/new/empty/?north=60&south=50&west=5&east=20")
+    page.get_by_role("button", name="Zoom out").click()
+    page.get_by_role("button", name="Zoom to extent").click()
+    page.locator(".map svg").scroll_into_view_if_needed()
+    box = page.locator(".map svg").bounding_box()
+    left, top, width, height = (float(part) for part in page.locator(".map svg").get_attribute("viewBox").split())
+
+    page.mouse.move(box["x"] + (500 - left) / width * box["width"], box["y"] + (-6000 - top) / height * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + (1000 - left) / width * box["width"], box["y"] + (-5500 - top) / height * box["height"])
+    page.mouse.up()
+
+    assert (side(page, "south"), side(page, "east")) == (50, 20)
+    assert (side(page, "north"), side(page, "west")) == pytest.approx((55, 10), abs=0.5)
+
+
+def test_two_clicks_draw_an_extent_and_escape_forgets_the_first(desk):
+    page = desk()
+    page.goto("/new/template/")
+    page.locator(".map svg").scroll_into_view_if_needed()
+
+    page.mouse.click(*at(page, -60, -10))
+    page.keyboard.press("Escape")
+    page.mouse.click(*at(page, 100, 10))
+    page.mouse.click(*at(page, 110, -10))
+
+    assert side(page, "west") == pytest.approx(100, abs=1)
+    assert side(page, "south") == pytest.approx(-10, abs=1)
+
+
+def test_typed_numbers_are_drawn_and_looked_at(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    for name, number in (("North", "55.68"), ("South", "55,55"), ("West", "12.6"), ("East", "12.9")):
+        page.get_by_label(name, exact=True).fill(number)
+
+    assert page.locator(".map .extent").get_attribute("d") == "M1260 -5568h30v13h-30z"
+    left, top, width, height = (float(part) for part in page.locator(".map svg").get_attribute("viewBox").split())
+    assert left < 1260 < 1290 < left + width < 1500
+    assert top < -5568 < -5555 < top + height
+    expect(page.get_by_role("img", name=re.compile("north 55.68°"))).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#north")).to_have_value("")
+    expect(page.locator("#north")).to_be_focused()
+    assert page.locator(".map .extent").get_attribute("d") == ""
+
+
+def test_an_extent_across_the_180th_meridian_is_drawn_on_both_sides(desk):
+    page = desk()
+    page.goto("/new/empty/?north=-16&south=-19&west=177&east=-178")
+
+    assert page.locator(".map .extent").get_attribute("d").count("M") == 2
+
+
+def test_the_map_is_not_shown_without_javascript_and_the_numbers_suffice(desk):
+    page = desk(java_script_enabled=False)
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+7")
+
+    expect(page.locator(".map")).to_be_hidden()
+    for name, number in (("North", "55.68"), ("South", "55.55"), ("West", "12.6"), ("East", "12.9")):
+        page.get_by_label(name, exact=True).fill(number)
+    page.get_by_role("button", name="Create iModel").click()
+    assert json.loads(Operation.objects.get().request_body)["extent"]["northEast"]["longitude"] == 12.9
 
 
 def test_every_form_works_without_javascript(desk, sandbox):

@@ -14,6 +14,7 @@ from imodels_app.states import Kind, State
 
 pytestmark = pytest.mark.django_db
 
+ORESUND = {"north": "55.68", "south": "55.55", "west": "12.6", "east": "12.9"}
 KINDS = ["empty", "template", "clone", "fork"]
 
 
@@ -81,7 +82,8 @@ def test_nothing_is_sent_to_the_platform_by_the_form_itself(at_desk, sandbox):
         ("empty", {"description": "Says “hello” & <b>more</b> ü"}),
         ("template", {}),
         ("template", {"up_to": "changeset", "changeset": "40"}),
-        ("template", {"up_to": "baseline"}),
+        ("template", {"up_to": "baseline", **ORESUND}),
+        ("empty", ORESUND),
         ("clone", {"up_to": "everything"}),
         ("clone", {"up_to": "changeset", "changeset": "0"}),
         ("clone", {"up_to": "baseline"}),
@@ -166,6 +168,8 @@ def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, wish_fo
         ("clone", {"changesetId": "", "changesetIndex": "1"}, "up_to", "Give a changeset by its id or by its number"),
         ("fork", {"up_to": "sideways"}, "up_to", "Choose how far to copy."),
         ("fork", {"reason": ""}, "reason", "Say why you need the fork."),
+        ("empty", {"north": "55.68"}, "east", "Give all four numbers, or none."),
+        ("template", {"west": "200"}, "west", "West is between −180 and 180 degrees."),
         ("template", {"source": ""}, "source", "Pick the template iModel."),
         ("template", {"up_to": "everything"}, "up_to", "Choose how far to copy."),
     ],
@@ -325,6 +329,38 @@ def test_templates_are_listed_as_what_can_be_read(at_desk, sandbox):
 
     assert 'aria-disabled="true"' not in as_template
     assert 'aria-disabled="true"' in as_source
+
+
+def test_the_same_again_fills_in_the_extent_and_the_coordinate_system(at_desk, settings):
+    settings.ITWIN_CREATION_MODES = True
+    at_desk.post(address("empty"), typed("empty", **ORESUND, crs="EPSG:25832"))
+    operation = Operation.objects.get()
+    page = at_desk.get(address("empty"), {"from": operation.pk}).content.decode()
+
+    assert all(f'name="{side}" value="{number}"' in page for side, number in ORESUND.items())
+    assert 'name="crs" value="EPSG:25832"' in page
+    facts = text_of(at_desk.get(reverse("imodels:operation-detail", args=[operation.pk])))
+    assert "North 55.68°, south 55.55°, west 12.6°, east 12.9°" in facts
+
+
+def test_the_address_can_fill_in_an_extent(at_desk):
+    page = at_desk.get(address("template"), ORESUND).content.decode()
+
+    assert all(f'name="{side}" value="{number}"' in page for side, number in ORESUND.items())
+
+
+@pytest.mark.parametrize(
+    ("swapped", "warning"),
+    [
+        ({"north": "55.55", "south": "55.68"}, "South lies north of North"),
+        ({"west": "12.9", "east": "12.6"}, "West lies east of East"),
+    ],
+)
+def test_swapped_corners_are_warned_of_and_sent_as_they_are(at_desk, swapped, warning):
+    asked = typed("empty", **(ORESUND | swapped))
+
+    assert warning in text_of(at_desk.get(reverse("imodels:request-checks", args=["empty"]), asked))
+    assert at_desk.post(address("empty"), asked).status_code == 303
 
 
 def test_the_new_page_offers_the_last_different_wishes_again(at_desk):

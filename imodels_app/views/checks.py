@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from imodels_app.forms import CopyForm, RequestForm, TemplateForm
+from imodels_app.forms import CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
 from imodels_app.states import FINISHED, Kind, Wish
 from imodels_app.wishes import IModelWish
@@ -95,7 +95,8 @@ def banner(form: RequestForm) -> Banner:
 
 
 def _checks(form: RequestForm) -> list[Check]:
-    found = [_name(form), *(_copy(form) if isinstance(form, CopyForm) else []), _rights(form), _may_read(form)]
+    source = _copy(form) if isinstance(form, CopyForm) else []
+    found = [_name(form), *source, _rights(form), _may_read(form), _extent(form)]
     if form.kind == Kind.FORK and form.draft():
         guids = "If some are missing, the fork fails and says what to do."
         found.append(Check("", "FederationGuids: known only when it runs", guids))
@@ -196,6 +197,18 @@ def _may_read(form: RequestForm) -> Check | None:
         return Check("good", f"You may read {name}", "imodels_read is yours there.")
     where = form.origin.itwin.name or "the template’s iTwin"
     return Check("ask", f"imodels_read is not yours in {where}", f"The platform may refuse to read {name}.")
+
+
+def _extent(form: RequestForm) -> Check | None:
+    """The platform takes any corners, but corners the wrong way round are rarely meant."""
+    extent = form.extent if isinstance(form, ExtentForm) else None
+    if extent is None:
+        return None
+    if extent.south > extent.north:
+        return Check("ask", "South lies north of North", "Swapped? It is sent as it is.")
+    if extent.west > extent.east:
+        return Check("ask", "West lies east of East", "Swapped, or across the 180th meridian? It is sent as it is.")
+    return None
 
 
 def _newer(form: RequestForm, wish: IModelWish | None) -> int:

@@ -12,17 +12,18 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.catalog import Catalog
-from imodels_app.forms import CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm, TemplateForm
+from imodels_app.forms import SIDES, CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State, Wish
 from imodels_app.views import checks
 from imodels_app.views.guards import person, signed_in
 from imodels_app.views.pickers import signed_in_part
+from imodels_app.wishes import crs_in, extent_in
 
 FORMS: dict[Kind, type[RequestForm]] = {form.kind: form for form in (EmptyForm, TemplateForm, CloneForm, ForkForm)}
 SAME_AGAIN = 5
 # What may come in the address to fill in a form.
-PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason")
+PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason", *SIDES, "crs")
 # Not typed by the person, and so not what makes one request different from another.
 NOT_TYPED = {"csrfmiddlewaretoken", "form_id"}
 # "Try again" names what it tries again; after anything else it is merely the same again.
@@ -197,8 +198,15 @@ def _wish_of(operation: Operation) -> dict[str, Any]:
         "reason": operation.reason,
         "preserve_history": operation.preserve_history is not False,
         "up_to": operation.changeset_wish or Wish.LATEST.value,
+        "crs": crs_in(operation.request_body),
+        **_sides_of(operation),
         "changeset": _changeset_of(operation) if operation.changeset_wish == Wish.CHANGESET else "",
     }
+
+
+def _sides_of(operation: Operation) -> dict[str, float]:
+    extent = extent_in(operation.request_body)
+    return {side: getattr(extent, side) for side in SIDES} if extent else {}
 
 
 def _changeset_of(operation: Operation) -> str:
