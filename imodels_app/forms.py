@@ -6,7 +6,7 @@ counts only while the text still is the name of that thing.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
@@ -94,6 +94,7 @@ class RequestForm(forms.Form):
         self.into: Any = None
         self.origin: Any = None
         self.free_name = ""  # offered when the name is taken
+        self.told: Mapping[str, Any] = {}  # what the platform said about an earlier try, by field (views/refusals.py)
 
     def wish(self) -> IModelWish:
         """What a valid form asks for."""

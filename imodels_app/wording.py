@@ -12,6 +12,7 @@ from imodels_app.estimates import Usual
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, Outcome, State, Wait, Wish
 
+PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
 FOLLOWED_FOR = "24 h"
 TELL_THE_ADMINISTRATOR = (
     "Read the platform’s own message below and try again. "
@@ -169,7 +170,7 @@ FAILURES: dict[str, Words] = {
             "iModelExists",
             "Failed: name taken",
             "choose another name",
-            "“{name}” is already in {itwin}. Try again with another name.",
+            "“{name}” is already in {itwin}. Change the name, and send it again.",
         ),
         (
             "mainIModelIsMissingFederationGuids",
@@ -199,7 +200,46 @@ FAILURES: dict[str, Words] = {
             "InsufficientPermissions",
             "Failed: not permitted",
             "{permission} is missing in {itwin}",
-            "Ask an administrator of {itwin} for {permission}, then try again.",
+            "It needs {needs}. Ask an administrator there, then send it again.{preview}",
+        ),
+        (
+            "iTwinNotFound",
+            "Failed: iTwin not found",
+            "missing, or not visible to {person}",
+            "Pick another iTwin, or ask for access to {itwin}, then send it again.",
+        ),
+        (
+            "iModelNotFound",
+            "Failed: source not found",
+            "missing, or not visible to {person}",
+            "Pick another iModel, or ask for access to {source}, then send it again.",
+        ),
+        (
+            "ChangesetNotFound",
+            "Failed: changeset not found",
+            "pick another changeset",
+            "Pick another changeset of {source}, and send it again.",
+        ),
+        (
+            "sourceNotReady",
+            "Failed: source not ready",
+            "{source} is still being made",
+            "Wait until the platform has finished {source}, then send it again.",
+        ),
+        (
+            "InvalidiModelsRequest",
+            "Failed: not accepted",
+            "change what the platform names",
+            "Change what the platform names above, and send it again.",
+        ),
+        *(
+            (
+                code,
+                "Failed: a fault of ours",
+                "iModel Desk sent what the platform does not take",
+                "This is a fault of iModel Desk, not yours. Write to your administrator with the operation id.",
+            )
+            for code in ("UnsupportedMediaType", "RequestTooLarge")
         ),
         (
             "approvalVoid",
@@ -215,6 +255,7 @@ FAILURES: dict[str, Words] = {
         ),
     )
 }
+_CODES = {code.casefold(): code for code in FAILURES}
 # What it means when only a person of the same team, or the source, can help: said above the steps.
 FAILURE_HEADLINES = {
     "iModelExists": "An iModel named “{name}” is already in {itwin}.",
@@ -225,6 +266,13 @@ FAILURE_HEADLINES = {
     "initializationFailed": "The platform could not make an iModel from what it was given.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
+    "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
+    "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
+    "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
+    "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
+    "InvalidiModelsRequest": "The platform did not take what was asked for.",
+    "UnsupportedMediaType": "The platform did not understand the request.",
+    "RequestTooLarge": "The platform did not take a request of this size.",
     "approvalVoid": "What would be sent is not what was approved, so it was not sent.",
     "": "The platform did not make “{name}”.",
 }
@@ -249,11 +297,27 @@ def headline(operation: Operation) -> str:
     filled = {
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
-        "source": operation.source_name or "The main iModel",
+        "source": operation.source_name or "the source",
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
         "person": operation.requested_by_name,
     }
-    return FAILURE_HEADLINES[_failure(operation)].format_map(filled)
+    text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
+    return text[:1].upper() + text[1:]
+
+
+def was_refused(operation: Operation) -> bool:
+    """The platform made nothing of it: the request can be changed and sent again."""
+    return operation.state == State.FAILED and not operation.imodel_id and operation.failure_code != "approvalVoid"
+
+
+def needs(operation: Operation) -> str:
+    """Which permission on which iTwin the platform asks for. Source: the create, clone and fork pages."""
+    target, source = operation.itwin_name or "the iTwin", operation.source_itwin_name or "the source’s iTwin"
+    if operation.kind == Kind.TEMPLATE:
+        return f"imodels_manage in {target} and imodels_read in {source}"
+    if not operation.source_id or operation.source_itwin_id == operation.itwin_id:
+        return f"imodels_manage in {target}"
+    return f"imodels_manage in {source} and in {target}"
 
 
 def _row(operation: Operation, now: datetime, usual: Usual | None) -> str:
@@ -274,7 +338,8 @@ def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> st
 
 
 def _failure(operation: Operation) -> str:
-    return operation.failure_code if operation.failure_code in FAILURES else ""
+    """The row of the table; the platform is not sure about the capitals of its codes."""
+    return _CODES.get(operation.failure_code.casefold(), "")
 
 
 def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[str, str]:
@@ -299,6 +364,9 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "patience": _days(operation.team.approval_days),
         "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
         "permission": _permission(operation),
+        "needs": needs(operation),
+        "preview": PREVIEW if operation.kind == Kind.FORK else "",
+        "source": operation.source_name or "the source",
         "said": f"the platform said: “{operation.failure_message}”"
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
@@ -347,7 +415,7 @@ def _permission(operation: Operation) -> str:
         for word in str(detail.get("message", "")).replace("'", " ").replace(".", " ").split():
             if word.startswith("imodels_"):
                 return word
-    return "the permission"
+    return "imodels_manage" if operation.kind == Kind.EMPTY else "a permission"
 
 
 def _days(days: int) -> str:

@@ -5,10 +5,13 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
-from imodels_app import tokens
+from imodels_app import lifecycle, tokens
 from imodels_app.models import ITwinCharge, Membership, Operation, Team
+from imodels_app.states import Kind
+from imodels_app.wishes import Extent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -251,6 +254,44 @@ def test_the_map_is_not_shown_without_javascript_and_the_numbers_suffice(desk):
     assert json.loads(Operation.objects.get().request_body)["extent"]["northEast"]["longitude"] == 12.9
 
 
+@pytest.fixture
+def refused(mara, team, wish_for):
+    """An empty iModel whose name, extent and something else the platform did not take."""
+    wish = wish_for(Kind.EMPTY, name="Pier 7", extent=Extent(south=55.55, west=12.6, north=55.68, east=12.9))
+    operation = lifecycle.request(wish, by=mara)
+    lifecycle.claim(operation, bucket="create", now=timezone.now())
+    details = [
+        {"code": "InvalidValue", "message": "The name is reserved.", "target": "name"},
+        {"code": "InvalidValue", "message": "The extent lies in the sea.", "target": "extent"},
+        {"code": "InvalidRequestBody", "message": "Something else."},
+    ]
+    lifecycle.failed(operation, code="InvalidiModelsRequest", message="Cannot create iModel.", details=details)
+    return operation
+
+
+def test_what_the_platform_refused_stands_at_its_field_until_that_is_changed(desk, refused):
+    page = desk()
+    page.goto(f"/operations/{refused.pk}/")
+    page.get_by_role("link", name="Change and send again").first.click()
+    page.wait_for_load_state()
+
+    expect(page.get_by_role("alert")).to_contain_text("Something else.")
+    name, north = page.get_by_label("Name", exact=True), page.get_by_label("North", exact=True)
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_have_accessible_description(re.compile("The name is reserved"))
+    expect(page.locator("#extent_told")).to_contain_text("The extent lies in the sea.")
+    name.fill("Pier 8")
+    expect(page.locator("#name_told")).to_be_empty()
+    expect(name).not_to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#extent_told")).to_contain_text("The extent lies in the sea.")
+    north.fill("56")
+    expect(page.locator("#extent_told")).to_be_empty()
+    page.get_by_role("button", name="Create iModel").click()
+    page.wait_for_url(re.compile(r"/operations/"))
+
+    assert Operation.objects.get(name="Pier 8").again_of == refused
+
+
 def test_every_form_works_without_javascript(desk, sandbox):
     page = desk(java_script_enabled=False)
     page.goto("/new/")
@@ -274,7 +315,7 @@ def test_every_form_works_without_javascript(desk, sandbox):
     [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}],
     ids=["light", "dark", "phone"],
 )
-def test_axe_finds_nothing(desk, axe, troubles, options):
+def test_axe_finds_nothing(desk, axe, troubles, refused, options):
     troubles.expect("Applying inline style violates|status of 404")  # axe's own, while it measures
     page = desk(**options)
 
@@ -286,6 +327,10 @@ def test_axe_finds_nothing(desk, axe, troubles, options):
         axe(page)
         page.locator(".form-foot button").click()
         expect(page.get_by_role("alert")).to_be_visible()
+        axe(page)
+    for address in (f"/operations/{refused.pk}/", f"/new/empty/?from={refused.pk}"):
+        page.goto(address)
+        expect(page.locator(".alert-bad")).to_be_visible()
         axe(page)
     page.goto("/new/fork/?source=Main+Bridge&itwin=Harbour+Bridge&name=Main+Bridge&up_to=changeset&changeset=118")
     expect(page.locator("#advice pre")).to_be_visible()

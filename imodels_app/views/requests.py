@@ -11,11 +11,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
-from imodels_app.catalog import Catalog
+from imodels_app.catalog import Catalog, SignInNeeded, Unavailable
 from imodels_app.forms import SIDES, CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State, Wish
-from imodels_app.views import checks
+from imodels_app.views import checks, refusals
 from imodels_app.views.guards import person, signed_in
 from imodels_app.views.pickers import signed_in_part
 from imodels_app.wishes import crs_in, extent_in
@@ -128,16 +128,30 @@ def _show(
     *,
     status: int = 200,
 ) -> HttpResponse:
+    refused = refusals.of(earlier, form, _wish_of(earlier)) if earlier and earlier.kind == form.kind else None
+    form.told = refused.at if refused else {}
     context = {
         "section": "new",
         "form": form,
         "found": looked_up,
         "advice": advice,
         "earlier": earlier,
+        "refused": refused,
+        "offer": _free_name(looked_up) if refused and refused.is_name_taken else "",
         "form_id": request.POST.get("form_id") or uuid4(),
         "banner": checks.banner(form) if form.is_bound else None,
     }
     return render(request, f"requests/{form.kind.value}.html", context, status=status)
+
+
+def _free_name(form: RequestForm) -> str:
+    """Another name, where the platform refused this one though it seems to be free."""
+    if form.free_name or not form.name_is_free:
+        return ""
+    try:
+        return form.catalog.free_name_like(form.into.id, form.cleaned_data["name"])
+    except (Unavailable, SignInNeeded):
+        return ""
 
 
 def _to_page_of(request: HttpRequest, operation: Operation) -> HttpResponse:
