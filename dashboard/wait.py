@@ -60,7 +60,6 @@ def database() -> str:
         connection.ensure_connection()
     except OperationalError as error:
         return str(error).strip()
-    connection.close()
     return ""
 
 
@@ -73,8 +72,8 @@ def tables() -> str:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
+        connection.close()  # the next look needs a new one
         return str(error).strip()
-    connection.close()
     return ", ".join(str(migration) for migration, _ in missing)
 
 

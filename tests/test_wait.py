@@ -41,8 +41,12 @@ def test_the_tests_database_and_redis_are_there():
     assert wait.database() == wait.tables() == wait.redis() == ""
 
 
-def test_a_database_that_is_down_is_named_without_its_password(tmp_path):
-    env = os.environ | {"DATABASE_URL": "postgres://desk:open-sesame@127.0.0.1:1/desk"}
+def test_a_database_that_is_down_is_named_without_its_password():
+    env = os.environ | {
+        "DATABASE_URL": "postgres://desk:open-sesame@127.0.0.1:1/desk",
+        # Not the tests' settings, which would name a database of their own.
+        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
+    }
     command = [sys.executable, "-m", "dashboard.wait", "database", "--", "true"]
 
     with pytest.raises(subprocess.TimeoutExpired) as waiting:

@@ -65,12 +65,12 @@ class Forms(HTMLParser):
             self._select = ""
 
 
-def wait_for_the_door(browser: requests.Session, address: str) -> requests.Response:
-    """The sign-in page, once web has come up."""
+def wait_for(browser: requests.Session, address: str) -> requests.Response:
+    """A page, once those who make it have come up: web, and for the provider's page the sandbox."""
     deadline = time.monotonic() + UP_WITHIN_S
     while True:
         try:
-            page = browser.get(f"{address}/sign-in/", timeout=5)
+            page = browser.get(address, timeout=5)
             if page.ok:
                 return page
             problem = f"{page.status_code} {page.url}"
@@ -83,10 +83,10 @@ def wait_for_the_door(browser: requests.Session, address: str) -> requests.Respo
 
 def sign_in(browser: requests.Session, address: str, who: str) -> None:
     """Through the door, by the person's button on the provider's page, and back."""
-    door = wait_for_the_door(browser, address)
+    door = wait_for(browser, f"{address}/sign-in/")
     start = re.search(r'href="(/sign-in/start[^"]*)"', door.text)
     if start:
-        chooser = browser.get(urljoin(address, start[1].replace("&amp;", "&")), timeout=10)
+        chooser = wait_for(browser, urljoin(address, start[1].replace("&amp;", "&")))
     else:
         form = next(form for form in Forms(door).forms if "sign-in" in form.action)
         chooser = browser.request(form.method, form.action, params=form.fields, timeout=10)
@@ -139,7 +139,7 @@ def main() -> None:
     what, address = sys.argv[1:]
     with requests.Session() as browser:
         if what == "door":
-            wait_for_the_door(browser, address)
+            wait_for(browser, f"{address}/sign-in/")
             return
         sign_in(browser, address, "mara")
         wait_for_success(browser, ask_for_clone(browser, address, f"Bridge copy {int(time.time())}"))
