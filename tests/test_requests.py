@@ -343,6 +343,14 @@ def test_the_same_again_fills_in_the_extent_and_the_coordinate_system(at_desk, s
     assert "North 55.68°, south 55.55°, west 12.6°, east 12.9°" in facts
 
 
+def test_a_coordinate_system_is_asked_for_only_where_creation_modes_are_sent(at_desk, settings):
+    assert 'name="crs"' not in at_desk.get(address("empty")).content.decode()
+
+    settings.ITWIN_CREATION_MODES = True
+    assert 'name="crs"' in at_desk.get(address("empty")).content.decode()
+    assert 'name="crs"' not in at_desk.get(address("template")).content.decode()
+
+
 def test_the_address_can_fill_in_an_extent(at_desk):
     page = at_desk.get(address("template"), ORESUND).content.decode()
 
