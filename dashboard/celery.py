@@ -1,24 +1,29 @@
 """Celery: the app and the beat timetable. Tasks live in imodels_app/tasks.py.
 
-The row is the queue (imodels_app/models.py). A Celery message is only a hint, so each message
-expires soon: a flood of old hints after an outage would do nothing but keep workers busy.
+The row is the queue (imodels_app/models.py). A Celery message is only a hint: losing one, or all of them, costs at
+most the seconds until the next sweep, and doing one twice costs a query.
 """
 
 import os
 
 from celery import Celery
 
+from dashboard.watchdog import Watchdog
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
 app = Celery("imodel-desk")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["imodels_app"])
+app.steps["worker"].add(Watchdog)
 
 app.conf.beat_schedule = {
     # Queued operations whose time has come, for which the hint at commit got lost or came too early.
-    "submit-what-is-ready": {"task": "imodels_app.sweep_queued", "schedule": 2.0, "options": {"expires": 4}},
+    "submit-what-is-ready": {"task": "imodels_app.sweep_queued", "schedule": 2.0},
     # Running operations whose next look has come.
-    "follow-what-is-running": {"task": "imodels_app.sweep_running", "schedule": 1.0, "options": {"expires": 2}},
+    "follow-what-is-running": {"task": "imodels_app.sweep_running", "schedule": 1.0},
     # Requests whose answer never came.
-    "settle-lost-answers": {"task": "imodels_app.sweep_lost", "schedule": 5.0, "options": {"expires": 10}},
+    "settle-lost-answers": {"task": "imodels_app.sweep_lost", "schedule": 5.0},
+    # E-mails that are due.
+    "tell-people": {"task": "imodels_app.send_messages", "schedule": 5.0},
 }

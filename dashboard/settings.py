@@ -156,10 +156,14 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Times fit inside each other: HTTP timeouts (itwin/http.py, 5 + 30 s) < task limit < redelivery,
-# and the task limit < LOST_AFTER (submit.py), so no living worker still sends when an answer counts as lost.
+# Times fit inside each other: HTTP timeouts (itwin/http.py, 5 + 30 s) < task limit < SETTLED_AFTER (settle.py) <
+# redelivery, so no living worker still sends when a request counts as never arrived.
 CELERY_TASK_TIME_LIMIT = 90
 CELERY_TASK_SOFT_TIME_LIMIT = 75
+# SIGTERM: what runs is finished, nothing new is taken. SIGQUIT, or SIGTERM again: as long as a call may last, then it
+# ends. An idle worker ends at once: nothing waits inside it, for no task has an ETA.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 40
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,
     "unacked_restore_interval": 5,
@@ -228,6 +232,9 @@ STORAGES = {
 }
 
 vars().update(dj_email_url.parse(env_text("EMAIL_URL", "console:")))
+# A mail server that hangs is given up soon: messages wait, operations do not.
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = f"iModel Desk <imodel-desk@{_public.hostname}>"
 
 LOGGING = {
     "version": 1,

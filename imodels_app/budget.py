@@ -65,9 +65,23 @@ def take(bucket: str, now: datetime) -> None:
 
     The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
     """
-    at = _next_at(_locked(bucket), now)
+    at = _next_at(_locked(bucket), now, frozen_until(now))
     if at > now:
         raise Spent(at)
+
+
+def opens_at(bucket: str, now: datetime) -> datetime:
+    """When the next request of a bucket may leave; now when it may at once."""
+    rows = {row.name: row for row in Bucket.objects.filter(name__in=[bucket, CALLS])}
+    everything = rows.get(CALLS)
+    return max(
+        _next_at(rows.get(bucket) or Bucket(name=bucket), now, everything.frozen_until if everything else None), now
+    )
+
+
+def spacing(bucket: str) -> timedelta:
+    """Between two requests of a bucket that is used to the full."""
+    return MINUTE / limit(bucket)
 
 
 def freeze(bucket: str, until: datetime, now: datetime) -> None:
@@ -75,6 +89,31 @@ def freeze(bucket: str, until: datetime, now: datetime) -> None:
     Bucket.objects.get_or_create(name=bucket)
     Bucket.objects.filter(Q(frozen_until=None) | Q(frozen_until__lt=until), name=bucket).update(frozen_until=until)
     Bucket.objects.filter(name=bucket).update(one_at_a_time_until=max(until, now) + ONE_AT_A_TIME_FOR)
+
+
+def bucket_named(operation: str, otherwise: str) -> str:
+    """The bucket that a 429 means by its ITwinPlatform-RateLimited-Operation; without a word we know, `otherwise`.
+
+    "all" is the application's own minute (and Trial's hour), to which every call counts.
+    """
+    return CALLS if operation.strip().lower() in ("all", "*") else otherwise
+
+
+def frozen_until(now: datetime) -> datetime | None:
+    """Until when the platform wants no call of any kind; None when it takes them."""
+    row = Bucket.objects.filter(name=CALLS, frozen_until__gt=now).first()
+    return row.frozen_until if row else None
+
+
+def called(now: datetime) -> None:
+    """Count one call that nobody may hold up: people's own looks, sending, settling.
+
+    It may dip into the reserve and below nothing; following then waits until that has dripped in again.
+    """
+    with transaction.atomic():
+        row = _locked(CALLS)
+        left = max(_tokens(row, now) - 1, -float(limit(CALLS)))
+        Bucket.objects.filter(name=CALLS).update(tokens=left, dripped_at=now)
 
 
 def take_looks(wanted: int, now: datetime) -> int:
@@ -98,21 +137,23 @@ def left(now: datetime) -> list[Left]:
 
 def _left(now: datetime) -> Iterator[Left]:
     rows = {row.name: row for row in Bucket.objects.all()}
+    everything = rows.get(CALLS)
+    held = everything.frozen_until if everything and (everything.frozen_until or now) > now else None
     for bucket, name in NAMES.items():
         used = Attempt.objects.filter(bucket=bucket, sent_at__gt=now - MINUTE).count()
         row = rows.get(bucket) or Bucket(name=bucket)
-        frozen = bool(row.frozen_until and row.frozen_until > now)
+        frozen = bool(held or (row.frozen_until and row.frozen_until > now))
         rest = 0 if frozen else max(limit(bucket) - used, 0)
-        yield Left(name=name, left=rest, limit=limit(bucket), until=None if rest else _next_at(row, now))
+        yield Left(name=name, left=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, held))
 
 
-def _next_at(row: Bucket, now: datetime) -> datetime:
-    """When the next request of this bucket may leave; now or earlier if at once."""
+def _next_at(row: Bucket, now: datetime, held: datetime | None) -> datetime:
+    """When the next request of this bucket may leave; now or earlier if at once. held: until when no call is taken."""
     most = limit(row.name)
     latest = Attempt.objects.filter(bucket=row.name).order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
     careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
     paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
-    return max((at for at in (paced, row.frozen_until) if at), default=now)
+    return max((at for at in (paced, row.frozen_until, held) if at), default=now)
 
 
 def _locked(bucket: str) -> Bucket:

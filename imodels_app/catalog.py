@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
 from django.core.cache import cache
 from redis import RedisError
 
-from imodels_app import tokens
+from imodels_app import budget, clock, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
 from imodels_app.wishes import IModelRef, ITwinRef
@@ -314,12 +315,15 @@ class Catalog:
     def _ask(self, ask: Callable[[Platform], T]) -> T:
         """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""
         try:
+            platform = self._platform()
             try:
-                return ask(self._platform())
+                return ask(platform)
             except errors.SignedOut:
-                tokens.refused(self._user)
+                tokens.refused(self._user, platform)
                 return ask(self._platform())
         except errors.TooMany as busy:
+            now = clock.now()
+            budget.freeze(budget.CALLS, now + timedelta(seconds=busy.retry_after_s), now)
             raise Unavailable(f"The platform takes no more questions for {busy.retry_after_s:.0f} s.") from busy
         except errors.Unavailable as down:
             raise Unavailable("The platform is not answering.") from down

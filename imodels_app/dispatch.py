@@ -1,7 +1,8 @@
 """Wake a worker, by task name, once the transaction has committed.
 
 A message is only a hint: the row is the queue, and a sweep finds what no hint announced. So a broker that is
-down never fails a request, and is given only a moment.
+down never fails a request, and is given only a moment. Hints carry no expiry: Celery would compare it with the
+clock of the worker's host, and a worker whose clock is ahead would never do anything.
 """
 
 import logging
@@ -9,13 +10,15 @@ from functools import partial
 from uuid import UUID
 
 from celery import current_app
+from django.core.cache import cache
 from django.db import transaction
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
 
-# A hint that nobody read within this time is stale: by then a sweep has found the row.
-HINT_EXPIRES_S = 30
+# A sweep announces the same row again only after this, so that hints do not pile up before busy workers.
+ANNOUNCED_FOR_S = 5
 
 
 def wake_submitter(operation_id: UUID) -> None:
@@ -28,9 +31,20 @@ def wake_follower(operation_id: UUID) -> None:
     transaction.on_commit(partial(send, "imodels_app.poll", operation_id))
 
 
-def send(task: str, operation_id: UUID) -> None:
-    """Send one hint now; without a broker, leave it to the sweeps."""
+def announce(task: str, operation_id: UUID) -> None:
+    """Send a hint unless one was sent a moment ago."""
     try:
-        current_app.send_task(task, [str(operation_id)], expires=HINT_EXPIRES_S, retry=False, ignore_result=True)
+        news = cache.add(f"announced:{task}:{operation_id}", 1, timeout=ANNOUNCED_FOR_S)
+    except (RedisError, OSError):
+        return  # the broker is this same Redis
+    if news:
+        send(task, operation_id)
+
+
+def send(task: str, operation_id: UUID, *, in_s: float = 0.0) -> None:
+    """Send one hint, to be read in a few seconds at most; without a broker, leave it to the sweeps."""
+    when = {"countdown": in_s} if in_s > 0 else {}
+    try:
+        current_app.send_task(task, [str(operation_id)], retry=False, ignore_result=True, **when)
     except (OperationalError, OSError) as error:
         log.warning("No hint %s for operation %s: the broker does not answer (%s)", task, operation_id, error)

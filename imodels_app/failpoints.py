@@ -18,7 +18,16 @@ class Cut(OSError):
 
 
 def reach(name: str) -> None:
-    """Pass a named place. Armed with "kill", "pause SECONDS", "stop" or "cut", that happens here, once."""
+    """Pass a named place. What it is armed with happens here, once.
+
+    kill             kill -9 of this process
+    kill all         and of the processes that share its group (a worker with all its children)
+    stop             SIGSTOP: as a machine that hangs, until somebody sends SIGCONT
+    pause SECONDS    the work takes longer
+    cut              an OSError
+
+    Who was struck leaves the file .NAME.PID behind.
+    """
     if not settings.FAILPOINTS:
         return
     armed = Path(settings.FAILPOINTS) / name
@@ -34,6 +43,8 @@ def _strike(words: list[str]) -> None:
     match words:
         case ["kill"]:
             os.kill(os.getpid(), signal.SIGKILL)
+        case ["kill", "all"]:
+            os.killpg(0, signal.SIGKILL)
         case ["stop"]:
             os.kill(os.getpid(), signal.SIGSTOP)
         case ["pause", seconds]:

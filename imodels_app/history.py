@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
 WAITS: dict[str, str] = {
     Wait.RATE_LIMIT: "The budget of this minute is used",
     Wait.PLATFORM_DOWN: "The platform did not answer",
+    Wait.PROVIDER_DOWN: "The sign-in service did not answer",
     Wait.SIGN_IN: "The requester must sign in again",
     Wait.SAME_NAME: "Another operation with this name comes first",
     Wait.LOST_ANSWER: "The answer was lost",

@@ -6,22 +6,26 @@ participles are what the platform told us (accepted, succeeded, failed).
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 
-from imodels_app import dispatch, failpoints, policy
+from imodels_app import clock, dispatch, failpoints, messages, policy
 from imodels_app.models import Attempt, Event, Operation, Team, User
-from imodels_app.states import FINISHED, MOVES, Kind, Outcome, State, Wait
+from imodels_app.states import FINISHED, MOVES, Kind, News, Outcome, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
 # How long an operation waits for its requester to sign in again before it expires.
 SIGN_IN_PATIENCE = timedelta(days=5)
-# A worker that holds a claim is dead or done after this: HTTP timeouts (35 s) < task limit (90 s) < LOST_AFTER.
-LOST_AFTER = timedelta(seconds=120)
+# A claim without an answer is looked up after this. Its worker may live and still wait for the answer (35 s at most):
+# looking harms nobody, and whoever writes first fences the other.
+LOOK_FOR_CLAIM_AFTER = timedelta(seconds=20)
+# A claim is for sending at once. Who wakes up later (a stopped process) must not send any more: its time is charged
+# to a minute of the budget that is over.
+CLAIM_LASTS = timedelta(seconds=10)
 # A look that was announced and never happened is announced again after this.
 LOOK_LEASE = timedelta(seconds=20)
 
@@ -61,7 +65,7 @@ def request(
 def approve(operation: Operation, *, by: User, comment: str = "") -> None:
     """Let a fork proceed (one lead is enough here). Raises policy.Denied (not a lead, or one's own) and Conflict."""
     policy.require(policy.why_not_decide(by, operation))
-    now = timezone.now()
+    now = clock.now()
     if operation.expires_at and operation.expires_at <= now:
         raise Conflict("The time to decide has passed.")
     failpoints.reach("approve.allowed")
@@ -82,7 +86,7 @@ def approve(operation: Operation, *, by: User, comment: str = "") -> None:
 def reject(operation: Operation, *, by: User, comment: str = "") -> None:
     """Refuse a fork. Raises policy.Denied (not a lead, or one's own) and Conflict."""
     policy.require(policy.why_not_decide(by, operation))
-    _move(operation, State.REJECTED, verb="rejected", by=by, note=comment, **_decision(by, comment, timezone.now()))
+    _move(operation, State.REJECTED, verb="rejected", by=by, note=comment, **_decision(by, comment, clock.now()))
 
 
 def cancel(operation: Operation, *, by: User) -> None:
@@ -99,7 +103,7 @@ def expire(operation: Operation) -> None:
 
 def wake_after_sign_in(user: User) -> None:
     """Go on with whatever waited for this person to sign in."""
-    now = timezone.now()
+    now = clock.now()
     for operation in Operation.objects.filter(requested_by=user, wait_reason=Wait.SIGN_IN, state__in=_DUE):
         due = _DUE[State(operation.state)](now)
         try:
@@ -132,7 +136,7 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
                 State.SUBMITTING,
                 verb="claimed",
                 note=f"attempt {number}",
-                settle_after=now + LOST_AFTER,
+                settle_after=now + LOOK_FOR_CLAIM_AFTER,
                 **_NO_WAIT,
             )
     except IntegrityError as clash:
@@ -140,6 +144,13 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
     return Attempt.objects.create(
         operation=operation, number=number, bucket=bucket, body_hash=operation.request_hash, sent_at=now
     )
+
+
+def confirm_claim(operation: Operation, attempt: Attempt) -> None:
+    """Call right before sending. Raises Conflict when the claim is old, or was settled by somebody else meanwhile."""
+    mine = Operation.objects.filter(pk=operation.pk, state=State.SUBMITTING, version=operation.version)
+    if clock.now() > attempt.sent_at + CLAIM_LASTS or not mine.exists():
+        raise Conflict(f"The claim of {operation.name} is over.")
 
 
 def postpone(operation: Operation, *, reason: Wait, until: datetime, note: str = "") -> None:
@@ -177,14 +188,14 @@ def answer_lost(operation: Operation, *, look_after: datetime, note: str, reason
 
 def send_again(operation: Operation, *, note: str) -> None:
     """The request provably never arrived: queue the same one, with the same name, again."""
-    _move(operation, State.QUEUED, verb="postponed", note=note, ready_after=timezone.now(), **_NO_WAIT)
+    _move(operation, State.QUEUED, verb="postponed", note=note, ready_after=clock.now(), **_NO_WAIT)
     _wake(operation)
 
 
 def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, answer: str = "") -> None:
     """Write down what became of one POST. A later answer never replaces an earlier one."""
     Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
-        outcome=outcome, status=status, answer=answer[:2000], answered_at=timezone.now()
+        outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
     )
 
 
@@ -203,7 +214,7 @@ def lease_looks(now: datetime, *, at_most: int) -> list[UUID]:
 
 def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
     """The platform makes the iModel `imodel_id`. Follow it from now on."""
-    now = timezone.now()
+    now = clock.now()
     _move(
         operation,
         State.RUNNING,
@@ -222,7 +233,7 @@ def looked(operation: Operation, *, platform_state: str, poll_after: datetime, m
     """One look at a running operation. Only what a person could see makes history and raises the version."""
     seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
     if missing:
-        seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or timezone.now()}
+        seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or clock.now()}
     changed = platform_state != operation.platform_state and not missing
     if changed or operation.wait_reason:
         _note(
@@ -242,7 +253,7 @@ def looked(operation: Operation, *, platform_state: str, poll_after: datetime, m
 
 def usable(operation: Operation) -> None:
     """The iModel is initialized and can be opened, though the operation goes on."""
-    _note(operation, "usable", usable_at=timezone.now())
+    _note(operation, "usable", usable_at=clock.now())
 
 
 def succeeded(operation: Operation, *, relationship_id: str = "") -> None:
@@ -284,7 +295,7 @@ def failed(
 
 
 def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID) -> Operation:
-    now = timezone.now()
+    now = clock.now()
     team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
     needs_approval = wish.kind == Kind.FORK
     state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
@@ -309,9 +320,10 @@ def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operat
         )
         Event.record("requested", at=now, by=by, operation=operation, to=state, note=wish.reason)
         failpoints.reach("request.written")
-        failpoints.reach("request.written")
         if state == State.QUEUED:
             _wake(operation)
+        else:
+            messages.write(operation, News.ASKED)
     return operation
 
 
@@ -344,7 +356,7 @@ def _move(
     came_from = State(operation.state)
     if to not in MOVES.get(came_from, ()):
         raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
-    now = timezone.now()
+    now = clock.now()
     if to in FINISHED:
         fields["finished_at"] = now
     _write(operation, now, state=to, **fields, event=_event(verb, by, note, came_from, to, code, wait))
@@ -362,7 +374,7 @@ def _note(
     """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
     same_wait = wait and operation.wait_reason == wait
     event = None if same_wait else _event(verb, by, note, operation.state, operation.state, "", wait)
-    _write(operation, timezone.now(), event=event, **fields)
+    _write(operation, clock.now(), event=event, **fields)
 
 
 def _write(operation: Operation, now: datetime, *, event: dict[str, Any] | None, **fields: Any) -> None:
@@ -374,7 +386,15 @@ def _write(operation: Operation, now: datetime, *, event: dict[str, Any] | None,
             raise Conflict(f"{operation.name} has moved on.")
         if event:
             Event.record(at=now, operation=operation, **event)
+            _tell(operation, event)
     operation.refresh_from_db()
+
+
+def _tell(operation: Operation, event: dict[str, Any]) -> None:
+    """Put down the e-mail that a change is worth, if any."""
+    news = News.SIGN_IN if event.get("wait") == Wait.SIGN_IN else event["verb"]
+    if news in News.values:
+        messages.write(operation, News(news))
 
 
 def _event(verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str) -> dict[str, Any]:
@@ -383,6 +403,7 @@ def _event(verb: str, by: User | None, note: str, came_from: str, to: str, code:
 
 
 def _wake(operation: Operation) -> None:
+    transaction.on_commit(partial(failpoints.reach, "wake.committed"))
     dispatch.wake_submitter(operation.pk)
 
 

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
-from imodels_app.states import FINISHED, IN_FLIGHT, Kind, Outcome, State, Wait, Wish
+from imodels_app.states import FINISHED, IN_FLIGHT, Kind, News, Outcome, State, Wait, Wish
 
 
 class User(AbstractUser):
@@ -20,6 +20,8 @@ class User(AbstractUser):
 
     issuer = models.CharField(max_length=255, blank=True)
     subject = models.CharField(max_length=255, blank=True, help_text="The provider's lasting id of this person (sub).")
+    # The database knows the default too: an older version of the program may still add people.
+    wants_mail = models.BooleanField(default=True, db_default=True, help_text="Sent by e-mail.")
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
@@ -319,6 +321,32 @@ class Circuit(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def due(self, now: datetime) -> Self:
+        return self.filter(sent_at=None, due_at__lte=now)
+
+
+class Message(models.Model):
+    """One e-mail to one person (messages.py), written with the change it tells of."""
+
+    to = models.ForeignKey(User, models.CASCADE, related_name="messages")
+    operation = models.ForeignKey(Operation, models.CASCADE, related_name="messages")
+    news = models.CharField(max_length=12, choices=News.choices)
+    written_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True, help_text="When to try next; empty: never again.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        # Read by messages.py: what is due.
+        indexes: ClassVar = [models.Index(name="message_due", fields=["due_at"], condition=Q(sent_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.news} to {self.to_id}"
 
 
 class Event(models.Model):

@@ -4,9 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.utils import timezone
-
-from imodels_app import budget, circuit, failpoints, lifecycle, tokens
+from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Creation
 from imodels_app.models import Operation
@@ -33,35 +31,41 @@ def poll(operation_id: UUID) -> None:
     operation = lifecycle.operation_for(operation_id)
     if operation.state != State.RUNNING:
         return
-    now = timezone.now()
+    now = clock.now()
     try:
         _look(operation, now)
     except lifecycle.Conflict:
-        return  # somebody else looked, and it moved on
+        log.info("Operation %s: a look came later than another, and told nothing new", operation.pk)
 
 
 def _look(operation: Operation, now: datetime) -> None:
     try:
-        platform = tokens.platform_for(operation.requested_by)
+        # The sweep that announced this look has asked the budget for its first call.
+        platform = tokens.platform_for(operation.requested_by, prepaid=1)
+    except tokens.SignInNeeded:
+        lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
+        return
+    except tokens.NotNow as later:
+        lifecycle.hold(operation, reason=Wait.PROVIDER_DOWN, until=_after(later, now), note=str(later))
+        return
+    try:
         creation = platform.creation(operation.imodel_id)
         circuit.worked()
         failpoints.reach("poll.answered")
         _follow(operation, creation, platform, now)
-    except tokens.SignInNeeded:
-        lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
     except errors.TooMany as later:
-        until = now + timedelta(seconds=later.retry_after_s)
-        budget.freeze(budget.CALLS, until, now)
-        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=until)
+        circuit.worked()
+        budget.freeze(budget.CALLS, _after(later, now), now)
+        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=_after(later, now))
     except errors.Unavailable as later:
         circuit.failed(now)
-        until = now + timedelta(seconds=later.retry_after_s)
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(later))
+        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=_after(later, now), note=str(later))
     except errors.SignedOut:
-        tokens.refused(operation.requested_by)
+        tokens.refused(operation.requested_by, platform)
         lifecycle.looked(operation, platform_state=operation.platform_state, poll_after=now)
     except errors.NotFound:
-        _missing(operation, now)
+        circuit.worked()
+        _missing(operation, platform, now)
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
         until = now + timedelta(seconds=RARELY_S)
@@ -96,16 +100,32 @@ def _is_usable(operation: Operation, platform: Platform) -> bool:
         return False  # the operation's own state decides
 
 
-def _missing(operation: Operation, now: datetime) -> None:
-    """A 404 is normal at first, and later it has to last before it means that the iModel vanished."""
+def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
+    """A 404 is normal at first. Later it has to last, and the iModel be gone too, before it means that it vanished."""
     accepted_at = operation.accepted_at or now
     since = operation.missing_since
-    if since and now - since > VANISHED_AFTER and now - accepted_at > MISSING_IS_NORMAL_FOR:
+    lasts = since and now - since > VANISHED_AFTER and now - accepted_at > MISSING_IS_NORMAL_FOR
+    if lasts and not _is_there(operation, platform):
         lifecycle.failed(operation, code="vanished", message="The platform no longer knows this iModel.")
         return
     lifecycle.looked(
         operation, platform_state=operation.platform_state, poll_after=next_look(operation, now), missing=True
     )
+
+
+def _is_there(operation: Operation, platform: Platform) -> bool:
+    """Whether the iModel itself can still be found; an unclear answer counts as yes."""
+    try:
+        platform.imodel(operation.imodel_id)
+    except errors.NotFound:
+        return False
+    except errors.ITwinError:
+        return True
+    return True
+
+
+def _after(later: errors.Unavailable, now: datetime) -> datetime:
+    return now + timedelta(seconds=later.retry_after_s)
 
 
 def next_look(operation: Operation, now: datetime) -> datetime:

@@ -7,9 +7,7 @@ creator, time and origin have to fit.
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.utils import timezone
-
-from imodels_app import circuit, failpoints, lifecycle, tokens
+from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import IModel
 from imodels_app.models import Attempt, Operation
@@ -19,6 +17,7 @@ from imodels_app.states import Kind, Outcome, State, Wait
 # Only then does "not found" mean "never arrived".
 SETTLED_AFTER = timedelta(seconds=95)
 LOOK_EVERY = timedelta(seconds=5)
+WHILE_SIGNED_OUT = timedelta(hours=1)
 # The platform's clock and ours may differ by this much.
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -30,13 +29,12 @@ class Undecided(Exception):
 def settle(operation_id: UUID) -> None:
     """Look once for what a lost request made. Any number of callers may try."""
     operation = lifecycle.operation_for(operation_id)
-    now = timezone.now()
+    now = clock.now()
     if operation.state != State.SUBMITTING or (operation.settle_after and operation.settle_after > now):
         return
     last = operation.attempts.last()
     if last is None:
         return
-    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")
     try:
         _look(operation, last, now)
     except lifecycle.Conflict:
@@ -44,27 +42,39 @@ def settle(operation_id: UUID) -> None:
 
 
 def _look(operation: Operation, last: Attempt, now: datetime) -> None:
+    frozen = budget.frozen_until(now)
+    if frozen:
+        lifecycle.answer_lost(operation, look_after=frozen, note="The platform takes no calls for a while.")
+        return
     try:
         platform = tokens.platform_for(operation.requested_by)
+    except tokens.SignInNeeded:
+        # Signing in wakes it at once; asking sooner would tell nothing.
+        until, note = now + WHILE_SIGNED_OUT, "The requester must sign in again."
+        lifecycle.answer_lost(operation, look_after=until, note=note, reason=Wait.SIGN_IN)
+        return
+    except tokens.NotNow as later:
+        lifecycle.answer_lost(operation, look_after=now + _pause(later), note=str(later))
+        return
+    try:
         found = _by_name(platform, operation)
         ours = next((one for one in found if _is_ours(platform, operation, one)), None)
-    except (errors.ITwinError, tokens.SignInNeeded, Undecided) as unclear:
-        if isinstance(unclear, errors.Unavailable) and not isinstance(unclear, errors.TooMany):
-            circuit.failed(now)
-        if isinstance(unclear, errors.SignedOut):
-            tokens.refused(operation.requested_by)
-        reason = Wait.SIGN_IN if isinstance(unclear, tokens.SignInNeeded) else Wait.LOST_ANSWER
-        lifecycle.answer_lost(operation, look_after=now + _pause(unclear), note=_why(unclear), reason=reason)
+    except (errors.ITwinError, Undecided) as unclear:
+        _take_note(operation, platform, unclear, now)
+        lifecycle.answer_lost(operation, look_after=now + _pause(unclear), note=str(unclear))
         return
     circuit.worked()
     failpoints.reach("settle.looked")
+    if not ours and not found and now < last.sent_at + SETTLED_AFTER:
+        lifecycle.answer_lost(operation, look_after=now + LOOK_EVERY, note="not found yet")
+        return
+    # From here on a 409 on this name may be our own doing: submit.py reads that from UNKNOWN.
+    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")
     if ours:
         lifecycle.accepted(operation, imodel_id=ours.id, note="found by its name after the answer was lost")
     elif found:
         message = f"“{operation.name}” was made by somebody else meanwhile."
         lifecycle.failed(operation, code="iModelExists", message=message)
-    elif now < last.sent_at + SETTLED_AFTER:
-        lifecycle.answer_lost(operation, look_after=now + LOOK_EVERY, note="not found yet")
     else:
         lifecycle.send_again(operation, note="The request never arrived. The same one is sent again.")
 
@@ -101,12 +111,16 @@ def _origin_fits(platform: Platform, operation: Operation, found: IModel) -> boo
     return not creation.is_clone and not creation.is_fork
 
 
+def _take_note(operation: Operation, platform: Platform, unclear: Exception, now: datetime) -> None:
+    """What a look that told nothing tells about the platform, its limits and the token."""
+    if isinstance(unclear, errors.TooMany):
+        circuit.worked()
+        budget.freeze(budget.CALLS, now + _pause(unclear), now)
+    elif isinstance(unclear, errors.Unavailable):
+        circuit.failed(now)
+    elif isinstance(unclear, errors.SignedOut):
+        tokens.refused(operation.requested_by, platform)
+
+
 def _pause(unclear: Exception) -> timedelta:
-    if isinstance(unclear, errors.Unavailable):
-        return timedelta(seconds=unclear.retry_after_s)
-    # Signing in wakes it at once; asking sooner would tell nothing.
-    return timedelta(hours=1) if isinstance(unclear, tokens.SignInNeeded) else LOOK_EVERY
-
-
-def _why(unclear: Exception) -> str:
-    return "The requester must sign in again." if isinstance(unclear, tokens.SignInNeeded) else str(unclear)
+    return timedelta(seconds=unclear.retry_after_s) if isinstance(unclear, errors.Unavailable) else LOOK_EVERY

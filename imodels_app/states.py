@@ -34,6 +34,7 @@ class Wait(models.TextChoices):
     NONE = "", "Nothing"
     RATE_LIMIT = "rate_limit", "Rate limit"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
+    PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
     SIGN_IN = "sign_in", "Requester must sign in again"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
@@ -56,6 +57,18 @@ class Outcome(models.TextChoices):
     REJECTED = "rejected", "Rejected"
     ACCEPTED = "accepted", "Accepted"
     UNKNOWN = "unknown", "The answer was lost"
+
+
+class News(models.TextChoices):
+    """What a person is told by e-mail."""
+
+    ASKED = "asked", "A fork awaits approval"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    EXPIRED = "expired", "Expired"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    SIGN_IN = "sign_in", "Sign in again"
 
 
 MOVES: dict[State, set[State]] = {

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
-from imodels_app import budget, circuit, dispatch, failpoints, lifecycle, tokens, turns
+from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Outcome, State, Wait
@@ -18,6 +17,8 @@ FIRST_LOOK = timedelta(seconds=3)
 # Too large, or of a type that the platform does not take: nothing a person typed.
 OUR_FAULT = {413, 415}
 BEHIND_SAME_NAME = timedelta(seconds=30)
+# Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
+ANNOUNCED_AHEAD = timedelta(seconds=5)
 
 
 def submit(operation_id: UUID) -> None:
@@ -28,7 +29,7 @@ def submit(operation_id: UUID) -> None:
     """
     failpoints.reach("submit.begin")
     operation = lifecycle.operation_for(operation_id)
-    now = timezone.now()
+    now = clock.now()
     if operation.state != State.QUEUED or (operation.ready_after and operation.ready_after > now):
         return
     try:
@@ -37,6 +38,20 @@ def submit(operation_id: UUID) -> None:
             _send(operation, *ready)
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
+    # Whoever waits for something of their own lets the next one pass.
+    if operation.wait_reason != Wait.PLATFORM_DOWN:
+        announce_next(budget.bucket_of(operation.kind), clock.now())
+
+
+def announce_next(bucket: str, now: datetime) -> None:
+    """Wake a worker for whoever is next, at the very moment at which the budget allows it, if that is soon.
+
+    One message a bucket, however many are queued: the others stay as they are until it is their turn.
+    """
+    at = budget.opens_at(bucket, now)
+    first = turns.first_in_turn(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
+    if first:
+        dispatch.send("imodels_app.submit", first.pk, in_s=(at - now).total_seconds())
 
 
 def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | None:
@@ -49,21 +64,23 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
         # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
         platform = tokens.platform_for(operation.requested_by)
         bucket = budget.bucket_of(operation.kind)
+        failpoints.reach("submit.claiming")
         with transaction.atomic():
             budget.take(bucket, now)
             # Under the bucket's lock, so nobody is served between the look and the claim.
             first = turns.first_in_turn(bucket, now)
             if first and first.pk != operation.pk:
-                raise turns.NotYet(first.pk)
-            return lifecycle.claim(operation, bucket=bucket, now=now), platform
+                raise turns.NotYet
+            attempt = lifecycle.claim(operation, bucket=bucket, now=now)
+        return attempt, platform
     except tokens.SignInNeeded:
         lifecycle.postpone(operation, reason=Wait.SIGN_IN, until=now + lifecycle.SIGN_IN_PATIENCE)
     except budget.Spent as spent:
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=spent.until)
-    except errors.Unavailable as later:
-        lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
-    except turns.NotYet as other:
-        dispatch.wake_submitter(other.first)
+    except tokens.NotNow as later:
+        lifecycle.postpone(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
+    except turns.NotYet:
+        return None  # whoever is first is announced instead
     except lifecycle.NameInFlight:
         lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
@@ -74,23 +91,25 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
 def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
     failpoints.reach("submit.claimed")
+    lifecycle.confirm_claim(operation, attempt)
     try:
         imodel_id = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
     except errors.AnswerLost as lost:
-        circuit.failed(timezone.now())
+        circuit.failed(clock.now())
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
-        lifecycle.answer_lost(operation, look_after=timezone.now() + FIRST_LOOK, note=str(lost))
+        lifecycle.answer_lost(operation, look_after=clock.now() + FIRST_LOOK, note=str(lost))
     except errors.TooMany as later:
+        circuit.worked()
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=429, answer=str(later))
-        budget.freeze(attempt.bucket, _after(later), timezone.now())
+        budget.freeze(budget.bucket_named(later.operation, attempt.bucket), _after(later), clock.now())
         lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
     except errors.Unavailable as later:
-        circuit.failed(timezone.now())
+        circuit.failed(clock.now())
         lifecycle.answered(attempt, Outcome.NOT_SENT, answer=str(later))
         lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
     except errors.SignedOut as no:
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=no.status, answer=str(no))
-        tokens.refused(operation.requested_by)
+        tokens.refused(operation.requested_by, platform)
         lifecycle.send_again(operation, note="The platform refused the token. It is refreshed.")
     except errors.Refused as no:
         circuit.worked()
@@ -106,9 +125,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
 def _refused(operation: Operation, no: errors.Refused) -> None:
     """A refusal is final, but for one: the name may be taken by our own request whose answer was lost."""
     if isinstance(no, errors.NameTaken) and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
-        lifecycle.answer_lost(
-            operation, look_after=timezone.now(), note="The name is taken, perhaps by our own request."
-        )
+        lifecycle.answer_lost(operation, look_after=clock.now(), note="The name is taken, perhaps by our own request.")
         return
     if no.status in OUR_FAULT:
         log.error("The platform did not take the request of operation %s: %s", operation.pk, no)
@@ -119,4 +136,4 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
 
 
 def _after(later: errors.Unavailable) -> datetime:
-    return timezone.now() + timedelta(seconds=later.retry_after_s)
+    return clock.now() + timedelta(seconds=later.retry_after_s)

@@ -4,12 +4,12 @@ from datetime import datetime
 from uuid import UUID
 
 from celery import shared_task
-from django.utils import timezone
 
-from imodels_app import budget, circuit, dispatch, lifecycle, pulse
+from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, turns
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
+from imodels_app.submit import announce_next
 from imodels_app.submit import submit as carry
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
@@ -33,17 +33,18 @@ def settle(operation_id: str) -> None:
 
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
-    """Announce what is ready to be submitted."""
-    for pk in Operation.objects.ready(timezone.now()).values_list("pk", flat=True)[:BATCH]:
-        dispatch.send("imodels_app.submit", pk)
+    """Announce whoever is next in each budget."""
+    for bucket in turns.KINDS:
+        announce_next(bucket, clock.now())
 
 
 @shared_task(name="imodels_app.sweep_running")
 def sweep_running() -> None:
     """Announce what is due for a look, as many as the budget allows, and put it off until that look is done."""
     pulse.beat()
-    now = timezone.now()
-    due = Operation.objects.due_for_poll(now)[: _at_once(now)].count()
+    now = clock.now()
+    due = Operation.objects.due_for_poll(now)[:BATCH].count()
+    due = min(due, _at_once(now)) if due else 0
     for pk in lifecycle.lease_looks(now, at_most=budget.take_looks(due, now)):
         dispatch.send("imodels_app.poll", pk)
 
@@ -58,11 +59,16 @@ def _at_once(now: datetime) -> int:
 @shared_task(name="imodels_app.sweep_lost")
 def sweep_lost() -> None:
     """Announce lost answers, and end waits for people who did not come."""
-    now = timezone.now()
+    now = clock.now()
     for pk in Operation.objects.lost(now).values_list("pk", flat=True)[:BATCH]:
-        dispatch.send("imodels_app.settle", pk)
+        dispatch.announce("imodels_app.settle", pk)
     for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
         try:
             lifecycle.expire(operation)
         except lifecycle.Conflict:
             continue  # it was decided in this very moment
+
+
+@shared_task(name="imodels_app.send_messages")
+def send_messages() -> None:
+    messages.send_due()

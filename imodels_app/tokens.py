@@ -4,17 +4,18 @@ Tokens are encrypted at rest (TOKEN_KEYS, newest first). Providers rotate refres
 the whole grant when the same token comes twice, so one process at a time refreshes for a person.
 """
 
+import itertools
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
 
-from imodels_app import failpoints, provider
+from imodels_app import budget, clock, failpoints, provider
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import TokenSet, User
 
@@ -24,6 +25,7 @@ MARGIN = timedelta(seconds=60)
 LEASE = timedelta(seconds=30)
 WAIT_FOR_OTHERS_S = 15.0
 LOOK_EVERY_S = 0.1
+_SEALED = ("access_token", "refresh_token", "id_token")
 # A token this young that the platform refuses was not merely old.
 YOUNG = timedelta(seconds=60)
 
@@ -32,9 +34,21 @@ class SignInNeeded(Exception):
     """There is no token that could act for this person: they have to sign in again."""
 
 
-def platform_for(user: User, *, read_timeout_s: float = 30.0) -> Platform:
-    """The platform as this person sees it. Raises SignInNeeded, and errors.Unavailable when the provider is down."""
-    return Platform(settings.ITWIN_API_URL, access_token(user), read_timeout_s=read_timeout_s)
+class KeyMissing(SignInNeeded):
+    """This process has no key that opens the token. Another process may have it."""
+
+
+class NotNow(errors.Unavailable):
+    """The sign-in service, not the platform, keeps us waiting."""
+
+
+def platform_for(user: User, *, read_timeout_s: float = 30.0, prepaid: int = 0) -> Platform:
+    """The platform as this person sees it. Raises SignInNeeded, and NotNow when the provider is down.
+
+    prepaid  calls for which the budget of all calls has been asked already; the others are counted as they leave
+    """
+    token = access_token(user)
+    return Platform(settings.ITWIN_API_URL, token, read_timeout_s=read_timeout_s, calling=_count_after(prepaid))
 
 
 def access_token(user: User) -> str:
@@ -47,12 +61,12 @@ def access_token(user: User) -> str:
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
         held = _held(user)
-        if held.expires_at > timezone.now() + MARGIN:
+        if held.expires_at > clock.now() + MARGIN:
             return _unseal(held.access_token)
         if _take_lease(held):
             return _refresh(held)
         if time.monotonic() > give_up:
-            raise errors.Unavailable("Another process refreshes this person's token.", retry_after_s=5)
+            raise NotNow("Another process refreshes this person's token.", retry_after_s=5)
         time.sleep(LOOK_EVERY_S)
 
 
@@ -64,15 +78,37 @@ def store(user: User, token: dict[str, Any]) -> None:
     )
 
 
-def refused(user: User) -> None:
-    """The platform took the person's access token no more, though its time was not over: refresh before the next use.
+def refused(user: User, platform: Platform) -> None:
+    """The platform took this token no more, though its time was not over: refresh before the next use.
 
-    A token that was refused right after it was made will not get better by refreshing: sign in again.
+    Of fifty workers that held the old token some are told so only after another has refreshed it: that says nothing
+    about the new one. A token that was refused right after it was made will not get better by refreshing: sign in.
     """
-    now = timezone.now()
-    mine = TokenSet.objects.filter(user=user)
-    if not mine.filter(obtained_at__lt=now - YOUNG).update(expires_at=now):
-        mine.filter(expires_at__gt=now).update(sign_in_needed=True)
+    now = clock.now()
+    held = TokenSet.objects.filter(user=user).first()
+    if held is None or not platform.speaks_with(_unseal(held.access_token)):
+        return
+    same = TokenSet.objects.filter(pk=held.pk, obtained_at=held.obtained_at)
+    if held.obtained_at < now - YOUNG:
+        same.update(expires_at=now)
+    else:
+        same.filter(expires_at__gt=now).update(sign_in_needed=True)
+
+
+def reseal() -> int:
+    """Seal every token with the newest key, so that older keys can be taken away; how many there were.
+
+    Safe while people work: a row that was refreshed meanwhile is sealed with the newest key already.
+    """
+    done = 0
+    for held in TokenSet.objects.all():
+        try:
+            columns = {name: _seal(_unseal(value)) for name in _SEALED if (value := getattr(held, name))}
+        except KeyMissing:
+            continue
+        same = TokenSet.objects.filter(pk=held.pk, **{name: getattr(held, name) for name in _SEALED})
+        done += same.update(**columns)
+    return done
 
 
 def id_token_of(user: User) -> str:
@@ -84,6 +120,16 @@ def id_token_of(user: User) -> str:
         return ""
 
 
+def _count_after(prepaid: int) -> Callable[[], None]:
+    numbers = itertools.count()
+
+    def calling() -> None:
+        if next(numbers) >= prepaid:
+            budget.called(clock.now())
+
+    return calling
+
+
 def _held(user: User) -> TokenSet:
     held = TokenSet.objects.filter(user=user).first()
     if held is None or held.sign_in_needed:
@@ -93,7 +139,7 @@ def _held(user: User) -> TokenSet:
 
 def _take_lease(held: TokenSet) -> bool:
     """Whether we are the one to refresh. obtained_at: nobody has refreshed since we read the row."""
-    now = timezone.now()
+    now = clock.now()
     me = uuid.uuid4()
     free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
     taken = TokenSet.objects.filter(free, pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False).update(
@@ -112,21 +158,24 @@ def _refresh(held: TokenSet) -> str:
         raise SignInNeeded(str(held.user_id))
     try:
         token = provider.refresh(_unseal(held.refresh_token))
-    except (provider.GrantRevoked, SignInNeeded) as gone:
+    except KeyMissing:
+        mine.update(**free)
+        raise
+    except provider.GrantRevoked as gone:
         mine.update(sign_in_needed=True, **free)
         raise SignInNeeded(str(held.user_id)) from gone
     except provider.ProviderDown as down:
         mine.update(**free)
-        raise errors.Unavailable(str(down), retry_after_s=15) from down
+        raise NotNow(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
     if not mine.update(**(_columns(token, before=held) | free)):
-        raise errors.Unavailable("The lease to refresh was lost.", retry_after_s=1)
+        raise NotNow("The lease to refresh was lost.", retry_after_s=1)
     return str(token["access_token"])
 
 
 def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:
     """A provider's answer as columns. It may leave out the refresh token when it does not rotate."""
-    now = timezone.now()
+    now = clock.now()
     columns: dict[str, Any] = {
         "access_token": _seal(token["access_token"]),
         "expires_at": _expiry(token, now),
@@ -158,4 +207,4 @@ def _unseal(text: str) -> str:
     try:
         return _keys().decrypt(text.encode()).decode()
     except InvalidToken as gone:
-        raise SignInNeeded("The key that sealed this token is not in TOKEN_KEYS.") from gone
+        raise KeyMissing("The key that sealed this token is not in TOKEN_KEYS.") from gone

@@ -11,8 +11,11 @@ from django.utils import timezone
 from imodels_app.estimates import Usual
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, Outcome, State, Wait, Wish
+from imodels_app.turns import Place
 
 PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
+# Whoever is first and goes within this time needs no number.
+A_MOMENT = timedelta(seconds=6)
 FOLLOWED_FOR = "24 h"
 TELL_THE_ADMINISTRATOR = (
     "Read the platform’s own message below and try again. "
@@ -59,11 +62,25 @@ WORDS: dict[str, Words] = {
         "the {bucket} of this minute are used, until {until}",
         "Nothing to do. It is sent as soon as the budget allows.",
     ),
+    "queued:turn": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "{place} in the queue, about {start}",
+        "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
+    ),
     "queued:platform_down": Words(
         "Queued",
         "",
         "st-queued",
         "platform not answering, next try {until}",
+        "Nothing to do. It is tried again until it works.",
+    ),
+    "queued:provider_down": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "sign-in service not answering, next try {until}",
         "Nothing to do. It is tried again until it works.",
     ),
     "queued:same_name": Words(
@@ -123,6 +140,13 @@ WORDS: dict[str, Words] = {
         "move",
         "st-running",
         "platform not answering, next look {until}",
+        "Nothing to do. The platform works on; we look again until it answers.",
+    ),
+    "running:provider_down": Words(
+        "Running",
+        "move",
+        "st-running",
+        "sign-in service not answering, next look {until}",
         "Nothing to do. The platform works on; we look again until it answers.",
     ),
     "running:rate_limit": Words(
@@ -278,10 +302,14 @@ FAILURE_HEADLINES = {
 }
 
 
-def tell(operation: Operation, now: datetime, usual: Usual | None = None) -> Told:
-    """Badge, tone, icon, line and remedy of an operation as it is now."""
-    words = FAILURES[_failure(operation)] if operation.state == State.FAILED else WORDS[_row(operation, now, usual)]
-    filled = _filling(operation, now, usual)
+def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
+    """Badge, tone, icon, line and remedy of an operation as it is now.
+
+    place: where it stands in the queue, if that is known
+    """
+    row = _row(operation, now, usual, place)
+    words = FAILURES[_failure(operation)] if operation.state == State.FAILED else WORDS[row]
+    filled = _filling(operation, now, usual) | _standing(place, now)
     return Told(
         badge=words.badge,
         tone=words.tone,
@@ -320,9 +348,12 @@ def needs(operation: Operation) -> str:
     return f"imodels_manage in {source} and in {target}"
 
 
-def _row(operation: Operation, now: datetime, usual: Usual | None) -> str:
+def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place | None) -> str:
     """Which row of the table fits."""
     state = State(operation.state)
+    if place and state == State.QUEUED:
+        at_once = place.number == 1 and place.start - now <= A_MOMENT
+        return "queued" if at_once else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
     if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
@@ -335,6 +366,10 @@ def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> st
     if operation.usable_at:
         return "running:usable"
     return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+
+
+def _standing(place: Place | None, now: datetime) -> dict[str, str]:
+    return {"place": nth(place.number), "start": moment(place.start, now)} if place else {}
 
 
 def _failure(operation: Operation) -> str:
@@ -576,6 +611,12 @@ def short_name(name: str) -> str:
 
 
 # Times and numbers
+
+
+def nth(number: int) -> str:
+    """1st, 2nd, 3rd, 11th, 1 002nd"""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{thin(number)}{ending}"
 
 
 def iso(moment: datetime) -> str:

@@ -16,7 +16,7 @@ class Entry:
 
     ``query`` lacks the signature of an upload link; ``body`` is the JSON of an API call, or the grant type of a
     token request; ``text`` is the body of an API call as it came. ``imodel_id`` is the id of the iModel that the
-    request made.
+    request made. ``faulty``: a fault answered instead.
     """
 
     at: float
@@ -30,6 +30,7 @@ class Entry:
     text: str | None = None
     imodel_id: str | None = None
     correlation_id: str | None = None
+    faulty: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

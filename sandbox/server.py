@@ -70,6 +70,7 @@ def _arrive() -> Response | None:
     g.entry = current().journal.add(_entry())
     g.fault = current().faults.take(request.method, request.path)
     if g.fault and g.fault.before_handling:
+        g.entry.faulty = True
         return _strike(g.fault)
     if api.is_api(request.path):
         if (request.content_length or 0) > api.LARGEST_BODY:

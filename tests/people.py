@@ -179,3 +179,16 @@ def platform_of(sandbox) -> Callable:
     from imodels_app.itwin import Platform
 
     return lambda name: Platform(sandbox.url, sandbox.tokens_for(name)["access_token"])
+
+
+@pytest.fixture
+def mail_server(settings):
+    """A real mail server, and the product's settings that lead to it."""
+    from tests.mail_server import MailServer
+
+    server = MailServer()
+    server.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.port, 1
+    yield server
+    server.stop()

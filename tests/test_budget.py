@@ -131,3 +131,73 @@ def test_following_never_takes_the_reserve_for_people():
 
     assert budget.take_looks(10_000, now) < 500
     assert budget.take_looks(10_000, now) == 0
+
+
+def test_calls_of_people_and_of_sending_count_and_may_use_the_reserve():
+    now = timezone.now()
+    assert budget.take_looks(10_000, now) > 300  # all but the reserve
+
+    for _ in range(200):  # 150 are the reserve
+        budget.called(now)
+
+    assert budget.take_looks(10_000, now + timedelta(seconds=2)) == 0
+
+
+def test_what_people_used_is_given_back_before_following_goes_on():
+    now = timezone.now()
+    budget.take_looks(10_000, now)
+    for _ in range(450):
+        budget.called(now)
+
+    # 75 a second drip in: first what was taken from the reserve and beyond, then what following may take.
+    assert budget.take_looks(10_000, now + timedelta(seconds=5)) == 0
+    assert budget.take_looks(10_000, now + timedelta(seconds=9)) > 0
+
+
+def test_a_trials_hour_counts_everybodys_calls(settings):
+    settings.ITWIN_TIER = "trial"
+    start = timezone.now()
+    taken = 0
+    for second in range(0, 3600, 20):
+        at = start + timedelta(seconds=second)
+        taken += budget.take_looks(10_000, at)
+        if second % 60 == 0:
+            for _ in range(20):  # 1200 an hour by people
+                budget.called(at)
+                taken += 1
+
+    assert 4200 <= taken <= 5000
+
+
+def test_while_the_application_is_frozen_nothing_is_sent_either():
+    now = timezone.now()
+    until = now + timedelta(seconds=30)
+
+    budget.freeze(budget.CALLS, until, now)
+
+    assert may_send_at(now) == may_send_at(now, "fork") == until
+    assert {one.left for one in budget.left(now)} == {0}
+
+
+@pytest.mark.parametrize(("named", "bucket"), [("all", "calls"), ("clone imodel", "clone"), ("", "clone")])
+def test_a_429_freezes_the_bucket_that_it_names(named, bucket):
+    assert budget.bucket_named(named, "clone") == bucket
+
+
+def test_following_and_sending_do_not_starve_each_other(queued_clone, settings):
+    """Trial, ten minutes: following takes all that it may, and each clone leaves at its time all the same."""
+    settings.ITWIN_TIER = "trial"
+    start = timezone.now()
+    sent_at, looks = [], 0
+
+    for second in range(600):
+        now = start + timedelta(seconds=second)
+        looks += budget.take_looks(1000, now)
+        if may_send_at(now) <= now:
+            send(queued_clone, len(sent_at) + 1, at=now)
+            budget.called(now)
+            sent_at.append(now)
+
+    assert len(sent_at) >= 0.92 * 5 * 10  # a whole second is the test's finest step
+    assert looks + len(sent_at) <= 5000 / 6
+    assert looks >= 0.8 * 5000 / 6

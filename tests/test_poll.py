@@ -115,8 +115,17 @@ def test_a_short_404_right_after_the_answer_is_normal(clone, sandbox):
     assert (looked(clone).state, clone.missing_since) == (State.RUNNING, None)
 
 
+def test_a_404_that_lasts_while_the_imodel_is_there_is_no_failure(clone, sandbox):
+    sandbox.fault("GET", r"/operations/create$", status=404, times=2)
+    looked(clone)
+    ago = timezone.now() - timedelta(seconds=90)
+    Operation.objects.filter(pk=clone.pk).update(missing_since=ago, accepted_at=ago)
+
+    assert looked(clone).state == State.RUNNING
+
+
 def test_a_404_that_lasts_is_a_failure_with_its_own_name(clone, sandbox):
-    sandbox.fault("GET", r"/operations/create$", status=404, times=10)
+    sandbox.fault("GET", rf"/imodels/{clone.imodel_id}", status=404, times=10)
     looked(clone)
     ago = timezone.now() - timedelta(seconds=90)
     Operation.objects.filter(pk=clone.pk).update(missing_since=ago, accepted_at=ago)

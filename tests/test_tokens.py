@@ -88,10 +88,10 @@ def test_somebody_who_never_signed_in_has_to(otto):
 
 def test_a_refused_token_is_refreshed_and_a_refused_fresh_one_means_sign_in(signed_in_mara):
     TokenSet.objects.update(obtained_at=timezone.now() - timedelta(minutes=30))
-    tokens.refused(signed_in_mara)
+    tokens.refused(signed_in_mara, tokens.platform_for(signed_in_mara))
     assert tokens.access_token(signed_in_mara)
 
-    tokens.refused(signed_in_mara)
+    tokens.refused(signed_in_mara, tokens.platform_for(signed_in_mara))
     with pytest.raises(tokens.SignInNeeded):
         tokens.access_token(signed_in_mara)
 

@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import lifecycle
+from imodels_app import budget, lifecycle
 from imodels_app.models import Attempt
 from imodels_app.states import Kind
 from imodels_app.submit import submit
-from imodels_app.turns import first_in_turn
+from imodels_app.turns import first_in_turn, places
 
 pytestmark = pytest.mark.django_db
 
@@ -65,3 +66,103 @@ def test_a_worker_that_comes_out_of_turn_sends_nothing(ask, signed_in_mara, toma
 
     submit(first.pk)
     assert sandbox.calls("POST", "/clone") == 1
+
+
+# ---------- where one stands ----------
+
+
+def test_the_place_shown_is_the_order_in_which_they_are_served(ask, mara, tomas, otto):
+    asked = [ask(person) for person in [mara] * 5 + [tomas] * 2 + [otto]]
+    now = timezone.now()
+    shown = {operation.pk: place.number for operation, place in zip(asked, _placed(asked, now), strict=True)}
+
+    served = []
+    for turn in range(8):
+        operation = first_in_turn("clone", now + timedelta(seconds=3 * turn))
+        lifecycle.claim(operation, bucket="clone", now=now + timedelta(seconds=3 * turn))
+        served.append(operation.pk)
+
+    assert [shown[pk] for pk in served] == list(range(1, 9))
+
+
+def _placed(operations, now):
+    found = places(operations, now)
+    return [found[operation.pk] for operation in operations]
+
+
+def test_the_expected_start_counts_the_pace_and_whoever_comes_before(ask, mara):
+    asked = [ask(mara) for _ in range(6)]
+    now = timezone.now()
+    budget.freeze("clone", now + timedelta(seconds=60), now)
+
+    starts = [(place.start - now).total_seconds() for place in _placed(asked, now)]
+
+    for number, start_s in enumerate(starts):
+        assert 60 + 3 * number <= start_s <= 60 + 3.1 * number + 5
+
+
+def test_what_waits_for_a_person_is_in_no_queue_and_holds_nobody_up_in_it(ask, mara, tomas):
+    waits, other = ask(mara), ask(tomas)
+    lifecycle.postpone(waits, reason="sign_in", until=timezone.now() + timedelta(days=1))
+
+    found = places([waits, other], timezone.now())
+
+    assert {pk: place.number for pk, place in found.items()} == {other.pk: 1}
+
+
+def test_the_table_and_the_page_say_where_one_stands_and_when_it_starts(ask, mara, client):
+    asked = [ask(mara) for _ in range(3)]
+    now = timezone.now()
+    budget.freeze("clone", now + timedelta(seconds=60), now)
+    client.force_login(mara)
+
+    table = client.get(reverse("imodels:operation-list")).text
+    page = client.get(reverse("imodels:operation-detail", args=[asked[2].pk])).text
+
+    assert "1st in the queue, about " in table
+    assert "3rd in the queue, about " in page
+
+
+def test_a_poll_tells_a_new_place_and_nothing_while_it_stays(ask, mara, client):
+    first, second = ask(mara), ask(mara)
+    now = timezone.now()
+    budget.freeze("clone", now + timedelta(seconds=60), now)
+    client.force_login(mara)
+    page = reverse("imodels:operation-detail", args=[second.pk])
+    seen, htmx = client.get(page).context["seen"], {"HX-Request": "true"}
+    assert client.get(page, {"seen": seen}, headers=htmx).status_code == 204
+
+    lifecycle.cancel(first, by=mara)
+
+    assert "1st in the queue" in client.get(page, {"seen": seen}, headers=htmx).text
+
+
+def test_one_message_a_budget_is_sent_however_many_are_queued(ask, mara, redis_url, sandbox):
+    import redis
+
+    from imodels_app import tasks
+
+    for _ in range(30):
+        ask(mara)
+    with redis.Redis.from_url(redis_url) as broker:
+        broker.flushdb()
+
+        tasks.sweep_queued()
+
+        assert broker.llen("celery") == 1
+
+
+def test_whoever_must_sign_in_does_not_hold_up_the_others(ask, mara, tomas, sandbox):
+    """Mara has many in the queue and no tokens at all; Tomas has one, and can act."""
+    from imodels_app import tokens
+
+    for _ in range(3):
+        ask(mara)
+    other = ask(tomas)
+    tokens.store(tomas, sandbox.tokens_for("tomas"))
+
+    for _ in range(4):
+        submit(first_in_turn("clone", timezone.now()).pk)
+
+    other.refresh_from_db()
+    assert other.state == "running"

@@ -5,8 +5,10 @@ never sent to a host that an answer names.
 """
 
 import email.utils
+import hmac
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 from urllib.parse import urlencode
 
@@ -35,12 +37,24 @@ _local = threading.local()
 
 
 class Connection:
-    """Speaks for one person: a base address, their access token, and timeouts."""
+    """Speaks for one person: a base address, their access token, timeouts, and whom to tell before each call."""
 
-    def __init__(self, base_url: str, access_token: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        access_token: str,
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        calling: Callable[[], None] = lambda: None,
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._access_token = access_token
+        self._calling = calling
         self._timeout = (min(CONNECT_TIMEOUT_S, read_timeout_s), read_timeout_s)
+
+    def speaks_with(self, access_token: str) -> bool:
+        """Whether this is the token that it uses."""
+        return hmac.compare_digest(self._access_token.encode(), access_token.encode())
 
     def get(
         self, path: str, query: dict[str, Any] | None = None, *, accept: str = V2, prefer: str = ""
@@ -48,6 +62,7 @@ class Connection:
         """The JSON object at a path below the base address. Raises Unavailable and Refused."""
         url = f"{self._base_url}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = self._headers(accept) | ({"Prefer": f"return={prefer}"} if prefer else {})
+        self._calling()
         try:
             answer = _session().get(url, headers=headers, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
@@ -66,6 +81,7 @@ class Connection:
         """
         headers = self._headers(V2) | {"Content-Type": "application/json", "X-Correlation-Id": correlation_id}
         url = f"{self._base_url}{path}"
+        self._calling()
         try:
             answer = requests.post(
                 url, data=body.encode(), headers=headers, timeout=self._timeout, allow_redirects=False

@@ -1,5 +1,6 @@
 """The platform as one person sees it: a method for each call, results typed, errors by errors.py's tree."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -15,10 +16,20 @@ class Platform:
 
     base_url        root of the platform's APIs, https://api.bentley.com
     read_timeout_s  how long to wait for an answer; short where a person waits too
+    calling         told before each call, so that it can be counted
     """
 
-    def __init__(self, base_url: str, access_token: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> None:
-        self._http = Connection(base_url, access_token, read_timeout_s=read_timeout_s)
+    def __init__(
+        self,
+        base_url: str,
+        access_token: str,
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        calling: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._http = Connection(base_url, access_token, read_timeout_s=read_timeout_s, calling=calling)
+
+        self.speaks_with = self._http.speaks_with
 
     # Making iModels
 

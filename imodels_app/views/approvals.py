@@ -18,7 +18,7 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app import lifecycle, live, policy, wording
 from imodels_app.models import Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
-from imodels_app.views import errors
+from imodels_app.views import errors, frame
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 
 MOST_DECIDED = 20
@@ -38,11 +38,14 @@ def approval_list(request: HtmxRequest) -> HttpResponse:
     """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     lists = _lists(user)
-    seen = live.token([operation for rows in lists.values() for operation in rows], *map(len, lists.values()))
+    banners = frame.banners(user, now)
+    shown = [operation for rows in lists.values() for operation in rows]
+    seen = live.token(shown, banners.shown, *map(len, lists.values()))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context: dict[str, Any] = {name: _rows(rows, now) for name, rows in lists.items()}
     context |= {"seen": seen, "pace": live.WAITING_S, "now": now, "section": "approvals"}
+    context |= {"banners": banners}
     return render(request, "approvals/_lists.html" if request.htmx else "approvals/list.html", context)
 
 

@@ -45,7 +45,7 @@ def _redis() -> str:
 def _worker() -> str:
     try:
         age_s = pulse.age_s()
-    except (RedisError, OSError):
+    except (RedisError, OSError, DatabaseError):
         return "unknown"
     if age_s is None or age_s > pulse.SILENT_AFTER_S:
         return "not consuming"

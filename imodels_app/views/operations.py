@@ -18,11 +18,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import budget, history, lifecycle, live, policy, wording
+from imodels_app import budget, history, lifecycle, live, policy, turns, wording
 from imodels_app.estimates import Estimates
 from imodels_app.models import Operation, User
 from imodels_app.states import State
-from imodels_app.views import errors, listing
+from imodels_app.views import errors, frame, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 from imodels_app.wishes import crs_in, extent_in
 
@@ -58,10 +58,12 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     found = asked.apply(scope.to_show()).order_by("-created_at", "-pk")
     page = listing.cut(found, request.GET.get("page"))
     summary = {"numbers": listing.numbers(scope, now), "budget": budget.left(now)}
-    seen = live.token(page, summary, _tick(page.rows, now))
+    banners, places = frame.banners(user, now), turns.places(page, now)
+    seen = live.token(page, summary, banners.shown, _standing(places), _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
-    context = summary | _table(page, found, user, now) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
+    context = summary | _table(page, found, user, now, places) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
+    context |= {"banners": banners}
     context |= {"tabs": _tabs(user), "hidden": _hidden(asked, scope, page)}
     if request.htmx:
         return render(request, "operations/_live.html", context)
@@ -77,10 +79,12 @@ def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
-    seen = live.token([operation], _tick([operation], now))
+    banners, places = frame.banners(user, now), turns.places([operation], now)
+    seen = live.token([operation], banners.shown, _standing(places), _tick([operation], now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
+    context |= {"banners": banners}
     return render(request, "operations/_detail.html" if request.htmx else "operations/detail.html", context)
 
 
@@ -126,12 +130,19 @@ def operation_url(operation: Operation) -> str:
 # The table
 
 
-def _table(page: listing.Slice, found: QuerySet[Operation], user: User, now: datetime) -> dict[str, Any]:
+def _table(
+    page: listing.Slice, found: QuerySet[Operation], user: User, now: datetime, places: dict[UUID, turns.Place]
+) -> dict[str, Any]:
     estimates = Estimates()
     rows = [
         Row(
             operation,
-            wording.tell(operation, now, estimates.of(operation) if operation.state == State.RUNNING else None),
+            wording.tell(
+                operation,
+                now,
+                estimates.of(operation) if operation.state == State.RUNNING else None,
+                places.get(operation.pk),
+            ),
             policy.why_not_cancel(user, operation),
         )
         for operation in page
@@ -159,6 +170,11 @@ def _hidden(asked: listing.Asked, scope: QuerySet[Operation], page: listing.Slic
     return scope.count() if asked.is_set and not page.rows else 0
 
 
+def _standing(places: dict[UUID, turns.Place]) -> list[list[str]]:
+    """Places as they are read, for the token."""
+    return [[str(pk), str(place.number), wording.clock_s(place.start)] for pk, place in places.items()]
+
+
 def _tick(rows: list[Operation], now: datetime) -> int:
     """Rises while something runs, so that estimates stay true."""
     moving = any(row.state in (State.RUNNING, State.SUBMITTING, State.UPLOADING) for row in rows)
@@ -170,7 +186,7 @@ def _tick(rows: list[Operation], now: datetime) -> int:
 
 def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
     usual = Estimates().of(operation)
-    told = wording.tell(operation, now, usual)
+    told = wording.tell(operation, now, usual, turns.places([operation], now).get(operation.pk))
     attempts = list(operation.attempts.all())
     return {
         "operation": operation,

@@ -1,0 +1,225 @@
+"""What must be true whatever broke: reads the stand-in platform's journal and our tables, and names what is wrong.
+
+Every check returns sentences, one for each violation. An operation's POSTs carry its id as their correlation id,
+so the journal tells which iModel came from which operation without believing anything that our tables say.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from imodels_app import clock, tokens
+from imodels_app.models import Attempt, Event, Operation, TokenSet, User
+from imodels_app.states import FINISHED, Kind, State, Wait
+from imodels_app.wishes import fingerprint
+
+# Whoever waits for nothing in particular is due within this.
+DUE_WITHIN = timedelta(seconds=125)
+# Longer waits name their reason, and none but the wait for a person is longer than the longest Retry-After.
+WAITS_FOR_AT_MOST = timedelta(hours=1, seconds=5)
+# What a platform's state means no iModel came of it.
+CAME_TO_NOTHING = ("failed", "mainIModelIsMissingFederationGuids")
+LOOKS_SECRET = re.compile(r"Bearer [\w.-]{8,}|[?&;]sig=(?!\.\.\.)[\w%]{8,}|\beyJ[\w-]{16,}\.[\w-]{8,}")
+
+
+def violations(sandbox: Any, *, logs: dict[str, str] | None = None, redis_url: str = "") -> list[str]:
+    """Everything that is wrong now. Call it when nothing moves any more."""
+    return [
+        *made_twice(sandbox),
+        *lost(sandbox, clock.now()),
+        *strangers(sandbox),
+        *too_fast(sandbox),
+        *broken_history(sandbox),
+        *unapproved(sandbox),
+        *told_secrets(places(logs or {}, redis_url)),
+    ]
+
+
+def made_twice(sandbox: Any) -> Iterator[str]:
+    """One operation, one iModel; and no request without a row that says it was about to leave."""
+    for pk, made in _made(sandbox).items():
+        if len(made) > 1:
+            yield f"{pk} made {len(made)} iModels"
+    names: dict[tuple[str, str], int] = defaultdict(int)
+    for imodel in sandbox.world.imodels.values():
+        if imodel.creation.state not in CAME_TO_NOTHING:
+            names[imodel.itwin_id, imodel.name.casefold()] += 1
+    yield from (f"{count} iModels are called {name[1]}" for name, count in names.items() if count > 1)
+    sent: dict[str, int] = defaultdict(int)
+    for entry in _posts(sandbox):
+        sent[entry.correlation_id] += 1
+    for pk, count in sent.items():
+        recorded = Attempt.objects.filter(operation=pk).count()
+        if count > recorded:
+            yield f"{pk} sent {count} requests and recorded {recorded}"
+
+
+def lost(sandbox: Any, now: datetime) -> Iterator[str]:
+    """Each operation has ended, or will be looked at soon, or says what it waits for. None left an iModel behind."""
+    for operation in Operation.objects.all():
+        due = _due_at(operation)
+        if operation.state in FINISHED:
+            yield from _left_behind(sandbox, operation)
+        elif due is None:
+            yield f"{operation.name} is {operation.state} and nothing will ever look at it"
+        elif operation.wait_reason == Wait.SIGN_IN or operation.state == State.AWAITING_APPROVAL:
+            continue
+        elif due > now + (WAITS_FOR_AT_MOST if operation.wait_reason else DUE_WITHIN):
+            yield f"{operation.name} is {operation.state} and is not looked at before {due}"
+
+
+def strangers(sandbox: Any) -> Iterator[str]:
+    """What an operation calls its iModel is what its own request made, and its requester is the creator."""
+    made = _made(sandbox)
+    for operation in Operation.objects.exclude(imodel_id="").select_related("requested_by"):
+        if operation.imodel_id not in made[str(operation.pk)]:
+            yield f"{operation.name} adopted {operation.imodel_id}, which its requests did not make"
+        imodel = sandbox.world.imodels.get(operation.imodel_id)
+        if imodel and imodel.creator_id != operation.requested_by.subject:
+            yield f"{operation.name} adopted an iModel that {imodel.creator_id} made"
+
+
+def too_fast(sandbox: Any) -> Iterator[str]:
+    """The platform never had to say 429 by itself."""
+    for entry in sandbox.journal:
+        if entry.status == 429 and not entry.faulty:
+            yield f"{entry.method} {entry.path} went beyond a limit"
+
+
+def broken_history(sandbox: Any) -> Iterator[str]:
+    """Each event begins where the last one ended; the last ends where the operation is; each claim has its attempt."""
+    for operation in Operation.objects.all():
+        at = ""
+        events = list(Event.objects.filter(operation=operation).order_by("pk"))
+        for event in events:
+            if event.came_from != at:
+                yield f"{operation.name}: {event.verb} comes from {event.came_from!r}, but it was {at!r}"
+            at = event.to
+        if at != operation.state:
+            yield f"{operation.name} is {operation.state}, and its history ends in {at!r}"
+        claimed = sum(event.verb == "claimed" for event in events)
+        if claimed != operation.attempts.count():
+            yield f"{operation.name} has {claimed} claims in its history and {operation.attempts.count()} attempts"
+
+
+def unapproved(sandbox: Any) -> Iterator[str]:
+    """A fork left only after somebody else approved exactly what was sent."""
+    for entry in _posts(sandbox):
+        operation = Operation.objects.filter(pk=entry.correlation_id).select_related("requested_by").first()
+        if operation is None:
+            yield f"{entry.path} was sent for {entry.correlation_id}, which is no operation"
+            continue
+        if entry.faulty and entry.body is None:
+            continue
+        if entry.path != operation.request_path or entry.body != json.loads(operation.request_body):
+            yield f"{operation.name} sent something else than its row holds"
+        if operation.kind == Kind.FORK and not _was_approved(operation, datetime.fromtimestamp(entry.at, UTC)):
+            yield f"{operation.name} was forked without an approval of it"
+
+
+def told_secrets(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """No token, key or signed link is in a text. The violation names the place and not the secret."""
+    secrets = list(_secrets())
+    for place, text in texts:
+        if LOOKS_SECRET.search(text) or any(secret in text for secret in secrets):
+            yield f"a secret is in {place}"
+
+
+def places(logs: dict[str, str], redis_url: str) -> Iterator[tuple[str, str]]:
+    """Where people, operators and backups look."""
+    for model in (Operation, Attempt, Event, TokenSet):
+        yield model.__name__, json.dumps(list(model.objects.values()), default=str)
+    yield from logs.items()
+    if redis_url:
+        yield "Redis", _everything_in(redis_url)
+    yield from _pages()
+
+
+def _posts(sandbox: Any) -> list[Any]:
+    """The requests of operations of ours; strangers in the sandbox's world send no correlation id."""
+    return [entry for entry in sandbox.journal if entry.method == "POST" and entry.correlation_id]
+
+
+def _made(sandbox: Any) -> dict[str, list[str]]:
+    """Operation id -> the iModels that its requests made."""
+    made = defaultdict(list)
+    for entry in _posts(sandbox):
+        if entry.imodel_id and entry.imodel_id in sandbox.world.imodels:
+            made[entry.correlation_id].append(entry.imodel_id)
+    return made
+
+
+def _left_behind(sandbox: Any, operation: Operation) -> Iterator[str]:
+    """An ended operation that does not know of the iModel it made, or says that it came to nothing."""
+    for imodel_id in _made(sandbox)[str(operation.pk)]:
+        came_to_nothing = sandbox.world.imodels[imodel_id].creation.state in CAME_TO_NOTHING
+        if operation.imodel_id != imodel_id:
+            yield f"{operation.name} ended without knowing of its iModel {imodel_id}"
+        elif (operation.state == State.SUCCEEDED) is came_to_nothing:
+            yield f"{operation.name} is {operation.state}, and the platform says otherwise"
+    if operation.state == State.SUCCEEDED and not operation.imodel_id:
+        yield f"{operation.name} succeeded without an iModel"
+
+
+def _due_at(operation: Operation) -> datetime | None:
+    column = {
+        State.AWAITING_APPROVAL: "expires_at",
+        State.QUEUED: "ready_after",
+        State.SUBMITTING: "settle_after",
+        State.RUNNING: "poll_after",
+    }.get(State(operation.state))
+    due: datetime | None = getattr(operation, column) if column else None
+    return due
+
+
+def _was_approved(operation: Operation, sent_at: datetime) -> bool:
+    current = fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
+    decided = operation.decided_by_id and operation.decided_by_id != operation.requested_by_id
+    in_time = operation.decided_at and operation.decided_at <= sent_at + timedelta(seconds=1)
+    return bool(decided and in_time and operation.approved_hash == current)
+
+
+def _secrets() -> Iterator[str]:
+    yield settings.OIDC_CLIENT_SECRET
+    yield settings.SECRET_KEY
+    yield from settings.TOKEN_KEYS
+    for held in TokenSet.objects.all():
+        for sealed in (held.access_token, held.refresh_token, held.id_token):
+            if sealed:
+                yield tokens._unseal(sealed)
+
+
+def _everything_in(redis_url: str) -> str:
+    import redis
+
+    readers = {"string": "get", "list": "lrange", "hash": "hgetall", "set": "smembers", "zset": "zrange"}
+    with redis.Redis.from_url(redis_url) as client:
+        found = []
+        for key in client.scan_iter():
+            kind = client.type(key).decode()
+            whole = (0, -1) if kind in ("list", "zset") else ()
+            found.append((key, getattr(client, readers[kind])(key, *whole) if kind in readers else ""))
+    return repr(found)
+
+
+def _pages() -> Iterator[tuple[str, str]]:
+    """What an admin, who sees everything, is shown."""
+    admin = User.objects.filter(is_staff=True).first()
+    if admin is None:
+        admin = User.objects.create(username="auditor", issuer="none", subject="auditor", is_staff=True)
+    client = Client(raise_request_exception=False)
+    client.force_login(admin)
+    addresses = [reverse("imodels:operation-list"), reverse("imodels:audit")]
+    addresses += [reverse("imodels:operation-detail", args=[one.pk]) for one in Operation.objects.all()[:3]]
+    for address in addresses:
+        answer = client.get(address)
+        yield address, answer.content.decode()
+        if answer.status_code >= 500:
+            yield address, "Bearer of-a-page-that-broke"

@@ -1,0 +1,191 @@
+"""The oracle names each kind of violation when one is planted: a check that cannot fail proves nothing."""
+
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from imodels_app import lifecycle, tokens
+from imodels_app.models import Attempt, Event, Operation
+from imodels_app.poll import poll
+from imodels_app.states import Kind, State, Wait
+from imodels_app.submit import submit
+from tests.faults import oracle
+from tests.people import HARBOUR, MAIN_BRIDGE
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.no_oracle,
+    pytest.mark.usefixtures("signed_in_mara"),
+]
+
+
+@pytest.fixture
+def done_clone(queued_clone, sandbox):
+    """A clone that was made as it should be."""
+    sandbox.advance_by_looks(0)
+    submit(queued_clone.pk)
+    poll(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    return queued_clone
+
+
+@pytest.fixture
+def send(sandbox, platform_of):
+    """send(path, body, correlation_id): a request past our own code."""
+
+    def post(path, body, correlation_id=""):
+        return platform_of("mara").start(path, json.dumps(body), correlation_id=str(correlation_id))
+
+    return post
+
+
+def told(sandbox, **more) -> str:
+    return "\n".join(oracle.violations(sandbox, **more))
+
+
+def test_it_says_nothing_when_all_is_well(done_clone, sandbox, redis_url):
+    assert done_clone.state == State.SUCCEEDED
+    assert told(sandbox, redis_url=redis_url, logs={"worker": "Task imodels_app.submit succeeded"}) == ""
+
+
+def test_it_sees_a_second_imodel(done_clone, sandbox, send):
+    send(f"/imodels/{MAIN_BRIDGE}/clone", {"iTwinId": HARBOUR, "name": "Another"}, done_clone.pk)
+
+    assert f"{done_clone.pk} made 2 iModels" in told(sandbox)
+
+
+def test_it_sees_a_request_that_was_not_written_down(queued_clone, sandbox, send):
+    send(queued_clone.request_path, json.loads(queued_clone.request_body), queued_clone.pk)
+
+    assert "sent 1 requests and recorded 0" in told(sandbox)
+
+
+@pytest.mark.parametrize("due", [None, timezone.now() + timedelta(hours=2)])
+def test_it_sees_an_operation_that_nothing_will_look_at(queued_clone, sandbox, due):
+    Operation.objects.update(ready_after=due)
+
+    assert "look" in told(sandbox)
+
+
+def test_it_lets_a_person_be_waited_for(queued_clone, sandbox):
+    until = timezone.now() + timedelta(days=5)
+    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=until)
+
+    assert told(sandbox) == ""
+
+
+def test_it_sees_an_imodel_that_its_ended_operation_does_not_know(done_clone, sandbox):
+    Operation.objects.update(imodel_id="")
+
+    assert "ended without knowing" in told(sandbox)
+
+
+def test_it_sees_a_failure_that_was_none(done_clone, sandbox):
+    Operation.objects.update(state=State.FAILED)
+    Event.objects.filter(verb="succeeded").update(to=State.FAILED)
+
+    assert "the platform says otherwise" in told(sandbox)
+
+
+def test_it_sees_a_stranger_adopted(done_clone, sandbox, platform_of):
+    theirs = platform_of("tomas").start("/imodels", json.dumps({"iTwinId": HARBOUR, "name": "Theirs"}))
+    Operation.objects.update(imodel_id=theirs)
+
+    assert "did not make" in told(sandbox)
+    assert "made\n" in told(sandbox) + "\n"
+
+
+def test_it_sees_a_limit_exceeded(done_clone, sandbox, send):
+    sandbox.limit("clone", 1)
+    for _ in range(2):
+        try:
+            send(f"/imodels/{MAIN_BRIDGE}/clone", {"iTwinId": HARBOUR, "name": uuid4().hex})
+        except Exception as refused:  # noqa: BLE001 - its kind does not matter here
+            assert "TooMany" in type(refused).__name__
+
+    assert "went beyond a limit" in told(sandbox)
+
+
+def test_it_lets_a_429_pass_that_a_fault_told(queued_clone, sandbox):
+    sandbox.fault("POST", r"/clone$", status=429, retry_after=7)
+    submit(queued_clone.pk)
+
+    assert told(sandbox) == ""
+
+
+@pytest.mark.parametrize("what", ["missing", "twice", "disconnected"])
+def test_it_sees_a_history_that_does_not_hang_together(done_clone, sandbox, what):
+    event = Event.objects.filter(verb="claimed")
+    if what == "missing":
+        event._raw_delete("default")
+    elif what == "twice":
+        Event.record("claimed", at=timezone.now(), operation=done_clone, came_from=State.QUEUED, to=State.SUBMITTING)
+    else:
+        event.update(came_from=State.RUNNING)
+
+    assert "history" in told(sandbox) or "comes from" in told(sandbox)
+
+
+def test_it_sees_a_claim_without_an_attempt(done_clone, sandbox):
+    Attempt.objects.all()._raw_delete("default")
+
+    assert "1 claims in its history and 0 attempts" in told(sandbox)
+
+
+def test_it_sees_a_fork_that_nobody_approved(waiting_fork, sandbox, send):
+    send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
+
+    assert "without an approval" in told(sandbox)
+
+
+def test_it_sees_a_fork_that_is_not_what_was_approved(waiting_fork, tomas, sandbox, send):
+    lifecycle.approve(waiting_fork, by=tomas)
+    send(waiting_fork.request_path, {"iTwinId": HARBOUR, "name": "Something else"}, waiting_fork.pk)
+
+    assert "something else than its row holds" in told(sandbox)
+
+
+def test_it_sees_an_approval_of_something_else(waiting_fork, tomas, sandbox, send):
+    lifecycle.approve(waiting_fork, by=tomas)
+    Operation.objects.update(approved_hash="0" * 64)
+    send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
+
+    assert "without an approval" in told(sandbox)
+
+
+@pytest.mark.parametrize("place", ["events", "attempts", "operations", "logs", "redis"])
+def test_it_sees_a_secret(done_clone, mara, sandbox, redis_url, place):
+    import redis
+
+    secret = tokens.access_token(mara)
+    if place == "events":
+        Event.record("note", at=timezone.now(), note=secret)
+    elif place == "attempts":
+        Attempt.objects.update(answer=f"Authorization: Bearer {secret[:40]}")
+    elif place == "operations":
+        Operation.objects.update(failure_message="https://blob.example/x?sv=1&sig=abcdefghijk%3D")
+    elif place == "redis":
+        with redis.Redis.from_url(redis_url) as client:
+            client.lpush("celery", secret)
+    logs = {"worker": f"refreshed {secret}"} if place == "logs" else {}
+
+    assert "a secret is in" in told(sandbox, logs=logs, redis_url=redis_url)
+
+
+def test_it_sees_a_secret_in_a_page(done_clone, mara, sandbox):
+    Operation.objects.update(name="https://blob.example/x?sv=1&sig=abcdefghijk%3D")
+
+    assert f"a secret is in /operations/{done_clone.pk}/" in told(sandbox)
+
+
+def test_it_sees_two_imodels_of_one_name(done_clone, wish_for, mara, sandbox):
+    other = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
+    Attempt.objects.update(sent_at=timezone.now() - timedelta(minutes=5))
+    submit(other.pk)
+    other.refresh_from_db()
+    sandbox.world.imodels[other.imodel_id].name = done_clone.name.upper()
+
+    assert "2 iModels are called" in told(sandbox)

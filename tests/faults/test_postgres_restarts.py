@@ -1,0 +1,79 @@
+"""Line 24 of docs/reliability.md: the database server crashes and comes back while workers are at work. DB=pg only."""
+
+import pytest
+
+from imodels_app import lifecycle
+from imodels_app.models import Operation
+from imodels_app.states import Kind, State
+from tests.conftest import wait_until
+from tests.people import HARBOUR
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def desk(restart_postgres, processes, sandbox, bridge_team, signed_in_mara):
+    """A worker and a beat at work."""
+    processes.desk()
+    return processes
+
+
+def test_24_postgres_restarted_during_submit_the_imodel_is_adopted(
+    desk, restart_postgres, wish_for, mara, sandbox, reached, time_passes
+):
+    sandbox.advance_by_looks(0)
+    sandbox.fault("POST", r"/clone$", slow_s=2, times=1)
+    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
+
+    restart_postgres()
+    time_passes(30)
+
+    reached(clone, State.SUCCEEDED)
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def test_24_postgres_restarted_before_the_claim_only_delays_it(
+    desk, restart_postgres, wish_for, mara, sandbox, reached
+):
+    sandbox.advance_by_looks(0)
+    desk.arm("submit.claiming", "pause 2")
+    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    desk.struck("submit.claiming")
+
+    restart_postgres()
+
+    reached(clone, State.SUCCEEDED)
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def test_24_postgres_restarted_while_following_only_delays_the_next_look(
+    desk, restart_postgres, wish_for, mara, sandbox, reached
+):
+    sandbox.advance_manually()
+    clone = reached(lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara), State.RUNNING)
+    desk.arm("poll.answered", "pause 2")
+    desk.struck("poll.answered")
+
+    restart_postgres()
+    sandbox.finish(clone.imodel_id)
+
+    reached(clone, State.SUCCEEDED)
+
+
+def test_24_postgres_restarted_under_sweeps_strands_no_lease(desk, restart_postgres, wish_for, mara, sandbox, reached):
+    sandbox.advance_manually()
+    wishes = [lifecycle.request(wish_for(Kind.EMPTY), by=mara) for _ in range(2)]
+
+    for _ in range(2):
+        restart_postgres()
+    for imodel in list(sandbox.world.imodels.values()):
+        sandbox.finish(imodel.id)
+    sandbox.advance_by_looks(0)
+
+    for wish in wishes:
+        wait_until(lambda wish=wish: Operation.objects.filter(pk=wish.pk).exclude(imodel_id="").exists(), within_s=30)
+        wish.refresh_from_db()
+        if wish.state == State.RUNNING:
+            sandbox.finish(wish.imodel_id)
+        reached(wish, State.SUCCEEDED)

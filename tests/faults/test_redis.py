@@ -1,0 +1,103 @@
+"""Redis down, flushed, and restarted again and again: lines 21 to 23."""
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+import redis
+from django.urls import reverse
+
+from imodels_app import lifecycle
+from imodels_app.models import Operation
+from imodels_app.states import Kind, State
+from tests.conftest import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# In `make soak`; `make test` plays the short form.
+IN_SOAK = [pytest.param("long", marks=pytest.mark.soak), "short"]
+DOWN_FOR_S = {"long": float(os.environ.get("SOAK_REDIS_DOWN_S", "300")), "short": 6.0}
+RESTARTS = {"long": 20, "short": 3}
+
+
+def all_succeeded() -> bool:
+    return not Operation.objects.exclude(state=State.SUCCEEDED).exists()
+
+
+def quick(what: Callable[[], object], *, within_s: float) -> object:
+    """It comes back, and soon."""
+    began = time.monotonic()
+    found = what()
+    assert time.monotonic() - began < within_s
+    return found
+
+
+@pytest.mark.parametrize("length", IN_SOAK)
+def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_after(
+    waiting_fork, signed_in_mara, tomas, wish_for, sandbox, processes, redis_process, client, reached, length
+):
+    sandbox.advance_by_looks(1)
+    processes.desk()
+    first = lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara)
+    reached(first, State.SUCCEEDED)
+
+    redis_process.stop()
+    gone_at = time.monotonic()
+    client.force_login(tomas)
+    for page in ("operation-list", "approval-list", "new", "readyz"):
+        assert quick(lambda page=page: client.get(reverse(f"imodels:{page}")).status_code, within_s=4) == 200
+    approve = reverse("imodels:approve", args=[waiting_fork.pk])
+    assert quick(lambda: client.post(approve, {"comment": "Fine."}).status_code, within_s=6) == 302
+    asked = [quick(lambda: lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara), within_s=4) for _ in range(2)]
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.QUEUED
+    time.sleep(max(0.0, DOWN_FOR_S[length] - (time.monotonic() - gone_at)))
+    redis_process.start()
+
+    back_at = time.monotonic()
+    wait_until(
+        lambda: not Operation.objects.filter(state=State.QUEUED).exists(), within_s=30, what="that everything was sent"
+    )
+    print(f"everything sent {time.monotonic() - back_at:.1f} s after Redis was back")
+    wait_until(all_succeeded, within_s=60, what="everything that was asked")
+    assert len(asked) + 2 == Operation.objects.count()
+
+
+def test_22_a_redis_flushed_at_full_load_loses_nothing_and_causes_no_429(
+    bridge_team, signed_in_mara, wish_for, sandbox, processes, redis_url
+):
+    """As many as are allowed in the first half minute, of two kinds, and a flush each second."""
+    sandbox.advance_by_looks(2)
+    processes.desk()
+    for number in range(14):
+        lifecycle.request(wish_for(Kind.CLONE if number % 4 == 0 else Kind.EMPTY), by=signed_in_mara)
+
+    with redis.Redis.from_url(redis_url) as client:
+        deadline = time.monotonic() + 60
+        while not all_succeeded():
+            assert time.monotonic() < deadline, Operation.objects.exclude(state=State.SUCCEEDED).count()
+            client.flushall()
+            time.sleep(1)
+
+    assert sandbox.calls("POST", "/imodels") + sandbox.calls("POST", "/clone") == 14
+    assert not [entry for entry in sandbox.journal if entry.status == 429]
+
+
+@pytest.mark.parametrize("length", IN_SOAK)
+def test_23_a_worker_consumes_again_each_time_that_redis_was_restarted(
+    bridge_team, signed_in_mara, wish_for, sandbox, processes, redis_process, reached, length
+):
+    sandbox.advance_by_looks(1)
+    worker = processes.desk()
+    took = []
+
+    for _ in range(RESTARTS[length]):
+        redis_process.stop()
+        redis_process.start()
+        began = time.monotonic()
+        reached(lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara), State.SUCCEEDED, within_s=60)
+        took.append(time.monotonic() - began)
+
+    assert worker.poll() is None
+    print("seconds until the next operation was done:", [f"{seconds:.1f}" for seconds in took])

@@ -1,0 +1,241 @@
+"""Tokens and their keys under pressure: lines 13, 14 and 40."""
+
+import io
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+
+from imodels_app import circuit, lifecycle, tokens
+from imodels_app.models import Message, Operation, TokenSet
+from imodels_app.poll import poll
+from imodels_app.states import Kind, News, State, Wait
+from imodels_app.submit import submit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORKERS = 50
+
+
+def together(number: int, work: Callable[[int], None]) -> None:
+    """Run work(0), work(1) … at once, each with a connection of its own. The first trouble of any is raised."""
+    start, troubles = threading.Barrier(number), []
+
+    def run(index: int) -> None:
+        start.wait()
+        try:
+            work(index)
+        except Exception as trouble:  # noqa: BLE001 - told below
+            troubles.append(trouble)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[index]) for index in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if troubles:
+        raise troubles[0]
+
+
+@pytest.fixture
+def many_running(bridge_team, signed_in_mara, wish_for, sandbox) -> list[Operation]:
+    """As many running operations as there are workers, all Mara's."""
+    sandbox.advance_manually()
+    sandbox.limits_off()
+    running = []
+    for _ in range(WORKERS):
+        operation = lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara)
+        lifecycle.claim(operation, bucket="clone", now=timezone.now() - timedelta(minutes=5))
+        platform = tokens.platform_for(signed_in_mara)
+        made = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
+        lifecycle.accepted(operation, imodel_id=made)
+        running.append(operation)
+    return running
+
+
+def refreshes(sandbox) -> int:
+    return sandbox.calls("POST", "/token")
+
+
+# ---------- 13: expired token, 50 workers ----------
+
+
+def test_13_fifty_workers_with_a_token_that_ran_out_refresh_it_once_and_all_go_on(many_running, sandbox):
+    TokenSet.objects.update(expires_at=timezone.now(), obtained_at=timezone.now() - timedelta(hours=1))
+    sandbox.expire_tokens()
+
+    together(WORKERS, lambda index: poll(many_running[index].pk))
+
+    assert refreshes(sandbox) == 1
+    for operation in many_running:
+        operation.refresh_from_db()
+        assert (operation.state, operation.wait_reason) == (State.RUNNING, Wait.NONE)
+        assert operation.polls == 1
+
+
+def test_13_fifty_workers_whose_token_the_platform_refuses_refresh_it_once_and_all_go_on(many_running, sandbox):
+    """Its time is not over by our clock: each of them learns it from a 401, some only after the refresh."""
+    TokenSet.objects.update(obtained_at=timezone.now() - timedelta(minutes=30))
+    sandbox.expire_tokens()
+
+    together(WORKERS, lambda index: [poll(many_running[index].pk) for _ in range(3)])
+
+    assert refreshes(sandbox) == 1
+    assert not TokenSet.objects.get().sign_in_needed
+    states = Operation.objects.values_list("state", "wait_reason").distinct()
+    assert list(states) == [(State.RUNNING, Wait.NONE)]
+
+
+# ---------- 14: rotated token lost, invalid_grant, provider slow or down ----------
+
+
+@pytest.fixture
+def mara_expired(signed_in_mara):
+    TokenSet.objects.update(expires_at=timezone.now(), obtained_at=timezone.now() - timedelta(hours=1))
+    return signed_in_mara
+
+
+def goes_on_after_sign_in(operation, mara, sandbox) -> None:
+    """The reason is told, and after the next sign-in everything goes its way by itself."""
+    operation.refresh_from_db()
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.SIGN_IN)
+    assert [one.news for one in Message.objects.filter(to=mara)] == [News.SIGN_IN]
+
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(mara)
+    submit(operation.pk)
+
+    operation.refresh_from_db()
+    assert operation.state == State.RUNNING
+
+
+def test_14_a_rotated_token_whose_answer_was_lost_waits_for_the_next_sign_in(
+    mara_expired, queued_clone, sandbox, goes_by, client
+):
+    sandbox.fault("POST", r"/connect/token$", lost_answer=True, times=1)
+    submit(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
+
+    goes_by(20)
+    submit(queued_clone.pk)  # with the token that was rotated away: invalid_grant
+
+    client.force_login(mara_expired)
+    assert "Sign in again: one of your operations waits for it" in client.get(reverse("imodels:operation-list")).text
+    goes_on_after_sign_in(queued_clone, mara_expired, sandbox)
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def test_14_invalid_grant_waits_for_the_next_sign_in_and_is_asked_once(mara_expired, queued_clone, sandbox):
+    sandbox.revoke("mara")
+
+    for _ in range(3):
+        submit(queued_clone.pk)
+
+    assert refreshes(sandbox) == 1
+    goes_on_after_sign_in(queued_clone, mara_expired, sandbox)
+
+
+def test_14_what_runs_is_followed_again_after_the_next_sign_in(many_running, mara, sandbox):
+    TokenSet.objects.update(expires_at=timezone.now())
+    sandbox.revoke("mara")
+    for operation in many_running[:3]:
+        poll(operation.pk)
+    assert Operation.objects.filter(state=State.RUNNING, wait_reason=Wait.SIGN_IN).count() == 3
+    assert Message.objects.filter(to=mara, news=News.SIGN_IN).count() == 1
+
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(mara)
+
+    assert Operation.objects.due_for_poll(timezone.now()).count() == WORKERS
+    assert not Operation.objects.filter(wait_reason=Wait.SIGN_IN).exists()
+
+
+@pytest.mark.parametrize("how", [{"status": 503}, {"cut": True}, {"status": 200, "body": "<html>Sorry</html>"}])
+def test_14_a_provider_that_is_down_is_waited_for_and_is_not_the_platform(
+    mara_expired, queued_clone, sandbox, goes_by, how
+):
+    sandbox.fault("POST", r"/connect/token$", times=8, **how)
+
+    for _ in range(8):
+        submit(queued_clone.pk)
+        queued_clone.refresh_from_db()
+        assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
+        goes_by(16)
+    assert circuit.outage(timezone.now()) is None
+    assert not Message.objects.filter(to=mara_expired).exists()
+    submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+
+
+@pytest.mark.soak
+def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, queued_clone, sandbox, goes_by):
+    sandbox.fault("POST", r"/connect/token$", times=1, hang_s=15)
+
+    submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    goes_by(20)
+    submit(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+
+
+# ---------- 40: encryption key rotated while tokens are in use ----------
+
+
+def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox, settings):
+    """Twenty workers use and refresh tokens while the key is changed, all is sealed anew, and the old key goes."""
+    people = {"mara": mara, "tomas": tomas, "ines": ines, "otto": otto}
+    for name, person in people.items():
+        tokens.store(person, sandbox.tokens_for(name))
+    old, new = settings.TOKEN_KEYS[0], Fernet.generate_key().decode()
+    over, used = threading.Event(), []
+
+    def use(index: int) -> None:
+        person = list(people.values())[index % 4]
+        while not over.is_set():
+            if index < 4:  # one of each person's five makes the token run out now and then
+                TokenSet.objects.filter(user=person).update(expires_at=timezone.now())
+            tokens.platform_for(person).itwins()
+            used.append(index)
+
+    def rotate() -> None:
+        for keys, reseal in (([old, new], False), ([new, old], False), ([new, old], True), ([new], False)):
+            enough = len(used) + 30
+            while len(used) < enough:
+                over.wait(0.02)
+            settings.TOKEN_KEYS = keys
+            if reseal:
+                call_command("reseal_tokens", stdout=io.StringIO())
+        over.set()
+
+    together(21, lambda index: rotate() if index == 20 else use(index))
+
+    assert not TokenSet.objects.filter(sign_in_needed=True).exists()
+    for person in people.values():
+        assert tokens.access_token(person)
+    settings.TOKEN_KEYS = [old, new]
+    tokens.reseal()
+
+
+def test_40_a_worker_without_the_key_spoils_nothing_for_those_who_have_it(mara_expired, settings):
+    keys = settings.TOKEN_KEYS
+    settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(tokens.SignInNeeded):
+        tokens.access_token(mara_expired)
+
+    settings.TOKEN_KEYS = keys
+
+    assert tokens.access_token(mara_expired)

@@ -1,0 +1,190 @@
+"""E-mails: written with the change they tell of, sent apart from it, retried, and calm."""
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from imodels_app import lifecycle, messages, tokens
+from imodels_app.models import Circuit, Message
+from imodels_app.states import Kind, News, Wait
+
+pytestmark = pytest.mark.django_db
+
+
+def written() -> list[tuple[str, str]]:
+    """Who is told what."""
+    return [(one.to.first_name, one.news) for one in Message.objects.select_related("to").order_by("pk")]
+
+
+def later(**gap) -> None:
+    """As if so much time had passed for the mail server and its messages."""
+    for row in Circuit.objects.filter(name="mail", open_until__isnull=False):
+        Circuit.objects.filter(pk=row.pk).update(open_until=row.open_until - timedelta(**gap))
+    for message in Message.objects.filter(due_at__isnull=False):
+        Message.objects.filter(pk=message.pk).update(
+            due_at=message.due_at - timedelta(**gap), written_at=message.written_at - timedelta(**gap)
+        )
+
+
+# ---------- who is told what ----------
+
+
+def test_the_leads_are_asked_and_the_requester_learns_the_decision(waiting_fork, tomas):
+    assert written() == [("Tomas", News.ASKED)]
+
+    lifecycle.approve(waiting_fork, by=tomas)
+
+    assert written()[1:] == [("Mara", News.APPROVED)]
+
+
+def test_a_lead_who_asks_is_not_asked_to_decide(bridge_team, tomas, wish_for):
+    lifecycle.request(wish_for(Kind.FORK), by=tomas)
+
+    assert written() == []
+
+
+def test_the_requester_learns_how_it_ended(succeeded_clone, failed_fork):
+    assert written()[0] == ("Mara", News.SUCCEEDED)
+    assert written()[-1] == ("Mara", News.FAILED)
+
+
+def test_whoever_must_sign_in_is_told_once_however_much_waits(bridge_team, signed_in_mara, wish_for):
+    until = timezone.now() + timedelta(days=5)
+    for _ in range(3):
+        lifecycle.postpone(lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara), reason=Wait.SIGN_IN, until=until)
+
+    assert written() == [("Mara", News.SIGN_IN)]
+
+
+def test_after_the_next_sign_in_it_may_be_told_again(queued_clone, signed_in_mara, sandbox):
+    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+    tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(signed_in_mara)
+    queued_clone.refresh_from_db()
+
+    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+
+    assert written() == [("Mara", News.SIGN_IN)] * 2
+
+
+def test_whoever_wants_no_mail_gets_none(mara, waiting_fork, tomas):
+    mara.wants_mail = False
+    mara.save()
+
+    lifecycle.reject(waiting_fork, by=tomas, comment="No.")
+
+    assert written() == [("Tomas", News.ASKED)]
+
+
+def test_what_did_not_happen_is_not_told(waiting_fork, tomas):
+    with transaction.atomic():
+        lifecycle.approve(waiting_fork, by=tomas)
+        transaction.set_rollback(True)
+
+    assert written() == [("Tomas", News.ASKED)]
+
+
+# ---------- the words ----------
+
+
+def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(waiting_fork, tomas, mail_server):
+    messages.send_due()
+
+    (mail,) = mail_server.to(tomas.email)
+    text = mail.get_content()
+    assert mail["Subject"].startswith("Mara asks to fork Main Bridge (decide by ")
+    assert "Mara Lindqvist wants to fork Main Bridge up to changeset 120 into Harbour Bridge" in text
+    assert "“Try the seismic retrofit of pier 7.”" in text
+    assert f"Look and decide: {settings.DASHBOARD_URL}/approvals/{waiting_fork.pk}/" in text
+    assert "nobody can decide from this e-mail" in text
+
+
+def test_a_requester_reads_why_it_failed_and_what_to_do(failed_fork, mara, mail_server):
+    messages.send_due()
+
+    mail = mail_server.to(mara.email)[-1]
+    assert mail["Subject"] == "Pier 7 retrofit was not made: FederationGuids missing"
+    assert "Add the missing FederationGuids to the main iModel" in mail.get_content()
+    assert f"{settings.DASHBOARD_URL}/operations/{failed_fork.pk}/" in mail.get_content()
+
+
+@pytest.mark.parametrize("news", News.values)
+def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sandbox, news):
+    queued_clone.name = "Pier\r\nBcc: everybody@example.com"
+    secret = sandbox.tokens_for("mara")["access_token"]
+
+    subject, text = messages.subject_and_text(Message(operation=queued_clone, to=mara, news=news))
+
+    assert "\n" not in subject
+    assert settings.DASHBOARD_URL in text
+    assert "{" not in subject + text
+    assert secret[:20] not in text
+
+
+# ---------- sending ----------
+
+
+def test_a_message_is_sent_once(waiting_fork, tomas, mail_server):
+    messages.send_due()
+    messages.send_due()
+
+    assert len(mail_server.inbox) == 1
+    assert Message.objects.get().sent_at
+
+
+def test_what_was_decided_meanwhile_is_no_news_any_more(waiting_fork, tomas, mail_server):
+    lifecycle.approve(waiting_fork, by=tomas)
+
+    messages.send_due()
+
+    assert [mail["Subject"] for mail in mail_server.inbox] == ["Tomas approved Pier 7 retrofit"]
+
+
+def test_one_address_that_is_refused_holds_up_nobody(waiting_fork, tomas, mara, mail_server):
+    mail_server.refuses = {tomas.email}
+    lifecycle.reject(waiting_fork, by=tomas, comment="Use the old one.")
+    Message.objects.filter(news=News.ASKED).update(news=News.SUCCEEDED)
+
+    messages.send_due()
+
+    assert len(mail_server.to(mara.email)) == 1
+    refused = Message.objects.get(sent_at=None)
+    assert (refused.tries, refused.due_at > timezone.now() + timedelta(minutes=1)) == (1, True)
+
+
+def test_a_dead_server_is_left_alone_for_longer_and_longer_and_then_everything_arrives(waiting_fork, mail_server):
+    mail_server.stop()
+    gaps = []
+    for _ in range(9):
+        messages.send_due()
+        row = Circuit.objects.get(name="mail")
+        gaps.append(round((row.open_until - timezone.now()).total_seconds()))
+        later(seconds=gaps[-1] + 1)
+    assert gaps == sorted(gaps)
+    assert (gaps[0], gaps[-1]) == (30, 3600)
+
+    mail_server.start()
+    messages.send_due()
+
+    assert len(mail_server.inbox) == 1
+
+
+def test_while_it_is_left_alone_nobody_connects(waiting_fork, mail_server):
+    mail_server.silent = True
+    messages.send_due()
+    messages.send_due()
+
+    assert mail_server.connections == 1
+
+
+def test_a_message_that_is_never_taken_is_given_up_after_some_days(waiting_fork, tomas, mail_server):
+    mail_server.refuses = {tomas.email}
+    for _ in range(60):
+        messages.send_due()
+        later(hours=4)
+
+    message = Message.objects.get()
+    assert (message.sent_at, message.due_at) == (None, None)
