@@ -24,6 +24,7 @@ from imodels_app.models import Operation, User
 from imodels_app.states import State
 from imodels_app.views import errors, frame, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
+from imodels_app.wishes import crs_in, extent_in
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20
@@ -202,6 +203,8 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "why_not_cancel": policy.why_not_cancel(user, operation),
         "can_decide": not policy.why_not_decide(user, operation),
         "lineage": _lineage(operation, user),
+        "extent": extent_in(operation.request_body),
+        "crs": crs_in(operation.request_body),
         # What has ended changes no more.
         "pace": 0 if operation.is_finished else live.pace([operation]),
     }

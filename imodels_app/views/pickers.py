@@ -37,9 +37,13 @@ def pick_itwins(request: HttpRequest) -> HttpResponse:
 @signed_in_part
 @require_GET
 def pick_imodels(request: HttpRequest) -> HttpResponse:
-    """iModels to copy from, each with whether that can be done. ?itwin_id= keeps to one iTwin."""
+    """iModels to copy from, each with whether that can be done. ?itwin_id= keeps to one iTwin.
+
+    ?as=template lists them as templates, for which reading is enough.
+    """
     text, itwin_id = _typed(request, "source"), request.GET.get("itwin_id", "")
-    return _listed(request, "imodels", lambda catalog: catalog.imodels(text, itwin_id=itwin_id))
+    kind = "templates" if request.GET.get("as") == "template" else "imodels"
+    return _listed(request, kind, lambda catalog: catalog.imodels(text, itwin_id=itwin_id))
 
 
 @signed_in_part
