@@ -103,7 +103,7 @@ def _entry() -> Entry:
     elif api.is_api(request.path) and 0 < (request.content_length or 0) <= api.LARGEST_BODY:
         body = _readable(request.get_data())
     return Entry(
-        at=time.time(),
+        at=current().world.clock(),
         method=request.method,
         path=request.path,
         query=urlencode(query, safe="$"),

@@ -227,7 +227,8 @@ class Processes:
         """The dashboard as it is served; its address."""
         port = free_port()
         server = ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-        process = self._spawn([sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"])
+        command = [sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"]
+        process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: _listens(port))
         return f"http://127.0.0.1:{port}"
 
