@@ -29,8 +29,13 @@ pytest_plugins = ["tests.people"]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
-# Starting a browser or processes takes seconds: only tests that need them ask for these.
-MARKED_BY_FIXTURE = {"page": "browser", "browser": "browser", "processes": "processes", "sandbox": "sandbox"}
+MARKED_BY_FIXTURE = {
+    "browser": "browser",
+    "db": "database",
+    "transactional_db": "database",
+    "processes": "processes",
+    "sandbox": "sandbox",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, mark in MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+        if item.get_closest_marker("django_db"):
+            item.add_marker("database")
 
 
 @pytest.hookimpl(trylast=True)
