@@ -30,9 +30,10 @@ LONGEST_HANG_S = 200
 # In calm weather all has ended within this.
 CALM_S = 3 * 60 * 60
 
+# What loses an answer comes more often than the rest.
 POST_FAULTS: list[dict[str, Any]] = [
-    {"lost_answer": True},
-    {"cut": True},
+    *[{"lost_answer": True}] * 8,
+    *[{"cut": True}] * 3,
     {"status": 500},
     {"status": 503, "body": "<html>Bad gateway</html>"},
     {"status": 504, "lost_answer": True},
@@ -97,7 +98,7 @@ class Schedule:
     def run(self) -> None:
         self._begin()
         self._ask(self.dice.randint(2, 5))
-        for _ in range(self.dice.randint(10, 30)):
+        for _ in range(self.dice.randint(15, 40)):
             self._weather()
             self.step()
             self.clock.passes(self.dice.choice([0, 0, 1, 5, 30, 120]))
@@ -113,12 +114,14 @@ class Schedule:
         # A list that lags for longer than the settle time is told by the name, which has to be kept then.
         self.sandbox.switch(
             failed_keeps_name=keeps_name,
-            list_lag_s=self.dice.choice([0, 0, 2, 40, 150 if keeps_name else 10]),
+            list_lag_s=self.dice.choice([0, 2, 40, *[150 if keeps_name else 10] * 2]),
             operation_lag_s=self.dice.choice([0, 0, 5, 30]),
         )
-        self.sandbox.advance_by_clock(self.dice.choice([1, 10, 100]))
+        self.sandbox.advance_by_clock(self.dice.choice([1, 10, 1000]))
         for _ in range(4):
-            self.sandbox.next_outcome(self.dice.choice(["successful", "successful", "successful", "failed"]))
+            self.sandbox.next_outcome(
+                self.dice.choice(["successful", "failed"] if self.dice.random() < 0.3 else ["successful"])
+            )
         self._sign_in()
 
     def _sign_in(self) -> None:
@@ -128,7 +131,7 @@ class Schedule:
     def _weather(self) -> None:
         chance = self.dice.random()
         times = self.dice.choice([1, 1, 2, 6])
-        if chance < 0.25:
+        if chance < 0.3:
             self._fault("POST", r"^/imodels", self.dice.choice(POST_FAULTS), times)
         elif chance < 0.4:
             self._fault("GET", r"^/imodels", self.dice.choice(GET_FAULTS), times)
@@ -140,6 +143,8 @@ class Schedule:
             self._stranger()
         elif chance < 0.6:
             self._sign_in()
+        elif chance < 0.65:
+            self._edit()
         elif chance < 0.7:
             self.sandbox.clear_faults()
 
@@ -164,6 +169,16 @@ class Schedule:
             pass
         for fault in waiting:
             self.sandbox.platform.faults.add(fault)
+
+    def _edit(self) -> None:
+        """Somebody changes, past every check, what a lead has approved and nobody has sent."""
+        fork = (
+            Operation.objects.filter(kind=Kind.FORK, state=State.QUEUED, attempts=None).order_by("created_at").first()
+        )
+        if fork:
+            self.log.append(f"edit {fork.name}")
+            body = fork.request_body.replace(": true", ": false")
+            Operation.objects.filter(pk=fork.pk).update(request_body=body)
 
     # What people and workers do
 
