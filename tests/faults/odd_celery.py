@@ -28,7 +28,7 @@ class _Turned(datetime):
 
 
 if __name__ == "__main__":
-    if ahead_s := float(os.environ.get("CLOCK_AHEAD_S", 0)):
+    if ahead_s := float(os.environ.get("CLOCK_AHEAD_S") or 0):
         turn_the_clock(timedelta(seconds=ahead_s))
     if silent_for_s := os.environ.get("SILENT_FOR_S"):
         from dashboard import watchdog

@@ -29,7 +29,9 @@ CAME_TO_NOTHING = ("failed", "mainIModelIsMissingFederationGuids")
 LOOKS_SECRET = re.compile(r"Bearer [\w.-]{8,}|[?&;]sig=(?!\.\.\.)[\w%]{8,}|\beyJ[\w-]{16,}\.[\w-]{8,}")
 
 
-def violations(sandbox: Any, *, logs: dict[str, str] | None = None, redis_url: str = "") -> list[str]:
+def violations(
+    sandbox: Any, *, logs: dict[str, str] | None = None, redis_url: str = "", pages: bool = True
+) -> list[str]:
     """Everything that is wrong now. Call it when nothing moves any more."""
     return [
         *made_twice(sandbox),
@@ -38,7 +40,7 @@ def violations(sandbox: Any, *, logs: dict[str, str] | None = None, redis_url: s
         *too_fast(sandbox),
         *broken_history(sandbox),
         *unapproved(sandbox),
-        *told_secrets(places(logs or {}, redis_url)),
+        *told_secrets(places(logs or {}, redis_url, pages=pages)),
     ]
 
 
@@ -132,14 +134,15 @@ def told_secrets(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f"a secret is in {place}"
 
 
-def places(logs: dict[str, str], redis_url: str) -> Iterator[tuple[str, str]]:
+def places(logs: dict[str, str], redis_url: str, *, pages: bool) -> Iterator[tuple[str, str]]:
     """Where people, operators and backups look."""
     for model in (Operation, Attempt, Event, TokenSet):
         yield model.__name__, json.dumps(list(model.objects.values()), default=str)
     yield from logs.items()
     if redis_url:
         yield "Redis", _everything_in(redis_url)
-    yield from _pages()
+    if pages:
+        yield from _pages()
 
 
 def _posts(sandbox: Any) -> list[Any]:

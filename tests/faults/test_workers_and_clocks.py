@@ -1,9 +1,10 @@
-"""Lines 25 to 29, 37 and 38 of docs/reliability.md: tasks that come twice or late, processes that hang, clocks apart."""
+"""Lines 25 to 29, 37 and 38 of docs/reliability.md: tasks that come twice, processes that hang, clocks apart."""
 
 import os
 import signal
 import time
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from celery import current_app
@@ -161,7 +162,7 @@ def test_28_a_worker_whose_clock_is_wrong_works_as_any_other(
     sent = sorted(Attempt.objects.values_list("sent_at", flat=True))
     assert abs(sent[-1] - timezone.now()) < timedelta(seconds=30)
     # Twenty a minute: whatever the host's clock says, three seconds lie between two.
-    assert all(later - earlier > timedelta(seconds=2.9) for earlier, later in zip(sent, sent[1:], strict=False))
+    assert all(later - earlier > timedelta(seconds=2.9) for earlier, later in pairwise(sent))
     assert sandbox.calls("POST", "/clone") == 2
 
 
@@ -180,31 +181,26 @@ def test_28_the_clock_is_the_databases_and_no_jump_of_the_hosts_moves_it(db, mon
 # 29
 
 
-BROKEN = {
-    "sqlite": [
-        "CREATE TRIGGER full_disk BEFORE UPDATE ON imodels_app_operation"
-        " WHEN NEW.state = 'running' AND OLD.state <> 'running' BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-    ],
-    "postgresql": [
-        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END $$",
-        "CREATE TRIGGER full_disk BEFORE UPDATE ON imodels_app_operation FOR EACH ROW"
-        " WHEN (NEW.state = 'running' AND OLD.state <> 'running') EXECUTE FUNCTION full_disk()",
-    ],
-}
+BREAK_SQLITE = """
+CREATE TRIGGER full_disk BEFORE UPDATE ON imodels_app_operation WHEN NEW.state = 'running' AND OLD.state <> 'running'
+BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
+"""
+BREAK_POSTGRES = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END $$;
+CREATE TRIGGER full_disk BEFORE UPDATE ON imodels_app_operation FOR EACH ROW
+WHEN (NEW.state = 'running' AND OLD.state <> 'running') EXECUTE FUNCTION full_disk()
+"""
+BROKEN = {"sqlite": BREAK_SQLITE, "postgresql": BREAK_POSTGRES}
 MENDED = {
-    "sqlite": ["DROP TRIGGER IF EXISTS full_disk"],
-    "postgresql": [
-        "DROP TRIGGER IF EXISTS full_disk ON imodels_app_operation",
-        "DROP FUNCTION IF EXISTS full_disk",
-    ],
+    "sqlite": "DROP TRIGGER IF EXISTS full_disk",
+    "postgresql": "DROP FUNCTION IF EXISTS full_disk CASCADE",
 }
 
 
-def run(statements: dict[str, list[str]]) -> None:
+def run(statements: dict[str, str]) -> None:
     with connection.cursor() as cursor:
-        for statement in statements[connection.vendor]:
-            cursor.execute(statement)
+        cursor.execute(statements[connection.vendor])
 
 
 @pytest.fixture

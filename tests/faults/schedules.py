@@ -1,0 +1,294 @@
+"""One random schedule of faults, played in this process against the stand-in platform, by a clock of its own.
+
+Workers are calls of submit, settle, poll and the sweeps. At each statement of theirs to the database and at each
+failpoint a worker may die there, or hang while others go on; hints come twice, late or never; the platform loses
+answers, cuts, limits, lags and lets strangers take names. Everything random comes from the seed.
+"""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from imodels_app import lifecycle, policy, tasks, tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.models import Attempt, Bucket, Circuit, Event, Message, Operation, User
+from imodels_app.poll import poll
+from imodels_app.settle import settle
+from imodels_app.states import FINISHED, Kind, State
+from imodels_app.submit import submit
+from tests.people import HARBOUR, MAIN_BRIDGE
+
+# Not places to die at: Django's own bookkeeping of transactions.
+BOOKKEEPING = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
+# Between the last look at its claim and the platform, a request is under way no longer than a call may last.
+LONGEST_CALL_S = 30
+LONGEST_HANG_S = 200
+# In calm weather all has ended within this.
+CALM_S = 3 * 60 * 60
+
+# What loses an answer comes more often than the rest.
+POST_FAULTS: list[dict[str, Any]] = [
+    *[{"lost_answer": True}] * 8,
+    *[{"cut": True}] * 3,
+    {"status": 500},
+    {"status": 503, "body": "<html>Bad gateway</html>"},
+    {"status": 504, "lost_answer": True},
+    {"status": 429, "retry_after": 3},
+    {"status": 429},
+    {"retry_after": "date:20"},
+    {"retry_after": "soon"},
+    {"expired_token": True},
+    {"truncated": True},
+    {"location": "missing"},
+    {"location": "relative"},
+    {"location": "foreign"},
+    {"slow_s": 0.01},
+]
+GET_FAULTS: list[dict[str, Any]] = [
+    {"status": 503},
+    {"status": 500},
+    {"cut": True},
+    {"lost_answer": True},
+    {"retry_after": 5},
+    {"expired_token": True},
+    {"truncated": True},
+    {"body": "<html>Hello</html>", "status": 200},
+]
+TOKEN_FAULTS: list[dict[str, Any]] = [{"status": 500}, {"cut": True}, {"lost_answer": True}]
+
+
+class Died(BaseException):
+    """This worker was killed here. Not an Exception: nothing in the product may catch a kill -9."""
+
+
+class VirtualClock:
+    """A clock that moves when told, and a millisecond with each look."""
+
+    def __init__(self) -> None:
+        self._at = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        self._at += timedelta(milliseconds=1)
+        return self._at
+
+    def time(self) -> float:
+        return self.now().timestamp()
+
+    def passes(self, seconds: float) -> None:
+        self._at += timedelta(seconds=seconds)
+
+
+class Schedule:
+    """seed decides everything. log: what happened, for whoever has to read a failure."""
+
+    def __init__(self, seed: int, *, sandbox: Any, clock: VirtualClock, mara: User, tomas: User, wish_for: Callable):
+        self.dice = random.Random(seed)
+        self.sandbox, self.clock, self.mara, self.tomas, self.wish_for = sandbox, clock, mara, tomas, wish_for
+        self.hints: list[tuple[str, str]] = []
+        self.log: list[str] = []
+        self.depth = 0
+        self.is_calm = False
+        self.deadly = self.dice.choice([0, 0.002, 0.01])
+        self.hanging = self.dice.choice([0, 0.005, 0.03])
+
+    def run(self) -> None:
+        self._begin()
+        self._ask(self.dice.randint(2, 5))
+        for _ in range(self.dice.randint(15, 40)):
+            self._weather()
+            self.step()
+            self.clock.passes(self.dice.choice([0, 0, 1, 5, 30, 120]))
+        self._calm()
+
+    # What happens to the platform
+
+    def _begin(self) -> None:
+        for model in (Message, Event, Attempt, Operation, Bucket, Circuit):
+            model.objects.all()._raw_delete("default")
+        self.sandbox.reset()
+        keeps_name = self.dice.random() < 0.5
+        # A list that lags for longer than the settle time is told by the name, which has to be kept then.
+        self.sandbox.switch(
+            failed_keeps_name=keeps_name,
+            list_lag_s=self.dice.choice([0, 2, 40, *[150 if keeps_name else 10] * 2]),
+            operation_lag_s=self.dice.choice([0, 0, 5, 30]),
+        )
+        self.sandbox.advance_by_clock(self.dice.choice([1, 10, 1000]))
+        for _ in range(4):
+            self.sandbox.next_outcome(
+                self.dice.choice(["successful", "failed"] if self.dice.random() < 0.3 else ["successful"])
+            )
+        self._sign_in()
+
+    def _sign_in(self) -> None:
+        tokens.store(self.mara, self.sandbox.tokens_for("mara"))
+        lifecycle.wake_after_sign_in(self.mara)
+
+    def _weather(self) -> None:
+        chance = self.dice.random()
+        times = self.dice.choice([1, 1, 2, 6])
+        if chance < 0.3:
+            self._fault("POST", r"^/imodels", self.dice.choice(POST_FAULTS), times)
+        elif chance < 0.4:
+            self._fault("GET", r"^/imodels", self.dice.choice(GET_FAULTS), times)
+        elif chance < 0.45:
+            self._fault("POST", r"^/connect/token", self.dice.choice(TOKEN_FAULTS), 1)
+        elif chance < 0.5:
+            self.sandbox.expire_tokens()
+        elif chance < 0.54:
+            self._stranger()
+        elif chance < 0.6:
+            self._sign_in()
+        elif chance < 0.65:
+            self._edit()
+        elif chance < 0.7:
+            self.sandbox.clear_faults()
+
+    def _fault(self, method: str, path: str, how: dict[str, Any], times: int) -> None:
+        self.log.append(f"fault {method} {how} x{times}")
+        self.sandbox.fault(method, path, times=times, **how)
+
+    def _stranger(self) -> None:
+        """Somebody takes a name: a colleague, or the requester by hand but from something else."""
+        name = self.dice.choice(sorted(set(Operation.objects.values_list("name", flat=True))))
+        # What the requester makes by hand, of the same kind, at the same time, nobody could tell from what we made.
+        alike = Operation.objects.filter(name=name, kind=Kind.EMPTY).exists()
+        who = self.dice.choice(["tomas", "ines"] if alike else ["tomas", "ines", "mara"])
+        body = f'{{"iTwinId": "{HARBOUR}", "name": "{name}"}}'
+        path = "/imodels" if who == "mara" or self.dice.random() < 0.5 else f"/imodels/{MAIN_BRIDGE}/clone"
+        waiting = self.sandbox.platform.faults.waiting
+        self.sandbox.clear_faults()
+        try:
+            Platform(self.sandbox.url, self.sandbox.tokens_for(who)["access_token"]).start(path, body)
+            self.log.append(f"{who} took {name}")
+        except (errors.Refused, errors.TooMany):
+            pass
+        for fault in waiting:
+            self.sandbox.platform.faults.add(fault)
+
+    def _edit(self) -> None:
+        """Somebody changes, past every check, what a lead has approved and nobody has sent."""
+        fork = (
+            Operation.objects.filter(kind=Kind.FORK, state=State.QUEUED, attempts=None).order_by("created_at").first()
+        )
+        if fork:
+            self.log.append(f"edit {fork.name}")
+            body = fork.request_body.replace(": true", ": false")
+            Operation.objects.filter(pk=fork.pk).update(request_body=body)
+
+    # What people and workers do
+
+    def _ask(self, count: int) -> None:
+        names = [f"Pier {number}" for number in range(1, count + 4)]
+        for _ in range(count):
+            kind = self.dice.choice([Kind.EMPTY, Kind.CLONE, Kind.FORK])
+            # Now and then two of ours want one name.
+            wish = self.wish_for(kind, name=self.dice.choice(names))
+            self._act(lambda wish=wish: lifecycle.request(wish, by=self.mara), f"ask {kind} {wish.name}")
+
+    def step(self) -> None:
+        """One thing that some process or person does."""
+        chance = self.dice.random()
+        if chance < 0.1 and self.depth == 0:
+            self._decide()
+        elif chance < 0.13 and self.depth == 0:
+            self._cancel()
+        elif chance < 0.5 and self.hints:
+            task, pk = self.dice.choice(self.hints)
+            if self.dice.random() < 0.7:
+                self.hints.remove((task, pk))
+            self._work(task, pk)
+        elif chance < 0.65:
+            operation = self.dice.choice(list(Operation.objects.order_by("created_at", "pk")) or [None])
+            task = self.dice.choice(["imodels_app.submit", "imodels_app.settle", "imodels_app.poll"])
+            if operation:
+                self._work(task, str(operation.pk))
+        else:
+            sweep = self.dice.choice([tasks.sweep_queued, tasks.sweep_running, tasks.sweep_lost])
+            self._act(sweep, sweep.name)
+
+    def _work(self, task: str, pk: str) -> None:
+        does = {"imodels_app.submit": submit, "imodels_app.settle": settle, "imodels_app.poll": poll}[task]
+        self._act(lambda: does(UUID(pk)), f"{task.rpartition('.')[2]} {pk[:4]}")
+
+    def _decide(self) -> None:
+        fork = Operation.objects.filter(state=State.AWAITING_APPROVAL).order_by("created_at").first()
+        if fork:
+            verb = lifecycle.reject if self.dice.random() < 0.2 else lifecycle.approve
+            self._act(lambda: verb(fork, by=self.tomas), f"{verb.__name__} {fork.name}")
+
+    def _cancel(self) -> None:
+        operation = self.dice.choice(list(Operation.objects.order_by("created_at", "pk")) or [None])
+        if operation:
+            self._act(lambda: lifecycle.cancel(operation, by=self.mara), f"cancel {operation.name}")
+
+    def _act(self, does: Callable[[], Any], what: str) -> None:
+        """In a process of its own, so to speak: it may die, and people may be refused."""
+        self.log.append("  " * self.depth + what)
+        self.depth += 1
+        try:
+            with connection.execute_wrapper(self._statement):
+                does()
+        except Died:
+            self.log.append("  " * self.depth + "died")
+        except (lifecycle.Conflict, policy.Denied):
+            pass
+        finally:
+            self.depth -= 1
+
+    # Where they die and hang
+
+    def reach(self, name: str) -> None:
+        """Stands in for failpoints.reach: each named place is more dangerous than a statement."""
+        if not self.is_calm and self.dice.random() < self.deadly * 10:
+            self.log.append("  " * self.depth + f"dies at {name}")
+            raise Died
+        self._maybe_hang(self.hanging * 10, LONGEST_HANG_S, name)
+
+    def send(self, task: str, operation_id: UUID, *, in_s: float = 0) -> None:
+        """Stands in for dispatch.send: hints wait here, to be delivered twice, late or never."""
+        self.hints.append((task, str(operation_id)))
+
+    def _statement(self, execute: Callable, sql: str, params: Any, many: bool, context: Any) -> Any:
+        # Each process within another has a wrapper; the innermost is the one that runs.
+        if self.is_calm or sql.startswith(BOOKKEEPING) or context.get("seen"):
+            return execute(sql, params, many, context)
+        context["seen"] = True
+        if self.dice.random() < self.deadly:
+            raise Died
+        self._maybe_hang(self.hanging, LONGEST_HANG_S, "before a statement")
+        answer = execute(sql, params, many, context)
+        if self.dice.random() < self.deadly:
+            raise Died
+        return answer
+
+    def _maybe_hang(self, chance: float, at_most_s: float, where: str) -> None:
+        if self.is_calm or self.depth > 2 or connection.in_atomic_block or self.dice.random() >= chance:
+            return
+        self.log.append("  " * self.depth + f"hangs {where}")
+        for _ in range(self.dice.randint(1, 6)):
+            self.clock.passes(self.dice.uniform(0, at_most_s / 3))
+            self.step()
+
+    # And then the weather clears
+
+    def _calm(self) -> None:
+        self.is_calm = True
+        self.sandbox.clear_faults()
+        self.log.append("calm")
+        self._sign_in()
+        began = self.clock.now()
+        while Operation.objects.exclude(state__in=FINISHED).exists():
+            if self.clock.now() - began > timedelta(seconds=CALM_S):
+                return  # the oracle, or whoever called, says what is left
+            self.clock.passes(5)
+            self._decide()
+            for sweep in (tasks.sweep_queued, tasks.sweep_running, tasks.sweep_lost):
+                self._act(sweep, sweep.name)
+            self.hints, hints = [], self.hints
+            for task, pk in hints:
+                self._work(task, pk)

@@ -1,0 +1,65 @@
+"""Random schedules of faults: nothing twice, nothing lost, nothing of a stranger's.
+
+SOAK_SCHEDULES (30; `make soak`: 1000) says how many, SOAK_SEED which is the first. A failure prints its seed:
+SOAK_SEED=… SOAK_SCHEDULES=1 plays it again.
+"""
+
+import os
+import random
+import time
+
+import pytest
+
+from imodels_app import clock, dispatch, failpoints, tokens
+from imodels_app.models import Operation
+from imodels_app.states import FINISHED
+from tests.faults import oracle, schedules
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle]
+
+COUNT = int(os.environ.get("SOAK_SCHEDULES") or 30)
+FIRST_SEED = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))
+
+
+@pytest.fixture
+def virtual_clock(sandbox, monkeypatch):
+    """One clock for the platform and for us, which nobody has to wait for."""
+    virtual = schedules.VirtualClock()
+    platform = sandbox.platform
+    for part in (platform.world, platform.limits, platform.grants):
+        monkeypatch.setattr(part, "clock", virtual.time)
+    monkeypatch.setattr(clock, "now", virtual.now)
+    # A dead process's lease ends by the virtual clock, so waiting for it by the real one is in vain.
+    monkeypatch.setattr(tokens, "WAIT_FOR_OTHERS_S", 0)
+    return virtual
+
+
+def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
+    virtual_clock, sandbox, bridge_team, mara, tomas, ines, wish_for, monkeypatch, capsys
+):
+    began, ends, operations = time.monotonic(), {}, 0
+    for seed in range(FIRST_SEED, FIRST_SEED + COUNT):
+        schedule = schedules.Schedule(
+            seed, sandbox=sandbox, clock=virtual_clock, mara=mara, tomas=tomas, wish_for=wish_for
+        )
+        monkeypatch.setattr(failpoints, "reach", schedule.reach)
+        monkeypatch.setattr(dispatch, "send", schedule.send)
+        monkeypatch.setattr(dispatch, "announce", schedule.send)
+        try:
+            schedule.run()
+            wrong = oracle.violations(sandbox, pages=False)
+            wrong += [f"{one.name} is still {one.state}" for one in Operation.objects.exclude(state__in=FINISHED)]
+        except Exception as error:
+            error.add_note(_story(seed, schedule))
+            raise
+        assert not wrong, "\n".join(wrong) + _story(seed, schedule)
+        for state in Operation.objects.values_list("state", flat=True):
+            ends[state] = ends.get(state, 0) + 1
+            operations += 1
+    with capsys.disabled():
+        took_s = time.monotonic() - began
+        print(f"\n{COUNT} schedules from seed {FIRST_SEED}: {operations} operations, {ends}, {took_s:.0f} s")
+
+
+def _story(seed: int, schedule: schedules.Schedule) -> str:
+    return f"\nSOAK_SEED={seed} SOAK_SCHEDULES=1\n" + "\n".join(schedule.log[-120:])
