@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import budget, history, lifecycle, live, policy, turns, wording
@@ -45,7 +45,7 @@ class Row:
 
 
 @signed_in
-@require_GET
+@require_safe
 @vary_on_headers("HX-Request")
 def operation_list(request: HtmxRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
@@ -73,7 +73,7 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
 
 
 @signed_in
-@require_GET
+@require_safe
 @vary_on_headers("HX-Request")
 def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4, uuid5
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
@@ -31,7 +31,7 @@ TRIED_AGAIN = {State.FAILED, State.REJECTED, State.EXPIRED}
 
 
 @signed_in
-@require_GET
+@require_safe
 def new(request: HttpRequest) -> HttpResponse:
     """A card for each way to make an iModel, and the last ones to make again."""
     return render(request, "requests/new.html", {"section": "new", "again": _last_different(person(request))})
@@ -58,7 +58,7 @@ def request_fork(request: HttpRequest) -> HttpResponseBase:
 
 
 @signed_in_part
-@require_GET
+@require_safe
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
     if kind not in FORMS:
