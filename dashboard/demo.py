@@ -116,7 +116,7 @@ def run(*, lock: int) -> int:
     except StopRequested:
         pass
     finally:
-        say("Stopping.")
+        say(f"Stopping, asked by {supervisor.stop_asked_by}." if supervisor.stop_requested else "Stopping.")
         supervisor.stop()
     say("Stopped. The data stays in var/ for the next start.")
     return 0

@@ -68,6 +68,8 @@ CSRF_TRUSTED_ORIGINS = [DASHBOARD_URL]
 # The platform and the identity provider: addresses only, so that any part can be replaced.
 ITWIN_API_URL = env_url("ITWIN_API_URL", "https://api.bentley.com")
 ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium", "enterprise"))
+# The newer documentation's creationMode and geographicCoordinateSystem, which the older one does not know.
+ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
 OIDC_ISSUER = env_url("OIDC_ISSUER", "https://ims.bentley.com")
 OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")

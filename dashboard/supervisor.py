@@ -88,6 +88,7 @@ class Supervisor:
         self.keep_fds = tuple(keep_fds)
         self.waves: list[tuple[Child, ...]] = []
         self.stop_requested = False
+        self.stop_asked_by = ""
         self._said_at: dict[str, float] = {}
 
     @property
@@ -97,9 +98,10 @@ class Supervisor:
     def log_of(self, child: Child) -> Path:
         return self.log_dir / f"{child.name}.log"
 
-    def request_stop(self, *_signal: object) -> None:
+    def request_stop(self, number: int = 0, _frame: object = None) -> None:
         """Ask for an end; also a signal handler. Whoever waits inside start() or watch() comes back."""
         self.stop_requested = True
+        self.stop_asked_by = signal.Signals(number).name if number else "us"
 
     def start(self, *children: Child) -> None:
         """Start these together and return when all of them are ready. Raises NotReady and StopRequested."""

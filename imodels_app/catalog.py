@@ -28,7 +28,21 @@ ITWINS_SEARCHED = 8
 SHOWN = 25
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
 BRIEFLY_S, A_WHILE_S = 5, 60
-MANAGE = "imodels_manage"
+MANAGE, READ = "imodels_manage", "imodels_read"
+# Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
+REGIONS = {
+    name.casefold()
+    for name in (
+        "Australia East",
+        "Canada Central",
+        "East US",
+        "Japan East",
+        "North Europe",
+        "South Africa North",
+        "Southeast Asia",
+        "UK South",
+    )
+}
 
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _BARE = re.compile(rf"(?<![0-9a-f-]){_GUID}(?![0-9a-f-])", re.IGNORECASE)
@@ -56,11 +70,17 @@ class Source:
 
     imodel: IModel
     itwin: ITwin
-    may_manage: bool
+    permissions: frozenset[str]
 
     @property
     def is_ready(self) -> bool:
-        return self.imodel.is_initialized and self.may_manage
+        """To be cloned or forked."""
+        return self.imodel.is_initialized and MANAGE in self.permissions
+
+    @property
+    def is_template(self) -> bool:
+        """To be read as a template."""
+        return self.imodel.is_initialized and READ in self.permissions
 
     @property
     def ref(self) -> IModelRef:
@@ -107,6 +127,23 @@ class Catalog:
     def may_manage(self, itwin_id: str) -> bool:
         """Whether the person's own rights on the iTwin include imodels_manage, which create, clone and fork need."""
         return MANAGE in self.permissions(itwin_id)
+
+    def may_read(self, itwin_id: str) -> bool:
+        """Whether they include imodels_read, which a template needs."""
+        return READ in self.permissions(itwin_id)
+
+    def region(self, itwin: ITwin) -> str:
+        """The data center of an iTwin's iModels; "" when it cannot be told.
+
+        All of them are in one, which need not be the iTwin's own: the platform takes another where it is not supported.
+        """
+        try:
+            found = self._remember(A_WHILE_S, lambda platform: platform.imodels(itwin.id, top=1), "region", itwin.id)
+        except NotFound:
+            found = []
+        if found:
+            return found[0].data_center
+        return itwin.data_center if itwin.data_center.casefold() in REGIONS else ""
 
     def permissions(self, itwin_id: str) -> frozenset[str]:
         """None at all for an iTwin that the person cannot see."""
@@ -228,7 +265,7 @@ class Catalog:
             itwin = self.itwin(imodel.itwin_id)
         except NotFound:  # shared with the person, though they are no member of its iTwin
             itwin = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
-        return Source(imodel=imodel, itwin=itwin, may_manage=self.may_manage(imodel.itwin_id))
+        return Source(imodel=imodel, itwin=itwin, permissions=self.permissions(imodel.itwin_id))
 
     def _names_in(self, itwin_id: str, name: str) -> set[str]:
         """The names in use that are this one or begin like it. Two questions: a search need not find what is exact."""

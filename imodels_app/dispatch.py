@@ -7,6 +7,7 @@ clock of the worker's host, and a worker whose clock is ahead would never do any
 
 import logging
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from celery import current_app
@@ -19,6 +20,10 @@ log = logging.getLogger(__name__)
 
 # A sweep announces the same row again only after this, so that hints do not pile up before busy workers.
 ANNOUNCED_FOR_S = 5
+
+
+# Redis' order in Celery: less is sooner. Many looks that wait must not hold up what is to be sent, nor a sweep.
+SOON, AFTERWARDS = 0, 6
 
 
 def wake_submitter(operation_id: UUID) -> None:
@@ -43,8 +48,9 @@ def announce(task: str, operation_id: UUID) -> None:
 
 def send(task: str, operation_id: UUID, *, in_s: float = 0.0) -> None:
     """Send one hint, to be read in a few seconds at most; without a broker, leave it to the sweeps."""
-    when = {"countdown": in_s} if in_s > 0 else {}
+    how: dict[str, Any] = {"countdown": in_s} if in_s > 0 else {}
+    how["priority"] = AFTERWARDS if task == "imodels_app.poll" else SOON
     try:
-        current_app.send_task(task, [str(operation_id)], retry=False, ignore_result=True, **when)
+        current_app.send_task(task, [str(operation_id)], retry=False, ignore_result=True, **how)
     except (OperationalError, OSError) as error:
         log.warning("No hint %s for operation %s: the broker does not answer (%s)", task, operation_id, error)

@@ -6,14 +6,16 @@ counts only while the text still is the name of that thing.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from imodels_app.states import Kind, Wish
-from imodels_app.wishes import IModelRef, IModelWish, ITwinRef
+from imodels_app.wishes import Extent, IModelRef, IModelWish, ITwinRef
 
 # A way to say it in the form; it becomes Wish.CHANGESET.
 VERSION = "version"
@@ -26,10 +28,12 @@ UP_TO_LABELS = {
 }
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"#?([0-9]{1,18})", re.ASCII)
+_CRS = re.compile(r"[A-Za-z]+:[A-Za-z0-9._-]+", re.ASCII)
 _CHANGESET_ID = re.compile(r"[0-9a-f]{40}", re.IGNORECASE)
 # The platform's own properties are not fields here: whoever sends them by hand means something we would not do.
 _RAW_CHANGESET = ({"changesetId", "changeset_id"}, {"changesetIndex", "changeset_index"})
 NAMED_AT_MOST = 5
+SIDES = ("north", "south", "west", "east")
 
 
 class Choices(Protocol):
@@ -44,6 +48,8 @@ class Choices(Protocol):
     def source(self, imodel_id: str) -> Any: ...
     def imodels(self, text: str = "") -> tuple[list[Any], bool]: ...
     def may_manage(self, itwin_id: str) -> bool: ...
+    def may_read(self, itwin_id: str) -> bool: ...
+    def region(self, itwin: Any) -> str: ...
     def is_free(self, itwin_id: str, name: str) -> bool: ...
     def free_name_like(self, itwin_id: str, name: str) -> str: ...
     def newest_changeset(self, imodel_id: str) -> Any: ...
@@ -75,6 +81,7 @@ class RequestForm(forms.Form):
     """
 
     kind: ClassVar[Kind]
+    creation_mode: ClassVar[str] = ""  # the newer documentation's word for this kind
     catalog_answered = True
     itwin = _typed("Into iTwin", "Pick the iTwin it goes into.", most=1000)
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -87,6 +94,7 @@ class RequestForm(forms.Form):
         self.into: Any = None
         self.origin: Any = None
         self.free_name = ""  # offered when the name is taken
+        self.told: Mapping[str, Any] = {}  # what the platform said about an earlier try, by field (views/refusals.py)
 
     def wish(self) -> IModelWish:
         """What a valid form asks for."""
@@ -107,6 +115,7 @@ class RequestForm(forms.Form):
             itwin=ITwinRef(id=self.into.id, name=self.into.name),
             name=name,
             description=cleaned["description"],
+            creation_mode=self.creation_mode if settings.ITWIN_CREATION_MODES else "",
         )
 
     @property
@@ -191,14 +200,90 @@ class RequestForm(forms.Form):
         return meant[0]
 
 
-class EmptyForm(RequestForm):
-    """A new iModel with nothing in it."""
+class _Degrees(forms.FloatField):
+    """A number of degrees. most: how far from zero it may be."""
+
+    def __init__(self, label: str, most: int) -> None:
+        said = f"{label} is between −{most} and {most} degrees."
+        super().__init__(
+            label=label,
+            required=False,
+            min_value=-most,
+            max_value=most,
+            error_messages={
+                "min_value": said,
+                "max_value": said,
+                "invalid": "Give degrees as a number, like 55.68.",
+            },
+        )
+
+    def to_python(self, value: Any) -> Any:
+        """With a point or a comma. Zero has no sign."""
+        number = super().to_python(value.replace(",", ".").replace("−", "-") if isinstance(value, str) else value)
+        return None if number is None else number + 0.0
+
+
+class ExtentForm(RequestForm):
+    """What may be given a place on the Earth: four numbers, or none. A map beside them is an addition."""
+
+    north, south = _Degrees("North", 90), _Degrees("South", 90)
+    west, east = _Degrees("West", 180), _Degrees("East", 180)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if any(side in self.errors or cleaned.get(side) is not None for side in SIDES):
+            for side in SIDES:
+                if side not in self.errors and cleaned.get(side) is None:
+                    self.add_error(side, "Give all four numbers, or none.")
+        return cleaned
+
+    @property
+    def sides(self) -> list[forms.BoundField]:
+        return [self[side] for side in SIDES]
+
+    @property
+    def extent(self) -> Extent | None:
+        cleaned = getattr(self, "cleaned_data", {})
+        if any(cleaned.get(side) is None for side in SIDES):
+            return None
+        return Extent(**{side: cleaned[side] for side in SIDES})
+
+    def draft(self) -> IModelWish | None:
+        wish = super().draft()
+        if wish is None or any(side in self.errors for side in SIDES):
+            return None
+        return replace(wish, extent=self.extent)
+
+
+class EmptyForm(ExtentForm):
+    """A new iModel with nothing in it. Its coordinate system goes only together with the creation mode."""
 
     kind = Kind.EMPTY
+    creation_mode = "empty"
+    crs = _typed("Horizontal coordinate system", "", most=100)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not settings.ITWIN_CREATION_MODES:
+            del self.fields["crs"]
+
+    def clean_crs(self) -> str:
+        typed: str = self.cleaned_data["crs"]
+        if typed.isascii() and typed.isdigit():
+            return f"EPSG:{typed}"
+        if typed and not _CRS.fullmatch(typed):
+            raise forms.ValidationError(f"“{typed}” is no coordinate system. Give its id, like EPSG:25832.")
+        return typed.upper()
+
+    def draft(self) -> IModelWish | None:
+        wish = super().draft()
+        if wish is None or "crs" in self.errors:
+            return None
+        return replace(wish, crs=self.cleaned_data.get("crs", ""))
 
 
 class CopyForm(RequestForm):
-    """What a clone and a fork have in common: a source, and how far to copy.
+    """What clones, forks and iModels from a template have in common: a source, and how far to copy.
 
     pinned  which changeset was shown as “now”, as source:index. It is looked up again: if that changeset is still
             the newest, all up to now is asked for; if newer ones came, just the one that was shown
@@ -250,7 +335,7 @@ class CopyForm(RequestForm):
         if wish is None or self.origin is None or self.copy is None:
             return None
         ref: IModelRef = self.origin.ref
-        return self.complete(IModelWish(**(vars(wish) | self.copy | {"source": ref})))
+        return self.complete(replace(wish, **self.copy, source=ref))
 
     def complete(self, wish: IModelWish) -> IModelWish:
         return wish
@@ -362,6 +447,54 @@ class CloneForm(CopyForm):
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE, Wish.EVERYTHING)
 
 
+class TemplateForm(CopyForm, ExtentForm):
+    """A new iModel whose baseline is another one's content, up to a changeset.
+
+    region, target_region  where template and target iTwin keep their data, "" where unknown. They must be the same.
+    """
+
+    kind = Kind.TEMPLATE
+    creation_mode = "fromiModelVersion"
+    ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
+    region = target_region = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["source"].label = "Template iModel"
+        self.fields["source"].error_messages["required"] = "Pick the template iModel."
+        self.fields["up_to"].label = "Start from"
+
+    def look_up(self, cleaned: dict[str, Any]) -> None:
+        super().look_up(cleaned)
+        if self.origin and self.into:
+            self.region, self.target_region = self.origin.imodel.data_center, self.catalog.region(self.into)
+            if self.is_elsewhere:
+                self.add_error("source", self._elsewhere())
+
+    @property
+    def is_elsewhere(self) -> bool:
+        return bool(self.region and self.target_region) and self.region.casefold() != self.target_region.casefold()
+
+    def _elsewhere(self) -> str:
+        return (
+            f"{self.origin.imodel.name} is in {self.region}, and {self.into.name} in {self.target_region}. "
+            "A template and its target must be in the same data center. Pick another."
+        )
+
+    def _how_far(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
+        """As for a copy, but by id: the request knows no index, and without an id it is the baseline only."""
+        copy = super()._how_far(cleaned)
+        if copy is None or copy["up_to"] == Wish.BASELINE or copy.get("changeset_index") == 0:
+            return copy
+        wanted = str(copy.get("changeset_index") or copy["changeset_id"])
+        try:
+            changeset = self.catalog.changeset(self.origin.imodel.id, wanted)
+        except self.catalog.NotFound:  # gone since it was listed
+            self.add_error("up_to", self._no_changeset(wanted, is_well_formed=wanted.isdigit()))
+            return None
+        return copy | {"changeset_index": changeset.index, "changeset_id": changeset.id}
+
+
 class ForkForm(CopyForm):
     """A copy that can be merged back. Its reason is for the team that looks after the main iModel."""
 
@@ -383,8 +516,7 @@ class ForkForm(CopyForm):
 
     def complete(self, wish: IModelWish) -> IModelWish:
         cleaned = self.cleaned_data
-        more = {"preserve_history": cleaned["preserve_history"], "reason": cleaned.get("reason", "")}
-        return IModelWish(**(vars(wish) | more))
+        return replace(wish, preserve_history=cleaned["preserve_history"], reason=cleaned.get("reason", ""))
 
 
 def _same(typed: str, *names: str) -> bool:

@@ -1,7 +1,7 @@
 """Who may decide, cancel and audit. Rights on the platform are the platform's own to judge."""
 
 from imodels_app.models import Membership, Operation, User
-from imodels_app.states import CANCELLABLE
+from imodels_app.states import CANCELLABLE, Kind
 
 
 class Denied(Exception):
@@ -40,5 +40,7 @@ def may_audit(user: User) -> bool:
 
 
 def _a_kind(operation: Operation) -> str:
+    if operation.kind == Kind.TEMPLATE:
+        return "an iModel from a template"
     word = operation.get_kind_display().lower()
     return f"an {word} iModel" if word == "empty" else f"a {word}"

@@ -35,7 +35,7 @@ def poll(operation_id: UUID) -> None:
     try:
         _look(operation, now)
     except lifecycle.Conflict:
-        return  # somebody else looked, and it moved on
+        log.info("Operation %s: a look came later than another, and told nothing new", operation.pk)
 
 
 def _look(operation: Operation, now: datetime) -> None:

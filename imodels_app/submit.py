@@ -1,5 +1,6 @@
 """One queued operation to the platform."""
 
+import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,8 +11,11 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Outcome, State, Wait
 
+log = logging.getLogger(__name__)
 # How soon to look up a name after its answer was lost, and to try again behind another one of that name.
 FIRST_LOOK = timedelta(seconds=3)
+# Too large, or of a type that the platform does not take: nothing a person typed.
+OUR_FAULT = {413, 415}
 BEHIND_SAME_NAME = timedelta(seconds=30)
 # Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
 ANNOUNCED_AHEAD = timedelta(seconds=5)
@@ -114,7 +118,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     else:
         circuit.worked()
         failpoints.reach("submit.answered")
-        lifecycle.answered(attempt, Outcome.ACCEPTED, status=202 if operation.source_id else 201)
+        lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
         lifecycle.accepted(operation, imodel_id=imodel_id)
 
 
@@ -123,7 +127,12 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
     if isinstance(no, errors.NameTaken) and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
         lifecycle.answer_lost(operation, look_after=clock.now(), note="The name is taken, perhaps by our own request.")
         return
-    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
+    if no.status in OUR_FAULT:
+        log.error("The platform did not take the request of operation %s: %s", operation.pk, no)
+    # The code for a source that is not ready is not documented; all there is to tell is that it is another 409.
+    is_source = isinstance(no, errors.NotReady) and operation.source_id
+    code = "sourceNotReady" if is_source else no.code or str(no.status)
+    lifecycle.failed(operation, code=code, message=no.message, details=no.details)
 
 
 def _after(later: errors.Unavailable) -> datetime:

@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern] = [
     # Asking for a new iModel.
     path("new/", requests.new, name="new"),
     path("new/empty/", requests.request_empty, name="request-empty"),
+    path("new/template/", requests.request_template, name="request-template"),
     path("new/clone/", requests.request_clone, name="request-clone"),
     path("new/fork/", requests.request_fork, name="request-fork"),
     path("new/<str:kind>/checks/", requests.request_checks, name="request-checks"),

@@ -32,16 +32,36 @@ class IModelRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extent:
+    """A rectangle on the Earth, in degrees. The platform takes corners the wrong way round as they are."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return {
+            "southWest": {"latitude": self.south, "longitude": self.west},
+            "northEast": {"latitude": self.north, "longitude": self.east},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class IModelWish:
     """One iModel to be made.
 
     name             1-255 characters, unique within the iTwin. Always sent: it is how a lost answer is settled
     description      up to 255 characters; "" sends none, and the platform takes the source's for a clone or fork
-    source           the source (clone) or main (fork) iModel; None for an empty one
+    source           the source (clone), main (fork) or template iModel; None for an empty one
     up_to            how far to copy; None for an empty one
-    changeset_id     40 hex digits, for Wish.CHANGESET
+    changeset_id     40 hex digits, for Wish.CHANGESET; what a template is asked for by
     changeset_index  for Wish.LATEST (as seen when it was asked for) and Wish.CHANGESET; 0 is the baseline
     preserve_history forks only: copy changesets one by one (True) or squash them into the baseline (False)
+    extent           empty ones and templates; None sends none
+    creation_mode    empty ones and templates: the newer documentation's property; "" sends none
+    crs              empty ones: id of the horizontal coordinate system, as "EPSG:25832"; "" sends none
     """
 
     kind: Kind
@@ -53,6 +73,9 @@ class IModelWish:
     changeset_id: str = ""
     changeset_index: int | None = None
     preserve_history: bool | None = None
+    extent: Extent | None = None
+    creation_mode: str = ""
+    crs: str = ""
     reason: str = ""
 
     @property
@@ -61,7 +84,7 @@ class IModelWish:
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
         """
-        if self.source is None:
+        if self.source is None or self.kind == Kind.TEMPLATE:
             return "/imodels"
         return f"/imodels/{self.source.id}/{self.kind.value}"
 
@@ -70,9 +93,15 @@ class IModelWish:
         body: dict[str, Any] = {"iTwinId": self.itwin.id, "name": self.name}
         if self.description:
             body["description"] = self.description
-        body |= self._changeset()
+        if self.extent:
+            body["extent"] = self.extent.json
+        body |= self._template() if self.kind == Kind.TEMPLATE else self._changeset()
         if self.preserve_history is not None:
             body["preserveHistory"] = self.preserve_history
+        if self.creation_mode:
+            body["creationMode"] = self.creation_mode
+        if self.crs:
+            body["geographicCoordinateSystem"] = {"horizontalCRSId": self.crs}
         return body
 
     @property
@@ -83,6 +112,13 @@ class IModelWish:
     def fingerprint(self, requester: str) -> str:
         """SHA-256 of all that an approval is bound to. requester: the person's id, as text."""
         return fingerprint(self.path, self.body_text, requester)
+
+    def _template(self) -> dict[str, Any]:
+        # Here the platform knows ids only, and none means the baseline without any changeset.
+        template = {"iModelId": self.source.id if self.source else ""}
+        if self.changeset_id:
+            template["changesetId"] = self.changeset_id
+        return {"template": template}
 
     def _changeset(self) -> dict[str, Any]:
         # Compared with None and by name, never by truth: "", 0 and absent are three different wishes.
@@ -97,6 +133,20 @@ class IModelWish:
                 return {"changesetId": self.changeset_id}
             case _:
                 return {}
+
+
+def extent_in(body_text: str) -> Extent | None:
+    """The extent that a stored request asks for."""
+    extent = json.loads(body_text).get("extent")
+    if not extent:
+        return None
+    low, high = extent["southWest"], extent["northEast"]
+    return Extent(south=low["latitude"], west=low["longitude"], north=high["latitude"], east=high["longitude"])
+
+
+def crs_in(body_text: str) -> str:
+    """The horizontal coordinate system that a stored request asks for, or ""."""
+    return str((json.loads(body_text).get("geographicCoordinateSystem") or {}).get("horizontalCRSId", ""))
 
 
 def fingerprint(path: str, body_text: str, requester: str) -> str:

@@ -13,6 +13,7 @@ from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, Outcome, State, Wait, Wish
 from imodels_app.turns import Place
 
+PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
 # Whoever is first and goes within this time needs no number.
 A_MOMENT = timedelta(seconds=6)
 FOLLOWED_FOR = "24 h"
@@ -193,7 +194,7 @@ FAILURES: dict[str, Words] = {
             "iModelExists",
             "Failed: name taken",
             "choose another name",
-            "“{name}” is already in {itwin}. Try again with another name.",
+            "“{name}” is already in {itwin}. Change the name, and send it again.",
         ),
         (
             "mainIModelIsMissingFederationGuids",
@@ -223,7 +224,46 @@ FAILURES: dict[str, Words] = {
             "InsufficientPermissions",
             "Failed: not permitted",
             "{permission} is missing in {itwin}",
-            "Ask an administrator of {itwin} for {permission}, then try again.",
+            "It needs {needs}. Ask an administrator there, then send it again.{preview}",
+        ),
+        (
+            "iTwinNotFound",
+            "Failed: iTwin not found",
+            "missing, or not visible to {person}",
+            "Pick another iTwin, or ask for access to {itwin}, then send it again.",
+        ),
+        (
+            "iModelNotFound",
+            "Failed: source not found",
+            "missing, or not visible to {person}",
+            "Pick another iModel, or ask for access to {source}, then send it again.",
+        ),
+        (
+            "ChangesetNotFound",
+            "Failed: changeset not found",
+            "pick another changeset",
+            "Pick another changeset of {source}, and send it again.",
+        ),
+        (
+            "sourceNotReady",
+            "Failed: source not ready",
+            "{source} is still being made",
+            "Wait until the platform has finished {source}, then send it again.",
+        ),
+        (
+            "InvalidiModelsRequest",
+            "Failed: not accepted",
+            "change what the platform names",
+            "Change what the platform names above, and send it again.",
+        ),
+        *(
+            (
+                code,
+                "Failed: a fault of ours",
+                "iModel Desk sent what the platform does not take",
+                "This is a fault of iModel Desk, not yours. Write to your administrator with the operation id.",
+            )
+            for code in ("UnsupportedMediaType", "RequestTooLarge")
         ),
         (
             "approvalVoid",
@@ -239,6 +279,7 @@ FAILURES: dict[str, Words] = {
         ),
     )
 }
+_CODES = {code.casefold(): code for code in FAILURES}
 # What it means when only a person of the same team, or the source, can help: said above the steps.
 FAILURE_HEADLINES = {
     "iModelExists": "An iModel named “{name}” is already in {itwin}.",
@@ -249,6 +290,13 @@ FAILURE_HEADLINES = {
     "initializationFailed": "The platform could not make an iModel from what it was given.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
+    "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
+    "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
+    "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
+    "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
+    "InvalidiModelsRequest": "The platform did not take what was asked for.",
+    "UnsupportedMediaType": "The platform did not understand the request.",
+    "RequestTooLarge": "The platform did not take a request of this size.",
     "approvalVoid": "What would be sent is not what was approved, so it was not sent.",
     "": "The platform did not make “{name}”.",
 }
@@ -277,11 +325,27 @@ def headline(operation: Operation) -> str:
     filled = {
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
-        "source": operation.source_name or "The main iModel",
+        "source": operation.source_name or "the source",
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
         "person": operation.requested_by_name,
     }
-    return FAILURE_HEADLINES[_failure(operation)].format_map(filled)
+    text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
+    return text[:1].upper() + text[1:]
+
+
+def was_refused(operation: Operation) -> bool:
+    """The platform made nothing of it: the request can be changed and sent again."""
+    return operation.state == State.FAILED and not operation.imodel_id and operation.failure_code != "approvalVoid"
+
+
+def needs(operation: Operation) -> str:
+    """Which permission on which iTwin the platform asks for. Source: the create, clone and fork pages."""
+    target, source = operation.itwin_name or "the iTwin", operation.source_itwin_name or "the source’s iTwin"
+    if operation.kind == Kind.TEMPLATE:
+        return f"imodels_manage in {target} and imodels_read in {source}"
+    if not operation.source_id or operation.source_itwin_id == operation.itwin_id:
+        return f"imodels_manage in {target}"
+    return f"imodels_manage in {source} and in {target}"
 
 
 def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place | None) -> str:
@@ -309,7 +373,8 @@ def _standing(place: Place | None, now: datetime) -> dict[str, str]:
 
 
 def _failure(operation: Operation) -> str:
-    return operation.failure_code if operation.failure_code in FAILURES else ""
+    """The row of the table; the platform is not sure about the capitals of its codes."""
+    return _CODES.get(operation.failure_code.casefold(), "")
 
 
 def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[str, str]:
@@ -334,6 +399,9 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "patience": _days(operation.team.approval_days),
         "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
         "permission": _permission(operation),
+        "needs": needs(operation),
+        "preview": PREVIEW if operation.kind == Kind.FORK else "",
+        "source": operation.source_name or "the source",
         "said": f"the platform said: “{operation.failure_message}”"
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
@@ -382,7 +450,7 @@ def _permission(operation: Operation) -> str:
         for word in str(detail.get("message", "")).replace("'", " ").replace(".", " ").split():
             if word.startswith("imodels_"):
                 return word
-    return "the permission"
+    return "imodels_manage" if operation.kind == Kind.EMPTY else "a permission"
 
 
 def _days(days: int) -> str:
@@ -440,6 +508,8 @@ def doing(operation: Operation) -> str:
     """What is going on, as a headline."""
     if operation.state == State.RUNNING and operation.usable_at:
         return "The iModel can be used while the platform finishes"
+    if operation.state == State.RUNNING and operation.changeset_index and operation.kind == Kind.TEMPLATE:
+        return f"The platform makes one baseline of {thin(operation.changeset_index)} changesets"
     if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
         return f"The platform is copying {thin(operation.changeset_index)} changesets"
     return {
@@ -458,12 +528,21 @@ def basis(operation: Operation, usual: Usual | None, now: datetime) -> str:
         return ""
     if usual is None:
         return "The platform tells no percentage, and too few earlier ones are known to say how long it usually takes."
-    kinds = f"{kind_word(operation.kind).lower()}s" if operation.source_id else f"{kind_word(operation.kind)} iModels"
-    which = f"{kinds} of {usual.source}" if usual.source else kinds
     return (
         f"The platform tells no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
-        f"{usual.count} {which}: half took {lasted(usual.half)}, nine in ten under {lasted(usual.most)}."
+        f"{usual.count} {_which(operation, usual)}: half took {lasted(usual.half)}, "
+        f"nine in ten under {lasted(usual.most)}."
     )
+
+
+def _which(operation: Operation, usual: Usual) -> str:
+    """The earlier ones that an estimate rests on: clones of Main Bridge."""
+    if operation.kind == Kind.TEMPLATE:
+        return f"iModels from the template {usual.source}" if usual.source else "iModels from templates"
+    if not operation.source_id:
+        return f"{kind_word(operation.kind)} iModels"
+    kinds = f"{kind_word(operation.kind).lower()}s"
+    return f"{kinds} of {usual.source}" if usual.source else kinds
 
 
 # Names
@@ -489,6 +568,16 @@ def up_to(operation: Operation) -> str:
     if operation.changeset_index is not None:
         return str(operation.changeset_index)
     return operation.changeset_id[:8]
+
+
+def origin(operation: Operation) -> str:
+    """What its source is called."""
+    return {Kind.FORK: "Main iModel", Kind.TEMPLATE: "Template iModel"}.get(Kind(operation.kind), "Source iModel")
+
+
+def origin_verb(operation: Operation) -> str:
+    """What was done to its source: forked, cloned, or taken as a template."""
+    return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
 
 
 def history(operation: Operation) -> str:

@@ -15,7 +15,8 @@ class Entry:
     """One request. ``status`` is None while it is under way, and stays None when no answer was sent.
 
     ``query`` lacks the signature of an upload link; ``body`` is the JSON of an API call, or the grant type of a
-    token request. ``imodel_id`` is the id of the iModel that the request made. ``faulty``: a fault answered instead.
+    token request; ``text`` is the body of an API call as it came. ``imodel_id`` is the id of the iModel that the
+    request made. ``faulty``: a fault answered instead.
     """
 
     at: float
@@ -26,6 +27,7 @@ class Entry:
     person: str | None = None
     client_id: str | None = None
     body: Any = None
+    text: str | None = None
     imodel_id: str | None = None
     correlation_id: str | None = None
     faulty: bool = False

@@ -98,16 +98,18 @@ def _entry() -> Entry:
         (key, "..." if key == "sig" else value) for key, value in parse_qsl(request.query_string.decode("latin-1"))
     ]
     body: Any = None
+    text = None
     if request.path.startswith("/connect"):
         query, body = [], request.form.get("grant_type")
     elif api.is_api(request.path) and 0 < (request.content_length or 0) <= api.LARGEST_BODY:
-        body = _readable(request.get_data())
+        body, text = _readable(request.get_data()), request.get_data().decode("utf-8", "replace")
     return Entry(
         at=current().world.clock(),
         method=request.method,
         path=request.path,
         query=urlencode(query, safe="$"),
         body=body,
+        text=text,
         correlation_id=request.headers.get("X-Correlation-Id"),
     )
 

@@ -29,8 +29,13 @@ pytest_plugins = ["tests.people"]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
-# Starting a browser or processes takes seconds: only tests that need them ask for these.
-MARKED_BY_FIXTURE = {"page": "browser", "browser": "browser", "processes": "processes", "sandbox": "sandbox"}
+MARKED_BY_FIXTURE = {
+    "browser": "browser",
+    "db": "database",
+    "transactional_db": "database",
+    "processes": "processes",
+    "sandbox": "sandbox",
+}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -45,6 +50,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for fixture, mark in MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
+        if item.get_closest_marker("django_db"):
+            item.add_marker("database")
 
 
 @pytest.hookimpl(trylast=True)
@@ -187,6 +194,7 @@ class Processes:
         self.failpoints = Path(tempfile.mkdtemp(prefix="failpoints-", dir=RUN_DIR))
         self.env = env | {"FAILPOINTS": str(self.failpoints)}
         self._started: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._ended: list[subprocess.Popen[bytes]] = []
 
     def arm(self, place: str, action: str) -> None:
         """Whoever reaches the place next is struck there, once."""
@@ -244,12 +252,16 @@ class Processes:
         return next(path for started, path in self._started if started is process).read_text(errors="replace")
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        supervisor.end_group(process)
+        # Once each: on a busy machine the number soon belongs to somebody else.
+        if process not in self._ended:
+            self._ended.append(process)
+            supervisor.end_group(process)
 
     def stop(self, process: subprocess.Popen[bytes], *, within_s: float = 15) -> None:
         """As an operator does: SIGTERM, and what it is doing may be finished."""
         process.send_signal(signal.SIGTERM)
         process.wait(within_s)
+        self.kill(process)
 
     def end_all(self) -> None:
         for process, _ in self._started:

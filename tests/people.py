@@ -86,7 +86,7 @@ def wish_for() -> Callable:
     def make(kind: Kind, **fields) -> IModelWish:
         harbour = ITwinRef(id=HARBOUR, name="Harbour Bridge")
         usual = {"kind": kind, "itwin": harbour, "name": f"Pier {uuid4().hex[:6]}"}
-        if kind in (Kind.CLONE, Kind.FORK):
+        if kind in (Kind.CLONE, Kind.FORK, Kind.TEMPLATE):
             source = IModelRef(id=MAIN_BRIDGE, name="Main Bridge", itwin=harbour)
             usual |= {"source": source, "up_to": Wish.LATEST, "changeset_index": 120}
         if kind == Kind.FORK:

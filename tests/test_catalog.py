@@ -1,7 +1,9 @@
 """The catalog: what a person may pick, from the sandbox over HTTP."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
@@ -84,6 +86,21 @@ def test_a_search_over_itwins_that_takes_too_long_shows_what_it_has(of_mara, mon
     monkeypatch.setattr(catalog_room, "SEARCH_FOR_S", -1.0)
 
     assert of_mara.imodels("main")[1] is False
+
+
+def test_reading_is_enough_for_a_template(of_mara, sandbox):
+    pumping = of_mara.source(sandbox.ids["pumping-station"])
+
+    assert (pumping.is_ready, pumping.is_template) == (False, True)
+    assert not of_mara.source(sandbox.ids["not-initialized"]).is_template
+
+
+def test_the_region_of_an_itwin_is_where_its_imodels_are(of_mara, sandbox):
+    harbour = of_mara.itwin(sandbox.ids["harbour-bridge"])
+
+    assert of_mara.region(harbour) == "East US"
+    assert of_mara.region(replace(harbour, id=str(uuid4()), data_center="West Europe")) == ""
+    assert of_mara.region(replace(harbour, id=str(uuid4()), data_center="UK South")) == "UK South"
 
 
 def test_the_newest_changeset_is_none_on_a_bare_baseline(of_mara, sandbox):

@@ -1,10 +1,12 @@
 """Request forms: what a person may type, and the exact wish it becomes. The platform is the sandbox, over HTTP."""
 
+import json
+
 import pytest
 
 from imodels_app import tokens
 from imodels_app.catalog import Catalog
-from imodels_app.forms import CloneForm, EmptyForm, ForkForm
+from imodels_app.forms import CloneForm, EmptyForm, ForkForm, TemplateForm
 from imodels_app.states import Wish
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +119,148 @@ def test_a_fork_keeps_its_history_or_not_and_never_sends_its_reason(filled):
     assert body(filled(ForkForm, preserve_history=""))["preserveHistory"] is False
     assert "reason" not in body(filled(ForkForm))
     assert filled(ForkForm).wish().reason == "Try the retrofit of pier 7."
+
+
+# From a template
+
+
+@pytest.mark.parametrize(
+    ("typed", "index"),
+    [
+        ({"up_to": "latest"}, 120),
+        ({"up_to": "changeset", "changeset": "40"}, 40),
+        ({"up_to": "changeset", "changeset": "#120"}, 120),
+        ({"up_to": "version", "version": "60 % design"}, 96),
+    ],
+)
+def test_a_template_is_asked_for_by_the_id_of_its_changeset(filled, signed_in_mara, sandbox, typed, index):
+    form = filled(TemplateForm, **typed)
+    source = sandbox.ids["main-bridge"]
+    changeset = Catalog(signed_in_mara).changeset(source, str(index))
+
+    assert body(form)["template"] == {"iModelId": source, "changesetId": changeset.id}
+    assert (form.wish().path, form.wish().changeset_index) == ("/imodels", index)
+
+
+def test_a_template_by_the_id_of_a_changeset_knows_its_number(filled, signed_in_mara, sandbox):
+    forty = Catalog(signed_in_mara).changeset(sandbox.ids["main-bridge"], "40").id
+    form = filled(TemplateForm, up_to="changeset", changeset=forty.upper())
+
+    assert body(form)["template"]["changesetId"] == forty
+    assert form.wish().changeset_index == 40
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"up_to": "baseline"},
+        {"up_to": "changeset", "changeset": "0"},
+        {"up_to": "version", "version": "Checked alignment"},
+        {"source": "Depot"},
+    ],
+    ids=["baseline", "zero", "version", "bare"],
+)
+def test_a_template_without_a_changeset_is_its_baseline_only(filled, typed):
+    assert set(body(filled(TemplateForm, **typed))["template"]) == {"iModelId"}
+
+
+def test_a_template_is_pinned_at_the_changeset_that_was_shown(filled, signed_in_mara, sandbox):
+    source = sandbox.ids["main-bridge"]
+    form = filled(TemplateForm, pinned=f"{source}:118")
+
+    assert body(form)["template"]["changesetId"] == Catalog(signed_in_mara).changeset(source, "118").id
+
+
+def test_a_template_is_never_whatever_is_there_when_it_runs(filled):
+    assert "up_to" in filled(TemplateForm, up_to="everything").errors
+
+
+def test_a_template_may_be_read_only_but_must_be_in_the_same_data_center(filled, sandbox):
+    sandbox.allow(sandbox.ids["city-transit"], "mara", ["imodels_webview", "imodels_read"])
+
+    assert filled(TemplateForm, source="Pumping Station 3").is_valid()
+    elsewhere = filled(TemplateForm, source=sandbox.ids["metro-line-4"])
+    said = "Metro Line 4 is in North Europe, and Harbour Bridge in East US. "
+    assert elsewhere.errors["source"] == [
+        f"{said}A template and its target must be in the same data center. Pick another."
+    ]
+
+
+def test_creation_modes_are_sent_only_when_they_are_switched_on(filled, settings):
+    assert {"creationMode", "geographicCoordinateSystem"}.isdisjoint(body(filled(EmptyForm, crs="EPSG:25832")))
+
+    settings.ITWIN_CREATION_MODES = True
+    empty = body(filled(EmptyForm, crs="25832"))
+    assert (empty["creationMode"], empty["geographicCoordinateSystem"]) == ("empty", {"horizontalCRSId": "EPSG:25832"})
+    assert "geographicCoordinateSystem" not in body(filled(EmptyForm))
+    assert body(filled(TemplateForm))["creationMode"] == "fromiModelVersion"
+    assert "creationMode" not in body(filled(CloneForm))
+
+
+def test_a_coordinate_system_that_is_none_is_refused_at_its_field(filled, settings):
+    settings.ITWIN_CREATION_MODES = True
+
+    form = filled(EmptyForm, crs="somewhere in Denmark")
+    assert form.errors["crs"] == ["“somewhere in Denmark” is no coordinate system. Give its id, like EPSG:25832."]
+    assert form.draft() is None
+
+
+# Where on the Earth
+
+ORESUND = {"north": "55.6800", "south": "55,55", "west": "12.6", "east": "12.9"}
+
+
+@pytest.mark.parametrize("form_of", [EmptyForm, TemplateForm])
+def test_an_extent_is_sent_as_its_two_corners(filled, form_of):
+    assert body(filled(form_of, **ORESUND))["extent"] == {
+        "southWest": {"latitude": 55.55, "longitude": 12.6},
+        "northEast": {"latitude": 55.68, "longitude": 12.9},
+    }
+
+
+def test_without_an_extent_none_is_sent(filled):
+    assert "extent" not in body(filled(EmptyForm))
+
+
+def test_a_clone_never_has_an_extent_of_its_own(filled):
+    assert "extent" not in body(filled(CloneForm, **ORESUND))
+
+
+def test_zero_degrees_are_degrees(filled):
+    sent = body(filled(EmptyForm, north="0", south="-0", west="0", east="−0.0"))["extent"]
+
+    assert json.dumps(sent).count("-") == 0
+    assert sent["southWest"] == {"latitude": 0.0, "longitude": 0.0}
+
+
+def test_a_partly_filled_extent_is_an_error_at_each_missing_side(filled):
+    form = filled(EmptyForm, north="55.68", west="12.6")
+
+    assert form.errors == {side: ["Give all four numbers, or none."] for side in ("south", "east")}
+    assert form.draft() is None
+
+
+@pytest.mark.parametrize(
+    ("side", "typed", "said"),
+    [
+        ("north", "90.1", "North is between −90 and 90 degrees."),
+        ("south", "-91", "South is between −90 and 90 degrees."),
+        ("west", "-180.5", "West is between −180 and 180 degrees."),
+        ("east", "181", "East is between −180 and 180 degrees."),
+        ("east", "12° 36′", "Give degrees as a number, like 55.68."),
+        ("north", "nan", "Give degrees as a number, like 55.68."),
+        ("north", "1e999", "Give degrees as a number, like 55.68."),
+    ],
+)
+def test_a_side_that_is_no_place_on_the_earth_is_refused_there(filled, side, typed, said):
+    form = filled(EmptyForm, **(ORESUND | {side: typed}))
+
+    assert form.errors == {side: [said]}
+
+
+@pytest.mark.parametrize(("side", "most"), [("north", 90), ("south", -90), ("east", 180), ("west", -180)])
+def test_the_whole_earth_is_allowed(filled, side, most):
+    assert filled(EmptyForm, **(ORESUND | {side: str(most)})).is_valid()
 
 
 # What is picked

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation, TokenSet
 from imodels_app.poll import next_look, poll
-from imodels_app.states import State, Wait
+from imodels_app.states import Kind, State, Wait, Wish
 from imodels_app.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
@@ -55,6 +56,17 @@ def test_the_platforms_last_word_ends_it(clone, sandbox, said, state, code):
 
     assert (looked(clone).state, clone.failure_code) == (state, code)
     assert clone.platform_state == said
+
+
+def test_an_imodel_from_a_template_is_followed_to_its_end(bridge_team, mara, wish_for, sandbox):
+    sandbox.advance_manually()
+    wish = wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE, changeset_index=None)
+    operation = lifecycle.request(wish, by=mara)
+    submit(operation.pk)
+    assert looked(operation).platform_state == "scheduled"
+    sandbox.finish(operation.imodel_id)
+
+    assert looked(operation).state == State.SUCCEEDED
 
 
 def test_an_unknown_state_is_kept_and_watched_on(clone, sandbox):

@@ -1,13 +1,17 @@
 """The request forms in a real browser: lists to pick from, keys, no JavaScript, and nothing for axe to find."""
 
+import json
 import re
 from urllib.parse import urlsplit
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
-from imodels_app import tokens
+from imodels_app import lifecycle, tokens
 from imodels_app.models import ITwinCharge, Membership, Operation, Team
+from imodels_app.states import Kind
+from imodels_app.wishes import Extent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -155,6 +159,139 @@ def test_a_form_can_be_sent_after_signing_in_again_in_another_tab(desk):
     assert Operation.objects.get().name == "Pier 7"
 
 
+def side(page, name):
+    return float(page.locator(f"#{name}").input_value())
+
+
+def at(page, longitude, latitude):
+    """Where a place lies on the map of the whole world, in pixels of the page."""
+    box = page.locator(".map svg").bounding_box()
+    return box["x"] + (longitude + 180) / 360 * box["width"], box["y"] + (90 - latitude) / 180 * box["height"]
+
+
+def test_an_extent_drawn_with_the_mouse_becomes_numbers(desk):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+7")
+    page.locator(".map svg").scroll_into_view_if_needed()
+
+    page.mouse.move(*at(page, 5, 60))
+    page.mouse.down()
+    page.mouse.move(*at(page, 12, 57), steps=3)
+    page.mouse.move(*at(page, 20, 50), steps=3)
+    page.mouse.up()
+
+    drawn = {name: side(page, name) for name in ("north", "south", "west", "east")}
+    assert drawn == pytest.approx({"north": 60, "south": 50, "west": 5, "east": 20}, abs=1)
+    expect(page.locator("#advice pre")).to_contain_text('"southWest"')
+    shown = json.loads(page.locator("#advice pre").inner_text())["extent"]
+    assert shown["northEast"] == {"latitude": drawn["north"], "longitude": drawn["east"]}
+
+
+def test_a_corner_can_be_dragged_after_zooming_in(desk):
+    page = desk()
+    page.goto("/new/empty/?north=60&south=50&west=5&east=20")
+    page.get_by_role("button", name="Zoom out").click()
+    page.get_by_role("button", name="Zoom to extent").click()
+    page.locator(".map svg").scroll_into_view_if_needed()
+    box = page.locator(".map svg").bounding_box()
+    left, top, width, height = (float(part) for part in page.locator(".map svg").get_attribute("viewBox").split())
+
+    page.mouse.move(box["x"] + (500 - left) / width * box["width"], box["y"] + (-6000 - top) / height * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + (1000 - left) / width * box["width"], box["y"] + (-5500 - top) / height * box["height"])
+    page.mouse.up()
+
+    assert (side(page, "south"), side(page, "east")) == (50, 20)
+    assert (side(page, "north"), side(page, "west")) == pytest.approx((55, 10), abs=0.5)
+
+
+def test_two_clicks_draw_an_extent_and_escape_forgets_the_first(desk):
+    page = desk()
+    page.goto("/new/template/")
+    page.locator(".map svg").scroll_into_view_if_needed()
+
+    page.mouse.click(*at(page, -60, -10))
+    page.keyboard.press("Escape")
+    page.mouse.click(*at(page, 100, 10))
+    page.mouse.click(*at(page, 110, -10))
+
+    assert side(page, "west") == pytest.approx(100, abs=1)
+    assert side(page, "south") == pytest.approx(-10, abs=1)
+
+
+def test_typed_numbers_are_drawn_and_looked_at(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    for name, number in (("North", "55.68"), ("South", "55,55"), ("West", "12.6"), ("East", "12.9")):
+        page.get_by_label(name, exact=True).fill(number)
+
+    assert page.locator(".map .extent").get_attribute("d") == "M1260 -5568h30v13h-30z"
+    left, top, width, height = (float(part) for part in page.locator(".map svg").get_attribute("viewBox").split())
+    assert left < 1260 < 1290 < left + width < 1500
+    assert top < -5568 < -5555 < top + height
+    expect(page.get_by_role("img", name=re.compile("north 55.68°"))).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#north")).to_have_value("")
+    expect(page.locator("#north")).to_be_focused()
+    assert page.locator(".map .extent").get_attribute("d") == ""
+
+
+def test_an_extent_across_the_180th_meridian_is_drawn_on_both_sides(desk):
+    page = desk()
+    page.goto("/new/empty/?north=-16&south=-19&west=177&east=-178")
+
+    assert page.locator(".map .extent").get_attribute("d").count("M") == 2
+
+
+def test_the_map_is_not_shown_without_javascript_and_the_numbers_suffice(desk):
+    page = desk(java_script_enabled=False)
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+7")
+
+    expect(page.locator(".map")).to_be_hidden()
+    for name, number in (("North", "55.68"), ("South", "55.55"), ("West", "12.6"), ("East", "12.9")):
+        page.get_by_label(name, exact=True).fill(number)
+    page.get_by_role("button", name="Create iModel").click()
+    assert json.loads(Operation.objects.get().request_body)["extent"]["northEast"]["longitude"] == 12.9
+
+
+@pytest.fixture
+def refused(mara, team, wish_for):
+    """An empty iModel whose name, extent and something else the platform did not take."""
+    wish = wish_for(Kind.EMPTY, name="Pier 7", extent=Extent(south=55.55, west=12.6, north=55.68, east=12.9))
+    operation = lifecycle.request(wish, by=mara)
+    lifecycle.claim(operation, bucket="create", now=timezone.now())
+    details = [
+        {"code": "InvalidValue", "message": "The name is reserved.", "target": "name"},
+        {"code": "InvalidValue", "message": "The extent lies in the sea.", "target": "extent"},
+        {"code": "InvalidRequestBody", "message": "Something else."},
+    ]
+    lifecycle.failed(operation, code="InvalidiModelsRequest", message="Cannot create iModel.", details=details)
+    return operation
+
+
+def test_what_the_platform_refused_stands_at_its_field_until_that_is_changed(desk, refused):
+    page = desk()
+    page.goto(f"/operations/{refused.pk}/")
+    page.get_by_role("link", name="Change and send again").first.click()
+    page.wait_for_load_state()
+
+    expect(page.get_by_role("alert")).to_contain_text("Something else.")
+    name, north = page.get_by_label("Name", exact=True), page.get_by_label("North", exact=True)
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_have_accessible_description(re.compile("The name is reserved"))
+    expect(page.locator("#extent_told")).to_contain_text("The extent lies in the sea.")
+    name.fill("Pier 8")
+    expect(page.locator("#name_told")).to_be_empty()
+    expect(name).not_to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#extent_told")).to_contain_text("The extent lies in the sea.")
+    north.fill("56")
+    expect(page.locator("#extent_told")).to_be_empty()
+    page.get_by_role("button", name="Create iModel").click()
+    page.wait_for_url(re.compile(r"/operations/"))
+
+    assert Operation.objects.get(name="Pier 8").again_of == refused
+
+
 def test_every_form_works_without_javascript(desk, sandbox):
     page = desk(java_script_enabled=False)
     page.goto("/new/")
@@ -178,18 +315,22 @@ def test_every_form_works_without_javascript(desk, sandbox):
     [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}],
     ids=["light", "dark", "phone"],
 )
-def test_axe_finds_nothing(desk, axe, troubles, options):
+def test_axe_finds_nothing(desk, axe, troubles, refused, options):
     troubles.expect("Applying inline style violates|status of 404")  # axe's own, while it measures
     page = desk(**options)
 
     page.goto("/new/")
     axe(page)
-    for kind in ("empty", "clone", "fork"):
+    for kind in ("empty", "template", "clone", "fork"):
         page.goto(f"/new/{kind}/")
         expect(page.locator("#advice .checks li")).not_to_have_count(0)
         axe(page)
         page.locator(".form-foot button").click()
         expect(page.get_by_role("alert")).to_be_visible()
+        axe(page)
+    for address in (f"/operations/{refused.pk}/", f"/new/empty/?from={refused.pk}"):
+        page.goto(address)
+        expect(page.locator(".alert-bad")).to_be_visible()
         axe(page)
     page.goto("/new/fork/?source=Main+Bridge&itwin=Harbour+Bridge&name=Main+Bridge&up_to=changeset&changeset=118")
     expect(page.locator("#advice pre")).to_be_visible()

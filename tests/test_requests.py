@@ -14,7 +14,8 @@ from imodels_app.states import Kind, State
 
 pytestmark = pytest.mark.django_db
 
-KINDS = ["empty", "clone", "fork"]
+ORESUND = {"north": "55.68", "south": "55.55", "west": "12.6", "east": "12.9"}
+KINDS = ["empty", "template", "clone", "fork"]
 
 
 @pytest.fixture
@@ -50,7 +51,6 @@ def test_the_new_page_has_a_card_for_each_form(at_desk):
     page = at_desk.get(reverse("imodels:new")).content.decode()
 
     assert all(f'href="{address(kind)}"' in page for kind in KINDS)
-    assert "template" not in page
     assert "disabled" not in re.sub(r"<link[^>]*>", "", page)
 
 
@@ -80,6 +80,10 @@ def test_nothing_is_sent_to_the_platform_by_the_form_itself(at_desk, sandbox):
     ("kind", "more"),
     [
         ("empty", {"description": "Says “hello” & <b>more</b> ü"}),
+        ("template", {}),
+        ("template", {"up_to": "changeset", "changeset": "40"}),
+        ("template", {"up_to": "baseline", **ORESUND}),
+        ("empty", ORESUND),
         ("clone", {"up_to": "everything"}),
         ("clone", {"up_to": "changeset", "changeset": "0"}),
         ("clone", {"up_to": "baseline"}),
@@ -164,6 +168,10 @@ def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, wish_fo
         ("clone", {"changesetId": "", "changesetIndex": "1"}, "up_to", "Give a changeset by its id or by its number"),
         ("fork", {"up_to": "sideways"}, "up_to", "Choose how far to copy."),
         ("fork", {"reason": ""}, "reason", "Say why you need the fork."),
+        ("empty", {"north": "55.68"}, "east", "Give all four numbers, or none."),
+        ("template", {"west": "200"}, "west", "West is between −180 and 180 degrees."),
+        ("template", {"source": ""}, "source", "Pick the template iModel."),
+        ("template", {"up_to": "everything"}, "up_to", "Choose how far to copy."),
     ],
 )
 def test_bad_input_is_told_at_its_field_and_stores_nothing(at_desk, sandbox, kind, more, field, said):
@@ -287,6 +295,82 @@ def test_the_same_again_fills_in_the_whole_wish(at_desk):
     assert re.search(r'value="changeset"[^>]* checked', page)
 
 
+def test_the_same_template_again_says_its_changeset_by_number(at_desk):
+    at_desk.post(address("template"), typed("template", up_to="changeset", changeset="40"))
+    operation = Operation.objects.get()
+    page = at_desk.get(address("template"), {"from": operation.pk}).content.decode()
+
+    assert 'name="changeset" value="40"' in page
+    assert operation.changeset_id in page  # in the request that is shown
+
+
+def test_an_operation_from_a_template_speaks_of_its_template(at_desk):
+    at_desk.post(address("template"), typed("template"))
+    page = text_of(at_desk.get(reverse("imodels:operation-detail", args=[Operation.objects.get().pk])))
+
+    assert "asked for an iModel from a template" in page
+    assert "Template iModel Main Bridge @ 120" in page
+    assert "as template at #120" in page
+
+
+def test_the_checks_of_a_template_tell_of_reading_and_of_the_data_center(at_desk, sandbox):
+    sandbox.allow(sandbox.ids["harbour-bridge"], "mara", ["imodels_webview", "imodels_manage"])
+    page = text_of(at_desk.get(reverse("imodels:request-checks", args=["template"]), typed("template")))
+
+    assert "imodels_read is not yours in Harbour Bridge" in page
+    assert "Same data center, East US" in page
+    assert "Content up to #120 becomes the baseline" in page
+
+
+def test_templates_are_listed_as_what_can_be_read(at_desk, sandbox):
+    asked = {"source": "pumping", "as": "template"}
+    as_template = at_desk.get(reverse("imodels:pick-imodels"), asked).content.decode()
+    as_source = at_desk.get(reverse("imodels:pick-imodels"), {"source": "pumping"}).content.decode()
+
+    assert 'aria-disabled="true"' not in as_template
+    assert 'aria-disabled="true"' in as_source
+
+
+def test_the_same_again_fills_in_the_extent_and_the_coordinate_system(at_desk, settings):
+    settings.ITWIN_CREATION_MODES = True
+    at_desk.post(address("empty"), typed("empty", **ORESUND, crs="EPSG:25832"))
+    operation = Operation.objects.get()
+    page = at_desk.get(address("empty"), {"from": operation.pk}).content.decode()
+
+    assert all(f'name="{side}" value="{number}"' in page for side, number in ORESUND.items())
+    assert 'name="crs" value="EPSG:25832"' in page
+    facts = text_of(at_desk.get(reverse("imodels:operation-detail", args=[operation.pk])))
+    assert "North 55.68°, south 55.55°, west 12.6°, east 12.9°" in facts
+
+
+def test_a_coordinate_system_is_asked_for_only_where_creation_modes_are_sent(at_desk, settings):
+    assert 'name="crs"' not in at_desk.get(address("empty")).content.decode()
+
+    settings.ITWIN_CREATION_MODES = True
+    assert 'name="crs"' in at_desk.get(address("empty")).content.decode()
+    assert 'name="crs"' not in at_desk.get(address("template")).content.decode()
+
+
+def test_the_address_can_fill_in_an_extent(at_desk):
+    page = at_desk.get(address("template"), ORESUND).content.decode()
+
+    assert all(f'name="{side}" value="{number}"' in page for side, number in ORESUND.items())
+
+
+@pytest.mark.parametrize(
+    ("swapped", "warning"),
+    [
+        ({"north": "55.55", "south": "55.68"}, "South lies north of North"),
+        ({"west": "12.9", "east": "12.6"}, "West lies east of East"),
+    ],
+)
+def test_swapped_corners_are_warned_of_and_sent_as_they_are(at_desk, swapped, warning):
+    asked = typed("empty", **(ORESUND | swapped))
+
+    assert warning in text_of(at_desk.get(reverse("imodels:request-checks", args=["empty"]), asked))
+    assert at_desk.post(address("empty"), asked).status_code == 303
+
+
 def test_the_new_page_offers_the_last_different_wishes_again(at_desk):
     for name in ("One", "Two"):
         at_desk.post(address("clone"), typed("clone", name=name))
@@ -365,7 +449,7 @@ def test_checks_of_an_untouched_form_scold_nobody(at_desk):
 
 
 def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
-    assert at_desk.get(reverse("imodels:request-checks", args=["template"])).status_code == 404
+    assert at_desk.get(reverse("imodels:request-checks", args=["baseline"])).status_code == 404
 
 
 def test_a_preview_shows_no_token(at_desk, mara):

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
 from imodels_app.settle import settle
-from imodels_app.states import State, Wait
+from imodels_app.states import Kind, State, Wait, Wish
 from imodels_app.submit import submit
 from tests.people import HARBOUR
 
@@ -81,6 +82,39 @@ def test_ones_own_imodel_of_another_origin_is_a_strangers_too(unsent_clone, plat
     platform_of("mara").start("/imodels", f'{{"iTwinId": "{HARBOUR}", "name": "{unsent_clone.name}"}}')
 
     operation = settled(unsent_clone)
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "iModelExists")
+
+
+@pytest.fixture
+def lost_template(bridge_team, mara, wish_for, sandbox):
+    """An iModel from a template that the platform has started, and whose answer never came."""
+    operation = lifecycle.request(wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE, changeset_index=None), by=mara)
+    sandbox.fault("POST", r"^/imodels$", lost_answer=True, times=1)
+    submit(operation.pk)
+    make_due(operation)
+    operation.refresh_from_db()
+    return operation
+
+
+def test_what_a_lost_request_made_from_a_template_is_adopted(lost_template, sandbox):
+    operation = settled(lost_template)
+
+    assert operation.state == State.RUNNING
+    assert operation.imodel_id == sandbox.imodels_named(operation.name, HARBOUR)[0].id
+    assert sandbox.calls("POST", "/imodels") == 1
+
+
+def test_ones_own_clone_is_never_taken_for_one_from_a_template(bridge_team, mara, wish_for, sandbox, platform_of):
+    operation = lifecycle.request(wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE, changeset_index=None), by=mara)
+    sandbox.fault("POST", r"^/imodels$", cut=True, times=1)
+    submit(operation.pk)
+    make_due(operation)
+    platform_of("mara").start(
+        f"/imodels/{operation.source_id}/clone", f'{{"iTwinId": "{HARBOUR}", "name": "{operation.name}"}}'
+    )
+
+    operation = settled(operation)
 
     assert (operation.state, operation.failure_code) == (State.FAILED, "iModelExists")
 

@@ -21,13 +21,15 @@ def after(operation: Operation) -> Operation:
     return operation
 
 
-@pytest.mark.parametrize("kind", [Kind.EMPTY, Kind.CLONE])
-def test_a_queued_operation_is_sent_and_runs(bridge_team, mara, wish_for, sandbox, kind):
+@pytest.mark.parametrize(("kind", "status"), [(Kind.EMPTY, 201), (Kind.TEMPLATE, 201), (Kind.CLONE, 202)])
+def test_a_queued_operation_is_sent_and_runs(bridge_team, mara, wish_for, sandbox, kind, status):
     operation = after(lifecycle.request(wish_for(kind, name="Pier 7"), by=mara))
 
     assert operation.state == State.RUNNING
     assert [one.id for one in sandbox.imodels_named("Pier 7", HARBOUR)] == [operation.imodel_id]
-    assert operation.attempts.get().outcome == Outcome.ACCEPTED
+    attempt = operation.attempts.get()
+    assert (attempt.outcome, attempt.status) == (Outcome.ACCEPTED, status)
+    assert attempt.bucket == ("clone" if kind == Kind.CLONE else "create")
 
 
 def test_an_approved_fork_is_sent_with_the_requesters_rights(waiting_fork, tomas, sandbox):

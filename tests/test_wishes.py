@@ -32,6 +32,15 @@ def test_an_empty_description_is_not_sent(wish_for):
     assert wish_for(Kind.CLONE, description="East").body["description"] == "East"
 
 
+def test_a_template_is_sent_to_the_collection_with_the_id_alone(wish_for):
+    wish = wish_for(Kind.TEMPLATE, changeset_id=SHA)
+
+    assert wish.path == "/imodels"
+    assert wish.body["template"] == {"iModelId": wish.source.id, "changesetId": SHA}
+    assert not [key for key in wish.body if key.startswith("changeset")]
+    assert wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE).body["template"] == {"iModelId": wish.source.id}
+
+
 def test_a_clone_never_speaks_of_history(wish_for):
     assert "preserveHistory" not in wish_for(Kind.CLONE).body
     assert wish_for(Kind.FORK, preserve_history=False).body["preserveHistory"] is False

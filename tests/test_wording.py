@@ -106,6 +106,13 @@ def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
         ("vanished", "Failed: vanished", "the platform no longer knows this iModel"),
         ("InsufficientPermissions", "Failed: not permitted", "imodels_manage is missing in Harbour Bridge"),
         ("approvalVoid", "Failed: approval void", "what would be sent is not what was approved"),
+        ("iTwinNotFound", "Failed: iTwin not found", "missing, or not visible to Jun"),
+        ("ItwinNotFound", "Failed: iTwin not found", "missing, or not visible to Jun"),
+        ("iModelNotFound", "Failed: source not found", "missing, or not visible to Jun"),
+        ("ChangesetNotFound", "Failed: changeset not found", "pick another changeset"),
+        ("sourceNotReady", "Failed: source not ready", "Main Bridge is still being made"),
+        ("InvalidiModelsRequest", "Failed: not accepted", "change what the platform names"),
+        ("UnsupportedMediaType", "Failed: a fault of ours", "iModel Desk sent what the platform does not take"),
         ("SomethingNew", "Failed", "the platform said: “No.”"),
     ],
 )
@@ -118,6 +125,36 @@ def test_a_failure_has_its_own_name_and_remedy(code, badge, line):
     assert (told.badge, told.tone, told.icon, told.line) == (badge, "bad", "st-failed", line)
     assert told.remedy.endswith(".")
     assert wording.headline(failed).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "needs"),
+    [
+        (Kind.EMPTY, {"source_id": ""}, "imodels_manage in Harbour Bridge"),
+        (Kind.TEMPLATE, {}, "imodels_manage in Harbour Bridge and imodels_read in Rail Corridor"),
+        (Kind.CLONE, {}, "imodels_manage in Rail Corridor and in Harbour Bridge"),
+        (Kind.FORK, {"source_itwin_id": "b2b0"}, "imodels_manage in Harbour Bridge"),
+    ],
+)
+def test_each_kind_says_which_rights_it_needs_where(kind, fields, needs):
+    where = {"itwin_id": "b2b0", "source_itwin_id": "b2b1", "source_itwin_name": "Rail Corridor"}
+
+    assert wording.needs(operation(kind=kind, **(where | fields))) == needs
+
+
+def test_only_what_the_platform_made_nothing_of_was_refused():
+    assert wording.was_refused(operation(State.FAILED, failure_code="iModelExists"))
+    assert not wording.was_refused(operation(State.FAILED, failure_code="failed", imodel_id="91c4"))
+    assert not wording.was_refused(operation(State.FAILED, failure_code="approvalVoid"))
+    assert not wording.was_refused(operation(State.REJECTED))
+
+
+def test_an_imodel_from_a_template_is_no_copy():
+    made = operation(State.RUNNING, kind=Kind.TEMPLATE)
+
+    assert wording.doing(made) == "The platform makes one baseline of 118 changesets"
+    assert wording.origin(made) == "Template iModel"
+    assert "iModels from the template Main Bridge" in wording.basis(made, SIX_TO_NINE, NOW)
 
 
 @pytest.mark.parametrize("state", State)

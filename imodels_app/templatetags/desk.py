@@ -3,8 +3,10 @@
 import json
 import re
 from datetime import datetime
+from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
@@ -42,6 +44,9 @@ register.filter("first_name", wording.first_name)
 register.filter("made_from", wording.made_from)
 register.filter("up_to", wording.up_to)
 register.filter("kept_history", wording.history)
+register.filter("origin", wording.origin)
+register.filter("was_refused", wording.was_refused)
+register.filter("origin_verb", wording.origin_verb)
 register.filter("exact", wording.exact)
 register.filter("audit_time", wording.audit_time)
 register.filter("history_time", wording.history_time)
@@ -55,6 +60,12 @@ def again_url(operation: Operation) -> str:
         return f"{reverse(f'imodels:request-{operation.kind}')}?from={operation.pk}"
     except NoReverseMatch:
         return ""
+
+
+@register.filter
+def told(field: BoundField) -> list[Any]:
+    """What the platform said about this field when it refused an earlier request."""
+    return list(getattr(field.form, "told", {}).get(field.name, []))
 
 
 @register.filter

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import lifecycle, live, policy, wording
@@ -32,7 +32,7 @@ class Row:
 
 
 @signed_in
-@require_GET
+@require_safe
 @vary_on_headers("HX-Request")
 def approval_list(request: HtmxRequest) -> HttpResponse:
     """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
@@ -50,7 +50,7 @@ def approval_list(request: HtmxRequest) -> HttpResponse:
 
 
 @signed_in
-@require_GET
+@require_safe
 def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """All facts of one request, and the form for whoever may decide."""
     user = person(request)

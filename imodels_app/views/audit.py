@@ -11,7 +11,7 @@ from django.db.models.functions import TruncDate
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from imodels_app import charts, history, wording
 from imodels_app.models import Event, Operation, Team, User
@@ -96,7 +96,7 @@ class Asked:
 
 
 @auditor
-@require_GET
+@require_safe
 def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first, with the numbers of the operations that ended in the same filter."""
     asked = Asked.read(request.GET)
@@ -116,7 +116,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 
 @auditor
-@require_GET
+@require_safe
 def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     """Exactly the filtered events as CSV, row by row; that it was taken out is itself an event."""
     user, asked, now = person(request), Asked.read(request.GET), timezone.now()

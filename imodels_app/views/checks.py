@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from imodels_app.forms import CopyForm, RequestForm
+from imodels_app.forms import CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
 from imodels_app.states import FINISHED, Kind, Wish
 from imodels_app.wishes import IModelWish
@@ -95,7 +95,8 @@ def banner(form: RequestForm) -> Banner:
 
 
 def _checks(form: RequestForm) -> list[Check]:
-    found = [_name(form), *(_copy(form) if isinstance(form, CopyForm) else []), _rights(form)]
+    source = _copy(form) if isinstance(form, CopyForm) else []
+    found = [_name(form), *source, _rights(form), _may_read(form), _extent(form)]
     if form.kind == Kind.FORK and form.draft():
         guids = "If some are missing, the fork fails and says what to do."
         found.append(Check("", "FederationGuids: known only when it runs", guids))
@@ -137,12 +138,17 @@ def _how_much(form: CopyForm) -> Check | None:
         return Check("", "All changesets will be copied", now)
     index = wish.get("changeset_index")
     if wish["up_to"] == Wish.BASELINE or index == 0:
-        return Check("good", "Only the baseline will be copied")
+        more = "No changeset is sent, which means baseline only." if form.kind == Kind.TEMPLATE else ""
+        return Check("good", "Only the baseline will be copied", more)
+    if form.kind == Kind.TEMPLATE:
+        return Check("good", f"Content up to #{index} becomes the baseline", "Without history: no changeset is copied.")
     upto = f"#{index}" if index is not None else wish["changeset_id"][:8]
     return Check("good", f"Changesets up to {upto} will be copied")
 
 
 def _region(form: CopyForm) -> Check | None:
+    if isinstance(form, TemplateForm):
+        return _same_region(form)
     here = form.origin.imodel.data_center or form.origin.itwin.data_center
     there = form.into.data_center if form.into else ""
     if not (here and there):
@@ -152,13 +158,24 @@ def _region(form: CopyForm) -> Check | None:
     return Check("ask", f"From {here} to {there}", "The platform may refuse to copy between regions.")
 
 
+def _same_region(form: TemplateForm) -> Check | None:
+    """For a template the platform insists."""
+    if not form.into:
+        return None
+    if not (form.region and form.target_region):
+        return Check("", "Data centers: known only when it runs", "Template and target must be in the same one.")
+    if form.is_elsewhere:
+        return Check("bad", f"From {form.region} to {form.target_region}", "They must be in the same data center.")
+    return Check("good", f"Same data center, {form.region}")
+
+
 def _rights(form: RequestForm) -> Check | None:
-    """Whether the person has imodels_manage in each iTwin concerned.
+    """Whether the person has imodels_manage in each iTwin concerned; a template has to be read only.
 
     Advice only: an organization administrator may create without it, and the platform does not list that.
     """
     concerned = {form.into.id: form.into.name} if form.into else {}
-    if isinstance(form, CopyForm) and form.origin:
+    if isinstance(form, CopyForm) and form.origin and form.kind != Kind.TEMPLATE:
         concerned[form.origin.itwin.id] = form.origin.itwin.name or "the source’s iTwin"
     if not concerned or not form.catalog_answered:
         return None
@@ -169,6 +186,29 @@ def _rights(form: RequestForm) -> Check | None:
         return Check("ask", f"imodels_manage is not yours in {where}", more)
     where = " and ".join(concerned.values())
     return Check("good", f"You may create iModels in {where}", "imodels_manage is yours there.")
+
+
+def _may_read(form: RequestForm) -> Check | None:
+    """Advice only, too: an iModel may have permissions of its own."""
+    if not isinstance(form, TemplateForm) or not form.origin or not form.catalog_answered:
+        return None
+    name = form.origin.imodel.name
+    if form.catalog.may_read(form.origin.itwin.id):
+        return Check("good", f"You may read {name}", "imodels_read is yours there.")
+    where = form.origin.itwin.name or "the template’s iTwin"
+    return Check("ask", f"imodels_read is not yours in {where}", f"The platform may refuse to read {name}.")
+
+
+def _extent(form: RequestForm) -> Check | None:
+    """The platform takes any corners, but corners the wrong way round are rarely meant."""
+    extent = form.extent if isinstance(form, ExtentForm) else None
+    if extent is None:
+        return None
+    if extent.south > extent.north:
+        return Check("ask", "South lies north of North", "Swapped? It is sent as it is.")
+    if extent.west > extent.east:
+        return Check("ask", "West lies east of East", "Swapped, or across the 180th meridian? It is sent as it is.")
+    return None
 
 
 def _newer(form: RequestForm, wish: IModelWish | None) -> int:

@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import budget, history, lifecycle, live, policy, turns, wording
@@ -24,6 +24,7 @@ from imodels_app.models import Operation, User
 from imodels_app.states import State
 from imodels_app.views import errors, frame, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
+from imodels_app.wishes import crs_in, extent_in
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20
@@ -44,7 +45,7 @@ class Row:
 
 
 @signed_in
-@require_GET
+@require_safe
 @vary_on_headers("HX-Request")
 def operation_list(request: HtmxRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
@@ -72,7 +73,7 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
 
 
 @signed_in
-@require_GET
+@require_safe
 @vary_on_headers("HX-Request")
 def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
@@ -202,6 +203,8 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "why_not_cancel": policy.why_not_cancel(user, operation),
         "can_decide": not policy.why_not_decide(user, operation),
         "lineage": _lineage(operation, user),
+        "extent": extent_in(operation.request_body),
+        "crs": crs_in(operation.request_body),
         # What has ended changes no more.
         "pace": 0 if operation.is_finished else live.pace([operation]),
     }

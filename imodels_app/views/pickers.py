@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Unavailable
 from imodels_app.views.guards import View, person, signed_in
@@ -27,7 +27,7 @@ def signed_in_part(view: View) -> View:
 
 
 @signed_in_part
-@require_GET
+@require_safe
 def pick_itwins(request: HttpRequest) -> HttpResponse:
     """iTwins that a new iModel may go into."""
     text = _typed(request, "itwin")
@@ -35,15 +35,19 @@ def pick_itwins(request: HttpRequest) -> HttpResponse:
 
 
 @signed_in_part
-@require_GET
+@require_safe
 def pick_imodels(request: HttpRequest) -> HttpResponse:
-    """iModels to copy from, each with whether that can be done. ?itwin_id= keeps to one iTwin."""
+    """iModels to copy from, each with whether that can be done. ?itwin_id= keeps to one iTwin.
+
+    ?as=template lists them as templates, for which reading is enough.
+    """
     text, itwin_id = _typed(request, "source"), request.GET.get("itwin_id", "")
-    return _listed(request, "imodels", lambda catalog: catalog.imodels(text, itwin_id=itwin_id))
+    kind = "templates" if request.GET.get("as") == "template" else "imodels"
+    return _listed(request, kind, lambda catalog: catalog.imodels(text, itwin_id=itwin_id))
 
 
 @signed_in_part
-@require_GET
+@require_safe
 def pick_changesets(request: HttpRequest) -> HttpResponse:
     """The changesets of ?source_id=."""
     text, source = _typed(request, "changeset"), request.GET.get("source_id", "")
@@ -51,7 +55,7 @@ def pick_changesets(request: HttpRequest) -> HttpResponse:
 
 
 @signed_in_part
-@require_GET
+@require_safe
 def pick_versions(request: HttpRequest) -> HttpResponse:
     """The named versions of ?source_id=."""
     text, source = _typed(request, "version"), request.GET.get("source_id", "")

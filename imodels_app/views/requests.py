@@ -7,22 +7,23 @@ from uuid import UUID, uuid4, uuid5
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
-from imodels_app.catalog import Catalog
-from imodels_app.forms import CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm
+from imodels_app.catalog import Catalog, SignInNeeded, Unavailable
+from imodels_app.forms import SIDES, CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State, Wish
-from imodels_app.views import checks
+from imodels_app.views import checks, refusals
 from imodels_app.views.guards import person, signed_in
 from imodels_app.views.pickers import signed_in_part
+from imodels_app.wishes import crs_in, extent_in
 
-FORMS: dict[Kind, type[RequestForm]] = {Kind.EMPTY: EmptyForm, Kind.CLONE: CloneForm, Kind.FORK: ForkForm}
+FORMS: dict[Kind, type[RequestForm]] = {form.kind: form for form in (EmptyForm, TemplateForm, CloneForm, ForkForm)}
 SAME_AGAIN = 5
 # What may come in the address to fill in a form.
-PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason")
+PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason", *SIDES, "crs")
 # Not typed by the person, and so not what makes one request different from another.
 NOT_TYPED = {"csrfmiddlewaretoken", "form_id"}
 # "Try again" names what it tries again; after anything else it is merely the same again.
@@ -30,7 +31,7 @@ TRIED_AGAIN = {State.FAILED, State.REJECTED, State.EXPIRED}
 
 
 @signed_in
-@require_GET
+@require_safe
 def new(request: HttpRequest) -> HttpResponse:
     """A card for each way to make an iModel, and the last ones to make again."""
     return render(request, "requests/new.html", {"section": "new", "again": _last_different(person(request))})
@@ -39,6 +40,11 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def request_empty(request: HttpRequest) -> HttpResponseBase:
     return _form_page(request, EmptyForm)
+
+
+@require_http_methods(["GET", "POST"])
+def request_template(request: HttpRequest) -> HttpResponseBase:
+    return _form_page(request, TemplateForm)
 
 
 @require_http_methods(["GET", "POST"])
@@ -52,7 +58,7 @@ def request_fork(request: HttpRequest) -> HttpResponseBase:
 
 
 @signed_in_part
-@require_GET
+@require_safe
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
     if kind not in FORMS:
@@ -122,16 +128,30 @@ def _show(
     *,
     status: int = 200,
 ) -> HttpResponse:
+    refused = refusals.of(earlier, form, _wish_of(earlier)) if earlier and earlier.kind == form.kind else None
+    form.told = refused.at if refused else {}
     context = {
         "section": "new",
         "form": form,
         "found": looked_up,
         "advice": advice,
         "earlier": earlier,
+        "refused": refused,
+        "offer": _free_name(looked_up) if refused and refused.is_name_taken else "",
         "form_id": request.POST.get("form_id") or uuid4(),
         "banner": checks.banner(form) if form.is_bound else None,
     }
     return render(request, f"requests/{form.kind.value}.html", context, status=status)
+
+
+def _free_name(form: RequestForm) -> str:
+    """Another name, where the platform refused this one though it seems to be free."""
+    if form.free_name or not form.name_is_free:
+        return ""
+    try:
+        return form.catalog.free_name_like(form.into.id, form.cleaned_data["name"])
+    except (Unavailable, SignInNeeded):
+        return ""
 
 
 def _to_page_of(request: HttpRequest, operation: Operation) -> HttpResponse:
@@ -192,10 +212,20 @@ def _wish_of(operation: Operation) -> dict[str, Any]:
         "reason": operation.reason,
         "preserve_history": operation.preserve_history is not False,
         "up_to": operation.changeset_wish or Wish.LATEST.value,
-        "changeset": operation.changeset_id or ("" if operation.changeset_index is None else operation.changeset_index)
-        if operation.changeset_wish == Wish.CHANGESET
-        else "",
+        "crs": crs_in(operation.request_body),
+        **_sides_of(operation),
+        "changeset": _changeset_of(operation) if operation.changeset_wish == Wish.CHANGESET else "",
     }
+
+
+def _sides_of(operation: Operation) -> dict[str, float]:
+    extent = extent_in(operation.request_body)
+    return {side: getattr(extent, side) for side in SIDES} if extent else {}
+
+
+def _changeset_of(operation: Operation) -> str:
+    """As a person says it: by its number where that is known."""
+    return operation.changeset_id if operation.changeset_index is None else str(operation.changeset_index)
 
 
 def _names_found(form: RequestForm) -> dict[str, str]:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import identity, lifecycle, provider
 from imodels_app.models import User
@@ -22,7 +22,7 @@ NEXT = "next_after_sign_in"
 
 
 @never_cache
-@require_GET
+@require_safe
 def sign_in(request: HttpRequest) -> HttpResponse:
     """The door: one button. Whoever is signed in already goes on."""
     if request.user.is_authenticated:
@@ -31,7 +31,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def sign_in_start(request: HttpRequest) -> HttpResponse:
     """To the provider's page. Where the person wanted to go waits in the session."""
     request.session[NEXT] = _safe(request, request.GET.get("next", ""))
@@ -43,7 +43,7 @@ def sign_in_start(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def sign_in_callback(request: HttpRequest) -> HttpResponse:
     """Back from the provider with a code, or with a refusal."""
     try:
@@ -60,7 +60,7 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def admin_door(request: HttpRequest) -> HttpResponse:
     """Django's admin has no door of its own: it is entered through ours, and for all but admins it is not there."""
     if request.user.is_authenticated:

@@ -12,8 +12,20 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("input", (event) => mend(event.target));
+document.addEventListener("change", (event) => mend(event.target));
 
 function mend(control) {
   control.removeAttribute("aria-invalid");
   control.closest(".field-bad")?.classList.remove("field-bad");
+  takeBack(control.name);
+}
+
+// What the platform said about an earlier try holds until what it is about is changed.
+function takeBack(name) {
+  document.querySelectorAll(`[data-told~="${CSS.escape(name ?? "")}"]`).forEach((told) => {
+    const field = told.closest(".field-bad");
+    field?.classList.remove("field-bad");
+    field?.querySelectorAll("[aria-invalid]").forEach((control) => control.removeAttribute("aria-invalid"));
+    told.remove();
+  });
 }

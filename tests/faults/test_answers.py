@@ -310,7 +310,8 @@ def test_19_what_has_ended_stays_ended_whatever_the_platform_says_later(clone, s
     sandbox.finish(clone.imodel_id)
 
 
-def test_19_an_older_answer_that_comes_late_changes_nothing(clone, sandbox):
+def test_19_an_older_answer_that_comes_late_changes_nothing_and_is_logged(clone, sandbox, caplog):
+    caplog.set_level("INFO")
     sandbox.fault("GET", r"/operations/create$", slow_s=0.8, times=1)
 
     def slow_look() -> None:
@@ -328,6 +329,7 @@ def test_19_an_older_answer_that_comes_late_changes_nothing(clone, sandbox):
     clone.refresh_from_db()
     assert clone.state == State.SUCCEEDED
     assert clone.events.last().verb == "succeeded"
+    assert "a look came later than another" in caplog.text
 
 
 def test_19_going_back_while_it_runs_is_in_the_history(clone, sandbox):

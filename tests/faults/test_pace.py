@@ -1,5 +1,6 @@
 """Real workers at the platform's limit for ten real minutes: no answer of 429, and nearly all of the rate is used."""
 
+import itertools
 import os
 import time
 
@@ -32,7 +33,7 @@ def test_ten_minutes_of_real_workers_at_20_a_minute_meet_no_429_and_use_95_perce
     sent = [entry.at for entry in journal if entry.method == "POST" and entry.path.endswith("/clone")]
     refused = [entry.path for entry in journal if entry.status == 429]
     used = sum(at <= began + MINUTES * 60 for at in sent) / (A_MINUTE * MINUTES)
-    gaps = sorted(later - earlier for earlier, later in zip(sent, sent[1:], strict=False))
+    gaps = sorted(later - earlier for earlier, later in itertools.pairwise(sent))
     print(
         f"{MINUTES:g} minutes: {len(sent)} clones sent, {used:.1%} of the allowed rate, {len(journal)} calls in all, "
         f"{len(refused)} answers of 429, between two clones {gaps[0]:.2f} to {gaps[-1]:.2f} s"

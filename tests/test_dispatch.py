@@ -1,0 +1,34 @@
+"""Hints: what is to be sent goes first, and a broker that is down fails nobody."""
+
+from uuid import uuid4
+
+import pytest
+
+from dashboard.celery import app
+from imodels_app import dispatch
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_hundred_looks_that_wait_do_not_hold_up_what_is_to_be_sent(redis_url):
+    for _ in range(100):
+        dispatch.send("imodels_app.poll", uuid4())
+    dispatch.send("imodels_app.submit", uuid4())
+    app.send_task("imodels_app.sweep_running")
+
+    with app.connection_for_read() as connection, connection.SimpleQueue("celery") as queue:
+        read = [queue.get_nowait() for _ in range(102)]
+
+    assert [message.headers["task"] for message in read[:3]] == [
+        "imodels_app.submit",
+        "imodels_app.sweep_running",
+        "imodels_app.poll",
+    ]
+
+
+def test_a_broker_that_is_down_is_only_logged(redis_url, redis_process, caplog):
+    redis_process.stop()
+
+    dispatch.send("imodels_app.submit", uuid4())
+
+    assert "the broker does not answer" in caplog.text
