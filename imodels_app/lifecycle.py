@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
 from imodels_app.models import Attempt, Event, Operation, Team, User
@@ -112,6 +112,13 @@ def wake_after_sign_in(user: User) -> None:
             continue  # it moved on by itself
         if operation.state == State.QUEUED:
             _wake(operation)
+
+
+def wake_whoever_signed_in() -> None:
+    """Go on for people who have signed in since, though the process that they did it with died before it could."""
+    since = Q(operations__wait_reason=Wait.SIGN_IN, operations__state__in=_DUE)
+    for user in User.objects.filter(since, tokens__obtained_at__gt=F("operations__changed_at")).distinct():
+        wake_after_sign_in(user)
 
 
 # What workers do

@@ -58,8 +58,9 @@ def _at_once(now: datetime) -> int:
 
 @shared_task(name="imodels_app.sweep_lost")
 def sweep_lost() -> None:
-    """Announce lost answers, and end waits for people who did not come."""
+    """Announce lost answers, and end waits for people who came, or did not come in time."""
     now = clock.now()
+    lifecycle.wake_whoever_signed_in()
     for pk in Operation.objects.lost(now).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.settle", pk)
     for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:

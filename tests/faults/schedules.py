@@ -15,7 +15,7 @@ from django.db import connection
 
 from imodels_app import lifecycle, policy, tasks, tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.models import Attempt, Bucket, Circuit, Event, Message, Operation, User
+from imodels_app.models import Attempt, Bucket, Circuit, Event, Message, Operation, TokenSet, User
 from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import FINISHED, Kind, State
@@ -126,7 +126,7 @@ class Schedule:
 
     def _sign_in(self) -> None:
         tokens.store(self.mara, self.sandbox.tokens_for("mara"))
-        lifecycle.wake_after_sign_in(self.mara)
+        self._act(lambda: lifecycle.wake_after_sign_in(self.mara), "sign in")
 
     def _weather(self) -> None:
         chance = self.dice.random()
@@ -283,13 +283,14 @@ class Schedule:
         self.is_calm = True
         self.sandbox.clear_faults()
         self.log.append("calm")
-        self._sign_in()
         began = self.clock.now()
         while Operation.objects.exclude(state__in=FINISHED).exists():
             if self.clock.now() - began > timedelta(seconds=CALM_S):
                 return  # the oracle, or whoever called, says what is left
             self.clock.passes(5)
             self._decide()
+            if TokenSet.objects.filter(user=self.mara, sign_in_needed=True).exists():
+                self._sign_in()
             for sweep in (tasks.sweep_queued, tasks.sweep_running, tasks.sweep_lost):
                 self._act(sweep, sweep.name)
             self.hints, hints = [], self.hints

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imodels_app import lifecycle
+from imodels_app import clock, lifecycle, tasks, tokens
 from imodels_app.models import Attempt, Operation, User
 from imodels_app.states import Kind, Outcome, State, Wait
 from tests.conftest import wait_until
@@ -224,6 +224,23 @@ def test_08_an_imodel_listed_only_after_the_settle_time_is_met_as_a_name_taken_a
     reached(clone, State.SUCCEEDED)
     assert made(sandbox) == 1
     assert Attempt.objects.filter(outcome=Outcome.REJECTED, status=409).count() == 1
+
+
+def test_a_sign_in_whose_process_dies_before_it_woke_anything_is_noticed_by_a_sweep(
+    queued_clone, signed_in_mara, sandbox, reached
+):
+    until = clock.now() + lifecycle.SIGN_IN_PATIENCE
+    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=until)
+    tasks.sweep_lost()
+    assert reached(queued_clone, State.QUEUED).wait_reason == Wait.SIGN_IN
+
+    tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
+    tasks.sweep_lost()
+    tasks.sweep_lost()
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.NONE
+    assert queued_clone.events.filter(verb="resumed").count() == 1
 
 
 def test_01_a_form_sent_to_a_web_process_that_dies_is_simply_sent_again(
