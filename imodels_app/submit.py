@@ -124,7 +124,9 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
 
 def _refused(operation: Operation, no: errors.Refused) -> None:
     """A refusal is final, but for one: the name may be taken by our own request whose answer was lost."""
-    if isinstance(no, errors.NameTaken) and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
+    # A 409 that came cut off names no code: it may be that one.
+    about_the_name = isinstance(no, errors.NameTaken) or (no.status == 409 and not no.code)
+    if about_the_name and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
         lifecycle.answer_lost(operation, look_after=clock.now(), note="The name is taken, perhaps by our own request.")
         return
     if no.status in OUR_FAULT:

@@ -4,7 +4,9 @@ import pytest
 
 from imodels_app import clock, lifecycle, tasks, tokens
 from imodels_app.models import Attempt, Operation, User
+from imodels_app.settle import settle
 from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.submit import submit
 from tests.conftest import wait_until
 from tests.people import HARBOUR
 
@@ -224,6 +226,26 @@ def test_08_an_imodel_listed_only_after_the_settle_time_is_met_as_a_name_taken_a
     reached(clone, State.SUCCEEDED)
     assert made(sandbox) == 1
     assert Attempt.objects.filter(outcome=Outcome.REJECTED, status=409).count() == 1
+
+
+def test_08_a_name_taken_whose_answer_comes_cut_off_is_looked_up_too(
+    queued_clone, signed_in_mara, sandbox, time_passes
+):
+    sandbox.switch(list_lag_s=600)
+    sandbox.fault("POST", r"/clone$", lost_answer=True, times=1)
+    sandbox.fault("POST", r"/clone$", truncated=True, times=1)
+    submit(queued_clone.pk)
+    for step in (settle, submit):
+        time_passes(100)
+        step(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+
+    sandbox.switch(list_lag_s=0)
+    settle(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.imodel_id == sandbox.imodels_named(queued_clone.name, HARBOUR)[0].id
 
 
 def test_a_sign_in_whose_process_dies_before_it_woke_anything_is_noticed_by_a_sweep(

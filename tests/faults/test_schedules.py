@@ -7,11 +7,12 @@ SOAK_SEED=… SOAK_SCHEDULES=1 plays it again.
 import os
 import random
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from imodels_app import clock, dispatch, failpoints, tokens
-from imodels_app.models import Operation
+from imodels_app.models import Event, Operation
 from imodels_app.states import FINISHED
 from tests.faults import oracle, schedules
 
@@ -62,4 +63,13 @@ def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
 
 
 def _story(seed: int, schedule: schedules.Schedule) -> str:
-    return f"\nSOAK_SEED={seed} SOAK_SCHEDULES=1\n" + "\n".join(schedule.log[-120:])
+    """What happened, what we wrote down, and what reached the platform."""
+    events = Event.objects.order_by("pk")
+    posts = [one for one in schedule.sandbox.journal if one.method == "POST" and one.path.startswith("/imodels")]
+    lines = [f"\nSOAK_SEED={seed} SOAK_SCHEDULES=1", *schedule.log[-120:]]
+    for one in events:
+        lines.append(f"{one.at:%H:%M:%S.%f} {str(one.operation_id)[:4]} {one.verb} {one.came_from}>{one.to} {one.note}")
+    for one in posts:
+        who = one.correlation_id or "a stranger"
+        lines.append(f"{datetime.fromtimestamp(one.at, UTC):%H:%M:%S} {who:.4} {one.path} {one.status} {one.imodel_id}")
+    return "\n".join(lines)
