@@ -90,8 +90,14 @@ def reject(operation: Operation, *, by: User, comment: str = "") -> None:
 
 
 def cancel(operation: Operation, *, by: User) -> None:
-    """Call off what has not been sent yet. Raises policy.Denied and Conflict."""
+    """Call off what has not been sent yet. Raises policy.Denied and Conflict.
+
+    Not what was sent once without an answer, though nothing was found of it: a list that lags long would make
+    "cancelled before it was sent" a lie.
+    """
     policy.require(policy.why_not_cancel(by, operation))
+    if operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
+        raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be called off.")
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
 

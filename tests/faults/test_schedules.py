@@ -67,9 +67,12 @@ def _story(seed: int, schedule: schedules.Schedule) -> str:
     events = Event.objects.order_by("pk")
     posts = [one for one in schedule.sandbox.journal if one.method == "POST" and one.path.startswith("/imodels")]
     lines = [f"\nSOAK_SEED={seed} SOAK_SCHEDULES=1", *schedule.log[-120:]]
-    for one in events:
-        lines.append(f"{one.at:%H:%M:%S.%f} {str(one.operation_id)[:4]} {one.verb} {one.came_from}>{one.to} {one.note}")
-    for one in posts:
-        who = one.correlation_id or "a stranger"
-        lines.append(f"{datetime.fromtimestamp(one.at, UTC):%H:%M:%S} {who:.4} {one.path} {one.status} {one.imodel_id}")
+    lines += [
+        f"{one.at:%X.%f} {str(one.operation_id)[:4]} {one.verb} {one.came_from}>{one.to} {one.note}" for one in events
+    ]
+    lines += [f"{_at(one)} {one.correlation_id or '-':.4} {one.path} {one.status} {one.imodel_id}" for one in posts]
     return "\n".join(lines)
+
+
+def _at(entry) -> str:
+    return f"{datetime.fromtimestamp(entry.at, UTC):%X}"

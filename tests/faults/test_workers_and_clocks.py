@@ -261,6 +261,15 @@ def test_37_who_cancels_after_the_claim_is_told_that_it_was_sent(desk, wish_for,
     assert sandbox.calls("POST", "/clone") == 1
 
 
+def test_37_what_was_sent_once_and_seems_never_to_have_arrived_cannot_be_cancelled_either(queued_clone, mara):
+    attempt = lifecycle.claim(queued_clone, bucket="clone", now=clock.now())
+    lifecycle.answered(attempt, Outcome.UNKNOWN)
+    lifecycle.send_again(queued_clone, note="The request never arrived.")
+
+    with pytest.raises(lifecycle.Conflict, match="sent once"):
+        lifecycle.cancel(queued_clone, by=mara)
+
+
 # 38
 
 
