@@ -54,7 +54,7 @@ def test_09_a_name_that_somebody_else_took_meanwhile_is_final_and_a_new_one_is_o
     assert (operation.state, operation.imodel_id) == (State.FAILED, "")
     assert [one.id for one in sandbox.imodels_named("PIER 7", HARBOUR)] == [taken]
     page = page_of(client, mara, operation)
-    assert "Choose another name" in page or "Try again with another name" in page
+    assert "Change and send again" in page
     assert f"?from={operation.pk}" in page
 
 
