@@ -51,8 +51,8 @@ def stopwatch(request, capsys):
 
 @pytest.fixture
 def ask(bridge_team, signed_in_mara, wish_for):
-    """ask() is one more operation of Mara's."""
-    return lambda: lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara)
+    """ask() is one more operation of Mara's; ask(Kind.CLONE) one that the platform takes its time for."""
+    return lambda kind=Kind.EMPTY: lifecycle.request(wish_for(kind), by=signed_in_mara)
 
 
 def test_progress_after_a_worker_was_killed(processes, sandbox, ask, reached, stopwatch):
@@ -84,7 +84,7 @@ def test_progress_after_beat_was_killed(processes, sandbox, ask, reached, stopwa
     processes.worker()
     beat = processes.beat()
     for _ in range(TIMES):
-        operation = reached(ask(), State.RUNNING)
+        operation = reached(ask(Kind.CLONE), State.RUNNING)
         processes.kill(beat)
         sandbox.finish(operation.imodel_id)
         began = time.monotonic()
