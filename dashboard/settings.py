@@ -70,6 +70,8 @@ ITWIN_API_URL = env_url("ITWIN_API_URL", "https://api.bentley.com")
 ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium", "enterprise"))
 # The newer documentation's creationMode and geographicCoordinateSystem, which the older one does not know.
 ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
+# Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
+STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
 OIDC_ISSUER = env_url("OIDC_ISSUER", "https://ims.bentley.com")
 OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")

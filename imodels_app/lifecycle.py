@@ -445,6 +445,8 @@ def _columns_of(wish: IModelWish) -> dict[str, Any]:
         "changeset_id": wish.changeset_id,
         "changeset_index": wish.changeset_index,
         "preserve_history": wish.preserve_history,
+        "file_name": wish.file_name,
+        "file_size": wish.file_size,
     }
 
 

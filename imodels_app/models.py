@@ -165,6 +165,10 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def due_for_poll(self, now: datetime) -> Self:
         return self.filter(state=State.RUNNING, poll_after__lte=now).order_by("poll_after")
 
+    def due_for_upload(self, now: datetime) -> Self:
+        """Uploading, and nobody is at it; or whoever was has not been heard of since its lease ended."""
+        return self.filter(state=State.UPLOADING, upload_after__lte=now).order_by("upload_after")
+
     def lost(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""
         return self.filter(state=State.SUBMITTING, settle_after__lte=now).order_by("settle_after")
@@ -172,6 +176,25 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def overdue(self, now: datetime) -> Self:
         """Waiting for a person who did not come in time."""
         return self.filter(state__in=[State.AWAITING_APPROVAL, State.QUEUED], expires_at__lte=now)
+
+
+class StagedFile(models.Model):
+    """A baseline file between a browser and the platform: what is known of it here, its bytes in STAGING_DIR.
+
+    received  bytes that are safe on disk, so where the browser goes on after a cut
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, models.CASCADE, related_name="staged_files")
+    name = models.CharField(max_length=255)
+    size = models.PositiveBigIntegerField(help_text="In bytes, as announced.")
+    received = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    touched_at = models.DateTimeField(db_index=True, help_text="When its last piece came.")
+    arrived_at = models.DateTimeField(null=True, help_text="Whole, and looked at.")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Operation(models.Model):
@@ -212,6 +235,11 @@ class Operation(models.Model):
     request_body = models.TextField()
     request_hash = models.CharField(max_length=64)
 
+    # The baseline file. Its name and size stay when the bytes are gone.
+    staged_file = models.OneToOneField(StagedFile, models.SET_NULL, null=True, related_name="operation")
+    file_name = models.CharField(max_length=255, blank=True, db_default="")
+    file_size = models.PositiveBigIntegerField(null=True)
+
     # The decision.
     decided_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="decisions")
     decided_by_name = models.CharField(max_length=255, blank=True)
@@ -226,13 +254,21 @@ class Operation(models.Model):
     ready_after = models.DateTimeField(null=True)
     settle_after = models.DateTimeField(null=True)
     poll_after = models.DateTimeField(null=True)
+    upload_after = models.DateTimeField(null=True, help_text="Or when the lease of whoever uploads it ends.")
     polls = models.PositiveIntegerField(default=0)
     missing_since = models.DateTimeField(null=True, help_text="Since when the platform answers 404.")
+
+    # The way to the platform's storage. The link is a secret: encrypted (tokens.py), and emptied when it is of no use.
+    upload_link = models.TextField(blank=True, db_default="")
+    storage_type = models.CharField(max_length=10, blank=True, db_default="")
+    uploading_by = models.UUIDField(null=True, help_text="Who holds the lease to upload.")
+    sent_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="What the storage has acknowledged.")
 
     # What the platform said.
     imodel_id = models.CharField(max_length=36, blank=True)
     accepted_at = models.DateTimeField(null=True)
     platform_state = models.CharField(max_length=64, blank=True)
+    baseline_state = models.CharField(max_length=64, blank=True, db_default="")
     usable_at = models.DateTimeField(null=True, help_text="The iModel is initialized; the operation may go on.")
     relationship_id = models.CharField(max_length=64, blank=True)
     failure_code = models.CharField(max_length=64, blank=True)
@@ -256,9 +292,10 @@ class Operation(models.Model):
             models.UniqueConstraint(fields=["imodel_id"], name="operation_one_per_imodel", condition=~Q(imodel_id="")),
         ]
         indexes: ClassVar = [
-            # Read by the sweeps: ready(), due_for_poll(), lost().
+            # Read by the sweeps: ready(), due_for_poll(), due_for_upload(), lost().
             models.Index(name="operation_ready", fields=["ready_after"], condition=Q(state=State.QUEUED)),
             models.Index(name="operation_due", fields=["poll_after"], condition=Q(state=State.RUNNING)),
+            models.Index(name="operation_upload", fields=["upload_after"], condition=Q(state=State.UPLOADING)),
             models.Index(name="operation_lost", fields=["settle_after"], condition=Q(state=State.SUBMITTING)),
             # Read by the live table: newest first, alone, by person and by team.
             models.Index(name="operation_newest", fields=["-created_at"]),
@@ -295,6 +332,19 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.operation_id}"
+
+
+class UploadedBlock(models.Model):
+    """One block of a baseline file that the platform's storage has acknowledged; not sent again after a cut."""
+
+    operation = models.ForeignKey(Operation, models.CASCADE, related_name="blocks")
+    number = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["operation", "number"], name="block_once")]
+
+    def __str__(self) -> str:
+        return f"block {self.number} of {self.operation_id}"
 
 
 class Bucket(models.Model):

@@ -60,7 +60,8 @@ class IModelWish:
     changeset_index  for Wish.LATEST (as seen when it was asked for) and Wish.CHANGESET; 0 is the baseline
     preserve_history forks only: copy changesets one by one (True) or squash them into the baseline (False)
     extent           empty ones and templates; None sends none
-    creation_mode    empty ones and templates: the newer documentation's property; "" sends none
+    file_size        baseline files: their exact size in bytes; None for any other kind
+    creation_mode    empty ones, templates and baseline files: the newer documentation's property; "" sends none
     crs              empty ones: id of the horizontal coordinate system, as "EPSG:25832"; "" sends none
     """
 
@@ -74,6 +75,8 @@ class IModelWish:
     changeset_index: int | None = None
     preserve_history: bool | None = None
     extent: Extent | None = None
+    file_name: str = ""
+    file_size: int | None = None
     creation_mode: str = ""
     crs: str = ""
     reason: str = ""
@@ -96,6 +99,8 @@ class IModelWish:
         if self.extent:
             body["extent"] = self.extent.json
         body |= self._template() if self.kind == Kind.TEMPLATE else self._changeset()
+        if self.file_size is not None:
+            body["baselineFile"] = {"size": self.file_size}
         if self.preserve_history is not None:
             body["preserveHistory"] = self.preserve_history
         if self.creation_mode:

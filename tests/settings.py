@@ -57,6 +57,7 @@ os.environ |= {
     "OIDC_CLIENT_ID": "imodel-desk-demo",  # the sandbox's own client, as the secret
     "OIDC_CLIENT_SECRET": "imodel-desk-demo-secret",
     "EMAIL_URL": "console:",
+    "STAGING_DIR": str(RUN_DIR / "staging"),
     "LOG_LEVEL": "INFO",
 }
 
