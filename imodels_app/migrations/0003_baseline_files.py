@@ -7,88 +7,105 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('imodels_app', '0002_messages'),
+        ("imodels_app", "0002_messages"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='UploadedBlock',
+            name="UploadedBlock",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
             ],
         ),
         migrations.AddField(
-            model_name='operation',
-            name='baseline_state',
-            field=models.CharField(blank=True, db_default='', max_length=64),
+            model_name="operation",
+            name="baseline_state",
+            field=models.CharField(blank=True, db_default="", max_length=64),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='file_name',
-            field=models.CharField(blank=True, db_default='', max_length=255),
+            model_name="operation",
+            name="file_name",
+            field=models.CharField(blank=True, db_default="", max_length=255),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='file_size',
+            model_name="operation",
+            name="file_size",
             field=models.PositiveBigIntegerField(null=True),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='sent_bytes',
-            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text='What the storage has acknowledged.'),
+            model_name="operation",
+            name="sent_bytes",
+            field=models.PositiveBigIntegerField(
+                db_default=0, default=0, help_text="What the storage has acknowledged."
+            ),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='storage_type',
-            field=models.CharField(blank=True, db_default='', max_length=10),
+            model_name="operation",
+            name="storage_type",
+            field=models.CharField(blank=True, db_default="", max_length=10),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='upload_after',
-            field=models.DateTimeField(help_text='Or when the lease of whoever uploads it ends.', null=True),
+            model_name="operation",
+            name="upload_after",
+            field=models.DateTimeField(help_text="Or when the lease of whoever uploads it ends.", null=True),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='upload_link',
-            field=models.TextField(blank=True, db_default=''),
+            model_name="operation",
+            name="upload_link",
+            field=models.TextField(blank=True, db_default=""),
         ),
         migrations.AddField(
-            model_name='operation',
-            name='uploading_by',
-            field=models.UUIDField(help_text='Who holds the lease to upload.', null=True),
+            model_name="operation",
+            name="uploading_by",
+            field=models.UUIDField(help_text="Who holds the lease to upload.", null=True),
         ),
         migrations.CreateModel(
-            name='StagedFile',
+            name="StagedFile",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=255)),
-                ('size', models.PositiveBigIntegerField(help_text='In bytes, as announced.')),
-                ('received', models.PositiveBigIntegerField(default=0)),
-                ('created_at', models.DateTimeField()),
-                ('touched_at', models.DateTimeField(db_index=True, help_text='When its last piece came.')),
-                ('arrived_at', models.DateTimeField(help_text='Whole, and looked at.', null=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='staged_files', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=255)),
+                ("size", models.PositiveBigIntegerField(help_text="In bytes, as announced.")),
+                ("received", models.PositiveBigIntegerField(default=0)),
+                ("created_at", models.DateTimeField()),
+                ("touched_at", models.DateTimeField(db_index=True, help_text="When its last piece came.")),
+                ("arrived_at", models.DateTimeField(help_text="Whole, and looked at.", null=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="staged_files",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='operation',
-            name='staged_file',
-            field=models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='operation', to='imodels_app.stagedfile'),
+            model_name="operation",
+            name="staged_file",
+            field=models.OneToOneField(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="operation",
+                to="imodels_app.stagedfile",
+            ),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(condition=models.Q(('state', 'uploading')), fields=['upload_after'], name='operation_upload'),
+            model_name="operation",
+            index=models.Index(
+                condition=models.Q(("state", "uploading")), fields=["upload_after"], name="operation_upload"
+            ),
         ),
         migrations.AddField(
-            model_name='uploadedblock',
-            name='operation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='blocks', to='imodels_app.operation'),
+            model_name="uploadedblock",
+            name="operation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="blocks", to="imodels_app.operation"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='uploadedblock',
-            constraint=models.UniqueConstraint(fields=('operation', 'number'), name='block_once'),
+            model_name="uploadedblock",
+            constraint=models.UniqueConstraint(fields=("operation", "number"), name="block_once"),
         ),
     ]
