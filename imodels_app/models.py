@@ -178,6 +178,20 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         return self.filter(state__in=[State.AWAITING_APPROVAL, State.QUEUED], expires_at__lte=now)
 
 
+class StagedFileQuerySet(models.QuerySet["StagedFile"]):
+    def free(self) -> Self:
+        """Used by no operation, or by one that is over."""
+        return self.filter(Q(operation=None) | Q(operation__state__in=FINISHED))
+
+    def stale(self, untouched_since: datetime) -> Self:
+        """Nobody needs it any more: what became an iModel, and what nobody added to or tried again for so long."""
+        return self.filter(
+            Q(operation__state=State.SUCCEEDED)
+            | Q(operation=None, touched_at__lte=untouched_since)
+            | Q(operation__state__in=FINISHED, operation__finished_at__lte=untouched_since)
+        )
+
+
 class StagedFile(models.Model):
     """A baseline file between a browser and the platform: what is known of it here, its bytes in STAGING_DIR.
 
@@ -192,6 +206,8 @@ class StagedFile(models.Model):
     created_at = models.DateTimeField()
     touched_at = models.DateTimeField(db_index=True, help_text="When its last piece came.")
     arrived_at = models.DateTimeField(null=True, help_text="Whole, and looked at.")
+
+    objects = StagedFileQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

@@ -22,6 +22,7 @@ WEB = {
     "wording",
     "history",
     "charts",
+    "staging",
 }
 ROOMS: dict[str, set[str]] = {
     "states": set(),
@@ -36,6 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "wishes": {"states"},
     "models": {"states"},
     "live": {"states", "models"},
+    "staging": {"clock", "models"},
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
     "messages": {"clock", "states", "models", "wording"},
