@@ -51,6 +51,8 @@ register.filter("exact", wording.exact)
 register.filter("audit_time", wording.audit_time)
 register.filter("history_time", wording.history_time)
 register.filter("attempt_words", wording.attempt_words)
+register.filter("bytes", wording.size)
+register.filter("baseline_words", wording.baseline_words)
 
 
 @register.simple_tag
