@@ -142,13 +142,13 @@ def _azure_refused(error: AzureError) -> NoReturn:
 
 
 def _refuse(status: int, code: str, retry_after: str | None) -> NoReturn:
-    text = f"The platform’s storage answered {status}" + (f" {code}." if code else ".")
+    said = f"{status} {code}".strip()
     if status in (401, 403) or code in LINK_IS_OVER:
-        raise errors.LinkRefused(status, code, text) from None
+        raise errors.LinkRefused(status, code, said) from None
     if (status >= 500 and status not in FINAL) or status in (408, 429):
         wait_s = retry_after_s(retry_after) if retry_after else DOWN_RETRY_S
-        raise errors.Unavailable(text, retry_after_s=wait_s) from None
-    raise errors.Refused(status, code, text) from None
+        raise errors.Unavailable(f"The platform’s storage answered {said}.", retry_after_s=wait_s) from None
+    raise errors.Refused(status, code, said) from None
 
 
 def _unavailable(*, slow: bool) -> errors.Unavailable:
