@@ -55,15 +55,18 @@ class Storage:
         """Get ready for blocks. Not every file needs it, and threads share what it makes."""
         session = requests.Session()
         session.auth = no_other_auth
-        self._blob = BlobClient.from_blob_url(
-            self._href,
-            session=session,
-            # The default waits 15 s between tries, and 85 s in all: whoever leads has other work.
-            retry_policy=LinearRetry(backoff=1, retry_total=3, random_jitter_range=0),
-            connection_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            permit_redirects=False,
-        )
+        try:
+            self._blob = BlobClient.from_blob_url(
+                self._href,
+                session=session,
+                # The default waits 15 s between tries, 85 s in all, and holds up the other files of this worker.
+                retry_policy=LinearRetry(backoff=1, retry_total=3, random_jitter_range=0),
+                connection_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                permit_redirects=False,
+            )
+        except ValueError:  # its text is the link
+            raise errors.ForeignLink("The upload link names no blob.") from None
 
     def put(self, source: Source) -> None:
         """Write the whole file in one request; a request that is cut leaves nothing."""
