@@ -71,6 +71,23 @@ def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> form
     )
 
 
+class PresetForm(forms.Form):
+    """What to call a preset, and who may use it.
+
+    teams  (id, name) of the teams it may be shared with. None leaves the question out: as it is
+    """
+
+    preset_name = _typed("Name of the preset", "Give the preset a name.", most=100)
+    preset_team = forms.TypedChoiceField(label="For", required=False, coerce=int, empty_value=None)
+
+    def __init__(self, *args: Any, teams: Sequence[tuple[int, str]] | None, **kwargs: Any) -> None:
+        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
+        if teams is None:
+            del self.fields["preset_team"]
+        else:
+            self.fields["preset_team"].choices = [("", "Just me"), *teams]  # type: ignore[attr-defined]
+
+
 class RequestForm(forms.Form):
     """What every new iModel needs.
 
