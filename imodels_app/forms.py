@@ -71,6 +71,23 @@ def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> form
     )
 
 
+class PresetForm(forms.Form):
+    """What to call a preset, and who may use it.
+
+    teams  (id, name) of the teams it may be shared with. None leaves the question out: as it is
+    """
+
+    preset_name = _typed("Name of the preset", "Give the preset a name.", most=100)
+    preset_team = forms.TypedChoiceField(label="For", required=False, coerce=int, empty_value=None)
+
+    def __init__(self, *args: Any, teams: Sequence[tuple[int, str]] | None, **kwargs: Any) -> None:
+        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
+        if teams is None:
+            del self.fields["preset_team"]
+        else:
+            self.fields["preset_team"].choices = [("", "Just me"), *teams]  # type: ignore[attr-defined]
+
+
 class RequestForm(forms.Form):
     """What every new iModel needs.
 
@@ -367,7 +384,7 @@ class CopyForm(RequestForm):
             cleaned,
             by_id=self.catalog.source,
             by_text=lambda text: self.catalog.imodels(text)[0],
-            names=lambda source: (source.imodel.name,),
+            names=lambda source: (source.imodel.name, f"{source.itwin.name} / {source.imodel.name}"),
             told=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
         )
 
@@ -400,11 +417,11 @@ class CopyForm(RequestForm):
         return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
 
     def _up_to_version(self, text: str) -> dict[str, Any] | None:
-        versions = self.catalog.named_versions(self.origin.imodel.id)
-        for version in versions:
+        named = self.catalog.named_versions
+        for version in named(self.origin.imodel.id, text):
             if text and _same(text, version.name, version.id):
                 return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
-        self.add_error(VERSION, self._no_version(text, versions))
+        self.add_error(VERSION, self._no_version(text, named(self.origin.imodel.id)))
         return None
 
     def _no_version(self, text: str, versions: list[Any]) -> str:

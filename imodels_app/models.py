@@ -373,6 +373,33 @@ class Circuit(models.Model):
         return self.name
 
 
+class PresetQuerySet(models.QuerySet["Preset"]):
+    def visible_to(self, user: User) -> Self:
+        """A person's own, and what their teams share."""
+        return self.filter(Q(owner=user) | Q(team__in=user.membership_set.values("team")))
+
+
+class Preset(models.Model):
+    """A request form filled in, kept under a name by one person, and perhaps shared with a team (presets.py)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, models.CASCADE, related_name="presets")
+    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="presets", help_text="Who else may use it.")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=100)
+    values = models.JSONField(default=dict, help_text="What is typed, by the form's field names.")
+    created_at = models.DateTimeField()
+
+    objects = PresetQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = [Lower("name"), "created_at"]
+        constraints: ClassVar = [models.UniqueConstraint("owner", Lower("name"), name="preset_one_name_per_owner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class MessageQuerySet(models.QuerySet["Message"]):
     def due(self, now: datetime) -> Self:
         return self.filter(sent_at=None, due_at__lte=now)

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
-from imodels_app.views import approvals, audit, health, operations, pickers, requests, sign_in, theme
+from imodels_app.views import approvals, audit, health, operations, pickers, presets, requests, sign_in, theme
 
 app_name = "imodels"
 
@@ -27,6 +27,9 @@ urlpatterns: list[URLPattern] = [
     path("new/clone/", requests.request_clone, name="request-clone"),
     path("new/fork/", requests.request_fork, name="request-fork"),
     path("new/<str:kind>/checks/", requests.request_checks, name="request-checks"),
+    path("new/<str:kind>/preset/", presets.keep_preset, name="keep-preset"),
+    path("presets/<uuid:pk>/", presets.preset_detail, name="preset-detail"),
+    path("presets/<uuid:pk>/delete", presets.delete_preset, name="delete-preset"),
     path("pick/itwins/", pickers.pick_itwins, name="pick-itwins"),
     path("pick/imodels/", pickers.pick_imodels, name="pick-imodels"),
     path("pick/changesets/", pickers.pick_changesets, name="pick-changesets"),

@@ -22,6 +22,7 @@ WEB = {
     "wording",
     "history",
     "charts",
+    "presets",
 }
 ROOMS: dict[str, set[str]] = {
     "states": set(),
@@ -38,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "live": {"states", "models"},
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
+    "presets": {"clock", "models", "policy"},
     "messages": {"clock", "states", "models", "wording"},
     "lifecycle": {"messages", "clock", "states", "models", "policy", "dispatch", "wishes", "failpoints"},
     "pacing": set(),
