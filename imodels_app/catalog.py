@@ -29,6 +29,8 @@ SHOWN = 25
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
 BRIEFLY_S, A_WHILE_S = 5, 60
 MANAGE, READ = "imodels_manage", "imodels_read"
+# The platform's pages and its own client spell it differently.
+DELETE = {"imodels_delete", "imodels-delete"}
 # Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
 REGIONS = {
     name.casefold()
@@ -81,6 +83,10 @@ class Source:
     def is_template(self) -> bool:
         """To be read as a template."""
         return self.imodel.is_initialized and READ in self.permissions
+
+    @property
+    def may_be_deleted(self) -> bool:
+        return bool(DELETE & self.permissions)
 
     @property
     def ref(self) -> IModelRef:

@@ -69,7 +69,8 @@ def _look(operation: Operation, now: datetime) -> None:
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
         until = now + timedelta(seconds=RARELY_S)
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(no))
+        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        lifecycle.hold(operation, reason=reason, until=until, note=str(no))
 
 
 def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
