@@ -313,14 +313,19 @@ def failed(
     message: str = "",
     details: Sequence[Mapping[str, object]] = (),
     platform_state: str = "",
+    note: str = "",
 ) -> None:
-    """It will not become an iModel. code: the platform's own, or ours where it names none (see wording.py)."""
+    """It will not become an iModel.
+
+    code           the platform's own, or ours where it names none (see wording.py)
+    message        the platform's own words, if it said any; note is for history, and ours
+    """
     said: dict[str, Any] = {"platform_state": platform_state} if platform_state else {}
     _move(
         operation,
         State.FAILED,
         verb="failed",
-        note=message,
+        note=note or message,
         code=code,
         failure_code=code,
         failure_message=message,

@@ -229,6 +229,12 @@ FAILURES: dict[str, Words] = {
             "Open the file in your design tool, save it as a new iModel, and upload that.",
         ),
         (
+            "failed",
+            "Failed",
+            "the platform tells no reason",
+            "Try again. If it fails twice, write to your administrator with the operation id.",
+        ),
+        (
             "vanished",
             "Failed: vanished",
             "the platform no longer knows this iModel",
@@ -320,6 +326,7 @@ FAILURE_HEADLINES = {
     ),
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
+    "failed": "The platform began to make “{name}” and gave it up. It tells no reason.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
     "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
