@@ -24,6 +24,8 @@ app.conf.beat_schedule = {
     "follow-what-is-running": {"task": "imodels_app.sweep_running", "schedule": 1.0},
     # Requests whose answer never came.
     "settle-lost-answers": {"task": "imodels_app.sweep_lost", "schedule": 5.0},
+    # What failures left on the platform, and people want deleted.
+    "delete-leftovers": {"task": "imodels_app.sweep_leftovers", "schedule": 5.0},
     # E-mails that are due.
     "tell-people": {"task": "imodels_app.send_messages", "schedule": 5.0},
 }

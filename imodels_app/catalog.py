@@ -32,6 +32,8 @@ CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
 BRIEFLY_S, A_WHILE_S = 5, 60
 MANAGE, READ, WEBVIEW = "imodels_manage", "imodels_read", "imodels_webview"
+# The platform's pages and its own client spell it differently.
+DELETE = {"imodels_delete", "imodels-delete"}
 # Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
 REGIONS = {
     name.casefold()
@@ -100,6 +102,10 @@ class Source:
     def may_view(self) -> bool:
         """What an iModel with permissions of its own asks of whoever clones or forks it."""
         return self.own is None or WEBVIEW in self.own
+
+    @property
+    def may_be_deleted(self) -> bool:
+        return bool(DELETE & self.permissions)
 
     @property
     def ref(self) -> IModelRef:

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
-from imodels_app.states import FINISHED, IN_FLIGHT, Kind, News, Outcome, State, Wait, Wish
+from imodels_app.states import FINISHED, IN_FLIGHT, Kind, News, Outcome, Shell, State, Wait, Wish
 
 
 class User(AbstractUser):
@@ -169,6 +169,13 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         """Uploading, and nobody is at it; or whoever was has not been heard of since its lease ended."""
         return self.filter(state=State.UPLOADING, upload_after__lte=now).order_by("upload_after")
 
+    def left_over(self) -> Self:
+        """Failed, with an iModel that the platform had made already. What vanished has left nothing."""
+        return self.filter(state=State.FAILED).exclude(imodel_id="").exclude(failure_code="vanished")
+
+    def due_for_deletion(self, now: datetime) -> Self:
+        return self.filter(shell=Shell.DELETING, shell_after__lte=now).order_by("shell_after")
+
     def lost(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""
         return self.filter(state=State.SUBMITTING, settle_after__lte=now).order_by("settle_after")
@@ -275,6 +282,16 @@ class Operation(models.Model):
     failure_message = models.TextField(blank=True)
     failure_details = models.JSONField(default=list)
 
+    # The iModel that a failure left on the platform, and whoever asked for it to be deleted.
+    shell = models.CharField(max_length=10, choices=Shell.choices, blank=True, default=Shell.LEFT, db_default="")
+    shell_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="deletions")
+    shell_by_name = models.CharField(max_length=255, blank=True, db_default="")
+    shell_at = models.DateTimeField(null=True, help_text="Since when it is so.")
+    shell_anyway = models.BooleanField(default=False, db_default=False, help_text="Even if it can be used.")
+    shell_after = models.DateTimeField(null=True, help_text="When to try to delete it next.")
+    shell_sent_at = models.DateTimeField(null=True, help_text="When the platform was asked to delete it.")
+    shell_note = models.TextField(blank=True, db_default="", help_text="What is in the way.")
+
     objects = OperationQuerySet.as_manager()
 
     class Meta:
@@ -292,10 +309,11 @@ class Operation(models.Model):
             models.UniqueConstraint(fields=["imodel_id"], name="operation_one_per_imodel", condition=~Q(imodel_id="")),
         ]
         indexes: ClassVar = [
-            # Read by the sweeps: ready(), due_for_poll(), due_for_upload(), lost().
+            # Read by the sweeps: ready(), due_for_poll(), due_for_upload(), due_for_deletion(), lost().
             models.Index(name="operation_ready", fields=["ready_after"], condition=Q(state=State.QUEUED)),
             models.Index(name="operation_due", fields=["poll_after"], condition=Q(state=State.RUNNING)),
             models.Index(name="operation_upload", fields=["upload_after"], condition=Q(state=State.UPLOADING)),
+            models.Index(name="operation_shell", fields=["shell_after"], condition=Q(shell=Shell.DELETING)),
             models.Index(name="operation_lost", fields=["settle_after"], condition=Q(state=State.SUBMITTING)),
             # Read by the live table: newest first, alone, by person and by team.
             models.Index(name="operation_newest", fields=["-created_at"]),
@@ -309,6 +327,11 @@ class Operation(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
+
+    @property
+    def has_shell(self) -> bool:
+        """As OperationQuerySet.left_over."""
+        return self.state == State.FAILED and bool(self.imodel_id) and self.failure_code != "vanished"
 
 
 class Attempt(models.Model):

@@ -69,7 +69,8 @@ def _look(operation: Operation, now: datetime) -> None:
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
         until = now + timedelta(seconds=RARELY_S)
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(no))
+        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        lifecycle.hold(operation, reason=reason, until=until, note=str(no))
 
 
 def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
@@ -77,8 +78,7 @@ def _follow(operation: Operation, creation: Creation, platform: Platform, now: d
     if creation.state == "successful":
         lifecycle.succeeded(operation, relationship_id=creation.relationship_id)
     elif creation.state == "failed":
-        message = "The platform gave no reason."
-        lifecycle.failed(operation, code="failed", message=message, platform_state=creation.state)
+        lifecycle.failed(operation, code="failed", note="It tells no reason.", platform_state=creation.state)
     elif creation.state in MISSING_GUIDS:
         lifecycle.failed(operation, code="mainIModelIsMissingFederationGuids", platform_state=creation.state)
     else:
@@ -106,7 +106,7 @@ def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
     since = operation.missing_since
     lasts = since and now - since > VANISHED_AFTER and now - accepted_at > MISSING_IS_NORMAL_FOR
     if lasts and not _is_there(operation, platform):
-        lifecycle.failed(operation, code="vanished", message="The platform no longer knows this iModel.")
+        lifecycle.failed(operation, code="vanished", note="The platform no longer knows this iModel.")
         return
     lifecycle.looked(
         operation, platform_state=operation.platform_state, poll_after=next_look(operation, now), missing=True

@@ -84,7 +84,7 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
     except lifecycle.NameInFlight:
         lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
-        lifecycle.failed(operation, code="approvalVoid", message=str(void))
+        lifecycle.failed(operation, code="approvalVoid", note=str(void))
     return None
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from celery import shared_task
 
 from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, turns
+from imodels_app.leftovers import delete as delete_what_was_left
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
@@ -29,6 +30,11 @@ def poll(operation_id: str) -> None:
 @shared_task(name="imodels_app.settle")
 def settle(operation_id: str) -> None:
     look_for_lost(UUID(operation_id))
+
+
+@shared_task(name="imodels_app.delete_leftover")
+def delete_leftover(operation_id: str) -> None:
+    delete_what_was_left(UUID(operation_id))
 
 
 @shared_task(name="imodels_app.sweep_queued")
@@ -68,6 +74,13 @@ def sweep_lost() -> None:
             lifecycle.expire(operation)
         except lifecycle.Conflict:
             continue  # it was decided in this very moment
+
+
+@shared_task(name="imodels_app.sweep_leftovers")
+def sweep_leftovers() -> None:
+    """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
+    for pk in Operation.objects.due_for_deletion(clock.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.delete_leftover", pk)
 
 
 @shared_task(name="imodels_app.send_messages")

@@ -3,7 +3,18 @@
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
-from imodels_app.views import approvals, audit, health, operations, pickers, presets, requests, sign_in, theme
+from imodels_app.views import (
+    approvals,
+    audit,
+    health,
+    leftovers,
+    operations,
+    pickers,
+    presets,
+    requests,
+    sign_in,
+    theme,
+)
 
 app_name = "imodels"
 
@@ -14,6 +25,9 @@ urlpatterns: list[URLPattern] = [
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
     path("operations/<uuid:pk>/", operations.operation_detail, name="operation-detail"),
     path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
+    path("leftovers/", leftovers.leftover_list, name="leftover-list"),
+    path("leftovers/<uuid:pk>/", leftovers.leftover_detail, name="leftover-detail"),
+    path("leftovers/<uuid:pk>/delete", leftovers.delete_leftover, name="delete-leftover"),
     path("approvals/", approvals.approval_list, name="approval-list"),
     path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from imodels_app.estimates import Usual
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Kind, Outcome, State, Wait, Wish
+from imodels_app.states import Kind, Outcome, Shell, State, Wait, Wish
 from imodels_app.turns import Place
 
 PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
@@ -163,6 +163,20 @@ WORDS: dict[str, Words] = {
         "the platform works on; {person} must sign in again to see how it ends",
         "Sign in. It goes on by itself.",
     ),
+    "running:not_permitted": Words(
+        "Running",
+        "move",
+        "st-running",
+        "{person} may not look at it, next look {until}",
+        "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform works on.",
+    ),
+    "running:unknown": Words(
+        "Running",
+        "move",
+        "st-running",
+        "the platform calls it “{platform_state}”",
+        "Nothing to do. iModel Desk does not know this word of the platform’s, and keeps asking until it does.",
+    ),
     "running:usable": Words(
         "Usable now",
         "good",
@@ -213,6 +227,12 @@ FAILURES: dict[str, Words] = {
             "Failed: not initialized",
             "the file could not be read as an iModel",
             "Open the file in your design tool, save it as a new iModel, and upload that.",
+        ),
+        (
+            "failed",
+            "Failed",
+            "the platform tells no reason",
+            "Try again. If it fails twice, write to your administrator with the operation id.",
         ),
         (
             "vanished",
@@ -279,6 +299,24 @@ FAILURES: dict[str, Words] = {
         ),
     )
 }
+# What a failure left on the platform. The line is what is in the way, where something is.
+SHELLS: dict[Shell, Words] = {
+    Shell.LEFT: Words(
+        "Left over", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
+    ),
+    Shell.DELETING: Words(
+        "Deleting", "move", "trash", "asked for by {deleter}", "Nothing to do. It is tried until the platform answers."
+    ),
+    Shell.USABLE: Words(
+        "Usable after all",
+        "ask",
+        "st-usable",
+        "it can be opened, so it was not deleted",
+        "Open it. If nobody needs it, delete it all the same.",
+    ),
+    Shell.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
+    Shell.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
+}
 _CODES = {code.casefold(): code for code in FAILURES}
 # What it means when only a person of the same team, or the source, can help: said above the steps.
 FAILURE_HEADLINES = {
@@ -288,6 +326,7 @@ FAILURE_HEADLINES = {
     ),
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
+    "failed": "The platform began to make “{name}” and gave it up. It tells no reason.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
     "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
@@ -300,6 +339,36 @@ FAILURE_HEADLINES = {
     "approvalVoid": "What would be sent is not what was approved, so it was not sent.",
     "": "The platform did not make “{name}”.",
 }
+
+
+# The platform's own words, and what they mean.
+# Source: the state of the pages get-create-imodel-operation, and of complete-imodel-baseline-file-upload.
+PLATFORM_STATES: dict[str, str] = {
+    "scheduled": "waits its turn, or is being made",
+    "waitingForFile": "its file has not been uploaded",
+    "successful": "complete",
+    "failed": "came to nothing; the platform tells no reason",
+    "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+    # The same, as older texts have it.
+    "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+}
+BASELINE_STATES: dict[str, str] = {
+    "waitingForFile": "not uploaded completely",
+    "initializationScheduled": "uploaded, and waits to be read or is being read",
+    "initialized": "read",
+    "initializationFailed": "could not be read as an iModel",
+    "fileIsBriefcase": "a briefcase, which cannot be a baseline",
+}
+
+
+def platform_words(state: str) -> str:
+    """What the platform means by the state of an operation."""
+    return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
+
+
+def baseline_words(state: str) -> str:
+    """What it means by the state of a baseline file."""
+    return BASELINE_STATES.get(state, "a word that iModel Desk does not know")
 
 
 def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
@@ -317,6 +386,20 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
         line=words.line.format_map(filled),
         remedy=words.remedy.format_map(filled),
         share=_share(operation, now, usual),
+    )
+
+
+def tell_shell(operation: Operation) -> Told:
+    """The same about the iModel that a failed operation left on the platform."""
+    words = SHELLS[Shell(operation.shell)]
+    filled = {"name": operation.name, "deleter": first_name(operation.shell_by_name) or "nobody"}
+    stands = operation.shell_note if operation.shell in (Shell.LEFT, Shell.DELETING) else ""
+    return Told(
+        badge=words.badge,
+        tone="bad" if operation.shell == Shell.LEFT and stands else words.tone,
+        icon=words.icon,
+        line=(stands or words.line.format_map(filled)).rstrip("."),
+        remedy=words.remedy,
     )
 
 
@@ -365,6 +448,8 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
 def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> str:
     if operation.usable_at:
         return "running:usable"
+    if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
+        return "running:unknown"
     return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
 
 
@@ -384,6 +469,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
     return {
         "team": operation.team.name,
         "until": _until(operation, until, now) if until else "later",
+        "platform_state": operation.platform_state,
         "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",

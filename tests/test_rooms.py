@@ -67,7 +67,9 @@ ROOMS: dict[str, set[str]] = {
     },
     "poll": {"circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin", "budget"},
     "settle": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
+    "leftovers": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
     "tasks": {
+        "leftovers",
         "circuit",
         "clock",
         "dispatch",

@@ -55,6 +55,13 @@ class Platform:
         """
         return Creation.from_json(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create"))
 
+    def delete_imodel(self, imodel_id: str) -> None:
+        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/delete-imodel/
+        """
+        self._http.delete(f"/imodels/{quote(imodel_id, safe='')}")
+
     # Looking at iModels
 
     def imodel(self, imodel_id: str) -> IModel:
