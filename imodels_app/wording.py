@@ -435,8 +435,7 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
     """Which row of the table fits."""
     state = State(operation.state)
     if place and state == State.QUEUED:
-        at_once = place.number == 1 and place.start - now <= A_MOMENT
-        return "queued" if at_once else "queued:turn"
+        return "queued" if is_next(place, now) else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
     if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
@@ -451,6 +450,11 @@ def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> st
     if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
         return "running:unknown"
     return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+
+
+def is_next(place: Place, now: datetime) -> bool:
+    """Whether it starts so soon that nobody needs to be told when."""
+    return place.number == 1 and place.start - now <= A_MOMENT
 
 
 def _standing(place: Place | None, now: datetime) -> dict[str, str]:
