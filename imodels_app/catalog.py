@@ -209,8 +209,12 @@ class Catalog:
     def source(self, imodel_id: str) -> Source:
         """One iModel with its iTwin."""
         imodel = self._remember(BRIEFLY_S, lambda platform: platform.imodel(imodel_id), "imodel", imodel_id)
-        found = self._with_itwin(imodel)
-        return replace(found, own=self._own_permissions(imodel)) if imodel.is_secured else found
+        return self.with_own_permissions(self._with_itwin(imodel))
+
+    def with_own_permissions(self, source: Source) -> Source:
+        """An iModel of a list, looked at more closely."""
+        imodel = source.imodel
+        return replace(source, own=self._own_permissions(imodel)) if imodel.is_secured else source
 
     def is_free(self, itwin_id: str, name: str) -> bool:
         """Whether no iModel of the iTwin has this name, capitals or not."""

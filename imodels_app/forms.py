@@ -46,6 +46,7 @@ class Choices(Protocol):
     def itwin(self, itwin_id: str) -> Any: ...
     def itwins(self, text: str = "") -> list[Any]: ...
     def source(self, imodel_id: str) -> Any: ...
+    def with_own_permissions(self, source: Any) -> Any: ...
     def imodels(self, text: str = "") -> tuple[list[Any], bool]: ...
     def may_manage(self, itwin_id: str) -> bool: ...
     def may_read(self, itwin_id: str) -> bool: ...
@@ -319,6 +320,7 @@ class CopyForm(RequestForm):
         super().__init__(*args, **kwargs)
         self.newest: Any = None  # the newest changeset of the source, None for a bare baseline
         self.copy: dict[str, Any] | None = None  # how far, as the wish's own fields
+        self._index_of_id: int | None = None  # of a changeset that was given by its id
 
     @property
     def source_picked(self) -> str:
@@ -328,6 +330,14 @@ class CopyForm(RequestForm):
     def pinned_index(self) -> int:
         """What “all up to now” means at this moment."""
         return int(self.newest.index) if self.newest else 0
+
+    @property
+    def last_index(self) -> int | None:
+        """Of the last changeset to be copied, as far as it is known; 0 is the baseline."""
+        copy = self.copy or {}
+        known = {Wish.BASELINE: 0, Wish.EVERYTHING: self.pinned_index}
+        index: int | None = known.get(copy.get("up_to", ""), copy.get("changeset_index", self._index_of_id))
+        return index
 
     @property
     def ways_to_copy(self) -> list[tuple[str, str]]:
@@ -372,6 +382,7 @@ class CopyForm(RequestForm):
     def look_up(self, cleaned: dict[str, Any]) -> None:
         self.origin = self._find_source(cleaned)
         if self.origin:
+            self.origin = self.catalog.with_own_permissions(self.origin)
             self._check_source()
             self.newest = self.catalog.newest_changeset(self.origin.imodel.id)
             self.copy = self._how_far(cleaned)
@@ -434,8 +445,9 @@ class CopyForm(RequestForm):
         number = _NUMBER.fullmatch(text)
         if number and self._exists(number[1]):
             return {"up_to": Wish.CHANGESET, "changeset_index": int(number[1])}
-        if _CHANGESET_ID.fullmatch(text) and self._exists(text.lower()):
-            return {"up_to": Wish.CHANGESET, "changeset_id": text.lower()}
+        if _CHANGESET_ID.fullmatch(text) and (found := self._changeset(text.lower())):
+            self._index_of_id = found.index
+            return {"up_to": Wish.CHANGESET, "changeset_id": found.id}
         self.add_error(Wish.CHANGESET, self._no_changeset(text, is_well_formed=bool(number)))
         return None
 
@@ -448,13 +460,14 @@ class CopyForm(RequestForm):
         return f"“{text[:60]}” is no changeset. Give its number, like 118, or its id of 40 characters."
 
     def _exists(self, id_or_index: str) -> bool:
-        if id_or_index.strip("0") == "":
-            return True  # the baseline is there before the first changeset
+        # The baseline is there before the first changeset.
+        return id_or_index.strip("0") == "" or self._changeset(id_or_index) is not None
+
+    def _changeset(self, id_or_index: str) -> Any:
         try:
-            self.catalog.changeset(self.origin.imodel.id, id_or_index)
+            return self.catalog.changeset(self.origin.imodel.id, id_or_index)
         except self.catalog.NotFound:
-            return False
-        return True
+            return None
 
 
 class CloneForm(CopyForm):

@@ -410,7 +410,7 @@ def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tom
     assert "One lead of Bridge team Tomas Novak" in told
     assert "Name is taken in Harbour Bridge" in told
     assert "Main Bridge is ready" in told
-    assert "Changesets up to #120 will be copied" in told
+    assert "Changesets up to #120 will be copied At most 120 of them." in told
     assert "You may create iModels in Harbour Bridge" in told
 
 
