@@ -3,7 +3,18 @@
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
-from imodels_app.views import approvals, audit, health, leftovers, operations, pickers, requests, sign_in, theme
+from imodels_app.views import (
+    approvals,
+    audit,
+    health,
+    leftovers,
+    lineage,
+    operations,
+    pickers,
+    requests,
+    sign_in,
+    theme,
+)
 
 app_name = "imodels"
 
@@ -13,6 +24,7 @@ urlpatterns: list[URLPattern] = [
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
     path("operations/<uuid:pk>/", operations.operation_detail, name="operation-detail"),
+    path("operations/<uuid:pk>/lineage", lineage.lineage, name="lineage"),
     path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
     path("leftovers/", leftovers.leftover_list, name="leftover-list"),
     path("leftovers/<uuid:pk>/", leftovers.leftover_detail, name="leftover-detail"),

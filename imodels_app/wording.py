@@ -666,6 +666,15 @@ def origin_verb(operation: Operation) -> str:
     return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
 
 
+def edge(operation: Operation) -> str:
+    """How it came from its source: forked at #118, cloned at its baseline, cloned."""
+    at = up_to(operation)
+    if not at:
+        return origin_verb(operation)
+    where = "its baseline" if at == "baseline" else f"#{at}" if operation.changeset_index else at
+    return f"{origin_verb(operation)} at {where}"
+
+
 def history(operation: Operation) -> str:
     """What becomes of the main iModel's changesets in a fork."""
     if operation.preserve_history is None:
