@@ -271,6 +271,18 @@ FAILURES: dict[str, Words] = {
             "Wait until the platform has finished {source}, then send it again.",
         ),
         (
+            "404",
+            "Failed: not found",
+            "missing, or not visible to {person}",
+            "Pick {parts} again, or ask for access to them, then send it again.",
+        ),
+        (
+            "409",
+            "Failed: conflict",
+            "the name is taken, or {source} is not ready",
+            "Choose another name, or wait until the platform has finished {source}. Then send it again.",
+        ),
+        (
             "InvalidiModelsRequest",
             "Failed: not accepted",
             "change what the platform names",
@@ -333,6 +345,8 @@ FAILURE_HEADLINES = {
     "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
     "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
     "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
+    "404": "The platform did not find {parts}, or {person} cannot see them. It did not say which.",
+    "409": "The name “{name}” is taken in {itwin}, or {source} is not ready. The platform did not say which.",
     "InvalidiModelsRequest": "The platform did not take what was asked for.",
     "UnsupportedMediaType": "The platform did not understand the request.",
     "RequestTooLarge": "The platform did not take a request of this size.",
@@ -409,11 +423,18 @@ def headline(operation: Operation) -> str:
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
         "person": operation.requested_by_name,
     }
     text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
     return text[:1].upper() + text[1:]
+
+
+def _parts(operation: Operation) -> str:
+    """What a request names: Harbour Bridge and Main Bridge."""
+    itwin = operation.itwin_name or "the iTwin"
+    return f"{itwin} and {operation.source_name or 'the source'}" if operation.source_id else itwin
 
 
 def was_refused(operation: Operation) -> bool:
@@ -488,6 +509,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "needs": needs(operation),
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "said": f"the platform said: “{operation.failure_message}”"
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
