@@ -356,7 +356,7 @@ FAILURE_HEADLINES = {
 
 
 # The platform's own words, and what they mean.
-# Source: the state of the pages get-create-imodel-operation, and of complete-imodel-baseline-file-upload.
+# Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
 PLATFORM_STATES: dict[str, str] = {
     "scheduled": "waits its turn, or is being made",
     "waitingForFile": "its file has not been uploaded",
@@ -366,23 +366,11 @@ PLATFORM_STATES: dict[str, str] = {
     # The same, as older texts have it.
     "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
 }
-BASELINE_STATES: dict[str, str] = {
-    "waitingForFile": "not uploaded completely",
-    "initializationScheduled": "uploaded, and waits to be read or is being read",
-    "initialized": "read",
-    "initializationFailed": "could not be read as an iModel",
-    "fileIsBriefcase": "a briefcase, which cannot be a baseline",
-}
 
 
 def platform_words(state: str) -> str:
     """What the platform means by the state of an operation."""
     return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
-
-
-def baseline_words(state: str) -> str:
-    """What it means by the state of a baseline file."""
-    return BASELINE_STATES.get(state, "a word that iModel Desk does not know")
 
 
 def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
