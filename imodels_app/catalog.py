@@ -19,7 +19,7 @@ from redis import RedisError
 
 from imodels_app import budget, clock, tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
+from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, NamedVersion
 from imodels_app.wishes import IModelRef, ITwinRef
 
 READ_TIMEOUT_S = 3.0
@@ -30,7 +30,7 @@ SHOWN = 25
 # Changesets come in pages; a search reads so many of them before it shows what it has.
 CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
-BRIEFLY_S, A_WHILE_S = 5, 60
+BRIEFLY_S, A_WHILE_S, LONG_S = 5, 60, 600
 MANAGE, READ, WEBVIEW = "imodels_manage", "imodels_read", "imodels_webview"
 # The platform's pages and its own client spell it differently.
 DELETE = {"imodels_delete", "imodels-delete"}
@@ -112,11 +112,21 @@ class Source:
         return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=ref(self.itwin))
 
 
+@dataclass(frozen=True)
+class Origin:
+    """An iModel, and how it was made. itwin_name: "" when it is not told."""
+
+    imodel: IModel
+    itwin_name: str
+    creation: Creation
+
+
 class Catalog:
     """The platform as one person may pick from it.
 
-    is_fresh  ask the platform even if an answer is remembered: for the moment when a wish is taken down
-    within_s  all its answers together take no longer: after that it is unavailable
+    is_fresh        ask the platform even if an answer is remembered: for the moment when a wish is taken down
+    within_s        all its answers together take no longer: after that it is unavailable
+    is_from_memory  never ask it, and raise Unavailable for what is not remembered: for what nobody waits for
 
     Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotFound.
     """
@@ -125,10 +135,13 @@ class Catalog:
     NotFound: ClassVar[type[Exception]] = NotFound
     SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
 
-    def __init__(self, user: Person, *, is_fresh: bool = False, within_s: float = 60) -> None:
+    def __init__(
+        self, user: Person, *, is_fresh: bool = False, within_s: float = 60, is_from_memory: bool = False
+    ) -> None:
         self._user = user
         self._is_fresh = is_fresh
         self._ends_at = time.monotonic() + within_s
+        self._is_from_memory = is_from_memory
         self._cache_works = True
         self._asked: dict[str, Any] = {}
 
@@ -230,6 +243,21 @@ class Catalog:
             offer = f"{stem[: 254 - len(str(number))]} {number}"
             if offer.casefold() not in taken:
                 return offer
+
+    # Where an iModel comes from
+
+    def origin(self, imodel_id: str) -> Origin:
+        """What an iModel was made from, with its name and iTwin. Remembered for a while: it never changes."""
+
+        def ask(platform: Platform) -> Origin:
+            imodel, creation = platform.imodel(imodel_id), platform.creation(imodel_id)
+            try:
+                itwin_name = platform.itwin(imodel.itwin_id).name
+            except errors.Refused:  # shared with the person, though they are no member of its iTwin
+                itwin_name = ""
+            return Origin(imodel, itwin_name, creation)
+
+        return self._remember(LONG_S, ask, "origin", imodel_id)
 
     # What is in an iModel
 
@@ -393,6 +421,8 @@ class Catalog:
         if key not in self._asked:
             answer = None if self._is_fresh else self._from_cache(key)
             if answer is None:
+                if self._is_from_memory:
+                    raise Unavailable("Not remembered.")
                 answer = self._ask(ask)
                 self._to_cache(key, answer, seconds)
             self._asked[key] = answer

@@ -271,6 +271,18 @@ FAILURES: dict[str, Words] = {
             "Wait until the platform has finished {source}, then send it again.",
         ),
         (
+            "404",
+            "Failed: not found",
+            "missing, or not visible to {person}",
+            "Pick {parts} again, or ask for access to them, then send it again.",
+        ),
+        (
+            "409",
+            "Failed: conflict",
+            "the name is taken, or {source} is not ready",
+            "Choose another name, or wait until the platform has finished {source}. Then send it again.",
+        ),
+        (
             "InvalidiModelsRequest",
             "Failed: not accepted",
             "change what the platform names",
@@ -333,6 +345,8 @@ FAILURE_HEADLINES = {
     "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
     "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
     "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
+    "404": "The platform did not find {parts}, or {person} cannot see them. It did not say which.",
+    "409": "The name “{name}” is taken in {itwin}, or {source} is not ready. The platform did not say which.",
     "InvalidiModelsRequest": "The platform did not take what was asked for.",
     "UnsupportedMediaType": "The platform did not understand the request.",
     "RequestTooLarge": "The platform did not take a request of this size.",
@@ -342,7 +356,7 @@ FAILURE_HEADLINES = {
 
 
 # The platform's own words, and what they mean.
-# Source: the state of the pages get-create-imodel-operation, and of complete-imodel-baseline-file-upload.
+# Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
 PLATFORM_STATES: dict[str, str] = {
     "scheduled": "waits its turn, or is being made",
     "waitingForFile": "its file has not been uploaded",
@@ -352,23 +366,11 @@ PLATFORM_STATES: dict[str, str] = {
     # The same, as older texts have it.
     "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
 }
-BASELINE_STATES: dict[str, str] = {
-    "waitingForFile": "not uploaded completely",
-    "initializationScheduled": "uploaded, and waits to be read or is being read",
-    "initialized": "read",
-    "initializationFailed": "could not be read as an iModel",
-    "fileIsBriefcase": "a briefcase, which cannot be a baseline",
-}
 
 
 def platform_words(state: str) -> str:
     """What the platform means by the state of an operation."""
     return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
-
-
-def baseline_words(state: str) -> str:
-    """What it means by the state of a baseline file."""
-    return BASELINE_STATES.get(state, "a word that iModel Desk does not know")
 
 
 def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
@@ -409,11 +411,18 @@ def headline(operation: Operation) -> str:
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
         "person": operation.requested_by_name,
     }
     text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
     return text[:1].upper() + text[1:]
+
+
+def _parts(operation: Operation) -> str:
+    """What a request names: Harbour Bridge and Main Bridge."""
+    itwin = operation.itwin_name or "the iTwin"
+    return f"{itwin} and {operation.source_name or 'the source'}" if operation.source_id else itwin
 
 
 def was_refused(operation: Operation) -> bool:
@@ -492,6 +501,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "needs": needs(operation),
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "said": f"the platform said: “{operation.failure_message}”"
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
@@ -668,6 +678,15 @@ def origin(operation: Operation) -> str:
 def origin_verb(operation: Operation) -> str:
     """What was done to its source: forked, cloned, or taken as a template."""
     return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
+
+
+def edge(operation: Operation) -> str:
+    """How it came from its source: forked at #118, cloned at its baseline, cloned."""
+    at = up_to(operation)
+    if not at:
+        return origin_verb(operation)
+    where = "its baseline" if at == "baseline" else f"#{at}" if operation.changeset_index else at
+    return f"{origin_verb(operation)} at {where}"
 
 
 def history(operation: Operation) -> str:

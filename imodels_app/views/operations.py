@@ -22,7 +22,7 @@ from imodels_app import budget, history, lifecycle, live, policy, turns, wording
 from imodels_app.estimates import Estimates
 from imodels_app.models import Operation, User
 from imodels_app.states import Shell, State
-from imodels_app.views import errors, frame, listing
+from imodels_app.views import errors, frame, lineage, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 from imodels_app.wishes import crs_in, extent_in
 
@@ -203,26 +203,15 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "curl": _curl(operation),
         "why_not_cancel": policy.why_not_cancel(user, operation),
         "can_decide": not policy.why_not_decide(user, operation),
-        "lineage": _lineage(operation, user),
+        "lineage": lineage.of(operation, user, now),
+        "again_of": operation.again_of if operation.again_of_id else None,
+        "again_as": list(Operation.objects.visible_to(user).filter(again_of=operation).order_by("-created_at")[:5]),
         "extent": extent_in(operation.request_body),
         "crs": crs_in(operation.request_body),
         # What has ended changes no more.
         "pace": live.pace([operation]) if not operation.is_finished or operation.shell == Shell.DELETING else 0,
         "shell": wording.tell_shell(operation) if operation.has_shell else None,
         "why_not_delete": policy.why_not_delete_shell(user, operation),
-    }
-
-
-def _lineage(operation: Operation, user: User) -> dict[str, Any]:
-    """What it was made from and what was made from it, as far as this person may see."""
-    visible = Operation.objects.visible_to(user)
-    origin = visible.filter(imodel_id=operation.source_id).first() if operation.source_id else None
-    made = visible.filter(source_id=operation.imodel_id).order_by("-created_at") if operation.imodel_id else None
-    return {
-        "origin": origin,
-        "made": list(made[:5]) if made is not None else [],
-        "again_of": operation.again_of if operation.again_of_id else None,
-        "again": list(visible.filter(again_of=operation).order_by("-created_at")[:5]),
     }
 
 

@@ -93,14 +93,14 @@ def _said(operation: Operation) -> Iterator[tuple[str, str]]:
     """Each sentence with the field it is about, "" for none."""
     if not operation.failure_details:
         code = operation.failure_code
-        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message, code)
+        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message) or wording.headline(operation)
     for detail in operation.failure_details:
         target = str(detail.get("target") or "").split(".")[0].split("[")[0]
-        yield TARGETS.get(target.casefold(), ""), _quoted(str(detail.get("message", "")), str(detail.get("code", "")))
+        yield TARGETS.get(target.casefold(), ""), _quoted(str(detail.get("message") or detail.get("code", "")))
 
 
-def _quoted(message: str, code: str) -> str:
-    return f"The platform said: “{message or code}”"
+def _quoted(message: str) -> str:
+    return f"The platform said: “{message}”" if message else ""
 
 
 def _place(field: str, operation: Operation, form: RequestForm) -> str:
