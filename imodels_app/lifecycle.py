@@ -236,6 +236,7 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
     Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
         outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
     )
+    failpoints.reach("attempt.answered")
 
 
 # What the platform told us
