@@ -49,6 +49,10 @@ class NoSpace(Refused):
     """The disk has no room, now."""
 
 
+class InUse(Refused):
+    """An operation needs it."""
+
+
 class Overtaken(Exception):
     """The file stands somewhere else than where the bytes belong. received: there."""
 
@@ -92,8 +96,13 @@ def check(*, name: str, size: int) -> None:
         raise Refused("The file’s name is longer than 255 characters. Shorten it.")
     if size <= 0:
         raise Refused("The file is empty. Choose another one.")
-    if size > settings.BASELINE_MAX_MIB * MIB:
+    if size > most_bytes():
         raise TooLarge(f"The file is larger than {settings.BASELINE_MAX_MIB:,} MiB, the most that is taken here.")
+
+
+def most_bytes() -> int:
+    """What a file may have."""
+    return int(settings.BASELINE_MAX_MIB) * MIB
 
 
 def offset(staged: StagedFile) -> int:
@@ -127,6 +136,15 @@ def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
         forget(staged)
         raise
     return row
+
+
+def remove(staged: StagedFile) -> None:
+    """Forget a file because its owner says so. Raises InUse."""
+    with transaction.atomic():
+        StagedFile.objects.select_for_update().filter(pk=staged.pk).first()
+        if StagedFile.objects.filter(pk=staged.pk).exclude(pk__in=StagedFile.objects.free()).exists():
+            raise InUse(f"{staged.name} is on its way into an iModel. Cancel that operation first.")
+        forget(staged)
 
 
 def forget(staged: StagedFile) -> None:

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
-from imodels_app.views import approvals, audit, health, operations, pickers, requests, sign_in, theme
+from imodels_app.views import approvals, audit, health, operations, pickers, requests, sign_in, theme, uploads
 
 app_name = "imodels"
 
@@ -26,6 +26,10 @@ urlpatterns: list[URLPattern] = [
     path("new/template/", requests.request_template, name="request-template"),
     path("new/clone/", requests.request_clone, name="request-clone"),
     path("new/fork/", requests.request_fork, name="request-fork"),
+    # Baseline files in pieces, by the tus protocol.
+    path("new/baseline/files/", uploads.staged_files, name="staged-files"),
+    path("new/baseline/files/<uuid:pk>", uploads.staged_file, name="staged-file"),
+    path("new/baseline/files/<uuid:pk>/remove", uploads.remove_staged_file, name="remove-staged-file"),
     path("new/<str:kind>/checks/", requests.request_checks, name="request-checks"),
     path("pick/itwins/", pickers.pick_itwins, name="pick-itwins"),
     path("pick/imodels/", pickers.pick_imodels, name="pick-imodels"),
