@@ -24,6 +24,8 @@ app.conf.beat_schedule = {
     "follow-what-is-running": {"task": "imodels_app.sweep_running", "schedule": 1.0},
     # Requests whose answer never came.
     "settle-lost-answers": {"task": "imodels_app.sweep_lost", "schedule": 5.0},
+    # Baseline files that nobody came back for, and those of operations that are over.
+    "clean-staging": {"task": "imodels_app.clean_staging", "schedule": 600.0},
     # E-mails that are due.
     "tell-people": {"task": "imodels_app.send_messages", "schedule": 5.0},
 }

@@ -12,13 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 from django.core.cache import cache
 from redis import RedisError
 
-from imodels_app import budget, clock, tokens
+from imodels_app import budget, clock, staging, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
+from imodels_app.models import StagedFile
 from imodels_app.wishes import IModelRef, ITwinRef
 
 READ_TIMEOUT_S = 3.0
@@ -98,6 +100,7 @@ class Catalog:
     Unavailable: ClassVar[type[Exception]] = Unavailable
     NotFound: ClassVar[type[Exception]] = NotFound
     SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
+    FileRefused: ClassVar[type[Exception]] = staging.Refused
 
     def __init__(self, user: Person, *, is_fresh: bool = False) -> None:
         self._user = user
@@ -228,6 +231,26 @@ class Catalog:
             BRIEFLY_S, lambda platform: platform.named_versions(imodel_id, top=100), "versions", imodel_id
         )
         return [item for item in found if _has(text.strip().casefold(), item.name, item.id)]
+
+    # Baseline files: theirs, and here
+
+    def staged_files(self) -> list[StagedFile]:
+        """The person's files that an operation may be made of, arrived or on their way, newest first."""
+        mine = StagedFile.objects.free().filter(owner=self._user)
+        return list(mine.select_related("operation").order_by("-touched_at"))
+
+    def staged_file(self, staged_file_id: str) -> StagedFile:
+        """One of these."""
+        try:
+            return StagedFile.objects.free().get(owner=self._user, pk=UUID(staged_file_id))
+        except (ValueError, StagedFile.DoesNotExist) as unknown:
+            raise NotFound(staged_file_id) from unknown
+
+    def keep(self, uploaded: Any) -> StagedFile:
+        """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
+        if uploaded.refused:
+            raise uploaded.refused
+        return staging.keep(uploaded.part, name=uploaded.name, owner=self._user)
 
     # How
 

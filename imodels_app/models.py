@@ -4,7 +4,7 @@ States change in lifecycle.py only, and tokens in tokens.py only.
 """
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
@@ -178,13 +178,18 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         return self.filter(state__in=[State.AWAITING_APPROVAL, State.QUEUED], expires_at__lte=now)
 
 
+# How long a staged file is kept that nobody adds to or uses.
+STAGED_FOR = timedelta(days=1)
+
+
 class StagedFileQuerySet(models.QuerySet["StagedFile"]):
     def free(self) -> Self:
         """Used by no operation, or by one that is over."""
         return self.filter(Q(operation=None) | Q(operation__state__in=FINISHED))
 
-    def stale(self, untouched_since: datetime) -> Self:
-        """Nobody needs it any more: what became an iModel, and what nobody added to or tried again for so long."""
+    def stale(self, now: datetime) -> Self:
+        """Nobody needs it any more: what became an iModel, and what nobody added to or tried again for a day."""
+        untouched_since = now - STAGED_FOR
         return self.filter(
             Q(operation__state=State.SUCCEEDED)
             | Q(operation=None, touched_at__lte=untouched_since)
@@ -211,6 +216,13 @@ class StagedFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def kept_until(self) -> datetime:
+        """When it is forgotten if nothing more happens to it, nor to an operation that was made of it."""
+        operation = getattr(self, "operation", None)
+        last = operation.finished_at if operation and operation.finished_at else self.touched_at
+        return last + STAGED_FOR
 
 
 class Operation(models.Model):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, turns
+from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, staging, turns
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
@@ -68,6 +68,11 @@ def sweep_lost() -> None:
             lifecycle.expire(operation)
         except lifecycle.Conflict:
             continue  # it was decided in this very moment
+
+
+@shared_task(name="imodels_app.clean_staging")
+def clean_staging() -> None:
+    staging.clean(clock.now())
 
 
 @shared_task(name="imodels_app.send_messages")

@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern] = [
     path("new/", requests.new, name="new"),
     path("new/empty/", requests.request_empty, name="request-empty"),
     path("new/template/", requests.request_template, name="request-template"),
+    path("new/baseline/", requests.request_baseline, name="request-baseline"),
     path("new/clone/", requests.request_clone, name="request-clone"),
     path("new/fork/", requests.request_fork, name="request-fork"),
     # Baseline files in pieces, by the tus protocol.

@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "history": {"states", "models", "wording"},
     "tokens": {"clock", "models", "itwin", "provider", "failpoints", "budget"},
     "identity": {"models", "tokens", "provider"},
-    "catalog": {"clock", "tokens", "itwin", "wishes", "budget"},
+    "catalog": {"clock", "tokens", "itwin", "wishes", "budget", "models", "staging"},
     "submit": {
         "circuit",
         "clock",
@@ -80,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "pulse",
         "turns",
         "messages",
+        "staging",
     },
     "views": WEB | {"budget", "circuit", "clock", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"wording", "models", "states"},

@@ -9,9 +9,12 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, UnreadablePostError
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -26,6 +29,18 @@ VERSION = "1.0.0"
 PIECE = 8 * staging.MIB
 CHUNK = staging.MIB
 STATUS: dict[type[staging.Refused], int] = {staging.TooLarge: 413, staging.NoSpace: 507, staging.InUse: 409}
+
+
+def rules() -> dict[str, Any]:
+    """What a browser has to know to send a file, and to refuse one with our own sentences before it sends a byte."""
+    return {
+        "piece": PIECE,
+        "most": staging.most_bytes(),
+        "too_large": staging.too_large(),
+        "not_bim": staging.NOT_BIM,
+        "empty": staging.EMPTY,
+        "no_imodel": staging.NO_IMODEL,
+    }
 
 
 class _Wrong(Exception):
@@ -47,6 +62,54 @@ def tus(view: View) -> View:
         return answer
 
     return guarded
+
+
+class StagedUpload(UploadedFile):  # type: ignore[type-arg]
+    """A file that came with a form: its bytes in `part`, or why it is not taken."""
+
+    def __init__(self, *, part: Path, name: str | None, size: int, refused: staging.Refused | None) -> None:
+        super().__init__(name=name, size=size)
+        self.part = part
+        self.refused = refused
+
+    def close(self) -> None:
+        """At the end of the request. Whoever kept it has moved it away."""
+        self.part.unlink(missing_ok=True)
+
+
+class IntoStaging(FileUploadHandler):
+    """Puts the file of a plain form straight into STAGING_DIR, chunk by chunk. What is no good is read and dropped."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        if self.field_name != "file":
+            raise SkipFile
+        self.part = staging.new_part()
+        self.refused: staging.Refused | None = None
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        try:
+            if self.refused is None:
+                staging.grow(self.part, raw_data, at=start)
+        except staging.Refused as no:
+            self.refused = no
+            self.part.unlink(missing_ok=True)
+
+    def file_complete(self, file_size: int) -> StagedUpload:
+        if self.refused is None:
+            self.part.touch()  # of an empty file nothing came
+        return StagedUpload(part=self.part, name=self.file_name, size=file_size, refused=self.refused)
+
+    def upload_interrupted(self) -> None:
+        if hasattr(self, "part"):
+            self.part.unlink(missing_ok=True)
+
+
+class Nowhere(FileUploadHandler):
+    """Drops the files of whoever is signed out."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        raise SkipFile
 
 
 @tus
@@ -168,7 +231,7 @@ def _told(staged: StagedFile, *, status: int) -> HttpResponse:
     """Where the file stands, and until when it is kept."""
     answer = HttpResponse(status=status)
     answer["Upload-Offset"] = str(staging.offset(staged))
-    answer["Upload-Expires"] = http_date(staging.kept_until(staged).timestamp())
+    answer["Upload-Expires"] = http_date(staged.kept_until.timestamp())
     return answer
 
 
