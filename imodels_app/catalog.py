@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote
+from uuid import UUID
 
 from django.core.cache import cache
 from redis import RedisError
 
-from imodels_app import budget, clock, tokens
+from imodels_app import budget, clock, staging, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, NamedVersion
+from imodels_app.models import StagedFile
 from imodels_app.wishes import IModelRef, ITwinRef
 
 READ_TIMEOUT_S = 3.0
@@ -134,6 +136,7 @@ class Catalog:
     Unavailable: ClassVar[type[Exception]] = Unavailable
     NotFound: ClassVar[type[Exception]] = NotFound
     SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
+    FileRefused: ClassVar[type[Exception]] = staging.Refused
 
     def __init__(
         self, user: Person, *, is_fresh: bool = False, within_s: float = 60, is_from_memory: bool = False
@@ -324,6 +327,26 @@ class Catalog:
         with suppress(NotFound, Unavailable):
             return self._remember(A_WHILE_S, lambda platform: platform.people(imodel_id), "people", imodel_id)
         return {}
+
+    # Baseline files: theirs, and here
+
+    def staged_files(self) -> list[StagedFile]:
+        """The person's files that an operation may be made of, arrived or on their way, newest first."""
+        mine = StagedFile.objects.free().filter(owner=self._user)
+        return list(mine.select_related("operation").order_by("-touched_at"))
+
+    def staged_file(self, staged_file_id: str) -> StagedFile:
+        """One of these."""
+        try:
+            return StagedFile.objects.free().get(owner=self._user, pk=UUID(staged_file_id))
+        except (ValueError, StagedFile.DoesNotExist) as unknown:
+            raise NotFound(staged_file_id) from unknown
+
+    def keep(self, uploaded: Any) -> StagedFile:
+        """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
+        if uploaded.refused:
+            raise uploaded.refused
+        return staging.keep(uploaded.part, name=uploaded.name, owner=self._user)
 
     # How
 

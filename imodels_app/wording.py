@@ -799,6 +799,32 @@ def age(at: datetime, now: datetime | None = None) -> str:
     return f"{seconds} s"
 
 
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def file_size(size: int) -> str:
+    """12 KiB, 300 MiB, 2.1 GiB; upload.js says it in the same way."""
+    if size < 1024:
+        return f"{size} bytes"
+    amount, unit = _in_unit(size)
+    return f"{_short(size / amount)} {unit}"
+
+
+def arrived(received: int, size: int) -> str:
+    """120 of 300 MiB, both in the unit of the whole."""
+    amount, unit = _in_unit(size)
+    return f"{_short(received / amount)} of {_short(size / amount)} {unit}"
+
+
+def _in_unit(size: int) -> tuple[int, str]:
+    return next(((amount, unit) for amount, unit in _UNITS if size >= amount), _UNITS[-1])
+
+
+def _short(number: float) -> str:
+    """At most one digit after the point, and none from 100 on."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
+
+
 def thin(number: int) -> str:
     """18 204, with a narrow space that does not break."""
     return f"{number:,}".replace(",", "\u202f")

@@ -23,6 +23,7 @@ WEB = {
     "history",
     "charts",
     "presets",
+    "staging",
 }
 ROOMS: dict[str, set[str]] = {
     "states": set(),
@@ -37,6 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "wishes": {"states"},
     "models": {"states"},
     "live": {"states", "models"},
+    "staging": {"clock", "models"},
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
     "presets": {"clock", "models", "policy"},
@@ -51,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "history": {"states", "models", "wording"},
     "tokens": {"clock", "models", "itwin", "provider", "failpoints", "budget"},
     "identity": {"models", "tokens", "provider"},
-    "catalog": {"clock", "tokens", "itwin", "wishes", "budget"},
+    "catalog": {"clock", "tokens", "itwin", "wishes", "budget", "models", "staging"},
     "submit": {
         "circuit",
         "clock",
@@ -82,6 +84,7 @@ ROOMS: dict[str, set[str]] = {
         "pulse",
         "turns",
         "messages",
+        "staging",
     },
     "views": WEB | {"budget", "circuit", "clock", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"wording", "models", "states"},

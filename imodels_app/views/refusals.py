@@ -15,6 +15,7 @@ TARGETS = {
     "name": "name",
     "description": "description",
     "extent": "extent",
+    "baselinefile": "file",
     "template": "source",
     "changesetid": "changeset",
     "changesetindex": "changeset",
