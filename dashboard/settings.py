@@ -43,6 +43,14 @@ def env_secret(name: str, default: str | None = None) -> str:
     return env_text(name, default)
 
 
+def env_number(name: str, default: int) -> int:
+    """A whole number of at least 1 from the environment."""
+    value = env_text(name, str(default))
+    if not (value.isascii() and value.isdigit() and int(value)):
+        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a whole number of at least 1.")
+    return int(value)
+
+
 def env_url(name: str, default: str) -> str:
     """An http or https address, without a slash at its end."""
     value = env_text(name, default).rstrip("/")
@@ -72,6 +80,9 @@ ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium
 ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
+# What a baseline file may have at most, and what must stay free on that disk.
+BASELINE_MAX_MIB = env_number("BASELINE_MAX_MIB", 20 * 1024)
+STAGING_RESERVE_MIB = env_number("STAGING_RESERVE_MIB", 1024)
 OIDC_ISSUER = env_url("OIDC_ISSUER", "https://ims.bentley.com")
 OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")

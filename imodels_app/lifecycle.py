@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
-from imodels_app.models import Attempt, Event, Operation, Team, User
+from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, User
 from imodels_app.states import FINISHED, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
@@ -38,6 +38,10 @@ class NameInFlight(Conflict):
     """Another operation of ours with this name in this iTwin is on its way to the platform."""
 
 
+class FileTaken(Conflict):
+    """The baseline file belongs to another operation that is not over, or is not here any more."""
+
+
 class ApprovalVoid(Conflict):
     """What would be sent is not what was approved."""
 
@@ -46,15 +50,21 @@ class ApprovalVoid(Conflict):
 
 
 def request(
-    wish: IModelWish, *, by: User, again_of: Operation | None = None, operation_id: UUID | None = None
+    wish: IModelWish,
+    *,
+    by: User,
+    again_of: Operation | None = None,
+    operation_id: UUID | None = None,
+    staged_file: StagedFile | None = None,
 ) -> Operation:
     """Take down a wish. A fork waits for the team of its main iModel, anything else is queued at once.
 
     operation_id  of the form it was asked for with: sent twice, it is one operation
+    staged_file   the baseline file, arrived whole. Raises FileTaken when another operation has it, or it is gone
     """
     operation_id = operation_id or uuid4()
     try:
-        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id)
+        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id, staged_file=staged_file)
     except IntegrityError:
         before = Operation.objects.filter(pk=operation_id, requested_by=by).first()
         if before is None:
@@ -236,6 +246,7 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
     Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
         outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
     )
+    failpoints.reach("attempt.answered")
 
 
 # What the platform told us
@@ -377,12 +388,16 @@ def _move_shell(
 _STAYS = (State.FAILED, State.FAILED)
 
 
-def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID) -> Operation:
+def _take_down(
+    wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID, staged_file: StagedFile | None
+) -> Operation:
     now = clock.now()
     team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
     needs_approval = wish.kind == Kind.FORK
     state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
     with transaction.atomic():
+        if staged_file:
+            _take_file(staged_file, by=by)
         operation = Operation.objects.create(
             id=operation_id,
             kind=wish.kind,
@@ -396,6 +411,7 @@ def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operat
             team=team,
             reason=wish.reason,
             again_of=again_of,
+            staged_file=staged_file,
             request_path=wish.path,
             request_body=wish.body_text,
             request_hash=wish.fingerprint(str(by.pk)),
@@ -408,6 +424,16 @@ def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operat
         else:
             messages.write(operation, News.ASKED)
     return operation
+
+
+def _take_file(staged_file: StagedFile, *, by: User) -> None:
+    """Take a file for a new operation: a free one, or away from an operation that is over. Holds its row's lock."""
+    StagedFile.objects.select_for_update().filter(pk=staged_file.pk).first()
+    # Asked under the lock, and not with it: whoever held it may have made an operation of the file.
+    free = StagedFile.objects.free().filter(pk=staged_file.pk, owner=by).exclude(arrived_at=None)
+    if not free.exists():
+        raise FileTaken(f"{staged_file.name} is used by another operation, or not here any more. Choose it again.")
+    Operation.objects.filter(staged_file=staged_file).update(staged_file=None)
 
 
 # Which column makes an operation due at once.

@@ -4,7 +4,7 @@ States change in lifecycle.py only, and tokens in tokens.py only.
 """
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
@@ -185,6 +185,25 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         return self.filter(state__in=[State.AWAITING_APPROVAL, State.QUEUED], expires_at__lte=now)
 
 
+# How long a staged file is kept that nobody adds to or uses.
+STAGED_FOR = timedelta(days=1)
+
+
+class StagedFileQuerySet(models.QuerySet["StagedFile"]):
+    def free(self) -> Self:
+        """Used by no operation, or by one that is over."""
+        return self.filter(Q(operation=None) | Q(operation__state__in=FINISHED))
+
+    def stale(self, now: datetime) -> Self:
+        """Nobody needs it any more: what became an iModel, and what nobody added to or tried again for a day."""
+        untouched_since = now - STAGED_FOR
+        return self.filter(
+            Q(operation__state=State.SUCCEEDED)
+            | Q(operation=None, touched_at__lte=untouched_since)
+            | Q(operation__state__in=FINISHED, operation__finished_at__lte=untouched_since)
+        )
+
+
 class StagedFile(models.Model):
     """A baseline file between a browser and the platform: what is known of it here, its bytes in STAGING_DIR.
 
@@ -200,8 +219,17 @@ class StagedFile(models.Model):
     touched_at = models.DateTimeField(db_index=True, help_text="When its last piece came.")
     arrived_at = models.DateTimeField(null=True, help_text="Whole, and looked at.")
 
+    objects = StagedFileQuerySet.as_manager()
+
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def kept_until(self) -> datetime:
+        """When it is forgotten if nothing more happens to it, nor to an operation that was made of it."""
+        operation = getattr(self, "operation", None)
+        last = operation.finished_at if operation and operation.finished_at else self.touched_at
+        return last + STAGED_FOR
 
 
 class Operation(models.Model):
@@ -391,6 +419,33 @@ class Circuit(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
     failing_since = models.DateTimeField(null=True)
     open_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PresetQuerySet(models.QuerySet["Preset"]):
+    def visible_to(self, user: User) -> Self:
+        """A person's own, and what their teams share."""
+        return self.filter(Q(owner=user) | Q(team__in=user.membership_set.values("team")))
+
+
+class Preset(models.Model):
+    """A request form filled in, kept under a name by one person, and perhaps shared with a team (presets.py)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, models.CASCADE, related_name="presets")
+    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="presets", help_text="Who else may use it.")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=100)
+    values = models.JSONField(default=dict, help_text="What is typed, by the form's field names.")
+    created_at = models.DateTimeField()
+
+    objects = PresetQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = [Lower("name"), "created_at"]
+        constraints: ClassVar = [models.UniqueConstraint("owner", Lower("name"), name="preset_one_name_per_owner")]
 
     def __str__(self) -> str:
         return self.name

@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 
-from imodels_app.models import Membership, Operation, User
+from imodels_app.models import Membership, Operation, Preset, User
 from imodels_app.states import CANCELLABLE, Kind, Shell
 
 
@@ -35,6 +35,15 @@ def why_not_cancel(user: User, operation: Operation) -> str:
     if operation.requested_by_id != user.pk and not user.is_admin:
         return f"Only {operation.requested_by_name} can cancel this."
     return ""
+
+
+def why_not_change(user: User, preset: Preset) -> str:
+    """Why this person may not rename or delete this preset; empty when they may."""
+    if preset.owner_id == user.pk:
+        return ""
+    if preset.team and Membership.objects.filter(user=user, team=preset.team, role=Membership.Role.LEAD).exists():
+        return ""
+    return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " may change this."
 
 
 def why_not_delete_shell(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:

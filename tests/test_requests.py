@@ -410,7 +410,7 @@ def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tom
     assert "One lead of Bridge team Tomas Novak" in told
     assert "Name is taken in Harbour Bridge" in told
     assert "Main Bridge is ready" in told
-    assert "Changesets up to #120 will be copied" in told
+    assert "Changesets up to #120 will be copied At most 120 of them." in told
     assert "You may create iModels in Harbour Bridge" in told
 
 
@@ -449,7 +449,7 @@ def test_checks_of_an_untouched_form_scold_nobody(at_desk):
 
 
 def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
-    assert at_desk.get(reverse("imodels:request-checks", args=["baseline"])).status_code == 404
+    assert at_desk.get(reverse("imodels:request-checks", args=["thing"])).status_code == 404
 
 
 def test_a_preview_shows_no_token(at_desk, mara):
@@ -478,12 +478,48 @@ def test_lists_of_changesets_and_versions_belong_to_a_source(at_desk, sandbox):
     assert "Pick the iModel first." in text_of(at_desk.get(reverse("imodels:pick-versions")))
 
 
-def test_a_list_that_cannot_be_had_says_why(at_desk, sandbox):
+def test_itwins_in_the_list_say_their_status_and_which_are_favourites(at_desk, sandbox):
+    sandbox.world.favorites[f"itwins:{sandbox.person('mara').id}"] = [sandbox.ids["harbour-bridge"]]
+    sandbox.world.itwins[sandbox.ids["rail-corridor"]].status = "Trial"
+    itwins = reverse("imodels:pick-itwins")
+
+    assert "Harbour Bridge HB-2031, East US , favourite" in text_of(at_desk.get(itwins))
+    assert "Rail Corridor 2027 RC-2027, East US Trial" in text_of(at_desk.get(itwins))
+    assert "Old Ferry Terminal OF-1998, East US Inactive" in text_of(at_desk.get(itwins, {"itwin": "ferry"}))
+
+
+def test_changesets_in_the_list_tell_who_pushed_them_and_lead_to_older_ones(at_desk, sandbox):
+    asked = {"source_id": sandbox.ids["main-bridge"]}
+    first = at_desk.get(reverse("imodels:pick-changesets"), asked)
+    more = html.unescape(re.search(r'data-more="([^"]*)"', first.text)[1])
+    then = at_desk.get(more).text
+
+    assert re.search(r"#120 [^#]*(Mara Lindqvist|Tomas Novak|Ines Duarte)", text_of(first))
+    assert re.findall(r'data-text="(\d+)"', first.text) == [str(index) for index in range(120, 108, -1)]
+    assert re.findall(r'data-text="(\d+)"', then) == [str(index) for index in range(108, 96, -1)]
+    assert "listbox" not in then
+
+
+def test_older_changesets_that_cannot_be_had_say_why_in_the_list(at_desk, sandbox):
+    sandbox.fault("GET", r"/changesets", status=503, times=50)
+    asked = {"source_id": sandbox.ids["main-bridge"], "before": "109"}
+
+    assert 'aria-disabled="true"' in at_desk.get(reverse("imodels:pick-changesets"), asked).text
+
+
+def test_a_hidden_named_version_is_marked(at_desk, sandbox):
+    sandbox.world.imodels[sandbox.ids["main-bridge"]].named_versions[1].state = "hidden"
+    answer = at_desk.get(reverse("imodels:pick-versions"), {"source_id": sandbox.ids["main-bridge"]})
+
+    assert "60 % design #96, Issued for independent check Hidden" in text_of(answer)
+
+
+def test_a_list_that_cannot_be_had_says_why_and_what_else_can_be_done(at_desk, sandbox):
     sandbox.fault("GET", r"/", status=503, times=50)
     answer = at_desk.get(reverse("imodels:pick-itwins"), {"itwin": "harbour"})
 
     assert answer.status_code == 200
-    assert "The platform is not answering." in text_of(answer)
+    assert "The platform is not answering. You can paste an id or a link instead." in text_of(answer)
 
 
 def test_a_right_that_is_not_listed_is_said_and_left_to_the_platform(at_desk, sandbox):

@@ -22,6 +22,8 @@ WEB = {
     "wording",
     "history",
     "charts",
+    "presets",
+    "staging",
 }
 ROOMS: dict[str, set[str]] = {
     "states": set(),
@@ -36,8 +38,10 @@ ROOMS: dict[str, set[str]] = {
     "wishes": {"states"},
     "models": {"states"},
     "live": {"states", "models"},
+    "staging": {"clock", "models"},
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
+    "presets": {"clock", "models", "policy"},
     "messages": {"clock", "states", "models", "wording"},
     "lifecycle": {"messages", "clock", "states", "models", "policy", "dispatch", "wishes", "failpoints"},
     "pacing": set(),
@@ -49,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "history": {"states", "models", "wording"},
     "tokens": {"clock", "models", "itwin", "provider", "failpoints", "budget"},
     "identity": {"models", "tokens", "provider"},
-    "catalog": {"clock", "tokens", "itwin", "wishes", "budget"},
+    "catalog": {"clock", "tokens", "itwin", "wishes", "budget", "models", "staging"},
     "submit": {
         "circuit",
         "clock",
@@ -80,6 +84,7 @@ ROOMS: dict[str, set[str]] = {
         "pulse",
         "turns",
         "messages",
+        "staging",
     },
     "views": WEB | {"budget", "circuit", "clock", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"wording", "models", "states"},

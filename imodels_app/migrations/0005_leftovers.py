@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0003_baseline_files"),
+        ("imodels_app", "0004_presets"),
     ]
 
     operations = [

@@ -31,6 +31,8 @@ def icon(name: str, size: str = "", *, still: bool = False) -> SafeString:
 
 register.filter("kind_word", wording.kind_word)
 register.filter("thin", wording.thin)
+register.filter("file_size", wording.file_size)
+register.filter("arrived_of", wording.arrived)
 register.filter("clock", wording.clock)
 register.filter("clock_s", wording.clock_s)
 register.filter("day_time", wording.day_time)

@@ -59,7 +59,7 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     page = listing.cut(found, request.GET.get("page"))
     summary = {"numbers": listing.numbers(scope, now), "budget": budget.left(now)}
     banners, places = frame.banners(user, now), turns.places(page, now)
-    seen = live.token(page, summary, banners.shown, _standing(places), _tick(page.rows, now))
+    seen = live.token(page, summary, banners.shown, _standing(places, now), _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = summary | _table(page, found, user, now, places) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
@@ -80,7 +80,7 @@ def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
     banners, places = frame.banners(user, now), turns.places([operation], now)
-    seen = live.token([operation], banners.shown, _standing(places), _tick([operation], now))
+    seen = live.token([operation], banners.shown, _standing(places, now), _tick([operation], now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
@@ -170,9 +170,10 @@ def _hidden(asked: listing.Asked, scope: QuerySet[Operation], page: listing.Slic
     return scope.count() if asked.is_set and not page.rows else 0
 
 
-def _standing(places: dict[UUID, turns.Place]) -> list[list[str]]:
-    """Places as they are read, for the token."""
-    return [[str(pk), str(place.number), wording.clock_s(place.start)] for pk, place in places.items()]
+def _standing(places: dict[UUID, turns.Place], now: datetime) -> list[list[str]]:
+    """Places as they are read, for the token. Who is next is told no time."""
+    waiting = {pk: place for pk, place in places.items() if not wording.is_next(place, now)}
+    return [[str(pk), str(place.number), wording.clock_s(place.start)] for pk, place in waiting.items()]
 
 
 def _tick(rows: list[Operation], now: datetime) -> int:

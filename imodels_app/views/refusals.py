@@ -15,6 +15,7 @@ TARGETS = {
     "name": "name",
     "description": "description",
     "extent": "extent",
+    "baselinefile": "file",
     "template": "source",
     "changesetid": "changeset",
     "changesetindex": "changeset",
@@ -73,6 +74,20 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
         (told[0].controls[0], "Extent" if place == "extent" else str(form[place].label)) for place, told in at.items()
     ]
     return Refusal(at, head, links, is_name_taken="name" in at and operation.failure_code.casefold() == "imodelexists")
+
+
+def not_found(looked_up: RequestForm, given: Mapping[str, Any]) -> dict[str, list[Told]]:
+    """What a form was filled in with and is not there any more, or fits no more, at its fields.
+
+    A name that is taken is left out: the form offers another one by itself.
+    """
+    at: dict[str, list[Told]] = {}
+    for field, errors in looked_up.errors.items():
+        place = "extent" if field in SIDES else field
+        if given.get(field) not in (None, "") and field in looked_up.fields and field != "name":
+            controls = CONTROLS.get(place, (place,))
+            at.setdefault(place, []).extend(Told(str(error), controls) for error in errors)
+    return at
 
 
 def _said(operation: Operation) -> Iterator[tuple[str, str]]:

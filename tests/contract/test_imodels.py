@@ -248,6 +248,7 @@ def test_each_changeset_names_the_one_before(mara, ids):
     [
         ({"afterIndex": 117}, [118, 119, 120]),
         ({"lastIndex": 2}, [1, 2]),
+        ({"lastIndex": 71, "$orderBy": "index desc", "$top": 2}, [71, 70]),
         ({"afterIndex": 5, "lastIndex": 7}, [6, 7]),
         ({"$orderBy": "index desc", "$top": 2}, [120, 119]),
     ],
@@ -333,6 +334,15 @@ def test_users_are_listed_and_an_unknown_one_is_404(mara, ids):
 )
 def test_my_permissions_on_an_imodel(mara, ids, imodel, permissions):
     assert mara.get(f"/imodels/{ids[imodel]}/permissions").json() == {"permissions": permissions}
+
+
+def test_an_imodel_with_permissions_of_its_own_tells_those(sandbox, mara, ids):
+    sandbox.secure(ids["viaduct"], "mara", ["imodels_webview", "imodels_read"])
+
+    assert mara.get(f"/imodels/{ids['viaduct']}").json()["iModel"]["isSecured"] is True
+    assert mara.get(f"/imodels/{ids['viaduct']}/permissions").json() == {
+        "permissions": ["imodels_webview", "imodels_read"]
+    }
 
 
 def test_no_imodel_has_a_thumbnail(mara, ids):

@@ -135,6 +135,29 @@ def told_secrets(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield f"a secret is in {place}"
 
 
+# For those who know what else happened.
+
+
+def sent_in_vain(sandbox: Any) -> Iterator[str]:
+    """A request leaves again only when the platform would list what came of it, if anything had.
+
+    Not where lists lag for longer than we wait: there the second request is told that its name is taken.
+    """
+    made = set()
+    for entry in _posts(sandbox):
+        if entry.correlation_id in made:
+            yield f"{entry.correlation_id} was sent again after the platform had made its iModel"
+        if entry.imodel_id:
+            made.add(entry.correlation_id)
+
+
+def asked_with_a_used_token(sandbox: Any) -> Iterator[str]:
+    """A provider revokes everything when a refresh token comes twice."""
+    for entry in sandbox.journal:
+        if entry.path == "/connect/token" and entry.body == "refresh_token" and entry.status == 400:
+            yield "the sign-in service was shown a refresh token that it had taken back"
+
+
 def places(logs: dict[str, str], redis_url: str, *, pages: bool) -> Iterator[tuple[str, str]]:
     """Where people, operators and backups look."""
     for model in (Operation, Attempt, Event, TokenSet):
