@@ -36,6 +36,11 @@ def wake_follower(operation_id: UUID) -> None:
     transaction.on_commit(partial(send, "imodels_app.poll", operation_id))
 
 
+def wake_deleter(operation_id: UUID) -> None:
+    """What an operation left on the platform is to be deleted."""
+    transaction.on_commit(partial(send, "imodels_app.delete_leftover", operation_id))
+
+
 def wake_uploader(operation_id: UUID) -> None:
     """A baseline file may go on to the platform."""
     transaction.on_commit(partial(send, "imodels_app.upload", operation_id))

@@ -27,6 +27,12 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "usable": ("Usable now", "good", "st-usable"),
     "succeeded": ("Succeeded", "good", "st-succeeded"),
     "failed": ("Failed", "bad", "st-failed"),
+    "shell_asked": ("Deletion asked for", "", "trash"),
+    "shell_waits": ("Deletion waits", "", "st-queued"),
+    "shell_kept": ("Not deleted", "bad", "st-failed"),
+    "shell_usable": ("Not deleted", "ask", "warning"),
+    "shell_deleted": ("Deleted", "good", "trash"),
+    "shell_gone": ("Gone already", "", "trash"),
     "exported": ("Exported", "", "download"),
     "signed_in": ("Signed in", "", "user"),
     "signed_out": ("Signed out", "", "user"),
@@ -38,6 +44,7 @@ WAITS: dict[str, str] = {
     Wait.PROVIDER_DOWN: "The sign-in service did not answer",
     Wait.STORAGE_DOWN: "The platform’s storage did not answer",
     Wait.SIGN_IN: "The requester must sign in again",
+    Wait.NOT_PERMITTED: "The requester may not look at it",
     Wait.SAME_NAME: "Another operation with this name comes first",
     Wait.LOST_ANSWER: "The answer was lost",
 }
@@ -88,7 +95,17 @@ def who(event: Event) -> str:
     return "platform" if event.verb in PLATFORM_TOLD else "iModel Desk"
 
 
-PLATFORM_TOLD = {"accepted", "completed", "file_missing", "platform_state", "usable", "succeeded", "failed"}
+PLATFORM_TOLD = {
+    "accepted",
+    "completed",
+    "file_missing",
+    "platform_state",
+    "usable",
+    "succeeded",
+    "failed",
+    "shell_gone",
+    "shell_usable",
+}
 
 
 def _look(event: Event) -> tuple[str, str, str]:
@@ -110,6 +127,10 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
         return event.actor_name, event.verb
     if event.verb == "resumed":
         return event.actor_name, "signed in again"
+    if event.verb == "shell_asked":
+        return event.actor_name, "asked for what it left to be deleted"
+    if event.verb == "shell_deleted":
+        return badge, f"with {_owner(event.actor_name)} own permission"
     if event.verb == "platform_state":
         return "The platform says", ""
     if event.verb == "claimed":

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
 from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, UploadedBlock, User
-from imodels_app.states import FINISHED, MOVES, Kind, News, Outcome, State, Wait
+from imodels_app.states import FINISHED, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
 # How long an operation waits for its requester to sign in again before it expires.
@@ -111,6 +111,32 @@ def cancel(operation: Operation, *, by: User) -> None:
     if operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
         raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be called off.")
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
+
+
+def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False) -> None:
+    """Have the iModel deleted that a failure left on the platform, with this person's own rights there.
+
+    even_if_usable  though it turned out that it can be used
+
+    Raises policy.Denied and Conflict.
+    """
+    policy.require(policy.why_not_delete_shell(by, operation))
+    if operation.shell == Shell.USABLE and not even_if_usable:
+        raise Conflict(f"{operation.name} can be used, so it is not deleted without being told so twice.")
+    _move_shell(
+        operation,
+        Shell.DELETING,
+        verb="shell_asked",
+        by=by,
+        note="even if it can be used" if even_if_usable else "",
+        shell_by=by,
+        shell_by_name=by.name,
+        shell_anyway=even_if_usable,
+        shell_after=clock.now(),
+        shell_sent_at=None,
+        shell_note="",
+    )
+    dispatch.wake_deleter(operation.pk)
 
 
 def expire(operation: Operation) -> None:
@@ -229,6 +255,7 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
     Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
         outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
     )
+    failpoints.reach("attempt.answered")
 
 
 # What uploaders do
@@ -427,8 +454,13 @@ def failed(
     details: Sequence[Mapping[str, object]] = (),
     platform_state: str = "",
     baseline_state: str = "",
+    note: str = "",
 ) -> None:
-    """It will not become an iModel. code: the platform's own, or ours where it names none (see wording.py)."""
+    """It will not become an iModel.
+
+    code           the platform's own, or ours where it names none (see wording.py)
+    message        the platform's own words, if it said any; note is for history, and ours
+    """
     said: dict[str, Any] = {
         name: word[:64]
         for name, word in (("platform_state", platform_state), ("baseline_state", baseline_state))
@@ -438,7 +470,7 @@ def failed(
         operation,
         State.FAILED,
         verb="failed",
-        note=message,
+        note=note or message,
         code=code,
         failure_code=code,
         failure_message=message,
@@ -449,7 +481,46 @@ def failed(
     )
 
 
+# What a failure left behind
+
+
+def shell_sending(operation: Operation, *, look_again: datetime) -> None:
+    """The platform is asked to delete it now. Raises Conflict when another worker is at it.
+
+    look_again: when another one goes on, should this one die
+    """
+    now = clock.now()
+    _write(operation, now, event=None, shell_sent_at=now, shell_after=look_again)
+
+
+def shell_waits(operation: Operation, *, until: datetime, note: str) -> None:
+    """It cannot be deleted before `until`. A reason that is told already makes no second event."""
+    event = None if note == operation.shell_note else _event("shell_waits", None, note, *_STAYS, "", "")
+    _write(operation, clock.now(), event=event, shell_after=until, shell_note=note)
+
+
+def shell_ended(operation: Operation, to: Shell, *, note: str = "", code: str = "") -> None:
+    """What became of it. LEFT: it is still there, and note says what is in the way."""
+    by = operation.shell_by if to == Shell.DELETED else None
+    verb = {Shell.LEFT: "shell_kept"}.get(to, f"shell_{to.value}")
+    _move_shell(operation, to, verb=verb, by=by, note=note, code=code, shell_after=None, shell_note=note)
+
+
 # How
+
+
+def _move_shell(
+    operation: Operation, to: Shell, *, verb: str, by: User | None, note: str = "", code: str = "", **fields: Any
+) -> None:
+    came_from = Shell(operation.shell)
+    if to not in SHELL_MOVES.get(came_from, ()):
+        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+    now = clock.now()
+    _write(operation, now, event=_event(verb, by, note, *_STAYS, code, ""), shell=to, shell_at=now, **fields)
+
+
+# The operation itself has ended as it has.
+_STAYS = (State.FAILED, State.FAILED)
 
 
 def _take_down(

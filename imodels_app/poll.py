@@ -70,7 +70,8 @@ def _look(operation: Operation, now: datetime) -> None:
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
         until = now + timedelta(seconds=RARELY_S)
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(no))
+        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        lifecycle.hold(operation, reason=reason, until=until, note=str(no))
 
 
 def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
@@ -97,7 +98,7 @@ def _follow(operation: Operation, creation: Creation, platform: Platform, now: d
 
 def _failed(operation: Operation, platform: Platform) -> None:
     """The operation's state has no reason. That of a baseline file has."""
-    code, message, state = "failed", "The platform gave no reason.", ""
+    code, note, state = "failed", "It tells no reason.", ""
     if operation.kind == Kind.BASELINE:
         try:
             state = platform.baseline_file(operation.imodel_id).state
@@ -106,8 +107,8 @@ def _failed(operation: Operation, platform: Platform) -> None:
         except errors.Refused as no:
             log.warning("Operation %s failed, and its baseline file tells nothing: %s", operation.pk, no)
         if state in BASELINE_FAILURES:
-            code, message = state, ""
-    lifecycle.failed(operation, code=code, message=message, platform_state="failed", baseline_state=state)
+            code, note = state, ""
+    lifecycle.failed(operation, code=code, note=note, platform_state="failed", baseline_state=state)
 
 
 def _say_again(operation: Operation, platform: Platform) -> None:
@@ -138,7 +139,7 @@ def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
     since = operation.missing_since
     lasts = since and now - since > VANISHED_AFTER and now - accepted_at > MISSING_IS_NORMAL_FOR
     if lasts and not _is_there(operation, platform):
-        lifecycle.failed(operation, code="vanished", message="The platform no longer knows this iModel.")
+        lifecycle.failed(operation, code="vanished", note="The platform no longer knows this iModel.")
         return
     lifecycle.looked(
         operation, platform_state=operation.platform_state, poll_after=next_look(operation, now), missing=True

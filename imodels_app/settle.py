@@ -73,8 +73,8 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
     if ours:
         lifecycle.accepted(operation, imodel_id=ours.id, note="found by its name after the answer was lost")
     elif found:
-        message = f"“{operation.name}” was made by somebody else meanwhile."
-        lifecycle.failed(operation, code="iModelExists", message=message)
+        note = f"“{operation.name}” was made by somebody else meanwhile."
+        lifecycle.failed(operation, code="iModelExists", note=note)
     else:
         lifecycle.send_again(operation, note="The request never arrived. The same one is sent again.")
 

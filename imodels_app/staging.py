@@ -8,7 +8,7 @@ of two requests that bring the same place one is counted, and the other is told 
 
 import os
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -17,15 +17,17 @@ from django.conf import settings
 from django.db import transaction
 
 from imodels_app import clock
-from imodels_app.models import StagedFile, User
+from imodels_app.models import STAGED_FOR, StagedFile, User
 
 MIB = 1024 * 1024
 # What every SQLite file begins with, and so every iModel.
 HEADER = b"SQLite format 3\0"
-# How long a file is kept that nobody adds to or uses.
-KEPT = timedelta(days=1)
 # A person's files that no operation uses, at most.
 AT_MOST = 5
+# Said here, and by the browser before the first byte leaves.
+NOT_BIM = "A baseline file is an iModel and ends in .bim. Choose another file."
+EMPTY = "The file is empty. Choose another one."
+NO_IMODEL = "This is no iModel: it does not begin as an SQLite file does. Choose another file."
 # A file whose size is not known before it is there (a plain form) grows under another name.
 PART = ".part"
 
@@ -38,7 +40,7 @@ class NoIModel(Refused):
     """Its bytes are something else."""
 
     def __init__(self) -> None:
-        super().__init__("This is no iModel: it does not begin as an SQLite file does. Choose another file.")
+        super().__init__(NO_IMODEL)
 
 
 class TooLarge(Refused):
@@ -47,6 +49,10 @@ class TooLarge(Refused):
 
 class NoSpace(Refused):
     """The disk has no room, now."""
+
+
+class InUse(Refused):
+    """An operation needs it."""
 
 
 class Overtaken(Exception):
@@ -74,11 +80,6 @@ def is_whole(staged: StagedFile | None, size: int | None) -> bool:
         return False
 
 
-def kept_until(staged: StagedFile) -> datetime:
-    """When the file is forgotten if nothing more happens to it."""
-    return staged.touched_at + KEPT
-
-
 def expect(*, name: str, size: int, owner: User) -> StagedFile:
     """A file of this size is about to come, in pieces. Raises Refused."""
     check(name=name, size=size)
@@ -95,13 +96,22 @@ def expect(*, name: str, size: int, owner: User) -> StagedFile:
 def check(*, name: str, size: int) -> None:
     """What can be said of a file before its first byte. Raises Refused."""
     if not name.lower().endswith(".bim"):
-        raise Refused("A baseline file is an iModel and ends in .bim. Choose another file.")
+        raise Refused(NOT_BIM)
     if len(name) > 255:
         raise Refused("The file’s name is longer than 255 characters. Shorten it.")
     if size <= 0:
-        raise Refused("The file is empty. Choose another one.")
-    if size > settings.BASELINE_MAX_MIB * MIB:
-        raise TooLarge(f"The file is larger than {settings.BASELINE_MAX_MIB:,} MiB, the most that is taken here.")
+        raise Refused(EMPTY)
+    if size > most_bytes():
+        raise TooLarge(too_large())
+
+
+def most_bytes() -> int:
+    """What a file may have."""
+    return int(settings.BASELINE_MAX_MIB) * MIB
+
+
+def too_large() -> str:
+    return f"The file is larger than {settings.BASELINE_MAX_MIB:,} MiB, the most that is taken here."
 
 
 def offset(staged: StagedFile) -> int:
@@ -125,7 +135,7 @@ def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
             safe = offset(row)
             if at != safe or at + len(chunk) > row.size:
                 raise Overtaken(safe)
-            if not _may_be_imodel(chunk, at, row.size):
+            if not _may_be_imodel(chunk, at) or row.size < len(HEADER):
                 raise NoIModel
             _write(path_of(row), chunk, at=at)
             row.received, row.touched_at = at + len(chunk), clock.now()
@@ -137,6 +147,15 @@ def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
     return row
 
 
+def remove(staged: StagedFile) -> None:
+    """Forget a file because its owner says so. Raises InUse."""
+    with transaction.atomic():
+        StagedFile.objects.select_for_update().filter(pk=staged.pk).first()
+        if StagedFile.objects.filter(pk=staged.pk).exclude(pk__in=StagedFile.objects.free()).exists():
+            raise InUse(f"{staged.name} is on its way into an iModel. Cancel that operation first.")
+        forget(staged)
+
+
 def forget(staged: StagedFile) -> None:
     """Delete row and bytes. An operation that had it keeps its name and size."""
     StagedFile.objects.filter(pk=staged.pk).delete()
@@ -146,11 +165,11 @@ def forget(staged: StagedFile) -> None:
 def clean(now: datetime) -> int:
     """Forget what nobody came back for, and bytes that belong to no row; how many."""
     forgotten = 0
-    for pk in list(StagedFile.objects.stale(now - KEPT).values_list("pk", flat=True)):
+    for pk in list(StagedFile.objects.stale(now).values_list("pk", flat=True)):
         with transaction.atomic():
             # First the lock, then the question again: a piece, or an operation, may have come meanwhile.
             StagedFile.objects.select_for_update().filter(pk=pk).first()
-            for staged in StagedFile.objects.stale(now - KEPT).filter(pk=pk):
+            for staged in StagedFile.objects.stale(now).filter(pk=pk):
                 forget(staged)
                 forgotten += 1
     return forgotten + _clean_folder(now)
@@ -174,6 +193,17 @@ def new_part() -> Path:
     return folder() / f"{uuid4()}{PART}"
 
 
+def grow(part: Path, chunk: bytes, *, at: int) -> None:
+    """Add bytes to a part. Raises Refused as soon as they are too many, or no iModel."""
+    if at + len(chunk) > most_bytes():
+        raise TooLarge(too_large())
+    if not _may_be_imodel(chunk, at):
+        raise NoIModel
+    check_space(len(chunk))
+    with part.open("ab") as file:
+        file.write(chunk)
+
+
 def keep(part: Path, *, name: str, owner: User) -> StagedFile:
     """Make a staged file of bytes that came in one go. The part is gone afterwards. Raises Refused."""
     try:
@@ -195,10 +225,10 @@ def keep(part: Path, *, name: str, owner: User) -> StagedFile:
     return staged
 
 
-def _may_be_imodel(chunk: bytes, at: int, size: int) -> bool:
+def _may_be_imodel(chunk: bytes, at: int) -> bool:
     """Whether these bytes fit what an iModel has at this place, however the beginning is cut up."""
     wanted = HEADER[at : at + len(chunk)]
-    return chunk[: len(wanted)] == wanted and size > len(HEADER)
+    return chunk[: len(wanted)] == wanted
 
 
 def _write(path: Path, chunk: bytes, *, at: int) -> None:
@@ -240,7 +270,7 @@ def _is_left_behind(path: Path, known: set[str], now: datetime) -> bool:
     try:
         if path.suffix == PART:
             # By this machine's clock, which only has to be right within a day.
-            return datetime.fromtimestamp(path.stat().st_mtime, UTC) < now - KEPT
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC) < now - STAGED_FOR
         return str(UUID(path.name)) == path.name and path.name not in known
     except (ValueError, FileNotFoundError):
         return False

@@ -16,6 +16,14 @@ log = logging.getLogger(__name__)
 FIRST_LOOK = timedelta(seconds=3)
 # Too large, or of a type that the platform does not take: nothing a person typed.
 OUR_FAULT = {413, 415}
+# What a status means when the platform's envelope did not come with it. 404 and 409 have several causes each.
+# Source: the responses of the create, clone and fork pages.
+CODE_OF = {
+    403: "InsufficientPermissions",
+    413: "RequestTooLarge",
+    415: "UnsupportedMediaType",
+    422: "InvalidiModelsRequest",
+}
 BEHIND_SAME_NAME = timedelta(seconds=30)
 # Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
 ANNOUNCED_AHEAD = timedelta(seconds=5)
@@ -88,7 +96,7 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
     except lifecycle.NameInFlight:
         lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
-        lifecycle.failed(operation, code="approvalVoid", message=str(void))
+        lifecycle.failed(operation, code="approvalVoid", note=str(void))
     return None
 
 
@@ -96,6 +104,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
     failpoints.reach("submit.claimed")
     lifecycle.confirm_claim(operation, attempt)
+    failpoints.reach("submit.sending")
     try:
         imodel_id, upload = platform.start_with_file(
             operation.request_path, operation.request_body, correlation_id=str(operation.pk)
@@ -139,10 +148,17 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
         return
     if no.status in OUR_FAULT:
         log.error("The platform did not take the request of operation %s: %s", operation.pk, no)
+    lifecycle.failed(operation, code=_code(operation, no), message=no.message, details=no.details)
+
+
+def _code(operation: Operation, no: errors.Refused) -> str:
+    """The platform's own code, or what stands for it where that says less than we know."""
     # The code for a source that is not ready is not documented; all there is to tell is that it is another 409.
-    is_source = isinstance(no, errors.NotReady) and operation.source_id
-    code = "sourceNotReady" if is_source else no.code or str(no.status)
-    lifecycle.failed(operation, code=code, message=no.message, details=no.details)
+    if isinstance(no, errors.NotReady) and operation.source_id and no.code:
+        return "sourceNotReady"
+    if no.status == 409 and not no.code and not operation.source_id:
+        return "iModelExists"  # the one cause there is
+    return no.code or CODE_OF.get(no.status, str(no.status))
 
 
 def _after(later: errors.Unavailable) -> datetime:

@@ -8,7 +8,8 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, turns
+from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, staging, turns
+from imodels_app.leftovers import delete as delete_what_was_left
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
@@ -57,6 +58,11 @@ def settle(operation_id: str) -> None:
     look_for_lost(UUID(operation_id))
 
 
+@shared_task(name="imodels_app.delete_leftover")
+def delete_leftover(operation_id: str) -> None:
+    delete_what_was_left(UUID(operation_id))
+
+
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
     """Announce whoever is next in each budget."""
@@ -94,6 +100,18 @@ def sweep_lost() -> None:
             lifecycle.expire(operation)
         except lifecycle.Conflict:
             continue  # it was decided in this very moment
+
+
+@shared_task(name="imodels_app.sweep_leftovers")
+def sweep_leftovers() -> None:
+    """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
+    for pk in Operation.objects.due_for_deletion(clock.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.delete_leftover", pk)
+
+
+@shared_task(name="imodels_app.clean_staging")
+def clean_staging() -> None:
+    staging.clean(clock.now())
 
 
 @shared_task(name="imodels_app.sweep_uploads")

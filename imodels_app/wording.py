@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from imodels_app.estimates import Usual
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Kind, Outcome, State, Wait, Wish
+from imodels_app.states import Kind, Outcome, Shell, State, Wait, Wish
 from imodels_app.turns import Place
 
 PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
@@ -210,6 +210,20 @@ WORDS: dict[str, Words] = {
         "the platform works on; {person} must sign in again to see how it ends",
         "Sign in. It goes on by itself.",
     ),
+    "running:not_permitted": Words(
+        "Running",
+        "move",
+        "st-running",
+        "{person} may not look at it, next look {until}",
+        "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform works on.",
+    ),
+    "running:unknown": Words(
+        "Running",
+        "move",
+        "st-running",
+        "the platform calls it “{platform_state}”",
+        "Nothing to do. iModel Desk does not know this word of the platform’s, and keeps asking until it does.",
+    ),
     "running:usable": Words(
         "Usable now",
         "good",
@@ -304,6 +318,12 @@ FAILURES: dict[str, Words] = {
             "Open the file in your design tool, save it as a new iModel, and upload that.",
         ),
         (
+            "failed",
+            "Failed",
+            "the platform tells no reason",
+            "Try again. If it fails twice, write to your administrator with the operation id.",
+        ),
+        (
             "vanished",
             "Failed: vanished",
             "the platform no longer knows this iModel",
@@ -340,6 +360,18 @@ FAILURES: dict[str, Words] = {
             "Wait until the platform has finished {source}, then send it again.",
         ),
         (
+            "404",
+            "Failed: not found",
+            "missing, or not visible to {person}",
+            "Pick {parts} again, or ask for access to them, then send it again.",
+        ),
+        (
+            "409",
+            "Failed: conflict",
+            "the name is taken, or {source} is not ready",
+            "Choose another name, or wait until the platform has finished {source}. Then send it again.",
+        ),
+        (
             "InvalidiModelsRequest",
             "Failed: not accepted",
             "change what the platform names",
@@ -368,6 +400,24 @@ FAILURES: dict[str, Words] = {
         ),
     )
 }
+# What a failure left on the platform. The line is what is in the way, where something is.
+SHELLS: dict[Shell, Words] = {
+    Shell.LEFT: Words(
+        "Left over", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
+    ),
+    Shell.DELETING: Words(
+        "Deleting", "move", "trash", "asked for by {deleter}", "Nothing to do. It is tried until the platform answers."
+    ),
+    Shell.USABLE: Words(
+        "Usable after all",
+        "ask",
+        "st-usable",
+        "it can be opened, so it was not deleted",
+        "Open it. If nobody needs it, delete it all the same.",
+    ),
+    Shell.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
+    Shell.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
+}
 # What the platform says of a baseline file, beside the operation's state. The platform's word -> badge and sentence.
 BASELINE_STATES = {
     "waitingForFile": ("Waiting for the file", "the platform does not have it yet"),
@@ -392,18 +442,39 @@ FAILURE_HEADLINES = {
     "stagedFileMissing": "The file was removed before it could be sent.",
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
+    "failed": "The platform began to make “{name}” and gave it up. It tells no reason.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
     "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
     "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
     "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
     "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
+    "404": "The platform did not find {parts}, or {person} cannot see them. It did not say which.",
+    "409": "The name “{name}” is taken in {itwin}, or {source} is not ready. The platform did not say which.",
     "InvalidiModelsRequest": "The platform did not take what was asked for.",
     "UnsupportedMediaType": "The platform did not understand the request.",
     "RequestTooLarge": "The platform did not take a request of this size.",
     "approvalVoid": "What would be sent is not what was approved, so it was not sent.",
     "": "The platform did not make “{name}”.",
 }
+
+
+# The platform's own words, and what they mean.
+# Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
+PLATFORM_STATES: dict[str, str] = {
+    "scheduled": "waits its turn, or is being made",
+    "waitingForFile": "its file has not been uploaded",
+    "successful": "complete",
+    "failed": "came to nothing; the platform tells no reason",
+    "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+    # The same, as older texts have it.
+    "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+}
+
+
+def platform_words(state: str) -> str:
+    """What the platform means by the state of an operation."""
+    return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
 
 
 def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
@@ -425,18 +496,39 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
     )
 
 
+def tell_shell(operation: Operation) -> Told:
+    """The same about the iModel that a failed operation left on the platform."""
+    words = SHELLS[Shell(operation.shell)]
+    filled = {"name": operation.name, "deleter": first_name(operation.shell_by_name) or "nobody"}
+    stands = operation.shell_note if operation.shell in (Shell.LEFT, Shell.DELETING) else ""
+    return Told(
+        badge=words.badge,
+        tone="bad" if operation.shell == Shell.LEFT and stands else words.tone,
+        icon=words.icon,
+        line=(stands or words.line.format_map(filled)).rstrip("."),
+        remedy=words.remedy,
+    )
+
+
 def headline(operation: Operation) -> str:
     """One sentence that says what a failure means."""
     filled = {
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
         "person": operation.requested_by_name,
         "file": operation.file_name or "the file",
     }
     text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
     return text[:1].upper() + text[1:]
+
+
+def _parts(operation: Operation) -> str:
+    """What a request names: Harbour Bridge and Main Bridge."""
+    itwin = operation.itwin_name or "the iTwin"
+    return f"{itwin} and {operation.source_name or 'the source'}" if operation.source_id else itwin
 
 
 def was_refused(operation: Operation) -> bool:
@@ -458,8 +550,7 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
     """Which row of the table fits."""
     state = State(operation.state)
     if place and state == State.QUEUED:
-        at_once = place.number == 1 and place.start - now <= A_MOMENT
-        return "queued" if at_once else "queued:turn"
+        return "queued" if is_next(place, now) else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
     if state == State.UPLOADING and not operation.wait_reason and operation.is_sent:
@@ -473,7 +564,14 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
 def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> str:
     if operation.usable_at:
         return "running:usable"
+    if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
+        return "running:unknown"
     return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+
+
+def is_next(place: Place, now: datetime) -> bool:
+    """Whether it starts so soon that nobody needs to be told when."""
+    return place.number == 1 and place.start - now <= A_MOMENT
 
 
 def _standing(place: Place | None, now: datetime) -> dict[str, str]:
@@ -492,6 +590,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
     return {
         "team": operation.team.name,
         "until": _until(operation, until, now) if until else "later",
+        "platform_state": operation.platform_state,
         "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
@@ -509,11 +608,12 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "permission": _permission(operation),
         "needs": needs(operation),
         "file": operation.file_name or "the file",
-        "sent": size(operation.sent_bytes),
-        "size": size(operation.file_size or 0),
+        "sent": file_size(operation.sent_bytes),
+        "size": file_size(operation.file_size or 0),
         "link": _link_time(operation, now),
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "said": f"the platform said: “{operation.failure_message}”"
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
@@ -705,6 +805,15 @@ def origin_verb(operation: Operation) -> str:
     return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
 
 
+def edge(operation: Operation) -> str:
+    """How it came from its source: forked at #118, cloned at its baseline, cloned."""
+    at = up_to(operation)
+    if not at:
+        return origin_verb(operation)
+    where = "its baseline" if at == "baseline" else f"#{at}" if operation.changeset_index else at
+    return f"{origin_verb(operation)} at {where}"
+
+
 def history(operation: Operation) -> str:
     """What becomes of the main iModel's changesets in a fork."""
     if operation.preserve_history is None:
@@ -820,14 +929,30 @@ def age(at: datetime, now: datetime | None = None) -> str:
     return f"{seconds} s"
 
 
-def size(count: int) -> str:
-    """Bytes as people say them, in one unit: 512 B, 8.4 MiB, 1.2 GiB."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def file_size(size: int) -> str:
+    """12 KiB, 300 MiB, 2.1 GiB; upload.js says it in the same way."""
+    if size < 1024:
+        return f"{size} bytes"
+    amount, unit = _in_unit(size)
+    return f"{_short(size / amount)} {unit}"
+
+
+def arrived(received: int, size: int) -> str:
+    """120 of 300 MiB, both in the unit of the whole."""
+    amount, unit = _in_unit(size)
+    return f"{_short(received / amount)} of {_short(size / amount)} {unit}"
+
+
+def _in_unit(size: int) -> tuple[int, str]:
+    return next(((amount, unit) for amount, unit in _UNITS if size >= amount), _UNITS[-1])
+
+
+def _short(number: float) -> str:
+    """At most one digit after the point, and none from 100 on."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
 
 
 def thin(number: int) -> str:

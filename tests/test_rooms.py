@@ -22,6 +22,7 @@ WEB = {
     "wording",
     "history",
     "charts",
+    "presets",
     "staging",
 }
 ROOMS: dict[str, set[str]] = {
@@ -40,6 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "staging": {"clock", "models"},
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
+    "presets": {"clock", "models", "policy"},
     "messages": {"clock", "states", "models", "wording"},
     "lifecycle": {"messages", "clock", "states", "models", "policy", "dispatch", "wishes", "failpoints"},
     "pacing": set(),
@@ -51,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "history": {"states", "models", "wording"},
     "tokens": {"clock", "models", "itwin", "provider", "failpoints", "budget"},
     "identity": {"models", "tokens", "provider"},
-    "catalog": {"clock", "tokens", "itwin", "wishes", "budget"},
+    "catalog": {"clock", "tokens", "itwin", "wishes", "budget", "models", "staging"},
     "submit": {
         "circuit",
         "clock",
@@ -81,7 +83,9 @@ ROOMS: dict[str, set[str]] = {
     },
     "poll": {"staging", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin", "budget"},
     "settle": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
+    "leftovers": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
     "tasks": {
+        "leftovers",
         "circuit",
         "clock",
         "dispatch",
@@ -95,6 +99,7 @@ ROOMS: dict[str, set[str]] = {
         "pulse",
         "turns",
         "messages",
+        "staging",
     },
     "views": WEB | {"budget", "circuit", "clock", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"wording", "models", "states"},

@@ -222,10 +222,11 @@ def test_an_unknown_state_of_a_baseline_file_is_shown_as_it_is():
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 B"), (512, "512 B"), (8808038, "8.4 MiB"), (314572800, "300 MiB"), (2**31, "2.0 GiB")]
+    ("count", "words"),
+    [(0, "0 bytes"), (512, "512 bytes"), (8808038, "8.4 MiB"), (314572800, "300 MiB"), (2**31, "2 GiB")],
 )
 def test_sizes_read_in_one_unit(count, words):
-    assert wording.size(count) == words
+    assert wording.file_size(count) == words
 
 
 def test_without_earlier_ones_nothing_is_promised():

@@ -74,6 +74,17 @@ class Connection:
             raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
         return body
 
+    def delete(self, path: str) -> None:
+        """Raises Unavailable and Refused, as get does: to ask again harms nothing."""
+        self._calling()
+        url = f"{self._base_url}{path}"
+        try:
+            answer = _session().delete(url, headers=self._headers(V2), timeout=self._timeout, allow_redirects=False)
+        except requests.RequestException as error:
+            raise errors.Unavailable(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S) from error
+        if not 200 <= answer.status_code < 300:
+            _refuse(answer, lost_on_5xx=False)
+
     def post(self, path: str, body: str, *, correlation_id: str = "") -> requests.Response:
         """Send a body of JSON text once, over a connection of its own. Raises all three kinds of error.
 

@@ -87,6 +87,13 @@ class Platform:
         """
         return Creation.from_json(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create"))
 
+    def delete_imodel(self, imodel_id: str) -> None:
+        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/delete-imodel/
+        """
+        self._http.delete(f"/imodels/{quote(imodel_id, safe='')}")
+
     # Looking at iModels
 
     def imodel(self, imodel_id: str) -> IModel:
@@ -112,14 +119,35 @@ class Platform:
         body = self._http.get("/imodels/recents", prefer="representation")
         return [IModel.from_json(item) for item in _items(body, "iModels")]
 
-    def changesets(self, imodel_id: str, *, top: int = 25) -> list[Changeset]:
-        """The newest changesets, newest first.
+    def favourite_imodels(self) -> list[IModel]:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-favorite-imodels/"""
+        body = self._http.get("/imodels/favorites", prefer="representation")
+        return [IModel.from_json(item) for item in _items(body, "iModels")]
+
+    def imodel_permissions(self, imodel_id: str) -> frozenset[str]:
+        """The person's own permissions on an iModel: its own if it has any, else those of its iTwin.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-permissions/
+        """
+        return _permissions(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/permissions"))
+
+    def people(self, imodel_id: str) -> dict[str, str]:
+        """Names of the people who work on an iModel, by their ids.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-users/
+        """
+        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/users", {"$top": 1000})
+        return dict(map(_named, _items(body, "users")))
+
+    def changesets(self, imodel_id: str, *, top: int = 25, before: int | None = None) -> list[Changeset]:
+        """The newest changesets, newest first. before: only those with a smaller index.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-changesets/
         """
-        body = self._http.get(
-            f"/imodels/{quote(imodel_id, safe='')}/changesets", {"$top": top, "$orderBy": "index desc"}
-        )
+        query: dict[str, Any] = {"$top": top, "$orderBy": "index desc"}
+        if before is not None:
+            query["lastIndex"] = max(before - 1, 0)
+        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/changesets", query)
         return [Changeset.from_json(item) for item in _items(body, "changesets")]
 
     def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
@@ -127,11 +155,16 @@ class Platform:
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
         return Changeset.from_json(_part(self._http.get(path), "changeset"))
 
-    def named_versions(self, imodel_id: str, *, top: int = 50) -> list[NamedVersion]:
-        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/"""
-        body = self._http.get(
-            f"/imodels/{quote(imodel_id, safe='')}/namedversions", {"$top": top, "$orderBy": "changesetIndex desc"}
-        )
+    def named_versions(self, imodel_id: str, *, search: str = "", top: int = 50) -> list[NamedVersion]:
+        """Newest first, hidden ones too. search: part of the name.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
+        """
+        query: dict[str, Any] = {"$top": top, "$orderBy": "changesetIndex desc"}
+        if search:
+            query["$search"] = search
+        path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
+        body = self._http.get(path, query, prefer="representation")
         return [NamedVersion.from_json(item) for item in _items(body, "namedVersions")]
 
     # iTwins
@@ -141,13 +174,13 @@ class Platform:
         return ITwin.from_json(_part(self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1), "iTwin"))
 
     def itwins(self, *, search: str = "", top: int = 100) -> list[ITwin]:
-        """The first page of the person's projects and assets; inactive ones are left out by the platform.
+        """The first page of the person's active projects and assets; of a search, the inactive ones too.
 
         Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/
         """
         query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
         if search:
-            query["$search"] = search
+            query |= {"$search": search, "includeInactive": "true"}
         body = self._http.get("/itwins/", query, accept=V1, prefer="representation")
         return [ITwin.from_json(item) for item in _items(body, "iTwins")]
 
@@ -156,7 +189,14 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/itwins/operations/get-my-recent-itwins/
         """
-        body = self._http.get("/itwins/recents", {"subClass": "Project,Asset"}, accept=V1, prefer="representation")
+        return self._own_itwins("recents")
+
+    def favourite_itwins(self) -> list[ITwin]:
+        """Source: https://developer.bentley.com/apis/itwins/operations/get-my-favorite-itwins/"""
+        return self._own_itwins("favorites")
+
+    def _own_itwins(self, which: str) -> list[ITwin]:
+        body = self._http.get(f"/itwins/{which}", {"subClass": "Project,Asset"}, accept=V1, prefer="representation")
         return [ITwin.from_json(item) for item in _items(body, "iTwins")]
 
     def permissions(self, itwin_id: str) -> frozenset[str]:
@@ -164,8 +204,7 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/access-control-v2/operations/get-iTwin-permissions/
         """
-        body = self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions")
-        return frozenset(str(item) for item in body.get("permissions") or [])
+        return _permissions(self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions"))
 
 
 def _new_imodel_id(answer: requests.Response) -> str:
@@ -185,6 +224,16 @@ def _upload_link(answer: requests.Response) -> UploadLink | None:
         return IModel.from_json(answer.json()["iModel"]).upload
     except (ValueError, KeyError, TypeError, AttributeError, Malformed):
         return None
+
+
+def _permissions(body: dict[str, Any]) -> frozenset[str]:
+    """By the documentation's names; the official client spells one of them with a hyphen (imodels-delete)."""
+    return frozenset(str(item).replace("-", "_") for item in body.get("permissions") or [])
+
+
+def _named(user: dict[str, Any]) -> tuple[str, str]:
+    name = " ".join(str(user.get(part) or "") for part in ("givenName", "surname")).strip()
+    return str(user.get("id") or "").lower(), name or str(user.get("displayName") or "")
 
 
 def _part(body: dict[str, Any], name: str) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class IModel:
 
     is_initialized  usable; may come before its create operation is over
     creator_id      the platform's id of the person who made it, "" when not told
+    is_secured      it has permissions of its own, beside those of its iTwin
     upload          where its baseline file goes, as long as the platform tells
     """
 
@@ -111,6 +112,7 @@ class IModel:
     last_push_at: datetime | None
     creator_id: str
     data_center: str
+    is_secured: bool = False
     upload: UploadLink | None = None
 
     @classmethod
@@ -128,19 +130,21 @@ class IModel:
             last_push_at=instant(item.get("lastChangesetPushDateTime")),
             creator_id=found.group(1) if found else "",
             data_center=_text(item, "dataCenterLocation"),
+            is_secured=item.get("isSecured") is True,
             upload=UploadLink.from_json(links.get("upload")),
         )
 
 
 @dataclass(frozen=True)
 class Changeset:
-    """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-changesets/"""
+    """is_whole: its file has arrived. Source: .../imodels-v2/operations/get-imodel-changesets/"""
 
     id: str
     index: int
     description: str
     pushed_at: datetime | None
     creator_id: str
+    is_whole: bool = True
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
@@ -150,6 +154,7 @@ class Changeset:
             description=_text(item, "description"),
             pushed_at=instant(item.get("pushDateTime")),
             creator_id=_text(item, "creatorId"),
+            is_whole=item.get("state") != "waitingForFile",
         )
 
 
@@ -160,10 +165,18 @@ class NamedVersion:
     id: str
     name: str
     changeset_index: int
+    description: str = ""
+    is_hidden: bool = False
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
-        return cls(id=_id(item), name=_text(item, "displayName"), changeset_index=_whole(item, "changesetIndex"))
+        return cls(
+            id=_id(item),
+            name=_text(item, "displayName"),
+            changeset_index=_whole(item, "changesetIndex"),
+            description=_text(item, "description"),
+            is_hidden=item.get("state") == "hidden",
+        )
 
 
 @dataclass(frozen=True)

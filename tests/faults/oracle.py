@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from imodels_app import clock, tokens
 from imodels_app.models import Attempt, Event, Operation, TokenSet, User
-from imodels_app.states import FINISHED, Kind, State, Wait
+from imodels_app.states import FINISHED, Kind, Shell, State, Wait
 from imodels_app.wishes import fingerprint
 from tests.files import SHA, digest, in_storage
 
@@ -85,7 +85,8 @@ def lost(sandbox: Any, now: datetime) -> Iterator[str]:
 def strangers(sandbox: Any) -> Iterator[str]:
     """What an operation calls its iModel is what its own request made, and its requester is the creator."""
     made = _made(sandbox)
-    for operation in Operation.objects.exclude(imodel_id="").select_related("requested_by"):
+    still_there = Operation.objects.exclude(imodel_id="").exclude(shell=Shell.DELETED)
+    for operation in still_there.select_related("requested_by"):
         if operation.imodel_id not in made[str(operation.pk)]:
             yield f"{operation.name} adopted {operation.imodel_id}, which its requests did not make"
         imodel = sandbox.world.imodels.get(operation.imodel_id)
@@ -152,6 +153,29 @@ def told_secrets(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
     for place, text in texts:
         if LOOKS_SECRET.search(text) or any(secret in text for secret in secrets):
             yield f"a secret is in {place}"
+
+
+# For those who know what else happened.
+
+
+def sent_in_vain(sandbox: Any) -> Iterator[str]:
+    """A request leaves again only when the platform would list what came of it, if anything had.
+
+    Not where lists lag for longer than we wait: there the second request is told that its name is taken.
+    """
+    made = set()
+    for entry in _posts(sandbox):
+        if entry.correlation_id in made:
+            yield f"{entry.correlation_id} was sent again after the platform had made its iModel"
+        if entry.imodel_id:
+            made.add(entry.correlation_id)
+
+
+def asked_with_a_used_token(sandbox: Any) -> Iterator[str]:
+    """A provider revokes everything when a refresh token comes twice."""
+    for entry in sandbox.journal:
+        if entry.path == "/connect/token" and entry.body == "refresh_token" and entry.status == 400:
+            yield "the sign-in service was shown a refresh token that it had taken back"
 
 
 def places(logs: dict[str, str], redis_url: str, *, pages: bool) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0003_baseline_files"),
+        ("imodels_app", "0005_leftovers"),
     ]
 
     operations = [
@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                     ("provider_down", "Sign-in service not answering"),
                     ("storage_down", "The platform's storage not answering"),
                     ("sign_in", "Requester must sign in again"),
+                    ("not_permitted", "Requester may not look"),
                     ("same_name", "Another operation with this name"),
                     ("lost_answer", "The answer was lost"),
                 ],
