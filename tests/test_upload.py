@@ -47,6 +47,12 @@ def carried(operation: Operation) -> Operation:
     return operation
 
 
+def ends_after(times: int):
+    """A worker that is asked to end after so many looks."""
+    left = iter([False] * times)
+    return lambda: next(left, True)
+
+
 def test_a_shell_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
     operation = uploading(a_file())
 
@@ -306,10 +312,22 @@ def test_a_file_that_the_platform_never_sees_is_sent_twice_and_then_given_up(upl
     assert len(puts(sandbox)) == 2
 
 
+def test_a_worker_that_is_to_end_begins_no_further_block(uploading, sandbox):
+    operation = uploading(a_file())
+
+    upload(operation.pk, ending=ends_after(1))
+
+    operation.refresh_from_db()
+    assert operation.state == State.UPLOADING
+    assert operation.upload_after <= timezone.now()
+    assert operation.blocks.count() == len(puts(sandbox, "block")) == uploads.BLOCKS_AT_ONCE
+    assert carried(operation).state == State.RUNNING
+    assert len(puts(sandbox, "block")) == 10
+
+
 def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
-    sandbox.fault("PUT", r"^/storage/", query="comp=blocklist", status=503, times=4)
-    operation = carried(uploading(a_file()))
-    assert operation.wait_reason == Wait.STORAGE_DOWN
+    operation = uploading(a_file())
+    upload(operation.pk, ending=ends_after(1))
     sandbox.platform.blobs.clear()
 
     carried(operation)
