@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from imodels_app import circuit, lifecycle, staging, tokens
@@ -400,8 +401,6 @@ def test_a_platform_that_still_waits_for_the_file_is_told_again(uploading, sandb
 
 
 def test_a_new_key_seals_links_too(uploading, settings):
-    from cryptography.fernet import Fernet
-
     operation = uploading(a_file())
     old = settings.TOKEN_KEYS
     settings.TOKEN_KEYS = [Fernet.generate_key().decode(), *old]
@@ -461,3 +460,26 @@ def test_a_foreign_link_ends_the_operation_and_nothing_is_sent(uploading, sandbo
 
     assert (operation.state, operation.failure_code) == (State.FAILED, "uploadLinkForeign")
     assert not puts(sandbox)
+
+
+def test_a_worker_without_the_key_of_a_link_leaves_it_to_others(uploading, sandbox, settings):
+    operation = uploading(a_file(100 * KIB))
+    keys = settings.TOKEN_KEYS
+    settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
+
+    assert carried(operation).state == State.UPLOADING
+    settings.TOKEN_KEYS = keys
+
+    assert carried(operation).state == State.RUNNING
+
+
+@pytest.mark.parametrize("fault", [{"cut_after": 10 * KIB}, {"status": 500}, {"lost_answer": True}])
+def test_a_block_that_fails_once_is_sent_again_at_once(uploading, sandbox, fault):
+    operation = uploading(data := a_file())
+    sandbox.fault("PUT", r"^/storage/", query="comp=block&", **fault)
+
+    carried(operation)
+
+    assert operation.state == State.RUNNING
+    assert in_storage(sandbox, operation.imodel_id) == data
+    assert len(puts(sandbox, "block")) == 11
