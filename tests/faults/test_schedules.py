@@ -28,7 +28,7 @@ def virtual_clock(sandbox, monkeypatch):
     """One clock for the platform and for us, which nobody has to wait for."""
     virtual = schedules.VirtualClock()
     platform = sandbox.platform
-    for part in (platform.world, platform.limits, platform.grants):
+    for part in (platform.world, platform.limits, platform.grants, platform.blobs):
         monkeypatch.setattr(part, "clock", virtual.time)
     monkeypatch.setattr(clock, "now", virtual.now)
     # A dead process's lease ends by the virtual clock, so waiting for it by the real one is in vain.
@@ -38,12 +38,18 @@ def virtual_clock(sandbox, monkeypatch):
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part[0]}-{part[-1]}")
 def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
-    virtual_clock, sandbox, bridge_team, mara, tomas, ines, wish_for, monkeypatch, record_property, part
+    virtual_clock, sandbox, bridge_team, mara, tomas, ines, wish_for, baseline_of, monkeypatch, record_property, part
 ):
     began, ends = time.monotonic(), Counter()
     for seed in (FIRST_SEED + number for number in part):
         schedule = schedules.Schedule(
-            seed, sandbox=sandbox, clock=virtual_clock, mara=mara, tomas=tomas, wish_for=wish_for
+            seed,
+            sandbox=sandbox,
+            clock=virtual_clock,
+            mara=mara,
+            tomas=tomas,
+            wish_for=wish_for,
+            baseline_of=baseline_of,
         )
         monkeypatch.setattr(failpoints, "reach", schedule.reach)
         monkeypatch.setattr(dispatch, "send", schedule.send)
