@@ -137,7 +137,7 @@ WORDS: dict[str, Words] = {
         "Uploading",
         "move",
         "st-uploading",
-        "the platform’s storage not answering, next try {until}",
+        "storage not answering, next try {until}",
         "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
     ),
     "uploading:platform_down": Words(
