@@ -22,6 +22,8 @@ app.conf.beat_schedule = {
     "submit-what-is-ready": {"task": "imodels_app.sweep_queued", "schedule": 2.0},
     # Running operations whose next look has come.
     "follow-what-is-running": {"task": "imodels_app.sweep_running", "schedule": 1.0},
+    # Baseline files that wait to go up, or whose uploader died.
+    "upload-what-is-there": {"task": "imodels_app.sweep_uploads", "schedule": 2.0},
     # Requests whose answer never came.
     "settle-lost-answers": {"task": "imodels_app.sweep_lost", "schedule": 5.0},
     # What failures left on the platform, and people want deleted.

@@ -175,6 +175,11 @@ class Catalog:
     def itwin(self, itwin_id: str) -> ITwin:
         return self._remember(A_WHILE_S, lambda platform: platform.itwin(itwin_id), "itwin", itwin_id)
 
+    def unseen_itwin(self, text: str) -> ITwin | None:
+        """The iTwin whose id is pasted, taken at its word: for when the platform does not answer."""
+        pasted = id_in(text, "itwins")
+        return ITwin(id=pasted, name=pasted, number="", status="", data_center="") if pasted else None
+
     def may_manage(self, itwin_id: str) -> bool:
         """Whether the person's own rights on the iTwin include imodels_manage, which create, clone and fork need."""
         return MANAGE in self.permissions(itwin_id)
@@ -226,6 +231,15 @@ class Catalog:
         """One iModel with its iTwin."""
         imodel = self._remember(BRIEFLY_S, lambda platform: platform.imodel(imodel_id), "imodel", imodel_id)
         return self.with_own_permissions(self._with_itwin(imodel))
+
+    def unseen_source(self, text: str) -> Source | None:
+        """The iModel whose id is pasted, taken at its word: for when the platform does not answer."""
+        pasted = id_in(text, "imodels")
+        if not pasted:
+            return None
+        imodel = IModel.from_json({"id": pasted, "name": pasted, "state": "initialized"})
+        nowhere = ITwin(id="", name="", number="", status="", data_center="")
+        return Source(imodel=imodel, itwin=nowhere, permissions=frozenset())
 
     def with_own_permissions(self, source: Source) -> Source:
         """An iModel of a list, looked at more closely."""

@@ -45,6 +45,8 @@ class Choices(Protocol):
     FileRefused: ClassVar[type[Exception]]
 
     def itwin(self, itwin_id: str) -> Any: ...
+    def unseen_itwin(self, text: str) -> Any: ...
+    def unseen_source(self, text: str) -> Any: ...
     def itwins(self, text: str = "") -> list[Any]: ...
     def source(self, imodel_id: str) -> Any: ...
     def with_own_permissions(self, source: Any) -> Any: ...
@@ -99,13 +101,15 @@ class RequestForm(forms.Form):
     catalog  what this person may pick; asked while the form is cleaned
 
     After cleaning, `into` is the iTwin and `origin` the iModel to copy that were found, right or wrong the rest.
-    A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in").
+    A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in"), unless what
+    was typed is complete by ids: the platform judges those when it is asked, whenever that is.
     """
 
     kind: ClassVar[Kind]
     creation_mode: ClassVar[str] = ""  # the newer documentation's word for this kind
     catalog_answered = True
     staged: Any = None  # the baseline file, where there is one
+    or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which need not be looked up"
     itwin = _typed("Into iTwin", "Pick the iTwin it goes into.", most=1000)
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
     name = _typed("Name", "Give the new iModel a name.")
@@ -162,7 +166,9 @@ class RequestForm(forms.Form):
             self.look_up(cleaned)
         except self.catalog.Unavailable as down:
             self.catalog_answered = False
-            self.add_error(None, forms.ValidationError(f"{down} Send it again in a moment.", code="unavailable"))
+            if not self.take_ids(cleaned):
+                said = f"{down} Send it again in a moment{self.or_else}."
+                self.add_error(None, forms.ValidationError(said, code="unavailable"))
         except self.catalog.SignInNeeded:
             self.catalog_answered = False
             said = "The platform asks you to sign in again before this can be sent."
@@ -174,6 +180,11 @@ class RequestForm(forms.Form):
         self.into = self._find_itwin(cleaned)
         if self.into and cleaned.get("name"):
             self._check_name(cleaned["name"])
+
+    def take_ids(self, cleaned: dict[str, Any]) -> bool:
+        """Take what is given by id at its word, as nothing can be looked up; whether that makes a whole wish."""
+        self.into = self.into or self.catalog.unseen_itwin(cleaned.get("itwin", ""))
+        return self.into is not None
 
     def _check_name(self, name: str) -> None:
         if self.catalog.is_free(self.into.id, name):
@@ -324,6 +335,7 @@ class CopyForm(RequestForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.newest: Any = None  # the newest changeset of the source, None for a bare baseline
+        self.newest_is_known = False
         self.copy: dict[str, Any] | None = None  # how far, as the wish's own fields
         self._index_of_id: int | None = None  # of a changeset that was given by its id
 
@@ -351,11 +363,13 @@ class CopyForm(RequestForm):
     @property
     def pin(self) -> str:
         """What to carry as pinned: what was shown of this source, or else its newest now."""
-        return f"{self.origin.imodel.id}:{self.shown_index}" if self.origin else ""
+        if not self.newest_is_known:
+            return str(self.data.get("pinned", ""))
+        return f"{self.origin.imodel.id}:{self.shown_index}"
 
     @property
     def newest_pin(self) -> str:
-        return f"{self.origin.imodel.id}:{self.pinned_index}" if self.origin else ""
+        return f"{self.origin.imodel.id}:{self.pinned_index}" if self.newest_is_known else ""
 
     @property
     def shown_index(self) -> int:
@@ -390,8 +404,12 @@ class CopyForm(RequestForm):
             self.origin = self.catalog.with_own_permissions(self.origin)
             self._check_source()
             self.newest = self.catalog.newest_changeset(self.origin.imodel.id)
+            self.newest_is_known = True
             self.copy = self._how_far(cleaned)
         super().look_up(cleaned)
+
+    def take_ids(self, cleaned: dict[str, Any]) -> bool:
+        return super().take_ids(cleaned) and self.origin is not None and self.copy is not None
 
     def _find_source(self, cleaned: dict[str, Any]) -> Any:
         return self._find(
@@ -480,6 +498,22 @@ class CloneForm(CopyForm):
 
     kind = Kind.CLONE
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE, Wish.EVERYTHING)
+    or_else = ", or paste ids or links and give a changeset by number, which need not be looked up"
+
+    def take_ids(self, cleaned: dict[str, Any]) -> bool:
+        self.origin = self.origin or self.catalog.unseen_source(cleaned.get("source", ""))
+        self.copy = self.copy or self._far_unseen(cleaned)
+        return super().take_ids(cleaned)
+
+    def _far_unseen(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
+        way, changeset = cleaned.get("up_to"), cleaned.get("changeset", "")
+        if way in (Wish.BASELINE, Wish.EVERYTHING):
+            return {"up_to": way}
+        if way == Wish.CHANGESET and (number := _NUMBER.fullmatch(changeset)):
+            return {"up_to": way, "changeset_index": int(number[1])}
+        if way == Wish.CHANGESET and _CHANGESET_ID.fullmatch(changeset):
+            return {"up_to": way, "changeset_id": changeset.lower()}
+        return None
 
 
 class TemplateForm(CopyForm, ExtentForm):
@@ -490,6 +524,7 @@ class TemplateForm(CopyForm, ExtentForm):
 
     kind = Kind.TEMPLATE
     creation_mode = "fromiModelVersion"
+    or_else = ""
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
     region = target_region = ""
 
@@ -534,6 +569,7 @@ class ForkForm(CopyForm):
     """A copy that can be merged back. Its reason is for the team that looks after the main iModel."""
 
     kind = Kind.FORK
+    or_else = ""  # whom to ask depends on where the main iModel lives
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
     preserve_history = forms.BooleanField(label="Preserve history", required=False, initial=True)
     reason = _typed(

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
-from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, User
+from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, UploadedBlock, User
 from imodels_app.states import FINISHED, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
@@ -28,6 +28,8 @@ LOOK_FOR_CLAIM_AFTER = timedelta(seconds=20)
 CLAIM_LASTS = timedelta(seconds=10)
 # A look that was announced and never happened is announced again after this.
 LOOK_LEASE = timedelta(seconds=20)
+# Whoever uploads a file says so every second. Not heard of for so long, somebody else goes on.
+UPLOAD_LEASE = timedelta(seconds=20)
 
 
 class Conflict(Exception):
@@ -154,6 +156,8 @@ def wake_after_sign_in(user: User) -> None:
             continue  # it moved on by itself
         if operation.state == State.QUEUED:
             _wake(operation)
+        elif operation.state == State.UPLOADING:
+            dispatch.wake_uploader(operation.pk)
 
 
 def wake_whoever_signed_in() -> None:
@@ -215,8 +219,13 @@ def postpone(operation: Operation, *, reason: Wait, until: datetime, note: str =
 
 
 def hold(operation: Operation, *, reason: Wait, until: datetime, note: str = "") -> None:
-    """A running operation cannot be looked at before `until`; it stays running and says why."""
-    _note(operation, "postponed", note=note, wait=reason, wait_reason=reason, wait_until=until, poll_after=until)
+    """A running or uploading operation cannot go on before `until`; it stays what it is and says why."""
+    fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until}
+    if operation.state == State.UPLOADING:
+        fields |= _let_go(until)
+    else:
+        fields["poll_after"] = until
+    _note(operation, "postponed", note=note, wait=reason, **fields)
 
 
 def answer_lost(operation: Operation, *, look_after: datetime, note: str, reason: Wait = Wait.LOST_ANSWER) -> None:
@@ -249,6 +258,78 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
     failpoints.reach("attempt.answered")
 
 
+# What uploaders do
+
+
+def take_upload(operation: Operation) -> None:
+    """Become the one that uploads this file, for UPLOAD_LEASE. Raises Conflict: it is not due, or somebody is at it.
+
+    The version rises, so whoever held the lease before and wakes up writes nothing any more.
+    """
+    now = clock.now()
+    if operation.state != State.UPLOADING or operation.upload_after is None or operation.upload_after > now:
+        raise Conflict(f"The file of {operation.name} is not due.")
+    _write(operation, now, event=None, uploading_by=uuid4(), upload_after=now + UPLOAD_LEASE)
+
+
+def keep_uploading(operation: Operation, *, sent_bytes: int, block: int | None = None) -> None:
+    """Keep the lease, and write down how far it is. Raises Conflict when somebody else has taken over.
+
+    sent_bytes  what people see; the whole size only once the storage has acknowledged the file: see sent()
+    block       number of a block that the storage has just acknowledged
+    """
+    now = clock.now()
+    with transaction.atomic():
+        if block is not None:
+            UploadedBlock.objects.get_or_create(operation=operation, number=block)
+        _write(
+            operation,
+            now,
+            event=None,
+            sent_bytes=min(sent_bytes, (operation.file_size or 1) - 1),
+            upload_after=now + UPLOAD_LEASE,
+            **_NO_WAIT,
+        )
+
+
+def release_upload(operation: Operation, *, after: datetime) -> None:
+    """Let go of the lease: whoever comes after this instant goes on."""
+    _write(operation, clock.now(), event=None, **_let_go(after))
+
+
+def sent(operation: Operation) -> None:
+    """The storage has acknowledged the whole file. What is left is to tell the platform."""
+    now = clock.now()
+    _note(operation, "file_sent", sent_bytes=operation.file_size, upload_after=now + UPLOAD_LEASE, **_NO_WAIT)
+
+
+def file_missing(operation: Operation, *, look_after: datetime) -> None:
+    """The platform does not find the file yet, which the storage has acknowledged."""
+    _note(operation, "file_missing", **_let_go(look_after))
+
+
+def upload_again(operation: Operation, *, note: str) -> None:
+    """What was sent is not there: send all of it again."""
+    with transaction.atomic():
+        _note(operation, "upload_again", note=note, sent_bytes=0, **_let_go(clock.now()), **_NO_WAIT)
+        operation.blocks.all().delete()
+    dispatch.wake_uploader(operation.pk)
+
+
+def link_renewed(operation: Operation, *, link: str, storage_type: str, until: datetime | None) -> None:
+    """The platform gave a new upload link. link: sealed. Blocks that were acknowledged stay: it is the same file."""
+    _note(
+        operation,
+        "link_renewed",
+        upload_link=link,
+        storage_type=storage_type,
+        upload_until=until,
+        **_let_go(clock.now()),
+        **_NO_WAIT,
+    )
+    dispatch.wake_uploader(operation.pk)
+
+
 # What the platform told us
 
 
@@ -262,9 +343,38 @@ def lease_looks(now: datetime, *, at_most: int) -> list[UUID]:
     return leased
 
 
-def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
-    """The platform makes the iModel `imodel_id`. Follow it from now on."""
+def accepted(
+    operation: Operation,
+    *,
+    imodel_id: str,
+    note: str = "",
+    link: str = "",
+    storage_type: str = "",
+    link_until: datetime | None = None,
+) -> None:
+    """The platform makes the iModel `imodel_id`. Follow it from now on; or first upload its baseline file.
+
+    link  sealed; "" when the platform told none: upload.py asks for it then
+    """
     now = clock.now()
+    if operation.kind == Kind.BASELINE:
+        _move(
+            operation,
+            State.UPLOADING,
+            verb="accepted",
+            note=note,
+            imodel_id=imodel_id,
+            accepted_at=now,
+            upload_after=now,
+            upload_link=link,
+            storage_type=storage_type,
+            upload_until=link_until,
+            baseline_state="waitingForFile",
+            settle_after=None,
+            **_NO_WAIT,
+        )
+        dispatch.wake_uploader(operation.pk)
+        return
     _move(
         operation,
         State.RUNNING,
@@ -274,6 +384,23 @@ def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
         accepted_at=now,
         poll_after=now,
         settle_after=None,
+        **_NO_WAIT,
+    )
+    dispatch.wake_follower(operation.pk)
+
+
+def completed(operation: Operation, *, baseline_state: str) -> None:
+    """The platform has the baseline file and works on it from now on."""
+    now = clock.now()
+    _move(
+        operation,
+        State.RUNNING,
+        verb="completed",
+        accepted_at=now,
+        poll_after=now,
+        sent_bytes=operation.file_size,
+        baseline_state=baseline_state[:64],
+        **_NO_LINK,
         **_NO_WAIT,
     )
     dispatch.wake_follower(operation.pk)
@@ -307,12 +434,14 @@ def usable(operation: Operation) -> None:
 
 
 def succeeded(operation: Operation, *, relationship_id: str = "") -> None:
+    baseline: dict[str, Any] = {"baseline_state": "initialized"} if operation.kind == Kind.BASELINE else {}
     _move(
         operation,
         State.SUCCEEDED,
         verb="succeeded",
         platform_state="successful",
         relationship_id=relationship_id,
+        **baseline,
         **_NO_WAIT,
     )
 
@@ -324,6 +453,7 @@ def failed(
     message: str = "",
     details: Sequence[Mapping[str, object]] = (),
     platform_state: str = "",
+    baseline_state: str = "",
     note: str = "",
 ) -> None:
     """It will not become an iModel.
@@ -331,7 +461,11 @@ def failed(
     code           the platform's own, or ours where it names none (see wording.py)
     message        the platform's own words, if it said any; note is for history, and ours
     """
-    said: dict[str, Any] = {"platform_state": platform_state} if platform_state else {}
+    said: dict[str, Any] = {
+        name: word[:64]
+        for name, word in (("platform_state", platform_state), ("baseline_state", baseline_state))
+        if word
+    }
     _move(
         operation,
         State.FAILED,
@@ -342,6 +476,7 @@ def failed(
         failure_message=message,
         failure_details=[dict(detail) for detail in details],
         **said,
+        **_NO_LINK,
         **_NO_WAIT,
     )
 
@@ -440,9 +575,17 @@ def _take_file(staged_file: StagedFile, *, by: User) -> None:
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
     State.QUEUED: lambda now: {"ready_after": now, "expires_at": None},
     State.SUBMITTING: lambda now: {"settle_after": now},
+    State.UPLOADING: lambda now: {"upload_after": now},
     State.RUNNING: lambda now: {"poll_after": now},
 }
 _NO_WAIT: dict[str, Any] = {"wait_reason": Wait.NONE, "wait_until": None}
+# A secret is not kept longer than it is of use.
+_NO_LINK: dict[str, Any] = {"upload_link": "", "upload_until": None, "upload_after": None, "uploading_by": None}
+
+
+def _let_go(until: datetime) -> dict[str, Any]:
+    """Columns of an upload that nobody is at, and that is due at `until`."""
+    return {"upload_after": until, "uploading_by": None}
 
 
 def _move(
@@ -548,4 +691,4 @@ def _columns_of(wish: IModelWish) -> dict[str, Any]:
 
 def operation_for(operation_id: UUID) -> Operation:
     """The operation with what its workers need."""
-    return Operation.objects.select_related("requested_by", "team").get(pk=operation_id)
+    return Operation.objects.select_related("requested_by", "team", "staged_file").get(pk=operation_id)

@@ -296,6 +296,7 @@ class Operation(models.Model):
     # The way to the platform's storage. The link is a secret: encrypted (tokens.py), and emptied when it is of no use.
     upload_link = models.TextField(blank=True, db_default="")
     storage_type = models.CharField(max_length=10, blank=True, db_default="")
+    upload_until = models.DateTimeField(null=True, help_text="When the link ends, if it says so.")
     uploading_by = models.UUIDField(null=True, help_text="Who holds the lease to upload.")
     sent_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="What the storage has acknowledged.")
 
@@ -360,6 +361,11 @@ class Operation(models.Model):
     def has_shell(self) -> bool:
         """As OperationQuerySet.left_over."""
         return self.state == State.FAILED and bool(self.imodel_id) and self.failure_code != "vanished"
+
+    @property
+    def is_sent(self) -> bool:
+        """The storage has acknowledged the whole file, so there is only the platform to be told."""
+        return self.file_size is not None and self.sent_bytes >= self.file_size
 
 
 class Attempt(models.Model):

@@ -72,6 +72,14 @@ def path_of(staged: StagedFile) -> Path:
     return Path(settings.STAGING_DIR) / str(staged.pk)
 
 
+def is_whole(staged: StagedFile | None, size: int | None) -> bool:
+    """Whether all bytes of a file are here, as many as the platform was told."""
+    try:
+        return staged is not None and path_of(staged).stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
 def expect(*, name: str, size: int, owner: User) -> StagedFile:
     """A file of this size is about to come, in pieces. Raises Refused."""
     check(name=name, size=size)

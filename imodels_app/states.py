@@ -35,6 +35,7 @@ class Wait(models.TextChoices):
     RATE_LIMIT = "rate_limit", "Rate limit"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
+    STORAGE_DOWN = "storage_down", "The platform's storage not answering"
     SIGN_IN = "sign_in", "Requester must sign in again"
     NOT_PERMITTED = "not_permitted", "Requester may not look"
     SAME_NAME = "same_name", "Another operation with this name"

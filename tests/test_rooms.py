@@ -66,8 +66,22 @@ ROOMS: dict[str, set[str]] = {
         "budget",
         "turns",
         "dispatch",
+        "staging",
     },
-    "poll": {"circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin", "budget"},
+    "upload": {
+        "circuit",
+        "clock",
+        "failpoints",
+        "states",
+        "models",
+        "lifecycle",
+        "staging",
+        "tokens",
+        "itwin",
+        "budget",
+        "dispatch",
+    },
+    "poll": {"staging", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin", "budget"},
     "settle": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
     "leftovers": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
     "tasks": {
@@ -80,6 +94,7 @@ ROOMS: dict[str, set[str]] = {
         "submit",
         "poll",
         "settle",
+        "upload",
         "budget",
         "pulse",
         "turns",
@@ -94,7 +109,10 @@ ROOMS: dict[str, set[str]] = {
     "migrations": {"models"},
 }
 # The web never submits and never speaks to the platform itself; workers never render.
-NEVER = {"views": {"itwin", "tokens", "submit", "poll", "settle", "tasks"}, "forms": {"itwin", "catalog", "models"}}
+NEVER = {
+    "views": {"itwin", "tokens", "submit", "poll", "settle", "upload", "tasks"},
+    "forms": {"itwin", "catalog", "models"},
+}
 
 
 def _room(path: Path) -> str:

@@ -95,7 +95,12 @@ class Connection:
         self._calling()
         try:
             answer = requests.post(
-                url, data=body.encode(), headers=headers, timeout=self._timeout, allow_redirects=False
+                url,
+                data=body.encode(),
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                auth=no_other_auth,
             )
         except requests.RequestException as error:
             if _never_connected(error):
@@ -107,6 +112,11 @@ class Connection:
 
     def _headers(self, accept: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._access_token}", "Accept": accept}
+
+
+def no_other_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leaves a request as it is. Without it requests would put what a .netrc has in the place of our token."""
+    return request
 
 
 class _RetryUnlessSlow(Retry):
@@ -135,6 +145,7 @@ def _session() -> requests.Session:
             respect_retry_after_header=False,
         )
         session = _local.session = requests.Session()
+        session.auth = no_other_auth
         session.mount("http://", HTTPAdapter(max_retries=retry))
         session.mount("https://", HTTPAdapter(max_retries=retry))
     return session

@@ -54,6 +54,7 @@ register.filter("exact", wording.exact)
 register.filter("audit_time", wording.audit_time)
 register.filter("history_time", wording.history_time)
 register.filter("attempt_words", wording.attempt_words)
+register.filter("baseline_words", wording.baseline_words)
 
 
 @register.simple_tag

@@ -111,6 +111,9 @@ def _checks(form: RequestForm) -> list[Check]:
         guids = "If some are missing, the fork fails and says what to do."
         found.append(Check("", "FederationGuids: known only when it runs", guids))
     found += [Check("bad", str(said)) for said in form.non_field_errors()]
+    if not form.catalog_answered and form.draft():
+        more = "It can be sent all the same: the platform will judge the ids once it answers."
+        found.append(Check("ask", "The platform is not answering, nothing was looked up", more))
     return [check for check in found if check]
 
 
@@ -148,7 +151,7 @@ def _namesakes(form: RequestForm, by: User) -> list[Check]:
 
 
 def _copy(form: CopyForm) -> list[Check | None]:
-    if not form.origin:
+    if not form.origin or not form.catalog_answered:
         return []
     imodel = form.origin.imodel
     if not imodel.is_initialized:
@@ -221,7 +224,7 @@ def _rights(form: RequestForm) -> Check | None:
 
 def _may_read(form: RequestForm) -> Check | None:
     """Of a template, advice only, too."""
-    if not isinstance(form, TemplateForm) or not form.origin:
+    if not isinstance(form, TemplateForm) or not form.origin or not form.catalog_answered:
         return None
     name, secured = form.origin.imodel.name, form.origin.own is not None
     if form.origin.may_read:

@@ -172,7 +172,7 @@ function showFreshness() {
   if (document.hidden || !live) return;
   if (isOver()) freshness("live-dot-off", "Ended, nothing more will change");
   else if (paused) freshness("live-dot-off", `Paused at ${clock(paused)}`);
-  else if ("lost" in live.dataset) freshness("live-dot-ask", `Not reached since ${clock(lastAnswer)}, trying again`);
+  else if ("lost" in live.dataset) freshness("live-dot-ask", `Not connected since ${clock(lastAnswer)}, trying again`);
   else freshness("", `Updated ${age(lastAnswer)} ago`);
 }
 

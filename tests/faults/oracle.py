@@ -220,7 +220,7 @@ def _secrets() -> Iterator[str]:
     for held in TokenSet.objects.all():
         for sealed in (held.access_token, held.refresh_token, held.id_token):
             if sealed:
-                yield tokens._unseal(sealed)
+                yield tokens.unseal(sealed)
 
 
 def _everything_in(redis_url: str) -> str:
