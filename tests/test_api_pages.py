@@ -533,7 +533,8 @@ def follow_rows() -> Iterator[tuple[str, Way]]:
     yield "state waitingForFile", ends("clone", "waitingForFile", "Running", "its file has not been uploaded")
     for name in ("mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"):
         yield f"state {name}", ends("fork", name, "Failed: FederationGuids missing", name, "Fork again")
-    yield "state unknown", ends("clone", "somethingNew", "Running", "the platform calls it “somethingNew”")
+    words = "the platform calls it “somethingNew”", "keeps asking until it does"
+    yield "state unknown", ends("clone", "somethingNew", "Running", *words)
     yield "initialized before successful", usable_before
     yield "vanished", vanished
     yield "401 HeaderNotFound", follow_401
@@ -579,6 +580,7 @@ def follow_401(desk: Desk) -> None:
 def follow_403(desk: Desk) -> None:
     _, page = looked(desk, status=403)
     assert "Mara may not look at it, next look" in page
+    assert "Following it needs imodels_webview in Harbour Bridge." in page
     assert "The requester may not look at it" in page
 
 
