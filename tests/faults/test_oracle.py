@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from imodels_app import lifecycle, tokens
+from imodels_app import lifecycle, provider, tokens
 from imodels_app.itwin import errors
-from imodels_app.models import Attempt, Event, Operation
+from imodels_app.models import Attempt, Event, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
 from imodels_app.submit import submit
@@ -186,3 +186,21 @@ def test_it_sees_two_imodels_of_one_name(done_clone, wish_for, mara, sandbox):
     sandbox.world.imodels[other.imodel_id].name = done_clone.name.upper()
 
     assert "2 iModels are called" in told(sandbox)
+
+
+def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):
+    with pytest.raises(errors.NameTaken):
+        send(done_clone.request_path, json.loads(done_clone.request_body), done_clone.pk)
+
+    assert "was sent again after the platform had made" in "".join(oracle.sent_in_vain(sandbox))
+
+
+def test_it_sees_a_refresh_token_shown_twice(mara, sandbox):
+    spent = tokens._unseal(TokenSet.objects.get(user=mara).refresh_token)
+    provider.refresh(spent)
+    assert not list(oracle.asked_with_a_used_token(sandbox))
+
+    with pytest.raises(provider.GrantRevoked):
+        provider.refresh(spent)
+
+    assert len(list(oracle.asked_with_a_used_token(sandbox))) == 1
