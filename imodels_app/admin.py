@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from imodels_app.models import Attempt, Event, ITwinCharge, Membership, Operation, Team, User
+from imodels_app.models import Attempt, Event, ITwinCharge, Membership, Operation, Preset, Team, User
 
 admin.site.site_header = "iModel Desk"
 admin.site.site_title = "iModel Desk"
@@ -101,6 +101,14 @@ class EventAdmin(ReadOnly):
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnly):
     list_display = ("operation", "number", "sent_at", "outcome", "status")
+
+
+@admin.register(Preset)
+class PresetAdmin(ReadOnly):
+    """One that nobody needs any more, because its owner has left, can be deleted here."""
+
+    list_display = ("name", "kind", "owner", "team", "created_at")
+    has_delete_permission = ForAdmins.has_view_permission
 
 
 def _is_admin(request: HttpRequest) -> bool:

@@ -9,16 +9,19 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import unquote
+from uuid import UUID
 
 from django.core.cache import cache
 from redis import RedisError
 
-from imodels_app import budget, clock, tokens
+from imodels_app import budget, clock, staging, tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
+from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, NamedVersion
+from imodels_app.models import StagedFile
 from imodels_app.wishes import IModelRef, ITwinRef
 
 READ_TIMEOUT_S = 3.0
@@ -26,9 +29,13 @@ READ_TIMEOUT_S = 3.0
 SEARCH_FOR_S = 3.0
 ITWINS_SEARCHED = 8
 SHOWN = 25
+# Changesets come in pages; a search reads so many of them before it shows what it has.
+CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
-BRIEFLY_S, A_WHILE_S = 5, 60
-MANAGE, READ = "imodels_manage", "imodels_read"
+BRIEFLY_S, A_WHILE_S, LONG_S = 5, 60, 600
+MANAGE, READ, WEBVIEW = "imodels_manage", "imodels_read", "imodels_webview"
+# The platform's pages and its own client spell it differently.
+DELETE = {"imodels_delete", "imodels-delete"}
 # Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
 REGIONS = {
     name.casefold()
@@ -45,6 +52,8 @@ REGIONS = {
 }
 
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# How links name what an id is of: the platform's APIs, its portals and its viewers.
+_KINDS = {"itwins": "itwins?|contexts?|projects?", "imodels": "imodels?"}
 _BARE = re.compile(rf"(?<![0-9a-f-]){_GUID}(?![0-9a-f-])", re.IGNORECASE)
 _ONE_CHANGESET = re.compile(r"[0-9]{1,18}|[0-9a-f]{40}", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"^(.*\S) (\d{1,4})$", re.DOTALL)
@@ -66,11 +75,16 @@ SignInNeeded = tokens.SignInNeeded
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """An iModel that can be copied from, with the iTwin it lives in."""
+    """An iModel that can be copied from, with the iTwin it lives in.
+
+    permissions  the person's on the iTwin
+    own          the person's on the iModel, where it has permissions of its own; None where not, or not asked for
+    """
 
     imodel: IModel
     itwin: ITwin
     permissions: frozenset[str]
+    own: frozenset[str] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -80,17 +94,41 @@ class Source:
     @property
     def is_template(self) -> bool:
         """To be read as a template."""
-        return self.imodel.is_initialized and READ in self.permissions
+        return self.imodel.is_initialized and self.may_read
+
+    @property
+    def may_read(self) -> bool:
+        return READ in (self.permissions if self.own is None else self.own)
+
+    @property
+    def may_view(self) -> bool:
+        """What an iModel with permissions of its own asks of whoever clones or forks it."""
+        return self.own is None or WEBVIEW in self.own
+
+    @property
+    def may_be_deleted(self) -> bool:
+        return bool(DELETE & self.permissions)
 
     @property
     def ref(self) -> IModelRef:
         return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=ref(self.itwin))
 
 
+@dataclass(frozen=True)
+class Origin:
+    """An iModel, and how it was made. itwin_name: "" when it is not told."""
+
+    imodel: IModel
+    itwin_name: str
+    creation: Creation
+
+
 class Catalog:
     """The platform as one person may pick from it.
 
-    is_fresh  ask the platform even if an answer is remembered: for the moment when a wish is taken down
+    is_fresh        ask the platform even if an answer is remembered: for the moment when a wish is taken down
+    within_s        all its answers together take no longer: after that it is unavailable
+    is_from_memory  never ask it, and raise Unavailable for what is not remembered: for what nobody waits for
 
     Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotFound.
     """
@@ -98,31 +136,49 @@ class Catalog:
     Unavailable: ClassVar[type[Exception]] = Unavailable
     NotFound: ClassVar[type[Exception]] = NotFound
     SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
+    FileRefused: ClassVar[type[Exception]] = staging.Refused
 
-    def __init__(self, user: Person, *, is_fresh: bool = False) -> None:
+    def __init__(
+        self, user: Person, *, is_fresh: bool = False, within_s: float = 60, is_from_memory: bool = False
+    ) -> None:
         self._user = user
         self._is_fresh = is_fresh
+        self._ends_at = time.monotonic() + within_s
+        self._is_from_memory = is_from_memory
         self._cache_works = True
         self._asked: dict[str, Any] = {}
 
     # iTwins
 
     def itwins(self, text: str = "") -> list[ITwin]:
-        """The person's active iTwins whose name or number has the text; a pasted id or link finds that one.
+        """The person's iTwins whose name or number has the text, inactive ones last; a pasted id or link finds it.
 
-        Without a text: the recently used ones first.
+        Without a text: their favourites, then those used recently, then other active ones.
         """
         pasted = id_in(text, "itwins")
         if pasted:
             return self._if_found(lambda: self.itwin(pasted))
         text = text.strip()
         if text:
-            return self._remember(BRIEFLY_S, lambda platform: platform.itwins(search=text), "itwins", text)
+            found = self._remember(BRIEFLY_S, lambda platform: platform.itwins(search=text), "itwins", text)
+            return sorted(found, key=lambda itwin: itwin.status == "Inactive")
         mine = self._remember(A_WHILE_S, lambda platform: platform.itwins(top=SHOWN), "itwins", "")
-        return _once(self._recent_itwins() + mine)[:SHOWN]
+        return _once(self._favourite_itwins() + self._recent_itwins() + mine)[:SHOWN]
+
+    def favourites(self, kind: str) -> set[str]:
+        """Ids of the person's favourite "itwins" or "imodels"; none when the platform does not tell."""
+        with suppress(Unavailable):
+            items = self._favourite_itwins() if kind == "itwins" else self._favourite_imodels()
+            return {item.id for item in items}
+        return set()
 
     def itwin(self, itwin_id: str) -> ITwin:
         return self._remember(A_WHILE_S, lambda platform: platform.itwin(itwin_id), "itwin", itwin_id)
+
+    def unseen_itwin(self, text: str) -> ITwin | None:
+        """The iTwin whose id is pasted, taken at its word: for when the platform does not answer."""
+        pasted = id_in(text, "itwins")
+        return ITwin(id=pasted, name=pasted, number="", status="", data_center="") if pasted else None
 
     def may_manage(self, itwin_id: str) -> bool:
         """Whether the person's own rights on the iTwin include imodels_manage, which create, clone and fork need."""
@@ -157,14 +213,16 @@ class Catalog:
     def imodels(self, text: str = "", *, itwin_id: str = "") -> tuple[list[Source], bool]:
         """iModels to copy from whose name or description has the text, and whether that is all there are.
 
-        In one iTwin, or over the recent iModels and the person's first few iTwins; a pasted id or link finds that one.
+        In one iTwin, or over favourites, recent iModels and the person's first few iTwins; “iTwin / iModel” looks in
+        the iTwins of that name. A pasted id or link finds that one.
         """
         pasted = id_in(text, "imodels")
         if pasted:
             return self._if_found(lambda: self.source(pasted)), True
         text = text.strip()
         if itwin_id:
-            found, is_all = self._imodels_in(itwin_id, text), True
+            found = self._imodels_in(itwin_id, text)
+            is_all = len(found) < SHOWN
         else:
             found, is_all = self._imodels_everywhere(text)
         return [self._with_itwin(imodel) for imodel in found[:SHOWN]], is_all and len(found) <= SHOWN
@@ -172,7 +230,21 @@ class Catalog:
     def source(self, imodel_id: str) -> Source:
         """One iModel with its iTwin."""
         imodel = self._remember(BRIEFLY_S, lambda platform: platform.imodel(imodel_id), "imodel", imodel_id)
-        return self._with_itwin(imodel)
+        return self.with_own_permissions(self._with_itwin(imodel))
+
+    def unseen_source(self, text: str) -> Source | None:
+        """The iModel whose id is pasted, taken at its word: for when the platform does not answer."""
+        pasted = id_in(text, "imodels")
+        if not pasted:
+            return None
+        imodel = IModel.from_json({"id": pasted, "name": pasted, "state": "initialized"})
+        nowhere = ITwin(id="", name="", number="", status="", data_center="")
+        return Source(imodel=imodel, itwin=nowhere, permissions=frozenset())
+
+    def with_own_permissions(self, source: Source) -> Source:
+        """An iModel of a list, looked at more closely."""
+        imodel = source.imodel
+        return replace(source, own=self._own_permissions(imodel)) if imodel.is_secured else source
 
     def is_free(self, itwin_id: str, name: str) -> bool:
         """Whether no iModel of the iTwin has this name, capitals or not."""
@@ -189,28 +261,56 @@ class Catalog:
             if offer.casefold() not in taken:
                 return offer
 
+    # Where an iModel comes from
+
+    def origin(self, imodel_id: str) -> Origin:
+        """What an iModel was made from, with its name and iTwin. Remembered for a while: it never changes."""
+
+        def ask(platform: Platform) -> Origin:
+            imodel, creation = platform.imodel(imodel_id), platform.creation(imodel_id)
+            try:
+                itwin_name = platform.itwin(imodel.itwin_id).name
+            except errors.Refused:  # shared with the person, though they are no member of its iTwin
+                itwin_name = ""
+            return Origin(imodel, itwin_name, creation)
+
+        return self._remember(LONG_S, ask, "origin", imodel_id)
+
     # What is in an iModel
 
     def newest_changeset(self, imodel_id: str) -> Changeset | None:
         """What “all up to now” means; None when there is nothing but the baseline."""
-        newest = self.changesets(imodel_id)
+        newest = self._changesets_before(imodel_id, None)
         return newest[0] if newest else None
 
-    def changesets(self, imodel_id: str, text: str = "") -> list[Changeset]:
-        """The newest changesets, newest first; with a text those with it in the description, or that it begins to name.
+    def changesets(
+        self, imodel_id: str, text: str = "", *, before: int | None = None, most: int = SHOWN
+    ) -> tuple[list[Changeset], int | None]:
+        """Changesets, newest first, and the index before which to go on, None at the end.
 
-        A whole number or id finds that one however old it is.
+        text    in the description, or how number or id begin; a whole number or id finds that one however old it is
+        before  only those with a smaller index
         """
-        recent: list[Changeset] = self._remember(
-            BRIEFLY_S, lambda platform: platform.changesets(imodel_id, top=100), "changesets", imodel_id
-        )
         wanted = text.strip().casefold()
         number = wanted.removeprefix("#")
-        fits = [item for item in recent if _fits(item, wanted)]
-        fits.sort(key=lambda item: str(item.index) != number)  # the very number first, else as they are
-        if not any(number in (str(item.index), item.id) for item in fits) and _ONE_CHANGESET.fullmatch(number):
-            fits = self._if_found(lambda: self.changeset(imodel_id, number)) + fits
-        return fits[:SHOWN]
+        found: list[Changeset] = []
+        if _ONE_CHANGESET.fullmatch(number) and before is None:
+            found = self._if_found(lambda: self.changeset(imodel_id, number))
+            if found and found[0].id == number:
+                return found, None
+        stop_at = time.monotonic() + SEARCH_FOR_S
+        for _ in range(PAGES_SEARCHED):
+            for item in (page := self._changesets_before(imodel_id, before)):
+                if _fits(item, wanted) and str(item.index) != number:
+                    found.append(item)
+                before = item.index
+                if len(found) == most and before > 1:
+                    return found, before
+            if not page or page[-1].index <= 1:
+                return found, None
+            if time.monotonic() > stop_at:
+                break
+        return found, before
 
     def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
         """One changeset by its 40-digit id or its number."""
@@ -223,11 +323,44 @@ class Catalog:
         )
 
     def named_versions(self, imodel_id: str, text: str = "") -> list[NamedVersion]:
-        """Newest first."""
+        """Those whose name has the text, or whose id it is; newest first, hidden ones last."""
+        text = text.strip()
+        search = "" if _BARE.fullmatch(text) else text
         found: list[NamedVersion] = self._remember(
-            BRIEFLY_S, lambda platform: platform.named_versions(imodel_id, top=100), "versions", imodel_id
+            BRIEFLY_S,
+            lambda platform: platform.named_versions(imodel_id, search=search, top=100),
+            "versions",
+            imodel_id,
+            search,
         )
-        return [item for item in found if _has(text.strip().casefold(), item.name, item.id)]
+        fits = [item for item in found if search or text.lower() in ("", item.id)]
+        return sorted(fits, key=lambda item: item.is_hidden)
+
+    def people(self, imodel_id: str) -> dict[str, str]:
+        """Names by id of who works on an iModel; none when the platform does not tell."""
+        with suppress(NotFound, Unavailable):
+            return self._remember(A_WHILE_S, lambda platform: platform.people(imodel_id), "people", imodel_id)
+        return {}
+
+    # Baseline files: theirs, and here
+
+    def staged_files(self) -> list[StagedFile]:
+        """The person's files that an operation may be made of, arrived or on their way, newest first."""
+        mine = StagedFile.objects.free().filter(owner=self._user)
+        return list(mine.select_related("operation").order_by("-touched_at"))
+
+    def staged_file(self, staged_file_id: str) -> StagedFile:
+        """One of these."""
+        try:
+            return StagedFile.objects.free().get(owner=self._user, pk=UUID(staged_file_id))
+        except (ValueError, StagedFile.DoesNotExist) as unknown:
+            raise NotFound(staged_file_id) from unknown
+
+    def keep(self, uploaded: Any) -> StagedFile:
+        """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
+        if uploaded.refused:
+            raise uploaded.refused
+        return staging.keep(uploaded.part, name=uploaded.name, owner=self._user)
 
     # How
 
@@ -236,6 +369,35 @@ class Catalog:
         with suppress(NotFound):
             return self._remember(A_WHILE_S, lambda platform: platform.recent_itwins(), "recent-itwins")
         return []
+
+    def _favourite_itwins(self) -> list[ITwin]:
+        with suppress(NotFound):
+            return self._remember(A_WHILE_S, lambda platform: platform.favourite_itwins(), "favourite-itwins")
+        return []
+
+    def _favourite_imodels(self) -> list[IModel]:
+        with suppress(NotFound):
+            return self._remember(A_WHILE_S, lambda platform: platform.favourite_imodels(), "favourite-imodels")
+        return []
+
+    def _own_permissions(self, imodel: IModel) -> frozenset[str] | None:
+        """None when they cannot be told."""
+        with suppress(NotFound):
+            return self._remember(
+                A_WHILE_S, lambda platform: platform.imodel_permissions(imodel.id), "imodel-permissions", imodel.id
+            )
+        return None
+
+    def _changesets_before(self, imodel_id: str, before: int | None) -> list[Changeset]:
+        """A page of those that can be copied, newest first."""
+        page: list[Changeset] = self._remember(
+            BRIEFLY_S,
+            lambda platform: platform.changesets(imodel_id, top=CHANGESETS_A_PAGE, before=before),
+            "changesets",
+            imodel_id,
+            str(before),
+        )
+        return [item for item in page if item.is_whole]
 
     def _imodels_in(self, itwin_id: str, text: str) -> list[IModel]:
         return self._remember(
@@ -247,17 +409,22 @@ class Catalog:
         )
 
     def _imodels_everywhere(self, text: str) -> tuple[list[IModel], bool]:
-        """Recent ones, then iTwin by iTwin until enough are found or the time is up."""
+        """Favourites and recent ones, then iTwin by iTwin until the time is up."""
         stop_at = time.monotonic() + SEARCH_FOR_S
         wanted = text.casefold()
         recent = self._remember(BRIEFLY_S, lambda platform: platform.recent_imodels(), "recent-imodels")
-        found = [imodel for imodel in recent if _has(wanted, imodel.name, imodel.description)]
+        near = [*self._favourite_imodels(), *recent]
+        found = [imodel for imodel in near if _has(wanted, imodel.name, imodel.description)]
         itwins = self.itwins()
-        for itwin in itwins[:ITWINS_SEARCHED]:
+        places = [(itwin, text) for itwin in itwins[:ITWINS_SEARCHED]]
+        where, slash, what = (part.strip() for part in text.partition("/"))
+        if slash and where:
+            places = [(itwin, what) for itwin in self.itwins(where)[:ITWINS_SEARCHED]] + places
+        for itwin, wanted_there in places:
             if time.monotonic() > stop_at:
                 return _once(found), False
             with suppress(NotFound):
-                found += self._imodels_in(itwin.id, text)
+                found += self._imodels_in(itwin.id, wanted_there)
         return _once(found), len(itwins) <= ITWINS_SEARCHED
 
     def _with_itwin(self, imodel: IModel) -> Source:
@@ -291,6 +458,8 @@ class Catalog:
         if key not in self._asked:
             answer = None if self._is_fresh else self._from_cache(key)
             if answer is None:
+                if self._is_from_memory:
+                    raise Unavailable("Not remembered.")
                 answer = self._ask(ask)
                 self._to_cache(key, answer, seconds)
             self._asked[key] = answer
@@ -333,7 +502,10 @@ class Catalog:
             raise NotFound(no.code) from no
 
     def _platform(self) -> Platform:
-        return tokens.platform_for(self._user, read_timeout_s=READ_TIMEOUT_S)
+        left_s = self._ends_at - time.monotonic()
+        if left_s <= 0:
+            raise errors.Unavailable("Nobody waits for the answer any more.", retry_after_s=0)
+        return tokens.platform_for(self._user, read_timeout_s=min(READ_TIMEOUT_S, left_s))
 
 
 def ref(itwin: ITwin) -> ITwinRef:
@@ -341,13 +513,22 @@ def ref(itwin: ITwin) -> ITwinRef:
 
 
 def id_in(text: str, kind: str) -> str:
-    """The id in a pasted text: after /itwins/ or /imodels/ (kind) of a link, or standing there alone; else ""."""
-    found = re.search(rf"/{kind}/({_GUID})(?![0-9a-f-])", text, re.IGNORECASE)
-    if found:
-        return found[1].lower()
-    alone = _BARE.findall(text)
-    is_link = re.search(r"/(?:itwins|imodels)/", text, re.IGNORECASE)
-    return alone[0].lower() if len(alone) == 1 and not is_link else ""
+    """The id in a pasted text, in small letters: in a link after the word for this kind, or standing there alone.
+
+    kind  "itwins" or "imodels"
+
+    "" when there is none, or it is not clear which: an id that a link names as the other kind's is not this one's.
+    """
+    text = unquote(text)
+    named = {of: _named_id(text, words) for of, words in _KINDS.items()}
+    alone = {found.lower() for found in _BARE.findall(text)}
+    return named[kind] or (alone.pop() if len(alone) == 1 and not any(named.values()) else "")
+
+
+def _named_id(text: str, words: str) -> str:
+    """In a path, /imodels/{id}, or in a query, iModelId={id}."""
+    found = re.search(rf"(?:/(?:{words})/|\b(?:{words})id=)({_GUID})(?![0-9a-f-])", text, re.IGNORECASE)
+    return found[1].lower() if found else ""
 
 
 def _has(wanted: str, *texts: str) -> bool:

@@ -42,10 +42,14 @@ class Choices(Protocol):
     NotFound: ClassVar[type[Exception]]
     Unavailable: ClassVar[type[Exception]]
     SignInNeeded: ClassVar[type[Exception]]
+    FileRefused: ClassVar[type[Exception]]
 
     def itwin(self, itwin_id: str) -> Any: ...
+    def unseen_itwin(self, text: str) -> Any: ...
+    def unseen_source(self, text: str) -> Any: ...
     def itwins(self, text: str = "") -> list[Any]: ...
     def source(self, imodel_id: str) -> Any: ...
+    def with_own_permissions(self, source: Any) -> Any: ...
     def imodels(self, text: str = "") -> tuple[list[Any], bool]: ...
     def may_manage(self, itwin_id: str) -> bool: ...
     def may_read(self, itwin_id: str) -> bool: ...
@@ -55,6 +59,9 @@ class Choices(Protocol):
     def newest_changeset(self, imodel_id: str) -> Any: ...
     def changeset(self, imodel_id: str, id_or_index: str) -> Any: ...
     def named_versions(self, imodel_id: str, text: str = "") -> list[Any]: ...
+    def staged_file(self, staged_file_id: str) -> Any: ...
+    def staged_files(self) -> list[Any]: ...
+    def keep(self, uploaded: Any) -> Any: ...
 
 
 def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> forms.CharField:
@@ -71,18 +78,38 @@ def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> form
     )
 
 
+class PresetForm(forms.Form):
+    """What to call a preset, and who may use it.
+
+    teams  (id, name) of the teams it may be shared with. None leaves the question out: as it is
+    """
+
+    preset_name = _typed("Name of the preset", "Give the preset a name.", most=100)
+    preset_team = forms.TypedChoiceField(label="For", required=False, coerce=int, empty_value=None)
+
+    def __init__(self, *args: Any, teams: Sequence[tuple[int, str]] | None, **kwargs: Any) -> None:
+        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
+        if teams is None:
+            del self.fields["preset_team"]
+        else:
+            self.fields["preset_team"].choices = [("", "Just me"), *teams]  # type: ignore[attr-defined]
+
+
 class RequestForm(forms.Form):
     """What every new iModel needs.
 
     catalog  what this person may pick; asked while the form is cleaned
 
     After cleaning, `into` is the iTwin and `origin` the iModel to copy that were found, right or wrong the rest.
-    A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in").
+    A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in"), unless what
+    was typed is complete by ids: the platform judges those when it is asked, whenever that is.
     """
 
     kind: ClassVar[Kind]
     creation_mode: ClassVar[str] = ""  # the newer documentation's word for this kind
     catalog_answered = True
+    staged: Any = None  # the baseline file, where there is one
+    or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which need not be looked up"
     itwin = _typed("Into iTwin", "Pick the iTwin it goes into.", most=1000)
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
     name = _typed("Name", "Give the new iModel a name.")
@@ -139,7 +166,9 @@ class RequestForm(forms.Form):
             self.look_up(cleaned)
         except self.catalog.Unavailable as down:
             self.catalog_answered = False
-            self.add_error(None, forms.ValidationError(f"{down} Send it again in a moment.", code="unavailable"))
+            if not self.take_ids(cleaned):
+                said = f"{down} Send it again in a moment{self.or_else}."
+                self.add_error(None, forms.ValidationError(said, code="unavailable"))
         except self.catalog.SignInNeeded:
             self.catalog_answered = False
             said = "The platform asks you to sign in again before this can be sent."
@@ -151,6 +180,11 @@ class RequestForm(forms.Form):
         self.into = self._find_itwin(cleaned)
         if self.into and cleaned.get("name"):
             self._check_name(cleaned["name"])
+
+    def take_ids(self, cleaned: dict[str, Any]) -> bool:
+        """Take what is given by id at its word, as nothing can be looked up; whether that makes a whole wish."""
+        self.into = self.into or self.catalog.unseen_itwin(cleaned.get("itwin", ""))
+        return self.into is not None
 
     def _check_name(self, name: str) -> None:
         if self.catalog.is_free(self.into.id, name):
@@ -301,7 +335,9 @@ class CopyForm(RequestForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.newest: Any = None  # the newest changeset of the source, None for a bare baseline
+        self.newest_is_known = False
         self.copy: dict[str, Any] | None = None  # how far, as the wish's own fields
+        self._index_of_id: int | None = None  # of a changeset that was given by its id
 
     @property
     def source_picked(self) -> str:
@@ -313,17 +349,27 @@ class CopyForm(RequestForm):
         return int(self.newest.index) if self.newest else 0
 
     @property
+    def last_index(self) -> int | None:
+        """Of the last changeset to be copied, as far as it is known; 0 is the baseline."""
+        copy = self.copy or {}
+        known = {Wish.BASELINE: 0, Wish.EVERYTHING: self.pinned_index}
+        index: int | None = known.get(copy.get("up_to", ""), copy.get("changeset_index", self._index_of_id))
+        return index
+
+    @property
     def ways_to_copy(self) -> list[tuple[str, str]]:
         return [(way, UP_TO_LABELS[way]) for way in self.ways]
 
     @property
     def pin(self) -> str:
         """What to carry as pinned: what was shown of this source, or else its newest now."""
-        return f"{self.origin.imodel.id}:{self.shown_index}" if self.origin else ""
+        if not self.newest_is_known:
+            return str(self.data.get("pinned", ""))
+        return f"{self.origin.imodel.id}:{self.shown_index}"
 
     @property
     def newest_pin(self) -> str:
-        return f"{self.origin.imodel.id}:{self.pinned_index}" if self.origin else ""
+        return f"{self.origin.imodel.id}:{self.pinned_index}" if self.newest_is_known else ""
 
     @property
     def shown_index(self) -> int:
@@ -355,10 +401,15 @@ class CopyForm(RequestForm):
     def look_up(self, cleaned: dict[str, Any]) -> None:
         self.origin = self._find_source(cleaned)
         if self.origin:
+            self.origin = self.catalog.with_own_permissions(self.origin)
             self._check_source()
             self.newest = self.catalog.newest_changeset(self.origin.imodel.id)
+            self.newest_is_known = True
             self.copy = self._how_far(cleaned)
         super().look_up(cleaned)
+
+    def take_ids(self, cleaned: dict[str, Any]) -> bool:
+        return super().take_ids(cleaned) and self.origin is not None and self.copy is not None
 
     def _find_source(self, cleaned: dict[str, Any]) -> Any:
         return self._find(
@@ -367,7 +418,7 @@ class CopyForm(RequestForm):
             cleaned,
             by_id=self.catalog.source,
             by_text=lambda text: self.catalog.imodels(text)[0],
-            names=lambda source: (source.imodel.name,),
+            names=lambda source: (source.imodel.name, f"{source.itwin.name} / {source.imodel.name}"),
             told=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
         )
 
@@ -400,11 +451,11 @@ class CopyForm(RequestForm):
         return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
 
     def _up_to_version(self, text: str) -> dict[str, Any] | None:
-        versions = self.catalog.named_versions(self.origin.imodel.id)
-        for version in versions:
+        named = self.catalog.named_versions
+        for version in named(self.origin.imodel.id, text):
             if text and _same(text, version.name, version.id):
                 return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
-        self.add_error(VERSION, self._no_version(text, versions))
+        self.add_error(VERSION, self._no_version(text, named(self.origin.imodel.id)))
         return None
 
     def _no_version(self, text: str, versions: list[Any]) -> str:
@@ -417,8 +468,9 @@ class CopyForm(RequestForm):
         number = _NUMBER.fullmatch(text)
         if number and self._exists(number[1]):
             return {"up_to": Wish.CHANGESET, "changeset_index": int(number[1])}
-        if _CHANGESET_ID.fullmatch(text) and self._exists(text.lower()):
-            return {"up_to": Wish.CHANGESET, "changeset_id": text.lower()}
+        if _CHANGESET_ID.fullmatch(text) and (found := self._changeset(text.lower())):
+            self._index_of_id = found.index
+            return {"up_to": Wish.CHANGESET, "changeset_id": found.id}
         self.add_error(Wish.CHANGESET, self._no_changeset(text, is_well_formed=bool(number)))
         return None
 
@@ -431,13 +483,14 @@ class CopyForm(RequestForm):
         return f"“{text[:60]}” is no changeset. Give its number, like 118, or its id of 40 characters."
 
     def _exists(self, id_or_index: str) -> bool:
-        if id_or_index.strip("0") == "":
-            return True  # the baseline is there before the first changeset
+        # The baseline is there before the first changeset.
+        return id_or_index.strip("0") == "" or self._changeset(id_or_index) is not None
+
+    def _changeset(self, id_or_index: str) -> Any:
         try:
-            self.catalog.changeset(self.origin.imodel.id, id_or_index)
+            return self.catalog.changeset(self.origin.imodel.id, id_or_index)
         except self.catalog.NotFound:
-            return False
-        return True
+            return None
 
 
 class CloneForm(CopyForm):
@@ -445,6 +498,22 @@ class CloneForm(CopyForm):
 
     kind = Kind.CLONE
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE, Wish.EVERYTHING)
+    or_else = ", or paste ids or links and give a changeset by number, which need not be looked up"
+
+    def take_ids(self, cleaned: dict[str, Any]) -> bool:
+        self.origin = self.origin or self.catalog.unseen_source(cleaned.get("source", ""))
+        self.copy = self.copy or self._far_unseen(cleaned)
+        return super().take_ids(cleaned)
+
+    def _far_unseen(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
+        way, changeset = cleaned.get("up_to"), cleaned.get("changeset", "")
+        if way in (Wish.BASELINE, Wish.EVERYTHING):
+            return {"up_to": way}
+        if way == Wish.CHANGESET and (number := _NUMBER.fullmatch(changeset)):
+            return {"up_to": way, "changeset_index": int(number[1])}
+        if way == Wish.CHANGESET and _CHANGESET_ID.fullmatch(changeset):
+            return {"up_to": way, "changeset_id": changeset.lower()}
+        return None
 
 
 class TemplateForm(CopyForm, ExtentForm):
@@ -455,6 +524,7 @@ class TemplateForm(CopyForm, ExtentForm):
 
     kind = Kind.TEMPLATE
     creation_mode = "fromiModelVersion"
+    or_else = ""
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
     region = target_region = ""
 
@@ -499,6 +569,7 @@ class ForkForm(CopyForm):
     """A copy that can be merged back. Its reason is for the team that looks after the main iModel."""
 
     kind = Kind.FORK
+    or_else = ""  # whom to ask depends on where the main iModel lives
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
     preserve_history = forms.BooleanField(label="Preserve history", required=False, initial=True)
     reason = _typed(
@@ -517,6 +588,48 @@ class ForkForm(CopyForm):
     def complete(self, wish: IModelWish) -> IModelWish:
         cleaned = self.cleaned_data
         return replace(wish, preserve_history=cleaned["preserve_history"], reason=cleaned.get("reason", ""))
+
+
+class BaselineForm(ExtentForm):
+    """A new iModel from a file: one that came before, in pieces (staged_file, its id), or one that comes with the form.
+
+    staged  the file that was found, arrived or still on its way; None without one
+    """
+
+    kind = Kind.BASELINE
+    creation_mode = "fromBaseline"
+    file = forms.FileField(label="Baseline file", required=False, allow_empty_file=True, max_length=1000)
+    staged_file = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    @property
+    def staged_picked(self) -> str:
+        return str(self.staged.pk if self.staged else self.initial.get("staged_file", ""))
+
+    def look_up(self, cleaned: dict[str, Any]) -> None:
+        self.staged = self._find_file(cleaned)
+        if self.staged and not self.staged.arrived_at:
+            self.add_error("file", f"{self.staged.name} has not arrived whole. Wait until it has, or choose it again.")
+        super().look_up(cleaned)
+
+    def _find_file(self, cleaned: dict[str, Any]) -> Any:
+        try:
+            if cleaned.get("file"):
+                return self.catalog.keep(cleaned["file"])
+            if cleaned.get("staged_file"):
+                return self.catalog.staged_file(cleaned["staged_file"])
+        except self.catalog.NotFound:
+            self.add_error("file", "This file is not here any more. Choose it again.")
+        except self.catalog.FileRefused as no:
+            self.add_error("file", str(no))
+        else:
+            self.add_error("file", "Choose the baseline file.")
+        return None
+
+    def draft(self) -> IModelWish | None:
+        wish = super().draft()
+        if wish is None or self.staged is None:
+            return None
+        return replace(wish, file_name=self.staged.name, file_size=self.staged.size)
 
 
 def _same(typed: str, *names: str) -> bool:

@@ -1,7 +1,9 @@
 """Who may decide, cancel and audit. Rights on the platform are the platform's own to judge."""
 
-from imodels_app.models import Membership, Operation, User
-from imodels_app.states import CANCELLABLE, Kind
+from collections.abc import Set
+
+from imodels_app.models import Membership, Operation, Preset, User
+from imodels_app.states import CANCELLABLE, Kind, Shell
 
 
 class Denied(Exception):
@@ -33,6 +35,39 @@ def why_not_cancel(user: User, operation: Operation) -> str:
     if operation.requested_by_id != user.pk and not user.is_admin:
         return f"Only {operation.requested_by_name} can cancel this."
     return ""
+
+
+def why_not_change(user: User, preset: Preset) -> str:
+    """Why this person may not rename or delete this preset; empty when they may."""
+    if preset.owner_id == user.pk:
+        return ""
+    if preset.team and Membership.objects.filter(user=user, team=preset.team, role=Membership.Role.LEAD).exists():
+        return ""
+    return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " may change this."
+
+
+def why_not_delete_shell(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:
+    """Why this person may not ask for what a failure left behind to be deleted; empty when they may.
+
+    The platform is asked with this person's own token, and has the last word.
+
+    led: teams_led_by(user), for whoever asks about many
+    """
+    if not operation.has_shell:
+        return "It left nothing on the platform."
+    if operation.shell == Shell.DELETING:
+        return "It is being deleted."
+    if operation.shell in (Shell.DELETED, Shell.GONE):
+        return "It is no longer there."
+    if user.pk == operation.requested_by_id or user.is_admin:
+        return ""
+    if operation.team_id in (teams_led_by(user) if led is None else led):
+        return ""
+    return f"Only {operation.requested_by_name}, leads of {operation.team.name} and administrators can do this."
+
+
+def teams_led_by(user: User) -> set[int]:
+    return set(user.membership_set.filter(role=Membership.Role.LEAD).values_list("team", flat=True))
 
 
 def may_audit(user: User) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from sandbox import seed
 from sandbox.faults import Fault
 from sandbox.journal import Entry, calls
 from sandbox.platform import Platform
@@ -111,6 +112,16 @@ class Controls:
             members[member] = list(permissions)
         self.world.changed()
 
+    def do_secure(self, imodel_id: str, person: str, permissions: list[str]) -> None:
+        """Give an iModel permissions of its own, and a person these."""
+        imodel = self.world.imodels[imodel_id]
+        imodel.permissions = (imodel.permissions or {}) | {self.person(person).id: list(permissions)}
+        self.world.changed()
+
+    def do_crowd(self, count: int) -> None:
+        """So many more iTwins, to see how it is with 10 000."""
+        seed.crowd(self.world, count)
+
     def do_expire_tokens(self) -> None:
         """Every access token counts as expired; refresh tokens live."""
         self.platform.grants.expire_access_tokens()
@@ -154,7 +165,7 @@ class Controls:
         do_expire_tokens,
     )
     revoke, tokens_for, limit, limits_off, limits_on = do_revoke, do_tokens_for, do_limit, do_limits_off, do_limits_on
-    switch = do_switch
+    switch, secure, crowd = do_switch, do_secure, do_crowd
 
 
 def controls_of() -> dict[str, Any]:

@@ -78,6 +78,34 @@ def plant(world: w.World) -> None:
     world.changed()
 
 
+def crowd(world: w.World, count: int) -> None:
+    """Many more iTwins, of which everybody is a member; each tenth has an iModel."""
+    everyone = {person: list(w.EVERY_IMODEL_PERMISSION) for person in PEOPLE.values()}
+    with world.lock:
+        for number in range(1, count + 1):
+            itwin_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"crowd/{number}"))
+            world.itwins[itwin_id] = w.ITwin(
+                id=itwin_id,
+                display_name=f"Section {number:05}",
+                number=f"SE-{number:05}",
+                members=everyone,
+                account_id=ITWINS["harbour-account"],
+                created_at=START,
+                created_by=PEOPLE["ines"],
+            )
+            if number % 10 == 0:
+                world.imodels[itwin_id] = w.IModel(
+                    id=itwin_id,
+                    itwin_id=itwin_id,
+                    name=f"Track bed {number:05}",
+                    creator_id=PEOPLE["otto"],
+                    created_at=START,
+                    creation=w.Creation("empty"),
+                    timeline=itwin_id,
+                )
+    world.changed()
+
+
 def _people(world: w.World) -> None:
     for key, given, family, domain, about in (
         ("mara", "Mara", "Lindqvist", "harbour.example", "Engineer on Harbour Bridge"),

@@ -435,7 +435,7 @@ def open_page(browser: "Browser", live_server: Any, troubles: Troubles) -> Itera
     contexts = []
 
     def make(**options: Any) -> "Page":
-        context = browser.new_context(base_url=live_server.url, **options)
+        context = browser.new_context(**({"base_url": live_server.url} | options))
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()

@@ -39,6 +39,15 @@ def of_otto(otto, sandbox):
         (f"/imodels/{GUID}", "itwins", ""),
         (f"{GUID} {OTHER}", "imodels", ""),
         (f"{GUID}0", "imodels", ""),
+        (f"https://imodelhub.example/Context/{OTHER}/iModel/{GUID.upper()}", "imodels", GUID),
+        (f"https://imodelhub.example/Context/{OTHER}/iModel/{GUID}", "itwins", OTHER),
+        (f"https://viewer.example/?iTwinId={OTHER}&iModelId={GUID}&changesetId=", "imodels", GUID),
+        (f"https://viewer.example/?iTwinId={OTHER}&iModelId={GUID}&changesetId=", "itwins", OTHER),
+        (f"https://viewer.example/#/projects/{OTHER}?a=b", "itwins", OTHER),
+        (f"https://viewer.example/go?to=%2Fimodels%2F{GUID}", "imodels", GUID),
+        (f"https://viewer.example/?iTwinId={OTHER}", "imodels", ""),
+        (f"https://somewhere.example/{GUID}/{GUID}", "imodels", GUID),
+        ("{" + GUID + "}", "imodels", GUID),
         ("Main Bridge", "imodels", ""),
     ],
 )
@@ -56,6 +65,44 @@ def test_without_a_text_the_recent_itwins_come_first(of_mara, sandbox):
 
     assert {"Harbour Bridge", "Rail Corridor 2027", "Water West"} <= set(names)
     assert len(names) == len(set(names))
+
+
+def test_favourite_itwins_come_first_and_are_known_as_such(of_mara, sandbox, platform_of):
+    sandbox.world.favorites[f"itwins:{sandbox.person('mara').id}"] = [sandbox.ids["water-west"]]
+    sandbox.world.recents[f"itwins:{sandbox.person('mara').id}"] = [sandbox.ids["rail-corridor"]]
+
+    assert [itwin.name for itwin in of_mara.itwins()] == ["Water West", "Rail Corridor 2027", "Harbour Bridge"]
+    assert of_mara.favourites("itwins") == {sandbox.ids["water-west"]}
+
+
+def test_favourite_imodels_are_found_wherever_they_are(of_mara, sandbox, monkeypatch):
+    monkeypatch.setattr(catalog_room, "ITWINS_SEARCHED", 0)
+    sandbox.world.favorites[f"imodels:{sandbox.person('mara').id}"] = [sandbox.ids["viaduct"]]
+
+    assert [source.imodel.name for source in of_mara.imodels("via")[0]] == ["Viaduct"]
+    assert of_mara.favourites("imodels") == {sandbox.ids["viaduct"]}
+
+
+def test_an_inactive_itwin_is_found_by_its_name_and_comes_after_the_active_ones(of_mara, sandbox):
+    sandbox.world.itwins[sandbox.ids["rail-corridor"]].display_name = "Zoo Ferry"
+
+    assert [(itwin.name, itwin.status) for itwin in of_mara.itwins("ferry")] == [
+        ("Zoo Ferry", "Active"),
+        ("Old Ferry Terminal", "Inactive"),
+    ]
+    assert "Old Ferry Terminal" not in [itwin.name for itwin in of_mara.itwins()]
+
+
+@pytest.mark.parametrize(
+    "name", ["Pier & Deck", "A+B", "#7", "100 % done", "O'Neill “Quay”", 'a"b', "x?y=z", "Größe/ü"]
+)
+def test_a_name_with_any_character_is_found_and_known_to_be_taken(of_mara, sandbox, name):
+    sandbox.world.imodels[sandbox.ids["viaduct"]].name = name
+    sandbox.world.itwins[sandbox.ids["rail-corridor"]].display_name = name
+
+    assert [source.imodel.name for source in of_mara.imodels(name)[0]] == [name]
+    assert [itwin.name for itwin in of_mara.itwins(name)] == [name]
+    assert not of_mara.is_free(sandbox.ids["rail-corridor"], name)
 
 
 def test_nobody_picks_what_they_cannot_see(of_mara, sandbox):
@@ -80,6 +127,14 @@ def test_imodels_can_be_searched_in_one_itwin(of_mara, sandbox):
     found, _ = of_mara.imodels("", itwin_id=sandbox.ids["rail-corridor"])
 
     assert {source.imodel.name for source in found} == {"Viaduct", "Depot"}
+
+
+def test_an_imodel_is_found_by_its_itwins_name_and_its_own(of_mara, sandbox, monkeypatch):
+    monkeypatch.setattr(catalog_room, "ITWINS_SEARCHED", 1)  # and nobody looks beyond Harbour Bridge
+    assert of_mara.imodels("viaduct") == ([], False)
+
+    assert [source.imodel.name for source in of_mara.imodels("rail / via")[0]] == ["Viaduct"]
+    assert {source.imodel.name for source in of_mara.imodels("rail/")[0]} == {"Viaduct", "Depot"}
 
 
 def test_a_search_over_itwins_that_takes_too_long_shows_what_it_has(of_mara, monkeypatch):
@@ -108,22 +163,83 @@ def test_the_newest_changeset_is_none_on_a_bare_baseline(of_mara, sandbox):
     assert of_mara.newest_changeset(sandbox.ids["depot"]) is None
 
 
-def test_changesets_are_found_by_number_id_or_description(of_mara, sandbox):
+@pytest.fixture
+def indexes(of_mara, sandbox):
+    """indexes("118"): the numbers of the changesets of Main Bridge that are found."""
+    return lambda *asked, **how: [
+        item.index for item in of_mara.changesets(sandbox.ids["main-bridge"], *asked, **how)[0]
+    ]
+
+
+def test_changesets_are_found_by_number_id_or_description(of_mara, sandbox, indexes):
+    newest = of_mara.newest_changeset(sandbox.ids["main-bridge"])
+
+    assert indexes("#4")[:2] == [4, 49]
+    assert indexes("118") == [118]
+    assert indexes(newest.id) == [120]
+    assert indexes(newest.id[:8]) == [120]
+    assert 120 in indexes(newest.description[:12])
+    assert indexes("no such words") == []
+
+
+def test_an_old_changeset_is_looked_up_by_its_number(of_mara, sandbox, indexes):
+    assert indexes(of_mara.changeset(sandbox.ids["main-bridge"], "1").id) == [1]
+
+
+@pytest.mark.parametrize("page_size", [None, 7])
+def test_every_changeset_is_reached_page_by_page_once(of_mara, sandbox, page_size):
+    sandbox.switch(page_size_cap=page_size)
+    reached, before = [], None
+    while True:
+        page, before = of_mara.changesets(sandbox.ids["main-bridge"], before=before, most=12)
+        reached += [item.index for item in page]
+        if before is None:
+            break
+
+    assert reached == list(range(120, 0, -1))
+
+
+def test_a_search_for_words_goes_on_where_it_stopped(of_mara, sandbox, monkeypatch):
+    monkeypatch.setattr(catalog_room, "CHANGESETS_A_PAGE", 10)
     bridge = sandbox.ids["main-bridge"]
-    newest = of_mara.changesets(bridge)[0]
+    sandbox.world.timelines[bridge][2].description = "The one with the tuned mass damper"
 
-    assert [item.index for item in of_mara.changesets(bridge, "#4")][:2] == [4, 49]
-    assert [item.index for item in of_mara.changesets(bridge, "118")] == [118]
-    assert [item.index for item in of_mara.changesets(bridge, newest.id)] == [120]
-    assert of_mara.changesets(bridge, newest.description[:12])
-    assert of_mara.changesets(bridge, "no such words") == []
+    found, before = of_mara.changesets(bridge, "damper")
+    assert (found, before) == ([], 71)
+    found, before = of_mara.changesets(bridge, "damper", before=before)
+    assert (found, before) == ([], 21)
+    found, before = of_mara.changesets(bridge, "damper", before=before)
+    assert ([item.index for item in found], before) == ([3], None)
 
 
-def test_an_old_changeset_is_looked_up_by_its_number(of_mara, sandbox):
+def test_a_changeset_whose_file_has_not_arrived_is_not_offered(of_mara, sandbox, indexes):
+    sandbox.push_changeset(sandbox.ids["main-bridge"]).state = "waitingForFile"
+
+    assert indexes()[0] == of_mara.newest_changeset(sandbox.ids["main-bridge"]).index == 120
+
+
+def test_who_pushed_a_changeset_is_known_by_name(of_mara, sandbox):
     bridge = sandbox.ids["main-bridge"]
-    old = of_mara.changeset(bridge, "1")
 
-    assert [item.index for item in of_mara.changesets(bridge, old.id)] == [1]
+    assert of_mara.people(bridge)[of_mara.newest_changeset(bridge).creator_id] in (
+        "Mara Lindqvist",
+        "Tomas Novak",
+        "Ines Duarte",
+    )
+    assert of_mara.people(str(uuid4())) == {}
+
+
+def test_hidden_named_versions_come_last_and_say_so(of_mara, sandbox):
+    bridge = sandbox.ids["main-bridge"]
+    sandbox.world.imodels[bridge].named_versions[1].state = "hidden"
+
+    found = of_mara.named_versions(bridge)
+    assert [(version.name, version.is_hidden) for version in found] == [
+        ("30 % design", False),
+        ("Checked alignment", False),
+        ("60 % design", True),
+    ]
+    assert of_mara.named_versions(bridge, "60 %") == of_mara.named_versions(bridge, found[2].id) == [found[2]]
 
 
 def test_a_taken_name_is_taken_whatever_its_capitals_and_another_is_offered(of_mara, sandbox):
@@ -142,6 +258,31 @@ def test_permissions_are_the_persons_own(of_mara, of_otto, sandbox):
     assert not of_mara.may_manage(water)
     assert of_otto.may_manage(water)
     assert of_mara.permissions("11111111-1111-4111-8111-111111111111") == frozenset()
+
+
+def test_an_imodel_with_permissions_of_its_own_is_asked_for_them(of_mara, sandbox):
+    assert of_mara.source(sandbox.ids["viaduct"]).own is None
+
+    sandbox.secure(sandbox.ids["viaduct"], "mara", ["imodels_webview"])
+    cache.clear()
+    secured = Catalog(of_mara._user).source(sandbox.ids["viaduct"])
+    assert secured.own == {"imodels_webview"}
+    assert (secured.is_ready, secured.is_template) == (True, False)
+
+
+def test_the_clients_spelling_of_a_permission_is_taken_too(of_mara, sandbox):
+    sandbox.allow(sandbox.ids["harbour-bridge"], "mara", ["imodels_webview", "imodels-delete"])
+
+    assert "imodels_delete" in of_mara.permissions(sandbox.ids["harbour-bridge"])
+
+
+def test_all_its_questions_together_have_an_end(of_mara, mara, sandbox):
+    sandbox.fault("GET", r"/", slow_s=0.3, times=100)
+    began = time.monotonic()
+
+    with pytest.raises(Unavailable):
+        Catalog(mara, within_s=0.5).imodels("main")
+    assert time.monotonic() - began < 1.5
 
 
 def test_an_answer_is_remembered_for_a_moment_and_for_one_person_only(of_mara, of_otto, sandbox, mara):

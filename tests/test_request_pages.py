@@ -122,6 +122,85 @@ def test_a_late_answer_never_replaces_a_newer_one(desk, sandbox):
     expect(page.get_by_role("option")).to_contain_text(["Harbour Bridge"])
 
 
+def test_the_keys_of_a_list_are_those_that_screen_readers_expect(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    itwin = page.get_by_role("combobox", name="Into iTwin")
+    itwin.focus()
+
+    page.keyboard.press("Alt+ArrowDown")
+    expect(itwin).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("option").last).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Home")
+    expect(itwin).not_to_have_attribute("aria-activedescendant", re.compile("."))
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Alt+ArrowUp")
+    expect(itwin).to_have_attribute("aria-expanded", "false")
+    expect(itwin).to_have_value("")
+    page.keyboard.press("Alt+ArrowUp")
+    expect(itwin).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("ArrowDown")
+    expect(itwin).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("Tab")
+    expect(itwin).to_have_attribute("aria-expanded", "false")
+    expect(itwin).to_have_value("")
+
+
+def test_nothing_found_is_told_and_no_list_is_pointed_at(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    itwin = page.get_by_role("combobox", name="Into iTwin")
+    itwin.press_sequentially("harbour")
+    expect(page.get_by_role("option")).to_have_count(1)
+    itwin.press_sequentially("zzz")
+
+    expect(page.locator(".field:has(#itwin) [role=status]")).to_have_text("Nothing fits")
+    expect(itwin).to_have_attribute("aria-expanded", "false")
+    expect(itwin).not_to_have_attribute("aria-controls", re.compile("."))
+
+
+def test_every_changeset_can_be_picked_by_keyboard(desk):
+    page = desk()
+    page.goto("/new/clone/?source=Main+Bridge&up_to=changeset")
+    changeset = page.get_by_role("combobox", name="Changeset")
+    changeset.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("option")).to_have_count(13)
+
+    page.keyboard.press("ArrowUp")  # from the first to none, and then to the last
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("option", name="Older than #109")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option")).to_have_count(25)
+    expect(page.get_by_role("option", name=re.compile("^#108 "))).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".field:has(#changeset) > [role=status]")).to_have_text("24 found, arrow keys move")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+    expect(changeset).to_have_value("107")
+    expect(page.locator("#advice pre")).to_be_hidden()  # no name yet
+
+
+def test_older_changesets_that_come_late_are_not_added_to_a_newer_list(desk, sandbox):
+    page = desk()
+    page.goto("/new/clone/?source=Main+Bridge&up_to=changeset")
+    changeset = page.get_by_role("combobox", name="Changeset")
+    changeset.click()
+    expect(page.get_by_role("option")).to_have_count(13)
+    page.wait_for_timeout(5200)  # the catalog remembers for five seconds
+    sandbox.fault("GET", r"/changesets$", slow_s=1.5, times=1)
+
+    page.get_by_role("option", name="Older than #109").click()
+    changeset.fill("118")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.wait_for_timeout(2000)
+    expect(page.get_by_role("option")).to_have_count(1)
+
+
 def test_an_offered_name_is_taken_with_one_click(desk):
     page = desk()
     page.goto("/new/empty/?itwin=Harbour+Bridge")
@@ -325,7 +404,7 @@ def test_axe_finds_nothing(desk, axe, troubles, refused, options):
         page.goto(f"/new/{kind}/")
         expect(page.locator("#advice .checks li")).not_to_have_count(0)
         axe(page)
-        page.locator(".form-foot button").click()
+        page.locator(".form-foot button[data-iui-variant=high-visibility]").click()
         expect(page.get_by_role("alert")).to_be_visible()
         axe(page)
     for address in (f"/operations/{refused.pk}/", f"/new/empty/?from={refused.pk}"):

@@ -2,15 +2,17 @@
 
 import html
 import re
+import time
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app import lifecycle, tokens
+from imodels_app import catalog, lifecycle, tokens
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
+from imodels_app.views.requests import FORMS
 
 pytestmark = pytest.mark.django_db
 
@@ -351,6 +353,67 @@ def test_a_coordinate_system_is_asked_for_only_where_creation_modes_are_sent(at_
     assert 'name="crs"' not in at_desk.get(address("template")).content.decode()
 
 
+WAYS = [
+    {"up_to": "latest"},
+    {"up_to": "baseline"},
+    {"up_to": "changeset", "changeset": "40"},
+    {"up_to": "version", "version": "60 % design"},
+]
+EVERY_FIELD = [
+    ("empty", {"crs": "EPSG:25832", **ORESUND}),
+    *(("template", {**way, **ORESUND}) for way in WAYS),
+    *(("clone", way) for way in [*WAYS, {"up_to": "everything"}]),
+    *(("fork", {**way, "preserve_history": kept}) for way, kept in zip(WAYS, ["on", "", "on", ""], strict=True)),
+]
+
+
+def filled_in(kind, page):
+    """What each field of a form's page holds, by name, as a browser would send it."""
+    form = re.search(r'<form[^>]* id="request".*?</form>', page, re.DOTALL)[0]
+    held = dict.fromkeys(FORMS[Kind(kind)].base_fields, "")
+    for tag in re.findall(r"<input[^>]*>", form):
+        name, value = (re.search(rf' {part}="([^"]*)"', tag) for part in ("name", "value"))
+        is_choice = 'type="radio"' in tag or 'type="checkbox"' in tag
+        if name and name[1] in held and (not is_choice or " checked" in tag):
+            held[name[1]] = html.unescape(value[1]) if value else "on"
+    for name, text in re.findall(r'<textarea[^>]* name="([^"]*)"[^>]*>(.*?)</textarea>', form, re.DOTALL):
+        held[name] = html.unescape(text)
+    return held
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), EVERY_FIELD, ids=lambda one: one if isinstance(one, str) else one.get("up_to")
+)
+def test_every_field_of_every_kind_comes_by_address_by_same_again_and_by_preset(at_desk, settings, kind, more):
+    """Filled in by address, by an operation or by a preset, a form holds the same, and is sent as the same request."""
+    settings.ITWIN_CREATION_MODES = True
+    words = {"name": "Pier & “7” + ü #1", "description": "50 % <done>", "itwin": "Harbour Bridge"} | more
+    words |= {"source": "Main Bridge"} if kind != "empty" else {}
+    words |= {"reason": "First line\nsecond & last"} if kind == "fork" else {}
+
+    by_address = filled_in(kind, at_desk.get(address(kind), words).text)
+    assert {name: by_address[name] for name in words} == words
+    assert all(by_address[name] for name in FORMS[Kind(kind)].base_fields if not _may_be_empty(name, more))
+
+    assert at_desk.post(address(kind), by_address).status_code == 303
+    first = Operation.objects.get()
+    again = filled_in(kind, at_desk.get(address(kind), {"from": first.pk}).text)
+    if more.get("up_to") == "version":  # asked for by its number: the named version may be gone or moved by then
+        assert (again["up_to"], again["changeset"]) == ("changeset", "96")
+        again |= {"up_to": "version", "version": "60 % design", "changeset": ""}
+    assert again == by_address
+    assert at_desk.post(address(kind), again).status_code == 303
+    second = Operation.objects.exclude(pk=first.pk).get()
+    assert (second.request_path, second.request_body) == (first.request_path, first.request_body)
+
+    kept = at_desk.post(reverse("imodels:keep-preset", args=[kind]), by_address | {"preset_name": "Mine"})
+    assert filled_in(kind, at_desk.get(kept["Location"]).text) == by_address
+
+
+def _may_be_empty(name, more):
+    return name in {"changeset", "version", "preserve_history"} - set(filter(more.get, more))
+
+
 def test_the_address_can_fill_in_an_extent(at_desk):
     page = at_desk.get(address("template"), ORESUND).content.decode()
 
@@ -410,7 +473,7 @@ def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tom
     assert "One lead of Bridge team Tomas Novak" in told
     assert "Name is taken in Harbour Bridge" in told
     assert "Main Bridge is ready" in told
-    assert "Changesets up to #120 will be copied" in told
+    assert "Changesets up to #120 will be copied At most 120 of them." in told
     assert "You may create iModels in Harbour Bridge" in told
 
 
@@ -449,7 +512,7 @@ def test_checks_of_an_untouched_form_scold_nobody(at_desk):
 
 
 def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
-    assert at_desk.get(reverse("imodels:request-checks", args=["baseline"])).status_code == 404
+    assert at_desk.get(reverse("imodels:request-checks", args=["thing"])).status_code == 404
 
 
 def test_a_preview_shows_no_token(at_desk, mara):
@@ -478,12 +541,48 @@ def test_lists_of_changesets_and_versions_belong_to_a_source(at_desk, sandbox):
     assert "Pick the iModel first." in text_of(at_desk.get(reverse("imodels:pick-versions")))
 
 
-def test_a_list_that_cannot_be_had_says_why(at_desk, sandbox):
+def test_itwins_in_the_list_say_their_status_and_which_are_favourites(at_desk, sandbox):
+    sandbox.world.favorites[f"itwins:{sandbox.person('mara').id}"] = [sandbox.ids["harbour-bridge"]]
+    sandbox.world.itwins[sandbox.ids["rail-corridor"]].status = "Trial"
+    itwins = reverse("imodels:pick-itwins")
+
+    assert "Harbour Bridge HB-2031, East US , favourite" in text_of(at_desk.get(itwins))
+    assert "Rail Corridor 2027 RC-2027, East US Trial" in text_of(at_desk.get(itwins))
+    assert "Old Ferry Terminal OF-1998, East US Inactive" in text_of(at_desk.get(itwins, {"itwin": "ferry"}))
+
+
+def test_changesets_in_the_list_tell_who_pushed_them_and_lead_to_older_ones(at_desk, sandbox):
+    asked = {"source_id": sandbox.ids["main-bridge"]}
+    first = at_desk.get(reverse("imodels:pick-changesets"), asked)
+    more = html.unescape(re.search(r'data-more="([^"]*)"', first.text)[1])
+    then = at_desk.get(more).text
+
+    assert re.search(r"#120 [^#]*(Mara Lindqvist|Tomas Novak|Ines Duarte)", text_of(first))
+    assert re.findall(r'data-text="(\d+)"', first.text) == [str(index) for index in range(120, 108, -1)]
+    assert re.findall(r'data-text="(\d+)"', then) == [str(index) for index in range(108, 96, -1)]
+    assert "listbox" not in then
+
+
+def test_older_changesets_that_cannot_be_had_say_why_in_the_list(at_desk, sandbox):
+    sandbox.fault("GET", r"/changesets", status=503, times=50)
+    asked = {"source_id": sandbox.ids["main-bridge"], "before": "109"}
+
+    assert 'aria-disabled="true"' in at_desk.get(reverse("imodels:pick-changesets"), asked).text
+
+
+def test_a_hidden_named_version_is_marked(at_desk, sandbox):
+    sandbox.world.imodels[sandbox.ids["main-bridge"]].named_versions[1].state = "hidden"
+    answer = at_desk.get(reverse("imodels:pick-versions"), {"source_id": sandbox.ids["main-bridge"]})
+
+    assert "60 % design #96, Issued for independent check Hidden" in text_of(answer)
+
+
+def test_a_list_that_cannot_be_had_says_why_and_what_else_can_be_done(at_desk, sandbox):
     sandbox.fault("GET", r"/", status=503, times=50)
     answer = at_desk.get(reverse("imodels:pick-itwins"), {"itwin": "harbour"})
 
     assert answer.status_code == 200
-    assert "The platform is not answering." in text_of(answer)
+    assert "The platform is not answering. You can paste an id or a link instead." in text_of(answer)
 
 
 def test_a_right_that_is_not_listed_is_said_and_left_to_the_platform(at_desk, sandbox):
@@ -493,3 +592,66 @@ def test_a_right_that_is_not_listed_is_said_and_left_to_the_platform(at_desk, sa
     checks = at_desk.get(reverse("imodels:request-checks", args=["empty"]), form)
 
     assert "imodels_manage is not yours in Water West" in checks.text
+
+
+# It is slow
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_untouched_form_asks_the_platform_nothing(at_desk, sandbox, kind):
+    assert at_desk.get(address(kind)).status_code == 200
+    assert sandbox.calls("GET", "/") == 0
+
+
+def test_a_form_that_comes_filled_in_waits_no_more_than_a_moment_for_names(at_desk, sandbox):
+    sandbox.fault("GET", r"/", hang_s=30, times=50)
+    began = time.monotonic()
+    page = at_desk.get(address("clone"), {"source": sandbox.ids["viaduct"], "itwin": "Harbour Bridge", "name": "A"})
+
+    assert time.monotonic() - began < 4
+    assert f'name="source" value="{sandbox.ids["viaduct"]}"' in page.text
+    assert 'hx-trigger="load, input' in page.text  # the side column goes on by itself
+    assert "msg-bad" not in page.text
+
+
+@pytest.mark.parametrize("kind", ["empty", "clone"])
+def test_a_form_by_ids_is_taken_down_while_the_platform_is_slow(at_desk, sandbox, kind, monkeypatch):
+    monkeypatch.setattr(catalog, "READ_TIMEOUT_S", 0.5)
+    sandbox.fault("GET", r"/", hang_s=30, times=50)
+    ids = {"itwin": sandbox.ids["harbour-bridge"], "source": sandbox.ids["viaduct"], "up_to": "baseline"}
+    began = time.monotonic()
+    told = text_of(at_desk.get(reverse("imodels:request-checks", args=[kind]), typed(kind, **ids)))
+    answer = at_desk.post(address(kind), typed(kind, **ids))
+
+    assert "The platform is not answering, nothing was looked up It can be sent all the same" in told
+    assert answer.status_code == 303
+    assert time.monotonic() - began < 5
+    assert Operation.objects.get().itwin_id == sandbox.ids["harbour-bridge"]
+    assert at_desk.get(answer["Location"]).status_code == 200
+
+
+# Many
+
+
+def test_among_ten_thousand_itwins_a_search_asks_once_and_reads_one_page(at_desk, sandbox):
+    sandbox.crowd(10_000)
+    began = time.monotonic()
+    found = at_desk.get(reverse("imodels:pick-itwins"), {"itwin": "section 0424"})
+    took_s = time.monotonic() - began
+
+    assert found.text.count('role="option"') == 10
+    assert sandbox.calls("GET", "/itwins") == 1
+    assert took_s < 2
+
+
+def test_ten_thousand_itwins_are_never_all_read(at_desk, sandbox):
+    sandbox.crowd(10_000)
+    for name, asked in (("itwins", {}), ("itwins", {"itwin": "se"}), ("imodels", {}), ("imodels", {"source": "track"})):
+        at_desk.get(reverse(f"imodels:pick-{name}"), asked)
+    at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone"))
+
+    pages = [entry for entry in sandbox.journal if entry.path.rstrip("/") == "/itwins"]
+    assert len(pages) == 3  # the first ones, “se”, and the form's own “Harbour Bridge”
+    assert len(sandbox.journal) < 40
+    asked = at_desk.get(reverse("imodels:pick-imodels"), {"source": "section 04240 / track"})
+    assert "Track bed 04240" in asked.text

@@ -8,7 +8,17 @@ import requests
 
 from imodels_app.itwin import errors
 from imodels_app.itwin.http import READ_TIMEOUT_S, V1, Connection
-from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, Malformed, NamedVersion, imodel_id_in
+from imodels_app.itwin.types import (
+    BaselineFile,
+    Changeset,
+    Creation,
+    IModel,
+    ITwin,
+    Malformed,
+    NamedVersion,
+    UploadLink,
+    imodel_id_in,
+)
 
 
 class Platform:
@@ -42,11 +52,33 @@ class Platform:
         NotFound, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
         Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
         """
+        return self.start_with_file(path, body, correlation_id=correlation_id)[0]
+
+    def start_with_file(self, path: str, body: str, *, correlation_id: str = "") -> tuple[str, UploadLink | None]:
+        """As start(), and where the baseline file that the request announced goes; None when the answer names none."""
         answer = self._http.post(path, body, correlation_id=correlation_id)
         imodel_id = _new_imodel_id(answer)
         if not imodel_id:
             raise errors.AnswerLost(f"The platform answered {answer.status_code} without the new iModel's id.")
-        return imodel_id
+        return imodel_id, _upload_link(answer)
+
+    def complete_baseline(self, imodel_id: str) -> BaselineFile:
+        """Say that the baseline file is in the storage. Safe to repeat: the second time it is Invalid (InvalidChange).
+
+        Raises NotFound (no such file there, or not yet), NotReady (DataConflict: not the announced size), Forbidden,
+        Invalid, SignedOut, Unavailable, AnswerLost.
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/complete-imodel-baseline-file-upload/
+        """
+        answer = self._http.post(f"/imodels/{quote(imodel_id, safe='')}/baselinefile", "{}")
+        try:
+            return BaselineFile.from_json(_part(answer.json(), "baselineFile"))
+        except (ValueError, AttributeError, Malformed) as odd:
+            raise errors.AnswerLost("The platform's answer has no baseline file.") from odd
+
+    def baseline_file(self, imodel_id: str) -> BaselineFile:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-baseline-file-details/"""
+        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/baselinefile")
+        return BaselineFile.from_json(_part(body, "baselineFile"))
 
     def creation(self, imodel_id: str) -> Creation:
         """How far the making of an iModel is.
@@ -54,6 +86,13 @@ class Platform:
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
         """
         return Creation.from_json(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create"))
+
+    def delete_imodel(self, imodel_id: str) -> None:
+        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/delete-imodel/
+        """
+        self._http.delete(f"/imodels/{quote(imodel_id, safe='')}")
 
     # Looking at iModels
 
@@ -80,14 +119,35 @@ class Platform:
         body = self._http.get("/imodels/recents", prefer="representation")
         return [IModel.from_json(item) for item in _items(body, "iModels")]
 
-    def changesets(self, imodel_id: str, *, top: int = 25) -> list[Changeset]:
-        """The newest changesets, newest first.
+    def favourite_imodels(self) -> list[IModel]:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-favorite-imodels/"""
+        body = self._http.get("/imodels/favorites", prefer="representation")
+        return [IModel.from_json(item) for item in _items(body, "iModels")]
+
+    def imodel_permissions(self, imodel_id: str) -> frozenset[str]:
+        """The person's own permissions on an iModel: its own if it has any, else those of its iTwin.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-permissions/
+        """
+        return _permissions(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/permissions"))
+
+    def people(self, imodel_id: str) -> dict[str, str]:
+        """Names of the people who work on an iModel, by their ids.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-users/
+        """
+        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/users", {"$top": 1000})
+        return dict(map(_named, _items(body, "users")))
+
+    def changesets(self, imodel_id: str, *, top: int = 25, before: int | None = None) -> list[Changeset]:
+        """The newest changesets, newest first. before: only those with a smaller index.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-changesets/
         """
-        body = self._http.get(
-            f"/imodels/{quote(imodel_id, safe='')}/changesets", {"$top": top, "$orderBy": "index desc"}
-        )
+        query: dict[str, Any] = {"$top": top, "$orderBy": "index desc"}
+        if before is not None:
+            query["lastIndex"] = max(before - 1, 0)
+        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/changesets", query)
         return [Changeset.from_json(item) for item in _items(body, "changesets")]
 
     def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
@@ -95,11 +155,16 @@ class Platform:
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
         return Changeset.from_json(_part(self._http.get(path), "changeset"))
 
-    def named_versions(self, imodel_id: str, *, top: int = 50) -> list[NamedVersion]:
-        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/"""
-        body = self._http.get(
-            f"/imodels/{quote(imodel_id, safe='')}/namedversions", {"$top": top, "$orderBy": "changesetIndex desc"}
-        )
+    def named_versions(self, imodel_id: str, *, search: str = "", top: int = 50) -> list[NamedVersion]:
+        """Newest first, hidden ones too. search: part of the name.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
+        """
+        query: dict[str, Any] = {"$top": top, "$orderBy": "changesetIndex desc"}
+        if search:
+            query["$search"] = search
+        path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
+        body = self._http.get(path, query, prefer="representation")
         return [NamedVersion.from_json(item) for item in _items(body, "namedVersions")]
 
     # iTwins
@@ -109,13 +174,13 @@ class Platform:
         return ITwin.from_json(_part(self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1), "iTwin"))
 
     def itwins(self, *, search: str = "", top: int = 100) -> list[ITwin]:
-        """The first page of the person's projects and assets; inactive ones are left out by the platform.
+        """The first page of the person's active projects and assets; of a search, the inactive ones too.
 
         Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/
         """
         query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
         if search:
-            query["$search"] = search
+            query |= {"$search": search, "includeInactive": "true"}
         body = self._http.get("/itwins/", query, accept=V1, prefer="representation")
         return [ITwin.from_json(item) for item in _items(body, "iTwins")]
 
@@ -124,7 +189,14 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/itwins/operations/get-my-recent-itwins/
         """
-        body = self._http.get("/itwins/recents", {"subClass": "Project,Asset"}, accept=V1, prefer="representation")
+        return self._own_itwins("recents")
+
+    def favourite_itwins(self) -> list[ITwin]:
+        """Source: https://developer.bentley.com/apis/itwins/operations/get-my-favorite-itwins/"""
+        return self._own_itwins("favorites")
+
+    def _own_itwins(self, which: str) -> list[ITwin]:
+        body = self._http.get(f"/itwins/{which}", {"subClass": "Project,Asset"}, accept=V1, prefer="representation")
         return [ITwin.from_json(item) for item in _items(body, "iTwins")]
 
     def permissions(self, itwin_id: str) -> frozenset[str]:
@@ -132,8 +204,7 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/access-control-v2/operations/get-iTwin-permissions/
         """
-        body = self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions")
-        return frozenset(str(item) for item in body.get("permissions") or [])
+        return _permissions(self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions"))
 
 
 def _new_imodel_id(answer: requests.Response) -> str:
@@ -146,6 +217,23 @@ def _new_imodel_id(answer: requests.Response) -> str:
         return IModel.from_json(answer.json()["iModel"]).id
     except (ValueError, KeyError, TypeError, Malformed):
         return ""
+
+
+def _upload_link(answer: requests.Response) -> UploadLink | None:
+    try:
+        return IModel.from_json(answer.json()["iModel"]).upload
+    except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+        return None
+
+
+def _permissions(body: dict[str, Any]) -> frozenset[str]:
+    """By the documentation's names; the official client spells one of them with a hyphen (imodels-delete)."""
+    return frozenset(str(item).replace("-", "_") for item in body.get("permissions") or [])
+
+
+def _named(user: dict[str, Any]) -> tuple[str, str]:
+    name = " ".join(str(user.get(part) or "") for part in ("givenName", "surname")).strip()
+    return str(user.get("id") or "").lower(), name or str(user.get("displayName") or "")
 
 
 def _part(body: dict[str, Any], name: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from imodels_app.forms import CopyForm, ExtentForm, RequestForm, TemplateForm
+from imodels_app import wording
+from imodels_app.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
 from imodels_app.states import FINISHED, Kind, Wish
 from imodels_app.wishes import IModelWish
@@ -96,18 +97,47 @@ def banner(form: RequestForm) -> Banner:
 
 def _checks(form: RequestForm) -> list[Check]:
     source = _copy(form) if isinstance(form, CopyForm) else []
-    found = [_name(form), *source, _rights(form), _may_read(form), _extent(form)]
+    found = [
+        _file(form),
+        _name(form),
+        _status(form),
+        *source,
+        _rights(form),
+        _may_read(form),
+        _may_view(form),
+        _extent(form),
+    ]
     if form.kind == Kind.FORK and form.draft():
         guids = "If some are missing, the fork fails and says what to do."
         found.append(Check("", "FederationGuids: known only when it runs", guids))
     found += [Check("bad", str(said)) for said in form.non_field_errors()]
+    if not form.catalog_answered and form.draft():
+        more = "It can be sent all the same: the platform will judge the ids once it answers."
+        found.append(Check("ask", "The platform is not answering, nothing was looked up", more))
     return [check for check in found if check]
+
+
+def _file(form: RequestForm) -> Check | None:
+    staged = form.staged if isinstance(form, BaselineForm) else None
+    if staged is None:
+        return None
+    if not staged.arrived_at:
+        return Check("", f"{staged.name} is on its way", "The request is sent when it has arrived whole.")
+    more = "Whether it is a snapshot, and no briefcase, is known only when it runs."
+    return Check("good", f"{staged.name} is here, {wording.file_size(staged.size)}", more)
 
 
 def _name(form: RequestForm) -> Check | None:
     if form.free_name:
         return Check("bad", f"Name is taken in {form.into.name}", f"“{form.free_name}” is free.")
     return Check("good", f"Name is free in {form.into.name}") if form.name_is_free else None
+
+
+def _status(form: RequestForm) -> Check | None:
+    """The documentation does not say what an inactive iTwin refuses."""
+    if not form.into or form.into.status != "Inactive":
+        return None
+    return Check("ask", f"{form.into.name} is inactive", "Is it the one you mean? The platform may refuse it.")
 
 
 def _namesakes(form: RequestForm, by: User) -> list[Check]:
@@ -121,7 +151,7 @@ def _namesakes(form: RequestForm, by: User) -> list[Check]:
 
 
 def _copy(form: CopyForm) -> list[Check | None]:
-    if not form.origin:
+    if not form.origin or not form.catalog_answered:
         return []
     imodel = form.origin.imodel
     if not imodel.is_initialized:
@@ -136,14 +166,18 @@ def _how_much(form: CopyForm) -> Check | None:
     if wish["up_to"] == Wish.EVERYTHING:
         now = f"Now up to #{form.pinned_index}, and what comes until it runs."
         return Check("", "All changesets will be copied", now)
-    index = wish.get("changeset_index")
-    if wish["up_to"] == Wish.BASELINE or index == 0:
+    index = form.last_index
+    if index == 0:
         more = "No changeset is sent, which means baseline only." if form.kind == Kind.TEMPLATE else ""
         return Check("good", "Only the baseline will be copied", more)
     if form.kind == Kind.TEMPLATE:
         return Check("good", f"Content up to #{index} becomes the baseline", "Without history: no changeset is copied.")
-    upto = f"#{index}" if index is not None else wish["changeset_id"][:8]
-    return Check("good", f"Changesets up to {upto} will be copied")
+    if form.kind == Kind.FORK and not form.cleaned_data.get("preserve_history"):
+        become = f"{index} changesets become" if index != 1 else "1 changeset becomes"
+        more = "With “Preserve history” they are copied one by one."
+        return Check("ask", f"The fork loses its history: {become} one baseline", more)
+    # Their numbers rise, and are not promised to be without gaps.
+    return Check("good", f"Changesets up to #{index} will be copied", f"At most {index} of them.")
 
 
 def _region(form: CopyForm) -> Check | None:
@@ -189,14 +223,27 @@ def _rights(form: RequestForm) -> Check | None:
 
 
 def _may_read(form: RequestForm) -> Check | None:
-    """Advice only, too: an iModel may have permissions of its own."""
+    """Of a template, advice only, too."""
     if not isinstance(form, TemplateForm) or not form.origin or not form.catalog_answered:
         return None
-    name = form.origin.imodel.name
-    if form.catalog.may_read(form.origin.itwin.id):
+    name, secured = form.origin.imodel.name, form.origin.own is not None
+    if form.origin.may_read:
         return Check("good", f"You may read {name}", "imodels_read is yours there.")
-    where = form.origin.itwin.name or "the template’s iTwin"
-    return Check("ask", f"imodels_read is not yours in {where}", f"The platform may refuse to read {name}.")
+    where = f"on {name}" if secured else f"in {form.origin.itwin.name or 'the template’s iTwin'}"
+    more = "It has permissions of its own. " if secured else ""
+    return Check("ask", f"imodels_read is not yours {where}", f"{more}The platform may refuse to read it.")
+
+
+def _may_view(form: RequestForm) -> Check | None:
+    """What a source with permissions of its own asks beside imodels_manage on its iTwin."""
+    if form.kind not in (Kind.CLONE, Kind.FORK) or not form.origin or not form.origin.imodel.is_secured:
+        return None
+    name, own = form.origin.imodel.name, "It has permissions of its own."
+    if form.origin.own is None:
+        return Check("", f"{name}: your rights there are not known", own)
+    if form.origin.may_view:
+        return Check("good", f"You may view {name}", own)
+    return Check("ask", f"imodels_webview is not yours on {name}", f"{own} The platform may refuse to copy it.")
 
 
 def _extent(form: RequestForm) -> Check | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -12,6 +12,8 @@ from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Unavailable
 from imodels_app.views.guards import View, person, signed_in
 
 SHOWN = 12
+# A person types on meanwhile: what takes longer is told as not answering.
+WITHIN_S = 6.0
 
 
 def signed_in_part(view: View) -> View:
@@ -31,7 +33,12 @@ def signed_in_part(view: View) -> View:
 def pick_itwins(request: HttpRequest) -> HttpResponse:
     """iTwins that a new iModel may go into."""
     text = _typed(request, "itwin")
-    return _listed(request, "itwins", lambda catalog: (catalog.itwins(text), True))
+
+    def look(catalog: Catalog) -> dict[str, Any]:
+        found = catalog.itwins(text)
+        return {"found": found[:SHOWN], "is_all": len(found) <= SHOWN, "favourites": catalog.favourites("itwins")}
+
+    return _listed(request, "itwins", look)
 
 
 @signed_in_part
@@ -42,16 +49,34 @@ def pick_imodels(request: HttpRequest) -> HttpResponse:
     ?as=template lists them as templates, for which reading is enough.
     """
     text, itwin_id = _typed(request, "source"), request.GET.get("itwin_id", "")
-    kind = "templates" if request.GET.get("as") == "template" else "imodels"
-    return _listed(request, kind, lambda catalog: catalog.imodels(text, itwin_id=itwin_id))
+
+    def look(catalog: Catalog) -> dict[str, Any]:
+        found, is_all = catalog.imodels(text, itwin_id=itwin_id)
+        is_all = is_all and len(found) <= SHOWN
+        return {"found": found[:SHOWN], "is_all": is_all, "favourites": catalog.favourites("imodels")}
+
+    return _listed(request, "templates" if request.GET.get("as") == "template" else "imodels", look)
 
 
 @signed_in_part
 @require_safe
 def pick_changesets(request: HttpRequest) -> HttpResponse:
-    """The changesets of ?source_id=."""
-    text, source = _typed(request, "changeset"), request.GET.get("source_id", "")
-    return _listed(request, "changesets", lambda catalog: (catalog.changesets(source, text), True), of=source)
+    """The changesets of ?source_id=, newest first; ?before= is the index to go on from, and brings options alone."""
+    text, source, start = _typed(request, "changeset"), request.GET.get("source_id", ""), request.GET.get("before", "")
+    before = int(start) if start.isascii() and start.isdigit() and len(start) < 19 else None
+
+    def look(catalog: Catalog) -> dict[str, Any]:
+        found, older = catalog.changesets(source, text, before=before, most=SHOWN)
+        more = QueryDict(mutable=True)
+        more.update({"source_id": source, "q": text, "before": str(older)})
+        authors = catalog.people(source) if found else {}
+        return {
+            "found": [(item, authors.get(item.creator_id, "")) for item in found],
+            "more": f"{request.path}?{more.urlencode()}" if older is not None else "",
+            "older": older,
+        }
+
+    return _listed(request, "changesets", look, of=source, goes_on=before is not None)
 
 
 @signed_in_part
@@ -59,31 +84,36 @@ def pick_changesets(request: HttpRequest) -> HttpResponse:
 def pick_versions(request: HttpRequest) -> HttpResponse:
     """The named versions of ?source_id=."""
     text, source = _typed(request, "version"), request.GET.get("source_id", "")
-    return _listed(request, "versions", lambda catalog: (catalog.named_versions(source, text), True), of=source)
+
+    def look(catalog: Catalog) -> dict[str, Any]:
+        found = catalog.named_versions(source, text)
+        return {"found": found[:SHOWN], "is_all": len(found) <= SHOWN}
+
+    return _listed(request, "versions", look, of=source)
 
 
 def _listed(
-    request: HttpRequest, kind: str, look: Callable[[Catalog], tuple[list[Any], bool]], *, of: str | None = None
+    request: HttpRequest,
+    kind: str,
+    look: Callable[[Catalog], dict[str, Any]],
+    *,
+    of: str | None = None,
+    goes_on: bool = False,
 ) -> HttpResponse:
     """What was found, or a sentence why there is nothing. Always 200: nothing is wrong with the form.
 
-    of  the id of the iModel whose parts are listed; "" while none is picked
+    of       the id of the iModel whose parts are listed; "" while none is picked
+    goes_on  options alone, to follow those of a list that is there
     """
-    if of == "":
-        return _answer(request, kind, [], said="Pick the iModel first.")
     try:
-        found, is_all = look(Catalog(person(request)))
+        answer = look(Catalog(person(request), within_s=WITHIN_S)) if of != "" else {"said": "Pick the iModel first."}
     except Unavailable as down:
-        return _answer(request, kind, [], said=str(down))
+        answer = {"said": str(down), "is_down": True}
     except SignInNeeded:
-        return _answer(request, kind, [], said="The platform asks you to sign in again.", sign_in=True)
+        answer = {"said": "The platform asks you to sign in again.", "sign_in": True}
     except NotFound:
-        found, is_all = [], True
-    return _answer(request, kind, found[:SHOWN], is_all=is_all and len(found) <= SHOWN)
-
-
-def _answer(request: HttpRequest, kind: str, found: list[Any], **more: Any) -> HttpResponse:
-    return render(request, "requests/_list.html", {"kind": kind, "found": found} | more)
+        answer = {}
+    return render(request, "requests/_list.html", {"kind": kind, "is_all": True, "goes_on": goes_on} | answer)
 
 
 def _typed(request: HttpRequest, field: str) -> str:

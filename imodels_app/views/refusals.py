@@ -15,6 +15,7 @@ TARGETS = {
     "name": "name",
     "description": "description",
     "extent": "extent",
+    "baselinefile": "file",
     "template": "source",
     "changesetid": "changeset",
     "changesetindex": "changeset",
@@ -75,18 +76,32 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
     return Refusal(at, head, links, is_name_taken="name" in at and operation.failure_code.casefold() == "imodelexists")
 
 
+def not_found(looked_up: RequestForm, given: Mapping[str, Any]) -> dict[str, list[Told]]:
+    """What a form was filled in with and is not there any more, or fits no more, at its fields.
+
+    A name that is taken is left out: the form offers another one by itself.
+    """
+    at: dict[str, list[Told]] = {}
+    for field, errors in looked_up.errors.items():
+        place = "extent" if field in SIDES else field
+        if given.get(field) not in (None, "") and field in looked_up.fields and field != "name":
+            controls = CONTROLS.get(place, (place,))
+            at.setdefault(place, []).extend(Told(str(error), controls) for error in errors)
+    return at
+
+
 def _said(operation: Operation) -> Iterator[tuple[str, str]]:
     """Each sentence with the field it is about, "" for none."""
     if not operation.failure_details:
         code = operation.failure_code
-        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message, code)
+        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message) or wording.headline(operation)
     for detail in operation.failure_details:
         target = str(detail.get("target") or "").split(".")[0].split("[")[0]
-        yield TARGETS.get(target.casefold(), ""), _quoted(str(detail.get("message", "")), str(detail.get("code", "")))
+        yield TARGETS.get(target.casefold(), ""), _quoted(str(detail.get("message") or detail.get("code", "")))
 
 
-def _quoted(message: str, code: str) -> str:
-    return f"The platform said: “{message or code}”"
+def _quoted(message: str) -> str:
+    return f"The platform said: “{message}”" if message else ""
 
 
 def _place(field: str, operation: Operation, form: RequestForm) -> str:

@@ -7,23 +7,49 @@ from uuid import UUID, uuid4, uuid5
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.catalog import Catalog, SignInNeeded, Unavailable
-from imodels_app.forms import SIDES, CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm, TemplateForm
-from imodels_app.models import Operation, User
+from imodels_app.forms import (
+    SIDES,
+    BaselineForm,
+    CloneForm,
+    CopyForm,
+    EmptyForm,
+    ForkForm,
+    RequestForm,
+    TemplateForm,
+)
+from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.states import Kind, State, Wish
-from imodels_app.views import checks, refusals
+from imodels_app.views import checks, refusals, uploads
 from imodels_app.views.guards import person, signed_in
 from imodels_app.views.pickers import signed_in_part
 from imodels_app.wishes import crs_in, extent_in
 
-FORMS: dict[Kind, type[RequestForm]] = {form.kind: form for form in (EmptyForm, TemplateForm, CloneForm, ForkForm)}
+FORMS: dict[Kind, type[RequestForm]] = {
+    form.kind: form for form in (EmptyForm, TemplateForm, BaselineForm, CloneForm, ForkForm)
+}
 SAME_AGAIN = 5
+# How long the platform may take: for names in a page that comes filled in, for its side column, for what is sent.
+FILL_IN_S, CHECK_WITHIN_S, SEND_WITHIN_S = 2.0, 8.0, 20.0
 # What may come in the address to fill in a form.
-PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason", *SIDES, "crs")
+PREFILLED = (
+    "itwin",
+    "source",
+    "name",
+    "description",
+    "up_to",
+    "version",
+    "changeset",
+    "reason",
+    *SIDES,
+    "crs",
+    "staged_file",
+)
 # Not typed by the person, and so not what makes one request different from another.
 NOT_TYPED = {"csrfmiddlewaretoken", "form_id"}
 # "Try again" names what it tries again; after anything else it is merely the same again.
@@ -33,8 +59,10 @@ TRIED_AGAIN = {State.FAILED, State.REJECTED, State.EXPIRED}
 @signed_in
 @require_safe
 def new(request: HttpRequest) -> HttpResponse:
-    """A card for each way to make an iModel, and the last ones to make again."""
-    return render(request, "requests/new.html", {"section": "new", "again": _last_different(person(request))})
+    """A card for each way to make an iModel, presets, and the last ones to make again."""
+    user = person(request)
+    context = {"section": "new", "again": _last_different(user), "presets": _presets_of(user)}
+    return render(request, "requests/new.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -45,6 +73,22 @@ def request_empty(request: HttpRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def request_template(request: HttpRequest) -> HttpResponseBase:
     return _form_page(request, TemplateForm)
+
+
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+def request_baseline(request: HttpRequest) -> HttpResponseBase:
+    """Its file is put on disk by a handler of our own, which has to be there before anything reads the form: so the
+    check of the form's token comes after it, in _request_baseline.
+    """
+    handler = uploads.IntoStaging if request.user.is_authenticated else uploads.Nowhere
+    request.upload_handlers = [handler(request)]
+    return _request_baseline(request)
+
+
+@csrf_protect
+def _request_baseline(request: HttpRequest) -> HttpResponseBase:
+    return _form_page(request, BaselineForm)
 
 
 @require_http_methods(["GET", "POST"])
@@ -63,7 +107,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
     if kind not in FORMS:
         raise Http404
-    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request)))
+    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
     return render(
         request,
         "requests/_advice.html",
@@ -73,7 +117,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
 
 def _form_page(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponseBase:
     if request.method == "POST" and not request.user.is_authenticated:
-        return _kept(request, form_of)
+        return kept(request, form_of)
     return _for_person(request, form_of)
 
 
@@ -83,16 +127,20 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     earlier = _earlier(request)
     if request.method == "POST":
         return _take_down(request, form_of, earlier)
-    asked = _given(request, earlier)
+    preset = _preset(request)
+    asked = _given(request, earlier, preset)
     given = {"up_to": Wish.LATEST.value, "preserve_history": True} | asked
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
-    looked_up = form_of(given, catalog=Catalog(person(request)))
+    looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
     advice = checks.advice(looked_up, by=person(request)) if asked else None
-    form = form_of(initial=given | (_names_found(looked_up) if advice else {}), catalog=looked_up.catalog)
-    return _show(request, form, looked_up, advice, earlier)
+    form = form_of(initial=given | names_found(looked_up), catalog=looked_up.catalog)
+    if advice and looked_up.catalog_answered:
+        form.initial = _without_ids(given) | names_found(looked_up)
+        form.told = refusals.not_found(looked_up, given)
+    return _show(request, form, looked_up, advice if looked_up.catalog_answered else None, earlier, preset=preset)
 
 
-def _kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     """For whoever was signed out meanwhile: the form with all that was typed, to be sent after signing in elsewhere."""
     form = form_of(initial=request.POST.dict(), catalog=Catalog(request.user))
     context = {
@@ -101,6 +149,7 @@ def _kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
         "found": form,
         "form_id": request.POST.get("form_id"),
         "signed_out": True,
+        "rules": uploads.rules(),
     }
     return render(request, f"requests/{form.kind.value}.html", context, status=422)
 
@@ -110,13 +159,21 @@ def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operat
     sent_before = Operation.objects.filter(pk=operation_id, requested_by=person(request)).first()
     if sent_before:
         return _to_page_of(request, sent_before)
-    form = form_of(request.POST, catalog=Catalog(person(request), is_fresh=True))
-    if not form.is_valid():
-        return _show(request, form, form, checks.advice(form, by=person(request)), earlier, status=422)
-    operation = lifecycle.request(
-        form.wish(), by=person(request), again_of=_tried_again(earlier, form.kind), operation_id=operation_id
-    )
-    return _to_page_of(request, operation)
+    form = form_of(request.POST, request.FILES, catalog=Catalog(person(request), is_fresh=True, within_s=SEND_WITHIN_S))
+    if form.is_valid():
+        try:
+            operation = lifecycle.request(
+                form.wish(),
+                by=person(request),
+                again_of=_tried_again(earlier, form.kind),
+                operation_id=operation_id,
+                staged_file=form.staged,
+            )
+            return _to_page_of(request, operation)
+        except lifecycle.FileTaken as taken:
+            form.staged = None
+            form.add_error("file", str(taken))
+    return _show(request, form, form, checks.advice(form, by=person(request)), earlier, status=422)
 
 
 def _show(
@@ -126,22 +183,34 @@ def _show(
     advice: checks.Advice | None,
     earlier: Operation | None,
     *,
+    preset: Preset | None = None,
     status: int = 200,
 ) -> HttpResponse:
     refused = refusals.of(earlier, form, _wish_of(earlier)) if earlier and earlier.kind == form.kind else None
-    form.told = refused.at if refused else {}
+    form.told = {**form.told, **(refused.at if refused else {})}
     context = {
         "section": "new",
         "form": form,
         "found": looked_up,
         "advice": advice,
         "earlier": earlier,
+        "preset": preset,
+        "presets": _presets_of(person(request), form.kind),
         "refused": refused,
         "offer": _free_name(looked_up) if refused and refused.is_name_taken else "",
         "form_id": request.POST.get("form_id") or uuid4(),
+        "other_files": _other_files(looked_up),
+        "rules": uploads.rules(),
         "banner": checks.banner(form) if form.is_bound else None,
     }
     return render(request, f"requests/{form.kind.value}.html", context, status=status)
+
+
+def _other_files(form: RequestForm) -> list[StagedFile]:
+    """The person's files that are here, or on their way, besides the one in the form."""
+    if not isinstance(form, BaselineForm):
+        return []
+    return [staged for staged in form.catalog.staged_files() if staged != form.staged]
 
 
 def _free_name(form: RequestForm) -> str:
@@ -171,6 +240,8 @@ def _one_time_id(request: HttpRequest) -> UUID:
     except ValueError:
         return uuid4()
     typed = sorted((key, request.POST.getlist(key)) for key in request.POST if key not in NOT_TYPED)
+    files = [file for file in request.FILES.values() if isinstance(file, uploads.StagedUpload)]
+    typed += [(file.name or "", [str(file.size)]) for file in files]
     return uuid5(form_id, json.dumps([str(person(request).pk), request.path, typed]))
 
 
@@ -189,9 +260,28 @@ def _tried_again(earlier: Operation | None, kind: Kind) -> Operation | None:
     return earlier if earlier and earlier.kind == kind and earlier.state in TRIED_AGAIN else None
 
 
-def _given(request: HttpRequest, earlier: Operation | None) -> dict[str, Any]:
-    """What the form is filled in with: an earlier operation's wish, and over it what the address says."""
-    given = _wish_of(earlier) if earlier else {}
+def _preset(request: HttpRequest) -> Preset | None:
+    """The preset to start from (?preset=<id>), if this person may use it; 404 if not."""
+    asked = request.GET.get("preset")
+    if not asked:
+        return None
+    try:
+        return get_object_or_404(Preset.objects.visible_to(person(request)).select_related("owner"), pk=UUID(asked))
+    except ValueError as garbled:
+        raise Http404 from garbled
+
+
+def _presets_of(user: User, kind: Kind | None = None) -> list[Preset]:
+    """What the person may start from; only of one kind, or of all that have a form."""
+    shown = Preset.objects.visible_to(user).filter(kind__in=[kind] if kind else list(FORMS))
+    return list(shown.select_related("owner", "team"))
+
+
+def _given(request: HttpRequest, earlier: Operation | None, preset: Preset | None) -> dict[str, Any]:
+    """What the form is filled in with: an earlier operation's wish or a preset, and over it what the address says."""
+    given = (_wish_of(earlier) if earlier else {}) | (preset.values if preset else {})
+    if "preserve_history" in given:
+        given["preserve_history"] = given["preserve_history"] in (True, "on")
     asked = {key: request.GET[key] for key in PREFILLED if request.GET.get(key)}
     if "preserve_history" in request.GET:
         given["preserve_history"] = request.GET["preserve_history"] not in ("", "no", "false", "0")
@@ -199,6 +289,16 @@ def _given(request: HttpRequest, earlier: Operation | None) -> dict[str, Any]:
     for key in asked:
         given.pop(f"{key}_id", None)
     return given | asked
+
+
+def _by_ids(given: dict[str, Any]) -> dict[str, Any]:
+    """With ids in place of the names that were kept beside them: names may have changed since."""
+    ids = {field: given[f"{field}_id"] for field in ("itwin", "source") if given.get(f"{field}_id")}
+    return given | ids
+
+
+def _without_ids(given: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in given.items() if not field.endswith("_id")}
 
 
 def _wish_of(operation: Operation) -> dict[str, Any]:
@@ -213,6 +313,7 @@ def _wish_of(operation: Operation) -> dict[str, Any]:
         "preserve_history": operation.preserve_history is not False,
         "up_to": operation.changeset_wish or Wish.LATEST.value,
         "crs": crs_in(operation.request_body),
+        "staged_file": str(operation.staged_file_id or ""),
         **_sides_of(operation),
         "changeset": _changeset_of(operation) if operation.changeset_wish == Wish.CHANGESET else "",
     }
@@ -228,7 +329,7 @@ def _changeset_of(operation: Operation) -> str:
     return operation.changeset_id if operation.changeset_index is None else str(operation.changeset_index)
 
 
-def _names_found(form: RequestForm) -> dict[str, str]:
+def names_found(form: RequestForm) -> dict[str, str]:
     """Names instead of ids and links, for what was found."""
     names: dict[str, str] = {}
     if form.into:
@@ -243,6 +344,7 @@ def _last_different(user: User) -> list[Operation]:
     mine = Operation.objects.filter(requested_by=user, kind__in=list(FORMS)).order_by("-created_at")[:50]
     different: dict[tuple[str, ...], Operation] = {}
     for operation in mine:
-        wish = (operation.kind, operation.source_id, operation.itwin_id, operation.changeset_wish)
+        made_of = operation.source_id or operation.file_name
+        wish = (operation.kind, made_of, operation.itwin_id, operation.changeset_wish)
         different.setdefault(wish, operation)
     return list(different.values())[:SAME_AGAIN]

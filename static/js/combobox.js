@@ -1,6 +1,8 @@
 // Comboboxes: a text field whose list comes from the server while one types (htmx asks, we show).
-// Arrow keys, Enter and the mouse pick; Escape closes; the number of hits is told to screen readers.
-// What was picked counts until one types again. Without this script the field is a text field.
+// Arrow keys, Enter and the mouse pick; Alt+Down opens, Alt+Up and Escape close; Home and End are the text's own.
+// The number of hits is told to screen readers. What was picked counts until one types again.
+// Without this script the field is a text field.
+// Pattern: https://www.w3.org/WAI/ARIA/apg/patterns/combobox/ (editable, list autocomplete).
 import Combobox from "../vendor/combobox-nav/index.js";
 
 document.querySelectorAll("[data-combobox]").forEach(connect);
@@ -17,6 +19,7 @@ function connect(field) {
 
   input.setAttribute("role", "combobox");
   input.setAttribute("aria-autocomplete", "list");
+  input.setAttribute("aria-haspopup", "listbox");
   input.setAttribute("aria-expanded", "false");
 
   function open() {
@@ -39,11 +42,29 @@ function connect(field) {
   }
 
   function pick(option) {
+    if (option.dataset.more) return showMore(option);
     input.value = option.dataset.text;
     if (picked) picked.value = option.dataset.id;
     close();
     status.textContent = `${option.dataset.text} picked`;
     input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  // The option gives way to the ones it stands for; the list stays where it is, and goes on at the first of them.
+  async function showMore(option) {
+    const before = option.previousElementSibling;
+    const list = option.parentElement;
+    option.setAttribute("aria-disabled", "true"); // asked for once
+    status.textContent = "Looking for older ones";
+    await window.htmx.ajax("GET", option.dataset.more, { source: option, target: option, swap: "outerHTML" });
+    if (option.isConnected || !list.isConnected || pop.hidden) return;
+    const first = before ? before.nextElementSibling : list.firstElementChild;
+    nav.clearSelection();
+    if (first) {
+      first.setAttribute("aria-selected", "true");
+      input.setAttribute("aria-activedescendant", first.id);
+    }
+    status.textContent = `${list.querySelectorAll("[data-text]").length} found, arrow keys move`;
   }
 
   input.addEventListener("input", () => {
@@ -54,18 +75,28 @@ function connect(field) {
     pop.setAttribute("aria-busy", "true");
   });
   input.addEventListener("click", () => pop.hidden && ask());
-  input.addEventListener("keydown", (event) => {
-    const isArrow = event.key === "ArrowDown" || event.key === "ArrowUp";
-    if (event.key === "Escape" && !pop.hidden) {
-      event.preventDefault();
-      close();
-    } else if (isArrow && pop.hidden) {
-      event.preventDefault();
-      ask();
-    } else if (event.key === "Enter" && isWaiting) {
-      event.preventDefault(); // the list on the screen is older than the text
-    }
-  });
+  // Before the list's own keys: what is meant for the text is kept from them.
+  input.addEventListener(
+    "keydown",
+    (event) => {
+      const isArrow = event.key === "ArrowDown" || event.key === "ArrowUp";
+      const closes = event.key === "Escape" || (event.altKey && event.key === "ArrowUp");
+      if (closes && !pop.hidden) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        close();
+      } else if (isArrow && pop.hidden) {
+        event.preventDefault();
+        if (!closes) ask();
+      } else if (event.key === "Enter" && isWaiting) {
+        event.preventDefault(); // the list on the screen is older than the text
+      } else if (["Home", "End", "ArrowLeft", "ArrowRight"].includes(event.key) && nav) {
+        event.stopImmediatePropagation(); // the caret moves, and nothing is active in the list
+        nav.clearSelection();
+      }
+    },
+    { capture: true },
+  );
   input.addEventListener("focusout", close);
 
   pop.addEventListener("mousedown", (event) => event.target.closest("a") || event.preventDefault());
@@ -77,15 +108,17 @@ function connect(field) {
       event.detail.parameters[input.name] = "";
     }
   });
-  input.addEventListener("htmx:beforeRequest", (event) => askedWith.set(event.detail.xhr, words));
-  pop.addEventListener("htmx:beforeSwap", (event) => {
+  field.addEventListener("htmx:beforeRequest", (event) => askedWith.set(event.detail.xhr, words));
+  field.addEventListener("htmx:beforeSwap", (event) => {
     if (askedWith.get(event.detail.xhr) !== words) event.detail.shouldSwap = false;
   });
-  pop.addEventListener("htmx:afterSwap", () => {
+  pop.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target !== pop) return;
     const list = pop.querySelector("[role=listbox]");
     nav?.stop();
     isWaiting = false;
     nav = list && new Combobox(input, list, { tabInsertsSuggestions: false, firstOptionSelectionMode: "selected" });
+    if (!list) input.removeAttribute("aria-controls");
     pop.removeAttribute("aria-busy");
     open();
     status.textContent = pop.querySelector("[data-said]")?.dataset.said ?? "";

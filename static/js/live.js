@@ -27,6 +27,7 @@ function replace(old, fresh) {
   const open = [...old.querySelectorAll("details[open] > summary[id]")].map((summary) => summary.id);
   const ticked = [...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id);
   old.replaceWith(fresh);
+  htmx.process(fresh);
   for (const id of open) document.getElementById(id)?.parentElement.setAttribute("open", "");
   for (const id of ticked) {
     const box = document.getElementById(id);

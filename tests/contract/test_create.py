@@ -211,6 +211,14 @@ def test_a_template_needs_imodels_read(sandbox, mara, ids, wish):
     assert mara.post("/imodels", wish | {"template": {"iModelId": ids["west-main"]}}).status_code == 403
 
 
+def test_a_template_with_permissions_of_its_own_needs_imodels_read_there(sandbox, mara, ids, wish):
+    sandbox.secure(ids["viaduct"], "mara", ["imodels_webview"])
+    assert mara.post("/imodels", wish | {"template": {"iModelId": ids["viaduct"]}}).status_code == 403
+
+    sandbox.secure(ids["viaduct"], "mara", ["imodels_webview", "imodels_read"])
+    assert mara.post("/imodels", wish | {"template": {"iModelId": ids["viaduct"]}}).status_code == 201
+
+
 def test_a_template_from_another_data_center_is_refused(sandbox, mara, ids, wish):
     sandbox.allow(ids["city-transit"], "mara", ["imodels_webview", "imodels_read"])
 

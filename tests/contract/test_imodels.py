@@ -196,6 +196,12 @@ def test_a_deleted_imodel_is_gone_and_its_name_free(mara, ids):
     assert mara.post("/imodels", {"iTwinId": ids["harbour-bridge"], "name": "Old Quay"}).status_code == 201
 
 
+def test_deleting_again_finds_nothing(mara, ids):
+    path = f"/imodels/{ids['no-federation-guids']}"
+
+    assert [mara.ask("DELETE", path).status_code for _ in range(2)] == [204, 404]
+
+
 @pytest.mark.parametrize(("imodel", "status"), [("depot", 403), ("west-main", 403), ("metro-line-4", 404)])
 def test_deleting_needs_imodels_delete(mara, ids, imodel, status):
     assert mara.ask("DELETE", f"/imodels/{ids[imodel]}").status_code == status
@@ -242,6 +248,7 @@ def test_each_changeset_names_the_one_before(mara, ids):
     [
         ({"afterIndex": 117}, [118, 119, 120]),
         ({"lastIndex": 2}, [1, 2]),
+        ({"lastIndex": 71, "$orderBy": "index desc", "$top": 2}, [71, 70]),
         ({"afterIndex": 5, "lastIndex": 7}, [6, 7]),
         ({"$orderBy": "index desc", "$top": 2}, [120, 119]),
     ],
@@ -327,6 +334,15 @@ def test_users_are_listed_and_an_unknown_one_is_404(mara, ids):
 )
 def test_my_permissions_on_an_imodel(mara, ids, imodel, permissions):
     assert mara.get(f"/imodels/{ids[imodel]}/permissions").json() == {"permissions": permissions}
+
+
+def test_an_imodel_with_permissions_of_its_own_tells_those(sandbox, mara, ids):
+    sandbox.secure(ids["viaduct"], "mara", ["imodels_webview", "imodels_read"])
+
+    assert mara.get(f"/imodels/{ids['viaduct']}").json()["iModel"]["isSecured"] is True
+    assert mara.get(f"/imodels/{ids['viaduct']}/permissions").json() == {
+        "permissions": ["imodels_webview", "imodels_read"]
+    }
 
 
 def test_no_imodel_has_a_thumbnail(mara, ids):

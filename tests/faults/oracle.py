@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from imodels_app import clock, tokens
 from imodels_app.models import Attempt, Event, Operation, TokenSet, User
-from imodels_app.states import FINISHED, Kind, State, Wait
+from imodels_app.states import FINISHED, Kind, Shell, State, Wait
 from imodels_app.wishes import fingerprint
 
 # Whoever waits for nothing in particular is due within this.
@@ -80,7 +80,8 @@ def lost(sandbox: Any, now: datetime) -> Iterator[str]:
 def strangers(sandbox: Any) -> Iterator[str]:
     """What an operation calls its iModel is what its own request made, and its requester is the creator."""
     made = _made(sandbox)
-    for operation in Operation.objects.exclude(imodel_id="").select_related("requested_by"):
+    still_there = Operation.objects.exclude(imodel_id="").exclude(shell=Shell.DELETED)
+    for operation in still_there.select_related("requested_by"):
         if operation.imodel_id not in made[str(operation.pk)]:
             yield f"{operation.name} adopted {operation.imodel_id}, which its requests did not make"
         imodel = sandbox.world.imodels.get(operation.imodel_id)
@@ -219,7 +220,7 @@ def _secrets() -> Iterator[str]:
     for held in TokenSet.objects.all():
         for sealed in (held.access_token, held.refresh_token, held.id_token):
             if sealed:
-                yield tokens._unseal(sealed)
+                yield tokens.unseal(sealed)
 
 
 def _everything_in(redis_url: str) -> str:

@@ -1,0 +1,156 @@
+"""Presets: keep a form as it is filled in, rename it, share it, delete it. Forms are filled in by views/requests.py."""
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from imodels_app import policy, presets
+from imodels_app.catalog import Catalog
+from imodels_app.forms import UP_TO_LABELS, PresetForm, RequestForm
+from imodels_app.models import Preset, Team, User
+from imodels_app.states import Kind
+from imodels_app.views import requests
+from imodels_app.views.errors import denied
+from imodels_app.views.guards import person, signed_in
+
+
+@require_http_methods(["GET", "POST"])
+def keep_preset(request: HttpRequest, kind: str) -> HttpResponseBase:
+    """What a request form holds, brought here by its own button: first to be named, and then kept.
+
+    Whoever was signed out meanwhile gets the form back with all that was typed.
+    """
+    if kind not in requests.FORMS:
+        raise Http404
+    form_of = requests.FORMS[Kind(kind)]
+    if request.method == "POST" and not request.user.is_authenticated:
+        return requests.kept(request, form_of)
+    return _keep(request, form_of)
+
+
+@signed_in
+def _keep(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+    if request.method == "GET":  # reloaded, or come back from the sign-in: what was typed is gone
+        return redirect(f"imodels:request-{form_of.kind.value}")
+    user, named = person(request), "preset_name" in request.POST
+    typed = form_of(request.POST, catalog=Catalog(user, within_s=requests.FILL_IN_S))
+    fields = typed.fields
+    values = {name: text for name, text in presets.values_in(request.POST.dict()).items() if name in fields}
+    if "preserve_history" in fields:
+        values.setdefault("preserve_history", "no")
+    if not named:
+        values = _with_sure_ids(values, typed)
+    form = PresetForm(
+        request.POST if named else None, teams=_teams_of(user), initial={"preset_name": _name_for(values)}
+    )
+    if named and form.is_valid():
+        try:
+            preset = presets.keep(
+                form_of.kind, form.cleaned_data["preset_name"], values, by=user, team=_team(form, None)
+            )
+        except presets.NameTaken:
+            form.add_error("preset_name", "You have a preset of this name. Give another, or delete that one first.")
+        else:
+            messages.success(request, f"Kept as “{preset.name}”.")
+            return _see(f"{reverse(f'imodels:request-{preset.kind}')}?preset={preset.pk}")
+    back = urlencode({name: text for name, text in values.items() if not name.endswith("_id")})
+    context = {
+        "form": form,
+        "kind": form_of.kind,
+        "values": values,
+        "kept": _told(values, fields),
+        "back": f"{reverse(f'imodels:request-{form_of.kind.value}')}?{back}",
+    }
+    return _page(request, "requests/preset_new.html", context, form)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What a preset holds; to be renamed and shared by whoever may."""
+    user, preset = person(request), _visible(request, pk)
+    is_mine = preset.owner == user
+    why_not = policy.why_not_change(user, preset)
+    form = PresetForm(
+        request.POST if request.method == "POST" else None,
+        teams=_teams_of(user) if is_mine else None,
+        initial={"preset_name": preset.name, "preset_team": preset.team_id},
+    )
+    if request.method == "POST" and why_not:
+        return denied(request, why_not, back=reverse("imodels:new"))
+    if form.is_valid():
+        try:
+            presets.change(preset, by=user, name=form.cleaned_data["preset_name"], team=_team(form, preset.team))
+        except presets.NameTaken:
+            whose = "You have" if is_mine else f"{preset.owner.name} has"
+            form.add_error("preset_name", f"{whose} another preset of this name.")
+            preset.refresh_from_db()
+        else:
+            messages.success(request, f"“{preset.name}” is changed.")
+            return _see(reverse("imodels:new"))
+    fields = requests.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
+    context = {"form": form, "preset": preset, "why_not": why_not, "kept": _told(preset.values, fields)}
+    return _page(request, "requests/preset.html", context, form)
+
+
+@signed_in
+@require_POST
+def delete_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
+    preset = _visible(request, pk)
+    try:
+        presets.delete(preset, by=person(request))
+    except policy.Denied as no:
+        return denied(request, str(no), back=reverse("imodels:new"))
+    messages.success(request, f"“{preset.name}” is deleted. What was made with it stays.")
+    return _see(reverse("imodels:new"))
+
+
+def _with_sure_ids(values: dict[str, str], typed: RequestForm) -> dict[str, str]:
+    """Ids of what the texts mean, looked up: without JavaScript one may be left from an earlier text."""
+    typed.is_valid()
+    names = {name: text for name, text in values.items() if not name.endswith("_id")}
+    return names | requests.names_found(typed)
+
+
+def _visible(request: HttpRequest, pk: UUID) -> Preset:
+    shown = Preset.objects.visible_to(person(request)).select_related("owner", "team")
+    return get_object_or_404(shown, pk=pk, kind__in=list(requests.FORMS))
+
+
+def _teams_of(user: User) -> list[tuple[int, str]]:
+    return list(Team.objects.filter(membership__user=user).values_list("pk", "name"))
+
+
+def _team(form: PresetForm, team: Team | None) -> Team | None:
+    """Who it is for, by the form; `team` where that was not asked."""
+    if "preset_team" not in form.fields:
+        return team
+    return Team.objects.filter(pk=form.cleaned_data["preset_team"]).first()
+
+
+def _name_for(values: dict[str, str]) -> str:
+    """A first idea of what to call it."""
+    return (values.get("name") or " ".join(part for part in (values.get("source"), values.get("itwin")) if part))[:100]
+
+
+def _told(values: dict[str, Any], fields: dict[str, Any]) -> list[tuple[str, str]]:
+    """Label and text of each field that is kept, for a person to read."""
+    told = {"up_to": UP_TO_LABELS.get(values.get("up_to", ""), "")}
+    if "preserve_history" in values:
+        told["preserve_history"] = "Yes" if values["preserve_history"] == "on" else "No"
+    shown = [name for name in fields if name in values and not name.endswith("_id")]
+    return [(str(fields[name].label), told.get(name) or str(values[name])) for name in shown]
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any], form: PresetForm) -> HttpResponse:
+    return render(request, template, context | {"section": "new"}, status=422 if form.errors else 200)
+
+
+def _see(address: str) -> HttpResponse:
+    return HttpResponse(status=303, headers={"Location": address})
