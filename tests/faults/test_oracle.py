@@ -196,7 +196,7 @@ def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):
 
 
 def test_it_sees_a_refresh_token_shown_twice(mara, sandbox):
-    spent = tokens._unseal(TokenSet.objects.get(user=mara).refresh_token)
+    spent = tokens.unseal(TokenSet.objects.get(user=mara).refresh_token)
     provider.refresh(spent)
     assert not list(oracle.asked_with_a_used_token(sandbox))
 
