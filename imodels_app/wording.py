@@ -23,7 +23,7 @@ TELL_THE_ADMINISTRATOR = (
 )
 
 
-DELETE_THE_SHELL = "Delete the empty iModel “{name}” on the platform, then make it again."
+DELETE_THE_SHELL = "Delete the shell, which keeps the name “{name}” taken, and make it again."
 FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
 
 
