@@ -7,9 +7,9 @@ import pytest
 import requests
 from django.utils import timezone
 
-from imodels_app import lifecycle, tokens
+from imodels_app import lifecycle, provider, tokens
 from imodels_app.itwin import errors
-from imodels_app.models import Attempt, Event, Operation
+from imodels_app.models import Attempt, Event, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
 from imodels_app.submit import submit
@@ -230,3 +230,21 @@ def test_it_sees_an_upload_link_outside(baseline_of, sandbox):
     link = tokens.unseal(operation.upload_link)
 
     assert "a secret is in" in told(sandbox, logs={"worker": f"PUT {link}"})
+
+
+def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):
+    with pytest.raises(errors.NameTaken):
+        send(done_clone.request_path, json.loads(done_clone.request_body), done_clone.pk)
+
+    assert "was sent again after the platform had made" in "".join(oracle.sent_in_vain(sandbox))
+
+
+def test_it_sees_a_refresh_token_shown_twice(mara, sandbox):
+    spent = tokens.unseal(TokenSet.objects.get(user=mara).refresh_token)
+    provider.refresh(spent)
+    assert not list(oracle.asked_with_a_used_token(sandbox))
+
+    with pytest.raises(provider.GrantRevoked):
+        provider.refresh(spent)
+
+    assert len(list(oracle.asked_with_a_used_token(sandbox))) == 1
