@@ -25,12 +25,18 @@ PARTS = [range(COUNT)[first : first + 10] for first in range(0, COUNT, 10)]
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part[0]}-{part[-1]}")
 def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
-    virtual_clock, sandbox, bridge_team, mara, tomas, ines, wish_for, monkeypatch, record_property, part
+    virtual_clock, sandbox, bridge_team, mara, tomas, ines, wish_for, baseline_of, monkeypatch, record_property, part
 ):
     began, ends = time.monotonic(), Counter()
     for seed in (FIRST_SEED + number for number in part):
         schedule = schedules.Schedule(
-            seed, sandbox=sandbox, clock=virtual_clock, mara=mara, tomas=tomas, wish_for=wish_for
+            seed,
+            sandbox=sandbox,
+            clock=virtual_clock,
+            mara=mara,
+            tomas=tomas,
+            wish_for=wish_for,
+            baseline_of=baseline_of,
         )
         monkeypatch.setattr(failpoints, "reach", schedule.reach)
         monkeypatch.setattr(dispatch, "send", schedule.send)
