@@ -105,6 +105,8 @@ def run(*, lock: int) -> int:
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)
     kept.remember_environment(ours)
     env = ours | {name: value for name, value in os.environ.items() if value}
+    # A shell that is used for another Django project may name that one's.
+    env["DJANGO_SETTINGS_MODULE"] = "dashboard.settings"
     set_old_logs_aside()
     supervisor = Supervisor(log_dir=LOG_DIR, env=env, cwd=BASE_DIR, say=say, keep_fds=[lock])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -169,8 +171,8 @@ def start(
     prepare_product(env, with_sandbox=with_sandbox)
     say("The database and the static files are up to date.")
 
-    supervisor.start(web(env), worker(env), beat())
-    say("Web, worker and beat are ready.")
+    supervisor.start(web(env), worker(env), worker(env, "uploader", queue="uploads"), beat())
+    say("Web, worker, uploader and beat are ready.")
 
 
 def sandbox(env: Mapping[str, str], *, port: int) -> Child:
@@ -194,15 +196,15 @@ def web(env: Mapping[str, str]) -> Child:
     return Child("web", command, lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 
 
-def worker(env: Mapping[str, str]) -> Child:
+def worker(env: Mapping[str, str], kind: str = "worker", *, queue: str = "celery") -> Child:
     # Other workers may serve a Redis that was brought along: ours has a name of its own to ask for.
-    name = f"demo-{os.getpid()}@{socket.gethostname()}"
+    name = f"demo-{kind}-{os.getpid()}@{socket.gethostname()}"
     app = Celery(broker=env["REDIS_URL"])
     command = [
         *(sys.executable, "-m", "celery", "-A", "dashboard", "worker", "--hostname", name, "--concurrency", "2"),
-        *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
+        *("--queues", queue, "--loglevel", "INFO", "--without-gossip", "--without-mingle"),
     ]
-    return Child("worker", command, lambda: bool(app.control.ping(destination=[name], timeout=1, limit=1)))
+    return Child(kind, command, lambda: bool(app.control.ping(destination=[name], timeout=1, limit=1)))
 
 
 def beat() -> Child:

@@ -43,6 +43,14 @@ def env_secret(name: str, default: str | None = None) -> str:
     return env_text(name, default)
 
 
+def env_number(name: str, default: int) -> int:
+    """A whole number of at least 1 from the environment."""
+    value = env_text(name, str(default))
+    if not (value.isascii() and value.isdigit() and int(value)):
+        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a whole number of at least 1.")
+    return int(value)
+
+
 def env_url(name: str, default: str) -> str:
     """An http or https address, without a slash at its end."""
     value = env_text(name, default).rstrip("/")
@@ -72,6 +80,12 @@ ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium
 ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
+# What a baseline file may have at most, and what must stay free on that disk.
+BASELINE_MAX_MIB = env_number("BASELINE_MAX_MIB", 20 * 1024)
+STAGING_RESERVE_MIB = env_number("STAGING_RESERVE_MIB", 1024)
+# What goes to the platform's storage in one request, and the size of a block of what is larger. 256 MiB is what
+# the oldest storage version takes that the platform's links name. Tests make both small.
+UPLOAD_SINGLE_PUT, UPLOAD_BLOCK = 256 * 1024 * 1024, 8 * 1024 * 1024
 OIDC_ISSUER = env_url("OIDC_ISSUER", "https://ims.bentley.com")
 OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")
@@ -138,6 +152,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
     }
 else:
+    # A server that has gone without a word is given up soon, so that pages can say so. In seconds and milliseconds.
+    _patience = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
+    DATABASES["default"]["OPTIONS"] = _patience | DATABASES["default"].get("OPTIONS", {})
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -162,6 +179,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # redelivery, so no living worker still sends when a request counts as never arrived.
 CELERY_TASK_TIME_LIMIT = 90
 CELERY_TASK_SOFT_TIME_LIMIT = 75
+# Uploads have a queue of their own, so that they take no slot from what is to be sent and followed. A worker that is
+# told no queue serves both. A single PUT may last long, and no redelivery meanwhile finds the file without its lease.
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"celery": {}, "uploads": {}}
+CELERY_TASK_ROUTES = {"imodels_app.upload": {"queue": "uploads"}}
+UPLOAD_TIME_LIMIT_S = 2 * 60 * 60
 # SIGTERM: what runs is finished, nothing new is taken. SIGQUIT, or SIGTERM again: as long as a call may last, then it
 # ends. An idle worker ends at once: nothing waits inside it, for no task has an ETA.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 40
@@ -248,5 +270,5 @@ LOGGING = {
         "level": env_text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
     },
     # urllib3 writes request lines at DEBUG, and an upload link is a secret.
-    "loggers": {"urllib3": {"level": "WARNING"}, "django.server": {"level": "WARNING"}},
+    "loggers": {name: {"level": "WARNING"} for name in ("urllib3", "azure", "django.server")},
 }

@@ -14,14 +14,16 @@ from typing import Any
 
 from celery import bootsteps, signals
 from celery.worker import state
+from django.conf import settings
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
 # Idle, and messages wait.
 SILENT_FOR_S = 60.0
-# Busy, and nothing has changed for longer than any task may run (CELERY_TASK_TIME_LIMIT).
+# Busy, and nothing has changed for longer than any task may run: CELERY_TASK_TIME_LIMIT, or that of uploads.
 BUSY_FOR_S = 120.0
+UPLOADS = "uploads"
 # More hints than this are a backlog from an outage. Rows are the queue, so nothing is lost with them.
 BACKLOG = 2000
 
@@ -29,19 +31,19 @@ BACKLOG = 2000
 class Silence:
     """How long a worker has taken nothing although something waited."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, busy_for_s: float = BUSY_FOR_S) -> None:
+        self._clock, self._busy_for_s = clock, busy_for_s
         self._since = clock()
 
     def broken(self, *_: object, **__: object) -> None:
         """A message was taken."""
         self._since = self._clock()
 
-    def lasts_too_long(self, *, waiting: int | None, busy: bool) -> bool:
-        """One look. waiting: messages in the queue; None when the broker does not answer, which is not our fault."""
+    def lasts_too_long(self, *, waiting: int, busy: bool) -> bool:
+        """One look. waiting: messages in the queues; 0 when the broker does not answer, which is not our fault."""
         if not waiting:
             self.broken()
-        return self._clock() - self._since > (BUSY_FOR_S if busy else SILENT_FOR_S)
+        return self._clock() - self._since > (self._busy_for_s if busy else SILENT_FOR_S)
 
 
 class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
@@ -52,30 +54,35 @@ class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
         self._ended = threading.Event()
 
     def start(self, worker: Any) -> None:
-        if (waiting(worker.app) or 0) > BACKLOG:
+        # Now: a consumer that is called off later is taken from this list.
+        queues = list(worker.app.amqp.queues.consume_from)
+        if waiting(worker.app, queues) > BACKLOG:
             log.warning("Dropped %s hints from an outage; the sweeps find the rows.", worker.app.control.purge())
-        threading.Thread(target=self._watch, args=[worker.app], name="watchdog", daemon=True).start()
+        threading.Thread(target=self._watch, args=[worker.app, queues], name="watchdog", daemon=True).start()
 
     def stop(self, worker: Any) -> None:
         self._ended.set()
 
-    def _watch(self, app: Any) -> None:
-        silence = Silence()
+    def _watch(self, app: Any, queues: list[str]) -> None:
+        silence = Silence(busy_for_s=BUSY_FOR_S + (settings.UPLOAD_TIME_LIMIT_S if UPLOADS in queues else 0))
         signals.task_received.connect(silence.broken, weak=False)
         while not self._ended.wait(LOOK_EVERY_S):
-            if silence.lasts_too_long(waiting=waiting(app), busy=bool(state.active_requests)):
+            if silence.lasts_too_long(waiting=waiting(app, queues), busy=bool(state.active_requests)):
                 log.critical("Messages wait and this worker takes none. It ends, to be started again.")
                 _end()
 
 
-def waiting(app: Any) -> int | None:
-    """Messages in the queue; None when the broker does not answer."""
+def waiting(app: Any, queues: list[str]) -> int:
+    """Messages in these queues; 0 when the broker does not answer."""
+    return sum(_waiting(app, queue) for queue in queues)
+
+
+def _waiting(app: Any, queue: str) -> int:
     try:
         with app.connection_for_write(connect_timeout=2) as connection:
-            queue = connection.default_channel.queue_declare(app.conf.task_default_queue, passive=True)
-            return int(queue.message_count)
+            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
     except Exception:  # noqa: BLE001 - kombu's, redis's or the socket's own: a guard must not die of a broker
-        return None
+        return 0
 
 
 def _end() -> None:

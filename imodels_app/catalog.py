@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote
+from uuid import UUID
 
 from django.core.cache import cache
 from redis import RedisError
 
-from imodels_app import budget, clock, tokens
+from imodels_app import budget, clock, staging, tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
+from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, NamedVersion
+from imodels_app.models import StagedFile
 from imodels_app.wishes import IModelRef, ITwinRef
 
 READ_TIMEOUT_S = 3.0
@@ -30,8 +32,10 @@ SHOWN = 25
 # Changesets come in pages; a search reads so many of them before it shows what it has.
 CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
-BRIEFLY_S, A_WHILE_S = 5, 60
+BRIEFLY_S, A_WHILE_S, LONG_S = 5, 60, 600
 MANAGE, READ, WEBVIEW = "imodels_manage", "imodels_read", "imodels_webview"
+# The platform's pages and its own client spell it differently.
+DELETE = {"imodels_delete", "imodels-delete"}
 # Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
 REGIONS = {
     name.casefold()
@@ -102,15 +106,29 @@ class Source:
         return self.own is None or WEBVIEW in self.own
 
     @property
+    def may_be_deleted(self) -> bool:
+        return bool(DELETE & self.permissions)
+
+    @property
     def ref(self) -> IModelRef:
         return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=ref(self.itwin))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An iModel, and how it was made. itwin_name: "" when it is not told."""
+
+    imodel: IModel
+    itwin_name: str
+    creation: Creation
 
 
 class Catalog:
     """The platform as one person may pick from it.
 
-    is_fresh  ask the platform even if an answer is remembered: for the moment when a wish is taken down
-    within_s  all its answers together take no longer: after that it is unavailable
+    is_fresh        ask the platform even if an answer is remembered: for the moment when a wish is taken down
+    within_s        all its answers together take no longer: after that it is unavailable
+    is_from_memory  never ask it, and raise Unavailable for what is not remembered: for what nobody waits for
 
     Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotFound.
     """
@@ -118,11 +136,15 @@ class Catalog:
     Unavailable: ClassVar[type[Exception]] = Unavailable
     NotFound: ClassVar[type[Exception]] = NotFound
     SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
+    FileRefused: ClassVar[type[Exception]] = staging.Refused
 
-    def __init__(self, user: Person, *, is_fresh: bool = False, within_s: float = 60) -> None:
+    def __init__(
+        self, user: Person, *, is_fresh: bool = False, within_s: float = 60, is_from_memory: bool = False
+    ) -> None:
         self._user = user
         self._is_fresh = is_fresh
         self._ends_at = time.monotonic() + within_s
+        self._is_from_memory = is_from_memory
         self._cache_works = True
         self._asked: dict[str, Any] = {}
 
@@ -239,6 +261,21 @@ class Catalog:
             if offer.casefold() not in taken:
                 return offer
 
+    # Where an iModel comes from
+
+    def origin(self, imodel_id: str) -> Origin:
+        """What an iModel was made from, with its name and iTwin. Remembered for a while: it never changes."""
+
+        def ask(platform: Platform) -> Origin:
+            imodel, creation = platform.imodel(imodel_id), platform.creation(imodel_id)
+            try:
+                itwin_name = platform.itwin(imodel.itwin_id).name
+            except errors.Refused:  # shared with the person, though they are no member of its iTwin
+                itwin_name = ""
+            return Origin(imodel, itwin_name, creation)
+
+        return self._remember(LONG_S, ask, "origin", imodel_id)
+
     # What is in an iModel
 
     def newest_changeset(self, imodel_id: str) -> Changeset | None:
@@ -304,6 +341,26 @@ class Catalog:
         with suppress(NotFound, Unavailable):
             return self._remember(A_WHILE_S, lambda platform: platform.people(imodel_id), "people", imodel_id)
         return {}
+
+    # Baseline files: theirs, and here
+
+    def staged_files(self) -> list[StagedFile]:
+        """The person's files that an operation may be made of, arrived or on their way, newest first."""
+        mine = StagedFile.objects.free().filter(owner=self._user)
+        return list(mine.select_related("operation").order_by("-touched_at"))
+
+    def staged_file(self, staged_file_id: str) -> StagedFile:
+        """One of these."""
+        try:
+            return StagedFile.objects.free().get(owner=self._user, pk=UUID(staged_file_id))
+        except (ValueError, StagedFile.DoesNotExist) as unknown:
+            raise NotFound(staged_file_id) from unknown
+
+    def keep(self, uploaded: Any) -> StagedFile:
+        """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
+        if uploaded.refused:
+            raise uploaded.refused
+        return staging.keep(uploaded.part, name=uploaded.name, owner=self._user)
 
     # How
 
@@ -401,6 +458,8 @@ class Catalog:
         if key not in self._asked:
             answer = None if self._is_fresh else self._from_cache(key)
             if answer is None:
+                if self._is_from_memory:
+                    raise Unavailable("Not remembered.")
                 answer = self._ask(ask)
                 self._to_cache(key, answer, seconds)
             self._asked[key] = answer

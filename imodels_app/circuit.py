@@ -1,6 +1,8 @@
 """Whether the platform answers at all. After several failures in a row everybody slows down, and one at a time tries.
 
-One row in the database, so that all workers and pages see the same. It opens after FAILURES_TO_OPEN failures
+The storage that baseline files go to is not the platform: it has a circuit of its own.
+
+One row each in the database, so that all workers and pages see the same. It opens after FAILURES_TO_OPEN failures
 without a success between them; each failed try keeps it open twice as long, up to LONGEST; a success closes it.
 """
 
@@ -11,7 +13,7 @@ from django.db.models import F
 
 from imodels_app.models import Circuit
 
-PLATFORM = "platform"
+PLATFORM, STORAGE = "platform", "storage"
 FAILURES_TO_OPEN = 5
 SHORTEST = timedelta(seconds=5)
 # An hour of 5xx must not mean that the recovery is noticed long after it: 30 s is the promise.
@@ -26,39 +28,39 @@ class Outage:
     until: datetime
 
 
-def outage(now: datetime) -> Outage | None:
+def outage(now: datetime, of: str = PLATFORM) -> Outage | None:
     """What to tell people; None while the platform answers."""
-    row = Circuit.objects.filter(name=PLATFORM, failures__gte=FAILURES_TO_OPEN).first()
+    row = Circuit.objects.filter(name=of, failures__gte=FAILURES_TO_OPEN).first()
     if row is None or row.failing_since is None or row.open_until is None:
         return None
     return Outage(since=row.failing_since, until=max(row.open_until, now))
 
 
-def may_try(now: datetime) -> datetime | None:
+def may_try(now: datetime, of: str = PLATFORM) -> datetime | None:
     """None: go ahead. Otherwise when to ask again.
 
     While it is open exactly one caller gets through each time it is due: whoever moves open_until on.
     """
-    row = Circuit.objects.filter(name=PLATFORM, failures__gte=FAILURES_TO_OPEN).first()
+    row = Circuit.objects.filter(name=of, failures__gte=FAILURES_TO_OPEN).first()
     if row is None or row.open_until is None:
         return None
     if row.open_until > now:
         return row.open_until
-    mine = Circuit.objects.filter(name=PLATFORM, open_until=row.open_until, failures=row.failures)
+    mine = Circuit.objects.filter(name=of, open_until=row.open_until, failures=row.failures)
     return None if mine.update(open_until=now + LONGEST) else now + SHORTEST
 
 
-def failed(now: datetime) -> None:
+def failed(now: datetime, of: str = PLATFORM) -> None:
     """A call found nobody, or a platform in trouble."""
-    Circuit.objects.get_or_create(name=PLATFORM)
-    Circuit.objects.filter(name=PLATFORM, failures=0).update(failing_since=now)
-    Circuit.objects.filter(name=PLATFORM).update(failures=F("failures") + 1)
-    row = Circuit.objects.get(name=PLATFORM)
+    Circuit.objects.get_or_create(name=of)
+    Circuit.objects.filter(name=of, failures=0).update(failing_since=now)
+    Circuit.objects.filter(name=of).update(failures=F("failures") + 1)
+    row = Circuit.objects.get(name=of)
     if row.failures >= FAILURES_TO_OPEN:
         doubled = SHORTEST * 2 ** min(row.failures - FAILURES_TO_OPEN, 8)
-        Circuit.objects.filter(name=PLATFORM).update(open_until=now + min(doubled, LONGEST))
+        Circuit.objects.filter(name=of).update(open_until=now + min(doubled, LONGEST))
 
 
-def worked() -> None:
+def worked(of: str = PLATFORM) -> None:
     """A call was answered, be it with a refusal. Writes only when there is something to forget."""
-    Circuit.objects.filter(name=PLATFORM, failures__gt=0).update(failures=0, failing_since=None, open_until=None)
+    Circuit.objects.filter(name=of, failures__gt=0).update(failures=0, failing_since=None, open_until=None)

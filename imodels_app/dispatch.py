@@ -36,10 +36,20 @@ def wake_follower(operation_id: UUID) -> None:
     transaction.on_commit(partial(send, "imodels_app.poll", operation_id))
 
 
-def announce(task: str, operation_id: UUID) -> None:
+def wake_deleter(operation_id: UUID) -> None:
+    """What an operation left on the platform is to be deleted."""
+    transaction.on_commit(partial(send, "imodels_app.delete_leftover", operation_id))
+
+
+def wake_uploader(operation_id: UUID) -> None:
+    """A baseline file may go on to the platform."""
+    transaction.on_commit(partial(send, "imodels_app.upload", operation_id))
+
+
+def announce(task: str, operation_id: UUID, *, for_s: float = ANNOUNCED_FOR_S) -> None:
     """Send a hint unless one was sent a moment ago."""
     try:
-        news = cache.add(f"announced:{task}:{operation_id}", 1, timeout=ANNOUNCED_FOR_S)
+        news = cache.add(f"announced:{task}:{operation_id}", 1, timeout=int(for_s))
     except (RedisError, OSError):
         return  # the broker is this same Redis
     if news:

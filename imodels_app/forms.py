@@ -42,6 +42,7 @@ class Choices(Protocol):
     NotFound: ClassVar[type[Exception]]
     Unavailable: ClassVar[type[Exception]]
     SignInNeeded: ClassVar[type[Exception]]
+    FileRefused: ClassVar[type[Exception]]
 
     def itwin(self, itwin_id: str) -> Any: ...
     def unseen_itwin(self, text: str) -> Any: ...
@@ -58,6 +59,9 @@ class Choices(Protocol):
     def newest_changeset(self, imodel_id: str) -> Any: ...
     def changeset(self, imodel_id: str, id_or_index: str) -> Any: ...
     def named_versions(self, imodel_id: str, text: str = "") -> list[Any]: ...
+    def staged_file(self, staged_file_id: str) -> Any: ...
+    def staged_files(self) -> list[Any]: ...
+    def keep(self, uploaded: Any) -> Any: ...
 
 
 def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> forms.CharField:
@@ -104,6 +108,7 @@ class RequestForm(forms.Form):
     kind: ClassVar[Kind]
     creation_mode: ClassVar[str] = ""  # the newer documentation's word for this kind
     catalog_answered = True
+    staged: Any = None  # the baseline file, where there is one
     or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which need not be looked up"
     itwin = _typed("Into iTwin", "Pick the iTwin it goes into.", most=1000)
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -583,6 +588,48 @@ class ForkForm(CopyForm):
     def complete(self, wish: IModelWish) -> IModelWish:
         cleaned = self.cleaned_data
         return replace(wish, preserve_history=cleaned["preserve_history"], reason=cleaned.get("reason", ""))
+
+
+class BaselineForm(ExtentForm):
+    """A new iModel from a file: one that came before, in pieces (staged_file, its id), or one that comes with the form.
+
+    staged  the file that was found, arrived or still on its way; None without one
+    """
+
+    kind = Kind.BASELINE
+    creation_mode = "fromBaseline"
+    file = forms.FileField(label="Baseline file", required=False, allow_empty_file=True, max_length=1000)
+    staged_file = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    @property
+    def staged_picked(self) -> str:
+        return str(self.staged.pk if self.staged else self.initial.get("staged_file", ""))
+
+    def look_up(self, cleaned: dict[str, Any]) -> None:
+        self.staged = self._find_file(cleaned)
+        if self.staged and not self.staged.arrived_at:
+            self.add_error("file", f"{self.staged.name} has not arrived whole. Wait until it has, or choose it again.")
+        super().look_up(cleaned)
+
+    def _find_file(self, cleaned: dict[str, Any]) -> Any:
+        try:
+            if cleaned.get("file"):
+                return self.catalog.keep(cleaned["file"])
+            if cleaned.get("staged_file"):
+                return self.catalog.staged_file(cleaned["staged_file"])
+        except self.catalog.NotFound:
+            self.add_error("file", "This file is not here any more. Choose it again.")
+        except self.catalog.FileRefused as no:
+            self.add_error("file", str(no))
+        else:
+            self.add_error("file", "Choose the baseline file.")
+        return None
+
+    def draft(self) -> IModelWish | None:
+        wish = super().draft()
+        if wish is None or self.staged is None:
+            return None
+        return replace(wish, file_name=self.staged.name, file_size=self.staged.size)
 
 
 def _same(typed: str, *names: str) -> bool:

@@ -18,10 +18,21 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "postponed": ("Queued", "", "st-queued"),
     "answer_lost": ("Checking", "move", "search"),
     "accepted": ("Running", "move", "st-running"),
+    "file_sent": ("File sent", "move", "st-uploading"),
+    "file_missing": ("Not seen yet", "move", "search"),
+    "upload_again": ("Sent again", "move", "st-uploading"),
+    "link_renewed": ("New upload link", "move", "st-uploading"),
+    "completed": ("Running", "move", "st-running"),
     "platform_state": ("Running", "move", "st-running"),
     "usable": ("Usable now", "good", "st-usable"),
     "succeeded": ("Succeeded", "good", "st-succeeded"),
     "failed": ("Failed", "bad", "st-failed"),
+    "shell_asked": ("Deletion asked for", "", "trash"),
+    "shell_waits": ("Deletion waits", "", "st-queued"),
+    "shell_kept": ("Not deleted", "bad", "st-failed"),
+    "shell_usable": ("Not deleted", "ask", "warning"),
+    "shell_deleted": ("Deleted", "good", "trash"),
+    "shell_gone": ("Gone already", "", "trash"),
     "exported": ("Exported", "", "download"),
     "signed_in": ("Signed in", "", "user"),
     "signed_out": ("Signed out", "", "user"),
@@ -31,9 +42,17 @@ WAITS: dict[str, str] = {
     Wait.RATE_LIMIT: "The budget of this minute is used",
     Wait.PLATFORM_DOWN: "The platform did not answer",
     Wait.PROVIDER_DOWN: "The sign-in service did not answer",
+    Wait.STORAGE_DOWN: "The platform’s storage did not answer",
     Wait.SIGN_IN: "The requester must sign in again",
+    Wait.NOT_PERMITTED: "The requester may not look at it",
     Wait.SAME_NAME: "Another operation with this name comes first",
     Wait.LOST_ANSWER: "The answer was lost",
+}
+FILE_WORDS = {
+    "file_sent": "The platform’s storage has all of {file}",
+    "file_missing": "The platform does not see {file} yet",
+    "link_renewed": "The one before had ended; what has arrived stays there",
+    "completed": "The platform has {file} and makes the iModel",
 }
 # Whose own words the note of these events is.
 QUOTED = {"requested", "approved", "rejected"}
@@ -76,7 +95,17 @@ def who(event: Event) -> str:
     return "platform" if event.verb in PLATFORM_TOLD else "iModel Desk"
 
 
-PLATFORM_TOLD = {"accepted", "platform_state", "usable", "succeeded", "failed"}
+PLATFORM_TOLD = {
+    "accepted",
+    "completed",
+    "file_missing",
+    "platform_state",
+    "usable",
+    "succeeded",
+    "failed",
+    "shell_gone",
+    "shell_usable",
+}
 
 
 def _look(event: Event) -> tuple[str, str, str]:
@@ -85,6 +114,8 @@ def _look(event: Event) -> tuple[str, str, str]:
         badge = wording.FAILURES.get(event.data.get("code", ""), wording.FAILURES[""]).badge
     if event.verb == "postponed" and event.to == State.RUNNING:
         badge, icon = "Running", "st-running"
+    if event.to == State.UPLOADING and event.verb in ("accepted", "postponed"):
+        badge, icon = "Uploading", "st-uploading"
     return badge, tone, icon
 
 
@@ -96,6 +127,10 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
         return event.actor_name, event.verb
     if event.verb == "resumed":
         return event.actor_name, "signed in again"
+    if event.verb == "shell_asked":
+        return event.actor_name, "asked for what it left to be deleted"
+    if event.verb == "shell_deleted":
+        return badge, f"with {_owner(event.actor_name)} own permission"
     if event.verb == "platform_state":
         return "The platform says", ""
     if event.verb == "claimed":
@@ -111,6 +146,8 @@ def _why(event: Event, operation: Operation) -> str:
         return f"{event.team_name} has to agree within {days} days"
     if event.verb == "accepted":
         return f"The platform accepted the request. New iModel {wording.short_id(operation.imodel_id)}." + _told(event)
+    if event.verb in FILE_WORDS:
+        return FILE_WORDS[event.verb].format(file=operation.file_name or "The file")
     return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
 
 

@@ -14,8 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
-from imodels_app.models import Attempt, Event, Operation, Team, User
-from imodels_app.states import FINISHED, MOVES, Kind, News, Outcome, State, Wait
+from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, UploadedBlock, User
+from imodels_app.states import FINISHED, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
 # How long an operation waits for its requester to sign in again before it expires.
@@ -28,6 +28,8 @@ LOOK_FOR_CLAIM_AFTER = timedelta(seconds=20)
 CLAIM_LASTS = timedelta(seconds=10)
 # A look that was announced and never happened is announced again after this.
 LOOK_LEASE = timedelta(seconds=20)
+# Whoever uploads a file says so every second. Not heard of for so long, somebody else goes on.
+UPLOAD_LEASE = timedelta(seconds=20)
 
 
 class Conflict(Exception):
@@ -38,6 +40,10 @@ class NameInFlight(Conflict):
     """Another operation of ours with this name in this iTwin is on its way to the platform."""
 
 
+class FileTaken(Conflict):
+    """The baseline file belongs to another operation that is not over, or is not here any more."""
+
+
 class ApprovalVoid(Conflict):
     """What would be sent is not what was approved."""
 
@@ -46,15 +52,21 @@ class ApprovalVoid(Conflict):
 
 
 def request(
-    wish: IModelWish, *, by: User, again_of: Operation | None = None, operation_id: UUID | None = None
+    wish: IModelWish,
+    *,
+    by: User,
+    again_of: Operation | None = None,
+    operation_id: UUID | None = None,
+    staged_file: StagedFile | None = None,
 ) -> Operation:
     """Take down a wish. A fork waits for the team of its main iModel, anything else is queued at once.
 
     operation_id  of the form it was asked for with: sent twice, it is one operation
+    staged_file   the baseline file, arrived whole. Raises FileTaken when another operation has it, or it is gone
     """
     operation_id = operation_id or uuid4()
     try:
-        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id)
+        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id, staged_file=staged_file)
     except IntegrityError:
         before = Operation.objects.filter(pk=operation_id, requested_by=by).first()
         if before is None:
@@ -101,6 +113,32 @@ def cancel(operation: Operation, *, by: User) -> None:
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
 
+def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False) -> None:
+    """Have the iModel deleted that a failure left on the platform, with this person's own rights there.
+
+    even_if_usable  though it turned out that it can be used
+
+    Raises policy.Denied and Conflict.
+    """
+    policy.require(policy.why_not_delete_shell(by, operation))
+    if operation.shell == Shell.USABLE and not even_if_usable:
+        raise Conflict(f"{operation.name} can be used, so it is not deleted without being told so twice.")
+    _move_shell(
+        operation,
+        Shell.DELETING,
+        verb="shell_asked",
+        by=by,
+        note="even if it can be used" if even_if_usable else "",
+        shell_by=by,
+        shell_by_name=by.name,
+        shell_anyway=even_if_usable,
+        shell_after=clock.now(),
+        shell_sent_at=None,
+        shell_note="",
+    )
+    dispatch.wake_deleter(operation.pk)
+
+
 def expire(operation: Operation) -> None:
     """End a wait for a person who did not come in time."""
     who = "nobody decided" if operation.state == State.AWAITING_APPROVAL else "the requester did not sign in again"
@@ -118,6 +156,8 @@ def wake_after_sign_in(user: User) -> None:
             continue  # it moved on by itself
         if operation.state == State.QUEUED:
             _wake(operation)
+        elif operation.state == State.UPLOADING:
+            dispatch.wake_uploader(operation.pk)
 
 
 def wake_whoever_signed_in() -> None:
@@ -179,8 +219,13 @@ def postpone(operation: Operation, *, reason: Wait, until: datetime, note: str =
 
 
 def hold(operation: Operation, *, reason: Wait, until: datetime, note: str = "") -> None:
-    """A running operation cannot be looked at before `until`; it stays running and says why."""
-    _note(operation, "postponed", note=note, wait=reason, wait_reason=reason, wait_until=until, poll_after=until)
+    """A running or uploading operation cannot go on before `until`; it stays what it is and says why."""
+    fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until}
+    if operation.state == State.UPLOADING:
+        fields |= _let_go(until)
+    else:
+        fields["poll_after"] = until
+    _note(operation, "postponed", note=note, wait=reason, **fields)
 
 
 def answer_lost(operation: Operation, *, look_after: datetime, note: str, reason: Wait = Wait.LOST_ANSWER) -> None:
@@ -210,6 +255,79 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
     Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
         outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
     )
+    failpoints.reach("attempt.answered")
+
+
+# What uploaders do
+
+
+def take_upload(operation: Operation) -> None:
+    """Become the one that uploads this file, for UPLOAD_LEASE. Raises Conflict: it is not due, or somebody is at it.
+
+    The version rises, so whoever held the lease before and wakes up writes nothing any more.
+    """
+    now = clock.now()
+    if operation.state != State.UPLOADING or operation.upload_after is None or operation.upload_after > now:
+        raise Conflict(f"The file of {operation.name} is not due.")
+    _write(operation, now, event=None, uploading_by=uuid4(), upload_after=now + UPLOAD_LEASE)
+
+
+def keep_uploading(operation: Operation, *, sent_bytes: int, block: int | None = None) -> None:
+    """Keep the lease, and write down how far it is. Raises Conflict when somebody else has taken over.
+
+    sent_bytes  what people see; the whole size only once the storage has acknowledged the file: see sent()
+    block       number of a block that the storage has just acknowledged
+    """
+    now = clock.now()
+    with transaction.atomic():
+        if block is not None:
+            UploadedBlock.objects.get_or_create(operation=operation, number=block)
+        _write(
+            operation,
+            now,
+            event=None,
+            sent_bytes=min(sent_bytes, (operation.file_size or 1) - 1),
+            upload_after=now + UPLOAD_LEASE,
+            **_NO_WAIT,
+        )
+
+
+def release_upload(operation: Operation, *, after: datetime) -> None:
+    """Let go of the lease: whoever comes after this instant goes on."""
+    _write(operation, clock.now(), event=None, **_let_go(after))
+
+
+def sent(operation: Operation) -> None:
+    """The storage has acknowledged the whole file. What is left is to tell the platform."""
+    now = clock.now()
+    _note(operation, "file_sent", sent_bytes=operation.file_size, upload_after=now + UPLOAD_LEASE, **_NO_WAIT)
+
+
+def file_missing(operation: Operation, *, look_after: datetime) -> None:
+    """The platform does not find the file yet, which the storage has acknowledged."""
+    _note(operation, "file_missing", **_let_go(look_after))
+
+
+def upload_again(operation: Operation, *, note: str) -> None:
+    """What was sent is not there: send all of it again."""
+    with transaction.atomic():
+        _note(operation, "upload_again", note=note, sent_bytes=0, **_let_go(clock.now()), **_NO_WAIT)
+        operation.blocks.all().delete()
+    dispatch.wake_uploader(operation.pk)
+
+
+def link_renewed(operation: Operation, *, link: str, storage_type: str, until: datetime | None) -> None:
+    """The platform gave a new upload link. link: sealed. Blocks that were acknowledged stay: it is the same file."""
+    _note(
+        operation,
+        "link_renewed",
+        upload_link=link,
+        storage_type=storage_type,
+        upload_until=until,
+        **_let_go(clock.now()),
+        **_NO_WAIT,
+    )
+    dispatch.wake_uploader(operation.pk)
 
 
 # What the platform told us
@@ -225,9 +343,38 @@ def lease_looks(now: datetime, *, at_most: int) -> list[UUID]:
     return leased
 
 
-def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
-    """The platform makes the iModel `imodel_id`. Follow it from now on."""
+def accepted(
+    operation: Operation,
+    *,
+    imodel_id: str,
+    note: str = "",
+    link: str = "",
+    storage_type: str = "",
+    link_until: datetime | None = None,
+) -> None:
+    """The platform makes the iModel `imodel_id`. Follow it from now on; or first upload its baseline file.
+
+    link  sealed; "" when the platform told none: upload.py asks for it then
+    """
     now = clock.now()
+    if operation.kind == Kind.BASELINE:
+        _move(
+            operation,
+            State.UPLOADING,
+            verb="accepted",
+            note=note,
+            imodel_id=imodel_id,
+            accepted_at=now,
+            upload_after=now,
+            upload_link=link,
+            storage_type=storage_type,
+            upload_until=link_until,
+            baseline_state="waitingForFile",
+            settle_after=None,
+            **_NO_WAIT,
+        )
+        dispatch.wake_uploader(operation.pk)
+        return
     _move(
         operation,
         State.RUNNING,
@@ -237,6 +384,23 @@ def accepted(operation: Operation, *, imodel_id: str, note: str = "") -> None:
         accepted_at=now,
         poll_after=now,
         settle_after=None,
+        **_NO_WAIT,
+    )
+    dispatch.wake_follower(operation.pk)
+
+
+def completed(operation: Operation, *, baseline_state: str) -> None:
+    """The platform has the baseline file and works on it from now on."""
+    now = clock.now()
+    _move(
+        operation,
+        State.RUNNING,
+        verb="completed",
+        accepted_at=now,
+        poll_after=now,
+        sent_bytes=operation.file_size,
+        baseline_state=baseline_state[:64],
+        **_NO_LINK,
         **_NO_WAIT,
     )
     dispatch.wake_follower(operation.pk)
@@ -270,12 +434,14 @@ def usable(operation: Operation) -> None:
 
 
 def succeeded(operation: Operation, *, relationship_id: str = "") -> None:
+    baseline: dict[str, Any] = {"baseline_state": "initialized"} if operation.kind == Kind.BASELINE else {}
     _move(
         operation,
         State.SUCCEEDED,
         verb="succeeded",
         platform_state="successful",
         relationship_id=relationship_id,
+        **baseline,
         **_NO_WAIT,
     )
 
@@ -287,32 +453,87 @@ def failed(
     message: str = "",
     details: Sequence[Mapping[str, object]] = (),
     platform_state: str = "",
+    baseline_state: str = "",
+    note: str = "",
 ) -> None:
-    """It will not become an iModel. code: the platform's own, or ours where it names none (see wording.py)."""
-    said: dict[str, Any] = {"platform_state": platform_state} if platform_state else {}
+    """It will not become an iModel.
+
+    code           the platform's own, or ours where it names none (see wording.py)
+    message        the platform's own words, if it said any; note is for history, and ours
+    """
+    said: dict[str, Any] = {
+        name: word[:64]
+        for name, word in (("platform_state", platform_state), ("baseline_state", baseline_state))
+        if word
+    }
     _move(
         operation,
         State.FAILED,
         verb="failed",
-        note=message,
+        note=note or message,
         code=code,
         failure_code=code,
         failure_message=message,
         failure_details=[dict(detail) for detail in details],
         **said,
+        **_NO_LINK,
         **_NO_WAIT,
     )
+
+
+# What a failure left behind
+
+
+def shell_sending(operation: Operation, *, look_again: datetime) -> None:
+    """The platform is asked to delete it now. Raises Conflict when another worker is at it.
+
+    look_again: when another one goes on, should this one die
+    """
+    now = clock.now()
+    _write(operation, now, event=None, shell_sent_at=now, shell_after=look_again)
+
+
+def shell_waits(operation: Operation, *, until: datetime, note: str) -> None:
+    """It cannot be deleted before `until`. A reason that is told already makes no second event."""
+    event = None if note == operation.shell_note else _shell_event(operation, "shell_waits", None, note, "")
+    _write(operation, clock.now(), event=event, shell_after=until, shell_note=note)
+
+
+def shell_ended(operation: Operation, to: Shell, *, note: str = "", code: str = "") -> None:
+    """What became of it. LEFT: it is still there, and note says what is in the way."""
+    by = operation.shell_by if to == Shell.DELETED else None
+    verb = {Shell.LEFT: "shell_kept"}.get(to, f"shell_{to.value}")
+    _move_shell(operation, to, verb=verb, by=by, note=note, code=code, shell_after=None, shell_note=note)
 
 
 # How
 
 
-def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID) -> Operation:
+def _move_shell(
+    operation: Operation, to: Shell, *, verb: str, by: User | None, note: str = "", code: str = "", **fields: Any
+) -> None:
+    came_from = Shell(operation.shell)
+    if to not in SHELL_MOVES.get(came_from, ()):
+        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+    now = clock.now()
+    _write(operation, now, event=_shell_event(operation, verb, by, note, code), shell=to, shell_at=now, **fields)
+
+
+def _shell_event(operation: Operation, verb: str, by: User | None, note: str, code: str) -> dict[str, Any]:
+    """The operation itself has ended as it has."""
+    return _event(verb, by, note, operation.state, operation.state, code, "")
+
+
+def _take_down(
+    wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID, staged_file: StagedFile | None
+) -> Operation:
     now = clock.now()
     team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
     needs_approval = wish.kind == Kind.FORK
     state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
     with transaction.atomic():
+        if staged_file:
+            _take_file(staged_file, by=by)
         operation = Operation.objects.create(
             id=operation_id,
             kind=wish.kind,
@@ -326,6 +547,7 @@ def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operat
             team=team,
             reason=wish.reason,
             again_of=again_of,
+            staged_file=staged_file,
             request_path=wish.path,
             request_body=wish.body_text,
             request_hash=wish.fingerprint(str(by.pk)),
@@ -340,13 +562,31 @@ def _take_down(wish: IModelWish, *, by: User, again_of: Operation | None, operat
     return operation
 
 
+def _take_file(staged_file: StagedFile, *, by: User) -> None:
+    """Take a file for a new operation: a free one, or away from an operation that is over. Holds its row's lock."""
+    StagedFile.objects.select_for_update().filter(pk=staged_file.pk).first()
+    # Asked under the lock, and not with it: whoever held it may have made an operation of the file.
+    free = StagedFile.objects.free().filter(pk=staged_file.pk, owner=by).exclude(arrived_at=None)
+    if not free.exists():
+        raise FileTaken(f"{staged_file.name} is used by another operation, or not here any more. Choose it again.")
+    Operation.objects.filter(staged_file=staged_file).update(staged_file=None)
+
+
 # Which column makes an operation due at once.
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
     State.QUEUED: lambda now: {"ready_after": now, "expires_at": None},
     State.SUBMITTING: lambda now: {"settle_after": now},
+    State.UPLOADING: lambda now: {"upload_after": now},
     State.RUNNING: lambda now: {"poll_after": now},
 }
 _NO_WAIT: dict[str, Any] = {"wait_reason": Wait.NONE, "wait_until": None}
+# A secret is not kept longer than it is of use.
+_NO_LINK: dict[str, Any] = {"upload_link": "", "upload_until": None, "upload_after": None, "uploading_by": None}
+
+
+def _let_go(until: datetime) -> dict[str, Any]:
+    """Columns of an upload that nobody is at, and that is due at `until`."""
+    return {"upload_after": until, "uploading_by": None}
 
 
 def _move(
@@ -452,4 +692,4 @@ def _columns_of(wish: IModelWish) -> dict[str, Any]:
 
 def operation_for(operation_id: UUID) -> Operation:
     """The operation with what its workers need."""
-    return Operation.objects.select_related("requested_by", "team").get(pk=operation_id)
+    return Operation.objects.select_related("requested_by", "team", "staged_file").get(pk=operation_id)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 
 from imodels_app.models import Operation
-from imodels_app.states import FINISHED, State
+from imodels_app.states import FINISHED, Shell, State
 
 # Something moves on its own; a person has to act; all is at rest.
 MOVING_S, WAITING_S, RESTING_S = 2, 5, 30
@@ -22,7 +22,8 @@ def token(rows: Iterable[Operation], *extra: object) -> str:
 
 def pace(rows: Iterable[Operation]) -> int:
     """Seconds until the next look."""
+    rows = list(rows)
     states = {State(row.state) for row in rows}
-    if states - FINISHED - {State.AWAITING_APPROVAL}:
+    if any(row.shell == Shell.DELETING for row in rows) or states - FINISHED - {State.AWAITING_APPROVAL}:
         return MOVING_S
     return WAITING_S if State.AWAITING_APPROVAL in states else RESTING_S

@@ -4,7 +4,7 @@ States change in lifecycle.py only, and tokens in tokens.py only.
 """
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
-from imodels_app.states import FINISHED, IN_FLIGHT, Kind, News, Outcome, State, Wait, Wish
+from imodels_app.states import FINISHED, IN_FLIGHT, UNSUCCESSFUL, Kind, News, Outcome, Shell, State, Wait, Wish
 
 
 class User(AbstractUser):
@@ -169,6 +169,13 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         """Uploading, and nobody is at it; or whoever was has not been heard of since its lease ended."""
         return self.filter(state=State.UPLOADING, upload_after__lte=now).order_by("upload_after")
 
+    def left_over(self) -> Self:
+        """Over without success, with an iModel that the platform had made already. What vanished has left nothing."""
+        return self.filter(state__in=sorted(UNSUCCESSFUL)).exclude(imodel_id="").exclude(failure_code="vanished")
+
+    def due_for_deletion(self, now: datetime) -> Self:
+        return self.filter(shell=Shell.DELETING, shell_after__lte=now).order_by("shell_after")
+
     def lost(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""
         return self.filter(state=State.SUBMITTING, settle_after__lte=now).order_by("settle_after")
@@ -176,6 +183,25 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def overdue(self, now: datetime) -> Self:
         """Waiting for a person who did not come in time."""
         return self.filter(state__in=[State.AWAITING_APPROVAL, State.QUEUED], expires_at__lte=now)
+
+
+# How long a staged file is kept that nobody adds to or uses.
+STAGED_FOR = timedelta(days=1)
+
+
+class StagedFileQuerySet(models.QuerySet["StagedFile"]):
+    def free(self) -> Self:
+        """Used by no operation, or by one that is over."""
+        return self.filter(Q(operation=None) | Q(operation__state__in=FINISHED))
+
+    def stale(self, now: datetime) -> Self:
+        """Nobody needs it any more: what became an iModel, and what nobody added to or tried again for a day."""
+        untouched_since = now - STAGED_FOR
+        return self.filter(
+            Q(operation__state=State.SUCCEEDED)
+            | Q(operation=None, touched_at__lte=untouched_since)
+            | Q(operation__state__in=FINISHED, operation__finished_at__lte=untouched_since)
+        )
 
 
 class StagedFile(models.Model):
@@ -193,8 +219,17 @@ class StagedFile(models.Model):
     touched_at = models.DateTimeField(db_index=True, help_text="When its last piece came.")
     arrived_at = models.DateTimeField(null=True, help_text="Whole, and looked at.")
 
+    objects = StagedFileQuerySet.as_manager()
+
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def kept_until(self) -> datetime:
+        """When it is forgotten if nothing more happens to it, nor to an operation that was made of it."""
+        operation = getattr(self, "operation", None)
+        last = operation.finished_at if operation and operation.finished_at else self.touched_at
+        return last + STAGED_FOR
 
 
 class Operation(models.Model):
@@ -261,6 +296,7 @@ class Operation(models.Model):
     # The way to the platform's storage. The link is a secret: encrypted (tokens.py), and emptied when it is of no use.
     upload_link = models.TextField(blank=True, db_default="")
     storage_type = models.CharField(max_length=10, blank=True, db_default="")
+    upload_until = models.DateTimeField(null=True, help_text="When the link ends, if it says so.")
     uploading_by = models.UUIDField(null=True, help_text="Who holds the lease to upload.")
     sent_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="What the storage has acknowledged.")
 
@@ -274,6 +310,16 @@ class Operation(models.Model):
     failure_code = models.CharField(max_length=64, blank=True)
     failure_message = models.TextField(blank=True)
     failure_details = models.JSONField(default=list)
+
+    # The iModel that a failure left on the platform, and whoever asked for it to be deleted.
+    shell = models.CharField(max_length=10, choices=Shell.choices, blank=True, default=Shell.LEFT, db_default="")
+    shell_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="deletions")
+    shell_by_name = models.CharField(max_length=255, blank=True, db_default="")
+    shell_at = models.DateTimeField(null=True, help_text="Since when it is so.")
+    shell_anyway = models.BooleanField(default=False, db_default=False, help_text="Even if it can be used.")
+    shell_after = models.DateTimeField(null=True, help_text="When to try to delete it next.")
+    shell_sent_at = models.DateTimeField(null=True, help_text="When the platform was asked to delete it.")
+    shell_note = models.TextField(blank=True, db_default="", help_text="What is in the way.")
 
     objects = OperationQuerySet.as_manager()
 
@@ -292,10 +338,11 @@ class Operation(models.Model):
             models.UniqueConstraint(fields=["imodel_id"], name="operation_one_per_imodel", condition=~Q(imodel_id="")),
         ]
         indexes: ClassVar = [
-            # Read by the sweeps: ready(), due_for_poll(), due_for_upload(), lost().
+            # Read by the sweeps: ready(), due_for_poll(), due_for_upload(), due_for_deletion(), lost().
             models.Index(name="operation_ready", fields=["ready_after"], condition=Q(state=State.QUEUED)),
             models.Index(name="operation_due", fields=["poll_after"], condition=Q(state=State.RUNNING)),
             models.Index(name="operation_upload", fields=["upload_after"], condition=Q(state=State.UPLOADING)),
+            models.Index(name="operation_shell", fields=["shell_after"], condition=Q(shell=Shell.DELETING)),
             models.Index(name="operation_lost", fields=["settle_after"], condition=Q(state=State.SUBMITTING)),
             # Read by the live table: newest first, alone, by person and by team.
             models.Index(name="operation_newest", fields=["-created_at"]),
@@ -309,6 +356,16 @@ class Operation(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
+
+    @property
+    def has_shell(self) -> bool:
+        """As OperationQuerySet.left_over."""
+        return self.state in UNSUCCESSFUL and bool(self.imodel_id) and self.failure_code != "vanished"
+
+    @property
+    def is_sent(self) -> bool:
+        """The storage has acknowledged the whole file, so there is only the platform to be told."""
+        return self.file_size is not None and self.sent_bytes >= self.file_size
 
 
 class Attempt(models.Model):

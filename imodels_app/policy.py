@@ -1,7 +1,9 @@
 """Who may decide, cancel and audit. Rights on the platform are the platform's own to judge."""
 
+from collections.abc import Set
+
 from imodels_app.models import Membership, Operation, Preset, User
-from imodels_app.states import CANCELLABLE, Kind
+from imodels_app.states import CANCELLABLE, Kind, Shell
 
 
 class Denied(Exception):
@@ -44,6 +46,30 @@ def why_not_change(user: User, preset: Preset) -> str:
     return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " may change this."
 
 
+def why_not_delete_shell(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:
+    """Why this person may not ask for what a failure left behind to be deleted; empty when they may.
+
+    The platform is asked with this person's own token, and has the last word.
+
+    led: teams_led_by(user), for whoever asks about many
+    """
+    if not operation.has_shell:
+        return "It left nothing on the platform."
+    if operation.shell == Shell.DELETING:
+        return "It is being deleted."
+    if operation.shell in (Shell.DELETED, Shell.GONE):
+        return "It is no longer there."
+    if user.pk == operation.requested_by_id or user.is_admin:
+        return ""
+    if operation.team_id in (teams_led_by(user) if led is None else led):
+        return ""
+    return f"Only {operation.requested_by_name}, leads of {operation.team.name} and administrators can do this."
+
+
+def teams_led_by(user: User) -> set[int]:
+    return set(user.membership_set.filter(role=Membership.Role.LEAD).values_list("team", flat=True))
+
+
 def may_audit(user: User) -> bool:
     return user.is_admin
 
@@ -51,5 +77,7 @@ def may_audit(user: User) -> bool:
 def _a_kind(operation: Operation) -> str:
     if operation.kind == Kind.TEMPLATE:
         return "an iModel from a template"
+    if operation.kind == Kind.BASELINE:
+        return "an iModel from a file"
     word = operation.get_kind_display().lower()
     return f"an {word} iModel" if word == "empty" else f"a {word}"

@@ -4,11 +4,11 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
+from imodels_app import budget, circuit, clock, failpoints, lifecycle, staging, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Creation
 from imodels_app.models import Operation
-from imodels_app.states import State, Wait
+from imodels_app.states import Kind, State, Wait
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ VANISHED_AFTER = timedelta(seconds=60)
 LOOK_AT_IMODEL_EVERY = 3
 WHILE_SIGNED_OUT = timedelta(hours=1)
 
+BASELINE_FAILURES = {"fileIsBriefcase", "initializationFailed"}
 MISSING_GUIDS = {"mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"}
 
 
@@ -69,25 +70,57 @@ def _look(operation: Operation, now: datetime) -> None:
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
         until = now + timedelta(seconds=RARELY_S)
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(no))
+        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        lifecycle.hold(operation, reason=reason, until=until, note=str(no))
 
 
 def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
     """Take the platform's word: ended, or look again later."""
     if creation.state == "successful":
+        staged = operation.staged_file
         lifecycle.succeeded(operation, relationship_id=creation.relationship_id)
+        if staged:
+            staging.forget(staged)
     elif creation.state == "failed":
-        message = "The platform gave no reason."
-        lifecycle.failed(operation, code="failed", message=message, platform_state=creation.state)
+        _failed(operation, platform)
     elif creation.state in MISSING_GUIDS:
         lifecycle.failed(operation, code="mainIModelIsMissingFederationGuids", platform_state=creation.state)
     else:
         if creation.state not in ("scheduled", "waitingForFile"):
             log.warning("Operation %s: the platform's state %r is not known", operation.pk, creation.state[:64])
+        if creation.state == "waitingForFile" and operation.kind == Kind.BASELINE:
+            _say_again(operation, platform)
         usable = _is_usable(operation, platform)
         lifecycle.looked(operation, platform_state=creation.state[:64], poll_after=next_look(operation, now))
         if usable:
             lifecycle.usable(operation)
+
+
+def _failed(operation: Operation, platform: Platform) -> None:
+    """The operation's state has no reason. That of a baseline file has."""
+    code, note, state = "failed", "It tells no reason.", ""
+    if operation.kind == Kind.BASELINE:
+        try:
+            state = platform.baseline_file(operation.imodel_id).state
+        except errors.SignedOut:
+            raise
+        except errors.Refused as no:
+            log.warning("Operation %s failed, and its baseline file tells nothing: %s", operation.pk, no)
+        if state in BASELINE_FAILURES:
+            code, note = state, ""
+    lifecycle.failed(operation, code=code, note=note, platform_state="failed", baseline_state=state)
+
+
+def _say_again(operation: Operation, platform: Platform) -> None:
+    """The platform was told that the file is there, and waits for it all the same. Telling it twice does no harm."""
+    if (operation.polls + 1) % LOOK_AT_IMODEL_EVERY:
+        return  # its two answers may just be a moment apart
+    try:
+        platform.complete_baseline(operation.imodel_id)
+    except errors.SignedOut:
+        raise
+    except (errors.Refused, errors.AnswerLost) as no:
+        log.warning("Operation %s waits for its file: %s", operation.pk, no)
 
 
 def _is_usable(operation: Operation, platform: Platform) -> bool:
@@ -106,7 +139,7 @@ def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
     since = operation.missing_since
     lasts = since and now - since > VANISHED_AFTER and now - accepted_at > MISSING_IS_NORMAL_FOR
     if lasts and not _is_there(operation, platform):
-        lifecycle.failed(operation, code="vanished", message="The platform no longer knows this iModel.")
+        lifecycle.failed(operation, code="vanished", note="The platform no longer knows this iModel.")
         return
     lifecycle.looked(
         operation, platform_state=operation.platform_state, poll_after=next_look(operation, now), missing=True

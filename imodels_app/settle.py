@@ -73,8 +73,8 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
     if ours:
         lifecycle.accepted(operation, imodel_id=ours.id, note="found by its name after the answer was lost")
     elif found:
-        message = f"“{operation.name}” was made by somebody else meanwhile."
-        lifecycle.failed(operation, code="iModelExists", message=message)
+        note = f"“{operation.name}” was made by somebody else meanwhile."
+        lifecycle.failed(operation, code="iModelExists", note=note)
     else:
         lifecycle.send_again(operation, note="The request never arrived. The same one is sent again.")
 
@@ -108,7 +108,18 @@ def _origin_fits(platform: Platform, operation: Operation, found: IModel) -> boo
         return creation.is_clone and creation.made_from == operation.source_id
     if operation.kind == Kind.FORK:
         return creation.is_fork and creation.made_from == operation.source_id
-    return not creation.is_clone and not creation.is_fork
+    if creation.is_clone or creation.is_fork:
+        return False
+    return operation.kind != Kind.BASELINE or _waits_for_file(platform, operation, found)
+
+
+def _waits_for_file(platform: Platform, operation: Operation, found: IModel) -> bool:
+    """Whether it is the shell of a baseline file of this very size, and none has come yet."""
+    try:
+        baseline = platform.baseline_file(found.id)
+    except errors.NotFound:
+        return False
+    return baseline.state == "waitingForFile" and baseline.size == operation.file_size
 
 
 def _take_note(operation: Operation, platform: Platform, unclear: Exception, now: datetime) -> None:

@@ -35,7 +35,9 @@ class Wait(models.TextChoices):
     RATE_LIMIT = "rate_limit", "Rate limit"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
+    STORAGE_DOWN = "storage_down", "The platform's storage not answering"
     SIGN_IN = "sign_in", "Requester must sign in again"
+    NOT_PERMITTED = "not_permitted", "Requester may not look"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
 
@@ -47,6 +49,16 @@ class Wish(models.TextChoices):
     EVERYTHING = "everything", "All, whatever is there when it runs"  # neither property is sent
     CHANGESET = "changeset", "One changeset"  # changesetId or changesetIndex
     BASELINE = "baseline", "Baseline only"  # "changesetId": ""
+
+
+class Shell(models.TextChoices):
+    """What became of the iModel that a failed operation left on the platform."""
+
+    LEFT = "", "Left over"
+    DELETING = "deleting", "Deleting"
+    USABLE = "usable", "Usable after all"
+    DELETED = "deleted", "Deleted"
+    GONE = "gone", "Gone already"
 
 
 class Outcome(models.TextChoices):
@@ -79,7 +91,14 @@ MOVES: dict[State, set[State]] = {
     State.UPLOADING: {State.RUNNING, State.FAILED},
     State.RUNNING: {State.SUCCEEDED, State.FAILED},
 }
+SHELL_MOVES: dict[Shell, set[Shell]] = {
+    Shell.LEFT: {Shell.DELETING},
+    Shell.USABLE: {Shell.DELETING},
+    # LEFT: the platform said no, or nobody could ask it.
+    Shell.DELETING: {Shell.DELETED, Shell.GONE, Shell.USABLE, Shell.LEFT},
+}
 FINISHED = {State.SUCCEEDED, State.FAILED, State.REJECTED, State.EXPIRED, State.CANCELLED}
+UNSUCCESSFUL = FINISHED - {State.SUCCEEDED}
 # A POST may be out, or its iModel is being made: the name is in use.
 IN_FLIGHT = {State.SUBMITTING, State.UPLOADING, State.RUNNING}
 # Nothing has left for the platform yet, so it can be called off.

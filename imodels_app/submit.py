@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, tokens, turns
+from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, staging, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, Wait
 
 log = logging.getLogger(__name__)
 # How soon to look up a name after its answer was lost, and to try again behind another one of that name.
@@ -57,6 +57,10 @@ def announce_next(bucket: str, now: datetime) -> None:
 def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | None:
     """A claim and a client, or None with the reason to wait written down."""
     try:
+        if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
+            # Before anything is made of it: a shell that no file will ever fill would keep the name.
+            lifecycle.failed(operation, code="stagedFileMissing")
+            return None
         until = circuit.may_try(now)
         if until:
             lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=until)
@@ -84,7 +88,7 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
     except lifecycle.NameInFlight:
         lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
-        lifecycle.failed(operation, code="approvalVoid", message=str(void))
+        lifecycle.failed(operation, code="approvalVoid", note=str(void))
     return None
 
 
@@ -92,8 +96,11 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
     failpoints.reach("submit.claimed")
     lifecycle.confirm_claim(operation, attempt)
+    failpoints.reach("submit.sending")
     try:
-        imodel_id = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
+        imodel_id, upload = platform.start_with_file(
+            operation.request_path, operation.request_body, correlation_id=str(operation.pk)
+        )
     except errors.AnswerLost as lost:
         circuit.failed(clock.now())
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
@@ -119,7 +126,9 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         circuit.worked()
         failpoints.reach("submit.answered")
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
-        lifecycle.accepted(operation, imodel_id=imodel_id)
+        link = {"link": tokens.seal(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
+        until = upload.until if upload else None
+        lifecycle.accepted(operation, imodel_id=imodel_id, link_until=until, **link)
 
 
 def _refused(operation: Operation, no: errors.Refused) -> None:
@@ -131,10 +140,17 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
         return
     if no.status in OUR_FAULT:
         log.error("The platform did not take the request of operation %s: %s", operation.pk, no)
+    lifecycle.failed(operation, code=_code(operation, no), message=no.message, details=no.details)
+
+
+def _code(operation: Operation, no: errors.Refused) -> str:
+    """The platform's own code, or what stands for it where that says less than we know."""
     # The code for a source that is not ready is not documented; all there is to tell is that it is another 409.
-    is_source = isinstance(no, errors.NotReady) and operation.source_id
-    code = "sourceNotReady" if is_source else no.code or str(no.status)
-    lifecycle.failed(operation, code=code, message=no.message, details=no.details)
+    if isinstance(no, errors.NotReady) and operation.source_id and no.code:
+        return "sourceNotReady"
+    if no.status == 409 and not no.code and not operation.source_id:
+        return "iModelExists"  # the one cause there is
+    return no.code or str(no.status)
 
 
 def _after(later: errors.Unavailable) -> datetime:

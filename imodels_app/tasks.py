@@ -1,16 +1,21 @@
 """Celery's entry points: arguments are ids, and each does one thing that another room knows."""
 
+import mmap
 from datetime import datetime
 from uuid import UUID
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
+from django.conf import settings
 
-from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, turns
+from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, staging, turns
+from imodels_app.leftovers import delete as delete_what_was_left
 from imodels_app.models import Operation
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
 from imodels_app.submit import announce_next
 from imodels_app.submit import submit as carry
+from imodels_app.upload import upload as carry_file
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
 BATCH = 100
@@ -26,9 +31,36 @@ def poll(operation_id: str) -> None:
     look(UUID(operation_id))
 
 
+@shared_task(
+    name="imodels_app.upload",
+    soft_time_limit=settings.UPLOAD_TIME_LIMIT_S,
+    time_limit=settings.UPLOAD_TIME_LIMIT_S + 60,
+)
+def upload(operation_id: str) -> None:
+    carry_file(UUID(operation_id), ending=_is_ending)
+
+
+# Memory that the pool's processes share with the worker they were forked from: only that one hears of the end.
+_ending = mmap.mmap(-1, 1)
+
+
+@worker_shutting_down.connect(weak=False)
+def _end(**_: object) -> None:
+    _ending[0] = 1
+
+
+def _is_ending() -> bool:
+    return bool(_ending[0])
+
+
 @shared_task(name="imodels_app.settle")
 def settle(operation_id: str) -> None:
     look_for_lost(UUID(operation_id))
+
+
+@shared_task(name="imodels_app.delete_leftover")
+def delete_leftover(operation_id: str) -> None:
+    delete_what_was_left(UUID(operation_id))
 
 
 @shared_task(name="imodels_app.sweep_queued")
@@ -68,6 +100,25 @@ def sweep_lost() -> None:
             lifecycle.expire(operation)
         except lifecycle.Conflict:
             continue  # it was decided in this very moment
+
+
+@shared_task(name="imodels_app.sweep_leftovers")
+def sweep_leftovers() -> None:
+    """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
+    for pk in Operation.objects.due_for_deletion(clock.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.delete_leftover", pk)
+
+
+@shared_task(name="imodels_app.clean_staging")
+def clean_staging() -> None:
+    staging.clean(clock.now())
+
+
+@shared_task(name="imodels_app.sweep_uploads")
+def sweep_uploads() -> None:
+    """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
+    for pk in Operation.objects.due_for_upload(clock.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.upload", pk, for_s=lifecycle.UPLOAD_LEASE.total_seconds())
 
 
 @shared_task(name="imodels_app.send_messages")

@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from imodels_app import budget, clock, failpoints, provider
 from imodels_app.itwin import Platform, errors
-from imodels_app.models import TokenSet, User
+from imodels_app.models import Operation, TokenSet, User
 
 # Refresh this long before the end: a token must outlive the call it is taken for (35 s).
 MARGIN = timedelta(seconds=60)
@@ -62,7 +62,7 @@ def access_token(user: User) -> str:
     while True:
         held = _held(user)
         if held.expires_at > clock.now() + MARGIN:
-            return _unseal(held.access_token)
+            return unseal(held.access_token)
         if _take_lease(held):
             return _refresh(held)
         if time.monotonic() > give_up:
@@ -86,7 +86,7 @@ def refused(user: User, platform: Platform) -> None:
     """
     now = clock.now()
     held = TokenSet.objects.filter(user=user).first()
-    if held is None or not platform.speaks_with(_unseal(held.access_token)):
+    if held is None or not platform.speaks_with(unseal(held.access_token)):
         return
     same = TokenSet.objects.filter(pk=held.pk, obtained_at=held.obtained_at)
     if held.obtained_at < now - YOUNG:
@@ -96,18 +96,29 @@ def refused(user: User, platform: Platform) -> None:
 
 
 def reseal() -> int:
-    """Seal every token with the newest key, so that older keys can be taken away; how many there were.
+    """Seal every token and upload link with the newest key, so that older keys can be taken away; how many there were.
 
     Safe while people work: a row that was refreshed meanwhile is sealed with the newest key already.
     """
     done = 0
     for held in TokenSet.objects.all():
         try:
-            columns = {name: _seal(_unseal(value)) for name in _SEALED if (value := getattr(held, name))}
+            columns = {name: seal(unseal(value)) for name in _SEALED if (value := getattr(held, name))}
         except KeyMissing:
             continue
         same = TokenSet.objects.filter(pk=held.pk, **{name: getattr(held, name) for name in _SEALED})
         done += same.update(**columns)
+    return done + _reseal_links()
+
+
+def _reseal_links() -> int:
+    done = 0
+    for pk, link in Operation.objects.exclude(upload_link="").values_list("pk", "upload_link"):
+        try:
+            columns = {"upload_link": seal(unseal(link))}
+        except KeyMissing:
+            continue
+        done += Operation.objects.filter(pk=pk, upload_link=link).update(**columns)
     return done
 
 
@@ -115,7 +126,7 @@ def id_token_of(user: User) -> str:
     """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
     held = TokenSet.objects.filter(user=user).first()
     try:
-        return _unseal(held.id_token) if held and held.id_token else ""
+        return unseal(held.id_token) if held and held.id_token else ""
     except SignInNeeded:
         return ""
 
@@ -157,7 +168,7 @@ def _refresh(held: TokenSet) -> str:
         mine.update(sign_in_needed=True, **free)
         raise SignInNeeded(str(held.user_id))
     try:
-        token = provider.refresh(_unseal(held.refresh_token))
+        token = provider.refresh(unseal(held.refresh_token))
     except KeyMissing:
         mine.update(**free)
         raise
@@ -177,13 +188,13 @@ def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str,
     """A provider's answer as columns. It may leave out the refresh token when it does not rotate."""
     now = clock.now()
     columns: dict[str, Any] = {
-        "access_token": _seal(token["access_token"]),
+        "access_token": seal(token["access_token"]),
         "expires_at": _expiry(token, now),
         "obtained_at": now,
     }
     for name in ("refresh_token", "id_token"):
         if token.get(name):
-            columns[name] = _seal(token[name])
+            columns[name] = seal(token[name])
         elif before is None:
             columns[name] = ""
     return columns
@@ -199,11 +210,13 @@ def _keys() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.TOKEN_KEYS])
 
 
-def _seal(text: str) -> str:
+def seal(text: str) -> str:
+    """Encrypt a secret that has to be kept: a token, an upload link."""
     return _keys().encrypt(text.encode()).decode()
 
 
-def _unseal(text: str) -> str:
+def unseal(text: str) -> str:
+    """What seal() encrypted. Raises KeyMissing."""
     try:
         return _keys().decrypt(text.encode()).decode()
     except InvalidToken as gone:

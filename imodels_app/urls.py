@@ -3,7 +3,20 @@
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
-from imodels_app.views import approvals, audit, health, operations, pickers, presets, requests, sign_in, theme
+from imodels_app.views import (
+    approvals,
+    audit,
+    health,
+    leftovers,
+    lineage,
+    operations,
+    pickers,
+    presets,
+    requests,
+    sign_in,
+    theme,
+    uploads,
+)
 
 app_name = "imodels"
 
@@ -13,7 +26,11 @@ urlpatterns: list[URLPattern] = [
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
     path("operations/<uuid:pk>/", operations.operation_detail, name="operation-detail"),
+    path("operations/<uuid:pk>/lineage", lineage.lineage, name="lineage"),
     path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
+    path("leftovers/", leftovers.leftover_list, name="leftover-list"),
+    path("leftovers/<uuid:pk>/", leftovers.leftover_detail, name="leftover-detail"),
+    path("leftovers/<uuid:pk>/delete", leftovers.delete_leftover, name="delete-leftover"),
     path("approvals/", approvals.approval_list, name="approval-list"),
     path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
@@ -24,8 +41,13 @@ urlpatterns: list[URLPattern] = [
     path("new/", requests.new, name="new"),
     path("new/empty/", requests.request_empty, name="request-empty"),
     path("new/template/", requests.request_template, name="request-template"),
+    path("new/baseline/", requests.request_baseline, name="request-baseline"),
     path("new/clone/", requests.request_clone, name="request-clone"),
     path("new/fork/", requests.request_fork, name="request-fork"),
+    # Baseline files in pieces, by the tus protocol.
+    path("new/baseline/files/", uploads.staged_files, name="staged-files"),
+    path("new/baseline/files/<uuid:pk>", uploads.staged_file, name="staged-file"),
+    path("new/baseline/files/<uuid:pk>/remove", uploads.remove_staged_file, name="remove-staged-file"),
     path("new/<str:kind>/checks/", requests.request_checks, name="request-checks"),
     path("new/<str:kind>/preset/", presets.keep_preset, name="keep-preset"),
     path("presets/<uuid:pk>/", presets.preset_detail, name="preset-detail"),

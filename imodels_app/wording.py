@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from imodels_app.estimates import Usual
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Kind, Outcome, State, Wait, Wish
+from imodels_app.states import Kind, Outcome, Shell, State, Wait, Wish
 from imodels_app.turns import Place
 
 PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
@@ -21,6 +21,10 @@ TELL_THE_ADMINISTRATOR = (
     "Read the platform’s own message below and try again. "
     "If it fails twice, write to your administrator with the operation id."
 )
+
+
+DELETE_THE_SHELL = "Delete the shell, which keeps the name “{name}” taken, and make it again."
+FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Told(Words):
     """Words about one operation, filled in. share: percent of the usual time used, None if nothing is known."""
 
     share: int | None = None
+    share_of: str = "Usual time used"
 
     @property
     def sentence(self) -> str:
@@ -118,8 +123,50 @@ WORDS: dict[str, Words] = {
         "Uploading",
         "move",
         "st-uploading",
-        "the file is on its way to the platform",
-        "Keep the page open until the file is up, or pause and go on later.",
+        "{sent} of {size}",
+        "You can leave. The file is safe here and goes up by itself.{link}",
+    ),
+    "uploading:sent": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "the file is up, the platform is being told",
+        "Nothing to do. The platform may need a moment to see the file.",
+    ),
+    "uploading:storage_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "storage not answering, next try {until}",
+        "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
+    ),
+    "uploading:platform_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "platform not answering, next try {until}",
+        "Nothing to do. The file is safe, and it is tried again until it works.",
+    ),
+    "uploading:provider_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "sign-in service not answering, next try {until}",
+        "Nothing to do. The file is safe, and it is tried again until it works.",
+    ),
+    "uploading:rate_limit": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "calls of this minute are used, next try {until}",
+        "Nothing to do. It goes on as soon as the budget allows.",
+    ),
+    "uploading:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "{person} must sign in again to finish the upload",
+        "Sign in. It goes on by itself.",
     ),
     "running": Words(
         "Running",
@@ -163,6 +210,20 @@ WORDS: dict[str, Words] = {
         "the platform works on; {person} must sign in again to see how it ends",
         "Sign in. It goes on by itself.",
     ),
+    "running:not_permitted": Words(
+        "Running",
+        "move",
+        "st-running",
+        "{person} may not look at it, next look {until}",
+        "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform works on.",
+    ),
+    "running:unknown": Words(
+        "Running",
+        "move",
+        "st-running",
+        "the platform calls it “{platform_state}”",
+        "Nothing to do. iModel Desk does not know this word of the platform’s, and keeps asking until it does.",
+    ),
     "running:usable": Words(
         "Usable now",
         "good",
@@ -203,6 +264,48 @@ FAILURES: dict[str, Words] = {
             "Add the missing FederationGuids to the main iModel, then fork again from the new changeset.",
         ),
         (
+            "uploadLinkExpired",
+            "Failed: upload link expired",
+            "the file did not arrive in time",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadLinkLost",
+            "Failed: no upload link",
+            "the platform told no place for the file",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadLinkForeign",
+            "Failed: upload link not used",
+            "it leads where nothing may be sent",
+            f"Write to your administrator with the operation id. {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadRefused",
+            "Failed: file not taken",
+            "the platform’s storage refused it",
+            f"{DELETE_THE_SHELL} If it fails twice, write to your administrator. {FILE_IS_KEPT}",
+        ),
+        (
+            "baselineSizeMismatch",
+            "Failed: size differs",
+            "another size arrived than was announced",
+            f"The size cannot be changed later. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "baselineFileMissing",
+            "Failed: file not found",
+            "the platform does not find the file",
+            f"It was sent twice. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "stagedFileMissing",
+            "Failed: file gone",
+            "{file} is no longer here",
+            "Choose the file and send it again.",
+        ),
+        (
             "fileIsBriefcase",
             "Failed: file is a briefcase",
             "upload a snapshot",
@@ -213,6 +316,12 @@ FAILURES: dict[str, Words] = {
             "Failed: not initialized",
             "the file could not be read as an iModel",
             "Open the file in your design tool, save it as a new iModel, and upload that.",
+        ),
+        (
+            "failed",
+            "Failed",
+            "the platform tells no reason",
+            "Try again. If it fails twice, write to your administrator with the operation id.",
         ),
         (
             "vanished",
@@ -251,6 +360,18 @@ FAILURES: dict[str, Words] = {
             "Wait until the platform has finished {source}, then send it again.",
         ),
         (
+            "404",
+            "Failed: not found",
+            "missing, or not visible to {person}",
+            "Pick {parts} again, or ask for access to them, then send it again.",
+        ),
+        (
+            "409",
+            "Failed: conflict",
+            "the name is taken, or {source} is not ready",
+            "Choose another name, or wait until the platform has finished {source}. Then send it again.",
+        ),
+        (
             "InvalidiModelsRequest",
             "Failed: not accepted",
             "change what the platform names",
@@ -279,21 +400,65 @@ FAILURES: dict[str, Words] = {
         ),
     )
 }
+# What a failure left on the platform. The line is what is in the way, where something is.
+SHELLS: dict[Shell, Words] = {
+    Shell.LEFT: Words(
+        "Left over", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
+    ),
+    Shell.DELETING: Words(
+        "Deleting", "move", "trash", "asked for by {deleter}", "Nothing to do. It is tried until the platform answers."
+    ),
+    Shell.USABLE: Words(
+        "Usable after all",
+        "ask",
+        "st-usable",
+        "it can be opened, so it was not deleted",
+        "Open it. If nobody needs it, delete it all the same.",
+    ),
+    Shell.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
+    Shell.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
+}
+# What the platform says of a baseline file, beside the operation's state. The platform's word -> badge and sentence.
+BASELINE_STATES = {
+    "waitingForFile": ("Waiting for the file", "the platform does not have it yet"),
+    "initializationScheduled": ("Being read", "the platform makes an iModel from it"),
+    "initialized": ("Read", "the iModel was made from it"),
+    "initializationFailed": ("Not readable", "no iModel could be made from it"),
+    "fileIsBriefcase": ("A briefcase", "a personal working copy, not a snapshot"),
+}
 _CODES = {code.casefold(): code for code in FAILURES}
+# What a status means when no envelope with a code came with it. 404 and 409 have several causes, and rows of their own.
+# Source: the responses of the create, clone and fork pages.
+_CODES |= {
+    "403": "InsufficientPermissions",
+    "413": "RequestTooLarge",
+    "415": "UnsupportedMediaType",
+    "422": "InvalidiModelsRequest",
+}
 # What it means when only a person of the same team, or the source, can help: said above the steps.
 FAILURE_HEADLINES = {
     "iModelExists": "An iModel named “{name}” is already in {itwin}.",
     "mainIModelIsMissingFederationGuids": (
         "{source} has elements without a FederationGuid, so it cannot be forked{up_to}."
     ),
+    "uploadLinkExpired": "The platform’s upload link ended before the file was there, and it gives no other.",
+    "uploadLinkLost": "The platform’s answer was lost, and with it the only link for the file.",
+    "uploadLinkForeign": "The platform named a place for the file to which iModel Desk sends nothing.",
+    "uploadRefused": "The platform’s storage did not take the file.",
+    "baselineSizeMismatch": "The file that arrived is not of the size that was announced.",
+    "baselineFileMissing": "The platform does not find the file, though its storage acknowledged it.",
+    "stagedFileMissing": "The file was removed before it could be sent.",
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
+    "failed": "The platform began to make “{name}” and gave it up. It tells no reason.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
     "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
     "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
     "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
     "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
+    "404": "The platform did not find {parts}, or {person} cannot see them. It did not say which.",
+    "409": "The name “{name}” is taken in {itwin}, or {source} is not ready. The platform did not say which.",
     "InvalidiModelsRequest": "The platform did not take what was asked for.",
     "UnsupportedMediaType": "The platform did not understand the request.",
     "RequestTooLarge": "The platform did not take a request of this size.",
@@ -302,13 +467,31 @@ FAILURE_HEADLINES = {
 }
 
 
+# The platform's own words, and what they mean.
+# Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
+PLATFORM_STATES: dict[str, str] = {
+    "scheduled": "waits its turn, or is being made",
+    "waitingForFile": "its file has not been uploaded",
+    "successful": "complete",
+    "failed": "came to nothing; the platform tells no reason",
+    "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+    # The same, as older texts have it.
+    "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+}
+
+
+def platform_words(state: str) -> str:
+    """What the platform means by the state of an operation."""
+    return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
+
+
 def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
     """Badge, tone, icon, line and remedy of an operation as it is now.
 
     place: where it stands in the queue, if that is known
     """
     row = _row(operation, now, usual, place)
-    words = FAILURES[_failure(operation)] if operation.state == State.FAILED else WORDS[row]
+    words = FAILURES[failure(operation)] if operation.state == State.FAILED else WORDS[row]
     filled = _filling(operation, now, usual) | _standing(place, now)
     return Told(
         badge=words.badge,
@@ -317,6 +500,21 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
         line=words.line.format_map(filled),
         remedy=words.remedy.format_map(filled),
         share=_share(operation, now, usual),
+        share_of="Sent" if operation.state == State.UPLOADING else "Usual time used",
+    )
+
+
+def tell_shell(operation: Operation) -> Told:
+    """The same about the iModel that a failed operation left on the platform."""
+    words = SHELLS[Shell(operation.shell)]
+    filled = {"name": operation.name, "deleter": first_name(operation.shell_by_name) or "nobody"}
+    stands = operation.shell_note if operation.shell in (Shell.LEFT, Shell.DELETING) else ""
+    return Told(
+        badge=words.badge,
+        tone="bad" if operation.shell == Shell.LEFT and stands else words.tone,
+        icon=words.icon,
+        line=(stands or words.line.format_map(filled)).rstrip("."),
+        remedy=words.remedy,
     )
 
 
@@ -326,11 +524,19 @@ def headline(operation: Operation) -> str:
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
         "person": operation.requested_by_name,
+        "file": operation.file_name or "the file",
     }
-    text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
+    text = FAILURE_HEADLINES[failure(operation)].format_map(filled)
     return text[:1].upper() + text[1:]
+
+
+def _parts(operation: Operation) -> str:
+    """What a request names: Harbour Bridge and Main Bridge."""
+    itwin = operation.itwin_name or "the iTwin"
+    return f"{itwin} and {operation.source_name or 'the source'}" if operation.source_id else itwin
 
 
 def was_refused(operation: Operation) -> bool:
@@ -352,10 +558,11 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
     """Which row of the table fits."""
     state = State(operation.state)
     if place and state == State.QUEUED:
-        at_once = place.number == 1 and place.start - now <= A_MOMENT
-        return "queued" if at_once else "queued:turn"
+        return "queued" if is_next(place, now) else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
+    if state == State.UPLOADING and not operation.wait_reason and operation.is_sent:
+        return "uploading:sent"
     if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
         return "expired:sign_in"
     waiting = f"{state}:{operation.wait_reason}"
@@ -365,14 +572,21 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
 def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> str:
     if operation.usable_at:
         return "running:usable"
+    if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
+        return "running:unknown"
     return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+
+
+def is_next(place: Place, now: datetime) -> bool:
+    """Whether it starts so soon that nobody needs to be told when."""
+    return place.number == 1 and place.start - now <= A_MOMENT
 
 
 def _standing(place: Place | None, now: datetime) -> dict[str, str]:
     return {"place": nth(place.number), "start": moment(place.start, now)} if place else {}
 
 
-def _failure(operation: Operation) -> str:
+def failure(operation: Operation) -> str:
     """The row of the table; the platform is not sure about the capitals of its codes."""
     return _CODES.get(operation.failure_code.casefold(), "")
 
@@ -384,6 +598,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
     return {
         "team": operation.team.name,
         "until": _until(operation, until, now) if until else "later",
+        "platform_state": operation.platform_state,
         "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
         "name": operation.name,
         "itwin": operation.itwin_name or "the iTwin",
@@ -400,12 +615,21 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
         "permission": _permission(operation),
         "needs": needs(operation),
+        "file": operation.file_name or "the file",
+        "sent": file_size(operation.sent_bytes),
+        "size": file_size(operation.file_size or 0),
+        "link": _link_time(operation, now),
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
         "source": operation.source_name or "the source",
+        "parts": _parts(operation),
         "said": f"the platform said: “{operation.failure_message}”"
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
     }
+
+
+def _link_time(operation: Operation, now: datetime) -> str:
+    return f" The platform takes it until {moment(operation.upload_until, now)}." if operation.upload_until else ""
 
 
 def _until(operation: Operation, until: datetime, now: datetime) -> str:
@@ -440,6 +664,8 @@ def _elapsed(operation: Operation, now: datetime) -> timedelta:
 
 
 def _share(operation: Operation, now: datetime, usual: Usual | None) -> int | None:
+    if operation.state == State.UPLOADING and operation.file_size:
+        return 100 * operation.sent_bytes // operation.file_size
     if operation.state != State.RUNNING or usual is None or not usual.most:
         return None
     return usual.share(_elapsed(operation, now))
@@ -485,11 +711,12 @@ def steps(operation: Operation, told: Told) -> list[Step]:
     if operation.usable_at and here == "Running":
         here = "Succeeded"
     needs_approval = operation.state == State.AWAITING_APPROVAL or operation.decided_by_id is not None
-    labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent", "Running", "Usable now", "Succeeded"]
+    labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent"]
+    labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
     at = labels.index(here)
-    value = told.share if operation.state == State.RUNNING else 0
+    value = told.share if operation.state in (State.RUNNING, State.UPLOADING) else 0
     done, coming = labels[:at], labels[at + 1 :]
     return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
 
@@ -498,10 +725,14 @@ _STEP_OF = {
     State.AWAITING_APPROVAL: "Approved",
     State.QUEUED: "Sent",
     State.SUBMITTING: "Sent",
-    State.UPLOADING: "Running",
+    State.UPLOADING: "Uploading",
     State.RUNNING: "Running",
     State.SUCCEEDED: "Succeeded",
 }
+
+
+def _has_file(operation: Operation) -> bool:
+    return operation.kind == Kind.BASELINE or operation.state == State.UPLOADING
 
 
 def doing(operation: Operation) -> str:
@@ -555,6 +786,8 @@ def kind_word(kind: str) -> str:
 
 def made_from(operation: Operation) -> str:
     """from Main Bridge @ 118; empty when it is made from nothing."""
+    if operation.file_name:
+        return f"from {operation.file_name}"
     if not operation.source_id:
         return ""
     at = up_to(operation)
@@ -580,6 +813,15 @@ def origin_verb(operation: Operation) -> str:
     return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
 
 
+def edge(operation: Operation) -> str:
+    """How it came from its source: forked at #118, cloned at its baseline, cloned."""
+    at = up_to(operation)
+    if not at:
+        return origin_verb(operation)
+    where = "its baseline" if at == "baseline" else f"#{at}" if operation.changeset_index else at
+    return f"{origin_verb(operation)} at {where}"
+
+
 def history(operation: Operation) -> str:
     """What becomes of the main iModel's changesets in a fork."""
     if operation.preserve_history is None:
@@ -587,6 +829,11 @@ def history(operation: Operation) -> str:
     if not operation.preserve_history:
         return "Squashed into the baseline"
     return f"Preserved, {thin(operation.changeset_index)} changesets" if operation.changeset_index else "Preserved"
+
+
+def baseline_words(operation: Operation) -> tuple[str, str]:
+    """Badge and sentence of what the platform says about the baseline file; a word that we do not know as it is."""
+    return BASELINE_STATES.get(operation.baseline_state, (operation.baseline_state, ""))
 
 
 def short_id(whole: object) -> str:
@@ -688,6 +935,32 @@ def age(at: datetime, now: datetime | None = None) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def file_size(size: int) -> str:
+    """12 KiB, 300 MiB, 2.1 GiB; upload.js says it in the same way."""
+    if size < 1024:
+        return f"{size} bytes"
+    amount, unit = _in_unit(size)
+    return f"{_short(size / amount)} {unit}"
+
+
+def arrived(received: int, size: int) -> str:
+    """120 of 300 MiB, both in the unit of the whole."""
+    amount, unit = _in_unit(size)
+    return f"{_short(received / amount)} of {_short(size / amount)} {unit}"
+
+
+def _in_unit(size: int) -> tuple[int, str]:
+    return next(((amount, unit) for amount, unit in _UNITS if size >= amount), _UNITS[-1])
+
+
+def _short(number: float) -> str:
+    """At most one digit after the point, and none from 100 on."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
 
 
 def thin(number: int) -> str:

@@ -26,6 +26,8 @@ class Fault:
                             without a body the documented error of that status is sent
     lost_answer             handle the request, then cut the connection without an answer
     cut                     cut the connection before handling
+    cut_after               cut it when so many bytes of the body have come; for uploads
+    query                   a regular expression that the query must match, too: comp=block
     slow_s                  handle, then wait before answering
     hang_s                  wait without handling, then cut
     retry_after             for 429 and 5xx: seconds, any text ("soon"), or "date" for an HTTP date 30 s from now,
@@ -44,6 +46,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     lost_answer: bool = False
     cut: bool = False
+    cut_after: int | None = None
+    query: str = ""
     slow_s: float = 0.0
     hang_s: float = 0.0
     retry_after: int | float | str | None = None
@@ -63,8 +67,9 @@ class Fault:
         if self.for_s is not None:
             self.until, self.times = time.monotonic() + self.for_s, None
 
-    def matches(self, method: str, path: str) -> bool:
-        return self.method in ("*", method) and re.search(self.path, path) is not None
+    def matches(self, method: str, path: str, query: str = "") -> bool:
+        fits = self.method in ("*", method) and re.search(self.path, path) is not None
+        return fits and re.search(self.query, query) is not None
 
     @property
     def spent(self) -> bool:
@@ -96,11 +101,11 @@ class Faults:
             self._waiting.append(fault)
         return fault
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str, query: str = "") -> Fault | None:
         with self._lock:
             self._waiting = [fault for fault in self._waiting if not fault.spent]
             for fault in self._waiting:
-                if fault.matches(method, path.rstrip("/") or "/"):
+                if fault.matches(method, path.rstrip("/") or "/", query):
                     if fault.times is not None:
                         fault.times -= 1
                     return fault

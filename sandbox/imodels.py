@@ -223,7 +223,7 @@ def complete_baseline_file_upload(imodel_id: str) -> Response:
             detail = Detail("InvalidChange", "Baseline File upload is not in progress.")
             raise errors.invalid_request("complete Baseline File upload", detail)
         size = current().blobs.size(blob_name(imodel))
-        if size is None:
+        if size is None or current().blobs.age_s(blob_name(imodel)) < world.switches.blob_lag_s:
             raise errors.not_found("File")
         if size != creation.baseline_size:
             raise errors.data_conflict()
@@ -277,7 +277,7 @@ def get_imodel_details(imodel_id: str) -> Response:
 
 
 def imodel_json(imodel: w.IModel, *, just_made: bool = False) -> dict[str, Any]:
-    """The full representation. ``upload`` and ``complete`` appear in the answer of a creation only."""
+    """The full representation. ``upload`` and ``complete`` appear in the answer of a creation only, if not switched."""
     world, url = current().world, f"{current().issuer}/imodels/{imodel.id}"
     last_push = world.last_push_at(imodel)
     links: dict[str, Any] = {
@@ -287,10 +287,9 @@ def imodel_json(imodel: w.IModel, *, just_made: bool = False) -> dict[str, Any]:
         "upload": None,
         "complete": None,
     }
-    if just_made and imodel.creation.kind == "baseline":
-        life_s = world.switches.upload_link_life_s
-        link = current().blobs.link(current().issuer, blob_name(imodel), permissions="cw", life_s=life_s)
-        links |= {"upload": {"href": link, "storageType": "azure"}, "complete": {"href": f"{url}/baselinefile"}}
+    wanted = world.switches.upload_link if just_made else world.switches.new_upload_link
+    if wanted and imodel.creation.baseline_state == "waitingForFile":
+        links |= {"upload": _upload_link(imodel), "complete": {"href": f"{url}/baselinefile"}}
     return {
         "id": imodel.id,
         "displayName": imodel.name,
@@ -306,6 +305,15 @@ def imodel_json(imodel: w.IModel, *, just_made: bool = False) -> dict[str, Any]:
         "containersEnabled": 0,
         "_links": links,
     }
+
+
+def _upload_link(imodel: w.IModel) -> dict[str, str]:
+    switches, blobs, name = current().world.switches, current().blobs, blob_name(imodel)
+    if switches.storage_type == "google":
+        link = blobs.google_link(current().issuer, name, life_s=switches.upload_link_life_s)
+    else:
+        link = blobs.link(current().issuer, name, permissions="cw", life_s=switches.upload_link_life_s)
+    return {"href": link, "storageType": switches.storage_type}
 
 
 def _minimal(imodel: w.IModel) -> dict[str, Any]:

@@ -16,7 +16,8 @@ class Entry:
 
     ``query`` lacks the signature of an upload link; ``body`` is the JSON of an API call, or the grant type of a
     token request; ``text`` is the body of an API call as it came. ``imodel_id`` is the id of the iModel that the
-    request made. ``faulty``: a fault answered instead.
+    request made. ``faulty``: a fault answered instead. ``received`` and
+    ``headers``: the bytes of an upload that came, and the names of its headers.
     """
 
     at: float
@@ -31,6 +32,8 @@ class Entry:
     imodel_id: str | None = None
     correlation_id: str | None = None
     faulty: bool = False
+    received: int | None = None
+    headers: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

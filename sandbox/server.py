@@ -36,7 +36,7 @@ from sandbox.keeper import Keeper
 from sandbox.limits import Limits
 from sandbox.pages import pages
 from sandbox.platform import Platform, current
-from sandbox.storage import storage
+from sandbox.storage import BlobRefused, storage
 from sandbox.storage_files import BlobFiles
 from sandbox.world import World
 
@@ -68,7 +68,7 @@ def _arrive() -> Response | None:
         g.entry = None
         return None
     g.entry = current().journal.add(_entry())
-    g.fault = current().faults.take(request.method, request.path)
+    g.fault = current().faults.take(request.method, request.path, request.query_string.decode("latin-1"))
     if g.fault and g.fault.before_handling:
         g.entry.faulty = True
         return _strike(g.fault)
@@ -95,7 +95,8 @@ def _leave(answer: Response) -> Response:
 def _entry() -> Entry:
     """The request without its secrets: no headers, no signature, no form of the identity provider but its grant."""
     query = [
-        (key, "..." if key == "sig" else value) for key, value in parse_qsl(request.query_string.decode("latin-1"))
+        (key, "..." if key in ("sig", "X-Goog-Signature") else value)
+        for key, value in parse_qsl(request.query_string.decode("latin-1"))
     ]
     body: Any = None
     text = None
@@ -111,6 +112,7 @@ def _entry() -> Entry:
         body=body,
         text=text,
         correlation_id=request.headers.get("X-Correlation-Id"),
+        headers=tuple(sorted(request.headers.keys())) if request.path.startswith("/storage") else (),
     )
 
 
@@ -138,6 +140,9 @@ def _strike(fault: Fault) -> Response:
 
 def _fault_answer(fault: Fault) -> Response:
     status = fault.status or 500
+    if fault.body is None and request.path.startswith("/storage"):
+        code = {503: "ServerBusy", 500: "InternalError"}.get(status, "InvalidInput")
+        return BlobRefused(status, code, "The request did not work.").answer()
     if fault.body is None:
         return _refused(_documented(status))
     if isinstance(fault.body, str):

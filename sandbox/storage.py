@@ -11,10 +11,10 @@ import binascii
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from sandbox.platform import current
 from sandbox.storage_files import CHUNK
@@ -47,6 +47,8 @@ def _headers() -> dict[str, str]:
 @storage.put("/<path:name>")
 def put_blob(name: str) -> Response:
     """Write the blob, or a block of it, or put its blocks together, by ``comp``."""
+    if "X-Goog-Algorithm" in request.args:
+        return _put_google(name)
     _check_signature(name, "w")
     comp = request.args.get("comp")
     if comp == "block":
@@ -92,6 +94,27 @@ def _put_whole(name: str) -> Response:
     _check_length(current().blobs.single_put_limit)
     _write(lambda chunks: current().blobs.write(name, chunks))
     return _created()
+
+
+def _put_google(name: str) -> Response:
+    """A signed address of Google Cloud Storage: one PUT, of exactly the headers that were signed, and no blocks.
+
+    https://cloud.google.com/storage/docs/access-control/signed-urls
+    """
+    about = {key: request.args.get(key, "") for key in ("X-Goog-Date", "X-Goog-Expires", "X-Goog-SignedHeaders")}
+    signature = current().blobs.google_signature(name, about)
+    genuine = secrets.compare_digest(signature.encode(), request.args.get("X-Goog-Signature", "").encode())
+    begins = datetime.strptime(about["X-Goog-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    if not genuine or "Authorization" in request.headers:
+        raise BlobRefused(403, "SignatureDoesNotMatch", "The request signature does not match.")
+    if time.time() >= begins + int(about["X-Goog-Expires"]):
+        raise BlobRefused(400, "ExpiredToken", "The provided token has expired.")
+    if "comp" in request.args or any(key.lower().startswith("x-ms-") for key in request.headers.keys()):  # noqa: SIM118
+        raise BlobRefused(400, "MalformedSecurityHeader", "A header was included that was not in the signed headers.")
+    if request.content_length is None:
+        raise BlobRefused(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+    _write(lambda chunks: current().blobs.write(name, chunks))
+    return Response(status=200, headers={"ETag": f'"{secrets.token_hex(16)}"'})
 
 
 def _put_block(name: str) -> Response:
@@ -142,9 +165,22 @@ def _write(write: Callable[[Iterable[bytes]], int]) -> None:
     """Store the body piece by piece. A body that ends early leaves nothing."""
 
     def pieces() -> Iterable[bytes]:
-        left = request.content_length or 0
-        while left and (piece := request.stream.read(min(CHUNK, left))):
+        left, speed = request.content_length or 0, current().world.switches.storage_bytes_per_s
+        fault, g.entry.received = g.fault, 0
+        step = CHUNK if speed is None else max(1, min(CHUNK, int(speed / 20)))
+        while left:
+            if fault and fault.cut_after is not None and g.entry.received >= fault.cut_after:
+                request.environ["sandbox.cut"] = True
+                raise BlobRefused(400, "IncompleteBody", "Cut on purpose.")
+            if fault and fault.cut_after is not None:
+                step = min(step, fault.cut_after - g.entry.received)
+            piece = request.stream.read(min(step, left))
+            if not piece:
+                break
             left -= len(piece)
+            g.entry.received += len(piece)
+            if speed:
+                current().stopping.wait(len(piece) / speed)
             yield piece
         if left:
             raise BlobRefused(400, "IncompleteBody", "The request body is shorter than Content-Length.")

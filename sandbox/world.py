@@ -166,6 +166,11 @@ class Switches:
     page_size_cap: int | None = None  # "the server may return a different page size"
     fork_preview: bool = True  # is the client application on the list of the closed preview?
     upload_link_life_s: float = 1200.0
+    new_upload_link: bool = False  # do later looks hand out an upload link while the file is waited for?
+    upload_link: bool = True  # does the creation's own answer?
+    storage_type: str = "azure"  # or "google"
+    storage_bytes_per_s: float | None = None  # a slow line
+    blob_lag_s: float = 0.0  # an uploaded file is found by the API only after this time
 
 
 class World:

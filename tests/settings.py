@@ -16,11 +16,24 @@ from urllib.parse import quote
 
 from cryptography.fernet import Fernet
 
+# Which of the processes that share a run's tests this is (pytest-xdist): gw0, gw1 …; or the only one.
+NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# Each has ports of its own, from below those that the system gives to outgoing connections: between our look and the
+# server's start nobody takes one.
+PORTS = range(20_000 + NUMBER % 8 * 1500, 20_000 + (NUMBER % 8 + 1) * 1500)
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe:
+            # As a server does: an ended connection that lingers is no reason to leave the port alone.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 # A short path: PostgreSQL puts its socket there, and a socket's path has about 100 characters.
@@ -31,13 +44,20 @@ REDIS_PORT, SANDBOX_PORT, WEB_PORT = free_port(), free_port(), free_port()
 REDIS_PASSWORD = secrets.token_hex(16)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 PG_DIR = RUN_DIR / "pg"
+# There an embedded PostgreSQL has its lock, which processes that share a run share: one at a time makes its own.
+os.environ.setdefault("XDG_RUNTIME_DIR", str(RUN_DIR))
 ON_POSTGRES = os.environ.get("DB") == "pg"
 # A PostgreSQL of one's own is used as it is; Django makes a database test_... in it.
-EMBEDDED_PG = ON_POSTGRES and not os.environ.get("DATABASE_URL", "").startswith("postgres")
+# Processes that share a run inherit the environment of the first, in which DATABASE_URL is what we made of it.
+GIVEN_DATABASE_URL = os.environ.setdefault("GIVEN_DATABASE_URL", os.environ.get("DATABASE_URL", ""))
+EMBEDDED_PG = ON_POSTGRES and not GIVEN_DATABASE_URL.startswith("postgres")
 if EMBEDDED_PG:
     os.environ["DATABASE_URL"] = f"postgres://postgres@{quote(str(PG_DIR), safe='')}/postgres"
 elif not ON_POSTGRES:
     os.environ["DATABASE_URL"] = f"sqlite:///{RUN_DIR / 'desk.sqlite3'}"
+
+# Processes that share a run share its dice (tests/faults/test_schedules.py).
+os.environ["SOAK_SEED"] = os.environ.get("SOAK_SEED") or str(secrets.randbelow(10**6))
 
 # Whatever the shell says: a test never reaches a real platform, a real provider or somebody's Redis.
 for name in [name for name in os.environ if name.endswith("_FILE")]:

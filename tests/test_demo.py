@@ -124,7 +124,9 @@ class TestRunning:
         assert "running already" in second.stdout
         assert running.address in second.stdout
 
-    @pytest.mark.parametrize("part", ["dashboard worker", "dashboard beat", "granian", "redis-server", "-m sandbox"])
+    @pytest.mark.parametrize(
+        "part", ["--queues celery", "--queues uploads", "dashboard beat", "granian", "redis-server", "-m sandbox"]
+    )
     def test_a_part_that_is_killed_comes_back(self, running, part):
         before = running.processes(of=part)
         os.kill(min(before), signal.SIGKILL)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
-from imodels_app import lifecycle, tokens
+from imodels_app import lifecycle, tokens, wording
 from imodels_app.models import Operation
 from imodels_app.states import State, Wait
 from imodels_app.submit import submit
@@ -253,15 +253,36 @@ def test_what_is_no_refusal_waits_and_says_so(asked_for, at_desk, sandbox, kind,
     assert "Change and send again" not in page
 
 
-@pytest.mark.parametrize("body", ["", "<html>Forbidden</html>", "{", '{"error": null}', '{"message": "No."}'])
-def test_a_refusal_without_the_platforms_envelope_is_told_at_the_head(asked_for, at_desk, sandbox, body):
-    operation = asked_for("clone")
-    sandbox.fault("POST", r"/clone$", status=403, body=body, times=1)
+HTML = "<html>No</html>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "body", "badge", "field"),
+    [
+        *(("clone", 403, body, "Failed: not permitted", HEAD) for body in ("", "{", '{"error": null}', "[]")),
+        ("fork", 403, '{"error": {"code": null}}', "Failed: not permitted", HEAD),
+        ("clone", 404, HTML, "Failed: not found", HEAD),
+        ("empty", 409, HTML, "Failed: name taken", "name"),
+        ("clone", 409, HTML, "Failed: conflict", HEAD),
+        ("clone", 413, HTML, "Failed: a fault of ours", HEAD),
+        ("clone", 415, HTML, "Failed: a fault of ours", HEAD),
+        ("clone", 422, HTML, "Failed: not accepted", HEAD),
+        ("clone", 418, HTML, "Failed", HEAD),
+    ],
+)
+def test_a_refusal_without_the_platforms_envelope_is_told_by_its_status(
+    asked_for, at_desk, sandbox, kind, status, body, badge, field
+):
+    operation = asked_for(kind)
+    sandbox.fault("POST", POSTED_TO[kind], status=status, body=body, times=1)
     submit(operation.pk)
     operation.refresh_from_db()
 
-    assert operation.state == State.FAILED
-    assert said_at(form_again(at_desk, operation))[HEAD]
+    page = at_desk.get(reverse("imodels:operation-detail", args=[operation.pk])).content.decode()
+    assert badge == text_of(re.search(r'<span id="badge".*?</span>\s*</span>', page, re.DOTALL)[0]).strip()
+    assert "The platform said: “”" not in text_of(page)
+    said = said_at(form_again(at_desk, operation))[field]
+    assert wording.headline(operation) in said
 
 
 def test_a_token_that_is_not_taken_is_refreshed_before_anybody_is_asked(asked_for, signed_in_mara, sandbox):

@@ -433,7 +433,7 @@ def test_axe_finds_nothing(desk, axe, troubles, refused, options):
         page.goto(f"/new/{kind}/")
         expect(page.locator("#advice .checks li")).not_to_have_count(0)
         axe(page)
-        page.locator(".form-foot button").first.click()
+        page.locator(".form-foot button[data-iui-variant=high-visibility]").click()
         expect(page.get_by_role("alert")).to_be_visible()
         axe(page)
     page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+9")

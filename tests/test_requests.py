@@ -512,7 +512,7 @@ def test_checks_of_an_untouched_form_scold_nobody(at_desk):
 
 
 def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
-    assert at_desk.get(reverse("imodels:request-checks", args=["baseline"])).status_code == 404
+    assert at_desk.get(reverse("imodels:request-checks", args=["thing"])).status_code == 404
 
 
 def test_a_preview_shows_no_token(at_desk, mara):

@@ -23,6 +23,7 @@ WEB = {
     "history",
     "charts",
     "presets",
+    "staging",
 }
 ROOMS: dict[str, set[str]] = {
     "states": set(),
@@ -37,6 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "wishes": {"states"},
     "models": {"states"},
     "live": {"states", "models"},
+    "staging": {"clock", "models"},
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
     "presets": {"clock", "models", "policy"},
@@ -51,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "history": {"states", "models", "wording"},
     "tokens": {"clock", "models", "itwin", "provider", "failpoints", "budget"},
     "identity": {"models", "tokens", "provider"},
-    "catalog": {"clock", "tokens", "itwin", "wishes", "budget"},
+    "catalog": {"clock", "tokens", "itwin", "wishes", "budget", "models", "staging"},
     "submit": {
         "circuit",
         "clock",
@@ -64,10 +66,26 @@ ROOMS: dict[str, set[str]] = {
         "budget",
         "turns",
         "dispatch",
+        "staging",
     },
-    "poll": {"circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin", "budget"},
+    "upload": {
+        "circuit",
+        "clock",
+        "failpoints",
+        "states",
+        "models",
+        "lifecycle",
+        "staging",
+        "tokens",
+        "itwin",
+        "budget",
+        "dispatch",
+    },
+    "poll": {"staging", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin", "budget"},
     "settle": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
+    "leftovers": {"budget", "circuit", "clock", "failpoints", "states", "models", "lifecycle", "tokens", "itwin"},
     "tasks": {
+        "leftovers",
         "circuit",
         "clock",
         "dispatch",
@@ -76,10 +94,12 @@ ROOMS: dict[str, set[str]] = {
         "submit",
         "poll",
         "settle",
+        "upload",
         "budget",
         "pulse",
         "turns",
         "messages",
+        "staging",
     },
     "views": WEB | {"budget", "circuit", "clock", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"wording", "models", "states"},
@@ -89,7 +109,10 @@ ROOMS: dict[str, set[str]] = {
     "migrations": {"models"},
 }
 # The web never submits and never speaks to the platform itself; workers never render.
-NEVER = {"views": {"itwin", "tokens", "submit", "poll", "settle", "tasks"}, "forms": {"itwin", "catalog", "models"}}
+NEVER = {
+    "views": {"itwin", "tokens", "submit", "poll", "settle", "upload", "tasks"},
+    "forms": {"itwin", "catalog", "models"},
+}
 
 
 def _room(path: Path) -> str:

@@ -26,7 +26,7 @@ def start_with(**env: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_readme_lists_each_setting_and_no_other():
     source = (ROOT / "dashboard/settings.py").read_text()
-    read = set(re.findall(r'env_(?:text|flag|secret|url)\(\s*"([A-Z_]+)"', source))
+    read = set(re.findall(r'env_(?:text|flag|secret|url|number)\(\s*"([A-Z_]+)"', source))
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
 
     assert listed == read
@@ -37,6 +37,8 @@ def test_the_readme_lists_each_setting_and_no_other():
     [
         ("ITWIN_TIER", "gold"),
         ("DEBUG", "true"),
+        ("BASELINE_MAX_MIB", "20 GiB"),
+        ("STAGING_RESERVE_MIB", "0"),
         ("DASHBOARD_URL", "desk.example"),
         ("OIDC_ISSUER", "ftp://ims.example"),
         ("LOG_LEVEL", "loud"),

@@ -60,6 +60,22 @@ def waits(reason: Wait, **later) -> dict:
             {"state": State.SUBMITTING} | waits(Wait.LOST_ANSWER, minutes=1),
             *("Checking", "move", "search", "the answer was lost, looking for “Pier 7”"),
         ),
+        (
+            {"state": State.UPLOADING, "sent_bytes": 157286400, "file_size": 314572800},
+            *("Uploading", "move", "st-uploading", "150 MiB of 300 MiB"),
+        ),
+        (
+            {"state": State.UPLOADING, "sent_bytes": 10, "file_size": 10},
+            *("Uploading", "move", "st-uploading", "the file is up, the platform is being told"),
+        ),
+        (
+            {"state": State.UPLOADING} | waits(Wait.STORAGE_DOWN, minutes=3),
+            *("Uploading", "move", "st-uploading", "storage not answering, next try 09:45:20"),
+        ),
+        (
+            {"state": State.UPLOADING} | waits(Wait.SIGN_IN, hours=1),
+            *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again to finish the upload"),
+        ),
         ({"state": State.RUNNING}, "Running", "move", "st-running", "usually 2 to 5 min more"),
         (
             {"state": State.RUNNING, "accepted_at": NOW - timedelta(minutes=10)},
@@ -105,6 +121,13 @@ def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
         ("initializationFailed", "Failed: not initialized", "the file could not be read as an iModel"),
         ("vanished", "Failed: vanished", "the platform no longer knows this iModel"),
         ("InsufficientPermissions", "Failed: not permitted", "imodels_manage is missing in Harbour Bridge"),
+        ("uploadLinkExpired", "Failed: upload link expired", "the file did not arrive in time"),
+        ("uploadLinkLost", "Failed: no upload link", "the platform told no place for the file"),
+        ("uploadLinkForeign", "Failed: upload link not used", "it leads where nothing may be sent"),
+        ("uploadRefused", "Failed: file not taken", "the platform’s storage refused it"),
+        ("baselineSizeMismatch", "Failed: size differs", "another size arrived than was announced"),
+        ("baselineFileMissing", "Failed: file not found", "the platform does not find the file"),
+        ("stagedFileMissing", "Failed: file gone", "pier.bim is no longer here"),
         ("approvalVoid", "Failed: approval void", "what would be sent is not what was approved"),
         ("iTwinNotFound", "Failed: iTwin not found", "missing, or not visible to Jun"),
         ("ItwinNotFound", "Failed: iTwin not found", "missing, or not visible to Jun"),
@@ -118,7 +141,9 @@ def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
 )
 def test_a_failure_has_its_own_name_and_remedy(code, badge, line):
     details = [{"message": "The user lacks 'imodels_manage'."}]
-    failed = operation(State.FAILED, failure_code=code, failure_message="No.", failure_details=details)
+    failed = operation(
+        State.FAILED, failure_code=code, failure_message="No.", failure_details=details, file_name="pier.bim"
+    )
 
     told = wording.tell(failed, NOW)
 
@@ -167,7 +192,41 @@ def test_no_state_is_without_words(state, reason, kind):
 
     assert told.badge
     assert "{" not in told.line + told.remedy
-    assert len(wording.steps(found, told)) in (0, 5, 6)
+    assert len(wording.steps(found, told)) in (0, 5, 6, 7)
+
+
+def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
+    up = operation(
+        State.UPLOADING, kind=Kind.BASELINE, sent_bytes=3, file_size=4, upload_until=NOW + timedelta(minutes=18)
+    )
+
+    told = wording.tell(up, NOW)
+
+    assert (told.share, told.share_of) == (75, "Sent")
+    assert [step.value for step in wording.steps(up, told)] == [100, 100, 75, 0, 0, 0]
+    assert told.remedy.endswith("The platform takes it until 10:00:20.")
+
+
+@pytest.mark.parametrize(
+    "state", ["waitingForFile", "initializationScheduled", "initialized", "initializationFailed", "fileIsBriefcase"]
+)
+def test_each_state_of_a_baseline_file_has_a_badge_and_a_sentence(state):
+    badge, sentence = wording.baseline_words(operation(baseline_state=state))
+
+    assert badge != state
+    assert sentence
+
+
+def test_an_unknown_state_of_a_baseline_file_is_shown_as_it_is():
+    assert wording.baseline_words(operation(baseline_state="resting")) == ("resting", "")
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 bytes"), (512, "512 bytes"), (8808038, "8.4 MiB"), (314572800, "300 MiB"), (2**31, "2 GiB")],
+)
+def test_sizes_read_in_one_unit(count, words):
+    assert wording.file_size(count) == words
 
 
 def test_without_earlier_ones_nothing_is_promised():

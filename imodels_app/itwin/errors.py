@@ -10,6 +10,8 @@ ITwinError
     ├── NotFound       404: missing, or not visible to this person
     ├── NameTaken      409 iModelExists
     ├── NotReady       409, any other: the source is not initialized
+    ├── LinkRefused    the storage takes the upload link no more
+    ├── ForeignLink    the upload link leads where nothing may be sent
     └── Invalid        415, 422 and the like: see details
 
 There are three kinds because a worker can do three things. Tokens appear in no message.
@@ -79,6 +81,17 @@ class NameTaken(Refused):
 
 class NotReady(Refused):
     """409 with another code: the source iModel is not initialized."""
+
+
+class LinkRefused(Refused):
+    """403 of the storage: the upload link has expired, or its signature is not taken."""
+
+
+class ForeignLink(Refused):
+    """An upload link that leads into a network that is not the platform's. Nothing was sent there."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(0, "", why)
 
 
 class Invalid(Refused):

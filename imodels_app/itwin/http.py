@@ -74,6 +74,17 @@ class Connection:
             raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
         return body
 
+    def delete(self, path: str) -> None:
+        """Raises Unavailable and Refused, as get does: to ask again harms nothing."""
+        self._calling()
+        url = f"{self._base_url}{path}"
+        try:
+            answer = _session().delete(url, headers=self._headers(V2), timeout=self._timeout, allow_redirects=False)
+        except requests.RequestException as error:
+            raise errors.Unavailable(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S) from error
+        if not 200 <= answer.status_code < 300:
+            _refuse(answer, lost_on_5xx=False)
+
     def post(self, path: str, body: str, *, correlation_id: str = "") -> requests.Response:
         """Send a body of JSON text once, over a connection of its own. Raises all three kinds of error.
 
@@ -84,7 +95,12 @@ class Connection:
         self._calling()
         try:
             answer = requests.post(
-                url, data=body.encode(), headers=headers, timeout=self._timeout, allow_redirects=False
+                url,
+                data=body.encode(),
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                auth=no_other_auth,
             )
         except requests.RequestException as error:
             if _never_connected(error):
@@ -96,6 +112,11 @@ class Connection:
 
     def _headers(self, accept: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._access_token}", "Accept": accept}
+
+
+def no_other_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leaves a request as it is. Without it requests would put what a .netrc has in the place of our token."""
+    return request
 
 
 class _RetryUnlessSlow(Retry):
@@ -124,6 +145,7 @@ def _session() -> requests.Session:
             respect_retry_after_header=False,
         )
         session = _local.session = requests.Session()
+        session.auth = no_other_auth
         session.mount("http://", HTTPAdapter(max_retries=retry))
         session.mount("https://", HTTPAdapter(max_retries=retry))
     return session

@@ -8,7 +8,17 @@ import requests
 
 from imodels_app.itwin import errors
 from imodels_app.itwin.http import READ_TIMEOUT_S, V1, Connection
-from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, Malformed, NamedVersion, imodel_id_in
+from imodels_app.itwin.types import (
+    BaselineFile,
+    Changeset,
+    Creation,
+    IModel,
+    ITwin,
+    Malformed,
+    NamedVersion,
+    UploadLink,
+    imodel_id_in,
+)
 
 
 class Platform:
@@ -42,11 +52,33 @@ class Platform:
         NotFound, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
         Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
         """
+        return self.start_with_file(path, body, correlation_id=correlation_id)[0]
+
+    def start_with_file(self, path: str, body: str, *, correlation_id: str = "") -> tuple[str, UploadLink | None]:
+        """As start(), and where the baseline file that the request announced goes; None when the answer names none."""
         answer = self._http.post(path, body, correlation_id=correlation_id)
         imodel_id = _new_imodel_id(answer)
         if not imodel_id:
             raise errors.AnswerLost(f"The platform answered {answer.status_code} without the new iModel's id.")
-        return imodel_id
+        return imodel_id, _upload_link(answer)
+
+    def complete_baseline(self, imodel_id: str) -> BaselineFile:
+        """Say that the baseline file is in the storage. Safe to repeat: the second time it is Invalid (InvalidChange).
+
+        Raises NotFound (no such file there, or not yet), NotReady (DataConflict: not the announced size), Forbidden,
+        Invalid, SignedOut, Unavailable, AnswerLost.
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/complete-imodel-baseline-file-upload/
+        """
+        answer = self._http.post(f"/imodels/{quote(imodel_id, safe='')}/baselinefile", "{}")
+        try:
+            return BaselineFile.from_json(_part(answer.json(), "baselineFile"))
+        except (ValueError, AttributeError, Malformed) as odd:
+            raise errors.AnswerLost("The platform's answer has no baseline file.") from odd
+
+    def baseline_file(self, imodel_id: str) -> BaselineFile:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-baseline-file-details/"""
+        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/baselinefile")
+        return BaselineFile.from_json(_part(body, "baselineFile"))
 
     def creation(self, imodel_id: str) -> Creation:
         """How far the making of an iModel is.
@@ -54,6 +86,13 @@ class Platform:
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
         """
         return Creation.from_json(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create"))
+
+    def delete_imodel(self, imodel_id: str) -> None:
+        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/delete-imodel/
+        """
+        self._http.delete(f"/imodels/{quote(imodel_id, safe='')}")
 
     # Looking at iModels
 
@@ -178,6 +217,13 @@ def _new_imodel_id(answer: requests.Response) -> str:
         return IModel.from_json(answer.json()["iModel"]).id
     except (ValueError, KeyError, TypeError, Malformed):
         return ""
+
+
+def _upload_link(answer: requests.Response) -> UploadLink | None:
+    try:
+        return IModel.from_json(answer.json()["iModel"]).upload
+    except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+        return None
 
 
 def _permissions(body: dict[str, Any]) -> frozenset[str]:

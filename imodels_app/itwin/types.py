@@ -1,9 +1,10 @@
 """What the platform answers, as frozen records. from_json is strict about what we rely on and ignores the rest."""
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from imodels_app.itwin import errors
 
@@ -40,12 +41,66 @@ class ITwin:
 
 
 @dataclass(frozen=True)
+class UploadLink:
+    """Where the bytes of a baseline file go. The address is a secret: whoever has it may write there.
+
+    storage_type  "azure", or "google"
+    """
+
+    href: str = field(repr=False)
+    storage_type: str = "azure"
+
+    @classmethod
+    def from_json(cls, link: object) -> Self | None:
+        """From _links.upload; None when the platform gives none, or one that is no address."""
+        if not isinstance(link, dict) or not _text(link, "href"):
+            return None
+        try:
+            urlsplit(link["href"])
+        except ValueError:
+            return None
+        return cls(href=link["href"], storage_type=_text(link, "storageType").lower() or "azure")
+
+    @property
+    def until(self) -> datetime | None:
+        """When it ends by its own words: Azure's se, or Google's date and seconds. None when it does not say."""
+        query = {key.lower(): values[0] for key, values in parse_qs(urlsplit(self.href).query).items()}
+        begins, lasts_s = query.get("x-goog-date", ""), query.get("x-goog-expires", "")
+        if begins and lasts_s.isdecimal():
+            try:
+                at = datetime.strptime(begins, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            except ValueError:
+                return None
+            return at + timedelta(seconds=min(int(lasts_s), 10**9))
+        return instant(query.get("se"))
+
+
+@dataclass(frozen=True)
+class BaselineFile:
+    """state: waitingForFile, initializationScheduled, initialized, initializationFailed or fileIsBriefcase.
+
+    Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-baseline-file-details/
+    """
+
+    state: str
+    size: int | None
+
+    @classmethod
+    def from_json(cls, item: dict[str, Any]) -> Self:
+        if not _text(item, "state"):
+            raise Malformed("baselineFile")
+        size = item.get("fileSize")
+        return cls(state=item["state"], size=size if isinstance(size, int) else None)
+
+
+@dataclass(frozen=True)
 class IModel:
     """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/
 
     is_initialized  usable; may come before its create operation is over
     creator_id      the platform's id of the person who made it, "" when not told
     is_secured      it has permissions of its own, beside those of its iTwin
+    upload          where its baseline file goes, as long as the platform tells
     """
 
     id: str
@@ -58,10 +113,12 @@ class IModel:
     creator_id: str
     data_center: str
     is_secured: bool = False
+    upload: UploadLink | None = None
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
-        creator = ((item.get("_links") or {}).get("creator") or {}).get("href") or ""
+        links = item.get("_links") or {}
+        creator = (links.get("creator") or {}).get("href") or ""
         found = _USER_IN_PATH.search(creator)
         return cls(
             id=_id(item),
@@ -74,6 +131,7 @@ class IModel:
             creator_id=found.group(1) if found else "",
             data_center=_text(item, "dataCenterLocation"),
             is_secured=item.get("isSecured") is True,
+            upload=UploadLink.from_json(links.get("upload")),
         )
 
 

@@ -31,6 +31,8 @@ def icon(name: str, size: str = "", *, still: bool = False) -> SafeString:
 
 register.filter("kind_word", wording.kind_word)
 register.filter("thin", wording.thin)
+register.filter("file_size", wording.file_size)
+register.filter("arrived_of", wording.arrived)
 register.filter("clock", wording.clock)
 register.filter("clock_s", wording.clock_s)
 register.filter("day_time", wording.day_time)
@@ -47,10 +49,12 @@ register.filter("kept_history", wording.history)
 register.filter("origin", wording.origin)
 register.filter("was_refused", wording.was_refused)
 register.filter("origin_verb", wording.origin_verb)
+register.filter("platform_words", wording.platform_words)
 register.filter("exact", wording.exact)
 register.filter("audit_time", wording.audit_time)
 register.filter("history_time", wording.history_time)
 register.filter("attempt_words", wording.attempt_words)
+register.filter("baseline_words", wording.baseline_words)
 
 
 @register.simple_tag

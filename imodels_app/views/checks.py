@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from imodels_app.forms import CopyForm, ExtentForm, RequestForm, TemplateForm
+from imodels_app import wording
+from imodels_app.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
 from imodels_app.states import FINISHED, Kind, Wish
 from imodels_app.wishes import IModelWish
@@ -96,7 +97,16 @@ def banner(form: RequestForm) -> Banner:
 
 def _checks(form: RequestForm) -> list[Check]:
     source = _copy(form) if isinstance(form, CopyForm) else []
-    found = [_name(form), _status(form), *source, _rights(form), _may_read(form), _may_view(form), _extent(form)]
+    found = [
+        _file(form),
+        _name(form),
+        _status(form),
+        *source,
+        _rights(form),
+        _may_read(form),
+        _may_view(form),
+        _extent(form),
+    ]
     if form.kind == Kind.FORK and form.draft():
         guids = "If some are missing, the fork fails and says what to do."
         found.append(Check("", "FederationGuids: known only when it runs", guids))
@@ -105,6 +115,16 @@ def _checks(form: RequestForm) -> list[Check]:
         more = "It can be sent all the same: the platform will judge the ids once it answers."
         found.append(Check("ask", "The platform is not answering, nothing was looked up", more))
     return [check for check in found if check]
+
+
+def _file(form: RequestForm) -> Check | None:
+    staged = form.staged if isinstance(form, BaselineForm) else None
+    if staged is None:
+        return None
+    if not staged.arrived_at:
+        return Check("", f"{staged.name} is on its way", "The request is sent when it has arrived whole.")
+    more = "Whether it is a snapshot, and no briefcase, is known only when it runs."
+    return Check("good", f"{staged.name} is here, {wording.file_size(staged.size)}", more)
 
 
 def _name(form: RequestForm) -> Check | None:

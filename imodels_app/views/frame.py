@@ -48,9 +48,7 @@ def banners(user: User, now: datetime) -> Banners:
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """How the page looks, what it talks to, and how many requests wait for this person's decision."""
-    looks: dict[str, Any] = {
-        "theme": _chosen(request, "theme", THEMES),
-        "contrast": _chosen(request, "contrast", CONTRASTS),
+    about: dict[str, Any] = looks(request) | {
         # Where one is, to come back to: an act's own address cannot be asked for again.
         "here": request.get_full_path() if request.method == "GET" else "",
         "shortcuts": _chosen(request, "shortcuts", SHORTCUTS),
@@ -60,10 +58,15 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or getattr(request, "htmx", False):
-        return looks
+        return about
     # Asked for when it is drawn: a live page has asked already, for its token.
-    looks["banners"] = SimpleLazyObject(partial(banners, user, timezone.now()))
-    return looks | {"waiting_for_me": Operation.objects.waiting_for(user).count()}
+    about["banners"] = SimpleLazyObject(partial(banners, user, timezone.now()))
+    return about | {"waiting_for_me": Operation.objects.waiting_for(user).count()}
+
+
+def looks(request: HttpRequest) -> dict[str, Any]:
+    """What the person chose for their eyes. Nothing but cookies is read, so it works when all else is down."""
+    return {"theme": _chosen(request, "theme", THEMES), "contrast": _chosen(request, "contrast", CONTRASTS)}
 
 
 def _chosen(request: HttpRequest, cookie: str, choices: tuple[str, ...]) -> str:

@@ -21,8 +21,8 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app import budget, history, lifecycle, live, policy, turns, wording
 from imodels_app.estimates import Estimates
 from imodels_app.models import Operation, User
-from imodels_app.states import State
-from imodels_app.views import errors, frame, listing
+from imodels_app.states import Shell, State
+from imodels_app.views import errors, frame, lineage, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 from imodels_app.wishes import crs_in, extent_in
 
@@ -59,7 +59,7 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     page = listing.cut(found, request.GET.get("page"))
     summary = {"numbers": listing.numbers(scope, now), "budget": budget.left(now)}
     banners, places = frame.banners(user, now), turns.places(page, now)
-    seen = live.token(page, summary, banners.shown, _standing(places), _tick(page.rows, now))
+    seen = live.token(page, summary, banners.shown, _standing(places, now), _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = summary | _table(page, found, user, now, places) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
@@ -80,7 +80,7 @@ def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
     banners, places = frame.banners(user, now), turns.places([operation], now)
-    seen = live.token([operation], banners.shown, _standing(places), _tick([operation], now))
+    seen = live.token([operation], banners.shown, _standing(places, now), _tick([operation], now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
@@ -170,9 +170,10 @@ def _hidden(asked: listing.Asked, scope: QuerySet[Operation], page: listing.Slic
     return scope.count() if asked.is_set and not page.rows else 0
 
 
-def _standing(places: dict[UUID, turns.Place]) -> list[list[str]]:
-    """Places as they are read, for the token."""
-    return [[str(pk), str(place.number), wording.clock_s(place.start)] for pk, place in places.items()]
+def _standing(places: dict[UUID, turns.Place], now: datetime) -> list[list[str]]:
+    """Places as they are read, for the token. Who is next is told no time."""
+    waiting = {pk: place for pk, place in places.items() if not wording.is_next(place, now)}
+    return [[str(pk), str(place.number), wording.clock_s(place.start)] for pk, place in waiting.items()]
 
 
 def _tick(rows: list[Operation], now: datetime) -> int:
@@ -202,24 +203,15 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "curl": _curl(operation),
         "why_not_cancel": policy.why_not_cancel(user, operation),
         "can_decide": not policy.why_not_decide(user, operation),
-        "lineage": _lineage(operation, user),
+        "lineage": lineage.of(operation, user, now),
+        "again_of": operation.again_of if operation.again_of_id else None,
+        "again_as": list(Operation.objects.visible_to(user).filter(again_of=operation).order_by("-created_at")[:5]),
         "extent": extent_in(operation.request_body),
         "crs": crs_in(operation.request_body),
         # What has ended changes no more.
-        "pace": 0 if operation.is_finished else live.pace([operation]),
-    }
-
-
-def _lineage(operation: Operation, user: User) -> dict[str, Any]:
-    """What it was made from and what was made from it, as far as this person may see."""
-    visible = Operation.objects.visible_to(user)
-    origin = visible.filter(imodel_id=operation.source_id).first() if operation.source_id else None
-    made = visible.filter(source_id=operation.imodel_id).order_by("-created_at") if operation.imodel_id else None
-    return {
-        "origin": origin,
-        "made": list(made[:5]) if made is not None else [],
-        "again_of": operation.again_of if operation.again_of_id else None,
-        "again": list(visible.filter(again_of=operation).order_by("-created_at")[:5]),
+        "pace": live.pace([operation]) if not operation.is_finished or operation.shell == Shell.DELETING else 0,
+        "shell": wording.tell_shell(operation) if operation.has_shell else None,
+        "why_not_delete": policy.why_not_delete_shell(user, operation),
     }
 
 

@@ -15,6 +15,7 @@ TARGETS = {
     "name": "name",
     "description": "description",
     "extent": "extent",
+    "baselinefile": "file",
     "template": "source",
     "changesetid": "changeset",
     "changesetindex": "changeset",
@@ -60,7 +61,7 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
     if not wording.was_refused(operation):
         return None
     at: dict[str, list[Told]] = {}
-    head = [_needs(operation)] if operation.failure_code.casefold() == "insufficientpermissions" else []
+    head = [_needs(operation)] if wording.failure(operation) == "InsufficientPermissions" else []
     for field, text in _said(operation):
         place = _place(field, operation, form)
         if not place:
@@ -93,14 +94,14 @@ def _said(operation: Operation) -> Iterator[tuple[str, str]]:
     """Each sentence with the field it is about, "" for none."""
     if not operation.failure_details:
         code = operation.failure_code
-        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message, code)
+        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message) or wording.headline(operation)
     for detail in operation.failure_details:
         target = str(detail.get("target") or "").split(".")[0].split("[")[0]
-        yield TARGETS.get(target.casefold(), ""), _quoted(str(detail.get("message", "")), str(detail.get("code", "")))
+        yield TARGETS.get(target.casefold(), ""), _quoted(str(detail.get("message") or detail.get("code", "")))
 
 
-def _quoted(message: str, code: str) -> str:
-    return f"The platform said: “{message or code}”"
+def _quoted(message: str) -> str:
+    return f"The platform said: “{message}”" if message else ""
 
 
 def _place(field: str, operation: Operation, form: RequestForm) -> str:

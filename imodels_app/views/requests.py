@@ -7,25 +7,49 @@ from uuid import UUID, uuid4, uuid5
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.catalog import Catalog, SignInNeeded, Unavailable
-from imodels_app.forms import SIDES, CloneForm, CopyForm, EmptyForm, ForkForm, RequestForm, TemplateForm
-from imodels_app.models import Operation, Preset, User
+from imodels_app.forms import (
+    SIDES,
+    BaselineForm,
+    CloneForm,
+    CopyForm,
+    EmptyForm,
+    ForkForm,
+    RequestForm,
+    TemplateForm,
+)
+from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.states import Kind, State, Wish
-from imodels_app.views import checks, refusals
+from imodels_app.views import checks, refusals, uploads
 from imodels_app.views.guards import person, signed_in
 from imodels_app.views.pickers import signed_in_part
 from imodels_app.wishes import crs_in, extent_in
 
-FORMS: dict[Kind, type[RequestForm]] = {form.kind: form for form in (EmptyForm, TemplateForm, CloneForm, ForkForm)}
+FORMS: dict[Kind, type[RequestForm]] = {
+    form.kind: form for form in (EmptyForm, TemplateForm, BaselineForm, CloneForm, ForkForm)
+}
 SAME_AGAIN = 5
 # How long the platform may take: for names in a page that comes filled in, for its side column, for what is sent.
 FILL_IN_S, CHECK_WITHIN_S, SEND_WITHIN_S = 2.0, 8.0, 20.0
 # What may come in the address to fill in a form.
-PREFILLED = ("itwin", "source", "name", "description", "up_to", "version", "changeset", "reason", *SIDES, "crs")
+PREFILLED = (
+    "itwin",
+    "source",
+    "name",
+    "description",
+    "up_to",
+    "version",
+    "changeset",
+    "reason",
+    *SIDES,
+    "crs",
+    "staged_file",
+)
 # Not typed by the person, and so not what makes one request different from another.
 NOT_TYPED = {"csrfmiddlewaretoken", "form_id"}
 # "Try again" names what it tries again; after anything else it is merely the same again.
@@ -49,6 +73,22 @@ def request_empty(request: HttpRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 def request_template(request: HttpRequest) -> HttpResponseBase:
     return _form_page(request, TemplateForm)
+
+
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+def request_baseline(request: HttpRequest) -> HttpResponseBase:
+    """Its file is put on disk by a handler of our own, which has to be there before anything reads the form: so the
+    check of the form's token comes after it, in _request_baseline.
+    """
+    handler = uploads.IntoStaging if request.user.is_authenticated else uploads.Nowhere
+    request.upload_handlers = [handler(request)]
+    return _request_baseline(request)
+
+
+@csrf_protect
+def _request_baseline(request: HttpRequest) -> HttpResponseBase:
+    return _form_page(request, BaselineForm)
 
 
 @require_http_methods(["GET", "POST"])
@@ -109,6 +149,7 @@ def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
         "found": form,
         "form_id": request.POST.get("form_id"),
         "signed_out": True,
+        "rules": uploads.rules(),
     }
     return render(request, f"requests/{form.kind.value}.html", context, status=422)
 
@@ -118,13 +159,21 @@ def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operat
     sent_before = Operation.objects.filter(pk=operation_id, requested_by=person(request)).first()
     if sent_before:
         return _to_page_of(request, sent_before)
-    form = form_of(request.POST, catalog=Catalog(person(request), is_fresh=True, within_s=SEND_WITHIN_S))
-    if not form.is_valid():
-        return _show(request, form, form, checks.advice(form, by=person(request)), earlier, status=422)
-    operation = lifecycle.request(
-        form.wish(), by=person(request), again_of=_tried_again(earlier, form.kind), operation_id=operation_id
-    )
-    return _to_page_of(request, operation)
+    form = form_of(request.POST, request.FILES, catalog=Catalog(person(request), is_fresh=True, within_s=SEND_WITHIN_S))
+    if form.is_valid():
+        try:
+            operation = lifecycle.request(
+                form.wish(),
+                by=person(request),
+                again_of=_tried_again(earlier, form.kind),
+                operation_id=operation_id,
+                staged_file=form.staged,
+            )
+            return _to_page_of(request, operation)
+        except lifecycle.FileTaken as taken:
+            form.staged = None
+            form.add_error("file", str(taken))
+    return _show(request, form, form, checks.advice(form, by=person(request)), earlier, status=422)
 
 
 def _show(
@@ -150,9 +199,18 @@ def _show(
         "refused": refused,
         "offer": _free_name(looked_up) if refused and refused.is_name_taken else "",
         "form_id": request.POST.get("form_id") or uuid4(),
+        "other_files": _other_files(looked_up),
+        "rules": uploads.rules(),
         "banner": checks.banner(form) if form.is_bound else None,
     }
     return render(request, f"requests/{form.kind.value}.html", context, status=status)
+
+
+def _other_files(form: RequestForm) -> list[StagedFile]:
+    """The person's files that are here, or on their way, besides the one in the form."""
+    if not isinstance(form, BaselineForm):
+        return []
+    return [staged for staged in form.catalog.staged_files() if staged != form.staged]
 
 
 def _free_name(form: RequestForm) -> str:
@@ -182,6 +240,8 @@ def _one_time_id(request: HttpRequest) -> UUID:
     except ValueError:
         return uuid4()
     typed = sorted((key, request.POST.getlist(key)) for key in request.POST if key not in NOT_TYPED)
+    files = [file for file in request.FILES.values() if isinstance(file, uploads.StagedUpload)]
+    typed += [(file.name or "", [str(file.size)]) for file in files]
     return uuid5(form_id, json.dumps([str(person(request).pk), request.path, typed]))
 
 
@@ -253,6 +313,7 @@ def _wish_of(operation: Operation) -> dict[str, Any]:
         "preserve_history": operation.preserve_history is not False,
         "up_to": operation.changeset_wish or Wish.LATEST.value,
         "crs": crs_in(operation.request_body),
+        "staged_file": str(operation.staged_file_id or ""),
         **_sides_of(operation),
         "changeset": _changeset_of(operation) if operation.changeset_wish == Wish.CHANGESET else "",
     }
@@ -283,6 +344,7 @@ def _last_different(user: User) -> list[Operation]:
     mine = Operation.objects.filter(requested_by=user, kind__in=list(FORMS)).order_by("-created_at")[:50]
     different: dict[tuple[str, ...], Operation] = {}
     for operation in mine:
-        wish = (operation.kind, operation.source_id, operation.itwin_id, operation.changeset_wish)
+        made_of = operation.source_id or operation.file_name
+        wish = (operation.kind, made_of, operation.itwin_id, operation.changeset_wish)
         different.setdefault(wish, operation)
     return list(different.values())[:SAME_AGAIN]

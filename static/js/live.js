@@ -27,6 +27,7 @@ function replace(old, fresh) {
   const open = [...old.querySelectorAll("details[open] > summary[id]")].map((summary) => summary.id);
   const ticked = [...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id);
   old.replaceWith(fresh);
+  htmx.process(fresh);
   for (const id of open) document.getElementById(id)?.parentElement.setAttribute("open", "");
   for (const id of ticked) {
     const box = document.getElementById(id);
@@ -171,7 +172,7 @@ function showFreshness() {
   if (document.hidden || !live) return;
   if (isOver()) freshness("live-dot-off", "Ended, nothing more will change");
   else if (paused) freshness("live-dot-off", `Paused at ${clock(paused)}`);
-  else if ("lost" in live.dataset) freshness("live-dot-ask", `Not reached since ${clock(lastAnswer)}, trying again`);
+  else if ("lost" in live.dataset) freshness("live-dot-ask", `Not connected since ${clock(lastAnswer)}, trying again`);
   else freshness("", `Updated ${age(lastAnswer)} ago`);
 }
 

@@ -74,6 +74,14 @@ PACKAGES = (
         "combobox-nav",
         ("dist/index.js",),
     ),
+    Package(
+        "tus-js-client",
+        "4.3.1",
+        "MIT",
+        "sha512-ZLeYmjrkaU1fUsKbIi8JML52uAocjEZtBx4DKjRrqzrZa0O4MYwT6db+oqePlspV+FxXJAyFBc/L5gwUi2OFsg==",
+        "tus",
+        ("dist/tus.min.js", "dist/tus.min.js.map"),
+    ),
     # The shapes are in img/icons.svg, under our names; their licence is kept here.
     Package(
         "lucide-static",

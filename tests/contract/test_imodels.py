@@ -196,6 +196,12 @@ def test_a_deleted_imodel_is_gone_and_its_name_free(mara, ids):
     assert mara.post("/imodels", {"iTwinId": ids["harbour-bridge"], "name": "Old Quay"}).status_code == 201
 
 
+def test_deleting_again_finds_nothing(mara, ids):
+    path = f"/imodels/{ids['no-federation-guids']}"
+
+    assert [mara.ask("DELETE", path).status_code for _ in range(2)] == [204, 404]
+
+
 @pytest.mark.parametrize(("imodel", "status"), [("depot", 403), ("west-main", 403), ("metro-line-4", 404)])
 def test_deleting_needs_imodels_delete(mara, ids, imodel, status):
     assert mara.ask("DELETE", f"/imodels/{ids[imodel]}").status_code == status

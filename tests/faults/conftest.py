@@ -51,7 +51,10 @@ def goes_by() -> Callable[[float], None]:
 
     columns = {
         Attempt: ("sent_at", "answered_at"),
-        Operation: ("ready_after", "settle_after", "poll_after", "wait_until", "accepted_at", "missing_since"),
+        Operation: (
+            *("ready_after", "settle_after", "poll_after", "upload_after"),
+            *("wait_until", "accepted_at", "missing_since"),
+        ),
         Bucket: ("frozen_until", "one_at_a_time_until", "dripped_at"),
         Circuit: ("failing_since", "open_until"),
     }
@@ -70,7 +73,7 @@ def time_passes(goes_by) -> Callable[[float], None]:
 
     def pass_(seconds: float) -> None:
         goes_by(seconds)
-        for sweep in ("sweep_lost", "sweep_queued", "sweep_running"):
+        for sweep in ("sweep_lost", "sweep_queued", "sweep_uploads", "sweep_running"):
             current_app.send_task(f"imodels_app.{sweep}", ignore_result=True)
 
     return pass_
@@ -88,15 +91,37 @@ def tick(redis_url) -> Callable[[], None]:
         with redis.Redis.from_url(redis_url) as client:
             for key in client.scan_iter("desk:*announced*"):  # in a test's time that was long ago
                 client.delete(key)
-        for sweep in (tasks.sweep_lost, tasks.sweep_queued, tasks.sweep_running):
+        for sweep in (tasks.sweep_lost, tasks.sweep_queued, tasks.sweep_uploads, tasks.sweep_running):
             sweep()
-        with app.connection_for_read() as connection, connection.SimpleQueue("celery") as queue:
-            while True:
-                try:
-                    message = queue.get_nowait()
-                except queue.Empty:
-                    return
-                message.ack()
-                app.tasks[message.headers["task"]](*message.payload[0])
+        with app.connection_for_read() as connection:
+            for name in ("celery", "uploads"):
+                _do_all(connection, name, app)
 
     return round_
+
+
+@pytest.fixture
+def virtual_clock(sandbox, monkeypatch):
+    """One clock for the platform and for us, which nobody has to wait for."""
+    from imodels_app import clock, tokens
+    from tests.faults import schedules
+
+    virtual = schedules.VirtualClock()
+    platform = sandbox.platform
+    for part in (platform.world, platform.limits, platform.grants):
+        monkeypatch.setattr(part, "clock", virtual.time)
+    monkeypatch.setattr(clock, "now", virtual.now)
+    # A dead process's lease ends by the virtual clock, so waiting for it by the real one is in vain.
+    monkeypatch.setattr(tokens, "WAIT_FOR_OTHERS_S", 0)
+    return virtual
+
+
+def _do_all(connection, name, app) -> None:
+    with connection.SimpleQueue(name) as queue:
+        while True:
+            try:
+                message = queue.get_nowait()
+            except queue.Empty:
+                return
+            message.ack()
+            app.tasks[message.headers["task"]](*message.payload[0])

@@ -17,8 +17,9 @@ from django.urls import reverse
 
 from imodels_app import clock, tokens
 from imodels_app.models import Attempt, Event, Operation, TokenSet, User
-from imodels_app.states import FINISHED, Kind, State, Wait
+from imodels_app.states import FINISHED, Kind, Shell, State, Wait
 from imodels_app.wishes import fingerprint
+from tests.files import SHA, digest, in_storage
 
 # Whoever waits for nothing in particular is due within this.
 DUE_WITHIN = timedelta(seconds=125)
@@ -26,7 +27,10 @@ DUE_WITHIN = timedelta(seconds=125)
 WAITS_FOR_AT_MOST = timedelta(hours=1, seconds=5)
 # What a platform's state means no iModel came of it.
 CAME_TO_NOTHING = ("failed", "mainIModelIsMissingFederationGuids")
-LOOKS_SECRET = re.compile(r"Bearer [\w.-]{8,}|[?&;]sig=(?!\.\.\.)[\w%]{8,}|\beyJ[\w-]{16,}\.[\w-]{8,}")
+NEVER_GOT_ITS_FILE = "waitingForFile"
+LOOKS_SECRET = re.compile(
+    r"Bearer [\w.-]{8,}|[?&;](?:sig|X-Goog-Signature)=(?!\.\.\.)[\w%]{8,}|\beyJ[\w-]{16,}\.[\w-]{8,}"
+)
 
 
 def violations(
@@ -40,6 +44,7 @@ def violations(
         *too_fast(sandbox),
         *broken_history(sandbox),
         *unapproved(sandbox),
+        *badly_uploaded(sandbox),
         *told_secrets(places(logs or {}, redis_url, pages=pages)),
     ]
 
@@ -80,7 +85,8 @@ def lost(sandbox: Any, now: datetime) -> Iterator[str]:
 def strangers(sandbox: Any) -> Iterator[str]:
     """What an operation calls its iModel is what its own request made, and its requester is the creator."""
     made = _made(sandbox)
-    for operation in Operation.objects.exclude(imodel_id="").select_related("requested_by"):
+    still_there = Operation.objects.exclude(imodel_id="").exclude(shell=Shell.DELETED)
+    for operation in still_there.select_related("requested_by"):
         if operation.imodel_id not in made[str(operation.pk)]:
             yield f"{operation.name} adopted {operation.imodel_id}, which its requests did not make"
         imodel = sandbox.world.imodels.get(operation.imodel_id)
@@ -126,12 +132,50 @@ def unapproved(sandbox: Any) -> Iterator[str]:
             yield f"{operation.name} was forked without an approval of it"
 
 
+def badly_uploaded(sandbox: Any) -> Iterator[str]:
+    """The storage has each file as it was here, told once; and nobody's credentials came with it."""
+    for operation in Operation.objects.filter(kind=Kind.BASELINE, state__in=[State.RUNNING, State.SUCCEEDED]):
+        there = in_storage(sandbox, operation.imodel_id)
+        if operation.description.startswith(SHA) and operation.description != digest(there or b""):
+            yield f"the storage has other bytes than {operation.name}"
+    completed: dict[str, int] = defaultdict(int)
+    for entry in sandbox.journal:
+        if entry.method == "POST" and entry.path.endswith("/baselinefile") and entry.status == 200:
+            completed[entry.path] += 1
+        if entry.path.startswith("/storage") and {"Authorization", "Cookie"} & set(entry.headers):
+            yield f"{entry.path} was sent credentials"
+    yield from (f"{path} took effect {count} times" for path, count in completed.items() if count > 1)
+
+
 def told_secrets(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
     """No token, key or signed link is in a text. The violation names the place and not the secret."""
     secrets = list(_secrets())
     for place, text in texts:
         if LOOKS_SECRET.search(text) or any(secret in text for secret in secrets):
             yield f"a secret is in {place}"
+
+
+# For those who know what else happened.
+
+
+def sent_in_vain(sandbox: Any) -> Iterator[str]:
+    """A request leaves again only when the platform would list what came of it, if anything had.
+
+    Not where lists lag for longer than we wait: there the second request is told that its name is taken.
+    """
+    made = set()
+    for entry in _posts(sandbox):
+        if entry.correlation_id in made:
+            yield f"{entry.correlation_id} was sent again after the platform had made its iModel"
+        if entry.imodel_id:
+            made.add(entry.correlation_id)
+
+
+def asked_with_a_used_token(sandbox: Any) -> Iterator[str]:
+    """A provider revokes everything when a refresh token comes twice."""
+    for entry in sandbox.journal:
+        if entry.path == "/connect/token" and entry.body == "refresh_token" and entry.status == 400:
+            yield "the sign-in service was shown a refresh token that it had taken back"
 
 
 def places(logs: dict[str, str], redis_url: str, *, pages: bool) -> Iterator[tuple[str, str]]:
@@ -162,7 +206,7 @@ def _made(sandbox: Any) -> dict[str, list[str]]:
 def _left_behind(sandbox: Any, operation: Operation) -> Iterator[str]:
     """An ended operation that does not know of the iModel it made, or says that it came to nothing."""
     for imodel_id in _made(sandbox)[str(operation.pk)]:
-        came_to_nothing = sandbox.world.imodels[imodel_id].creation.state in CAME_TO_NOTHING
+        came_to_nothing = sandbox.world.imodels[imodel_id].creation.state in (*CAME_TO_NOTHING, NEVER_GOT_ITS_FILE)
         if operation.imodel_id != imodel_id:
             yield f"{operation.name} ended without knowing of its iModel {imodel_id}"
         elif (operation.state == State.SUCCEEDED) is came_to_nothing:
@@ -176,6 +220,7 @@ def _due_at(operation: Operation) -> datetime | None:
         State.AWAITING_APPROVAL: "expires_at",
         State.QUEUED: "ready_after",
         State.SUBMITTING: "settle_after",
+        State.UPLOADING: "upload_after",
         State.RUNNING: "poll_after",
     }.get(State(operation.state))
     due: datetime | None = getattr(operation, column) if column else None
@@ -196,7 +241,9 @@ def _secrets() -> Iterator[str]:
     for held in TokenSet.objects.all():
         for sealed in (held.access_token, held.refresh_token, held.id_token):
             if sealed:
-                yield tokens._unseal(sealed)
+                yield tokens.unseal(sealed)
+    for sealed in Operation.objects.exclude(upload_link="").values_list("upload_link", flat=True):
+        yield tokens.unseal(sealed)
 
 
 def _everything_in(redis_url: str) -> str:

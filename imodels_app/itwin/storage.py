@@ -1,0 +1,160 @@
+"""The blob storage behind an upload link: one PUT, or blocks and a list of them.
+
+The right to write is in the link itself. Nothing else of a person's goes there: no token, no cookie, no entry of a
+.netrc; redirects are not followed; and no error carries the link.
+Source: https://learn.microsoft.com/rest/api/storageservices/put-blob, put-block, put-block-list
+"""
+
+import ipaddress
+import re
+import socket
+from typing import NoReturn, Protocol
+from urllib.parse import urlsplit
+
+import requests
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.storage.blob import BlobBlock, BlobClient, LinearRetry
+
+from imodels_app.itwin import errors
+from imodels_app.itwin.http import no_other_auth, retry_after_s
+from imodels_app.itwin.types import UploadLink
+
+# Also how long one piece may take to leave: the socket has this time-out while a body is sent.
+CONNECT_TIMEOUT_S = 10.0
+# The storage writes a whole file before it answers.
+READ_TIMEOUT_S = 60.0
+CUT_RETRY_S, DOWN_RETRY_S = 1.0, 5.0
+# 5xx that will not pass: the storage is full.
+FINAL = {507}
+# What Google says of a link that has ended, with a 400.
+LINK_IS_OVER = {"ExpiredToken"}
+_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+
+
+class Source(Protocol):
+    """The bytes of one request, read piece by piece so that memory stays constant."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Storage:
+    """Writes one blob. Threads may share it. Its methods raise Unavailable, LinkRefused and Refused."""
+
+    def __init__(self, link: UploadLink) -> None:
+        self._href = link.href
+        self._is_azure = link.storage_type != "google"
+        self._blob: BlobClient | None = None
+
+    @property
+    def takes_blocks(self) -> bool:
+        return self._is_azure
+
+    def open(self) -> None:
+        """Get ready for blocks. Not every file needs it, and threads share what it makes."""
+        session = requests.Session()
+        session.auth = no_other_auth
+        try:
+            self._blob = BlobClient.from_blob_url(
+                self._href,
+                session=session,
+                # The default waits 15 s between tries, 85 s in all, and holds up the other files of this worker.
+                retry_policy=LinearRetry(backoff=1, retry_total=3, random_jitter_range=0),
+                connection_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                permit_redirects=False,
+            )
+        except ValueError:  # its text is the link
+            raise errors.ForeignLink("The upload link names no blob.") from None
+
+    def put(self, source: Source) -> None:
+        """Write the whole file in one request; a request that is cut leaves nothing."""
+        headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"} if self._is_azure else {}
+        try:
+            answer = requests.put(
+                self._href,
+                data=source,
+                headers=headers,
+                auth=no_other_auth,
+                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # Its text and its chain name the address.
+            raise _unavailable(slow=isinstance(error, requests.Timeout)) from None
+        if not 200 <= answer.status_code < 300:
+            found = _CODE.search(answer.text[:2000])
+            _refuse(answer.status_code, found.group(1) if found else "", answer.headers.get("Retry-After"))
+
+    def put_block(self, number: int, piece: bytes) -> None:
+        """Write one block. The same number may be sent again, and replaces what was there."""
+        try:
+            self._client().stage_block(_block_id(number), piece, length=len(piece))
+        except AzureError as error:
+            _azure_refused(error)
+
+    def commit(self, count: int) -> None:
+        """Put blocks 0 to count - 1 together. Refused with InvalidBlockList when one of them is not there."""
+        try:
+            self._client().commit_block_list([BlobBlock(_block_id(number)) for number in range(count)])
+        except AzureError as error:
+            _azure_refused(error)
+
+    def _client(self) -> BlobClient:
+        if self._blob is None:
+            self.open()
+        assert self._blob is not None  # noqa: S101 - open() made it
+        return self._blob
+
+
+def check_destination(link: UploadLink, platform_url: str) -> None:
+    """Raise ForeignLink unless the link may be written to: over TLS, and not into a network that only we can reach.
+
+    Whatever the platform itself uses is fine: plain HTTP, and private addresses, if it is there too.
+    """
+    target, platform = urlsplit(link.href), urlsplit(platform_url)
+    if target.scheme not in ("http", "https") or not target.hostname or target.username or target.password:
+        raise errors.ForeignLink("The upload link is no address of the web.")
+    if target.scheme == "http" and platform.scheme == "https":
+        raise errors.ForeignLink("The upload link is not encrypted.")
+    if target.hostname != platform.hostname and _is_inside(target.hostname) and not _is_inside(platform.hostname or ""):
+        raise errors.ForeignLink("The upload link leads into a private network.")
+
+
+def _is_inside(host: str) -> bool:
+    """Whether a host, or any of its addresses, is not a public one."""
+    try:
+        found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        raise _unavailable(slow=False) from None
+    return not all(ipaddress.ip_address(address).is_global for address in found)
+
+
+def _block_id(number: int) -> str:
+    """All of a blob's ids have the same length, and the same block always has the same one."""
+    return f"block-{number:06}"
+
+
+def _azure_refused(error: AzureError) -> NoReturn:
+    if not isinstance(error, HttpResponseError) or not error.status_code:
+        raise _unavailable(slow=False) from None
+    code = str(getattr(getattr(error, "error_code", None), "value", None) or getattr(error, "error_code", None) or "")
+    headers = getattr(error.response, "headers", None) or {}
+    _refuse(error.status_code, code, headers.get("Retry-After"))
+
+
+def _refuse(status: int, code: str, retry_after: str | None) -> NoReturn:
+    said = f"{status} {code}".strip()
+    if status in (401, 403) or code in LINK_IS_OVER:
+        raise errors.LinkRefused(status, code, said) from None
+    if (status >= 500 and status not in FINAL) or status in (408, 429):
+        wait_s = retry_after_s(retry_after) if retry_after else DOWN_RETRY_S
+        raise errors.Unavailable(f"The platform’s storage answered {said}.", retry_after_s=wait_s) from None
+    raise errors.Refused(status, code, said) from None
+
+
+def _unavailable(*, slow: bool) -> errors.Unavailable:
+    if slow:
+        return errors.Unavailable("The platform’s storage did not answer in time.", retry_after_s=DOWN_RETRY_S)
+    return errors.Unavailable("The connection to the platform’s storage was cut.", retry_after_s=CUT_RETRY_S)

@@ -1,0 +1,115 @@
+"""One iModel that a failed operation left on the platform, deleted for the person who asked for it.
+
+With that person's own token: the dashboard adds no right. To ask twice harms nothing, so a worker that dies between
+the request and its answer leaves only a row that is due again.
+"""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.models import Operation, User
+from imodels_app.states import Shell
+
+# Longer than one call can take (35 s): then whoever was at it is dead.
+LEASE = timedelta(seconds=45)
+MANAGE = "imodels_manage"
+
+
+def delete(operation_id: UUID) -> None:
+    """Look, and delete what is no use to anybody. Any number of callers may try."""
+    operation = Operation.objects.select_related("shell_by", "team").get(pk=operation_id)
+    now = clock.now()
+    is_due = operation.shell_after is not None and operation.shell_after <= now
+    if operation.shell != Shell.DELETING or not is_due or operation.shell_by is None:
+        return
+    try:
+        until = circuit.may_try(now)
+        if until:
+            lifecycle.shell_waits(operation, until=until, note="The platform is not answering.")
+        else:
+            _try(operation, operation.shell_by, now)
+    except lifecycle.Conflict:
+        return  # another worker is at it
+
+
+def _try(operation: Operation, person: User, now: datetime) -> None:
+    """One try, and what came of it."""
+    try:
+        platform = tokens.platform_for(person)
+    except tokens.SignInNeeded:
+        # Not kept until they come back: what is deleted days later is a surprise.
+        _keep(operation, f"{person.name} must sign in again, and ask for it once more.")
+        return
+    except tokens.NotNow as later:
+        lifecycle.shell_waits(operation, until=_after(later, now), note="The sign-in service is not answering.")
+        return
+    try:
+        _look_and_delete(operation, platform)
+    except errors.TooMany as later:
+        circuit.worked()
+        budget.freeze(budget.CALLS, _after(later, now), now)
+        lifecycle.shell_waits(operation, until=_after(later, now), note="The platform takes no calls for a while.")
+    except errors.Unavailable as later:
+        circuit.failed(now)
+        lifecycle.shell_waits(operation, until=_after(later, now), note=str(later))
+    except errors.SignedOut:
+        tokens.refused(person, platform)
+        lifecycle.shell_waits(operation, until=now, note="The platform refused the token. It is refreshed.")
+    except errors.Forbidden as no:
+        circuit.worked()
+        where = operation.itwin_name or "the iTwin"
+        _keep(operation, f"{person.name} may not delete it. It needs imodels_delete in {where}.", no.code)
+    except errors.Refused as no:
+        circuit.worked()
+        _keep(operation, f"The platform said: “{no.message or no.status}”", no.code)
+
+
+def _look_and_delete(operation: Operation, platform: Platform) -> None:
+    """Delete it unless it is of use: the platform may have finished after all."""
+    try:
+        found = platform.imodel(operation.imodel_id)
+    except errors.NotFound as no:
+        circuit.worked()
+        _not_found(operation, platform, no)
+        return
+    circuit.worked()
+    if found.is_initialized and not operation.shell_anyway:
+        lifecycle.shell_ended(operation, Shell.USABLE, note="It can be used, so it was not deleted.")
+        return
+    lifecycle.shell_sending(operation, look_again=clock.now() + LEASE)
+    failpoints.reach("leftovers.sending")
+    with suppress(errors.NotFound):  # somebody was quicker, a moment ago
+        platform.delete_imodel(operation.imodel_id)
+    failpoints.reach("leftovers.deleted")
+    lifecycle.shell_ended(operation, Shell.DELETED)
+
+
+def _not_found(operation: Operation, platform: Platform, no: errors.NotFound) -> None:
+    """Deleted by us, gone, or hidden: whoever may manage an iTwin sees all its iModels, so for them it is gone.
+
+    Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/ (Authorization)
+    """
+    if operation.shell_sent_at:
+        lifecycle.shell_ended(operation, Shell.DELETED, note="The answer was lost; it is gone.")
+    elif _sees_all(platform, operation.itwin_id):
+        lifecycle.shell_ended(operation, Shell.GONE, note="The platform no longer knows it.")
+    else:
+        _keep(operation, f"The platform does not know it, or {operation.shell_by_name} cannot see it.", no.code)
+
+
+def _sees_all(platform: Platform, itwin_id: str) -> bool:
+    try:
+        return MANAGE in platform.permissions(itwin_id)
+    except errors.NotFound:
+        return False  # no member of the iTwin
+
+
+def _keep(operation: Operation, why: str, code: str = "") -> None:
+    lifecycle.shell_ended(operation, Shell.LEFT, note=why, code=code)
+
+
+def _after(later: errors.Unavailable, now: datetime) -> datetime:
+    return now + timedelta(seconds=later.retry_after_s)

@@ -1,0 +1,376 @@
+"""The baseline file of one operation: from here to the platform's storage, and the platform told that it is there.
+
+1. One process at a time holds the lease (lifecycle.take_upload) and says every second that it lives. Whoever lost
+   the lease, because it slept, finds a newer version of the row and writes nothing any more.
+2. A small file is one PUT. A large one is blocks: each is a row once the storage has acknowledged it, so after a kill
+   only those in flight are sent again. Both read the file piece by piece.
+3. Threads send, and touch no database. The main thread waits for them, keeps the lease and counts.
+4. Completing may be repeated, so an answer that was lost is asked for: the baseline file's state tells.
+"""
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import BinaryIO
+from uuid import UUID
+
+from django.conf import settings
+
+from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, staging, tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.storage import Storage, check_destination
+from imodels_app.itwin.types import UploadLink
+from imodels_app.models import Operation
+from imodels_app.states import Wait
+
+log = logging.getLogger(__name__)
+
+WAITING = "waitingForFile"
+MOST_BLOCKS = 50_000
+BLOCKS_AT_ONCE = 3
+TELL_EVERY_S = 1.0
+# Then others' files have their turn, and a worker that is to end can.
+SLICE_S = 60.0
+# No line is faster (10 Gbit/s): a file that would need more time than its link has is not begun.
+FASTEST_BYTES_PER_S = 1_250_000_000
+LINK_MARGIN = timedelta(seconds=5)
+# A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
+MOST_LINKS = 50
+WHILE_SIGNED_OUT = timedelta(hours=1)
+WHILE_KEY_MISSING = timedelta(seconds=30)
+# The platform took no notice of being told.
+TELL_AGAIN = timedelta(seconds=5)
+# The platform may see a file later than its storage acknowledged it: pauses before each next look.
+LOOKS_FOR_FILE_S = (2.0, 5.0, 10.0)
+
+
+class Held(Exception):
+    """The operation waits now, or has ended, and its row says why."""
+
+
+class Overtaken(Exception):
+    """The lease is somebody else's; a thread that still sends stops."""
+
+
+def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) -> None:
+    """Carry one file on: all of it, or for a minute. Any number of callers may try; one at a time does.
+
+    ending  whether this process is asked to stop: no further block is begun then
+    """
+    failpoints.reach("upload.begin")
+    operation = lifecycle.operation_for(operation_id)
+    try:
+        lifecycle.take_upload(operation)
+        if operation.is_sent or _send(operation, ending):
+            _complete(operation)
+        else:
+            lifecycle.release_upload(operation, after=clock.now())
+            dispatch.wake_uploader(operation.pk)
+    except tokens.KeyMissing as missing:
+        log.error("Operation %s: %s", operation.pk, missing)
+        lifecycle.release_upload(operation, after=clock.now() + WHILE_KEY_MISSING)
+    except (lifecycle.Conflict, Held):
+        return
+
+
+# To the storage
+
+
+def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
+    """Whether the storage has acknowledged the whole file; False when the minute is over. Raises Held."""
+    try:
+        storage, path = _ready(operation)
+        if storage.takes_blocks and (operation.file_size or 0) > settings.UPLOAD_SINGLE_PUT:
+            if not _send_blocks(operation, storage, path, ending):
+                circuit.worked(circuit.STORAGE)
+                return False
+            _kept(operation, partial(storage.commit, block_count(operation)))
+        else:
+            _send_whole(operation, storage, path)
+    except errors.LinkRefused as no:
+        circuit.worked(circuit.STORAGE)
+        _renew_link(operation, said=no.message)
+    except errors.Unavailable as later:
+        circuit.failed(clock.now(), circuit.STORAGE)
+        lifecycle.hold(operation, reason=Wait.STORAGE_DOWN, until=_after(later), note=str(later))
+        raise Held from None
+    except errors.Refused as no:
+        circuit.worked(circuit.STORAGE)
+        _refused(operation, no)
+    circuit.worked(circuit.STORAGE)
+    failpoints.reach("upload.sent")
+    lifecycle.sent(operation)
+    return True
+
+
+def _ready(operation: Operation) -> tuple[Storage, Path]:
+    """The storage and the file. Raises Held when the storage is down, the file is gone, or the link is of no use."""
+    now = clock.now()
+    until = circuit.may_try(now, circuit.STORAGE)
+    if until:
+        lifecycle.hold(operation, reason=Wait.STORAGE_DOWN, until=until)
+        raise Held
+    staged = operation.staged_file
+    if staged is None or not staging.is_whole(staged, operation.file_size):
+        lifecycle.failed(operation, code="stagedFileMissing")
+        raise Held
+    if not operation.upload_link or not _can_finish(operation, now):
+        _renew_link(operation)
+    link = UploadLink(tokens.unseal(operation.upload_link), operation.storage_type)
+    check_destination(link, settings.ITWIN_API_URL)
+    return Storage(link), staging.path_of(staged)
+
+
+def _can_finish(operation: Operation, now: datetime) -> bool:
+    """Whether the link lasts as long as the fastest line would need for what is left."""
+    if operation.upload_until is None:
+        return True
+    left = (operation.file_size or 0) - operation.sent_bytes
+    return operation.upload_until - now > LINK_MARGIN + timedelta(seconds=left / FASTEST_BYTES_PER_S)
+
+
+def _send_whole(operation: Operation, storage: Storage, path: Path) -> None:
+    with path.open("rb") as file:
+        source = _Counted(file, size=operation.file_size or 0)
+        _kept(operation, partial(storage.put, source), source)
+
+
+def _kept(operation: Operation, call: Callable[[], None], source: "_Counted | None" = None) -> None:
+    """One call to the storage, in a thread, while this one keeps the lease and tells how far it is.
+
+    Whatever ends the wait (a lost lease, a time limit) ends the thread: what it reads from breaks.
+    """
+    with ThreadPoolExecutor(1, "storage") as crew:
+        future = crew.submit(call)
+        try:
+            while not wait([future], timeout=TELL_EVERY_S).done:
+                lifecycle.keep_uploading(operation, sent_bytes=source.passed if source else operation.sent_bytes)
+        except BaseException:
+            if source:
+                source.stop()
+            raise
+        future.result()
+
+
+def _send_blocks(operation: Operation, storage: Storage, path: Path, ending: Callable[[], bool]) -> bool:
+    """Send the blocks that are missing, some at a time, for a while; whether all are there now.
+
+    What was in flight when one block failed is still waited for and counted: it need not be sent again.
+    """
+    size, block = operation.file_size or 0, block_size(operation.file_size or 0)
+    there = set(operation.blocks.values_list("number", flat=True))
+    missing = deque(number for number in range(block_count(operation)) if number not in there)
+    done_bytes = sum(min(block, size - number * block) for number in there)
+    storage.open()
+    ends, failure, flying = monotonic() + SLICE_S, None, dict[Future[None], int]()
+    with path.open("rb") as file, ThreadPoolExecutor(BLOCKS_AT_ONCE, "block") as crew:
+        while missing or flying:
+            over = failure or ending() or monotonic() > ends
+            if over and not flying:
+                break
+            while missing and not over and len(flying) < BLOCKS_AT_ONCE:
+                number = missing.popleft()
+                flying[crew.submit(_send_block, storage, file, number, block)] = number
+            landed, _ = wait(flying, timeout=TELL_EVERY_S, return_when=FIRST_COMPLETED)
+            for future in landed:
+                number = flying.pop(future)
+                if future.exception():
+                    failure = failure or future.exception()
+                    continue
+                failpoints.reach("upload.block_sent")
+                done_bytes += min(block, size - number * block)
+                lifecycle.keep_uploading(operation, sent_bytes=done_bytes, block=number)
+            if not landed:
+                lifecycle.keep_uploading(operation, sent_bytes=done_bytes)
+    if failure:
+        if len(there) + len(missing) < block_count(operation):
+            circuit.worked(circuit.STORAGE)  # it does answer, now and then
+        raise failure
+    return not missing
+
+
+def _send_block(storage: Storage, file: BinaryIO, number: int, size: int) -> None:
+    storage.put_block(number, os.pread(file.fileno(), size, number * size))
+
+
+def block_size(size: int) -> int:
+    """Bytes of each block but the last: more than usual when 50 000 of the usual ones would not do."""
+    return max(settings.UPLOAD_BLOCK, -(-size // MOST_BLOCKS))
+
+
+def block_count(operation: Operation) -> int:
+    size = operation.file_size or 0
+    return -(-size // block_size(size))
+
+
+class _Counted:
+    """A file whose reader counts, and can be stopped from another thread."""
+
+    def __init__(self, file: BinaryIO, *, size: int) -> None:
+        self._file, self._size, self._stop = file, size, threading.Event()
+        self.passed = 0
+        self.stop = self._stop.set
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._stop.is_set():
+            raise Overtaken
+        piece = self._file.read(size)
+        self.passed += len(piece)
+        return piece
+
+
+def _refused(operation: Operation, no: errors.Refused) -> None:
+    """The storage said no, for good; but for a list of blocks that it has forgotten, which is sent again once."""
+    if no.code == "InvalidBlockList" and not operation.events.filter(verb="upload_again").exists():
+        lifecycle.upload_again(operation, note="The storage no longer has what it acknowledged.")
+    else:
+        code = "uploadLinkForeign" if isinstance(no, errors.ForeignLink) else "uploadRefused"
+        lifecycle.failed(operation, code=code, message=no.message)
+    raise Held from None
+
+
+# To the platform
+
+
+def _renew_link(operation: Operation, *, said: str = "") -> None:
+    """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Held."""
+    before = tokens.unseal(operation.upload_link) if operation.upload_link else ""
+    with _platform_for(operation) as platform:
+        try:
+            link = platform.imodel(operation.imodel_id).upload
+        except errors.NotFound as gone:
+            lifecycle.failed(operation, code="vanished", message=gone.message)
+            raise Held from None
+    asked = operation.events.filter(verb="link_renewed").count()
+    if link and asked < MOST_LINKS and link.href != before and _lasts(link):
+        sealed = tokens.seal(link.href)
+        lifecycle.link_renewed(operation, link=sealed, storage_type=link.storage_type[:10], until=link.until)
+    else:
+        lifecycle.failed(
+            operation, code="uploadLinkExpired" if operation.upload_link else "uploadLinkLost", message=said
+        )
+    raise Held
+
+
+def _lasts(link: UploadLink) -> bool:
+    """A link whose own time is over is none; one that says nothing may do."""
+    return link.until is None or link.until > clock.now() + LINK_MARGIN
+
+
+def _complete(operation: Operation) -> None:
+    """Tell the platform that the file is there, and take its word for what comes next."""
+    failpoints.reach("upload.completing")
+    with _platform_for(operation) as platform:
+        try:
+            baseline = platform.complete_baseline(operation.imodel_id)
+        except errors.AnswerLost as lost:
+            circuit.failed(clock.now())
+            baseline = platform.baseline_file(operation.imodel_id)
+            if baseline.state == WAITING:
+                until = clock.now() + TELL_AGAIN
+                lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(lost))
+                raise Held from None
+        except errors.NotFound as no:
+            _not_there(operation, platform, no)
+        except errors.NotReady as no:
+            is_size = no.code.casefold() == "dataconflict"
+            lifecycle.failed(
+                operation, code="baselineSizeMismatch" if is_size else no.code or "409", message=no.message
+            )
+            raise Held from None
+        except errors.Invalid as no:
+            if not any(detail["code"] == "InvalidChange" for detail in no.details):
+                _not_taken(operation, no)
+            baseline = platform.baseline_file(operation.imodel_id)
+            if baseline.state == WAITING:
+                _not_there(operation, platform, no)
+        except errors.Forbidden as no:
+            _not_taken(operation, no)
+    failpoints.reach("upload.completed")
+    lifecycle.completed(operation, baseline_state=baseline.state)
+
+
+def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> None:
+    """The platform does not see the file: look again some times, send it once more, and then give up. Raises Held."""
+    looks = operation.events.filter(verb="file_missing").count()
+    again = operation.events.filter(verb="upload_again").count()
+    if looks < len(LOOKS_FOR_FILE_S) * (again + 1):
+        pause = timedelta(seconds=LOOKS_FOR_FILE_S[looks % len(LOOKS_FOR_FILE_S)])
+        lifecycle.file_missing(operation, look_after=clock.now() + pause)
+        raise Held from None
+    try:
+        platform.imodel(operation.imodel_id)
+    except errors.NotFound as gone:
+        lifecycle.failed(operation, code="vanished", message=gone.message)
+        raise Held from None
+    if again:
+        lifecycle.failed(operation, code="baselineFileMissing", message=no.message)
+    else:
+        lifecycle.upload_again(operation, note="The platform does not find the file.")
+    raise Held from None
+
+
+def _not_taken(operation: Operation, no: errors.Refused) -> None:
+    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
+    raise Held from None
+
+
+@contextmanager
+def _platform_for(operation: Operation) -> Iterator[Platform]:
+    """The platform as the requester. What keeps us from it is written down as the reason to wait. Raises Held."""
+    now = clock.now()
+    held = _unreachable_until(now)
+    if held:
+        lifecycle.hold(operation, reason=held[0], until=held[1])
+        raise Held
+    try:
+        platform = tokens.platform_for(operation.requested_by)
+        yield platform
+    except Held:
+        circuit.worked()
+        raise
+    except tokens.SignInNeeded:
+        lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
+    except tokens.NotNow as later:
+        lifecycle.hold(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
+    except errors.TooMany as later:
+        circuit.worked()
+        budget.freeze(budget.CALLS, _after(later), clock.now())
+        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=_after(later))
+    except errors.Unavailable as later:
+        circuit.failed(clock.now())
+        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
+    except errors.SignedOut:
+        tokens.refused(operation.requested_by, platform)
+        lifecycle.release_upload(operation, after=clock.now() + timedelta(seconds=1))
+    except errors.Refused as no:
+        # Rights may come back, and the file is safe.
+        until = clock.now() + timedelta(minutes=2)
+        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(no))
+    else:
+        circuit.worked()
+        return
+    raise Held
+
+
+def _unreachable_until(now: datetime) -> tuple[Wait, datetime] | None:
+    until = circuit.may_try(now)
+    if until:
+        return Wait.PLATFORM_DOWN, until
+    frozen = budget.frozen_until(now)
+    return (Wait.RATE_LIMIT, frozen) if frozen else None
+
+
+def _after(later: errors.Unavailable) -> datetime:
+    return clock.now() + timedelta(seconds=later.retry_after_s)

@@ -1,0 +1,160 @@
+"""What failed operations left on the platform: the list, the question before deleting one, and asking for it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from imodels_app import lifecycle, live, policy, wording
+from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Source, Unavailable
+from imodels_app.models import Operation, OperationQuerySet, User
+from imodels_app.states import Shell
+from imodels_app.views import errors, frame, listing
+from imodels_app.views.guards import HtmxRequest, person, signed_in
+from imodels_app.views.operations import operation_url
+
+OVER = [Shell.DELETED, Shell.GONE]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One left-over. why: how the operation failed; told: what became of what it left."""
+
+    operation: Operation
+    why: wording.Told
+    told: wording.Told
+    why_not: str
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the platform says about it now, as far as it could be asked. trouble: a sentence, or empty."""
+
+    source: Source | None = None
+    trouble: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        return self.source is not None and self.source.imodel.is_initialized
+
+    @property
+    def may_not(self) -> bool:
+        """The rights that are listed do not suffice. Those of an organization's administrators need not be listed."""
+        return self.source is not None and not self.source.may_be_deleted
+
+
+@signed_in
+@require_safe
+@vary_on_headers("HX-Request")
+def leftover_list(request: HtmxRequest) -> HttpResponse:
+    """What is still there, newest first, and what was deleted. For htmx its live parts; 204 if nothing was missed."""
+    user, now = person(request), timezone.now()
+    found = _visible(user)
+    left = found.exclude(shell__in=OVER).order_by("-finished_at", "-pk")
+    page = listing.cut(left, request.GET.get("page"))
+    over = list(found.filter(shell__in=OVER).order_by("-shell_at", "-pk")[: listing.PAGE_SIZE])
+    banners = frame.banners(user, now)
+    seen = live.token([*page, *over], banners.shown)
+    if request.htmx and request.GET.get("seen") == seen:
+        return HttpResponse(status=204)
+    led = policy.teams_led_by(user)
+    rows = [_row(operation, user, led) for operation in page]
+    context: dict[str, Any] = {
+        "rows": listing.Slice(rows, page.number, page.more, left.count() if page.newer or page.more else len(page)),
+        "over": [_row(operation, user, led) for operation in over],
+        "seen": seen,
+        "pace": live.pace(page),
+        "now": now,
+        "section": "leftovers",
+        "banners": banners,
+    }
+    return render(request, "leftovers/_lists.html" if request.htmx else "leftovers/list.html", context)
+
+
+@signed_in
+@require_safe
+def leftover_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The question before it is deleted, with what the platform says about it now."""
+    user = person(request)
+    operation = get_object_or_404(_visible(user), pk=pk)
+    return _question(request, operation, user, _look(user, operation))
+
+
+@signed_in
+@require_POST
+def delete_leftover(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Have it deleted: 422 and the question again without the tick, 403 for who may not, 409 when it is too late."""
+    user = person(request)
+    operation = get_object_or_404(_visible(user), pk=pk)
+    sure, anyway = "sure" in request.POST, "anyway" in request.POST
+    looked = _look(user, operation)
+    needs_both = looked.is_usable or operation.shell == Shell.USABLE
+    if not policy.why_not_delete_shell(user, operation) and (not sure or (needs_both and not anyway)):
+        problem = "Tick both boxes" if needs_both else "Tick the box"
+        return _question(request, operation, user, looked, problem=problem, ticked={"sure": sure, "anyway": anyway})
+    try:
+        lifecycle.delete_shell(operation, by=user, even_if_usable=anyway)
+    except policy.Denied as no:
+        if operation.shell == Shell.LEFT:
+            return errors.denied(request, str(no), back=operation_url(operation))
+        return _question(request, operation, user, looked, late=str(no))
+    except lifecycle.Conflict as late:
+        operation.refresh_from_db()
+        return _question(request, operation, user, looked, late=str(late))
+    messages.info(request, f"What “{operation.name}” left in {operation.itwin_name or 'the iTwin'} is being deleted.")
+    return redirect(operation_url(operation))
+
+
+def _visible(user: User) -> OperationQuerySet:
+    return Operation.objects.visible_to(user).left_over().select_related("team", "requested_by", "shell_by")
+
+
+def _row(operation: Operation, user: User, led: set[int]) -> Row:
+    why = wording.tell(operation, timezone.now())
+    why_not = policy.why_not_delete_shell(user, operation, led=led)
+    return Row(operation, why, wording.tell_shell(operation), why_not)
+
+
+def _look(user: User, operation: Operation) -> Looked:
+    """The platform as this person sees it now. Without an answer the worker's own look, before it deletes, decides."""
+    if operation.shell in OVER:
+        return Looked()
+    try:
+        return Looked(Catalog(user, is_fresh=True).source(operation.imodel_id))
+    except NotFound:
+        return Looked(trouble="The platform does not know it any more, or you cannot see it.")
+    except (Unavailable, SignInNeeded):
+        return Looked(trouble="The platform cannot be asked now. It is asked again before anything is deleted.")
+
+
+def _question(
+    request: HttpRequest,
+    operation: Operation,
+    user: User,
+    looked: Looked,
+    *,
+    problem: str = "",
+    late: str = "",
+    ticked: dict[str, bool] | None = None,
+) -> HttpResponse:
+    context = {
+        "operation": operation,
+        "told": wording.tell_shell(operation),
+        "why": wording.tell(operation, timezone.now()),
+        "why_not": policy.why_not_delete_shell(user, operation),
+        "looked": looked,
+        "is_usable": looked.is_usable or operation.shell == Shell.USABLE,
+        "problem": problem,
+        "late": late,
+        "ticked": ticked or {},
+        "section": "leftovers",
+        "page": reverse("imodels:operation-detail", args=[operation.pk]),
+    }
+    return render(request, "leftovers/detail.html", context, status=422 if problem else 409 if late else 200)

@@ -1,0 +1,238 @@
+"""Baseline files on their way from a browser, in pieces: the server's half of the tus protocol, version 1.0.0.
+
+Core, creation, termination and expiration. A piece is a short request: at most PIECE bytes, read as a stream and put
+on disk chunk by chunk (staging.py), so that a cut costs no byte that was here, and memory stays small.
+Source: https://tus.io/protocols/resumable-upload
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, UnreadablePostError
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.http import http_date
+from django.views.decorators.http import require_http_methods, require_POST
+
+from imodels_app import staging
+from imodels_app.models import StagedFile
+from imodels_app.views.guards import View, person, signed_in
+
+VERSION = "1.0.0"
+PIECE = 8 * staging.MIB
+CHUNK = staging.MIB
+STATUS: dict[type[staging.Refused], int] = {staging.TooLarge: 413, staging.NoSpace: 507, staging.InUse: 409}
+
+
+def rules() -> dict[str, Any]:
+    """What a browser has to know to send a file, and to refuse one with our own sentences before it sends a byte."""
+    return {
+        "piece": PIECE,
+        "most": staging.most_bytes(),
+        "too_large": staging.too_large(),
+        "not_bim": staging.NOT_BIM,
+        "empty": staging.EMPTY,
+        "no_imodel": staging.NO_IMODEL,
+    }
+
+
+class _Wrong(Exception):
+    """The request is not as the protocol wants it."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def tus(view: View) -> View:
+    """Speak the protocol: versions, refusals as sentences, and a status instead of the way to the sign-in page."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = _answered(view, request, *args, **kwargs)
+        answer["Tus-Resumable"] = VERSION
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    return guarded
+
+
+class StagedUpload(UploadedFile):  # type: ignore[type-arg]
+    """A file that came with a form: its bytes in `part`, or why it is not taken."""
+
+    def __init__(self, *, part: Path, name: str | None, size: int, refused: staging.Refused | None) -> None:
+        super().__init__(name=name, size=size)
+        self.part = part
+        self.refused = refused
+
+    def close(self) -> None:
+        """At the end of the request. Whoever kept it has moved it away."""
+        self.part.unlink(missing_ok=True)
+
+
+class IntoStaging(FileUploadHandler):
+    """Puts the file of a plain form straight into STAGING_DIR, chunk by chunk. What is no good is read and dropped."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        if self.field_name != "file":
+            raise SkipFile
+        self.part = staging.new_part()
+        self.refused: staging.Refused | None = None
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        try:
+            if self.refused is None:
+                staging.grow(self.part, raw_data, at=start)
+        except staging.Refused as no:
+            self.refused = no
+            self.part.unlink(missing_ok=True)
+
+    def file_complete(self, file_size: int) -> StagedUpload:
+        if self.refused is None:
+            self.part.touch()  # of an empty file nothing came
+        return StagedUpload(part=self.part, name=self.file_name, size=file_size, refused=self.refused)
+
+    def upload_interrupted(self) -> None:
+        if hasattr(self, "part"):
+            self.part.unlink(missing_ok=True)
+
+
+class Nowhere(FileUploadHandler):
+    """Drops the files of whoever is signed out."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        raise SkipFile
+
+
+@tus
+@require_http_methods(["OPTIONS", "POST"])
+def staged_files(request: HttpRequest) -> HttpResponse:
+    """What is spoken here; or a new file, announced by its exact size and its name."""
+    if request.method == "OPTIONS":
+        return _abilities()
+    staged = staging.expect(name=_name(request), size=_number(request, "Upload-Length"), owner=person(request))
+    answer = _told(staged, status=201)
+    answer["Location"] = reverse("imodels:staged-file", args=[staged.pk])
+    return answer
+
+
+@tus
+@require_http_methods(["OPTIONS", "HEAD", "PATCH", "DELETE"])
+def staged_file(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """How far a file is; its next piece; or its end. Others than its owner find nothing here."""
+    if request.method == "OPTIONS":
+        return _abilities()
+    staged = get_object_or_404(StagedFile, pk=pk, owner=person(request))
+    if request.method == "PATCH":
+        return _told(_add(request, staged), status=204)
+    if request.method == "DELETE":
+        staging.remove(staged)
+        return HttpResponse(status=204)
+    answer = _told(staged, status=200)
+    answer["Upload-Length"] = str(staged.size)
+    return answer
+
+
+@signed_in
+@require_POST
+def remove_staged_file(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The button beside a file, where there is no JavaScript."""
+    try:
+        staging.remove(get_object_or_404(StagedFile, pk=pk, owner=person(request)))
+    except staging.InUse as no:
+        messages.error(request, str(no))
+    return HttpResponseRedirect(reverse("imodels:request-baseline"), status=303)
+
+
+def _answered(
+    view: Callable[..., HttpResponseBase], request: HttpRequest, *args: Any, **kwargs: Any
+) -> HttpResponseBase:
+    if not request.user.is_authenticated:
+        return _said(401, "You are signed out. Sign in in another tab, then go on here.")
+    if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
+        answer = _said(412, f"This speaks tus {VERSION}.")
+        answer["Tus-Version"] = VERSION
+        return answer
+    try:
+        return view(request, *args, **kwargs)
+    except _Wrong as wrong:
+        return _said(wrong.status, str(wrong))
+    except staging.Refused as no:
+        return _said(STATUS.get(type(no), 422), str(no))
+    except staging.Overtaken as told:
+        answer = _said(409, str(told))
+        answer["Upload-Offset"] = str(told.received)
+        return answer
+    except (staging.Gone, Http404):
+        return _said(404, "This file is not here, or not here any more.")
+
+
+def _add(request: HttpRequest, staged: StagedFile) -> StagedFile:
+    """Put one piece on disk. What came of a piece that was cut stays."""
+    if request.content_type != "application/offset+octet-stream":
+        raise _Wrong(415, "A piece is application/offset+octet-stream.")
+    at, length = _number(request, "Upload-Offset"), _number(request, "Content-Length", missing=411)
+    if length > PIECE or at + length > staged.size:
+        raise _Wrong(413, f"A piece has at most {PIECE} bytes, and ends with the file.")
+    if at != staging.offset(staged):
+        raise staging.Overtaken(staging.offset(staged))
+    staging.check_space(length)
+    for chunk in _chunks(request):
+        staged = staging.append(staged, chunk, at=at)
+        at += len(chunk)
+    return staged
+
+
+def _chunks(request: HttpRequest) -> Iterator[bytes]:
+    """The body while it comes; it ends where the connection was cut."""
+    try:
+        yield from iter(partial(request.read, CHUNK), b"")
+    except UnreadablePostError:
+        return
+
+
+def _name(request: HttpRequest) -> str:
+    """The file's name, which the protocol hides in pairs of a word and base64."""
+    pairs = (pair.split(" ", 1) for pair in request.headers.get("Upload-Metadata", "").split(","))
+    told = {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+    try:
+        return base64.b64decode(told["filename"], validate=True).decode()
+    except (KeyError, binascii.Error, UnicodeDecodeError) as garbled:
+        raise _Wrong(400, "Upload-Metadata must have a filename.") from garbled
+
+
+def _number(request: HttpRequest, header: str, *, missing: int = 400) -> int:
+    text = request.headers.get(header, "")
+    # 18 digits are more than any disk and less than any column.
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise _Wrong(missing, f"{header} must be a number of bytes.")
+    return int(text)
+
+
+def _abilities() -> HttpResponse:
+    answer = HttpResponse(status=204)
+    answer["Tus-Version"] = VERSION
+    answer["Tus-Extension"] = "creation,termination,expiration"
+    answer["Tus-Max-Size"] = str(staging.most_bytes())
+    return answer
+
+
+def _told(staged: StagedFile, *, status: int) -> HttpResponse:
+    """Where the file stands, and until when it is kept."""
+    answer = HttpResponse(status=status)
+    answer["Upload-Offset"] = str(staging.offset(staged))
+    answer["Upload-Expires"] = http_date(staged.kept_until.timestamp())
+    return answer
+
+
+def _said(status: int, sentence: str) -> HttpResponse:
+    return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")

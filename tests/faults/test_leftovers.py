@@ -1,0 +1,38 @@
+"""A worker dies while it deletes what a failure left: another one finishes, and nothing is told twice."""
+
+import pytest
+from django.utils import timezone
+
+from imodels_app import leftovers, lifecycle
+from imodels_app.models import Operation
+from imodels_app.poll import poll
+from imodels_app.states import Shell, State
+from imodels_app.submit import submit
+from tests.people import HARBOUR
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("place", [pytest.param("leftovers.sending", marks=pytest.mark.soak), "leftovers.deleted"])
+def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbox, queued_clone, signed_in_mara, place):
+    sandbox.next_outcome("failed")
+    sandbox.advance_by_looks(0)
+    submit(queued_clone.pk)
+    poll(queued_clone.pk)
+    operation = Operation.objects.get(state=State.FAILED)
+    processes.worker()
+    processes.arm(place, "kill")
+    lifecycle.delete_shell(operation, by=signed_in_mara)
+    processes.struck(place)
+
+    leftovers.delete(operation.pk)
+    operation.refresh_from_db()
+    assert operation.shell == Shell.DELETING, "the lease of the dead worker holds others back"
+    Operation.objects.update(shell_after=timezone.now())
+    leftovers.delete(operation.pk)
+
+    operation.refresh_from_db()
+    assert operation.shell == Shell.DELETED
+    assert sandbox.imodels_named(operation.name, HARBOUR) == []
+    assert sum(call.method == "DELETE" for call in sandbox.journal) == 1
+    assert operation.events.filter(verb="shell_deleted").count() == 1

@@ -1,0 +1,303 @@
+"""A baseline file in a real browser: dropped, paused, cut off, found again after a reload, made into an operation."""
+
+import hashlib
+import json
+import os
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from django.test import Client
+
+from imodels_app import staging
+from imodels_app.models import Operation, StagedFile
+from imodels_app.states import Kind, State
+from imodels_app.views import uploads
+from tests.conftest import wait_until
+from tests.journeys.line import Line
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MIB = staging.MIB
+LONG_MS = 30_000
+# What a cut makes the browser say.
+CUT = r"net::ERR_|Failed to load resource|htmx:"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, settings):
+    settings.STAGING_DIR = tmp_path / "staging"
+
+
+@pytest.fixture
+def line(live_server):
+    at = urlsplit(live_server.url)
+    line = Line((at.hostname, at.port))
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def enter(open_page, line, bridge_team, signed_in_mara):
+    """enter() is a tab in which Mara is signed in, at the end of the line."""
+
+    def at_desk(**options):
+        client = Client()
+        client.force_login(signed_in_mara)
+        tab = open_page(**{"base_url": line.url} | options)
+        session = {"name": "desk-session", "value": client.cookies["desk-session"].value, "url": line.url}
+        tab.context.add_cookies([session])
+        tab.goto("/new/baseline/")
+        return tab
+
+    return at_desk
+
+
+@pytest.fixture
+def harbour(tmp_path):
+    """harbour(size) is a file on Mara's disk that begins as an iModel does."""
+
+    def make(size: int, name: str = "harbour.bim"):
+        path = tmp_path / name
+        path.write_bytes(staging.HEADER + os.urandom(size - len(staging.HEADER)))
+        return path
+
+    return make
+
+
+def choose(tab, path) -> None:
+    tab.locator("#file").set_input_files(path)
+
+
+def expect(tab, state: str) -> None:
+    tab.locator(f"[data-upload][data-state={state}]").wait_for(timeout=LONG_MS)
+
+
+def arrived_bytes(at_least: int) -> None:
+    wait_until(lambda: (one := StagedFile.objects.first()) and one.received >= at_least, what=f"{at_least} bytes")
+
+
+def is_here(path) -> bool:
+    here = hashlib.sha256(staging.path_of(StagedFile.objects.get()).read_bytes())
+    return here.digest() == hashlib.sha256(path.read_bytes()).digest()
+
+
+def into_harbour_bridge(tab) -> None:
+    tab.get_by_role("combobox", name="Into iTwin").fill("harb")
+    tab.get_by_role("option", name=re.compile("^Harbour Bridge")).first.click()
+
+
+DROP = """([zone, name, size, begins]) => {
+    const bytes = new Uint8Array(size);
+    bytes.set(new TextEncoder().encode(begins));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], name));
+    for (const type of ["dragenter", "dragover", "drop"]) {
+        const event = new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true });
+        document.querySelector(zone).dispatchEvent(event);
+    }
+}"""
+
+
+def test_a_dropped_file_names_the_imodel_and_becomes_an_operation(enter, axe):
+    tab = enter()
+    into_harbour_bridge(tab)
+
+    tab.evaluate(DROP, [".drop-zone", "Quay October.bim", 3 * MIB, staging.HEADER.decode()])
+    expect(tab, "arrived")
+
+    assert tab.get_by_label("Name", exact=True).input_value() == "Quay October"
+    tab.get_by_text("Quay October.bim is here, 3 MiB").wait_for()
+    preview = json.loads(tab.locator("pre.code").inner_text())
+    assert preview["baselineFile"] == {"size": 3 * MIB}
+    axe(tab)
+    tab.get_by_role("button", name="Create iModel").click()
+    tab.wait_for_url("**/operations/*/")
+    operation = Operation.objects.get()
+    assert (operation.kind, operation.state, operation.file_size) == (Kind.BASELINE, State.QUEUED, 3 * MIB)
+    assert operation.staged_file == StagedFile.objects.get()
+    assert operation.file_name == "Quay October.bim"
+
+
+def test_a_paused_file_stands_still_until_it_is_told_to_go_on(enter, line, harbour, axe):
+    line.mib_s = 8
+    tab, path = enter(), harbour(24 * MIB)
+    choose(tab, path)
+    arrived_bytes(2 * MIB)
+
+    tab.get_by_role("button", name="Pause").click()
+    expect(tab, "paused")
+    assert tab.evaluate("document.activeElement.id") == "resume-upload"
+    axe(tab)
+    tab.wait_for_timeout(1000)  # what had left arrives
+    stood = StagedFile.objects.get().received
+    tab.wait_for_timeout(700)
+    assert StagedFile.objects.get().received == stood < 24 * MIB
+
+    line.mib_s = 0
+    tab.get_by_role("button", name="Resume").click()
+    expect(tab, "arrived")
+    assert is_here(path)
+
+
+def test_a_line_that_is_cut_five_times_costs_a_piece_each_time_at_most(enter, line, harbour, troubles):
+    troubles.expect(CUT)
+    line.mib_s = 12
+    size = 30 * MIB
+    tab, path = enter(), harbour(size)
+    before = line.sent_up
+    choose(tab, path)
+
+    for cut in range(1, 6):
+        arrived_bytes(cut * 5 * MIB)
+        line.cut()
+        expect(tab, "cut")
+        line.mend()
+        expect(tab, "sending")
+
+    line.mib_s = 0
+    expect(tab, "arrived")
+    assert is_here(path)
+    assert line.sent_up - before < size + 5 * uploads.PIECE + MIB
+
+
+def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, harbour, troubles):
+    troubles.expect(CUT)
+    line.mib_s = 6
+    tab, path = enter(), harbour(16 * MIB)
+    choose(tab, path)
+    arrived_bytes(3 * MIB)
+
+    tab.context.set_offline(True)
+    expect(tab, "cut")
+    tab.get_by_text("goes on by itself as soon as it can").wait_for()
+    tab.context.set_offline(False)
+
+    line.mib_s = 0
+    expect(tab, "arrived")
+    assert is_here(path)
+
+
+def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harbour):
+    line.mib_s = 6
+    tab, path = enter(), harbour(20 * MIB)
+    choose(tab, path)
+    arrived_bytes(9 * MIB)
+
+    tab.reload()
+    tab.get_by_text("Choose the same file to go on").wait_for()
+    stood, before = StagedFile.objects.get().received, line.sent_up
+    line.mib_s = 0
+    choose(tab, path)
+    expect(tab, "arrived")
+
+    assert is_here(path)
+    assert line.sent_up - before < 20 * MIB - stood + uploads.PIECE + MIB
+    assert tab.get_by_text("Choose the same file to go on").count() == 0
+
+
+def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
+    line.mib_s = 6
+    tab, path = enter(), harbour(20 * MIB)
+    choose(tab, path)
+    arrived_bytes(9 * MIB)
+    profile = tab.context.storage_state()
+    tab.context.close()
+
+    line.mib_s = 0
+    again = enter(storage_state=profile)
+    choose(again, path)
+    expect(again, "arrived")
+
+    assert is_here(path)
+
+
+def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour):
+    line.mib_s = 6
+    tab = enter()
+    into_harbour_bridge(tab)
+    choose(tab, harbour(12 * MIB))
+    arrived_bytes(2 * MIB)
+
+    tab.get_by_role("button", name="Create iModel").click()
+    tab.get_by_text("It is sent as soon as the file has arrived.").first.wait_for()
+    assert not Operation.objects.exists()
+    line.mib_s = 0
+
+    tab.wait_for_url("**/operations/*/", timeout=LONG_MS)
+    assert Operation.objects.get().file_size == 12 * MIB
+
+
+def test_whoever_is_signed_out_meanwhile_signs_in_elsewhere_and_goes_on(enter, line, harbour, signed_in_mara, troubles):
+    troubles.expect(r"status of 401|status of 403")
+    line.mib_s = 6
+    tab, path = enter(), harbour(20 * MIB)
+    choose(tab, path)
+    arrived_bytes(2 * MIB)
+
+    tab.context.clear_cookies(name="desk-session")
+    expect(tab, "out")
+    tab.get_by_role("link", name="Sign in in a new tab").first.wait_for()
+    client = Client()
+    client.force_login(signed_in_mara)
+    session = {"name": "desk-session", "value": client.cookies["desk-session"].value, "url": line.url}
+    tab.context.add_cookies([session])
+    line.mib_s = 0
+    tab.get_by_role("button", name="Resume").click()
+
+    expect(tab, "arrived")
+    assert is_here(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "begins", "said"),
+    [
+        ("harbour.dgn", 100, "SQLite format 3\0", staging.NOT_BIM),
+        ("harbour.bim", 0, "", staging.EMPTY),
+        ("harbour.bim", 100, "PK\3\4", staging.NO_IMODEL),
+        ("harbour.bim", MIB + 1, "SQLite format 3\0", "The file is larger than 1 MiB"),
+    ],
+)
+def test_a_file_is_refused_before_a_byte_of_it_leaves(enter, settings, axe, name, size, begins, said):
+    settings.BASELINE_MAX_MIB = 1
+    tab = enter()
+
+    tab.evaluate(DROP, [".drop-zone", name, size, begins])
+
+    tab.locator("#file_msg").get_by_text(said).wait_for()
+    axe(tab)
+    assert not StagedFile.objects.exists()
+
+
+def test_two_files_at_once_are_one_too_many(enter, harbour):
+    tab = enter()
+    tab.locator("#file").evaluate("input => { input.multiple = true; }")
+
+    choose(tab, [harbour(100), harbour(100, "quay.bim")])
+
+    tab.locator("#file_msg").get_by_text("One file makes one iModel").wait_for()
+    assert not StagedFile.objects.exists()
+
+
+def test_a_full_disk_is_told_at_the_file(enter, settings, harbour, troubles):
+    troubles.expect("status of 507")
+    settings.STAGING_RESERVE_MIB = 1 << 40
+    tab = enter()
+
+    choose(tab, harbour(100))
+
+    tab.locator("#file_msg").get_by_text("There is no room for this file").wait_for()
+
+
+def test_a_removed_file_leaves_nothing_here(enter, line, harbour):
+    line.mib_s = 6
+    tab = enter()
+    choose(tab, harbour(12 * MIB))
+    arrived_bytes(2 * MIB)
+
+    tab.get_by_role("button", name="Remove").click()
+    expect(tab, "idle")
+
+    wait_until(lambda: not StagedFile.objects.exists(), what="the end of the file")
+    wait_until(lambda: not list(staging.folder().iterdir()), what="the end of its bytes")
+    assert tab.locator("#staged_file").input_value() == ""

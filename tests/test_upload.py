@@ -1,0 +1,445 @@
+"""A baseline file from here to the platform's storage: once, whole, in its link's time; and the platform told."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from imodels_app import circuit, lifecycle, staging, tokens
+from imodels_app import upload as uploads
+from imodels_app.itwin import errors
+from imodels_app.itwin.storage import check_destination
+from imodels_app.itwin.types import UploadLink
+from imodels_app.models import Operation
+from imodels_app.poll import poll
+from imodels_app.settle import settle
+from imodels_app.states import State, Wait
+from imodels_app.submit import submit
+from imodels_app.upload import upload
+from tests.files import KIB, a_file, in_storage, puts
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(settings):
+    settings.UPLOAD_SINGLE_PUT, settings.UPLOAD_BLOCK = 128 * KIB, 32 * KIB
+
+
+@pytest.fixture
+def uploading(baseline_of):
+    """uploading(bytes): the platform has made the shell and waits for the file."""
+
+    def make(data: bytes, **fields) -> Operation:
+        operation = baseline_of(data, **fields)
+        submit(operation.pk)
+        operation.refresh_from_db()
+        return operation
+
+    return make
+
+
+def carried(operation: Operation) -> Operation:
+    """After one step of an uploader, whose time has come."""
+    Operation.objects.filter(pk=operation.pk, state=State.UPLOADING).update(upload_after=timezone.now())
+    upload(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
+def test_a_shell_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
+    operation = uploading(a_file())
+
+    assert (operation.state, operation.baseline_state) == (State.UPLOADING, "waitingForFile")
+    assert operation.imodel_id in sandbox.world.imodels
+    assert "sig=" not in operation.upload_link
+    assert "sig=" in tokens.unseal(operation.upload_link)
+    assert timedelta(minutes=19) < operation.upload_until - timezone.now() <= timedelta(minutes=20)
+
+
+def test_a_small_file_goes_up_in_one_request_and_is_completed(uploading, sandbox):
+    data = a_file(100 * KIB)
+
+    operation = carried(uploading(data))
+
+    assert operation.state == State.RUNNING
+    assert in_storage(sandbox, operation.imodel_id) == data
+    assert len(puts(sandbox)) == 1
+    assert sandbox.calls("POST", "/baselinefile") == 1
+    assert (operation.upload_link, operation.upload_until, operation.uploading_by) == ("", None, None)
+    assert operation.baseline_state == "initializationScheduled"
+
+
+def test_a_large_file_goes_up_in_blocks(uploading, sandbox):
+    data = a_file(300 * KIB)
+
+    operation = carried(uploading(data))
+
+    assert operation.state == State.RUNNING
+    assert in_storage(sandbox, operation.imodel_id) == data
+    assert len(puts(sandbox, "block")) == 10
+    assert not puts(sandbox)
+
+
+def test_a_file_so_large_that_the_usual_blocks_would_not_do_gets_larger_ones(settings):
+    settings.UPLOAD_BLOCK = 8 * 2**20
+
+    assert uploads.block_size(300 * 2**20) == 8 * 2**20
+    assert uploads.block_size(500 * 2**30) * 50_000 >= 500 * 2**30
+
+
+def test_google_takes_one_plain_request_of_any_size(uploading, sandbox):
+    sandbox.switch(storage_type="google")
+    data = a_file(300 * KIB)
+
+    operation = carried(uploading(data))
+
+    assert operation.state == State.RUNNING
+    assert in_storage(sandbox, operation.imodel_id) == data
+    [put] = puts(sandbox)
+    assert not [name for name in put.headers if name.lower().startswith("x-ms-")]
+
+
+@pytest.mark.parametrize(("size", "requests"), [(100 * KIB, 1), (300 * KIB, 11)])
+def test_no_token_goes_to_the_storage_and_not_even_what_a_netrc_offers(
+    uploading, sandbox, monkeypatch, tmp_path, size, requests
+):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login mara password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    carried(uploading(a_file(size)))
+
+    seen = [entry for entry in sandbox.journal if entry.path.startswith("/storage")]
+    assert len(seen) == requests
+    assert not [entry for entry in seen if "Authorization" in entry.headers or "Cookie" in entry.headers]
+
+
+def test_the_bytes_are_forgotten_once_the_imodel_is_there(uploading, sandbox):
+    sandbox.advance_by_looks(0)
+    operation = uploading(a_file())
+    path = staging.path_of(operation.staged_file)
+    carried(operation)
+    assert path.exists()
+
+    poll(operation.pk)
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.baseline_state) == (State.SUCCEEDED, "initialized")
+    assert operation.staged_file is None
+    assert (operation.file_name, operation.file_size) == ("pier.bim", 300 * KIB)
+
+
+def test_while_one_is_at_it_nobody_else_is(uploading, sandbox):
+    operation = uploading(a_file())
+    lifecycle.take_upload(Operation.objects.get(pk=operation.pk))
+
+    upload(operation.pk)
+
+    assert not puts(sandbox, "block")
+
+
+def test_whoever_slept_through_their_lease_writes_nothing(uploading, sandbox):
+    operation = uploading(a_file())
+    sleeper = Operation.objects.get(pk=operation.pk)
+    lifecycle.take_upload(sleeper)
+    after_the_lease = carried(operation)
+
+    with pytest.raises(lifecycle.Conflict):
+        lifecycle.keep_uploading(sleeper, sent_bytes=5, block=0)
+    with pytest.raises(lifecycle.Conflict):
+        lifecycle.sent(sleeper)
+
+    operation.refresh_from_db()
+    assert operation.version == after_the_lease.version
+
+
+def test_progress_raises_the_version_that_live_pages_see(uploading):
+    operation = uploading(a_file())
+    lifecycle.take_upload(operation)
+    before = operation.version
+
+    lifecycle.keep_uploading(operation, sent_bytes=64 * KIB, block=0)
+
+    assert (operation.sent_bytes, operation.version) == (64 * KIB, before + 1)
+    assert list(operation.blocks.values_list("number", flat=True)) == [0]
+
+
+def test_the_file_counts_as_sent_only_when_the_storage_said_so(uploading):
+    operation = uploading(a_file())
+    lifecycle.take_upload(operation)
+
+    lifecycle.keep_uploading(operation, sent_bytes=operation.file_size)
+
+    assert not operation.is_sent
+
+
+def test_a_storage_in_trouble_is_waited_for_and_is_not_the_platform(uploading, sandbox):
+    sandbox.fault("PUT", r"^/storage/", status=503, times=None, for_s=60)
+    operation = uploading(a_file(100 * KIB))
+
+    for _ in range(circuit.FAILURES_TO_OPEN):
+        carried(operation)
+
+    assert (operation.state, operation.wait_reason) == (State.UPLOADING, Wait.STORAGE_DOWN)
+    assert circuit.outage(timezone.now()) is None
+    assert circuit.outage(timezone.now(), circuit.STORAGE)
+    before = len(puts(sandbox))
+    carried(operation)
+    assert len(puts(sandbox)) == before
+    assert "503" not in str(operation.events.last().data)
+
+
+def test_what_the_storage_refuses_for_good_is_explained(uploading, sandbox):
+    sandbox.fault("PUT", r"^/storage/", status=507)
+
+    operation = carried(uploading(a_file(100 * KIB)))
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "uploadRefused")
+    assert "507" in operation.failure_message
+
+
+def test_what_cannot_finish_in_its_links_time_is_not_begun(uploading, sandbox):
+    sandbox.switch(upload_link_life_s=4)
+
+    operation = carried(uploading(a_file()))
+
+    assert not puts(sandbox, "block")
+    assert (operation.state, operation.failure_code) == (State.FAILED, "uploadLinkExpired")
+
+
+def test_a_link_that_the_platform_renews_is_used(uploading, sandbox):
+    sandbox.switch(upload_link_life_s=4)
+    operation = uploading(a_file())
+    sandbox.switch(upload_link_life_s=1200, new_upload_link=True)
+
+    carried(operation)
+    assert (operation.state, operation.events.last().verb) == (State.UPLOADING, "link_renewed")
+
+    assert carried(operation).state == State.RUNNING
+
+
+def test_a_link_that_is_refused_before_its_time_is_asked_for_again(uploading, sandbox):
+    operation = uploading(a_file(100 * KIB))
+    spoiled = tokens.unseal(operation.upload_link).replace("sig=", "sig=A")
+    Operation.objects.update(upload_link=tokens.seal(spoiled))
+    sandbox.switch(new_upload_link=True)
+
+    carried(operation)
+
+    assert carried(operation).state == State.RUNNING
+
+
+def test_a_shell_whose_answer_was_lost_asks_for_its_link(baseline_of, sandbox):
+    sandbox.fault("POST", r"^/imodels$", lost_answer=True)
+    sandbox.switch(new_upload_link=True)
+    operation = baseline_of(a_file())
+    submit(operation.pk)
+    Operation.objects.update(settle_after=timezone.now())
+
+    settle(operation.pk)
+    operation.refresh_from_db()
+    assert operation.state == State.UPLOADING
+    carried(operation)
+
+    assert carried(operation).state == State.RUNNING
+    assert sandbox.calls("POST", "/imodels") == 1
+
+
+def test_a_shell_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
+    sandbox.fault("POST", r"^/imodels$", lost_answer=True)
+    operation = baseline_of(a_file())
+    submit(operation.pk)
+    Operation.objects.update(settle_after=timezone.now())
+    settle(operation.pk)
+
+    carried(operation)
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "uploadLinkLost")
+    assert operation.imodel_id
+    assert staging.path_of(operation.staged_file).exists()
+
+
+def test_a_shell_of_another_size_is_not_adopted(baseline_of, sandbox, platform_of):
+    sandbox.fault("POST", r"^/imodels$", cut=True)
+    operation = baseline_of(a_file())
+    submit(operation.pk)
+    body = operation.request_body.replace(str(operation.file_size), "4711")
+    platform_of("mara").start("/imodels", body)
+    Operation.objects.update(settle_after=timezone.now())
+
+    settle(operation.pk)
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.failure_code) == (State.FAILED, "iModelExists")
+
+
+def test_nothing_is_made_of_a_file_that_is_gone(baseline_of, sandbox):
+    operation = baseline_of(a_file())
+    staging.path_of(operation.staged_file).unlink()
+
+    submit(operation.pk)
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.failure_code) == (State.FAILED, "stagedFileMissing")
+    assert sandbox.calls("POST", "/imodels") == 0
+
+
+def test_a_file_that_the_platform_sees_late_is_waited_for(uploading, sandbox):
+    sandbox.switch(blob_lag_s=60)
+    operation = carried(uploading(a_file(100 * KIB)))
+    assert (operation.state, operation.events.last().verb) == (State.UPLOADING, "file_missing")
+    assert carried(operation).state == State.UPLOADING
+    sandbox.switch(blob_lag_s=0)
+
+    assert carried(operation).state == State.RUNNING
+    assert len(puts(sandbox)) == 1
+
+
+def test_a_file_that_the_platform_never_sees_is_sent_twice_and_then_given_up(uploading, sandbox):
+    sandbox.switch(blob_lag_s=3600)
+    operation = uploading(a_file(100 * KIB))
+
+    for _ in range(20):
+        carried(operation)
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "baselineFileMissing")
+    assert len(puts(sandbox)) == 2
+
+
+def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
+    sandbox.fault("PUT", r"^/storage/", query="comp=blocklist", status=503, times=4)
+    operation = carried(uploading(a_file()))
+    assert operation.wait_reason == Wait.STORAGE_DOWN
+    sandbox.platform.blobs.clear()
+
+    carried(operation)
+    assert operation.events.last().verb == "upload_again"
+
+    assert carried(operation).state == State.RUNNING
+    assert len(puts(sandbox, "block")) == 20
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [({"status": 429, "retry_after": 30}, Wait.RATE_LIMIT), ({"status": 503}, Wait.PLATFORM_DOWN)],
+)
+def test_a_platform_that_cannot_be_told_is_told_later(uploading, sandbox, fault, reason):
+    sandbox.fault("POST", r"/baselinefile$", **fault)
+
+    operation = carried(uploading(a_file(100 * KIB)))
+
+    assert (operation.state, operation.wait_reason) == (State.UPLOADING, reason)
+    assert operation.is_sent
+
+
+def test_rights_lost_meanwhile_are_final(uploading, sandbox):
+    operation = uploading(a_file(100 * KIB))
+    sandbox.allow(operation.itwin_id, "mara", ["imodels_webview"])
+
+    carried(operation)
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "InsufficientPermissions")
+
+
+def test_a_token_that_is_refused_is_refreshed_and_it_goes_on(uploading, sandbox):
+    operation = uploading(a_file(100 * KIB))
+    operation.requested_by.tokens.__class__.objects.update(obtained_at=timezone.now() - timedelta(hours=1))
+    sandbox.expire_tokens()
+
+    carried(operation)
+    assert operation.state == State.UPLOADING
+
+    assert carried(operation).state == State.RUNNING
+    assert len(puts(sandbox)) == 1
+
+
+def test_who_must_sign_in_finishes_the_upload_afterwards(uploading, sandbox, mara):
+    operation = uploading(a_file(100 * KIB))
+    mara.tokens.__class__.objects.update(sign_in_needed=True)
+    carried(operation)
+    assert (operation.state, operation.wait_reason) == (State.UPLOADING, Wait.SIGN_IN)
+
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(mara)
+    upload(operation.pk)
+
+    operation.refresh_from_db()
+    assert operation.state == State.RUNNING
+    assert len(puts(sandbox)) == 1
+
+
+def test_a_platform_that_still_waits_for_the_file_is_told_again(uploading, sandbox):
+    operation = carried(uploading(a_file(100 * KIB)))
+    creation = sandbox.world.imodels[operation.imodel_id].creation
+    creation.state = creation.baseline_state = "waitingForFile"
+
+    for _ in range(3):
+        poll(operation.pk)
+
+    operation.refresh_from_db()
+    assert operation.state == State.RUNNING
+    assert creation.baseline_state == "initializationScheduled"
+
+
+def test_a_new_key_seals_links_too(uploading, settings):
+    from cryptography.fernet import Fernet
+
+    operation = uploading(a_file())
+    old = settings.TOKEN_KEYS
+    settings.TOKEN_KEYS = [Fernet.generate_key().decode(), *old]
+
+    tokens.reseal()
+
+    settings.TOKEN_KEYS = settings.TOKEN_KEYS[:1]
+    operation.refresh_from_db()
+    assert "sig=" in tokens.unseal(operation.upload_link)
+
+
+def test_a_link_tells_nobody_where_it_leads():
+    assert "secret" not in repr(UploadLink("https://blob.example/?sig=secret"))
+
+
+PUBLIC, HERE = "https://api.bentley.com", "http://127.0.0.1:9000"
+
+
+@pytest.mark.parametrize(
+    ("href", "platform"),
+    [
+        ("http://127.0.0.1:9000/storage/a?sig=1", HERE),
+        ("http://127.0.0.1:10000/devstoreaccount1/c/b?sig=1", HERE),
+        ("https://8.8.8.8/c/b?sig=1", PUBLIC.replace("api.bentley.com", "8.8.4.4")),
+    ],
+)
+def test_a_link_to_where_the_platform_is_or_to_the_public_net_is_used(href, platform):
+    check_destination(UploadLink(href), platform)
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "http://8.8.8.8/c/b?sig=1",
+        "https://127.0.0.1/c/b?sig=1",
+        "https://10.1.2.3/c/b?sig=1",
+        "https://169.254.169.254/latest?sig=1",
+        "https://[::1]/c/b?sig=1",
+        "https://[fd00::1]/c/b?sig=1",
+        "https://localhost/c/b?sig=1",
+        "https://mara:pw@8.8.8.8/c/b?sig=1",
+        "ftp://8.8.8.8/c/b",
+        "file:///etc/passwd",
+        "/storage/a?sig=1",
+    ],
+)
+def test_a_link_into_a_private_network_or_without_tls_is_refused(href):
+    with pytest.raises(errors.ForeignLink):
+        check_destination(UploadLink(href), "https://8.8.4.4")
+
+
+def test_a_foreign_link_ends_the_operation_and_nothing_is_sent(uploading, sandbox, settings):
+    operation = uploading(a_file(100 * KIB))
+    settings.ITWIN_API_URL = "https://8.8.4.4"
+
+    carried(operation)
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "uploadLinkForeign")
+    assert not puts(sandbox)

@@ -1,0 +1,399 @@
+"""The server's half of the tus protocol: by hand, with the official Python client as a peer, and cut in the middle."""
+
+import base64
+import hashlib
+import os
+import socket
+import time
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from io import BytesIO
+from select import select
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psutil
+import pytest
+import requests
+from django.test import Client
+from django.urls import reverse
+
+from imodels_app import clock, staging
+from imodels_app.models import StagedFile, User
+from imodels_app.views import uploads
+from tests.conftest import wait_until
+
+pytestmark = pytest.mark.django_db
+
+MIB = staging.MIB
+SLOW = 30
+PROTOCOL = {"Tus-Resumable": "1.0.0"}
+
+
+def imodel(size: int) -> bytes:
+    return staging.HEADER + os.urandom(size - len(staging.HEADER))
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, settings):
+    settings.STAGING_DIR = tmp_path / "staging"
+
+
+@pytest.fixture
+def at_desk(client, mara):
+    client.force_login(mara)
+    return client
+
+
+def named(name: str) -> str:
+    return f"filename {base64.b64encode(name.encode()).decode()}"
+
+
+def announce(client, size: int | str, name: str = "harbour.bim", **headers):
+    said = PROTOCOL | {"Upload-Length": str(size), "Upload-Metadata": named(name)} | headers
+    return client.post(reverse("imodels:staged-files"), headers=said)
+
+
+def bring(client, where: str, data: bytes, *, at: int, content_type="application/offset+octet-stream", **headers):
+    said = PROTOCOL | {"Upload-Offset": str(at)} | headers
+    return client.generic("PATCH", where, data, content_type=content_type, headers=said)
+
+
+def test_a_file_comes_in_pieces_and_each_answer_tells_where_it_stands(at_desk, mara):
+    data = imodel(3000)
+
+    announced = announce(at_desk, 3000)
+    where = announced["Location"]
+    first = bring(at_desk, where, data[:2000], at=0)
+    looked = at_desk.head(where, headers=PROTOCOL)
+    last = bring(at_desk, where, data[2000:], at=2000)
+
+    assert [announced.status_code, first.status_code, looked.status_code, last.status_code] == [201, 204, 200, 204]
+    assert [first["Upload-Offset"], looked["Upload-Offset"], last["Upload-Offset"]] == ["2000", "2000", "3000"]
+    assert looked["Upload-Length"] == "3000"
+    assert looked["Cache-Control"] == "no-store"
+    staged = StagedFile.objects.get()
+    assert (staged.owner, staged.name, bool(staged.arrived_at)) == (mara, "harbour.bim", True)
+    assert staging.path_of(staged).read_bytes() == data
+
+
+def test_it_tells_what_it_speaks_and_takes(at_desk, settings):
+    settings.BASELINE_MAX_MIB = 5
+
+    told = at_desk.options(reverse("imodels:staged-files"))
+
+    assert told.status_code == 204
+    assert told["Tus-Version"] == told["Tus-Resumable"] == "1.0.0"
+    assert told["Tus-Extension"] == "creation,termination,expiration"
+    assert told["Tus-Max-Size"] == str(5 * MIB)
+
+
+def test_another_version_is_told_ours(at_desk):
+    told = at_desk.post(reverse("imodels:staged-files"), headers={"Tus-Resumable": "0.2.2"})
+
+    assert (told.status_code, told["Tus-Version"]) == (412, "1.0.0")
+
+
+def test_it_says_until_when_a_file_is_kept_and_each_piece_makes_that_later(at_desk):
+    where = announce(at_desk, 3000)["Location"]
+    StagedFile.objects.update(touched_at=StagedFile.objects.get().touched_at - timedelta(hours=5))
+    before = parsedate_to_datetime(at_desk.head(where, headers=PROTOCOL)["Upload-Expires"])
+
+    after = parsedate_to_datetime(bring(at_desk, where, imodel(100), at=0)["Upload-Expires"])
+
+    assert timedelta(hours=4, minutes=59) < after - before < timedelta(hours=5, minutes=1)
+
+
+def test_a_file_that_is_taken_back_is_gone(at_desk):
+    where = announce(at_desk, 3000)["Location"]
+    bring(at_desk, where, imodel(100), at=0)
+
+    assert at_desk.delete(where, headers=PROTOCOL).status_code == 204
+    assert at_desk.head(where, headers=PROTOCOL).status_code == 404
+    assert not StagedFile.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "name", "status", "said"),
+    [
+        (100, "harbour.dgn", 422, "ends in .bim"),
+        (0, "harbour.bim", 422, "The file is empty"),
+        (2 * MIB + 1, "harbour.bim", 413, "larger than 2 MiB"),
+        ("many", "harbour.bim", 400, "Upload-Length must be a number"),
+        ("-1", "harbour.bim", 400, "Upload-Length must be a number"),
+    ],
+)
+def test_a_file_is_refused_with_a_sentence_before_a_byte_of_it_comes(at_desk, settings, size, name, status, said):
+    settings.BASELINE_MAX_MIB = 2
+
+    refused = announce(at_desk, size, name)
+
+    assert refused.status_code == status
+    assert said in refused.content.decode()
+    assert not StagedFile.objects.exists()
+
+
+@pytest.mark.parametrize("metadata", ["", "filename", "filename %%%", "filename /w==", "name eA=="])
+def test_a_file_without_a_readable_name_is_refused(at_desk, metadata):
+    assert announce(at_desk, 100, **{"Upload-Metadata": metadata}).status_code == 400
+
+
+def test_a_full_disk_refuses_new_files_and_pieces_and_keeps_what_is_here(at_desk, settings):
+    where = announce(at_desk, 3000)["Location"]
+    bring(at_desk, where, imodel(2000), at=0)
+    settings.STAGING_RESERVE_MIB = 1 << 40
+
+    assert announce(at_desk, 3000).status_code == 507
+    assert bring(at_desk, where, bytes(1000), at=2000).status_code == 507
+    assert at_desk.head(where, headers=PROTOCOL)["Upload-Offset"] == "2000"
+
+
+def test_what_is_no_imodel_is_refused_with_its_first_piece_and_forgotten(at_desk):
+    where = announce(at_desk, 3000)["Location"]
+
+    refused = bring(at_desk, where, b"PK\3\4" + bytes(100), at=0)
+
+    assert refused.status_code == 422
+    assert "does not begin as an SQLite file" in refused.content.decode()
+    assert at_desk.head(where, headers=PROTOCOL).status_code == 404
+
+
+def test_a_piece_for_another_place_is_told_the_right_one(at_desk):
+    where = announce(at_desk, 3000)["Location"]
+    bring(at_desk, where, imodel(100), at=0)
+
+    told = bring(at_desk, where, imodel(100), at=0)
+
+    assert (told.status_code, told["Upload-Offset"]) == (409, "100")
+
+
+@pytest.mark.parametrize(
+    ("piece", "status"),
+    [
+        ({"data": b"x" * 3001, "at": 0}, 413),
+        ({"data": b"x", "at": 0, "content_type": "text/plain"}, 415),
+        ({"data": b"x", "at": 0, "Upload-Offset": "none"}, 400),
+        ({"data": b"x", "at": 0, "Tus-Resumable": "2"}, 412),
+    ],
+)
+def test_a_piece_that_is_not_as_it_should_be_changes_nothing(at_desk, piece, status):
+    where = announce(at_desk, 3000)["Location"]
+
+    assert bring(at_desk, where, **piece).status_code == status
+    assert at_desk.head(where, headers=PROTOCOL)["Upload-Offset"] == "0"
+
+
+def test_a_piece_is_not_larger_than_eight_mebibytes(at_desk):
+    where = announce(at_desk, 20 * MIB)["Location"]
+
+    assert bring(at_desk, where, imodel(uploads.PIECE + 1), at=0).status_code == 413
+    assert bring(at_desk, where, imodel(uploads.PIECE), at=0).status_code == 204
+
+
+def test_others_find_nothing_there(at_desk, tomas):
+    where = announce(at_desk, 3000)["Location"]
+    other = Client()
+    other.force_login(tomas)
+
+    assert other.head(where, headers=PROTOCOL).status_code == 404
+    assert bring(other, where, imodel(100), at=0).status_code == 404
+    assert other.delete(where, headers=PROTOCOL).status_code == 404
+    assert other.post(reverse("imodels:remove-staged-file", args=[StagedFile.objects.get().pk])).status_code == 404
+    assert at_desk.head(where, headers=PROTOCOL)["Upload-Offset"] == "0"
+
+
+def test_whoever_was_signed_out_is_told_to_sign_in_and_the_file_stays(at_desk):
+    where = announce(at_desk, 3000)["Location"]
+
+    told = bring(Client(), where, imodel(100), at=0)
+
+    assert told.status_code == 401
+    assert "Sign in in another tab" in told.content.decode()
+    assert at_desk.head(where, headers=PROTOCOL)["Upload-Offset"] == "0"
+
+
+def test_every_change_needs_the_token_of_a_page_of_ours(at_desk, mara):
+    where = announce(at_desk, 3000)["Location"]
+    elsewhere = Client(enforce_csrf_checks=True)
+    elsewhere.force_login(mara)
+
+    assert announce(elsewhere, 3000).status_code == 403
+    assert bring(elsewhere, where, imodel(100), at=0).status_code == 403
+    assert elsewhere.delete(where, headers=PROTOCOL).status_code == 403
+    assert at_desk.head(where, headers=PROTOCOL)["Upload-Offset"] == "0"
+
+
+def test_an_unknown_file_is_not_found(at_desk):
+    assert at_desk.head(reverse("imodels:staged-file", args=[uuid4()]), headers=PROTOCOL).status_code == 404
+
+
+@pytest.fixture
+def signed_in(transactional_db, mara):
+    """Headers of somebody who is signed in and has a page of ours."""
+    client = Client()
+    client.force_login(mara)
+    token = "t" * 32
+    cookies = f"desk-session={client.cookies['desk-session'].value}; desk-csrf={token}"
+    return {"Cookie": cookies, "X-CSRFToken": token}
+
+
+class TestOverHTTP:
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    def test_the_official_client_brings_a_file_and_goes_on_where_another_one_stopped(self, live_server, signed_in):
+        from tusclient.client import TusClient
+
+        data = imodel(2 * MIB + 12345)
+        client = TusClient(live_server.url + reverse("imodels:staged-files"), headers=signed_in)
+
+        def uploader(**options):
+            metadata = {"filename": "harbour.bim"}
+            return client.uploader(file_stream=BytesIO(data), chunk_size=MIB // 2, metadata=metadata, **options)
+
+        begun = uploader()
+        begun.upload(stop_at=MIB)
+        resumed = uploader(url=begun.url)
+        offset = resumed.offset
+        resumed.upload()
+
+        assert offset == MIB
+        staged = StagedFile.objects.get()
+        assert staged.arrived_at
+        assert hashlib.sha256(staging.path_of(staged).read_bytes()).digest() == hashlib.sha256(data).digest()
+
+    def test_what_came_of_a_piece_that_was_cut_is_kept(self, live_server, signed_in, mara):
+        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        data = imodel(4 * MIB)
+
+        cut_after(live_server.url, staged, signed_in, data, sent=3 * MIB)
+
+        wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="the part that came")
+        kept = StagedFile.objects.get().received
+        assert kept <= 3 * MIB
+        assert staging.path_of(staged).read_bytes()[:kept] == data[:kept]
+
+    def test_a_connection_that_hangs_does_not_keep_the_file_from_another_one(self, live_server, signed_in, mara):
+        """The laptop was closed: our end of its connection still waits, and a new one comes."""
+        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        data = imodel(4 * MIB)
+        hanging = begin_piece(live_server.url, staged, signed_in, data, sent=MIB)
+        wait_until(lambda: StagedFile.objects.get().received > 0, what="the first chunk")
+
+        client = Client()
+        client.force_login(mara)
+        where = reverse("imodels:staged-file", args=[staged.pk])
+        at = int(client.head(where, headers=PROTOCOL)["Upload-Offset"])
+        assert bring(client, where, data[at:], at=at).status_code == 204
+        hanging.sendall(b"y" * (3 * MIB))
+
+        assert hanging.recv(100).startswith(b"HTTP/1.1 409")
+        hanging.close()
+        assert staging.path_of(staged).read_bytes() == data
+
+
+class TestWebProcess:
+    """The dashboard as it is served."""
+
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    @pytest.fixture
+    def web(self, processes, settings):
+        processes.env["STAGING_DIR"] = str(settings.STAGING_DIR)
+        return processes.web()
+
+    @pytest.mark.parametrize(
+        ("size", "grows"), [(64 * MIB, 32 * MIB), pytest.param(300 * MIB, 64 * MIB, marks=pytest.mark.soak)]
+    )
+    def test_a_large_file_needs_little_memory(self, web, signed_in, mara, size, grows):
+        warm_up = staging.expect(name="small.bim", size=uploads.PIECE, owner=mara)
+        whole_in_pieces(web, warm_up, signed_in)
+        before = rss_of_web()
+        staged = staging.expect(name="large.bim", size=size, owner=mara)
+
+        most = whole_in_pieces(web, staged, signed_in)
+
+        assert StagedFile.objects.get(pk=staged.pk).arrived_at
+        print(f"{size // MIB} MiB came, and the web grew by {(most - before) / MIB:.1f} MiB")
+        assert most - before < grows
+
+    def test_a_killed_web_process_costs_no_byte_that_was_counted(self, web, processes, signed_in, mara):
+        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        data = imodel(4 * MIB)
+        line = begin_piece(web, staged, signed_in, data, sent=3 * MIB)
+        wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
+
+        processes.kill_web()
+        line.close()
+
+        at = staging.offset(StagedFile.objects.get())
+        assert 2 * MIB <= at <= 3 * MIB
+        said = signed_in | PROTOCOL | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(at)}
+        where = processes.web() + reverse("imodels:staged-file", args=[staged.pk])
+        assert requests.patch(where, data=data[at:], headers=said, timeout=30).status_code == 204
+        assert staging.path_of(staged).read_bytes() == data
+
+    def test_a_cut_piece_breaks_nothing(self, web, processes, signed_in, mara):
+        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        cut_after(web, staged, signed_in, imodel(4 * MIB), sent=3 * MIB)
+        wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
+
+        assert requests.get(web + "/healthz", timeout=10).status_code == 200
+        assert not any("Traceback" in log for log in processes.logs().values())
+
+    def test_slow_pieces_do_not_hold_up_other_pages(self, web, signed_in, mara):
+        slow = [begin_piece(web, slow_file(mara), signed_in, imodel(MIB), sent=1000) for _ in range(SLOW)]
+        started = time.monotonic()
+
+        for page in ("/healthz", "/sign-in/", "/new/"):
+            assert requests.get(web + page, headers=signed_in, timeout=10).status_code == 200
+
+        assert time.monotonic() - started < 5
+        assert not select(slow, [], [], 0)[0]  # all of them are still on their way
+        for line in slow:
+            line.close()
+
+
+def slow_file(owner: User) -> StagedFile:
+    now = clock.now()
+    return StagedFile.objects.create(owner=owner, name="slow.bim", size=MIB, created_at=now, touched_at=now)
+
+
+def whole_in_pieces(web: str, staged: StagedFile, headers: dict[str, str]) -> int:
+    """Bring the whole file; the most memory that the web's processes had meanwhile."""
+    piece, most = imodel(uploads.PIECE), 0
+    said = headers | PROTOCOL | {"Content-Type": "application/offset+octet-stream"}
+    where = web + reverse("imodels:staged-file", args=[staged.pk])
+    with requests.Session() as session:
+        for at in range(0, staged.size, uploads.PIECE):
+            data = piece[: staged.size - at]
+            answer = session.patch(where, data=data, headers=said | {"Upload-Offset": str(at)}, timeout=30)
+            assert answer.status_code == 204, answer.text
+            most = max(most, rss_of_web())
+    return most
+
+
+def rss_of_web() -> int:
+    """Bytes of memory that the web's processes hold."""
+    ours = psutil.Process().children(recursive=True)
+    web = [process for process in ours if "granian" in " ".join(process.cmdline())]
+    return sum(process.memory_info().rss for process in web)
+
+
+def begin_piece(url: str, staged: StagedFile, headers: dict[str, str], data: bytes, *, sent: int) -> socket.socket:
+    """A PATCH of the whole file, of which only so much has left."""
+    at = urlsplit(url)
+    told = {
+        "Host": at.netloc,
+        "Content-Type": "application/offset+octet-stream",
+        "Content-Length": str(len(data)),
+        "Upload-Offset": "0",
+    }
+    lines = [f"{name}: {value}" for name, value in (told | PROTOCOL | headers).items()]
+    line = socket.create_connection((at.hostname, at.port), timeout=10)
+    where = reverse("imodels:staged-file", args=[staged.pk])
+    line.sendall("\r\n".join([f"PATCH {where} HTTP/1.1", *lines, "", ""]).encode() + data[:sent])
+    return line
+
+
+def cut_after(url: str, staged: StagedFile, headers: dict[str, str], data: bytes, *, sent: int) -> None:
+    begin_piece(url, staged, headers, data, sent=sent).close()
