@@ -441,7 +441,7 @@ class Preset(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, models.CASCADE, related_name="presets")
-    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="presets", help_text="Who else may use it.")
+    team = models.ForeignKey(Team, models.SET_NULL, null=True, related_name="presets", help_text="Who else may use it.")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     name = models.CharField(max_length=100)
     values = models.JSONField(default=dict, help_text="What is typed, by the form's field names.")

@@ -23,7 +23,7 @@ TELL_THE_ADMINISTRATOR = (
 )
 
 
-DELETE_THE_SHELL = "Delete the empty iModel “{name}”, then make it again."
+DELETE_THE_SHELL = "Delete the shell, which keeps the name “{name}” taken, and make it again."
 FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
 
 
@@ -137,7 +137,7 @@ WORDS: dict[str, Words] = {
         "Uploading",
         "move",
         "st-uploading",
-        "the platform’s storage not answering, next try {until}",
+        "storage not answering, next try {until}",
         "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
     ),
     "uploading:platform_down": Words(

@@ -100,6 +100,22 @@ def tick(redis_url) -> Callable[[], None]:
     return round_
 
 
+@pytest.fixture
+def virtual_clock(sandbox, monkeypatch):
+    """One clock for the platform and for us, which nobody has to wait for."""
+    from imodels_app import clock, tokens
+    from tests.faults import schedules
+
+    virtual = schedules.VirtualClock()
+    platform = sandbox.platform
+    for part in (platform.world, platform.limits, platform.grants):
+        monkeypatch.setattr(part, "clock", virtual.time)
+    monkeypatch.setattr(clock, "now", virtual.now)
+    # A dead process's lease ends by the virtual clock, so waiting for it by the real one is in vain.
+    monkeypatch.setattr(tokens, "WAIT_FOR_OTHERS_S", 0)
+    return virtual
+
+
 def _do_all(connection, name, app) -> None:
     with connection.SimpleQueue(name) as queue:
         while True:

@@ -79,20 +79,28 @@ class Died(BaseException):
 
 
 class VirtualClock:
-    """A clock that moves when told, and a millisecond with each look."""
+    """A clock that moves when told, and a millisecond with each look. The database's may jump, the platform's not."""
 
     def __init__(self) -> None:
         self._at = datetime.now(UTC)
+        self._database_ahead = timedelta(0)
 
     def now(self) -> datetime:
+        """At the database."""
         self._at += timedelta(milliseconds=1)
-        return self._at
+        return self._at + self._database_ahead
 
     def time(self) -> float:
-        return self.now().timestamp()
+        """At the platform."""
+        self._at += timedelta(milliseconds=1)
+        return self._at.timestamp()
 
     def passes(self, seconds: float) -> None:
         self._at += timedelta(seconds=seconds)
+
+    def jumps(self, seconds: float) -> None:
+        """The database's clock, forward or back."""
+        self._database_ahead += timedelta(seconds=seconds)
 
 
 class Schedule:

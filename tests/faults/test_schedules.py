@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imodels_app import clock, dispatch, failpoints, tokens
+from imodels_app import dispatch, failpoints
 from imodels_app.models import Event, Operation
 from tests.faults import schedules
 
@@ -21,19 +21,6 @@ COUNT = int(os.environ.get("SOAK_SCHEDULES") or 30)
 FIRST_SEED = int(os.environ["SOAK_SEED"])  # tests/settings.py throws the dice where it is not given
 # In several tests, so that processes can share them.
 PARTS = [range(COUNT)[first : first + 10] for first in range(0, COUNT, 10)]
-
-
-@pytest.fixture
-def virtual_clock(sandbox, monkeypatch):
-    """One clock for the platform and for us, which nobody has to wait for."""
-    virtual = schedules.VirtualClock()
-    platform = sandbox.platform
-    for part in (platform.world, platform.limits, platform.grants):
-        monkeypatch.setattr(part, "clock", virtual.time)
-    monkeypatch.setattr(clock, "now", virtual.now)
-    # A dead process's lease ends by the virtual clock, so waiting for it by the real one is in vain.
-    monkeypatch.setattr(tokens, "WAIT_FOR_OTHERS_S", 0)
-    return virtual
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part[0]}-{part[-1]}")

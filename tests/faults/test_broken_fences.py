@@ -1,0 +1,191 @@
+"""Each fence is taken away from a copy of the program, and the tests must notice: a fence that nobody misses is none.
+
+By test_fences.py each one is missed for sure. By random schedules those are that a few hundred of them meet.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BASE_DIR
+
+pytestmark = pytest.mark.soak
+
+COPIED = ("dashboard", "imodels_app", "sandbox", "templates", "static", "tests", "manage.py", "pyproject.toml")
+SCHEDULES = "200"
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What stands where, what is left when it is gone, and what the oracle says then."""
+
+    where: str
+    stands: str
+    gone: str
+    missed: str
+
+
+FENCES = {
+    "the row's version": Fence(
+        "lifecycle.py",
+        "state=operation.state, version=operation.version).update(",
+        "state=operation.state).update(",
+        "ended without knowing of its iModel",
+    ),
+    "the row's state and version": Fence(
+        "lifecycle.py",
+        "pk=operation.pk, state=operation.state, version=operation.version).update(",
+        "pk=operation.pk).update(",
+        "sent|ended without knowing|history",
+    ),
+    "the last look at a claim": Fence(
+        "submit.py",
+        "    lifecycle.confirm_claim(operation, attempt)\n",
+        "",
+        "was sent again after the platform had made",
+    ),
+    "the version in that look": Fence(
+        "lifecycle.py",
+        "filter(pk=operation.pk, state=State.SUBMITTING, version=operation.version)\n",
+        "filter(pk=operation.pk)\n",
+        "was sent again after the platform had made",
+    ),
+    "how long a claim lasts": Fence(
+        "lifecycle.py",
+        "CLAIM_LASTS = timedelta(seconds=10)",
+        "CLAIM_LASTS = timedelta(days=1)",
+        "an old claim was sent",
+    ),
+    "how long a lost answer is waited for": Fence(
+        "settle.py", "SETTLED_AFTER = timedelta(seconds=95)", "SETTLED_AFTER = timedelta(0)", "was sent again after"
+    ),
+    "whose iModel it is": Fence(
+        "settle.py",
+        "if found.creator_id.casefold() != operation.requested_by.subject.casefold():",
+        "if not found.creator_id:",
+        "which its requests did not make",
+    ),
+    "what it was made from": Fence(
+        "settle.py",
+        "return creation.is_clone and creation.made_from == operation.source_id",
+        "return True",
+        "which its requests did not make",
+    ),
+    "when it was made": Fence(
+        "settle.py",
+        "if found.created_at < first.sent_at - CLOCK_SKEW:",
+        "if found.created_at is None:",
+        "which its requests did not make",
+    ),
+    "a 409 that may be our own doing": Fence(
+        "submit.py",
+        "if about_the_name and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():",
+        "if about_the_name and operation.attempts.filter(outcome=Outcome.ACCEPTED).exists():",
+        "ended without knowing of its iModel",
+    ),
+    "a dead worker's attempt counts as lost": Fence(
+        "settle.py",
+        '    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")\n',
+        "",
+        "ended without knowing of its iModel",
+    ),
+    "what was sent once is not called off": Fence(
+        "lifecycle.py",
+        "    if operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():\n        raise Conflict(",
+        "    if operation.attempts.filter(number=0).exists():\n        raise Conflict(",
+        "ended without knowing of its iModel",
+    ),
+    "what was approved is what is sent": Fence(
+        "lifecycle.py",
+        "if operation.kind == Kind.FORK and not _approval_holds(operation):",
+        "if operation.kind == Kind.FORK and not operation.decided_by_id:",
+        "was forked without an approval of it",
+    ),
+    "the lease to refresh": Fence(
+        "tokens.py",
+        "free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)",
+        "free = Q()",
+        "a refresh token that it had taken back",
+    ),
+    "nobody has refreshed since": Fence(
+        "tokens.py",
+        "pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False)",
+        "pk=held.pk, sign_in_needed=False)",
+        "a refresh token that it had taken back",
+    ),
+    "whose lease it is": Fence(
+        "tokens.py",
+        "mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)",
+        "mine = TokenSet.objects.filter(pk=held.pk)",
+        "the token of the new sign-in was overwritten",
+    ),
+}
+# What some hundred random schedules meet by chance.
+MET_BY_CHANCE = [
+    "the last look at a claim",
+    "how long a lost answer is waited for",
+    "whose iModel it is",
+    "the lease to refresh",
+    "nobody has refreshed since",
+]
+
+
+@pytest.fixture
+def play(tmp_path):
+    """play(fence or None, file, ...) is what pytest says in a copy of the program without it, to its first failure."""
+    for name in COPIED:
+        source = BASE_DIR / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+
+    def run(fence: Fence | None, *files: str) -> subprocess.CompletedProcess[str]:
+        if fence:
+            _take_away(fence, tmp_path)
+        # A shell of its own: what this run has set is for this run.
+        env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        env |= {"SOAK_SEED": "1", "SOAK_SCHEDULES": SCHEDULES}
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
+        return subprocess.run(command, cwd=tmp_path, env=env, check=False, capture_output=True, text=True)
+
+    return run
+
+
+def _take_away(fence: Fence, folder: Path) -> None:
+    path = folder / "imodels_app" / fence.where
+    text = path.read_text()
+    assert text.count(fence.stands) == 1, f"{fence.where} no longer reads: {fence.stands}"
+    path.write_text(text.replace(fence.stands, fence.gone))
+
+
+def test_with_all_fences_nothing_is_missed(play):
+    said = play(None, "tests/faults/test_fences.py")
+
+    assert said.returncode == 0, said.stdout
+
+
+@pytest.mark.parametrize("name", FENCES)
+def test_a_fence_that_is_taken_away_is_missed(play, name):
+    said = play(FENCES[name], "tests/faults/test_fences.py")
+
+    _is_missed(FENCES[name], said)
+
+
+@pytest.mark.parametrize("name", MET_BY_CHANCE)
+def test_random_schedules_miss_it_too(play, name):
+    said = play(FENCES[name], "tests/faults/test_schedules.py")
+
+    assert said.returncode == 1, said.stdout
+    assert "SOAK_SEED=" in said.stdout
+
+
+def _is_missed(fence: Fence, said: subprocess.CompletedProcess[str]) -> None:
+    assert said.returncode == 1, said.stdout
+    failure = [line for line in said.stdout.splitlines() if line.startswith("E  ")]
+    assert any(words in line for words in fence.missed.split("|") for line in failure), said.stdout

@@ -1,0 +1,270 @@
+"""Each fence alone: somebody is held up at the worst moment, others go on, and then the sleeper wakes.
+
+A fence that is taken away must make the oracle speak: tests/faults/test_broken_fences.py takes each away, and plays
+these tests.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from django.db import connection
+
+from imodels_app import dispatch, failpoints, lifecycle, tokens
+from imodels_app.models import Operation, TokenSet
+from imodels_app.poll import poll
+from imodels_app.settle import settle
+from imodels_app.states import FINISHED, Kind, State
+from imodels_app.submit import submit
+from tests.faults import oracle
+from tests.faults.schedules import Died
+from tests.people import HARBOUR, OLD_QUAY
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle]
+
+
+@pytest.fixture
+def at(monkeypatch) -> Callable[[str, Callable[[], object]], None]:
+    """at(place, does): whoever comes to this failpoint next is held up there while does() happens."""
+    plans: dict[str, Callable[[], object]] = {}
+    monkeypatch.setattr(failpoints, "reach", lambda name: plans.pop(name, lambda: None)())
+    monkeypatch.setattr(dispatch, "send", lambda *hint, **how: None)
+    return plans.__setitem__
+
+
+def die() -> None:
+    raise Died
+
+
+@pytest.fixture
+def clone(queued_clone, signed_in_mara, sandbox, virtual_clock) -> Operation:
+    sandbox.advance_by_looks(0)
+    lifecycle._note(queued_clone, "resumed", ready_after=virtual_clock.now())
+    return queued_clone
+
+
+@pytest.fixture
+def goes_its_way(virtual_clock, sandbox) -> Callable[[Operation], Operation]:
+    """goes_its_way(operation): workers do what is due, for ten minutes or to its end; then the oracle is asked."""
+
+    def go(operation: Operation) -> Operation:
+        for _ in range(120):
+            for does in (submit, settle, poll):
+                does(operation.pk)
+            operation.refresh_from_db()
+            if operation.state in FINISHED:
+                break
+            virtual_clock.passes(5)
+        wrong = oracle.violations(sandbox, pages=False)
+        assert not wrong, "the oracle says:\n" + "\n".join(wrong)
+        return operation
+
+    return go
+
+
+# The row: state and version
+
+
+def test_who_slept_over_the_next_attempt_does_not_take_it_back(clone, at, virtual_clock, sandbox, goes_its_way):
+    sandbox.fault("POST", r"/clone$", retry_after=3)
+
+    def meanwhile() -> None:
+        virtual_clock.passes(100)
+        settle(clone.pk)  # it never arrived: the same request is queued again
+        at("submit.answered", die)
+        with suppress(Died):
+            submit(clone.pk)  # and made an iModel whose answer nobody has written down
+
+    at("attempt.answered", meanwhile)
+    submit(clone.pk)  # had been told to wait, and would queue it a third time
+
+    assert goes_its_way(clone).state == State.SUCCEEDED
+
+
+def test_two_workers_that_read_the_same_row_send_one_request(clone, at, sandbox, goes_its_way):
+    at("submit.claiming", lambda: submit(clone.pk))
+
+    submit(clone.pk)
+
+    assert goes_its_way(clone).state == State.SUCCEEDED
+
+
+# The claim, right before the socket
+
+
+@pytest.mark.parametrize("clock_goes_back_s", [0, 3600], ids=["", "the database's clock goes back"])
+def test_a_claim_that_was_settled_meanwhile_sends_nothing(
+    clone, at, virtual_clock, sandbox, goes_its_way, clock_goes_back_s
+):
+    def meanwhile() -> None:
+        virtual_clock.passes(120)
+        settle(clone.pk)
+        submit(clone.pk)
+        virtual_clock.jumps(-clock_goes_back_s)
+
+    at("submit.claimed", meanwhile)
+    submit(clone.pk)
+
+    virtual_clock.jumps(clock_goes_back_s)
+    told = list(oracle.sent_in_vain(sandbox))
+    assert not told, told
+    assert goes_its_way(clone).state == State.SUCCEEDED
+
+
+def test_a_claim_that_is_old_sends_nothing_though_nobody_has_settled_it(clone, at, virtual_clock, sandbox):
+    at("submit.claimed", lambda: virtual_clock.passes(15))
+
+    submit(clone.pk)
+
+    assert sandbox.calls("POST", "/clone") == 0, "an old claim was sent, on the budget of a minute that is over"
+
+
+# A lost answer
+
+
+def test_a_lost_answer_is_waited_for_until_the_platform_must_list_what_came_of_it(
+    clone, at, virtual_clock, sandbox, goes_its_way
+):
+    sandbox.switch(list_lag_s=40)
+    sandbox.fault("POST", r"/clone$", lost_answer=True)
+
+    done = goes_its_way(clone)
+
+    told = list(oracle.sent_in_vain(sandbox))
+    assert not told, told
+    assert done.state == State.SUCCEEDED
+
+
+@pytest.mark.parametrize("answer", ["lost", "never written down"])
+def test_a_name_taken_by_our_own_lost_request_is_ours(clone, at, virtual_clock, sandbox, goes_its_way, answer):
+    """The platform lists it later than we wait."""
+    sandbox.switch(list_lag_s=400)
+    if answer == "lost":
+        sandbox.fault("POST", r"/clone$", lost_answer=True)
+        submit(clone.pk)
+    else:
+        at("submit.answered", die)
+        with suppress(Died):
+            submit(clone.pk)
+
+    assert goes_its_way(clone).state == State.SUCCEEDED
+
+
+def test_what_was_sent_once_is_not_called_off(clone, at, mara, virtual_clock, sandbox, goes_its_way):
+    sandbox.switch(list_lag_s=400)
+    sandbox.fault("POST", r"/clone$", lost_answer=True)
+    submit(clone.pk)
+    virtual_clock.passes(100)
+    settle(clone.pk)
+    clone.refresh_from_db()
+    assert clone.state == State.QUEUED
+
+    with suppress(lifecycle.Conflict):
+        lifecycle.cancel(clone, by=mara)
+
+    goes_its_way(clone)
+
+
+@pytest.mark.parametrize("who", ["tomas", "mara"])
+def test_what_is_somebody_elses_or_made_from_something_else_is_not_adopted(
+    clone, at, sandbox, platform_of, goes_its_way, who
+):
+    """By a colleague from the same source, or by the requester from another."""
+    body = json.dumps({"iTwinId": HARBOUR, "name": clone.name})
+    sandbox.fault("POST", r"/clone$", cut=True)
+    submit(clone.pk)
+    platform_of(who).start(clone.request_path if who == "tomas" else f"/imodels/{OLD_QUAY}/clone", body)
+
+    done = goes_its_way(clone)
+
+    assert (done.state, done.failure_code) == (State.FAILED, "iModelExists")
+
+
+def test_what_an_earlier_operation_made_is_not_adopted(clone, at, mara, wish_for, virtual_clock, sandbox, goes_its_way):
+    submit(clone.pk)
+    poll(clone.pk)
+    second = lifecycle.request(wish_for(Kind.CLONE, name=clone.name), by=mara)
+    virtual_clock.passes(70)
+    sandbox.fault("POST", r"/clone$", cut=True)
+
+    done = goes_its_way(second)
+
+    assert (done.state, done.failure_code) == (State.FAILED, "iModelExists")
+
+
+def test_what_the_requester_made_long_before_is_not_adopted(
+    clone, at, platform_of, virtual_clock, sandbox, goes_its_way
+):
+    platform_of("mara").start(clone.request_path, clone.request_body)
+    virtual_clock.passes(3000)
+    sandbox.fault("POST", r"/clone$", cut=True)
+
+    done = goes_its_way(clone)
+
+    assert (done.state, done.failure_code) == (State.FAILED, "iModelExists")
+
+
+# An approval
+
+
+def test_a_fork_that_was_edited_after_its_approval_is_not_sent(waiting_fork, at, tomas, signed_in_mara, sandbox):
+    lifecycle.approve(waiting_fork, by=tomas)
+    Operation.objects.update(request_body=waiting_fork.request_body.replace("true", "false"))
+
+    submit(waiting_fork.pk)
+
+    wrong = oracle.violations(sandbox, pages=False)
+    assert not wrong, wrong
+
+
+# The token
+
+
+@pytest.fixture
+def expired(clone, mara, virtual_clock) -> TokenSet:
+    virtual_clock.passes(3600)
+    return TokenSet.objects.get(user=mara)
+
+
+def nobody_showed_a_used_token(sandbox) -> None:
+    told = list(oracle.asked_with_a_used_token(sandbox))
+    assert not told, told
+
+
+def test_one_worker_refreshes_while_another_waits(clone, expired, at, sandbox, goes_its_way):
+    at("tokens.rotated", lambda: submit(clone.pk))
+
+    submit(clone.pk)
+
+    nobody_showed_a_used_token(sandbox)
+    assert goes_its_way(clone).state == State.SUCCEEDED
+
+
+def test_who_read_the_row_before_somebody_refreshed_does_not_refresh_again(mara, expired, at, sandbox):
+    waiting = [lambda: tokens.access_token(mara)]
+
+    def held_up(execute, sql, params, many, context):
+        if waiting and sql.startswith("UPDATE") and TokenSet._meta.db_table in sql:
+            waiting.pop()()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(held_up), suppress(tokens.NotNow, tokens.SignInNeeded):
+        tokens.access_token(mara)
+
+    nobody_showed_a_used_token(sandbox)
+
+
+def test_a_refresh_that_comes_later_than_a_new_sign_in_changes_nothing(mara, expired, at, sandbox):
+    fresh = {}
+
+    def meanwhile() -> None:
+        sandbox.revoke("mara")
+        fresh.update(sandbox.tokens_for("mara"))
+        tokens.store(mara, fresh)
+
+    at("tokens.rotated", meanwhile)
+    with suppress(tokens.NotNow):
+        tokens.access_token(mara)
+
+    assert tokens.access_token(mara) == fresh["access_token"], "the token of the new sign-in was overwritten"
