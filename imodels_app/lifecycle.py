@@ -514,7 +514,7 @@ def shell_sending(operation: Operation, *, look_again: datetime) -> None:
 
 def shell_waits(operation: Operation, *, until: datetime, note: str) -> None:
     """It cannot be deleted before `until`. A reason that is told already makes no second event."""
-    event = None if note == operation.shell_note else _event("shell_waits", None, note, *_STAYS, "", "")
+    event = None if note == operation.shell_note else _shell_event(operation, "shell_waits", None, note, "")
     _write(operation, clock.now(), event=event, shell_after=until, shell_note=note)
 
 
@@ -535,11 +535,12 @@ def _move_shell(
     if to not in SHELL_MOVES.get(came_from, ()):
         raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
     now = clock.now()
-    _write(operation, now, event=_event(verb, by, note, *_STAYS, code, ""), shell=to, shell_at=now, **fields)
+    _write(operation, now, event=_shell_event(operation, verb, by, note, code), shell=to, shell_at=now, **fields)
 
 
-# The operation itself has ended as it has.
-_STAYS = (State.FAILED, State.FAILED)
+def _shell_event(operation: Operation, verb: str, by: User | None, note: str, code: str) -> dict[str, Any]:
+    """The operation itself has ended as it has."""
+    return _event(verb, by, note, operation.state, operation.state, code, "")
 
 
 def _take_down(

@@ -77,5 +77,7 @@ def may_audit(user: User) -> bool:
 def _a_kind(operation: Operation) -> str:
     if operation.kind == Kind.TEMPLATE:
         return "an iModel from a template"
+    if operation.kind == Kind.BASELINE:
+        return "an iModel from a file"
     word = operation.get_kind_display().lower()
     return f"an {word} iModel" if word == "empty" else f"a {word}"

@@ -97,7 +97,7 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
             _send_whole(operation, storage, path)
     except errors.LinkRefused as no:
         circuit.worked(circuit.STORAGE)
-        _renew_link(operation, why=no.message)
+        _renew_link(operation, said=no.message)
     except errors.Unavailable as later:
         circuit.failed(clock.now(), circuit.STORAGE)
         lifecycle.hold(operation, reason=Wait.STORAGE_DOWN, until=_after(later), note=str(later))
@@ -123,7 +123,7 @@ def _ready(operation: Operation) -> tuple[Storage, Path]:
         lifecycle.failed(operation, code="stagedFileMissing")
         raise Held
     if not operation.upload_link or not _can_finish(operation, now):
-        _renew_link(operation, why="The upload link’s time is over." if operation.upload_link else "")
+        _renew_link(operation)
     link = UploadLink(tokens.unseal(operation.upload_link), operation.storage_type)
     check_destination(link, settings.ITWIN_API_URL)
     return Storage(link), staging.path_of(staged)
@@ -243,7 +243,7 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
 # To the platform
 
 
-def _renew_link(operation: Operation, *, why: str) -> None:
+def _renew_link(operation: Operation, *, said: str = "") -> None:
     """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Held."""
     before = tokens.unseal(operation.upload_link) if operation.upload_link else ""
     with _platform_for(operation) as platform:
@@ -258,7 +258,7 @@ def _renew_link(operation: Operation, *, why: str) -> None:
         lifecycle.link_renewed(operation, link=sealed, storage_type=link.storage_type[:10], until=link.until)
     else:
         lifecycle.failed(
-            operation, code="uploadLinkExpired" if operation.upload_link else "uploadLinkLost", message=why
+            operation, code="uploadLinkExpired" if operation.upload_link else "uploadLinkLost", message=said
         )
     raise Held
 

@@ -299,7 +299,12 @@ class Processes:
         command = [sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"]
         process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: _listens(port))
+        self._web = process
         return f"http://127.0.0.1:{port}"
+
+    def kill_web(self) -> None:
+        """The one that web() started last."""
+        self.kill(self._web)
 
     def logs(self) -> dict[str, str]:
         """What every process has written so far."""

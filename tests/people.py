@@ -122,6 +122,7 @@ def baseline_of(bridge_team, mara, wish_for) -> Callable:
     from imodels_app import lifecycle, staging
     from imodels_app.models import StagedFile
     from imodels_app.states import Kind
+    from tests.files import digest
 
     def make(data: bytes, **fields):
         now = timezone.now()
@@ -136,7 +137,7 @@ def baseline_of(bridge_team, mara, wish_for) -> Callable:
         )
         staging.folder()
         staging.path_of(staged).write_bytes(data)
-        wish = wish_for(Kind.BASELINE, file_name="pier.bim", file_size=len(data), **fields)
+        wish = wish_for(Kind.BASELINE, file_name="pier.bim", file_size=len(data), description=digest(data), **fields)
         return lifecycle.request(wish, by=mara, staged_file=staged)
 
     return make

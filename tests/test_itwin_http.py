@@ -140,3 +140,11 @@ def test_no_error_tells_the_token(mara_there, sandbox):
 
     assert "Bearer" not in str(lost.value)
     assert "eyJ" not in str(lost.value)
+
+
+def test_a_netrc_does_not_take_the_place_of_the_token(sandbox, platform_of, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login mara password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    assert platform_of("mara").itwins()
+    assert start(platform_of("mara"))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imodels_app.itwin.http import DEFAULT_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S, retry_after_s
-from imodels_app.itwin.types import Creation, IModel, Malformed, imodel_id_in, instant
+from imodels_app.itwin.types import BaselineFile, Creation, IModel, Malformed, UploadLink, imodel_id_in, instant
 
 GUID = "5e19bee0-3aea-4355-a9f0-c6df9989ee7d"
 
@@ -82,3 +82,36 @@ def test_new_and_missing_fields_do_no_harm():
     minimal = IModel.from_json({"id": GUID.upper(), "displayName": "Pier 7", "surprise": 1})
 
     assert (minimal.id, minimal.name, minimal.creator_id, minimal.created_at) == (GUID, "Pier 7", "", None)
+
+
+@pytest.mark.parametrize(
+    ("query", "until"),
+    [
+        ("sv=2019-07-07&se=2026-11-21T15%3A00%3A00Z&sig=x", datetime(2026, 11, 21, 15, tzinfo=UTC)),
+        ("se=2026-11-21T15:00:00Z", datetime(2026, 11, 21, 15, tzinfo=UTC)),
+        ("X-Goog-Date=20261121T144000Z&X-Goog-Expires=1200", datetime(2026, 11, 21, 15, tzinfo=UTC)),
+        ("se=soon", None),
+        ("X-Goog-Date=yesterday&X-Goog-Expires=1200", None),
+        ("sig=x", None),
+    ],
+)
+def test_an_upload_link_says_when_it_ends_or_nothing(query, until):
+    assert UploadLink(f"https://blob.example/c/b?{query}").until == until
+
+
+@pytest.mark.parametrize(
+    "link", [None, {}, {"href": None}, {"href": ""}, "https://x", {"href": "https://[::1/c/b?sig=x"}]
+)
+def test_what_is_no_upload_link_is_none(link):
+    assert UploadLink.from_json(link) is None
+
+
+def test_an_upload_link_without_a_storage_type_is_azures():
+    assert UploadLink.from_json({"href": "https://x/c/b"}).storage_type == "azure"
+    assert UploadLink.from_json({"href": "https://x/c/b", "storageType": "Google"}).storage_type == "google"
+
+
+@pytest.mark.parametrize("item", [{}, {"state": None}, {"state": 7}])
+def test_a_baseline_file_without_a_state_is_no_news(item):
+    with pytest.raises(Malformed):
+        BaselineFile.from_json(item)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imodels_app import lifecycle
+from imodels_app import lifecycle, staging
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import State
 from imodels_app.submit import submit
@@ -50,9 +50,17 @@ reason = st.booleans().map(lambda kept: {"preserve_history": "on" if kept else "
 PARTS = {
     "empty": [extents, crs],
     "template": [source, how_far, extents],
+    "baseline": [extents],
     "clone": [source, how_far | everything],
     "fork": [source, how_far, reason],
 }
+
+
+def a_file(owner, size):
+    """A baseline file that has arrived."""
+    part = staging.new_part()
+    part.write_bytes(staging.HEADER + bytes(size - len(staging.HEADER)))
+    return staging.keep(part, name="harbour.bim", owner=owner)
 
 
 @st.composite
@@ -74,7 +82,7 @@ def at_desk(client, bridge_team, signed_in_mara, sandbox):
 
 # Both documentations of the platform; one switch for a whole run of forms.
 @pytest.mark.parametrize("creation_modes", [False, True], ids=["older", "newer"])
-def test_the_preview_is_what_the_platform_receives(at_desk, tomas, sandbox, creation_modes, request):
+def test_the_preview_is_what_the_platform_receives(at_desk, mara, tomas, sandbox, creation_modes, request):
     request.getfixturevalue("settings").ITWIN_CREATION_MODES = creation_modes
     seen = set()
 
@@ -89,6 +97,8 @@ def test_the_preview_is_what_the_platform_receives(at_desk, tomas, sandbox, crea
     def play(form):
         kind, typed, name = form
         typed = typed | {"form_id": str(uuid4()), "name": f"{name} {next(numbers)}"}
+        if kind == "baseline":
+            typed["staged_file"] = str(a_file(mara, size=16 + next(numbers)).pk)
         checks = at_desk.get(reverse("imodels:request-checks", args=[kind]), typed).content.decode()
         answer = at_desk.post(reverse(f"imodels:request-{kind}"), typed)
         assert answer.status_code == 303, html.unescape(re.sub(r"<[^>]+>", " ", answer.content.decode()))

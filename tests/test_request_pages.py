@@ -163,6 +163,36 @@ def test_nothing_found_is_told_and_no_list_is_pointed_at(desk):
     expect(itwin).not_to_have_attribute("aria-controls", re.compile("."))
 
 
+def test_a_slow_platform_is_waited_for_visibly_and_can_be_left(desk, sandbox):
+    page = desk()
+    page.goto("/new/empty/")
+    itwin, status = page.get_by_role("combobox", name="Into iTwin"), page.locator(".field:has(#itwin) [role=status]")
+    sandbox.fault("GET", r"^/itwins$", slow_s=2, times=20)
+
+    itwin.press_sequentially("harbour")
+    expect(page.locator("#itwin_pop")).to_have_text("Searching the platform …")
+    expect(status).to_have_text("Searching the platform …")
+    expect(page.get_by_role("option")).to_have_count(1)
+
+    page.keyboard.press("Escape")
+    itwin.fill("rail")
+    expect(page.locator("#itwin_pop")).to_have_text("Searching the platform …")
+    page.keyboard.press("Escape")
+    expect(page.locator("#itwin_pop")).to_be_hidden()
+    page.wait_for_timeout(2500)
+    expect(page.locator("#itwin_pop")).to_be_hidden()
+
+
+def test_a_list_that_never_comes_is_said_so(desk, troubles):
+    troubles.expect("Failed to load resource|htmx:sendError")
+    page = desk()
+    page.goto("/new/empty/")
+    page.context.route("**/pick/itwins/**", lambda route: route.abort())
+    page.get_by_role("combobox", name="Into iTwin").press_sequentially("harbour")
+
+    expect(page.locator("#itwin_pop")).to_contain_text("No answer came.")
+
+
 def test_every_changeset_can_be_picked_by_keyboard(desk):
     page = desk()
     page.goto("/new/clone/?source=Main+Bridge&up_to=changeset")
@@ -407,6 +437,14 @@ def test_axe_finds_nothing(desk, axe, troubles, refused, options):
         page.locator(".form-foot button[data-iui-variant=high-visibility]").click()
         expect(page.get_by_role("alert")).to_be_visible()
         axe(page)
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+9")
+    page.get_by_role("button", name="Save as preset").click()
+    axe(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_label("Start from a preset")).to_be_visible()
+    axe(page)
+    page.get_by_role("link", name="About this preset").click()
+    axe(page)
     for address in (f"/operations/{refused.pk}/", f"/new/empty/?from={refused.pk}"):
         page.goto(address)
         expect(page.locator(".alert-bad")).to_be_visible()

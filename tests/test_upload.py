@@ -1,8 +1,6 @@
 """A baseline file from here to the platform's storage: once, whole, in its link's time; and the platform told."""
 
-import os
 from datetime import timedelta
-from urllib.parse import parse_qs
 
 import pytest
 from django.utils import timezone
@@ -18,14 +16,9 @@ from imodels_app.settle import settle
 from imodels_app.states import State, Wait
 from imodels_app.submit import submit
 from imodels_app.upload import upload
+from tests.files import KIB, a_file, in_storage, puts
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
-KIB = 1024
-
-
-def a_file(size: int = 300 * KIB) -> bytes:
-    """Bytes that begin as an iModel does, and are otherwise like no others."""
-    return b"SQLite format 3\0" + os.urandom(size - 16)
 
 
 @pytest.fixture(autouse=True)
@@ -54,18 +47,6 @@ def carried(operation: Operation) -> Operation:
     return operation
 
 
-def in_storage(sandbox, operation: Operation) -> bytes | None:
-    name = f"baselines/{operation.imodel_id}/{operation.imodel_id}.bim"
-    blobs = sandbox.platform.blobs
-    return b"".join(blobs.read(name)) if blobs.size(name) is not None else None
-
-
-def puts(sandbox, comp: str = "") -> list:
-    """Requests to the storage: whole files, or with comp="block" blocks."""
-    found = [entry for entry in sandbox.journal if entry.path.startswith("/storage")]
-    return [entry for entry in found if parse_qs(entry.query).get("comp", [""]) == [comp]]
-
-
 def test_a_shell_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
     operation = uploading(a_file())
 
@@ -82,7 +63,7 @@ def test_a_small_file_goes_up_in_one_request_and_is_completed(uploading, sandbox
     operation = carried(uploading(data))
 
     assert operation.state == State.RUNNING
-    assert in_storage(sandbox, operation) == data
+    assert in_storage(sandbox, operation.imodel_id) == data
     assert len(puts(sandbox)) == 1
     assert sandbox.calls("POST", "/baselinefile") == 1
     assert (operation.upload_link, operation.upload_until, operation.uploading_by) == ("", None, None)
@@ -95,7 +76,7 @@ def test_a_large_file_goes_up_in_blocks(uploading, sandbox):
     operation = carried(uploading(data))
 
     assert operation.state == State.RUNNING
-    assert in_storage(sandbox, operation) == data
+    assert in_storage(sandbox, operation.imodel_id) == data
     assert len(puts(sandbox, "block")) == 10
     assert not puts(sandbox)
 
@@ -114,7 +95,7 @@ def test_google_takes_one_plain_request_of_any_size(uploading, sandbox):
     operation = carried(uploading(data))
 
     assert operation.state == State.RUNNING
-    assert in_storage(sandbox, operation) == data
+    assert in_storage(sandbox, operation.imodel_id) == data
     [put] = puts(sandbox)
     assert not [name for name in put.headers if name.lower().startswith("x-ms-")]
 

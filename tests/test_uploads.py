@@ -4,24 +4,29 @@ import base64
 import hashlib
 import os
 import socket
+import time
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from io import BytesIO
+from select import select
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import psutil
 import pytest
+import requests
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app import staging
-from imodels_app.models import StagedFile
+from imodels_app import clock, staging
+from imodels_app.models import StagedFile, User
 from imodels_app.views import uploads
 from tests.conftest import wait_until
 
 pytestmark = pytest.mark.django_db
 
 MIB = staging.MIB
+SLOW = 30
 PROTOCOL = {"Tus-Resumable": "1.0.0"}
 
 
@@ -222,17 +227,18 @@ def test_an_unknown_file_is_not_found(at_desk):
     assert at_desk.head(reverse("imodels:staged-file", args=[uuid4()]), headers=PROTOCOL).status_code == 404
 
 
+@pytest.fixture
+def signed_in(transactional_db, mara):
+    """Headers of somebody who is signed in and has a page of ours."""
+    client = Client()
+    client.force_login(mara)
+    token = "t" * 32
+    cookies = f"desk-session={client.cookies['desk-session'].value}; desk-csrf={token}"
+    return {"Cookie": cookies, "X-CSRFToken": token}
+
+
 class TestOverHTTP:
     pytestmark = pytest.mark.django_db(transaction=True)
-
-    @pytest.fixture
-    def signed_in(self, mara, live_server):
-        """Headers of somebody who is signed in and has a page of ours."""
-        client = Client()
-        client.force_login(mara)
-        token = "t" * 32
-        cookies = f"desk-session={client.cookies['desk-session'].value}; desk-csrf={token}"
-        return {"Cookie": cookies, "X-CSRFToken": token}
 
     def test_the_official_client_brings_a_file_and_goes_on_where_another_one_stopped(self, live_server, signed_in):
         from tusclient.client import TusClient
@@ -283,6 +289,94 @@ class TestOverHTTP:
         assert hanging.recv(100).startswith(b"HTTP/1.1 409")
         hanging.close()
         assert staging.path_of(staged).read_bytes() == data
+
+
+class TestWebProcess:
+    """The dashboard as it is served."""
+
+    pytestmark = pytest.mark.django_db(transaction=True)
+
+    @pytest.fixture
+    def web(self, processes, settings):
+        processes.env["STAGING_DIR"] = str(settings.STAGING_DIR)
+        return processes.web()
+
+    @pytest.mark.parametrize(
+        ("size", "grows"), [(64 * MIB, 32 * MIB), pytest.param(300 * MIB, 64 * MIB, marks=pytest.mark.soak)]
+    )
+    def test_a_large_file_needs_little_memory(self, web, signed_in, mara, size, grows):
+        warm_up = staging.expect(name="small.bim", size=uploads.PIECE, owner=mara)
+        whole_in_pieces(web, warm_up, signed_in)
+        before = rss_of_web()
+        staged = staging.expect(name="large.bim", size=size, owner=mara)
+
+        most = whole_in_pieces(web, staged, signed_in)
+
+        assert StagedFile.objects.get(pk=staged.pk).arrived_at
+        print(f"{size // MIB} MiB came, and the web grew by {(most - before) / MIB:.1f} MiB")
+        assert most - before < grows
+
+    def test_a_killed_web_process_costs_no_byte_that_was_counted(self, web, processes, signed_in, mara):
+        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        data = imodel(4 * MIB)
+        line = begin_piece(web, staged, signed_in, data, sent=3 * MIB)
+        wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
+
+        processes.kill_web()
+        line.close()
+
+        at = staging.offset(StagedFile.objects.get())
+        assert 2 * MIB <= at <= 3 * MIB
+        said = signed_in | PROTOCOL | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(at)}
+        where = processes.web() + reverse("imodels:staged-file", args=[staged.pk])
+        assert requests.patch(where, data=data[at:], headers=said, timeout=30).status_code == 204
+        assert staging.path_of(staged).read_bytes() == data
+
+    def test_a_cut_piece_breaks_nothing(self, web, processes, signed_in, mara):
+        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        cut_after(web, staged, signed_in, imodel(4 * MIB), sent=3 * MIB)
+        wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
+
+        assert requests.get(web + "/healthz", timeout=10).status_code == 200
+        assert not any("Traceback" in log for log in processes.logs().values())
+
+    def test_slow_pieces_do_not_hold_up_other_pages(self, web, signed_in, mara):
+        slow = [begin_piece(web, slow_file(mara), signed_in, imodel(MIB), sent=1000) for _ in range(SLOW)]
+        started = time.monotonic()
+
+        for page in ("/healthz", "/sign-in/", "/new/"):
+            assert requests.get(web + page, headers=signed_in, timeout=10).status_code == 200
+
+        assert time.monotonic() - started < 5
+        assert not select(slow, [], [], 0)[0]  # all of them are still on their way
+        for line in slow:
+            line.close()
+
+
+def slow_file(owner: User) -> StagedFile:
+    now = clock.now()
+    return StagedFile.objects.create(owner=owner, name="slow.bim", size=MIB, created_at=now, touched_at=now)
+
+
+def whole_in_pieces(web: str, staged: StagedFile, headers: dict[str, str]) -> int:
+    """Bring the whole file; the most memory that the web's processes had meanwhile."""
+    piece, most = imodel(uploads.PIECE), 0
+    said = headers | PROTOCOL | {"Content-Type": "application/offset+octet-stream"}
+    where = web + reverse("imodels:staged-file", args=[staged.pk])
+    with requests.Session() as session:
+        for at in range(0, staged.size, uploads.PIECE):
+            data = piece[: staged.size - at]
+            answer = session.patch(where, data=data, headers=said | {"Upload-Offset": str(at)}, timeout=30)
+            assert answer.status_code == 204, answer.text
+            most = max(most, rss_of_web())
+    return most
+
+
+def rss_of_web() -> int:
+    """Bytes of memory that the web's processes hold."""
+    ours = psutil.Process().children(recursive=True)
+    web = [process for process in ours if "granian" in " ".join(process.cmdline())]
+    return sum(process.memory_info().rss for process in web)
 
 
 def begin_piece(url: str, staged: StagedFile, headers: dict[str, str], data: bytes, *, sent: int) -> socket.socket:

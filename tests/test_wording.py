@@ -70,7 +70,7 @@ def waits(reason: Wait, **later) -> dict:
         ),
         (
             {"state": State.UPLOADING} | waits(Wait.STORAGE_DOWN, minutes=3),
-            *("Uploading", "move", "st-uploading", "the platform’s storage not answering, next try 09:45:20"),
+            *("Uploading", "move", "st-uploading", "storage not answering, next try 09:45:20"),
         ),
         (
             {"state": State.UPLOADING} | waits(Wait.SIGN_IN, hours=1),

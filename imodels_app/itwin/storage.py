@@ -55,15 +55,18 @@ class Storage:
         """Get ready for blocks. Not every file needs it, and threads share what it makes."""
         session = requests.Session()
         session.auth = no_other_auth
-        self._blob = BlobClient.from_blob_url(
-            self._href,
-            session=session,
-            # The default waits 15 s between tries, and 85 s in all: whoever leads has other work.
-            retry_policy=LinearRetry(backoff=1, retry_total=3, random_jitter_range=0),
-            connection_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            permit_redirects=False,
-        )
+        try:
+            self._blob = BlobClient.from_blob_url(
+                self._href,
+                session=session,
+                # The default waits 15 s between tries, 85 s in all, and holds up the other files of this worker.
+                retry_policy=LinearRetry(backoff=1, retry_total=3, random_jitter_range=0),
+                connection_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                permit_redirects=False,
+            )
+        except ValueError:  # its text is the link
+            raise errors.ForeignLink("The upload link names no blob.") from None
 
     def put(self, source: Source) -> None:
         """Write the whole file in one request; a request that is cut leaves nothing."""
@@ -142,13 +145,13 @@ def _azure_refused(error: AzureError) -> NoReturn:
 
 
 def _refuse(status: int, code: str, retry_after: str | None) -> NoReturn:
-    text = f"The platform’s storage answered {status}" + (f" {code}." if code else ".")
+    said = f"{status} {code}".strip()
     if status in (401, 403) or code in LINK_IS_OVER:
-        raise errors.LinkRefused(status, code, text) from None
+        raise errors.LinkRefused(status, code, said) from None
     if (status >= 500 and status not in FINAL) or status in (408, 429):
         wait_s = retry_after_s(retry_after) if retry_after else DOWN_RETRY_S
-        raise errors.Unavailable(text, retry_after_s=wait_s) from None
-    raise errors.Refused(status, code, text) from None
+        raise errors.Unavailable(f"The platform’s storage answered {said}.", retry_after_s=wait_s) from None
+    raise errors.Refused(status, code, said) from None
 
 
 def _unavailable(*, slow: bool) -> errors.Unavailable:

@@ -52,8 +52,12 @@ class UploadLink:
 
     @classmethod
     def from_json(cls, link: object) -> Self | None:
-        """From _links.upload; None when the platform gives none."""
+        """From _links.upload; None when the platform gives none, or one that is no address."""
         if not isinstance(link, dict) or not _text(link, "href"):
+            return None
+        try:
+            urlsplit(link["href"])
+        except ValueError:
             return None
         return cls(href=link["href"], storage_type=_text(link, "storageType").lower() or "azure")
 

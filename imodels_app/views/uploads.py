@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, UnreadablePostError
@@ -144,13 +145,11 @@ def staged_file(request: HttpRequest, pk: UUID) -> HttpResponse:
 @signed_in
 @require_POST
 def remove_staged_file(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The button beside a file, without JavaScript too."""
+    """The button beside a file, where there is no JavaScript."""
     try:
         staging.remove(get_object_or_404(StagedFile, pk=pk, owner=person(request)))
     except staging.InUse as no:
-        return HttpResponse(str(no), status=409, content_type="text/plain")
-    if getattr(request, "htmx", False):
-        return HttpResponse()
+        messages.error(request, str(no))
     return HttpResponseRedirect(reverse("imodels:request-baseline"), status=303)
 
 

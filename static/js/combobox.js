@@ -5,6 +5,8 @@
 // Pattern: https://www.w3.org/WAI/ARIA/apg/patterns/combobox/ (editable, list autocomplete).
 import Combobox from "../vendor/combobox-nav/index.js";
 
+const PATIENCE_MS = 500;
+
 document.querySelectorAll("[data-combobox]").forEach(connect);
 
 function connect(field) {
@@ -15,6 +17,7 @@ function connect(field) {
   let nav = null;
   let words = 0; // counts what is typed, asked for and left: an answer to older words is not shown
   let isWaiting = false; // what is typed is newer than what is listed
+  let patience = 0; // the timer until a person is told that it takes a while
   const askedWith = new WeakMap();
 
   input.setAttribute("role", "combobox");
@@ -29,10 +32,23 @@ function connect(field) {
 
   function close() {
     window.htmx.trigger(input, "htmx:abort");
+    clearTimeout(patience);
     words += 1;
     isWaiting = false;
     pop.hidden = true;
     nav?.stop();
+  }
+
+  // A sentence in place of the list.
+  function say(text) {
+    const line = document.createElement("p");
+    line.className = "list-foot";
+    line.textContent = status.textContent = text;
+    nav?.stop();
+    nav = null;
+    input.removeAttribute("aria-controls");
+    pop.replaceChildren(line);
+    pop.hidden = false;
   }
 
   function ask() {
@@ -108,13 +124,24 @@ function connect(field) {
       event.detail.parameters[input.name] = "";
     }
   });
-  field.addEventListener("htmx:beforeRequest", (event) => askedWith.set(event.detail.xhr, words));
+  field.addEventListener("htmx:beforeRequest", (event) => {
+    askedWith.set(event.detail.xhr, words);
+    clearTimeout(patience);
+    if (event.target === input && pop.hidden) patience = setTimeout(say, PATIENCE_MS, "Searching the platform …");
+  });
+  input.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful || askedWith.get(event.detail.xhr) !== words) return;
+    clearTimeout(patience);
+    isWaiting = false;
+    say("No answer came. Type on to ask again, or paste an id or a link.");
+  });
   field.addEventListener("htmx:beforeSwap", (event) => {
     if (askedWith.get(event.detail.xhr) !== words) event.detail.shouldSwap = false;
   });
   pop.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== pop) return;
     const list = pop.querySelector("[role=listbox]");
+    clearTimeout(patience);
     nav?.stop();
     isWaiting = false;
     nav = list && new Combobox(input, list, { tabInsertsSuggestions: false, firstOptionSelectionMode: "selected" });

@@ -1,6 +1,7 @@
 """Sections 6 to 8: a baseline file from its upload link to the end."""
 
 import base64
+import time
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -269,3 +270,120 @@ def test_a_single_put_drops_the_uncommitted_blocks(upload):
     put(upload)
 
     assert put_list(upload, [b"0001"]).status_code == 400
+
+
+def test_the_same_list_of_blocks_may_be_sent_again(mara, shell, upload):
+    put_block(upload, b"0001", FILE)
+    put_list(upload, [b"0001"])
+
+    assert put_list(upload, [b"0001"]).status_code == 201
+
+    assert complete(mara, shell).status_code == 200
+
+
+# -- what the sandbox can be told ------------------------------------------------------------------------------------
+
+
+def announced(mara, ids, name="Told"):
+    wish = {"iTwinId": ids["harbour-bridge"], "name": name, "baselineFile": {"size": len(FILE)}}
+    return mara.post("/imodels", wish).json()["iModel"]
+
+
+def test_a_creation_can_lack_its_upload_link(sandbox, mara, ids):
+    sandbox.switch(upload_link=False)
+
+    assert announced(mara, ids)["_links"]["upload"] is None
+
+
+def test_a_later_look_can_hand_out_a_new_link_while_the_file_is_waited_for(sandbox, mara, ids):
+    sandbox.switch(upload_link_life_s=-1)
+    shell = announced(mara, ids)
+    sandbox.switch(upload_link_life_s=60, new_upload_link=True)
+
+    link = mara.get(f"/imodels/{shell['id']}").json()["iModel"]["_links"]["upload"]
+
+    assert link["href"] != shell["_links"]["upload"]["href"]
+    assert put(link["href"]).status_code == 201
+    assert complete(mara, shell).status_code == 200
+    assert mara.get(f"/imodels/{shell['id']}").json()["iModel"]["_links"]["upload"] is None
+
+
+@pytest.fixture
+def google(sandbox, mara, ids):
+    """An announced baseline whose storage is Google's."""
+    sandbox.switch(storage_type="google")
+    return announced(mara, ids)
+
+
+def test_google_takes_one_plain_put(sandbox, mara, google):
+    link = google["_links"]["upload"]
+    assert link["storageType"] == "google"
+
+    assert put(link["href"], headers={}).status_code == 200
+
+    assert complete(mara, google).status_code == 200
+    assert all("X-Goog-Signature=..." in entry.query for entry in sandbox.journal if "/storage" in entry.path)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "status", "code"),
+    [
+        (SINGLE_PUT, "", 400, "MalformedSecurityHeader"),
+        ({}, "&comp=block&blockid=MDAwMQ%3D%3D", 400, "MalformedSecurityHeader"),
+        ({"Authorization": "Bearer x"}, "", 403, "SignatureDoesNotMatch"),
+    ],
+)
+def test_google_takes_nothing_that_was_not_signed(google, headers, query, status, code):
+    answer = put(google["_links"]["upload"]["href"] + query, headers=headers)
+
+    assert (answer.status_code, xml_code(answer)) == (status, code)
+
+
+def test_googles_link_expires_too(sandbox, mara, ids):
+    sandbox.switch(storage_type="google", upload_link_life_s=0)
+
+    answer = put(announced(mara, ids)["_links"]["upload"]["href"], headers={})
+
+    assert (answer.status_code, xml_code(answer)) == (400, "ExpiredToken")
+
+
+@pytest.mark.parametrize("count", [1, 4000])
+def test_an_upload_can_be_cut_after_so_many_bytes_and_leaves_nothing(sandbox, mara, shell, upload, count):
+    sandbox.fault("PUT", r"^/storage/", cut_after=count)
+
+    with pytest.raises(requests.ConnectionError):
+        put(upload)
+
+    [entry] = [entry for entry in sandbox.journal if entry.path.startswith("/storage")]
+    assert (entry.received, entry.status) == (count, None)
+    assert complete(mara, shell).status_code == 404
+    assert put(upload).status_code == 201
+
+
+def test_blocks_alone_can_meet_5xx_in_xml(sandbox, upload):
+    sandbox.fault("PUT", r"^/storage/", query="comp=block&", status=503)
+
+    answer = put_block(upload, b"0001", b"x")
+
+    assert (answer.status_code, xml_code(answer)) == (503, "ServerBusy")
+    assert put_block(upload, b"0001", b"x").status_code == 201
+
+
+def test_the_storage_can_be_slow(sandbox, upload):
+    sandbox.switch(storage_bytes_per_s=len(FILE) / 0.4)
+    began = time.monotonic()
+
+    assert put(upload).status_code == 201
+
+    assert 0.3 < time.monotonic() - began < 3
+
+
+def test_a_file_can_be_seen_late(sandbox, mara, shell, upload):
+    sandbox.switch(blob_lag_s=30)
+    put(upload)
+    answer = complete(mara, shell)
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "FileNotFound")
+
+    sandbox.switch(blob_lag_s=0)
+
+    assert complete(mara, shell).status_code == 200

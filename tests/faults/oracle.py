@@ -19,6 +19,7 @@ from imodels_app import clock, tokens
 from imodels_app.models import Attempt, Event, Operation, TokenSet, User
 from imodels_app.states import FINISHED, Kind, Shell, State, Wait
 from imodels_app.wishes import fingerprint
+from tests.files import SHA, digest, in_storage
 
 # Whoever waits for nothing in particular is due within this.
 DUE_WITHIN = timedelta(seconds=125)
@@ -26,7 +27,10 @@ DUE_WITHIN = timedelta(seconds=125)
 WAITS_FOR_AT_MOST = timedelta(hours=1, seconds=5)
 # What a platform's state means no iModel came of it.
 CAME_TO_NOTHING = ("failed", "mainIModelIsMissingFederationGuids")
-LOOKS_SECRET = re.compile(r"Bearer [\w.-]{8,}|[?&;]sig=(?!\.\.\.)[\w%]{8,}|\beyJ[\w-]{16,}\.[\w-]{8,}")
+NEVER_GOT_ITS_FILE = "waitingForFile"
+LOOKS_SECRET = re.compile(
+    r"Bearer [\w.-]{8,}|[?&;](?:sig|X-Goog-Signature)=(?!\.\.\.)[\w%]{8,}|\beyJ[\w-]{16,}\.[\w-]{8,}"
+)
 
 
 def violations(
@@ -40,6 +44,7 @@ def violations(
         *too_fast(sandbox),
         *broken_history(sandbox),
         *unapproved(sandbox),
+        *badly_uploaded(sandbox),
         *told_secrets(places(logs or {}, redis_url, pages=pages)),
     ]
 
@@ -127,6 +132,21 @@ def unapproved(sandbox: Any) -> Iterator[str]:
             yield f"{operation.name} was forked without an approval of it"
 
 
+def badly_uploaded(sandbox: Any) -> Iterator[str]:
+    """The storage has each file as it was here, told once; and nobody's credentials came with it."""
+    for operation in Operation.objects.filter(kind=Kind.BASELINE, state__in=[State.RUNNING, State.SUCCEEDED]):
+        there = in_storage(sandbox, operation.imodel_id)
+        if operation.description.startswith(SHA) and operation.description != digest(there or b""):
+            yield f"the storage has other bytes than {operation.name}"
+    completed: dict[str, int] = defaultdict(int)
+    for entry in sandbox.journal:
+        if entry.method == "POST" and entry.path.endswith("/baselinefile") and entry.status == 200:
+            completed[entry.path] += 1
+        if entry.path.startswith("/storage") and {"Authorization", "Cookie"} & set(entry.headers):
+            yield f"{entry.path} was sent credentials"
+    yield from (f"{path} took effect {count} times" for path, count in completed.items() if count > 1)
+
+
 def told_secrets(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
     """No token, key or signed link is in a text. The violation names the place and not the secret."""
     secrets = list(_secrets())
@@ -186,7 +206,7 @@ def _made(sandbox: Any) -> dict[str, list[str]]:
 def _left_behind(sandbox: Any, operation: Operation) -> Iterator[str]:
     """An ended operation that does not know of the iModel it made, or says that it came to nothing."""
     for imodel_id in _made(sandbox)[str(operation.pk)]:
-        came_to_nothing = sandbox.world.imodels[imodel_id].creation.state in CAME_TO_NOTHING
+        came_to_nothing = sandbox.world.imodels[imodel_id].creation.state in (*CAME_TO_NOTHING, NEVER_GOT_ITS_FILE)
         if operation.imodel_id != imodel_id:
             yield f"{operation.name} ended without knowing of its iModel {imodel_id}"
         elif (operation.state == State.SUCCEEDED) is came_to_nothing:
@@ -200,6 +220,7 @@ def _due_at(operation: Operation) -> datetime | None:
         State.AWAITING_APPROVAL: "expires_at",
         State.QUEUED: "ready_after",
         State.SUBMITTING: "settle_after",
+        State.UPLOADING: "upload_after",
         State.RUNNING: "poll_after",
     }.get(State(operation.state))
     due: datetime | None = getattr(operation, column) if column else None
@@ -221,6 +242,8 @@ def _secrets() -> Iterator[str]:
         for sealed in (held.access_token, held.refresh_token, held.id_token):
             if sealed:
                 yield tokens.unseal(sealed)
+    for sealed in Operation.objects.exclude(upload_link="").values_list("upload_link", flat=True):
+        yield tokens.unseal(sealed)
 
 
 def _everything_in(redis_url: str) -> str:

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+import requests
 from django.utils import timezone
 
 from imodels_app import lifecycle, provider, tokens
@@ -12,7 +13,9 @@ from imodels_app.models import Attempt, Event, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
 from imodels_app.submit import submit
+from imodels_app.upload import upload
 from tests.faults import oracle
+from tests.files import a_file
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = [
@@ -186,6 +189,47 @@ def test_it_sees_two_imodels_of_one_name(done_clone, wish_for, mara, sandbox):
     sandbox.world.imodels[other.imodel_id].name = done_clone.name.upper()
 
     assert "2 iModels are called" in told(sandbox)
+
+
+@pytest.fixture
+def uploaded(baseline_of, sandbox):
+    """A baseline file that went up as it should."""
+    operation = baseline_of(a_file())
+    submit(operation.pk)
+    upload(operation.pk)
+    operation.refresh_from_db()
+    return operation
+
+
+def test_it_sees_other_bytes_in_the_storage(uploaded, sandbox):
+    assert told(sandbox) == ""
+    name = f"baselines/{uploaded.imodel_id}/{uploaded.imodel_id}.bim"
+    sandbox.platform.blobs.write(name, [a_file()])
+
+    assert "the storage has other bytes" in told(sandbox)
+
+
+def test_it_sees_a_file_that_was_completed_twice(uploaded, sandbox, platform_of):
+    sandbox.world.imodels[uploaded.imodel_id].creation.baseline_state = "waitingForFile"
+    platform_of("mara").complete_baseline(uploaded.imodel_id)
+
+    assert "took effect 2 times" in told(sandbox)
+
+
+def test_it_sees_a_token_sent_to_the_storage(uploaded, sandbox):
+    requests.put(f"{sandbox.url}/storage/x", data=b"x", headers={"Authorization": "Bearer x"}, timeout=5)
+
+    assert "was sent credentials" in told(sandbox)
+
+
+def test_it_sees_an_upload_link_outside(baseline_of, sandbox):
+    operation = baseline_of(a_file())
+    submit(operation.pk)
+    operation.refresh_from_db()
+
+    link = tokens.unseal(operation.upload_link)
+
+    assert "a secret is in" in told(sandbox, logs={"worker": f"PUT {link}"})
 
 
 def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):

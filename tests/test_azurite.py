@@ -1,0 +1,122 @@
+"""The storage code against Azurite, the stand-in of Azure's storage by its makers: it is not of our own making."""
+
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+
+from dashboard import supervisor
+from imodels_app import tokens
+from imodels_app.itwin import errors
+from imodels_app.itwin.storage import Storage
+from imodels_app.itwin.types import UploadLink
+from imodels_app.models import Operation
+from imodels_app.states import State
+from imodels_app.submit import submit
+from imodels_app.upload import upload
+from tests.conftest import IN_CI, _listens, wait_until
+from tests.files import KIB, MIB, a_file
+from tests.settings import RUN_DIR, free_port
+
+pytestmark = [pytest.mark.soak, pytest.mark.django_db]
+HERE = Path(__file__).parent / "azurite"
+# Azurite's own account, the same for everybody: no secret.
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@pytest.fixture(scope="session")
+def azurite():
+    """A running Azurite with one container, and how to look into it."""
+    if not shutil.which("npm"):
+        why = "no Node.js on PATH"
+        pytest.fail(why) if IN_CI else pytest.skip(why)
+    program = HERE / "node_modules" / ".bin" / "azurite-blob"
+    if not program.exists():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE, check=True)
+    port = free_port()
+    command = [str(program), "--blobPort", str(port), "--location", str(RUN_DIR / "azurite"), "--skipApiVersionCheck"]
+    with (RUN_DIR / "azurite.log").open("wb") as log:
+        process = supervisor.spawn([*command, "--silent"], output=log, env=_env(), cwd=RUN_DIR)
+    wait_until(lambda: _listens(port), within_s=30, what="Azurite")
+    service = BlobServiceClient(f"http://127.0.0.1:{port}/{ACCOUNT}", credential=KEY)
+    service.create_container("baselines")
+    yield service
+    service.close()
+    supervisor.end_group(process)
+
+
+def _env() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+
+
+@pytest.fixture
+def link(azurite):
+    """link(name, **life) is an upload link as the platform's: create and write, no read."""
+
+    def make(name: str, **life) -> UploadLink:
+        right = BlobSasPermissions(create=True, write=True)
+        until = datetime.now(UTC) + timedelta(**(life or {"minutes": 20}))
+        signed = generate_blob_sas(ACCOUNT, "baselines", name, account_key=KEY, permission=right, expiry=until)
+        return UploadLink(f"{azurite.url}baselines/{name}?{signed}")
+
+    return make
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(10 * MIB, 0), (20 * MIB + 77, 11)], ids=["one PUT", "blocks"])
+def test_a_file_goes_up_byte_for_byte(azurite, link, baseline_of, signed_in_mara, sandbox, settings, size, blocks):
+    settings.UPLOAD_SINGLE_PUT, settings.UPLOAD_BLOCK = 16 * MIB, 2 * MIB
+    data = a_file(size)
+    operation = baseline_of(data)
+    submit(operation.pk)
+    operation.refresh_from_db()
+    name = f"baselines/{operation.imodel_id}/{operation.imodel_id}.bim"
+    Operation.objects.update(upload_link=tokens.seal(link(operation.imodel_id).href))
+    sandbox.platform.blobs.write(name, [data])  # what the platform finds when it is told
+
+    upload(operation.pk)
+
+    operation.refresh_from_db()
+    assert operation.state == State.RUNNING
+    assert operation.blocks.count() == blocks
+    blob = azurite.get_blob_client("baselines", operation.imodel_id)
+    assert blob.download_blob().readall() == data
+    assert blob.get_blob_properties().blob_type == "BlockBlob"
+
+
+def test_blocks_that_were_put_together_once_are_put_together_again(azurite, link):
+    storage = Storage(link("twice"))
+    for number in range(3):
+        storage.put_block(number, bytes([number]) * 64 * KIB)
+
+    storage.commit(3)
+    storage.commit(3)
+
+    assert azurite.get_blob_client("baselines", "twice").get_blob_properties().size == 192 * KIB
+
+
+def test_a_block_that_never_came_is_refused_by_its_name(link):
+    storage = Storage(link("holes"))
+    storage.put_block(0, b"x")
+
+    with pytest.raises(errors.Refused) as no:
+        storage.commit(2)
+
+    assert no.value.code == "InvalidBlockList"
+
+
+@pytest.mark.parametrize("way", ["one PUT", "blocks"])
+def test_an_expired_link_is_told_from_any_other_refusal(link, way, tmp_path):
+    expired = link("late", minutes=-1)
+    (tmp_path / "file").write_bytes(b"x" * KIB)
+
+    with pytest.raises(errors.LinkRefused) as no, (tmp_path / "file").open("rb") as file:
+        Storage(expired).put_block(0, b"x") if way == "blocks" else Storage(expired).put(file)
+
+    assert no.value.status == 403
+    assert "sig=" not in str(no.value)
+    assert no.value.__cause__ is None
