@@ -26,7 +26,7 @@ from tests.conftest import wait_until
 pytestmark = pytest.mark.django_db
 
 MIB = staging.MIB
-SLOW = 30
+SLOW = 24
 PROTOCOL = {"Tus-Resumable": "1.0.0"}
 
 

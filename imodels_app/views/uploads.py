@@ -107,7 +107,7 @@ class IntoStaging(FileUploadHandler):
 
 
 class Nowhere(FileUploadHandler):
-    """Drops the files of whoever is signed out."""
+    """Drops files: of whoever is signed out, and those that no form of ours asks for (FILE_UPLOAD_HANDLERS)."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         raise SkipFile

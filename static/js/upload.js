@@ -272,6 +272,7 @@ function connect(field) {
 
   form.addEventListener("submit", (event) => {
     if (!["sending", "paused", "cut", "out"].includes(state)) return;
+    if (event.submitter?.hasAttribute("formaction")) return; // keeping a preset needs no file
     event.preventDefault();
     wait(event.submitter);
     tell(foot.textContent);
