@@ -338,6 +338,19 @@ def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
     assert len(puts(sandbox, "block")) == 20
 
 
+@pytest.mark.parametrize(("age_s", "state"), [(5, State.UPLOADING), (90, State.FAILED)])
+def test_a_shell_that_is_not_found_at_first_may_come_and_later_has_vanished(uploading, sandbox, age_s, state):
+    sandbox.switch(upload_link=False)
+    operation = uploading(a_file())
+    Operation.objects.update(accepted_at=timezone.now() - timedelta(seconds=age_s))
+    sandbox.fault("GET", r"^/imodels/[^/]+$", status=404)
+
+    carried(operation)
+
+    assert operation.state == state
+    assert operation.failure_code == ("vanished" if state == State.FAILED else "")
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [({"status": 429, "retry_after": 30}, Wait.RATE_LIMIT), ({"status": 503}, Wait.PLATFORM_DOWN)],
