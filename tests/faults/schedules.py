@@ -33,18 +33,19 @@ from imodels_app.states import FINISHED, Kind, State
 from imodels_app.submit import submit
 from imodels_app.upload import upload
 from tests.faults import oracle
-from tests.files import a_file
 from tests.people import HARBOUR, MAIN_BRIDGE
 
-KINDS = [Kind.EMPTY, Kind.TEMPLATE, Kind.BASELINE, Kind.CLONE, Kind.FORK]
+KINDS = list(Kind)
 # What workers do: with one operation, when a hint comes; and by the timetable.
 WORK: dict[str, Callable[[UUID], None]] = {
     "imodels_app.submit": submit,
     "imodels_app.settle": settle,
-    "imodels_app.upload": upload,
     "imodels_app.poll": poll,
+    "imodels_app.upload": upload,
 }
-SWEEPS = [tasks.sweep_queued, tasks.sweep_uploads, tasks.sweep_running, tasks.sweep_lost]
+SWEEPS = [tasks.sweep_queued, tasks.sweep_running, tasks.sweep_lost, tasks.sweep_uploads]
+# Sizes of baseline files: one piece, or several blocks. The settings of the test agree.
+BLOCK_BYTES, SINGLE_PUT_BYTES, FILES_BYTES = 1024, 2048, (600, 6000)
 
 # Not places to die at: Django's own bookkeeping of transactions.
 BOOKKEEPING = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
@@ -85,11 +86,13 @@ GET_FAULTS: list[dict[str, Any]] = [
     {"truncated": True},
     {"body": "<html>Hello</html>", "status": 200},
 ]
+# On the way to the storage.
 PUT_FAULTS: list[dict[str, Any]] = [
-    {"cut_after": 500},
-    {"cut": True},
-    {"lost_answer": True},
     {"status": 503},
+    {"status": 500},
+    {"cut": True},
+    {"cut_after": 400},
+    {"lost_answer": True},
     {"status": 403},
     {"status": 429, "retry_after": 3},
 ]
@@ -128,10 +131,20 @@ class VirtualClock:
 class Schedule:
     """seed decides everything. log: what happened, for whoever has to read a failure."""
 
-    def __init__(self, seed: int, *, sandbox: Any, clock: VirtualClock, mara: User, tomas: User, **asks: Callable):
+    def __init__(
+        self,
+        seed: int,
+        *,
+        sandbox: Any,
+        clock: VirtualClock,
+        mara: User,
+        tomas: User,
+        wish_for: Callable,
+        baseline_of: Callable,
+    ):
         self.dice = random.Random(seed)
         self.sandbox, self.clock, self.mara, self.tomas = sandbox, clock, mara, tomas
-        self.wish_for, self.baseline_of = asks["wish_for"], asks["baseline_of"]
+        self.wish_for, self.baseline_of = wish_for, baseline_of
         self.hints: list[tuple[str, str]] = []
         self.log: list[str] = []
         self.depth = 0
@@ -166,7 +179,7 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        for model in (UploadedBlock, Message, Event, Attempt, Operation, StagedFile, Bucket, Circuit):
+        for model in (Message, Event, Attempt, UploadedBlock, Operation, StagedFile, Bucket, Circuit):
             model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])
@@ -212,8 +225,8 @@ class Schedule:
             self._edit()
         elif chance < 0.7:
             self.sandbox.clear_faults()
-        elif chance < 0.76:
-            self._fault("PUT", r"^/storage/", self.dice.choice(PUT_FAULTS), times)
+        elif chance < 0.8:
+            self._fault("PUT", r"^/storage", self.dice.choice(PUT_FAULTS), times)
 
     def _fault(self, method: str, path: str, how: dict[str, Any], times: int) -> None:
         self.log.append(f"fault {method} {how} x{times}")
@@ -256,13 +269,14 @@ class Schedule:
         names = [f"Pier {number}" for number in range(1, count + 4)]
         for _ in range(count):
             kind = self.dice.choice(KINDS)
-            # Now and then two of ours want one name.
-            name = self.dice.choice(names)
-            if kind == Kind.BASELINE:
-                self._act(lambda name=name: self.baseline_of(a_file(1000), name=name), f"ask {kind} {name}")
-                continue
-            wish = self.wish_for(kind, name=name)
-            self._act(lambda wish=wish: lifecycle.request(wish, by=self.mara), f"ask {kind} {wish.name}")
+            name = self.dice.choice(names)  # now and then two of ours want one
+            self._act(lambda kind=kind, name=name: self._wish(kind, name), f"ask {kind} {name}")
+
+    def _wish(self, kind: Kind, name: str) -> None:
+        if kind == Kind.BASELINE:
+            self.baseline_of(b"SQLite format 3\0" + self.dice.randbytes(self.dice.choice(FILES_BYTES)), name=name)
+        else:
+            lifecycle.request(self.wish_for(kind, name=name), by=self.mara)
 
     def step(self) -> None:
         """One thing that some process or person does."""
