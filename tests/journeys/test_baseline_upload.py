@@ -191,7 +191,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harb
 
     assert is_here(path)
     assert line.sent_up - before < size - stood + uploads.PIECE
-    assert tab.get_by_text("Choose the same file to go on").count() == 0
+    assert tab.get_by_text("Files of yours that are here").count() == 0
 
 
 def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
@@ -284,6 +284,27 @@ def test_a_full_disk_is_told_at_the_file(enter, settings, harbour, troubles):
     choose(tab, harbour(100))
 
     tab.locator("#file_msg").get_by_text("There is no room for this file").wait_for()
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_what_arrived_until_there_is_room(
+    enter, line, settings, harbour, axe, troubles
+):
+    troubles.expect("status of 507")
+    tab, path = enter(), harbour(uploads.PIECE + MIB)
+    line.hold_after(2 * MIB)
+    choose(tab, path)
+    arrived_bytes(MIB)
+
+    was, settings.STAGING_RESERVE_MIB = settings.STAGING_RESERVE_MIB, 1 << 40
+    line.mend()
+    expect(tab, "paused")
+    tab.get_by_text("There is no room for this file").first.wait_for()
+    axe(tab)
+    settings.STAGING_RESERVE_MIB = was
+    tab.get_by_role("button", name="Resume").click()
+
+    expect(tab, "arrived")
+    assert is_here(path)
 
 
 def test_a_removed_file_leaves_nothing_here(enter, line, harbour):
