@@ -126,7 +126,7 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     if event.verb in ("approved", "rejected", "cancelled"):
         return event.actor_name, event.verb
     if event.verb == "resumed":
-        return event.actor_name, "signed in again"
+        return (event.actor_name, "signed in again") if event.actor_name else ("It goes on:", event.note)
     if event.verb == "shell_asked":
         return event.actor_name, "asked for what it left to be deleted"
     if event.verb == "shell_deleted":

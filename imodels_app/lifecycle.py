@@ -5,6 +5,7 @@ participles are what the platform told us (accepted, succeeded, failed).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,6 +27,10 @@ LOOK_FOR_CLAIM_AFTER = timedelta(seconds=20)
 # A claim is for sending at once. Who wakes up later (a stopped process) must not send any more: its time is charged
 # to a minute of the budget that is over.
 CLAIM_LASTS = timedelta(seconds=10)
+# All processes read the database's clock within this of each other.
+ONE_CLOCK = timedelta(seconds=30)
+# Between two looks at what runs as it should (poll.py: two minutes).
+LONGEST_PAUSE = timedelta(minutes=5)
 # A look that was announced and never happened is announced again after this.
 LOOK_LEASE = timedelta(seconds=20)
 # Whoever uploads a file says so every second. Not heard of for so long, somebody else goes on.
@@ -168,6 +173,20 @@ def wake_whoever_signed_in() -> None:
 
 
 # What workers do
+
+
+def measure_anew(now: datetime) -> None:
+    """Go on with what was written down later than now: the database's clock was put back.
+
+    It would wait until the clock has caught up. Whether it still has to wait is found out by trying.
+    """
+    for state, due in _DUE.items():
+        later = Q(changed_at__gt=now + ONE_CLOCK)
+        if state == State.RUNNING:  # a look that tells nothing new does not count as a change
+            later |= Q(wait_reason=Wait.NONE, poll_after__gt=now + LONGEST_PAUSE)
+        for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=Wait.SIGN_IN):
+            with suppress(Conflict):
+                _note(operation, "resumed", note="the clock was put back", **_NO_WAIT, **due(now))
 
 
 def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
@@ -495,7 +514,7 @@ def shell_sending(operation: Operation, *, look_again: datetime) -> None:
 
 def shell_waits(operation: Operation, *, until: datetime, note: str) -> None:
     """It cannot be deleted before `until`. A reason that is told already makes no second event."""
-    event = None if note == operation.shell_note else _event("shell_waits", None, note, *_STAYS, "", "")
+    event = None if note == operation.shell_note else _shell_event(operation, "shell_waits", None, note, "")
     _write(operation, clock.now(), event=event, shell_after=until, shell_note=note)
 
 
@@ -516,11 +535,12 @@ def _move_shell(
     if to not in SHELL_MOVES.get(came_from, ()):
         raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
     now = clock.now()
-    _write(operation, now, event=_event(verb, by, note, *_STAYS, code, ""), shell=to, shell_at=now, **fields)
+    _write(operation, now, event=_shell_event(operation, verb, by, note, code), shell=to, shell_at=now, **fields)
 
 
-# The operation itself has ended as it has.
-_STAYS = (State.FAILED, State.FAILED)
+def _shell_event(operation: Operation, verb: str, by: User | None, note: str, code: str) -> dict[str, Any]:
+    """The operation itself has ended as it has."""
+    return _event(verb, by, note, operation.state, operation.state, code, "")
 
 
 def _take_down(

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
-from imodels_app.states import FINISHED, IN_FLIGHT, Kind, News, Outcome, Shell, State, Wait, Wish
+from imodels_app.states import FINISHED, IN_FLIGHT, UNSUCCESSFUL, Kind, News, Outcome, Shell, State, Wait, Wish
 
 
 class User(AbstractUser):
@@ -170,8 +170,8 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         return self.filter(state=State.UPLOADING, upload_after__lte=now).order_by("upload_after")
 
     def left_over(self) -> Self:
-        """Failed, with an iModel that the platform had made already. What vanished has left nothing."""
-        return self.filter(state=State.FAILED).exclude(imodel_id="").exclude(failure_code="vanished")
+        """Over without success, with an iModel that the platform had made already. What vanished has left nothing."""
+        return self.filter(state__in=sorted(UNSUCCESSFUL)).exclude(imodel_id="").exclude(failure_code="vanished")
 
     def due_for_deletion(self, now: datetime) -> Self:
         return self.filter(shell=Shell.DELETING, shell_after__lte=now).order_by("shell_after")
@@ -360,7 +360,7 @@ class Operation(models.Model):
     @property
     def has_shell(self) -> bool:
         """As OperationQuerySet.left_over."""
-        return self.state == State.FAILED and bool(self.imodel_id) and self.failure_code != "vanished"
+        return self.state in UNSUCCESSFUL and bool(self.imodel_id) and self.failure_code != "vanished"
 
     @property
     def is_sent(self) -> bool:
@@ -441,7 +441,7 @@ class Preset(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, models.CASCADE, related_name="presets")
-    team = models.ForeignKey(Team, models.CASCADE, null=True, related_name="presets", help_text="Who else may use it.")
+    team = models.ForeignKey(Team, models.SET_NULL, null=True, related_name="presets", help_text="Who else may use it.")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     name = models.CharField(max_length=100)
     values = models.JSONField(default=dict, help_text="What is typed, by the form's field names.")

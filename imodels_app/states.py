@@ -98,6 +98,7 @@ SHELL_MOVES: dict[Shell, set[Shell]] = {
     Shell.DELETING: {Shell.DELETED, Shell.GONE, Shell.USABLE, Shell.LEFT},
 }
 FINISHED = {State.SUCCEEDED, State.FAILED, State.REJECTED, State.EXPIRED, State.CANCELLED}
+UNSUCCESSFUL = FINISHED - {State.SUCCEEDED}
 # A POST may be out, or its iModel is being made: the name is in use.
 IN_FLIGHT = {State.SUBMITTING, State.UPLOADING, State.RUNNING}
 # Nothing has left for the platform yet, so it can be called off.

@@ -16,14 +16,6 @@ log = logging.getLogger(__name__)
 FIRST_LOOK = timedelta(seconds=3)
 # Too large, or of a type that the platform does not take: nothing a person typed.
 OUR_FAULT = {413, 415}
-# What a status means when the platform's envelope did not come with it. 404 and 409 have several causes each.
-# Source: the responses of the create, clone and fork pages.
-CODE_OF = {
-    403: "InsufficientPermissions",
-    413: "RequestTooLarge",
-    415: "UnsupportedMediaType",
-    422: "InvalidiModelsRequest",
-}
 BEHIND_SAME_NAME = timedelta(seconds=30)
 # Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
 ANNOUNCED_AHEAD = timedelta(seconds=5)
@@ -158,7 +150,7 @@ def _code(operation: Operation, no: errors.Refused) -> str:
         return "sourceNotReady"
     if no.status == 409 and not no.code and not operation.source_id:
         return "iModelExists"  # the one cause there is
-    return no.code or CODE_OF.get(no.status, str(no.status))
+    return no.code or str(no.status)
 
 
 def _after(later: errors.Unavailable) -> datetime:

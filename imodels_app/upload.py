@@ -45,7 +45,6 @@ LINK_MARGIN = timedelta(seconds=5)
 # A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
 MOST_LINKS = 50
 WHILE_SIGNED_OUT = timedelta(hours=1)
-WHILE_KEY_MISSING = timedelta(seconds=30)
 # The platform took no notice of being told.
 TELL_AGAIN = timedelta(seconds=5)
 # The platform may see a file later than its storage acknowledged it: pauses before each next look.
@@ -74,11 +73,11 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
         else:
             lifecycle.release_upload(operation, after=clock.now())
             dispatch.wake_uploader(operation.pk)
-    except tokens.KeyMissing as missing:
-        log.error("Operation %s: %s", operation.pk, missing)
-        lifecycle.release_upload(operation, after=clock.now() + WHILE_KEY_MISSING)
     except (lifecycle.Conflict, Held):
         return
+    except tokens.KeyMissing as missing:
+        # The lease runs out by itself, and a worker that has the key may take it.
+        log.error("Operation %s: %s", operation.pk, missing)
 
 
 # To the storage

@@ -23,7 +23,7 @@ TELL_THE_ADMINISTRATOR = (
 )
 
 
-DELETE_THE_SHELL = "Delete the empty iModel “{name}” on the platform, then make it again."
+DELETE_THE_SHELL = "Delete the shell, which keeps the name “{name}” taken, and make it again."
 FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
 
 
@@ -427,6 +427,14 @@ BASELINE_STATES = {
     "fileIsBriefcase": ("A briefcase", "a personal working copy, not a snapshot"),
 }
 _CODES = {code.casefold(): code for code in FAILURES}
+# What a status means when no envelope with a code came with it. 404 and 409 have several causes, and rows of their own.
+# Source: the responses of the create, clone and fork pages.
+_CODES |= {
+    "403": "InsufficientPermissions",
+    "413": "RequestTooLarge",
+    "415": "UnsupportedMediaType",
+    "422": "InvalidiModelsRequest",
+}
 # What it means when only a person of the same team, or the source, can help: said above the steps.
 FAILURE_HEADLINES = {
     "iModelExists": "An iModel named “{name}” is already in {itwin}.",
@@ -465,7 +473,7 @@ PLATFORM_STATES: dict[str, str] = {
     "scheduled": "waits its turn, or is being made",
     "waitingForFile": "its file has not been uploaded",
     "successful": "complete",
-    "failed": "came to nothing; the platform tells no reason",
+    "failed": "came to nothing",
     "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
     # The same, as older texts have it.
     "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
@@ -483,7 +491,7 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
     place: where it stands in the queue, if that is known
     """
     row = _row(operation, now, usual, place)
-    words = FAILURES[_failure(operation)] if operation.state == State.FAILED else WORDS[row]
+    words = FAILURES[failure(operation)] if operation.state == State.FAILED else WORDS[row]
     filled = _filling(operation, now, usual) | _standing(place, now)
     return Told(
         badge=words.badge,
@@ -521,7 +529,7 @@ def headline(operation: Operation) -> str:
         "person": operation.requested_by_name,
         "file": operation.file_name or "the file",
     }
-    text = FAILURE_HEADLINES[_failure(operation)].format_map(filled)
+    text = FAILURE_HEADLINES[failure(operation)].format_map(filled)
     return text[:1].upper() + text[1:]
 
 
@@ -578,7 +586,7 @@ def _standing(place: Place | None, now: datetime) -> dict[str, str]:
     return {"place": nth(place.number), "start": moment(place.start, now)} if place else {}
 
 
-def _failure(operation: Operation) -> str:
+def failure(operation: Operation) -> str:
     """The row of the table; the platform is not sure about the capitals of its codes."""
     return _CODES.get(operation.failure_code.casefold(), "")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from io import BytesIO
 
@@ -10,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from imodels_app import lifecycle, staging, tokens
-from imodels_app.models import Operation, StagedFile
+from imodels_app.models import Operation, Preset, StagedFile
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
 from tests.people import HARBOUR
@@ -348,3 +349,28 @@ def test_the_task_forgets_what_is_of_no_use(bridge_team, mara, wish_for):
     clean_staging()
 
     assert not StagedFile.objects.exists()
+
+
+def test_a_preset_keeps_what_is_typed_and_leaves_the_file_to_the_form(at_desk, mara):
+    staged = arrived(mara)
+    asked = at_desk.post("/new/baseline/preset/", filled(staged, description="As surveyed", north="55.68"))
+    kept = at_desk.post(
+        "/new/baseline/preset/",
+        filled(staged, description="As surveyed", north="55.68") | {"preset_name": "Survey", "preset_team": ""},
+    )
+    page = at_desk.get(kept["Location"]).text
+
+    assert f'name="staged_file" value="{staged.pk}"' in asked.text
+    assert set(Preset.objects.get().values) == {"itwin", "name", "description", "north"}
+    assert f'name="staged_file" id="staged_file" value="{staged.pk}"' in page
+    assert 'value="As surveyed"' in page
+    assert folder() == [str(staged.pk)]
+    again = at_desk.get(FORM, {"preset": Preset.objects.get().pk}).text
+    assert 'name="staged_file" id="staged_file" value=""' in again
+
+
+def test_a_preset_does_not_take_the_file_along(at_desk):
+    """Its button sends the form without the file's bytes."""
+    button = re.search(r"<button[^>]*>Save as preset", at_desk.get(FORM).text)[0]
+
+    assert 'formenctype="application/x-www-form-urlencoded"' in button

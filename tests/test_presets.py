@@ -79,11 +79,12 @@ def keep(browser, kind, name, team="", **more):
 # It works
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "baseline"])
 def test_every_form_can_be_kept_and_started_from_again(at_desk, settings, kind):
     settings.ITWIN_CREATION_MODES = True
-    more = {"description": "Says “hello” & more", **(ORESUND if kind in ("empty", "template") else {})}
-    more |= {"crs": "EPSG:25832"} if kind == "empty" else {"up_to": "changeset", "changeset": "40"}
+    more = {"description": "Says “hello” & more", **(ORESUND if kind in ("empty", "template", "baseline") else {})}
+    more |= {"crs": "EPSG:25832"} if kind == "empty" else {}
+    more |= {"up_to": "changeset", "changeset": "40"} if kind in ("template", "clone", "fork") else {}
     first = at_desk.get(keep(at_desk, kind, "Mine", **more)["Location"])
 
     text = html.unescape(first.text)
@@ -164,6 +165,25 @@ def test_a_lead_renames_and_deletes_what_is_shared_with_the_team_and_cannot_take
     assert (shared.name, shared.team) == ("Weekly copy", bridge_team)
 
     assert as_tomas.post(reverse("imodels:delete-preset", args=[shared.pk])).status_code == 303
+    assert not Preset.objects.exists()
+
+
+def test_a_preset_outlives_the_team_it_was_shared_with(shared, bridge_team):
+    bridge_team.delete()
+    shared.refresh_from_db()
+
+    assert shared.team is None
+
+
+def test_an_admin_looks_at_presets_and_deletes_them_and_edits_none(client, ines, shared):
+    client.force_login(ines)
+    change = reverse("admin:imodels_app_preset_change", args=[shared.pk])
+
+    assert "Monthly copy" in client.get(reverse("admin:imodels_app_preset_changelist")).text
+    client.post(change, {"name": "Hers now"})
+    shared.refresh_from_db()
+    assert shared.name == "Monthly copy"
+    client.post(reverse("admin:imodels_app_preset_delete", args=[shared.pk]), {"post": "yes"})
     assert not Preset.objects.exists()
 
 

@@ -644,6 +644,15 @@ def test_among_ten_thousand_itwins_a_search_asks_once_and_reads_one_page(at_desk
     assert took_s < 2
 
 
+def test_an_imodel_that_is_in_none_of_the_first_itwins_is_not_said_to_be_nowhere(at_desk, sandbox):
+    sandbox.crowd(40)
+
+    told = text_of(at_desk.get(reverse("imodels:pick-imodels"), {"source": "track bed 00040"}))
+    assert "Type its iTwin’s name, a slash and its own name" in told
+    found = at_desk.get(reverse("imodels:pick-imodels"), {"source": "section 00040 / track"})
+    assert 'data-text="Track bed 00040"' in found.text
+
+
 def test_ten_thousand_itwins_are_never_all_read(at_desk, sandbox):
     sandbox.crowd(10_000)
     for name, asked in (("itwins", {}), ("itwins", {"itwin": "se"}), ("imodels", {}), ("imodels", {"source": "track"})):

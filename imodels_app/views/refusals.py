@@ -61,7 +61,7 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
     if not wording.was_refused(operation):
         return None
     at: dict[str, list[Told]] = {}
-    head = [_needs(operation)] if operation.failure_code.casefold() == "insufficientpermissions" else []
+    head = [_needs(operation)] if wording.failure(operation) == "InsufficientPermissions" else []
     for field, text in _said(operation):
         place = _place(field, operation, form)
         if not place:

@@ -27,6 +27,7 @@ function connect(field) {
 
   function open() {
     pop.hidden = false;
+    pop.scrollIntoView({ block: "nearest" }); // on a phone it may open below the screen
     nav?.start();
   }
 

@@ -169,5 +169,12 @@ def test_access_control_spells_its_404_differently(mara, ids):
     assert (answer.status_code, error_of(answer)["code"]) == (404, "ItwinNotFound")
 
 
+def test_among_ten_thousand_a_search_finds_and_paging_silently_stops_at_the_thousandth(sandbox, mara):
+    sandbox.crowd(10_000)
+
+    assert names(mara.get("/itwins", **{"$search": "section 04242"})) == ["Section 04242"]
+    assert names(mara.get("/itwins", **{"$skip": 999, "$top": 5})) == ["Section 00998"]  # after two others
+
+
 def test_all_permissions(mara):
     assert "imodels_manage" in mara.get("/accesscontrol/itwins/permissions").json()["permissions"]

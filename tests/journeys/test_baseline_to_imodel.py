@@ -1,0 +1,46 @@
+"""A baseline file from a person's disk to an iModel: browser, desk, storage and platform, with real workers."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from imodels_app.models import Operation
+from imodels_app.states import State
+from tests.conftest import wait_until
+from tests.files import MIB, a_file, in_storage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_file_becomes_an_imodel_and_its_way_can_be_watched(
+    open_page, live_server, processes, sandbox, bridge_team, signed_in_mara, tmp_path, axe
+):
+    sandbox.advance_by_looks(1)
+    sandbox.switch(storage_bytes_per_s=MIB // 4)
+    processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
+    processes.desk()
+    data = a_file(4 * MIB)
+    (tmp_path / "quay.bim").write_bytes(data)
+    client, tab = Client(), open_page()
+    client.force_login(signed_in_mara)
+    session = {"name": "desk-session", "value": client.cookies["desk-session"].value, "url": live_server.url}
+    tab.context.add_cookies([session])
+    tab.goto("/new/baseline/")
+
+    tab.get_by_role("combobox", name="Into iTwin").fill("harb")
+    tab.get_by_role("option", name=re.compile("^Harbour Bridge")).first.click()
+    tab.locator("#file").set_input_files(tmp_path / "quay.bim")
+    tab.locator("[data-upload][data-state=arrived]").wait_for()
+    tab.get_by_role("button", name="Create iModel").click()
+
+    tab.wait_for_url("**/operations/*/")
+    tab.get_by_text("The file is on its way to the platform").wait_for()
+    tab.get_by_text(re.compile(r"^[\d.]+ [KM]iB of 4 MiB$")).wait_for()
+    axe(tab)
+    sandbox.switch(storage_bytes_per_s=None)
+    tab.locator("#badge", has_text="Succeeded").wait_for(timeout=30_000)
+    operation = Operation.objects.get()
+    assert operation.state == State.SUCCEEDED
+    assert in_storage(sandbox, operation.imodel_id) == data
+    wait_until(lambda: Operation.objects.get().staged_file_id is None, what="that the bytes are forgotten")
