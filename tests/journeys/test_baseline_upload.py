@@ -175,6 +175,36 @@ def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, h
     assert is_here(path)
 
 
+def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harbour, troubles):
+    troubles.expect(f"{CUT}|status of 503")
+    tab, path = enter(), harbour(6 * MIB)
+    line.hold_after(3 * MIB)
+    choose(tab, path)
+    arrived_bytes(2 * MIB)
+    begun, away = StagedFile.objects.get(), []
+
+    tab.route("**/new/baseline/files/**", lambda route: away.append(route.request) or route.fulfill(status=503))
+    line.cut()
+    line.mend()
+    tab.wait_for_event("requestfinished", lambda request: request.method == "HEAD")
+    tab.unroute("**/new/baseline/files/**")
+
+    expect(tab, "arrived")
+    assert away
+    assert StagedFile.objects.get() == begun
+    assert is_here(path)
+
+
+def test_a_proxy_that_refuses_pieces_is_told_in_words_of_ours(enter, harbour, troubles):
+    troubles.expect("status of 413")
+    tab = enter()
+    tab.route("**/new/baseline/files/**", lambda route: route.fulfill(status=413, body="<html>nginx</html>"))
+
+    choose(tab, harbour(MIB))
+
+    tab.locator("#file_msg").get_by_text("Something between here and iModel Desk refuses the file").wait_for()
+
+
 def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harbour):
     size = 12 * MIB
     tab, path = enter(), harbour(size)
@@ -212,7 +242,8 @@ def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
     assert line.sent_up - before < 4 * MIB
 
 
-def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour):
+def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour, troubles):
+    troubles.expect("htmx:sendAbort|htmx:afterRequest")  # the side column was looking, and the page went on
     tab = enter()
     into_harbour_bridge(tab)
     line.hold_after(2 * MIB)
