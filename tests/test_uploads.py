@@ -138,6 +138,12 @@ def test_a_file_without_a_readable_name_is_refused(at_desk, metadata):
     assert announce(at_desk, 100, **{"Upload-Metadata": metadata}).status_code == 400
 
 
+@pytest.mark.parametrize("name", ["../../etc/harbour.bim", "C:\\iModels\\harbour.bim", "har\0bour.bim\n"])
+def test_of_a_name_only_what_can_be_shown_is_kept(at_desk, name):
+    assert announce(at_desk, 100, name).status_code == 201
+    assert StagedFile.objects.get().name == "harbour.bim"
+
+
 def test_a_full_disk_refuses_new_files_and_pieces_and_keeps_what_is_here(at_desk, settings):
     where = announce(at_desk, 3000)["Location"]
     bring(at_desk, where, imodel(2000), at=0)
