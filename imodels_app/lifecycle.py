@@ -16,7 +16,7 @@ from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
 from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, UploadedBlock, User
-from imodels_app.states import FINISHED, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
+from imodels_app.states import FINISHED, MAYBE_THERE, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
 # How long an operation waits for its requester to sign in again before it expires.
@@ -113,7 +113,7 @@ def cancel(operation: Operation, *, by: User) -> None:
     "cancelled before it was sent" a lie.
     """
     policy.require(policy.why_not_cancel(by, operation))
-    if operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
+    if operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
         raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be called off.")
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -88,13 +88,8 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
     """Whether the storage has acknowledged the whole file; False when the minute is over. Raises Held."""
     try:
         storage, path = _ready(operation)
-        if storage.takes_blocks and (operation.file_size or 0) > settings.UPLOAD_SINGLE_PUT:
-            if not _send_blocks(operation, storage, path, ending):
-                circuit.worked(circuit.STORAGE)
-                return False
-            _kept(operation, partial(storage.commit, block_count(operation)))
-        else:
-            _send_whole(operation, storage, path)
+        with closing(storage):
+            is_whole = _send_bytes(operation, storage, path, ending)
     except errors.LinkRefused as no:
         circuit.worked(circuit.STORAGE)
         _renew_link(operation, said=no.message)
@@ -106,9 +101,10 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
         circuit.worked(circuit.STORAGE)
         _refused(operation, no)
     circuit.worked(circuit.STORAGE)
-    failpoints.reach("upload.sent")
-    lifecycle.sent(operation)
-    return True
+    if is_whole:
+        failpoints.reach("upload.sent")
+        lifecycle.sent(operation)
+    return is_whole
 
 
 def _ready(operation: Operation) -> tuple[Storage, Path]:
@@ -135,6 +131,17 @@ def _can_finish(operation: Operation, now: datetime) -> bool:
         return True
     left = (operation.file_size or 0) - operation.sent_bytes
     return operation.upload_until - now > LINK_MARGIN + timedelta(seconds=left / FASTEST_BYTES_PER_S)
+
+
+def _send_bytes(operation: Operation, storage: Storage, path: Path, ending: Callable[[], bool]) -> bool:
+    """In one piece or in blocks; whether the storage has all of it now."""
+    if not storage.takes_blocks or (operation.file_size or 0) <= settings.UPLOAD_SINGLE_PUT:
+        _send_whole(operation, storage, path)
+        return True
+    if not _send_blocks(operation, storage, path, ending):
+        return False
+    _kept(operation, partial(storage.commit, block_count(operation)))
+    return True
 
 
 def _send_whole(operation: Operation, storage: Storage, path: Path) -> None:
