@@ -28,6 +28,9 @@ TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
 ONE_AT_A_TIME_FOR = timedelta(minutes=5)
+# All processes read the database's clock within this of each other. What was sent later than that was sent before the
+# clock was put back, and holds up nothing until it has caught up.
+ONE_CLOCK = timedelta(seconds=5)
 # Following takes what drips, but for a reserve: submitting, settling and people's own looks come first.
 RESERVE_FOR_PEOPLE = 0.3
 
@@ -150,7 +153,8 @@ def _left(now: datetime) -> Iterator[Left]:
 def _next_at(row: Bucket, now: datetime, held: datetime | None) -> datetime:
     """When the next request of this bucket may leave; now or earlier if at once. held: until when no call is taken."""
     most = limit(row.name)
-    latest = Attempt.objects.filter(bucket=row.name).order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
+    sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + ONE_CLOCK)
+    latest = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
     careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
     paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
     return max((at for at in (paced, row.frozen_until, held) if at), default=now)

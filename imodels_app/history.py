@@ -31,8 +31,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "shell_waits": ("Deletion waits", "", "st-queued"),
     "shell_kept": ("Not deleted", "bad", "st-failed"),
     "shell_usable": ("Not deleted", "ask", "warning"),
-    "shell_deleted": ("Deleted", "good", "trash"),
-    "shell_gone": ("Gone already", "", "trash"),
+    "shell_deleted": ("Left-over deleted", "good", "trash"),
+    "shell_gone": ("Left-over gone already", "", "trash"),
     "exported": ("Exported", "", "download"),
     "signed_in": ("Signed in", "", "user"),
     "signed_out": ("Signed out", "", "user"),
@@ -126,7 +126,7 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     if event.verb in ("approved", "rejected", "cancelled"):
         return event.actor_name, event.verb
     if event.verb == "resumed":
-        return event.actor_name, "signed in again"
+        return (event.actor_name, "signed in again") if event.actor_name else ("It goes on:", event.note)
     if event.verb == "shell_asked":
         return event.actor_name, "asked for what it left to be deleted"
     if event.verb == "shell_deleted":

@@ -5,6 +5,7 @@ participles are what the platform told us (accepted, succeeded, failed).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,6 +27,10 @@ LOOK_FOR_CLAIM_AFTER = timedelta(seconds=20)
 # A claim is for sending at once. Who wakes up later (a stopped process) must not send any more: its time is charged
 # to a minute of the budget that is over.
 CLAIM_LASTS = timedelta(seconds=10)
+# All processes read the database's clock within this of each other.
+ONE_CLOCK = timedelta(seconds=30)
+# Between two looks at what runs as it should (poll.py: two minutes).
+LONGEST_PAUSE = timedelta(minutes=5)
 # A look that was announced and never happened is announced again after this.
 LOOK_LEASE = timedelta(seconds=20)
 # Whoever uploads a file says so every second. Not heard of for so long, somebody else goes on.
@@ -168,6 +173,20 @@ def wake_whoever_signed_in() -> None:
 
 
 # What workers do
+
+
+def measure_anew(now: datetime) -> None:
+    """Go on with what was written down later than now: the database's clock was put back.
+
+    It would wait until the clock has caught up. Whether it still has to wait is found out by trying.
+    """
+    for state, due in _DUE.items():
+        later = Q(changed_at__gt=now + ONE_CLOCK)
+        if state == State.RUNNING:  # a look that tells nothing new does not count as a change
+            later |= Q(wait_reason=Wait.NONE, poll_after__gt=now + LONGEST_PAUSE)
+        for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=Wait.SIGN_IN):
+            with suppress(Conflict):
+                _note(operation, "resumed", note="the clock was put back", **_NO_WAIT, **due(now))
 
 
 def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:

@@ -92,6 +92,7 @@ def _at_once(now: datetime) -> int:
 def sweep_lost() -> None:
     """Announce lost answers, and end waits for people who came, or did not come in time."""
     now = clock.now()
+    lifecycle.measure_anew(now)
     lifecycle.wake_whoever_signed_in()
     for pk in Operation.objects.lost(now).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.settle", pk)

@@ -45,9 +45,9 @@ LINK_MARGIN = timedelta(seconds=5)
 # A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
 MOST_LINKS = 50
 WHILE_SIGNED_OUT = timedelta(hours=1)
-WHILE_KEY_MISSING = timedelta(seconds=30)
 # The platform took no notice of being told.
 TELL_AGAIN = timedelta(seconds=5)
+MISSING_IS_NORMAL_FOR = timedelta(seconds=60)
 # The platform may see a file later than its storage acknowledged it: pauses before each next look.
 LOOKS_FOR_FILE_S = (2.0, 5.0, 10.0)
 
@@ -74,11 +74,11 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
         else:
             lifecycle.release_upload(operation, after=clock.now())
             dispatch.wake_uploader(operation.pk)
-    except tokens.KeyMissing as missing:
-        log.error("Operation %s: %s", operation.pk, missing)
-        lifecycle.release_upload(operation, after=clock.now() + WHILE_KEY_MISSING)
     except (lifecycle.Conflict, Held):
         return
+    except tokens.KeyMissing as missing:
+        # The lease runs out by itself, and a worker that has the key may take it.
+        log.error("Operation %s: %s", operation.pk, missing)
 
 
 # To the storage
@@ -250,8 +250,7 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
         try:
             link = platform.imodel(operation.imodel_id).upload
         except errors.NotFound as gone:
-            lifecycle.failed(operation, code="vanished", message=gone.message)
-            raise Held from None
+            _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
     if link and asked < MOST_LINKS and link.href != before and _lasts(link):
         sealed = tokens.seal(link.href)
@@ -312,12 +311,21 @@ def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> 
     try:
         platform.imodel(operation.imodel_id)
     except errors.NotFound as gone:
-        lifecycle.failed(operation, code="vanished", message=gone.message)
-        raise Held from None
+        _vanished(operation, gone)
     if again:
         lifecycle.failed(operation, code="baselineFileMissing", message=no.message)
     else:
         lifecycle.upload_again(operation, note="The platform does not find the file.")
+    raise Held from None
+
+
+def _vanished(operation: Operation, gone: errors.NotFound) -> None:
+    """The platform does not know the iModel. Right after its answer that is normal, later it is final. Raises Held."""
+    now = clock.now()
+    if now - (operation.accepted_at or now) < MISSING_IS_NORMAL_FOR:
+        lifecycle.release_upload(operation, after=now + TELL_AGAIN)
+    else:
+        lifecycle.failed(operation, code="vanished", message=gone.message)
     raise Held from None
 
 

@@ -473,7 +473,7 @@ PLATFORM_STATES: dict[str, str] = {
     "scheduled": "waits its turn, or is being made",
     "waitingForFile": "its file has not been uploaded",
     "successful": "complete",
-    "failed": "came to nothing; the platform tells no reason",
+    "failed": "came to nothing",
     "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
     # The same, as older texts have it.
     "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",

@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dashboard import redis_server, supervisor
-from tests.settings import EMBEDDED_PG, PG_DIR, REDIS_PASSWORD, REDIS_PORT, RUN_DIR, SANDBOX_PORT, free_port
+from tests.settings import (
+    EMBEDDED_PG,
+    ON_POSTGRES,
+    PG_DIR,
+    REDIS_PASSWORD,
+    REDIS_PORT,
+    RUN_DIR,
+    SANDBOX_PORT,
+    free_port,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -44,9 +53,12 @@ MARKED_BY_FIXTURE = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
 
-    What stops a PostgreSQL is for runs that have one of their own; elsewhere it is no test that was left out.
+    What stops a PostgreSQL is for runs that have one of their own, and what fills a disk for those that may mount one
+    for SQLite; elsewhere it is no test that was left out.
     """
     elsewhere = [] if EMBEDDED_PG else [one for one in items if "postgres_process" in getattr(one, "fixturenames", ())]
+    if ON_POSTGRES or not _may_mount():
+        elsewhere += [one for one in items if one.get_closest_marker("own_disk")]
     config.hook.pytest_deselected(items=elsewhere)
     items[:] = [one for one in items if one not in elsewhere]
     for item in items:
@@ -59,6 +71,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for shared in ("browser", "demo"):
             if item.get_closest_marker(shared):
                 item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def _may_mount() -> bool:
+    """Whether this process may mount a file system; tried in a room of its own, so that nothing stays."""
+    trial = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return bool(shutil.which("unshare")) and not subprocess.run(trial, check=False, capture_output=True).returncode
 
 
 @pytest.hookimpl(trylast=True)
@@ -278,7 +296,8 @@ class Processes:
         """The dashboard as it is served; its address."""
         port = free_port()
         server = ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-        command = [sys.executable, "-m", *server, "--respawn-failed-workers", "dashboard.wsgi:application"]
+        as_served = ("--blocking-threads", "32", "--respawn-failed-workers")  # as dashboard/demo.py and the image do
+        command = [sys.executable, "-m", *server, *as_served, "dashboard.wsgi:application"]
         process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: _listens(port))
         self._web = process

@@ -14,6 +14,7 @@ from imodels_app import lifecycle, staging, tokens
 from imodels_app.models import Operation, Preset, StagedFile
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
+from tests.people import HARBOUR
 from tests.test_requests import ORESUND, filled_in, text_of, typed
 
 pytestmark = pytest.mark.django_db
@@ -261,6 +262,21 @@ def test_whoever_was_signed_out_keeps_what_was_typed_and_the_file_in_pieces(clie
     assert answer.status_code == 422
     assert "You are signed out." in text_of(answer)
     assert f'id="staged_file" value="{staged.pk}"' in answer.content.decode()
+    assert folder() == [str(staged.pk)]
+
+
+def test_a_preset_keeps_what_was_typed_and_no_file(at_desk, mara):
+    staged = arrived(mara)
+
+    page = at_desk.post("/new/baseline/preset/", filled(staged, name="Pier 7", north="55.68", file=along(imodel())))
+
+    assert page.status_code == 200
+    assert page.context["values"] == {
+        "itwin": "Harbour Bridge",
+        "itwin_id": HARBOUR,
+        "name": "Pier 7",
+        "north": "55.68",
+    }
     assert folder() == [str(staged.pk)]
 
 

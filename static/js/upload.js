@@ -115,7 +115,12 @@ function connect(field) {
     const id = upload.url.split("/").pop();
     if (staged.value === id) return;
     choiceIs(id);
-    field.querySelector(`#staged-${CSS.escape(id)}`)?.remove();
+    unlist(field.querySelector(`#staged-${CSS.escape(id)}`));
+  }
+
+  function unlist(row) {
+    row?.remove();
+    if (!field.querySelector(".staged li")) field.querySelector(".staged")?.parentElement.remove();
   }
 
   function choiceIs(id) {
@@ -211,8 +216,7 @@ function connect(field) {
     event.preventDefault();
     if (drop && !(await ask("DELETE", drop.dataset.remove))) return;
     if (use) await take(use.dataset);
-    row.remove();
-    if (!field.querySelector(".staged li")) field.querySelector(".staged")?.parentElement.remove();
+    unlist(row);
     input.focus();
   });
 
@@ -272,6 +276,7 @@ function connect(field) {
 
   form.addEventListener("submit", (event) => {
     if (!["sending", "paused", "cut", "out"].includes(state)) return;
+    if (event.submitter?.hasAttribute("formaction")) return; // keeping a preset needs no file
     event.preventDefault();
     wait(event.submitter);
     tell(foot.textContent);

@@ -15,22 +15,37 @@ from django.db import connection
 
 from imodels_app import lifecycle, policy, tasks, tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.models import Attempt, Bucket, Circuit, Event, Message, Operation, TokenSet, User
+from imodels_app.models import (
+    Attempt,
+    Bucket,
+    Circuit,
+    Event,
+    Message,
+    Operation,
+    StagedFile,
+    TokenSet,
+    UploadedBlock,
+    User,
+)
 from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import FINISHED, Kind, State
 from imodels_app.submit import submit
+from imodels_app.upload import upload
 from tests.faults import oracle
 from tests.people import HARBOUR, MAIN_BRIDGE
 
-KINDS = [Kind.EMPTY, Kind.TEMPLATE, Kind.CLONE, Kind.FORK]
+KINDS = list(Kind)
 # What workers do: with one operation, when a hint comes; and by the timetable.
 WORK: dict[str, Callable[[UUID], None]] = {
     "imodels_app.submit": submit,
     "imodels_app.settle": settle,
     "imodels_app.poll": poll,
+    "imodels_app.upload": upload,
 }
-SWEEPS = [tasks.sweep_queued, tasks.sweep_running, tasks.sweep_lost]
+SWEEPS = [tasks.sweep_queued, tasks.sweep_running, tasks.sweep_lost, tasks.sweep_uploads]
+# Sizes of baseline files: one piece, or several blocks. The settings of the test agree.
+BLOCK_BYTES, SINGLE_PUT_BYTES, FILES_BYTES = 1024, 2048, (600, 6000)
 
 # Not places to die at: Django's own bookkeeping of transactions.
 BOOKKEEPING = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
@@ -71,6 +86,16 @@ GET_FAULTS: list[dict[str, Any]] = [
     {"truncated": True},
     {"body": "<html>Hello</html>", "status": 200},
 ]
+# On the way to the storage.
+PUT_FAULTS: list[dict[str, Any]] = [
+    {"status": 503},
+    {"status": 500},
+    {"cut": True},
+    {"cut_after": 400},
+    {"lost_answer": True},
+    {"status": 403},
+    {"status": 429, "retry_after": 3},
+]
 TOKEN_FAULTS: list[dict[str, Any]] = [{"status": 500}, {"cut": True}, {"lost_answer": True}]
 
 
@@ -106,9 +131,20 @@ class VirtualClock:
 class Schedule:
     """seed decides everything. log: what happened, for whoever has to read a failure."""
 
-    def __init__(self, seed: int, *, sandbox: Any, clock: VirtualClock, mara: User, tomas: User, wish_for: Callable):
+    def __init__(
+        self,
+        seed: int,
+        *,
+        sandbox: Any,
+        clock: VirtualClock,
+        mara: User,
+        tomas: User,
+        wish_for: Callable,
+        baseline_of: Callable,
+    ):
         self.dice = random.Random(seed)
-        self.sandbox, self.clock, self.mara, self.tomas, self.wish_for = sandbox, clock, mara, tomas, wish_for
+        self.sandbox, self.clock, self.mara, self.tomas = sandbox, clock, mara, tomas
+        self.wish_for, self.baseline_of = wish_for, baseline_of
         self.hints: list[tuple[str, str]] = []
         self.log: list[str] = []
         self.depth = 0
@@ -143,7 +179,7 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        for model in (Message, Event, Attempt, Operation, Bucket, Circuit):
+        for model in (Message, Event, Attempt, UploadedBlock, Operation, StagedFile, Bucket, Circuit):
             model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])
@@ -153,6 +189,9 @@ class Schedule:
             failed_keeps_name=keeps_name,
             list_lag_s=self.dice.choice([0, 2, 10, 40, 400 if keeps_name else 40]),
             operation_lag_s=self.dice.choice([0, 0, 5, 30]),
+            upload_link_life_s=self.dice.choice([1200, 60]),
+            new_upload_link=self.dice.random() < 0.5,
+            blob_lag_s=self.dice.choice([0, 0, 4, 60]),
         )
         self.sandbox.advance_by_clock(self.dice.choice([1, 10, 1000]))
         for _ in range(4):
@@ -186,6 +225,8 @@ class Schedule:
             self._edit()
         elif chance < 0.7:
             self.sandbox.clear_faults()
+        elif chance < 0.8:
+            self._fault("PUT", r"^/storage", self.dice.choice(PUT_FAULTS), times)
 
     def _fault(self, method: str, path: str, how: dict[str, Any], times: int) -> None:
         self.log.append(f"fault {method} {how} x{times}")
@@ -228,9 +269,14 @@ class Schedule:
         names = [f"Pier {number}" for number in range(1, count + 4)]
         for _ in range(count):
             kind = self.dice.choice(KINDS)
-            # Now and then two of ours want one name.
-            wish = self.wish_for(kind, name=self.dice.choice(names))
-            self._act(lambda wish=wish: lifecycle.request(wish, by=self.mara), f"ask {kind} {wish.name}")
+            name = self.dice.choice(names)  # now and then two of ours want one
+            self._act(lambda kind=kind, name=name: self._wish(kind, name), f"ask {kind} {name}")
+
+    def _wish(self, kind: Kind, name: str) -> None:
+        if kind == Kind.BASELINE:
+            self.baseline_of(b"SQLite format 3\0" + self.dice.randbytes(self.dice.choice(FILES_BYTES)), name=name)
+        else:
+            lifecycle.request(self.wish_for(kind, name=name), by=self.mara)
 
     def step(self) -> None:
         """One thing that some process or person does."""
@@ -296,7 +342,7 @@ class Schedule:
             raise Died
         self._maybe_hang(self.hanging * 10, name)
 
-    def send(self, task: str, operation_id: UUID, *, in_s: float = 0) -> None:
+    def send(self, task: str, operation_id: UUID, *, in_s: float = 0, for_s: float = 0) -> None:
         """Stands in for dispatch.send: hints wait here, to be delivered twice, late or never."""
         self.hints.append((task, str(operation_id)))
 

@@ -23,15 +23,20 @@ FIRST_SEED = int(os.environ["SOAK_SEED"])  # tests/settings.py throws the dice w
 PARTS = [range(COUNT)[first : first + 10] for first in range(0, COUNT, 10)]
 
 
+@pytest.fixture
+def people(mara, tomas, ines, wish_for, baseline_of, settings):
+    """Who asks and who decides, and how; with files of which some are too large for one piece."""
+    settings.UPLOAD_SINGLE_PUT, settings.UPLOAD_BLOCK = schedules.SINGLE_PUT_BYTES, schedules.BLOCK_BYTES
+    return {"mara": mara, "tomas": tomas, "wish_for": wish_for, "baseline_of": baseline_of}
+
+
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part[0]}-{part[-1]}")
 def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
-    virtual_clock, sandbox, bridge_team, mara, tomas, ines, wish_for, monkeypatch, record_property, part
+    virtual_clock, sandbox, bridge_team, people, monkeypatch, record_property, part
 ):
     began, ends = time.monotonic(), Counter()
     for seed in (FIRST_SEED + number for number in part):
-        schedule = schedules.Schedule(
-            seed, sandbox=sandbox, clock=virtual_clock, mara=mara, tomas=tomas, wish_for=wish_for
-        )
+        schedule = schedules.Schedule(seed, sandbox=sandbox, clock=virtual_clock, **people)
         monkeypatch.setattr(failpoints, "reach", schedule.reach)
         monkeypatch.setattr(dispatch, "send", schedule.send)
         monkeypatch.setattr(dispatch, "announce", schedule.send)
