@@ -145,8 +145,11 @@ def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False
 
 
 def expire(operation: Operation) -> None:
-    """End a wait for a person who did not come in time."""
+    """End a wait for a person who did not come in time. What waits with half a file has failed: there is a shell."""
     who = "nobody decided" if operation.state == State.AWAITING_APPROVAL else "the requester did not sign in again"
+    if operation.state == State.UPLOADING:
+        failed(operation, code="uploadAbandoned", note=who)
+        return
     _move(operation, State.EXPIRED, verb="expired", note=who)
 
 
@@ -242,6 +245,8 @@ def hold(operation: Operation, *, reason: Wait, until: datetime, note: str = "")
     fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until}
     if operation.state == State.UPLOADING:
         fields |= _let_go(until)
+        if reason == Wait.SIGN_IN and operation.wait_reason != reason:
+            fields["expires_at"] = clock.now() + SIGN_IN_PATIENCE
     else:
         fields["poll_after"] = until
     _note(operation, "postponed", note=note, wait=reason, **fields)
