@@ -42,7 +42,7 @@ WAITS: dict[str, str] = {
     Wait.RATE_LIMIT: "The budget of this minute is used",
     Wait.PLATFORM_DOWN: "The platform did not answer",
     Wait.PROVIDER_DOWN: "The sign-in service did not answer",
-    Wait.STORAGE_DOWN: "The platform’s storage did not answer",
+    Wait.STORAGE_DOWN: "The upload stopped",
     Wait.SIGN_IN: "The requester must sign in again",
     Wait.NOT_PERMITTED: "The requester may not look at it",
     Wait.SAME_NAME: "Another operation with this name comes first",

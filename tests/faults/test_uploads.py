@@ -93,7 +93,7 @@ def test_30_a_file_in_one_piece_that_is_cut_is_sent_again(uploading, sandbox, go
     upload(operation.pk)
     operation.refresh_from_db()
     assert (operation.state, operation.wait_reason) == (State.UPLOADING, Wait.STORAGE_DOWN)
-    assert "The platform’s storage did not answer" in page_of(operation)
+    assert "The upload stopped. The connection to the platform’s storage was cut" in page_of(operation)
     for _ in range(3):
         goes_by(5)
         tick()
