@@ -290,7 +290,7 @@ function connect(field) {
 
   function wait(button) {
     sendWhenHere = button;
-    foot.textContent = button ? "It is sent as soon as the file has arrived." : footText;
+    foot.textContent = button ? "It is sent as soon as the file has arrived. Keep this page open." : footText;
   }
 
   function suggestName() {
