@@ -38,8 +38,9 @@ def line(live_server):
 
 
 @pytest.fixture
-def enter(line, open_page, bridge_team, signed_in_mara):
+def enter(line, open_page, bridge_team, signed_in_mara, troubles):
     """enter() is a tab in which Mara is signed in, at the end of the line."""
+    troubles.expect("htmx:sendAbort|htmx:afterRequest")  # the side column was looking, and the page went on
 
     def at_desk(**options):
         client = Client()
@@ -242,8 +243,7 @@ def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
     assert line.sent_up - before < 4 * MIB
 
 
-def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour, troubles):
-    troubles.expect("htmx:sendAbort|htmx:afterRequest")  # the side column was looking, and the page went on
+def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour):
     tab = enter()
     into_harbour_bridge(tab)
     line.hold_after(2 * MIB)
