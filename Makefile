@@ -15,7 +15,7 @@ demo: .venv/demo.stamp  ## Try it: install, start everything on this machine, pr
 test: .venv/test.stamp  ## Every check and every test, with real PostgreSQL, Redis and browser
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run
 
-soak: .venv/test.stamp  ## What takes long: 1000 random schedules of faults, recovery times, hours of pace (SOAK_SCHEDULES, SOAK_SEED)
+soak: .venv/test.stamp  ## What takes long: 1000 random schedules of faults, recovery times, minutes at full pace (README: SOAK_…)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run soak
 
 lint: .venv/test.stamp  ## The checks of `make test` that run no test

@@ -38,6 +38,7 @@ pytest_plugins = ["tests.people"]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
+IN_ONE_PROCESS = {"tests/test_demo.py"}
 MARKED_BY_FIXTURE = {
     "browser": "browser",
     "db": "database",
@@ -48,8 +49,6 @@ MARKED_BY_FIXTURE = {
 }
 
 
-# First: pytest-xdist reads its own mark in the same hook.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
 
@@ -67,10 +66,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(mark)
         if item.get_closest_marker("django_db"):
             item.add_marker("database")
-        # Processes that share a run share no browser and no demo: one of them drives it.
-        for shared in ("browser", "demo"):
-            if item.get_closest_marker(shared):
-                item.add_marker(pytest.mark.xdist_group(shared))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each test for itself to whichever process is free; but one process plays a file whose tests share a demo."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneByOne(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if file in IN_ONE_PROCESS else nodeid
+
+    return OneByOne(config, log)
 
 
 def _may_mount() -> bool:

@@ -15,7 +15,7 @@ from imodels_app.models import Operation, Preset, StagedFile
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
 from tests.people import HARBOUR
-from tests.test_requests import text_of, typed
+from tests.test_requests import ORESUND, filled_in, text_of, typed
 
 pytestmark = pytest.mark.django_db
 
@@ -374,3 +374,19 @@ def test_a_preset_does_not_take_the_file_along(at_desk):
     button = re.search(r"<button[^>]*>Save as preset", at_desk.get(FORM).text)[0]
 
     assert 'formenctype="application/x-www-form-urlencoded"' in button
+
+
+def test_every_field_comes_by_address_by_same_again_and_by_preset_but_the_file(at_desk, mara):
+    words = {"name": "Pier & “7” + ü #1", "description": "50 % <done>", "itwin": "Harbour Bridge", **ORESUND}
+    by_address = filled_in("baseline", at_desk.get(FORM, words).text)
+    assert {name: by_address[name] for name in words} == words
+
+    at_desk.post(FORM, by_address | {"staged_file": str(arrived(mara).pk)})
+    first = Operation.objects.get()
+    again = filled_in("baseline", at_desk.get(FORM, {"from": first.pk}).text)
+    assert again == by_address
+    at_desk.post(FORM, again | {"staged_file": str(arrived(mara).pk)})
+    assert Operation.objects.exclude(pk=first.pk).get().request_body == first.request_body
+
+    kept = at_desk.post("/new/baseline/preset/", by_address | {"preset_name": "Mine"})
+    assert filled_in("baseline", at_desk.get(kept["Location"]).text) == by_address

@@ -400,6 +400,30 @@ def test_what_the_platform_refused_stands_at_its_field_until_that_is_changed(des
     assert Operation.objects.get(name="Pier 8").again_of == refused
 
 
+def test_a_preset_is_kept_and_started_from_without_javascript(desk):
+    page = desk(java_script_enabled=False)
+    page.goto("/new/fork/")
+    page.get_by_label("Main iModel").fill("Main Bridge")
+    page.get_by_label("Into iTwin").fill("Harbour Bridge")
+    page.get_by_label("Preserve history").uncheck()
+    page.get_by_label("Reason").fill("Monthly check")
+    page.get_by_role("button", name="Save as preset").click()
+    page.get_by_label("Name of the preset").fill("Monthly check")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Kept as")).to_be_visible()
+
+    page.goto("/new/fork/")
+    page.get_by_label("Start from a preset").select_option("Monthly check")
+    page.get_by_role("button", name="Fill in").click()
+    expect(page.get_by_label("Main iModel")).to_have_value("Main Bridge")
+    expect(page.get_by_label("Preserve history")).not_to_be_checked()
+    page.get_by_label("Name", exact=True).fill("November")
+    page.get_by_role("button", name="Ask for approval").click()
+
+    operation = Operation.objects.get()
+    assert (operation.name, operation.preserve_history, operation.reason) == ("November", False, "Monthly check")
+
+
 def test_every_form_works_without_javascript(desk, sandbox):
     page = desk(java_script_enabled=False)
     page.goto("/new/")

@@ -16,6 +16,7 @@ from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import State, Wait
 from imodels_app.submit import submit
+from imodels_app.tasks import sweep_lost
 from imodels_app.upload import upload
 from tests.files import KIB, a_file, in_storage, puts
 
@@ -338,6 +339,19 @@ def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
     assert len(puts(sandbox, "block")) == 20
 
 
+@pytest.mark.parametrize(("age_s", "state"), [(5, State.UPLOADING), (90, State.FAILED)])
+def test_a_shell_that_is_not_found_at_first_may_come_and_later_has_vanished(uploading, sandbox, age_s, state):
+    sandbox.switch(upload_link=False)
+    operation = uploading(a_file())
+    Operation.objects.update(accepted_at=timezone.now() - timedelta(seconds=age_s))
+    sandbox.fault("GET", r"^/imodels/[^/]+$", status=404)
+
+    carried(operation)
+
+    assert operation.state == state
+    assert operation.failure_code == ("vanished" if state == State.FAILED else "")
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [({"status": 429, "retry_after": 30}, Wait.RATE_LIMIT), ({"status": 503}, Wait.PLATFORM_DOWN)],
@@ -385,6 +399,36 @@ def test_who_must_sign_in_finishes_the_upload_afterwards(uploading, sandbox, mar
     operation.refresh_from_db()
     assert operation.state == State.RUNNING
     assert len(puts(sandbox)) == 1
+
+
+def test_who_never_signs_in_leaves_a_failure_with_a_shell_and_the_file_for_a_day(uploading, mara):
+    operation = uploading(a_file(100 * KIB))
+    mara.tokens.__class__.objects.update(sign_in_needed=True)
+    carried(operation)
+    sweep_lost()
+    assert carried(operation).state == State.UPLOADING
+
+    Operation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    sweep_lost()
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.failure_code) == (State.FAILED, "uploadAbandoned")
+    assert operation.has_shell
+    assert staging.is_whole(operation.staged_file, operation.file_size)
+
+
+def test_a_sign_in_in_time_ends_the_wait_for_it(uploading, sandbox, mara):
+    operation = uploading(a_file(100 * KIB))
+    mara.tokens.__class__.objects.update(sign_in_needed=True)
+    carried(operation)
+    Operation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(mara)
+    sweep_lost()
+
+    operation.refresh_from_db()
+    assert operation.state == State.UPLOADING
 
 
 def test_a_platform_that_still_waits_for_the_file_is_told_again(uploading, sandbox):

@@ -49,6 +49,7 @@ function connect(field) {
     nav = null;
     input.removeAttribute("aria-controls");
     pop.replaceChildren(line);
+    pop.removeAttribute("aria-busy");
     pop.hidden = false;
   }
 

@@ -189,8 +189,9 @@ class Schedule:
             failed_keeps_name=keeps_name,
             list_lag_s=self.dice.choice([0, 2, 10, 40, 400 if keeps_name else 40]),
             operation_lag_s=self.dice.choice([0, 0, 5, 30]),
-            upload_link_life_s=self.dice.choice([1200, 60]),
-            new_upload_link=self.dice.random() < 0.5,
+            upload_link=self.dice.random() < 0.9,
+            new_upload_link=self.dice.random() < 0.7,
+            upload_link_life_s=self.dice.choice([60, 600, 3600]),
             blob_lag_s=self.dice.choice([0, 0, 4, 60]),
         )
         self.sandbox.advance_by_clock(self.dice.choice([1, 10, 1000]))
