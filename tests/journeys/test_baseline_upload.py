@@ -196,6 +196,24 @@ def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harb
     assert is_here(path)
 
 
+def test_a_desk_that_breaks_at_every_piece_is_asked_less_and_less_often(enter, harbour, troubles):
+    troubles.expect("status of 500")
+    tab, pieces = enter(), []
+
+    def broken(route):
+        if route.request.method != "PATCH":
+            return route.continue_()
+        pieces.append(route.request)
+        return route.fulfill(status=500)
+
+    tab.route("**/new/baseline/files/**", broken)
+    choose(tab, harbour(MIB))
+    expect(tab, "cut")
+    tab.wait_for_timeout(2500)
+
+    assert 2 <= len(pieces) <= 4  # at once, then after 1 s, 2 s and 5 s
+
+
 def test_a_proxy_that_refuses_pieces_is_told_in_words_of_ours(enter, harbour, troubles):
     troubles.expect("status of 413")
     tab = enter()
@@ -382,6 +400,7 @@ def test_a_file_that_was_changed_meanwhile_is_not_mixed_with_what_arrived(enter,
     line.mend()
 
     tab.locator("#file_msg").get_by_text("was changed or moved meanwhile").wait_for(timeout=LONG_MS)
+    assert not StagedFile.objects.exists()
     assert tab.locator("#staged_file").input_value() == ""
 
 
