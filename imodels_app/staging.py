@@ -6,8 +6,11 @@ chunk overwrites them. All of it happens under a lock of the row that is never h
 of two requests that bring the same place one is counted, and the other is told where the file really stands.
 """
 
+import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -49,6 +52,9 @@ class TooLarge(Refused):
 
 class NoSpace(Refused):
     """The disk has no room, now."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no room for this file at the moment. Try later, or tell whoever runs iModel Desk.")
 
 
 class InUse(Refused):
@@ -125,7 +131,7 @@ def offset(staged: StagedFile) -> int:
 def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
     """Add bytes that belong at this place, and count them once they are safe. With the last ones it has arrived.
 
-    Raises Overtaken, Gone, and NoIModel, with which it is forgotten.
+    Raises Overtaken, Gone, NoSpace (what is here stays), and NoIModel, with which it is forgotten.
     """
     try:
         with transaction.atomic():
@@ -137,7 +143,8 @@ def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
                 raise Overtaken(safe)
             if not _may_be_imodel(chunk, at) or row.size < len(HEADER):
                 raise NoIModel
-            _write(path_of(row), chunk, at=at)
+            with _room():
+                _write(path_of(row), chunk, at=at)
             row.received, row.touched_at = at + len(chunk), clock.now()
             row.arrived_at = row.touched_at if row.received == row.size else None
             row.save(update_fields=["received", "touched_at", "arrived_at"])
@@ -178,7 +185,7 @@ def clean(now: datetime) -> int:
 def check_space(size: int) -> None:
     """Whether these bytes fit, with a reserve for all else that needs the disk. Raises NoSpace."""
     if shutil.disk_usage(folder()).free - settings.STAGING_RESERVE_MIB * MIB < size:
-        raise NoSpace("There is no room for this file at the moment. Try later, or tell whoever runs iModel Desk.")
+        raise NoSpace
 
 
 def folder() -> Path:
@@ -200,7 +207,7 @@ def grow(part: Path, chunk: bytes, *, at: int) -> None:
     if not _may_be_imodel(chunk, at):
         raise NoIModel
     check_space(len(chunk))
-    with part.open("ab") as file:
+    with _room(), part.open("ab") as file:
         file.write(chunk)
 
 
@@ -223,6 +230,17 @@ def keep(part: Path, *, name: str, owner: User) -> StagedFile:
     staged.received, staged.arrived_at = size, staged.touched_at
     staged.save(update_fields=["received", "arrived_at"])
     return staged
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """A disk that is full though there was room a moment ago, or a quota that is used up, is no space too."""
+    try:
+        yield
+    except OSError as full:
+        if full.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace from full
+        raise
 
 
 def _may_be_imodel(chunk: bytes, at: int) -> bool:

@@ -137,6 +137,16 @@ def test_a_file_that_would_fill_the_disk_is_refused(mara, settings):
         staging.expect(name="harbour.bim", size=100, owner=mara)
 
 
+def test_a_disk_that_is_full_all_of_a_sudden_has_no_room(harbour):
+    staging.folder()
+    staging.path_of(harbour).symlink_to("/dev/full")
+
+    with pytest.raises(staging.NoSpace):
+        staging.append(harbour, BYTES, at=0)
+
+    assert StagedFile.objects.get().received == 0
+
+
 def test_nobody_keeps_more_files_than_a_few(mara, tomas):
     for _ in range(staging.AT_MOST):
         staging.expect(name="harbour.bim", size=100, owner=mara)

@@ -24,7 +24,8 @@ function connect(field) {
   let file = null;
   let upload = null; // tus's own object, while a file is on its way
   let state = "idle";
-  let sent = 0;
+  let sent = 0; // what has left
+  let safe = 0; // what the desk has counted
   let samples = []; // [second, bytes], of the last seconds: what the speed is made of
   let isTrying = false; // tus is at work
   let cameNow = false; // the chosen file was brought by this page
@@ -92,6 +93,7 @@ function connect(field) {
         // what is thrown here is an error instead.
         const status = response.getStatus();
         if ([401, 403].includes(status)) throw new Error(SIGNED_OUT);
+        if (mine === upload) counted(Number(response.getHeader("Upload-Offset")));
         if (request.getMethod() === "HEAD" && status >= 300 && ![404, 410].includes(status)) throw new Error("not now");
       },
       onUploadUrlAvailable: () => mine === upload && known(),
@@ -102,7 +104,7 @@ function connect(field) {
     upload = mine;
     const [before] = (await mine.findPreviousUploads()).sort((a, b) => b.creationTime.localeCompare(a.creationTime));
     if (before) mine.resumeFromPreviousUpload(before);
-    sent = 0;
+    sent = safe = 0;
     show("sending", before ? `${file.name} goes on where it stopped` : `${file.name} is on its way`);
     go();
   }
@@ -133,11 +135,16 @@ function connect(field) {
     staged.dispatchEvent(new Event("change", { bubbles: true })); // the side column looks again
   }
 
+  // As long as something arrives, the next try need not wait.
+  function counted(bytes) {
+    if (bytes > safe) tries = 0;
+    safe = Math.max(safe, bytes);
+  }
+
   function progress(bytes) {
     if (state === "paused") return void upload.abort(); // it was about to start when it was paused
     const now = seconds();
     if (bytes !== sent) movedAt = now;
-    if (bytes > sent) tries = 0;
     sent = bytes;
     samples.push([now, bytes]);
     while (samples.length > 2 && now - samples[0][0] > 8) samples.shift();
@@ -165,8 +172,12 @@ function connect(field) {
     if (error.causingError?.message === SIGNED_OUT) return show("out", "You are signed out");
     if (status === 507 && upload.url) return show("paused", said);
     if ([413, 422, 507].includes(status)) return stop(said);
-    if (await isGone()) return stop(`${file.name} was changed or moved meanwhile. Choose it again.`);
-    waitAndTry();
+    const mine = upload;
+    const gone = await isGone();
+    if (mine !== upload) return;
+    if (!gone) return waitAndTry();
+    await remove(); // what arrived is of a file that is no more
+    refuse(`${file.name} was changed or moved meanwhile. Choose it again.`);
   }
 
   function waitAndTry() {
@@ -290,7 +301,7 @@ function connect(field) {
 
   function wait(button) {
     sendWhenHere = button;
-    foot.textContent = button ? "It is sent as soon as the file has arrived." : footText;
+    foot.textContent = button ? "It is sent as soon as the file has arrived. Keep this page open." : footText;
   }
 
   function suggestName() {

@@ -38,8 +38,9 @@ def line(live_server):
 
 
 @pytest.fixture
-def enter(line, open_page, bridge_team, signed_in_mara):
+def enter(line, open_page, bridge_team, signed_in_mara, troubles):
     """enter() is a tab in which Mara is signed in, at the end of the line."""
+    troubles.expect("htmx:sendAbort|htmx:afterRequest")  # the side column was looking, and the page went on
 
     def at_desk(**options):
         client = Client()
@@ -195,6 +196,24 @@ def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harb
     assert is_here(path)
 
 
+def test_a_desk_that_breaks_at_every_piece_is_asked_less_and_less_often(enter, harbour, troubles):
+    troubles.expect("status of 500")
+    tab, pieces = enter(), []
+
+    def broken(route):
+        if route.request.method != "PATCH":
+            return route.continue_()
+        pieces.append(route.request)
+        return route.fulfill(status=500)
+
+    tab.route("**/new/baseline/files/**", broken)
+    choose(tab, harbour(MIB))
+    expect(tab, "cut")
+    tab.wait_for_timeout(1500)
+
+    assert 2 <= len(pieces) <= 3  # at once, after 1 s, and then after 2 s
+
+
 def test_a_proxy_that_refuses_pieces_is_told_in_words_of_ours(enter, harbour, troubles):
     troubles.expect("status of 413")
     tab = enter()
@@ -242,8 +261,7 @@ def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
     assert line.sent_up - before < 4 * MIB
 
 
-def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour, troubles):
-    troubles.expect("htmx:sendAbort|htmx:afterRequest")  # the side column was looking, and the page went on
+def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour):
     tab = enter()
     into_harbour_bridge(tab)
     line.hold_after(2 * MIB)
@@ -382,6 +400,7 @@ def test_a_file_that_was_changed_meanwhile_is_not_mixed_with_what_arrived(enter,
     line.mend()
 
     tab.locator("#file_msg").get_by_text("was changed or moved meanwhile").wait_for(timeout=LONG_MS)
+    assert not StagedFile.objects.exists()
     assert tab.locator("#staged_file").input_value() == ""
 
 
