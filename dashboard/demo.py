@@ -190,8 +190,9 @@ def web(env: Mapping[str, str]) -> Child:
         raise CannotStart(f"DASHBOARD_URL names port {port}, but another program listens there.")
     command = [
         *(sys.executable, "-m", "granian", "dashboard.wsgi:application", "--interface", "wsgi"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "4"),
-        *("--respawn-failed-workers", "--log-level", "warning"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "32"),
+        # Its only warning is that these are many threads; what breaks it says as an error.
+        *("--respawn-failed-workers", "--log-level", "error"),
     ]
     return Child("web", command, lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 

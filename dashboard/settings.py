@@ -83,6 +83,8 @@ STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
 # What a baseline file may have at most, and what must stay free on that disk.
 BASELINE_MAX_MIB = env_number("BASELINE_MAX_MIB", 20 * 1024)
 STAGING_RESERVE_MIB = env_number("STAGING_RESERVE_MIB", 1024)
+# Files in forms are dropped, not put in /tmp; the one form that takes a file brings a handler of its own.
+FILE_UPLOAD_HANDLERS = ["imodels_app.views.uploads.Nowhere"]
 # What goes to the platform's storage in one request, and the size of a block of what is larger. 256 MiB is what
 # the oldest storage version takes that the platform's links name. Tests make both small.
 UPLOAD_SINGLE_PUT, UPLOAD_BLOCK = 256 * 1024 * 1024, 8 * 1024 * 1024

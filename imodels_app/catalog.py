@@ -77,19 +77,19 @@ SignInNeeded = tokens.SignInNeeded
 class Source:
     """An iModel that can be copied from, with the iTwin it lives in.
 
-    permissions  the person's on the iTwin
+    permissions  the person's on the iTwin; None in a list when they did not come in time
     own          the person's on the iModel, where it has permissions of its own; None where not, or not asked for
     """
 
     imodel: IModel
     itwin: ITwin
-    permissions: frozenset[str]
+    permissions: frozenset[str] | None
     own: frozenset[str] | None = None
 
     @property
     def is_ready(self) -> bool:
-        """To be cloned or forked."""
-        return self.imodel.is_initialized and MANAGE in self.permissions
+        """To be cloned or forked; where that is not known, the platform may be asked."""
+        return self.imodel.is_initialized and (self.permissions is None or MANAGE in self.permissions)
 
     @property
     def is_template(self) -> bool:
@@ -98,7 +98,8 @@ class Source:
 
     @property
     def may_read(self) -> bool:
-        return READ in (self.permissions if self.own is None else self.own)
+        known = self.permissions if self.own is None else self.own
+        return known is None or READ in known
 
     @property
     def may_view(self) -> bool:
@@ -107,7 +108,7 @@ class Source:
 
     @property
     def may_be_deleted(self) -> bool:
-        return bool(DELETE & self.permissions)
+        return bool(DELETE & (self.permissions or frozenset()))
 
     @property
     def ref(self) -> IModelRef:
@@ -161,9 +162,9 @@ class Catalog:
         text = text.strip()
         if text:
             found = self._remember(BRIEFLY_S, lambda platform: platform.itwins(search=text), "itwins", text)
-            return sorted(found, key=lambda itwin: itwin.status == "Inactive")
+            return self._know(sorted(found, key=lambda itwin: itwin.status == "Inactive"))
         mine = self._remember(A_WHILE_S, lambda platform: platform.itwins(top=SHOWN), "itwins", "")
-        return _once(self._favourite_itwins() + self._recent_itwins() + mine)[:SHOWN]
+        return self._know(_once(self._favourite_itwins() + self._recent_itwins() + mine)[:SHOWN])
 
     def favourites(self, kind: str) -> set[str]:
         """Ids of the person's favourite "itwins" or "imodels"; none when the platform does not tell."""
@@ -225,7 +226,7 @@ class Catalog:
             is_all = len(found) < SHOWN
         else:
             found, is_all = self._imodels_everywhere(text)
-        return [self._with_itwin(imodel) for imodel in found[:SHOWN]], is_all and len(found) <= SHOWN
+        return [self._in_a_list(imodel) for imodel in found[:SHOWN]], is_all and len(found) <= SHOWN
 
     def source(self, imodel_id: str) -> Source:
         """One iModel with its iTwin."""
@@ -409,7 +410,7 @@ class Catalog:
         )
 
     def _imodels_everywhere(self, text: str) -> tuple[list[IModel], bool]:
-        """Favourites and recent ones, then iTwin by iTwin until the time is up."""
+        """Favourites and recent ones, then iTwin by iTwin until the time is up, or the platform has had enough."""
         stop_at = time.monotonic() + SEARCH_FOR_S
         wanted = text.casefold()
         recent = self._remember(BRIEFLY_S, lambda platform: platform.recent_imodels(), "recent-imodels")
@@ -423,8 +424,14 @@ class Catalog:
         for itwin, wanted_there in places:
             if time.monotonic() > stop_at:
                 return _once(found), False
-            with suppress(NotFound):
+            try:
                 found += self._imodels_in(itwin.id, wanted_there)
+            except NotFound:
+                continue
+            except Unavailable:
+                if not found:
+                    raise
+                return _once(found), False
         return _once(found), len(itwins) <= ITWINS_SEARCHED
 
     def _with_itwin(self, imodel: IModel) -> Source:
@@ -433,6 +440,15 @@ class Catalog:
         except NotFound:  # shared with the person, though they are no member of its iTwin
             itwin = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
         return Source(imodel=imodel, itwin=itwin, permissions=self.permissions(imodel.itwin_id))
+
+    def _in_a_list(self, imodel: IModel) -> Source:
+        """What of it did not come in time is left out: a list with gaps is better than none."""
+        try:
+            return self._with_itwin(imodel)
+        except Unavailable:
+            nameless = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
+            itwin = self._asked.get(self._key("itwin", imodel.itwin_id), nameless)
+            return Source(imodel=imodel, itwin=itwin, permissions=None)
 
     def _names_in(self, itwin_id: str, name: str) -> set[str]:
         """The names in use that are this one or begin like it. Two questions: a search need not find what is exact."""
@@ -454,7 +470,7 @@ class Catalog:
 
     def _remember(self, seconds: int, ask: Callable[[Platform], T], *what: str) -> T:
         """The answer to a question: from this request, from the cache, or from the platform."""
-        key = f"catalog:{self._user.pk}:{hashlib.sha256(repr(what).encode()).hexdigest()}"
+        key = self._key(*what)
         if key not in self._asked:
             answer = None if self._is_fresh else self._from_cache(key)
             if answer is None:
@@ -465,6 +481,15 @@ class Catalog:
             self._asked[key] = answer
         remembered: T = self._asked[key]
         return remembered
+
+    def _know(self, itwins: list[ITwin]) -> list[ITwin]:
+        """These need not be asked for one by one."""
+        for itwin in itwins:
+            self._asked.setdefault(self._key("itwin", itwin.id), itwin)
+        return itwins
+
+    def _key(self, *what: str) -> str:
+        return f"catalog:{self._user.pk}:{hashlib.sha256(repr(what).encode()).hexdigest()}"
 
     def _from_cache(self, key: str) -> Any:
         if self._cache_works:

@@ -121,6 +121,7 @@ class RequestForm(forms.Form):
         self.into: Any = None
         self.origin: Any = None
         self.free_name = ""  # offered when the name is taken
+        self.overlooked = ""  # why a search by name may have missed what was meant
         self.told: Mapping[str, Any] = {}  # what the platform said about an earlier try, by field (views/refusals.py)
 
     def wish(self) -> IModelWish:
@@ -177,6 +178,7 @@ class RequestForm(forms.Form):
 
     def look_up(self, cleaned: dict[str, Any]) -> None:
         """Hold what was typed against the platform."""
+        self.overlooked = ""
         self.into = self._find_itwin(cleaned)
         if self.into and cleaned.get("name"):
             self._check_name(cleaned["name"])
@@ -229,7 +231,7 @@ class RequestForm(forms.Form):
         found = by_text(text)
         meant = found if _GUID.search(text) else [item for item in found if _same(text, *names(item))]
         if len(meant) != 1:
-            self.add_error(field, _not_one(noun, text, meant or found, told))
+            self.add_error(field, _not_one(noun, text, meant or found, told) + self.overlooked)
             return None
         return meant[0]
 
@@ -417,10 +419,16 @@ class CopyForm(RequestForm):
             "iModel",
             cleaned,
             by_id=self.catalog.source,
-            by_text=lambda text: self.catalog.imodels(text)[0],
+            by_text=self._imodels_like,
             names=lambda source: (source.imodel.name, f"{source.itwin.name} / {source.imodel.name}"),
             told=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
         )
+
+    def _imodels_like(self, text: str) -> list[Any]:
+        found, is_all = self.catalog.imodels(text)
+        if not is_all:
+            self.overlooked = " Not every iTwin was looked at: its iTwin’s name, a slash and its own name find it, too."
+        return found
 
     def _check_source(self) -> None:
         if not self.origin.imodel.is_initialized:

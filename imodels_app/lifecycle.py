@@ -16,7 +16,7 @@ from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
 from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, UploadedBlock, User
-from imodels_app.states import FINISHED, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
+from imodels_app.states import FINISHED, MAYBE_THERE, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
 from imodels_app.wishes import IModelWish, fingerprint
 
 # How long an operation waits for its requester to sign in again before it expires.
@@ -113,7 +113,7 @@ def cancel(operation: Operation, *, by: User) -> None:
     "cancelled before it was sent" a lie.
     """
     policy.require(policy.why_not_cancel(by, operation))
-    if operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
+    if operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
         raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be called off.")
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
@@ -145,8 +145,11 @@ def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False
 
 
 def expire(operation: Operation) -> None:
-    """End a wait for a person who did not come in time."""
+    """End a wait for a person who did not come in time. What waits with half a file has failed: there is a shell."""
     who = "nobody decided" if operation.state == State.AWAITING_APPROVAL else "the requester did not sign in again"
+    if operation.state == State.UPLOADING:
+        failed(operation, code="uploadAbandoned", note=who)
+        return
     _move(operation, State.EXPIRED, verb="expired", note=who)
 
 
@@ -242,6 +245,8 @@ def hold(operation: Operation, *, reason: Wait, until: datetime, note: str = "")
     fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until}
     if operation.state == State.UPLOADING:
         fields |= _let_go(until)
+        if reason == Wait.SIGN_IN and operation.wait_reason != reason:
+            fields["expires_at"] = clock.now() + SIGN_IN_PATIENCE
     else:
         fields["poll_after"] = until
     _note(operation, "postponed", note=note, wait=reason, **fields)

@@ -182,7 +182,8 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def overdue(self, now: datetime) -> Self:
         """Waiting for a person who did not come in time."""
-        return self.filter(state__in=[State.AWAITING_APPROVAL, State.QUEUED], expires_at__lte=now)
+        signed_out = Q(state=State.UPLOADING, wait_reason=Wait.SIGN_IN)
+        return self.filter(Q(state__in=[State.AWAITING_APPROVAL, State.QUEUED]) | signed_out, expires_at__lte=now)
 
 
 # How long a staged file is kept that nobody adds to or uses.

@@ -98,7 +98,7 @@ def _follow(operation: Operation, creation: Creation, platform: Platform, now: d
 
 def _failed(operation: Operation, platform: Platform) -> None:
     """The operation's state has no reason. That of a baseline file has."""
-    code, note, state = "failed", "It tells no reason.", ""
+    code, note, state = "failed", "The platform tells no reason.", ""
     if operation.kind == Kind.BASELINE:
         try:
             state = platform.baseline_file(operation.imodel_id).state

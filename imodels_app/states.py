@@ -71,6 +71,11 @@ class Outcome(models.TextChoices):
     UNKNOWN = "unknown", "The answer was lost"
 
 
+# The platform has this request, or may have it. Whoever heard that it was accepted may have died before saying what
+# was made.
+MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED}
+
+
 class News(models.TextChoices):
     """What a person is told by e-mail."""
 

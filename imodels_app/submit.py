@@ -9,7 +9,7 @@ from django.db import transaction
 from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, staging, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, Wait
 
 log = logging.getLogger(__name__)
 # How soon to look up a name after its answer was lost, and to try again behind another one of that name.
@@ -135,7 +135,7 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
     """A refusal is final, but for one: the name may be taken by our own request whose answer was lost."""
     # A 409 that came cut off names no code: it may be that one.
     about_the_name = isinstance(no, errors.NameTaken) or (no.status == 409 and not no.code)
-    if about_the_name and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():
+    if about_the_name and operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
         lifecycle.answer_lost(operation, look_after=clock.now(), note="The name is taken, perhaps by our own request.")
         return
     if no.status in OUR_FAULT:

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -45,9 +45,9 @@ LINK_MARGIN = timedelta(seconds=5)
 # A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
 MOST_LINKS = 50
 WHILE_SIGNED_OUT = timedelta(hours=1)
-WHILE_KEY_MISSING = timedelta(seconds=30)
 # The platform took no notice of being told.
 TELL_AGAIN = timedelta(seconds=5)
+MISSING_IS_NORMAL_FOR = timedelta(seconds=60)
 # The platform may see a file later than its storage acknowledged it: pauses before each next look.
 LOOKS_FOR_FILE_S = (2.0, 5.0, 10.0)
 
@@ -74,11 +74,11 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
         else:
             lifecycle.release_upload(operation, after=clock.now())
             dispatch.wake_uploader(operation.pk)
-    except tokens.KeyMissing as missing:
-        log.error("Operation %s: %s", operation.pk, missing)
-        lifecycle.release_upload(operation, after=clock.now() + WHILE_KEY_MISSING)
     except (lifecycle.Conflict, Held):
         return
+    except tokens.KeyMissing as missing:
+        # The lease runs out by itself, and a worker that has the key may take it.
+        log.error("Operation %s: %s", operation.pk, missing)
 
 
 # To the storage
@@ -88,13 +88,8 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
     """Whether the storage has acknowledged the whole file; False when the minute is over. Raises Held."""
     try:
         storage, path = _ready(operation)
-        if storage.takes_blocks and (operation.file_size or 0) > settings.UPLOAD_SINGLE_PUT:
-            if not _send_blocks(operation, storage, path, ending):
-                circuit.worked(circuit.STORAGE)
-                return False
-            _kept(operation, partial(storage.commit, block_count(operation)))
-        else:
-            _send_whole(operation, storage, path)
+        with closing(storage):
+            is_whole = _send_bytes(operation, storage, path, ending)
     except errors.LinkRefused as no:
         circuit.worked(circuit.STORAGE)
         _renew_link(operation, said=no.message)
@@ -106,9 +101,10 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
         circuit.worked(circuit.STORAGE)
         _refused(operation, no)
     circuit.worked(circuit.STORAGE)
-    failpoints.reach("upload.sent")
-    lifecycle.sent(operation)
-    return True
+    if is_whole:
+        failpoints.reach("upload.sent")
+        lifecycle.sent(operation)
+    return is_whole
 
 
 def _ready(operation: Operation) -> tuple[Storage, Path]:
@@ -135,6 +131,17 @@ def _can_finish(operation: Operation, now: datetime) -> bool:
         return True
     left = (operation.file_size or 0) - operation.sent_bytes
     return operation.upload_until - now > LINK_MARGIN + timedelta(seconds=left / FASTEST_BYTES_PER_S)
+
+
+def _send_bytes(operation: Operation, storage: Storage, path: Path, ending: Callable[[], bool]) -> bool:
+    """In one piece or in blocks; whether the storage has all of it now."""
+    if not storage.takes_blocks or (operation.file_size or 0) <= settings.UPLOAD_SINGLE_PUT:
+        _send_whole(operation, storage, path)
+        return True
+    if not _send_blocks(operation, storage, path, ending):
+        return False
+    _kept(operation, partial(storage.commit, block_count(operation)))
+    return True
 
 
 def _send_whole(operation: Operation, storage: Storage, path: Path) -> None:
@@ -250,8 +257,7 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
         try:
             link = platform.imodel(operation.imodel_id).upload
         except errors.NotFound as gone:
-            lifecycle.failed(operation, code="vanished", message=gone.message)
-            raise Held from None
+            _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
     if link and asked < MOST_LINKS and link.href != before and _lasts(link):
         sealed = tokens.seal(link.href)
@@ -312,12 +318,21 @@ def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> 
     try:
         platform.imodel(operation.imodel_id)
     except errors.NotFound as gone:
-        lifecycle.failed(operation, code="vanished", message=gone.message)
-        raise Held from None
+        _vanished(operation, gone)
     if again:
         lifecycle.failed(operation, code="baselineFileMissing", message=no.message)
     else:
         lifecycle.upload_again(operation, note="The platform does not find the file.")
+    raise Held from None
+
+
+def _vanished(operation: Operation, gone: errors.NotFound) -> None:
+    """The platform does not know the iModel. Right after its answer that is normal, later it is final. Raises Held."""
+    now = clock.now()
+    if now - (operation.accepted_at or now) < MISSING_IS_NORMAL_FOR:
+        lifecycle.release_upload(operation, after=now + TELL_AGAIN)
+    else:
+        lifecycle.failed(operation, code="vanished", message=gone.message)
     raise Held from None
 
 

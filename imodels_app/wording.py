@@ -300,6 +300,12 @@ FAILURES: dict[str, Words] = {
             f"It was sent twice. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
         ),
         (
+            "uploadAbandoned",
+            "Failed: nobody signed in",
+            "the requester did not sign in again in time",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
             "stagedFileMissing",
             "Failed: file gone",
             "{file} is no longer here",
@@ -447,6 +453,7 @@ FAILURE_HEADLINES = {
     "uploadRefused": "The platform’s storage did not take the file.",
     "baselineSizeMismatch": "The file that arrived is not of the size that was announced.",
     "baselineFileMissing": "The platform does not find the file, though its storage acknowledged it.",
+    "uploadAbandoned": "{person} did not sign in again in time, so {file} never went up.",
     "stagedFileMissing": "The file was removed before it could be sent.",
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
@@ -473,7 +480,7 @@ PLATFORM_STATES: dict[str, str] = {
     "scheduled": "waits its turn, or is being made",
     "waitingForFile": "its file has not been uploaded",
     "successful": "complete",
-    "failed": "came to nothing; the platform tells no reason",
+    "failed": "came to nothing",
     "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
     # The same, as older texts have it.
     "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",

@@ -141,7 +141,7 @@ def _strike(fault: Fault) -> Response:
 def _fault_answer(fault: Fault) -> Response:
     status = fault.status or 500
     if fault.body is None and request.path.startswith("/storage"):
-        code = {503: "ServerBusy", 500: "InternalError"}.get(status, "InvalidInput")
+        code = {403: "AuthenticationFailed", 500: "InternalError", 503: "ServerBusy"}.get(status, "InvalidInput")
         return BlobRefused(status, code, "The request did not work.").answer()
     if fault.body is None:
         return _refused(_documented(status))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
@@ -85,7 +84,7 @@ def _check_signature(name: str, permission: str) -> None:
 
 
 def _has_expired(ends: str) -> bool:
-    return time.time() >= datetime.fromisoformat(ends).timestamp()
+    return current().blobs.clock() >= datetime.fromisoformat(ends).timestamp()
 
 
 def _put_whole(name: str) -> Response:
@@ -107,7 +106,7 @@ def _put_google(name: str) -> Response:
     begins = datetime.strptime(about["X-Goog-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
     if not genuine or "Authorization" in request.headers:
         raise BlobRefused(403, "SignatureDoesNotMatch", "The request signature does not match.")
-    if time.time() >= begins + int(about["X-Goog-Expires"]):
+    if current().blobs.clock() >= begins + int(about["X-Goog-Expires"]):
         raise BlobRefused(400, "ExpiredToken", "The provided token has expired.")
     if "comp" in request.args or any(key.lower().startswith("x-ms-") for key in request.headers.keys()):  # noqa: SIM118
         raise BlobRefused(400, "MalformedSecurityHeader", "A header was included that was not in the signed headers.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
 import secrets
 import shutil
 import tempfile
@@ -27,6 +28,7 @@ class BlobFiles:
         self.folder = folder or Path(self._temporary.name)  # type: ignore[union-attr]
         self.folder.mkdir(parents=True, exist_ok=True)
         self.key = secrets.token_bytes(32)
+        self.clock = time.time
         self.restore_limits()
 
     def restore_limits(self) -> None:
@@ -54,7 +56,7 @@ class BlobFiles:
 
     def age_s(self, name: str) -> float:
         """How long ago the blob was written."""
-        return time.time() - self.path(name).stat().st_mtime
+        return self.clock() - self.path(name).stat().st_mtime
 
     def write_block(self, name: str, block_id: bytes, chunks: Iterable[bytes]) -> int:
         folder = self._blocks(name)
@@ -108,6 +110,7 @@ class BlobFiles:
                 for chunk in chunks:
                     blob.write(chunk)
                     size += len(chunk)
+            os.utime(part, (self.clock(), self.clock()))
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -122,13 +125,13 @@ class BlobFiles:
 
     def link(self, base: str, name: str, *, permissions: str, life_s: float, now: float | None = None) -> str:
         """A link that carries its own right, as a shared access signature does: sv, se, sr, sp, sig."""
-        ends = datetime.fromtimestamp((now or time.time()) + life_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ends = datetime.fromtimestamp((now or self.clock()) + life_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         about = {"sv": SIGNED_VERSION, "se": ends, "sr": "b", "sp": permissions}
         return f"{base}/storage/{quote(name)}?" + urlencode({**about, "sig": self.signature(name, about)})
 
     def google_link(self, base: str, name: str, *, life_s: float) -> str:
         """A link as Google's: when it was signed, for how many seconds, and for which headers."""
-        begins = datetime.fromtimestamp(time.time() + min(life_s, 0), UTC).strftime("%Y%m%dT%H%M%SZ")
+        begins = datetime.fromtimestamp(self.clock() + min(life_s, 0), UTC).strftime("%Y%m%dT%H%M%SZ")
         about = {"X-Goog-Date": begins, "X-Goog-Expires": str(int(max(life_s, 0))), "X-Goog-SignedHeaders": "host"}
         signed = {**about, "X-Goog-Signature": self.google_signature(name, about)}
         return f"{base}/storage/{quote(name)}?" + urlencode({"X-Goog-Algorithm": "GOOG4-RSA-SHA256", **signed})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from io import BytesIO
 
@@ -10,10 +11,11 @@ from django.test import Client
 from django.urls import reverse
 
 from imodels_app import lifecycle, staging, tokens
-from imodels_app.models import Operation, StagedFile
+from imodels_app.models import Operation, Preset, StagedFile
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
-from tests.test_requests import text_of, typed
+from tests.people import HARBOUR
+from tests.test_requests import ORESUND, filled_in, text_of, typed
 
 pytestmark = pytest.mark.django_db
 
@@ -263,6 +265,21 @@ def test_whoever_was_signed_out_keeps_what_was_typed_and_the_file_in_pieces(clie
     assert folder() == [str(staged.pk)]
 
 
+def test_a_preset_keeps_what_was_typed_and_no_file(at_desk, mara):
+    staged = arrived(mara)
+
+    page = at_desk.post("/new/baseline/preset/", filled(staged, name="Pier 7", north="55.68", file=along(imodel())))
+
+    assert page.status_code == 200
+    assert page.context["values"] == {
+        "itwin": "Harbour Bridge",
+        "itwin_id": HARBOUR,
+        "name": "Pier 7",
+        "north": "55.68",
+    }
+    assert folder() == [str(staged.pk)]
+
+
 # The same again
 
 
@@ -332,3 +349,44 @@ def test_the_task_forgets_what_is_of_no_use(bridge_team, mara, wish_for):
     clean_staging()
 
     assert not StagedFile.objects.exists()
+
+
+def test_a_preset_keeps_what_is_typed_and_leaves_the_file_to_the_form(at_desk, mara):
+    staged = arrived(mara)
+    asked = at_desk.post("/new/baseline/preset/", filled(staged, description="As surveyed", north="55.68"))
+    kept = at_desk.post(
+        "/new/baseline/preset/",
+        filled(staged, description="As surveyed", north="55.68") | {"preset_name": "Survey", "preset_team": ""},
+    )
+    page = at_desk.get(kept["Location"]).text
+
+    assert f'name="staged_file" value="{staged.pk}"' in asked.text
+    assert set(Preset.objects.get().values) == {"itwin", "name", "description", "north"}
+    assert f'name="staged_file" id="staged_file" value="{staged.pk}"' in page
+    assert 'value="As surveyed"' in page
+    assert folder() == [str(staged.pk)]
+    again = at_desk.get(FORM, {"preset": Preset.objects.get().pk}).text
+    assert 'name="staged_file" id="staged_file" value=""' in again
+
+
+def test_a_preset_does_not_take_the_file_along(at_desk):
+    """Its button sends the form without the file's bytes."""
+    button = re.search(r"<button[^>]*>Save as preset", at_desk.get(FORM).text)[0]
+
+    assert 'formenctype="application/x-www-form-urlencoded"' in button
+
+
+def test_every_field_comes_by_address_by_same_again_and_by_preset_but_the_file(at_desk, mara):
+    words = {"name": "Pier & “7” + ü #1", "description": "50 % <done>", "itwin": "Harbour Bridge", **ORESUND}
+    by_address = filled_in("baseline", at_desk.get(FORM, words).text)
+    assert {name: by_address[name] for name in words} == words
+
+    at_desk.post(FORM, by_address | {"staged_file": str(arrived(mara).pk)})
+    first = Operation.objects.get()
+    again = filled_in("baseline", at_desk.get(FORM, {"from": first.pk}).text)
+    assert again == by_address
+    at_desk.post(FORM, again | {"staged_file": str(arrived(mara).pk)})
+    assert Operation.objects.exclude(pk=first.pk).get().request_body == first.request_body
+
+    kept = at_desk.post("/new/baseline/preset/", by_address | {"preset_name": "Mine"})
+    assert filled_in("baseline", at_desk.get(kept["Location"]).text) == by_address

@@ -276,6 +276,25 @@ def test_the_clients_spelling_of_a_permission_is_taken_too(of_mara, sandbox):
     assert "imodels_delete" in of_mara.permissions(sandbox.ids["harbour-bridge"])
 
 
+def test_a_list_that_came_only_in_part_is_shown_as_far_as_it_came(of_mara, mara, sandbox):
+    sandbox.fault("GET", r"/permissions$", status=503, times=50)
+    found, _ = of_mara.imodels("viaduct")
+    assert [(source.itwin.name, source.permissions, source.is_ready) for source in found] == [
+        ("Rail Corridor 2027", None, True)
+    ]
+
+    sandbox.world.recents[f"imodels:{sandbox.person('mara').id}"] = [sandbox.ids["viaduct"]]
+    sandbox.fault("GET", r"^/imodels$", status=503, times=50)
+    found, is_all = Catalog(mara, is_fresh=True).imodels("via")
+    assert ([source.imodel.name for source in found], is_all) == (["Viaduct"], False)
+
+
+def test_what_a_list_has_told_of_an_itwin_is_not_asked_again(of_mara, sandbox):
+    of_mara.imodels("main")
+
+    assert not [entry for entry in sandbox.journal if entry.path.startswith("/itwins/b2b")]
+
+
 def test_all_its_questions_together_have_an_end(of_mara, mara, sandbox):
     sandbox.fault("GET", r"/", slow_s=0.3, times=100)
     began = time.monotonic()

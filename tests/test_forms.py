@@ -408,6 +408,14 @@ def test_a_sign_in_that_ended_is_told_and_not_raised(filled, signed_in_mara):
     assert filled(EmptyForm).sign_in_needed
 
 
+def test_a_name_that_was_not_looked_for_everywhere_is_not_said_to_be_nowhere(filled, sandbox):
+    sandbox.crowd(40)
+
+    assert filled(CloneForm, source="Section 00040 / Track bed 00040").is_valid()
+    assert "Not every iTwin was looked at" in filled(CloneForm, source="Track bed 00040").errors["source"][0]
+    assert "looked at" not in filled(CloneForm, source="Main Bridge", itwin="Atlantis").errors["itwin"][0]
+
+
 # Without an answer
 
 

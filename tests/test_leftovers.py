@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
@@ -182,6 +183,17 @@ def test_its_poll_costs_nothing_until_something_changes(client, mara, left):
     assert "Deleting" in text_of(answer)
 
 
+def test_the_form_tells_whose_left_over_takes_the_name(client, mara, left):
+    operation = left()
+    client.force_login(mara)
+    typed = {"itwin": "Harbour Bridge", "name": "Pier 7"}
+
+    assert "A failed operation left this name taken" in text_of(client.get("/new/empty/checks/", typed))
+    after(asked(operation, mara))
+    cache.clear()
+    assert "Name is free in Harbour Bridge" in text_of(client.get("/new/empty/checks/", typed))
+
+
 # ---------- the question ----------
 
 
@@ -252,7 +264,7 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
     page = page_of(client, operation)
     assert "Mara Lindqvist had it deleted, so the name “Pier 7” is free." in page
     assert "Make it again" in page
-    assert "Deleted with Mara’s own permission" in page
+    assert "Left-over deleted with Mara’s own permission" in page
     assert "by Mara, the name “Pier 7” is free" in text_of(client.get(LIST))
     assert operation.events.filter(verb__startswith="shell_").count() == 2
 
@@ -306,6 +318,17 @@ def test_what_a_person_cannot_see_is_not_called_gone(otto, signed_in, left, sand
     assert after(operation).shell == Shell.LEFT
     assert "cannot see it" in operation.shell_note
     assert ids_at(sandbox) == [operation.imodel_id]
+
+
+@pytest.mark.parametrize("status", [409, 422])
+def test_another_no_is_told_in_the_platforms_words(client, mara, left, sandbox, status):
+    operation = asked(left(), mara)
+    body = {"error": {"code": "InvalidChange", "message": "The iModel is being created."}}
+    sandbox.fault("DELETE", r"/imodels/", status=status, body=body)
+
+    assert after(operation).shell == Shell.LEFT
+    client.force_login(mara)
+    assert "The platform said: “The iModel is being created.”" in page_of(client, operation)
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,12 @@ def keep(browser, kind, name, team="", **more):
 # It works
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "baseline"])
 def test_every_form_can_be_kept_and_started_from_again(at_desk, settings, kind):
     settings.ITWIN_CREATION_MODES = True
-    more = {"description": "Says “hello” & more", **(ORESUND if kind in ("empty", "template") else {})}
-    more |= {"crs": "EPSG:25832"} if kind == "empty" else {"up_to": "changeset", "changeset": "40"}
+    more = {"description": "Says “hello” & more", **(ORESUND if kind in ("empty", "template", "baseline") else {})}
+    more |= {"crs": "EPSG:25832"} if kind == "empty" else {}
+    more |= {"up_to": "changeset", "changeset": "40"} if kind in ("template", "clone", "fork") else {}
     first = at_desk.get(keep(at_desk, kind, "Mine", **more)["Location"])
 
     text = html.unescape(first.text)

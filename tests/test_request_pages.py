@@ -167,7 +167,7 @@ def test_a_slow_platform_is_waited_for_visibly_and_can_be_left(desk, sandbox):
     page = desk()
     page.goto("/new/empty/")
     itwin, status = page.get_by_role("combobox", name="Into iTwin"), page.locator(".field:has(#itwin) [role=status]")
-    sandbox.fault("GET", r"^/itwins$", slow_s=2, times=20)
+    sandbox.fault("GET", r"^/itwins$", slow_s=1.2, times=20)
 
     itwin.press_sequentially("harbour")
     expect(page.locator("#itwin_pop")).to_have_text("Searching the platform …")
@@ -179,7 +179,7 @@ def test_a_slow_platform_is_waited_for_visibly_and_can_be_left(desk, sandbox):
     expect(page.locator("#itwin_pop")).to_have_text("Searching the platform …")
     page.keyboard.press("Escape")
     expect(page.locator("#itwin_pop")).to_be_hidden()
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(1500)
     expect(page.locator("#itwin_pop")).to_be_hidden()
 
 
@@ -221,13 +221,12 @@ def test_older_changesets_that_come_late_are_not_added_to_a_newer_list(desk, san
     changeset = page.get_by_role("combobox", name="Changeset")
     changeset.click()
     expect(page.get_by_role("option")).to_have_count(13)
-    page.wait_for_timeout(5200)  # the catalog remembers for five seconds
-    sandbox.fault("GET", r"/changesets$", slow_s=1.5, times=1)
+    sandbox.fault("GET", r"/changesets$", slow_s=1.2, times=1)
 
     page.get_by_role("option", name="Older than #109").click()
     changeset.fill("118")
     expect(page.get_by_role("option")).to_have_count(1)
-    page.wait_for_timeout(2000)
+    page.wait_for_timeout(1500)
     expect(page.get_by_role("option")).to_have_count(1)
 
 
@@ -399,6 +398,30 @@ def test_what_the_platform_refused_stands_at_its_field_until_that_is_changed(des
     page.wait_for_url(re.compile(r"/operations/"))
 
     assert Operation.objects.get(name="Pier 8").again_of == refused
+
+
+def test_a_preset_is_kept_and_started_from_without_javascript(desk):
+    page = desk(java_script_enabled=False)
+    page.goto("/new/fork/")
+    page.get_by_label("Main iModel").fill("Main Bridge")
+    page.get_by_label("Into iTwin").fill("Harbour Bridge")
+    page.get_by_label("Preserve history").uncheck()
+    page.get_by_label("Reason").fill("Monthly check")
+    page.get_by_role("button", name="Save as preset").click()
+    page.get_by_label("Name of the preset").fill("Monthly check")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Kept as")).to_be_visible()
+
+    page.goto("/new/fork/")
+    page.get_by_label("Start from a preset").select_option("Monthly check")
+    page.get_by_role("button", name="Fill in").click()
+    expect(page.get_by_label("Main iModel")).to_have_value("Main Bridge")
+    expect(page.get_by_label("Preserve history")).not_to_be_checked()
+    page.get_by_label("Name", exact=True).fill("November")
+    page.get_by_role("button", name="Ask for approval").click()
+
+    operation = Operation.objects.get()
+    assert (operation.name, operation.preserve_history, operation.reason) == ("November", False, "Monthly check")
 
 
 def test_every_form_works_without_javascript(desk, sandbox):

@@ -648,7 +648,7 @@ def test_an_imodel_that_is_in_none_of_the_first_itwins_is_not_said_to_be_nowhere
     sandbox.crowd(40)
 
     told = text_of(at_desk.get(reverse("imodels:pick-imodels"), {"source": "track bed 00040"}))
-    assert "Type another one’s name, a slash and the iModel’s name" in told
+    assert "Type its iTwin’s name, a slash and its own name" in told
     found = at_desk.get(reverse("imodels:pick-imodels"), {"source": "section 00040 / track"})
     assert 'data-text="Track bed 00040"' in found.text
 

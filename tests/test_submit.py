@@ -202,3 +202,18 @@ def test_no_token_is_in_what_is_kept(queued_clone, sandbox, mara):
     )
     assert secret[:40] not in kept
     assert "Bearer" not in kept
+
+
+def test_a_name_taken_by_a_request_whose_answer_was_heard_and_not_kept_is_looked_up(queued_clone, sandbox):
+    submit(queued_clone.pk)
+    # Its worker died between the two; a list that lagged for long hid the clone; the same request was queued again.
+    now = timezone.now()
+    Operation.objects.update(state=State.QUEUED, imodel_id="", ready_after=now)
+    queued_clone.attempts.update(sent_at=now - timedelta(minutes=5))
+
+    with pytest.raises(lifecycle.Conflict):
+        lifecycle.cancel(Operation.objects.get(), by=queued_clone.requested_by)
+    submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)

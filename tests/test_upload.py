@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from imodels_app import circuit, lifecycle, staging, tokens
@@ -15,6 +16,7 @@ from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import State, Wait
 from imodels_app.submit import submit
+from imodels_app.tasks import sweep_lost
 from imodels_app.upload import upload
 from tests.files import KIB, a_file, in_storage, puts
 
@@ -45,6 +47,12 @@ def carried(operation: Operation) -> Operation:
     upload(operation.pk)
     operation.refresh_from_db()
     return operation
+
+
+def ends_after(times: int):
+    """A worker that is asked to end after so many looks."""
+    left = iter([False] * times)
+    return lambda: next(left, True)
 
 
 def test_a_shell_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
@@ -306,10 +314,22 @@ def test_a_file_that_the_platform_never_sees_is_sent_twice_and_then_given_up(upl
     assert len(puts(sandbox)) == 2
 
 
+def test_a_worker_that_is_to_end_begins_no_further_block(uploading, sandbox):
+    operation = uploading(a_file())
+
+    upload(operation.pk, ending=ends_after(1))
+
+    operation.refresh_from_db()
+    assert operation.state == State.UPLOADING
+    assert operation.upload_after <= timezone.now()
+    assert operation.blocks.count() == len(puts(sandbox, "block")) == uploads.BLOCKS_AT_ONCE
+    assert carried(operation).state == State.RUNNING
+    assert len(puts(sandbox, "block")) == 10
+
+
 def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
-    sandbox.fault("PUT", r"^/storage/", query="comp=blocklist", status=503, times=4)
-    operation = carried(uploading(a_file()))
-    assert operation.wait_reason == Wait.STORAGE_DOWN
+    operation = uploading(a_file())
+    upload(operation.pk, ending=ends_after(1))
     sandbox.platform.blobs.clear()
 
     carried(operation)
@@ -317,6 +337,19 @@ def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
 
     assert carried(operation).state == State.RUNNING
     assert len(puts(sandbox, "block")) == 20
+
+
+@pytest.mark.parametrize(("age_s", "state"), [(5, State.UPLOADING), (90, State.FAILED)])
+def test_a_shell_that_is_not_found_at_first_may_come_and_later_has_vanished(uploading, sandbox, age_s, state):
+    sandbox.switch(upload_link=False)
+    operation = uploading(a_file())
+    Operation.objects.update(accepted_at=timezone.now() - timedelta(seconds=age_s))
+    sandbox.fault("GET", r"^/imodels/[^/]+$", status=404)
+
+    carried(operation)
+
+    assert operation.state == state
+    assert operation.failure_code == ("vanished" if state == State.FAILED else "")
 
 
 @pytest.mark.parametrize(
@@ -368,6 +401,36 @@ def test_who_must_sign_in_finishes_the_upload_afterwards(uploading, sandbox, mar
     assert len(puts(sandbox)) == 1
 
 
+def test_who_never_signs_in_leaves_a_failure_with_a_shell_and_the_file_for_a_day(uploading, mara):
+    operation = uploading(a_file(100 * KIB))
+    mara.tokens.__class__.objects.update(sign_in_needed=True)
+    carried(operation)
+    sweep_lost()
+    assert carried(operation).state == State.UPLOADING
+
+    Operation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    sweep_lost()
+
+    operation.refresh_from_db()
+    assert (operation.state, operation.failure_code) == (State.FAILED, "uploadAbandoned")
+    assert operation.has_shell
+    assert staging.is_whole(operation.staged_file, operation.file_size)
+
+
+def test_a_sign_in_in_time_ends_the_wait_for_it(uploading, sandbox, mara):
+    operation = uploading(a_file(100 * KIB))
+    mara.tokens.__class__.objects.update(sign_in_needed=True)
+    carried(operation)
+    Operation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(mara)
+    sweep_lost()
+
+    operation.refresh_from_db()
+    assert operation.state == State.UPLOADING
+
+
 def test_a_platform_that_still_waits_for_the_file_is_told_again(uploading, sandbox):
     operation = carried(uploading(a_file(100 * KIB)))
     creation = sandbox.world.imodels[operation.imodel_id].creation
@@ -382,8 +445,6 @@ def test_a_platform_that_still_waits_for_the_file_is_told_again(uploading, sandb
 
 
 def test_a_new_key_seals_links_too(uploading, settings):
-    from cryptography.fernet import Fernet
-
     operation = uploading(a_file())
     old = settings.TOKEN_KEYS
     settings.TOKEN_KEYS = [Fernet.generate_key().decode(), *old]
@@ -443,3 +504,26 @@ def test_a_foreign_link_ends_the_operation_and_nothing_is_sent(uploading, sandbo
 
     assert (operation.state, operation.failure_code) == (State.FAILED, "uploadLinkForeign")
     assert not puts(sandbox)
+
+
+def test_a_worker_without_the_key_of_a_link_leaves_it_to_others(uploading, sandbox, settings):
+    operation = uploading(a_file(100 * KIB))
+    keys = settings.TOKEN_KEYS
+    settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
+
+    assert carried(operation).state == State.UPLOADING
+    settings.TOKEN_KEYS = keys
+
+    assert carried(operation).state == State.RUNNING
+
+
+@pytest.mark.parametrize("fault", [{"cut_after": 10 * KIB}, {"status": 500}, {"lost_answer": True}])
+def test_a_block_that_fails_once_is_sent_again_at_once(uploading, sandbox, fault):
+    operation = uploading(data := a_file())
+    sandbox.fault("PUT", r"^/storage/", query="comp=block&", **fault)
+
+    carried(operation)
+
+    assert operation.state == State.RUNNING
+    assert in_storage(sandbox, operation.imodel_id) == data
+    assert len(puts(sandbox, "block")) == 11

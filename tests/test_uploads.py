@@ -26,7 +26,7 @@ from tests.conftest import wait_until
 pytestmark = pytest.mark.django_db
 
 MIB = staging.MIB
-SLOW = 30
+SLOW = 24
 PROTOCOL = {"Tus-Resumable": "1.0.0"}
 
 
@@ -136,6 +136,12 @@ def test_a_file_is_refused_with_a_sentence_before_a_byte_of_it_comes(at_desk, se
 @pytest.mark.parametrize("metadata", ["", "filename", "filename %%%", "filename /w==", "name eA=="])
 def test_a_file_without_a_readable_name_is_refused(at_desk, metadata):
     assert announce(at_desk, 100, **{"Upload-Metadata": metadata}).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["../../etc/harbour.bim", "C:\\iModels\\harbour.bim", "har\0bour.bim\n"])
+def test_of_a_name_only_what_can_be_shown_is_kept(at_desk, name):
+    assert announce(at_desk, 100, name).status_code == 201
+    assert StagedFile.objects.get().name == "harbour.bim"
 
 
 def test_a_full_disk_refuses_new_files_and_pieces_and_keeps_what_is_here(at_desk, settings):

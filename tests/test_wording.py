@@ -127,6 +127,7 @@ def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
         ("uploadRefused", "Failed: file not taken", "the platform’s storage refused it"),
         ("baselineSizeMismatch", "Failed: size differs", "another size arrived than was announced"),
         ("baselineFileMissing", "Failed: file not found", "the platform does not find the file"),
+        ("uploadAbandoned", "Failed: nobody signed in", "the requester did not sign in again in time"),
         ("stagedFileMissing", "Failed: file gone", "pier.bim is no longer here"),
         ("approvalVoid", "Failed: approval void", "what would be sent is not what was approved"),
         ("iTwinNotFound", "Failed: iTwin not found", "missing, or not visible to Jun"),

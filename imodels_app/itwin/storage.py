@@ -68,6 +68,11 @@ class Storage:
         except ValueError:  # its text is the link
             raise errors.ForeignLink("The upload link names no blob.") from None
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._blob:
+            self._blob.close()
+
     def put(self, source: Source) -> None:
         """Write the whole file in one request; a request that is cut leaves nothing."""
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"} if self._is_azure else {}

@@ -7,7 +7,7 @@ from django.conf import settings
 from imodels_app import wording
 from imodels_app.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
-from imodels_app.states import FINISHED, Kind, Wish
+from imodels_app.states import FINISHED, Kind, Shell, Wish
 from imodels_app.wishes import IModelWish
 
 ICONS = {"good": "st-succeeded", "ask": "warning", "bad": "st-failed", "": "help"}
@@ -78,7 +78,7 @@ def advice(form: RequestForm, *, by: User) -> Advice:
     form.is_valid()  # cleans it, if it is not yet
     wish = form.draft()
     return Advice(
-        checks=[*_checks(form), *_namesakes(form, by)],
+        checks=[*_checks(form), *_left_over(form, by), *_namesakes(form, by)],
         approvers=_approvers(form, by) if form.kind == Kind.FORK else None,
         preview=_preview(wish) if wish else None,
         newer=_newer(form, wish),
@@ -148,6 +148,16 @@ def _namesakes(form: RequestForm, by: User) -> list[Check]:
     same = under_way.filter(itwin_id=form.into.id, name__iexact=form.cleaned_data["name"])
     who = [operation.requested_by_name for operation in same[:3]]
     return [Check("ask", "One with this name is under way", f"Asked for by {', '.join(who)}.")] if who else []
+
+
+def _left_over(form: RequestForm, by: User) -> list[Check]:
+    """A name that is taken by what a failed operation of ours left there."""
+    if not form.free_name:
+        return []
+    left = Operation.objects.visible_to(by).left_over().exclude(shell__in=[Shell.DELETED, Shell.GONE])
+    if not left.filter(itwin_id=form.into.id, name__iexact=str(form["name"].value()).strip()).exists():
+        return []
+    return [Check("ask", "A failed operation left this name taken", "Delete what it left under Left-overs.")]
 
 
 def _copy(form: CopyForm) -> list[Check | None]:

@@ -40,34 +40,28 @@ def _keep(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
         return redirect(f"imodels:request-{form_of.kind.value}")
     user, named = person(request), "preset_name" in request.POST
     typed = form_of(request.POST, catalog=Catalog(user, within_s=requests.FILL_IN_S))
-    fields = typed.fields
-    values = {name: text for name, text in presets.values_in(request.POST.dict()).items() if name in fields}
-    if "preserve_history" in fields:
-        values.setdefault("preserve_history", "no")
-    if not named:
-        values = _with_sure_ids(values, typed)
-    form = PresetForm(
-        request.POST if named else None, teams=_teams_of(user), initial={"preset_name": _name_for(values)}
-    )
-    if named and form.is_valid():
+    values = _values(request, typed, are_sure=named)
+    # A file is no part of a preset, but stays chosen in the form.
+    file = {"staged_file": request.POST["staged_file"]} if request.POST.get("staged_file") else {}
+    sent = request.POST if named else None
+    form = PresetForm(sent, teams=_teams_of(user), initial={"preset_name": _name_for(values)})
+    if form.is_valid():
+        name, team = form.cleaned_data["preset_name"], _team(form, None)
         try:
-            preset = presets.keep(
-                form_of.kind, form.cleaned_data["preset_name"], values, by=user, team=_team(form, None)
-            )
+            preset = presets.keep(form_of.kind, name, values, by=user, team=team)
         except presets.NameTaken:
             form.add_error("preset_name", "You have a preset of this name. Give another, or delete that one first.")
         else:
             messages.success(request, f"Kept as “{preset.name}”.")
-            return _see(f"{reverse(f'imodels:request-{preset.kind}')}?preset={preset.pk}")
-    back = urlencode({name: text for name, text in values.items() if not name.endswith("_id")})
+            return _see(_form(form_of, {"preset": str(preset.pk)} | file))
     context = {
         "form": form,
         "kind": form_of.kind,
         "values": values,
-        "kept": _told(values, fields),
-        "back": f"{reverse(f'imodels:request-{form_of.kind.value}')}?{back}",
+        "kept": _told(values, typed.fields),
+        "back": _form(form_of, {name: text for name, text in values.items() if not name.endswith("_id")} | file),
     }
-    return _page(request, "requests/preset_new.html", context, form)
+    return _page(request, "requests/preset_new.html", context | file, form)
 
 
 @signed_in
@@ -111,11 +105,22 @@ def delete_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _see(reverse("imodels:new"))
 
 
-def _with_sure_ids(values: dict[str, str], typed: RequestForm) -> dict[str, str]:
-    """Ids of what the texts mean, looked up: without JavaScript one may be left from an earlier text."""
+def _values(request: HttpRequest, typed: RequestForm, *, are_sure: bool) -> dict[str, str]:
+    """What is kept of a form. are_sure: its ids were looked up when the preset was to be named.
+
+    Until then they are not: without JavaScript one may be left from an earlier text.
+    """
+    values = {name: text for name, text in presets.values_in(request.POST.dict()).items() if name in typed.fields}
+    if "preserve_history" in typed.fields:
+        values.setdefault("preserve_history", "no")
+    if are_sure:
+        return values
     typed.is_valid()
-    names = {name: text for name, text in values.items() if not name.endswith("_id")}
-    return names | requests.names_found(typed)
+    return {name: text for name, text in values.items() if not name.endswith("_id")} | requests.names_found(typed)
+
+
+def _form(form_of: type[RequestForm], asked: dict[str, str]) -> str:
+    return f"{reverse(f'imodels:request-{form_of.kind.value}')}?{urlencode(asked)}"
 
 
 def _visible(request: HttpRequest, pk: UUID) -> Preset:

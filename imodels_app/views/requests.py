@@ -81,8 +81,8 @@ def request_baseline(request: HttpRequest) -> HttpResponseBase:
     """Its file is put on disk by a handler of our own, which has to be there before anything reads the form: so the
     check of the form's token comes after it, in _request_baseline.
     """
-    handler = uploads.IntoStaging if request.user.is_authenticated else uploads.Nowhere
-    request.upload_handlers = [handler(request)]
+    if request.user.is_authenticated:
+        request.upload_handlers = [uploads.IntoStaging(request)]
     return _request_baseline(request)
 
 

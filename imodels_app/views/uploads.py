@@ -107,7 +107,7 @@ class IntoStaging(FileUploadHandler):
 
 
 class Nowhere(FileUploadHandler):
-    """Drops the files of whoever is signed out."""
+    """Drops files: of whoever is signed out, and those that no form of ours asks for (FILE_UPLOAD_HANDLERS)."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         raise SkipFile
@@ -205,9 +205,11 @@ def _name(request: HttpRequest) -> str:
     pairs = (pair.split(" ", 1) for pair in request.headers.get("Upload-Metadata", "").split(","))
     told = {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
     try:
-        return base64.b64decode(told["filename"], validate=True).decode()
+        name = base64.b64decode(told["filename"], validate=True).decode()
     except (KeyError, binascii.Error, UnicodeDecodeError) as garbled:
         raise _Wrong(400, "Upload-Metadata must have a filename.") from garbled
+    # As Django does with the name of a file in a form.
+    return "".join(character for character in name.replace("\\", "/").rpartition("/")[2] if character.isprintable())
 
 
 def _number(request: HttpRequest, header: str, *, missing: int = 400) -> int:

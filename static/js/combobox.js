@@ -27,6 +27,7 @@ function connect(field) {
 
   function open() {
     pop.hidden = false;
+    pop.scrollIntoView({ block: "nearest" }); // on a phone it may open below the screen
     nav?.start();
   }
 
@@ -48,6 +49,7 @@ function connect(field) {
     nav = null;
     input.removeAttribute("aria-controls");
     pop.replaceChildren(line);
+    pop.removeAttribute("aria-busy");
     pop.hidden = false;
   }
 

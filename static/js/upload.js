@@ -7,6 +7,7 @@ if (field) connect(field);
 function connect(field) {
   const HEADER = "SQLite format 3\0";
   const WAITS = [0, 1, 2, 5, 10, 20, 30]; // seconds before the next try, then always the last
+  const SIGNED_OUT = "signed out";
   const STALLED_AFTER = 60; // seconds without a byte before a connection counts as lost
   const TELL_EVERY = 20; // seconds between two sentences on how far it is
 
@@ -87,8 +88,11 @@ function connect(field) {
       metadata: { filename: file.name },
       onBeforeRequest: (request) => request.setHeader("X-CSRFToken", document.getElementById("csrf").value),
       onAfterResponse: (request, response) => {
-        // Thrown here, it does not make tus forget the file as it does with other refusals.
-        if ([401, 403].includes(response.getStatus())) throw new Error("signed out");
+        // Whatever a look at the file is answered, tus begins it anew. That is right only where it is not there;
+        // what is thrown here is an error instead.
+        const status = response.getStatus();
+        if ([401, 403].includes(status)) throw new Error(SIGNED_OUT);
+        if (request.getMethod() === "HEAD" && status >= 300 && ![404, 410].includes(status)) throw new Error("not now");
       },
       onUploadUrlAvailable: () => mine === upload && known(),
       onProgress: (bytes) => mine === upload && progress(bytes),
@@ -115,7 +119,12 @@ function connect(field) {
     const id = upload.url.split("/").pop();
     if (staged.value === id) return;
     choiceIs(id);
-    field.querySelector(`#staged-${CSS.escape(id)}`)?.remove();
+    unlist(field.querySelector(`#staged-${CSS.escape(id)}`));
+  }
+
+  function unlist(row) {
+    row?.remove();
+    if (!field.querySelector(".staged li")) field.querySelector(".staged")?.parentElement.remove();
   }
 
   function choiceIs(id) {
@@ -143,15 +152,17 @@ function connect(field) {
     cameNow = true;
     sent = file.size;
     show("arrived", `${file.name} has arrived`);
-    choiceIs(staged.value);
     if (sendWhenHere) form.requestSubmit(sendWhenHere);
+    else choiceIs(staged.value);
   }
 
   async function failed(error) {
     isTrying = false;
-    const status = error.originalResponse?.getStatus() ?? 0;
-    const said = error.originalResponse?.getBody() ?? "";
-    if (error.causingError?.message === "signed out") return show("out", "You are signed out");
+    const answer = error.originalResponse;
+    const status = answer?.getStatus() ?? 0;
+    const isOurs = answer?.getHeader("Tus-Resumable");
+    const said = isOurs ? answer.getBody() : "Something between here and iModel Desk refuses the file. Tell whoever runs it.";
+    if (error.causingError?.message === SIGNED_OUT) return show("out", "You are signed out");
     if (status === 507 && upload.url) return show("paused", said);
     if ([413, 422, 507].includes(status)) return stop(said);
     if (await isGone()) return stop(`${file.name} was changed or moved meanwhile. Choose it again.`);
@@ -211,8 +222,7 @@ function connect(field) {
     event.preventDefault();
     if (drop && !(await ask("DELETE", drop.dataset.remove))) return;
     if (use) await take(use.dataset);
-    row.remove();
-    if (!field.querySelector(".staged li")) field.querySelector(".staged")?.parentElement.remove();
+    unlist(row);
     input.focus();
   });
 
@@ -272,6 +282,7 @@ function connect(field) {
 
   form.addEventListener("submit", (event) => {
     if (!["sending", "paused", "cut", "out"].includes(state)) return;
+    if (event.submitter?.hasAttribute("formaction")) return; // keeping a preset needs no file
     event.preventDefault();
     wait(event.submitter);
     tell(foot.textContent);

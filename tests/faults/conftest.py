@@ -108,7 +108,7 @@ def virtual_clock(sandbox, monkeypatch):
 
     virtual = schedules.VirtualClock()
     platform = sandbox.platform
-    for part in (platform.world, platform.limits, platform.grants):
+    for part in (platform.world, platform.limits, platform.grants, platform.blobs):
         monkeypatch.setattr(part, "clock", virtual.time)
     monkeypatch.setattr(clock, "now", virtual.now)
     # A dead process's lease ends by the virtual clock, so waiting for it by the real one is in vain.

@@ -94,6 +94,7 @@ PUT_FAULTS: list[dict[str, Any]] = [
     {"cut_after": 400},
     {"lost_answer": True},
     {"status": 403},
+    {"status": 429, "retry_after": 3},
 ]
 TOKEN_FAULTS: list[dict[str, Any]] = [{"status": 500}, {"cut": True}, {"lost_answer": True}]
 
@@ -190,7 +191,8 @@ class Schedule:
             operation_lag_s=self.dice.choice([0, 0, 5, 30]),
             upload_link=self.dice.random() < 0.9,
             new_upload_link=self.dice.random() < 0.7,
-            upload_link_life_s=self.dice.choice([600, 3600]),
+            upload_link_life_s=self.dice.choice([60, 600, 3600]),
+            blob_lag_s=self.dice.choice([0, 0, 4, 60]),
         )
         self.sandbox.advance_by_clock(self.dice.choice([1, 10, 1000]))
         for _ in range(4):

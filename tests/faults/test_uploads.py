@@ -186,6 +186,7 @@ def test_30_an_uploader_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
     assert sandbox.calls("POST", f"{operation.imodel_id}/baselinefile") == 1
 
 
+@pytest.mark.soak
 def test_30_a_worker_that_is_stopped_ends_at_a_block_and_the_next_one_goes_on(desk, baseline_of, sandbox, reached):
     sandbox.switch(storage_bytes_per_s=100 * KIB)
     operation = baseline_of(a_file(BLOCKS))
@@ -252,24 +253,27 @@ def test_30_when_the_answer_to_the_list_of_blocks_is_lost_it_is_said_again(uploa
 # 31: expired
 
 
-def test_31_a_link_that_expires_on_the_way_is_renewed_and_nothing_is_sent_twice(uploading, sandbox, tick, goes_by):
-    sandbox.switch(upload_link_life_s=6, new_upload_link=True)
+@pytest.mark.parametrize("how", ["refused", pytest.param("expired", marks=pytest.mark.soak)])
+def test_31_a_link_that_ends_on_the_way_is_renewed_and_nothing_is_sent_twice(uploading, sandbox, tick, how):
+    sandbox.switch(new_upload_link=True, upload_link_life_s=6 if how == "expired" else 600)
     operation = uploading(a_file(BLOCKS))
-    sandbox.switch(storage_bytes_per_s=60 * KIB, upload_link_life_s=1200)
+    sandbox.switch(upload_link_life_s=1200)
+    if how == "expired":
+        sandbox.switch(storage_bytes_per_s=60 * KIB)
+    else:
+        sandbox.fault("PUT", r"^/storage/", query=block(8), status=403)
 
     upload(operation.pk)
 
     operation.refresh_from_db()
-    there = operation.blocks.count()
     assert operation.events.last().verb == "link_renewed"
-    assert 0 < there < BLOCK_COUNT
+    assert 0 < operation.blocks.count() < BLOCK_COUNT
     sandbox.switch(storage_bytes_per_s=None)
     tick()
     tick()
     operation.refresh_from_db()
     assert operation.state == State.SUCCEEDED
-    acknowledged = [entry for entry in puts(sandbox, "block") if entry.status == 201]
-    assert len(acknowledged) == BLOCK_COUNT
+    assert len([entry for entry in puts(sandbox, "block") if entry.status == 201]) == BLOCK_COUNT
 
 
 def test_31_without_another_link_it_fails_says_so_and_keeps_the_file(uploading, sandbox, page_of):
@@ -338,7 +342,8 @@ def test_33_when_complete_never_arrived_it_is_said_again_and_nothing_is_sent_aga
     assert len(puts(sandbox)) == 1
 
 
-@pytest.mark.parametrize("place", [pytest.param("upload.completing", marks=pytest.mark.soak), "upload.completed"])
+@pytest.mark.parametrize("place", ["upload.completing", "upload.completed"])
+@pytest.mark.soak
 def test_33_killed_around_complete_it_takes_effect_once(desk, baseline_of, sandbox, reached, time_passes, place):
     desk.arm(place, "kill")
     operation = baseline_of(a_file(WHOLE))

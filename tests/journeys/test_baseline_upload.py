@@ -38,7 +38,7 @@ def line(live_server):
 
 
 @pytest.fixture
-def enter(open_page, line, bridge_team, signed_in_mara):
+def enter(line, open_page, bridge_team, signed_in_mara):
     """enter() is a tab in which Mara is signed in, at the end of the line."""
 
     def at_desk(**options):
@@ -120,21 +120,19 @@ def test_a_dropped_file_names_the_imodel_and_becomes_an_operation(enter, axe):
 
 
 def test_a_paused_file_stands_still_until_it_is_told_to_go_on(enter, line, harbour, axe):
-    line.mib_s = 8
-    tab, path = enter(), harbour(24 * MIB)
+    tab, path = enter(), harbour(uploads.PIECE + 4 * MIB)
+    line.hold_after(3 * MIB)
     choose(tab, path)
     arrived_bytes(2 * MIB)
 
     tab.get_by_role("button", name="Pause").click()
     expect(tab, "paused")
+    line.mend()
     assert tab.evaluate("document.activeElement.id") == "resume-upload"
     axe(tab)
-    tab.wait_for_timeout(1000)  # what had left arrives
-    stood = StagedFile.objects.get().received
-    tab.wait_for_timeout(700)
-    assert StagedFile.objects.get().received == stood < 24 * MIB
+    tab.wait_for_timeout(500)
+    assert StagedFile.objects.get().received <= uploads.PIECE  # what had left arrives, and no more
 
-    line.mib_s = 0
     tab.get_by_role("button", name="Resume").click()
     expect(tab, "arrived")
     assert is_here(path)
@@ -142,129 +140,159 @@ def test_a_paused_file_stands_still_until_it_is_told_to_go_on(enter, line, harbo
 
 def test_a_line_that_is_cut_five_times_costs_a_piece_each_time_at_most(enter, line, harbour, troubles):
     troubles.expect(CUT)
-    line.mib_s = 12
-    size = 30 * MIB
+    size = 24 * MIB
     tab, path = enter(), harbour(size)
     before = line.sent_up
-    choose(tab, path)
 
+    line.cut_after(3 * MIB)
+    choose(tab, path)
     for cut in range(1, 6):
-        arrived_bytes(cut * 5 * MIB)
-        line.cut()
+        wait_until(lambda: line.is_cut, what=f"cut {cut}")
         expect(tab, "cut")
         line.mend()
-        expect(tab, "sending")
+        if cut < 5:
+            line.cut_after(3 * MIB)
 
-    line.mib_s = 0
     expect(tab, "arrived")
     assert is_here(path)
-    assert line.sent_up - before < size + 5 * uploads.PIECE + MIB
+    assert line.sent_up - before < size + 5 * uploads.PIECE
 
 
 def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, harbour, troubles):
     troubles.expect(CUT)
-    line.mib_s = 6
-    tab, path = enter(), harbour(16 * MIB)
+    tab, path = enter(), harbour(6 * MIB)
+    line.hold_after(3 * MIB)
     choose(tab, path)
-    arrived_bytes(3 * MIB)
+    arrived_bytes(2 * MIB)
 
     tab.context.set_offline(True)
     expect(tab, "cut")
     tab.get_by_text("goes on by itself as soon as it can").wait_for()
+    line.mend()
     tab.context.set_offline(False)
 
-    line.mib_s = 0
     expect(tab, "arrived")
     assert is_here(path)
 
 
+def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harbour, troubles):
+    troubles.expect(f"{CUT}|status of 503")
+    tab, path = enter(), harbour(6 * MIB)
+    line.hold_after(3 * MIB)
+    choose(tab, path)
+    arrived_bytes(2 * MIB)
+    begun, away = StagedFile.objects.get(), []
+
+    tab.route("**/new/baseline/files/**", lambda route: away.append(route.request) or route.fulfill(status=503))
+    line.cut()
+    line.mend()
+    tab.wait_for_event("requestfinished", lambda request: request.method == "HEAD")
+    tab.unroute("**/new/baseline/files/**")
+
+    expect(tab, "arrived")
+    assert away
+    assert StagedFile.objects.get() == begun
+    assert is_here(path)
+
+
+def test_a_proxy_that_refuses_pieces_is_told_in_words_of_ours(enter, harbour, troubles):
+    troubles.expect("status of 413")
+    tab = enter()
+    tab.route("**/new/baseline/files/**", lambda route: route.fulfill(status=413, body="<html>nginx</html>"))
+
+    choose(tab, harbour(MIB))
+
+    tab.locator("#file_msg").get_by_text("Something between here and iModel Desk refuses the file").wait_for()
+
+
 def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harbour):
-    line.mib_s = 6
-    tab, path = enter(), harbour(20 * MIB)
+    size = 12 * MIB
+    tab, path = enter(), harbour(size)
+    line.hold_after(10 * MIB)
     choose(tab, path)
     arrived_bytes(9 * MIB)
 
     tab.reload()
+    line.mend()
     tab.get_by_text("Choose the same file to go on").wait_for()
     stood, before = StagedFile.objects.get().received, line.sent_up
-    line.mib_s = 0
     choose(tab, path)
     expect(tab, "arrived")
 
     assert is_here(path)
-    assert line.sent_up - before < 20 * MIB - stood + uploads.PIECE + MIB
-    assert tab.get_by_text("Choose the same file to go on").count() == 0
+    assert line.sent_up - before < size - stood + uploads.PIECE
+    assert tab.get_by_text("Files of yours that are here").count() == 0
 
 
 def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
-    line.mib_s = 6
-    tab, path = enter(), harbour(20 * MIB)
+    tab, path = enter(), harbour(12 * MIB)
+    line.hold_after(10 * MIB)
     choose(tab, path)
     arrived_bytes(9 * MIB)
     profile = tab.context.storage_state()
     tab.context.close()
 
-    line.mib_s = 0
+    line.mend()
     again = enter(storage_state=profile)
+    before = line.sent_up
     choose(again, path)
     expect(again, "arrived")
 
     assert is_here(path)
+    assert line.sent_up - before < 4 * MIB
 
 
-def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour):
-    line.mib_s = 6
+def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(enter, line, harbour, troubles):
+    troubles.expect("htmx:sendAbort|htmx:afterRequest")  # the side column was looking, and the page went on
     tab = enter()
     into_harbour_bridge(tab)
-    choose(tab, harbour(12 * MIB))
-    arrived_bytes(2 * MIB)
+    line.hold_after(2 * MIB)
+    choose(tab, harbour(4 * MIB))
+    arrived_bytes(MIB)
 
     tab.get_by_role("button", name="Create iModel").click()
     tab.get_by_text("It is sent as soon as the file has arrived.").first.wait_for()
     assert not Operation.objects.exists()
-    line.mib_s = 0
+    line.mend()
 
     tab.wait_for_url("**/operations/*/", timeout=LONG_MS)
-    assert Operation.objects.get().file_size == 12 * MIB
+    assert Operation.objects.get().file_size == 4 * MIB
 
 
 def test_whoever_is_signed_out_meanwhile_signs_in_elsewhere_and_goes_on(enter, line, harbour, signed_in_mara, troubles):
     troubles.expect(r"status of 401|status of 403")
-    line.mib_s = 6
-    tab, path = enter(), harbour(20 * MIB)
+    tab, path = enter(), harbour(10 * MIB)
+    line.hold_after(3 * MIB)
     choose(tab, path)
     arrived_bytes(2 * MIB)
 
     tab.context.clear_cookies(name="desk-session")
+    line.mend()  # what is on its way arrives; what comes after it is asked who sent it
     expect(tab, "out")
     tab.get_by_role("link", name="Sign in in a new tab").first.wait_for()
     client = Client()
     client.force_login(signed_in_mara)
     session = {"name": "desk-session", "value": client.cookies["desk-session"].value, "url": line.url}
     tab.context.add_cookies([session])
-    line.mib_s = 0
     tab.get_by_role("button", name="Resume").click()
 
     expect(tab, "arrived")
     assert is_here(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "begins", "said"),
-    [
-        ("harbour.dgn", 100, "SQLite format 3\0", staging.NOT_BIM),
-        ("harbour.bim", 0, "", staging.EMPTY),
-        ("harbour.bim", 100, "PK\3\4", staging.NO_IMODEL),
-        ("harbour.bim", MIB + 1, "SQLite format 3\0", "The file is larger than 1 MiB"),
-    ],
-)
-def test_a_file_is_refused_before_a_byte_of_it_leaves(enter, settings, axe, name, size, begins, said):
+def test_a_file_is_refused_before_a_byte_of_it_leaves(enter, settings, axe):
     settings.BASELINE_MAX_MIB = 1
+    imodel = staging.HEADER.decode()
     tab = enter()
 
-    tab.evaluate(DROP, [".drop-zone", name, size, begins])
-
-    tab.locator("#file_msg").get_by_text(said).wait_for()
+    for name, size, begins, said in (
+        ("harbour.dgn", 100, imodel, staging.NOT_BIM),
+        ("harbour.bim", 0, "", staging.EMPTY),
+        ("harbour.bim", 100, "PK\3\4", staging.NO_IMODEL),
+        ("harbour.bim", MIB + 1, imodel, "The file is larger than 1 MiB"),
+    ):
+        tab.evaluate(DROP, [".drop-zone", name, size, begins])
+        tab.locator("#file_msg").get_by_text(said).wait_for()
     axe(tab)
     assert not StagedFile.objects.exists()
 
@@ -289,11 +317,32 @@ def test_a_full_disk_is_told_at_the_file(enter, settings, harbour, troubles):
     tab.locator("#file_msg").get_by_text("There is no room for this file").wait_for()
 
 
+def test_a_disk_that_fills_up_meanwhile_keeps_what_arrived_until_there_is_room(
+    enter, line, settings, harbour, axe, troubles
+):
+    troubles.expect("status of 507")
+    tab, path = enter(), harbour(uploads.PIECE + MIB)
+    line.hold_after(2 * MIB)
+    choose(tab, path)
+    arrived_bytes(MIB)
+
+    was, settings.STAGING_RESERVE_MIB = settings.STAGING_RESERVE_MIB, 1 << 40
+    line.mend()
+    expect(tab, "paused")
+    tab.get_by_text("There is no room for this file").first.wait_for()
+    axe(tab)
+    settings.STAGING_RESERVE_MIB = was
+    tab.get_by_role("button", name="Resume").click()
+
+    expect(tab, "arrived")
+    assert is_here(path)
+
+
 def test_a_removed_file_leaves_nothing_here(enter, line, harbour):
-    line.mib_s = 6
     tab = enter()
-    choose(tab, harbour(12 * MIB))
-    arrived_bytes(2 * MIB)
+    line.hold_after(2 * MIB)
+    choose(tab, harbour(4 * MIB))
+    arrived_bytes(MIB)
 
     tab.get_by_role("button", name="Remove").click()
     expect(tab, "idle")
@@ -301,3 +350,49 @@ def test_a_removed_file_leaves_nothing_here(enter, line, harbour):
     wait_until(lambda: not StagedFile.objects.exists(), what="the end of the file")
     wait_until(lambda: not list(staging.folder().iterdir()), what="the end of its bytes")
     assert tab.locator("#staged_file").input_value() == ""
+
+
+def test_files_that_are_here_can_be_used_and_removed(enter, line, mara):
+    for name in ("yesterday.bim", "before.bim"):
+        part = staging.new_part()
+        part.write_bytes(staging.HEADER + bytes(MIB))
+        staging.keep(part, name=name, owner=mara)
+    tab = enter()
+    tab.get_by_label("Description").fill("stays")
+
+    tab.get_by_role("button", name="Remove before.bim").click()
+    wait_until(lambda: StagedFile.objects.count() == 1, what="the end of the file")
+    tab.get_by_role("link", name="Use yesterday.bim").click()
+    expect(tab, "arrived")
+
+    assert tab.locator("#staged_file").input_value() == str(StagedFile.objects.get().pk)
+    assert tab.get_by_label("Name", exact=True).input_value() == "yesterday"
+    assert tab.get_by_label("Description").input_value() == "stays"
+    assert tab.get_by_text("Files of yours that are here").count() == 0
+
+
+def test_a_file_that_was_changed_meanwhile_is_not_mixed_with_what_arrived(enter, line, harbour, troubles):
+    troubles.expect(CUT)
+    tab, path = enter(), harbour(16 * MIB)
+    line.hold_after(2 * MIB)
+    choose(tab, path)
+    arrived_bytes(MIB)
+
+    path.write_bytes(staging.HEADER + os.urandom(15 * MIB))
+    line.mend()
+
+    tab.locator("#file_msg").get_by_text("was changed or moved meanwhile").wait_for(timeout=LONG_MS)
+    assert tab.locator("#staged_file").input_value() == ""
+
+
+def test_without_javascript_it_is_a_plain_form(enter, harbour):
+    tab, path = enter(java_script_enabled=False), harbour(3 * MIB)
+    tab.get_by_label("Into iTwin").fill("Harbour Bridge")
+    tab.get_by_label("Name", exact=True).fill("Pier 7")
+    choose(tab, path)
+
+    tab.get_by_role("button", name="Create iModel").click()
+    tab.wait_for_url("**/operations/*/")
+
+    assert Operation.objects.get().file_size == 3 * MIB
+    assert is_here(path)

@@ -22,8 +22,9 @@ def house(processes, sandbox, bridge_team, otto):
 
 
 @pytest.fixture
-def enter(open_page, house):
+def enter(open_page, house, troubles):
     """enter("mara") is a tab in which this person signed in through the provider's page."""
+    troubles.expect("^htmx:(sendAbort|afterRequest)")  # checks and searches that newer ones replace
 
     def sign_in(person: str):
         tab = open_page()
