@@ -44,8 +44,8 @@ def may_try(now: datetime, of: str = PLATFORM) -> datetime | None:
     row = Circuit.objects.filter(name=of, failures__gte=FAILURES_TO_OPEN).first()
     if row is None or row.open_until is None:
         return None
-    # Never open for longer: what lies beyond was written before the database's clock was put back.
-    if now < row.open_until <= now + LONGEST:
+    # Never open for so long: what lies beyond was written before the database's clock was put back.
+    if now < row.open_until <= now + 2 * LONGEST:
         return row.open_until
     mine = Circuit.objects.filter(name=of, open_until=row.open_until, failures=row.failures)
     return None if mine.update(open_until=now + LONGEST) else now + SHORTEST

@@ -152,8 +152,8 @@ def _take_lease(held: TokenSet) -> bool:
     """Whether we are the one to refresh. obtained_at: nobody has refreshed since we read the row."""
     now = clock.now()
     me = uuid.uuid4()
-    # One that ends later than any lease was taken before the database's clock was put back.
-    free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + LEASE)
+    # One that ends much later than any lease was taken before the database's clock was put back.
+    free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * LEASE)
     taken = TokenSet.objects.filter(free, pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False).update(
         refreshing_by=me, refreshing_until=now + LEASE
     )

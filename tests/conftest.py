@@ -38,7 +38,8 @@ pytest_plugins = ["tests.people"]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
-IN_ONE_PROCESS = {"tests/test_demo.py"}
+# What they share (a demo, an installed Azurite) is made once.
+IN_ONE_PROCESS = {"tests/test_azurite.py", "tests/test_demo.py"}
 MARKED_BY_FIXTURE = {
     "browser": "browser",
     "db": "database",
@@ -70,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Each test for itself to whichever process is free; but one process plays a file whose tests share a demo."""
+    """Each test for itself to whichever process is free; but one process plays a file whose tests share much."""
     from xdist.scheduler import LoadScopeScheduling
 
     class OneByOne(LoadScopeScheduling):

@@ -108,7 +108,7 @@ FENCES = {
     ),
     "the lease to refresh": Fence(
         "tokens.py",
-        "free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + LEASE)",
+        "free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * LEASE)",
         "free = Q()",
         "a refresh token that it had taken back",
     ),

@@ -241,6 +241,22 @@ def test_one_worker_refreshes_while_another_waits(clone, expired, at, sandbox, g
     assert goes_its_way(clone).state == State.SUCCEEDED
 
 
+def test_a_worker_whose_reading_of_the_clock_is_a_little_behind_respects_the_lease(
+    clone, expired, at, virtual_clock, sandbox, goes_its_way
+):
+    def meanwhile() -> None:
+        virtual_clock.jumps(-0.5)
+        submit(clone.pk)
+        virtual_clock.jumps(0.5)
+
+    at("tokens.rotated", meanwhile)
+
+    submit(clone.pk)
+
+    nobody_showed_a_used_token(sandbox)
+    assert goes_its_way(clone).state == State.SUCCEEDED
+
+
 def test_who_read_the_row_before_somebody_refreshed_does_not_refresh_again(mara, expired, at, sandbox):
     waiting = [lambda: tokens.access_token(mara)]
 
