@@ -57,6 +57,8 @@ def test_28_a_jump_of_the_databases_clock_makes_no_burst_and_no_long_pause(
     virtual_clock.jumps(jump_s)
     for _ in range(180):
         second()
+        if not Operation.objects.exclude(state=State.SUCCEEDED).exists():
+            break
 
     assert before >= 12
     refused = [entry.path for entry in sandbox.journal if entry.status == 429]
