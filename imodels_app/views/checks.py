@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from imodels_app import wording
+from imodels_app import formats
 from imodels_app.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
 from imodels_app.states import FINISHED, Kind, Shell, Wish
@@ -124,7 +124,7 @@ def _file(form: RequestForm) -> Check | None:
     if not staged.arrived_at:
         return Check("", f"{staged.name} is on its way", "The request is sent when it has arrived whole.")
     more = "Whether it is a snapshot, and no briefcase, is known only when it runs."
-    return Check("good", f"{staged.name} is here, {wording.file_size(staged.size)}", more)
+    return Check("good", f"{staged.name} is here, {formats.file_size(staged.size)}", more)
 
 
 def _name(form: RequestForm) -> Check | None:
