@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from imodels_app import formats
+from imodels_app.catalog import SignInNeeded, Unavailable
 from imodels_app.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
 from imodels_app.states import FINISHED, Kind, Shell, Wish
@@ -223,7 +224,11 @@ def _rights(form: RequestForm) -> Check | None:
         concerned[form.origin.itwin.id] = form.origin.itwin.name or "the source’s iTwin"
     if not concerned or not form.catalog_answered:
         return None
-    missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
+    try:
+        missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
+    except (Unavailable, SignInNeeded):
+        where = " and ".join(concerned.values())
+        return Check("", f"Your rights in {where} are not known", "The platform does not answer just now.")
     if missing:
         where = " and in ".join(missing)
         more = "The platform refuses it unless you administer the organization."
