@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from imodels_app import wording
+from imodels_app import formats, wording, words
 from imodels_app.models import Event, Operation
 from imodels_app.states import Kind, State, Wait
 
@@ -111,7 +111,7 @@ PLATFORM_TOLD = {
 def _look(event: Event) -> tuple[str, str, str]:
     badge, tone, icon = VERBS.get(event.verb, (event.verb.replace("_", " ").capitalize(), "", "history"))
     if event.verb == "failed":
-        badge = wording.FAILURES.get(event.data.get("code", ""), wording.FAILURES[""]).badge
+        badge = words.FAILURES.get(event.data.get("code", ""), words.FAILURES[""]).badge
     if event.verb == "postponed" and event.to == State.RUNNING:
         badge, icon = "Running", "st-running"
     if event.to == State.UPLOADING and event.verb in ("accepted", "postponed"):
@@ -136,7 +136,7 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     if event.verb == "claimed":
         return badge, f"with {_owner(operation.requested_by_name)} own permission"
     if event.verb in ("succeeded", "failed") and operation.accepted_at:
-        return badge, f"after {wording.lasted(event.at - operation.accepted_at)}"
+        return badge, f"after {formats.lasted(event.at - operation.accepted_at)}"
     return badge, ""
 
 
@@ -145,7 +145,7 @@ def _why(event: Event, operation: Operation) -> str:
         days = operation.team.approval_days
         return f"{event.team_name} has to agree within {days} days"
     if event.verb == "accepted":
-        return f"The platform accepted the request. New iModel {wording.short_id(operation.imodel_id)}." + _told(event)
+        return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _told(event)
     if event.verb in FILE_WORDS:
         return FILE_WORDS[event.verb].format(file=operation.file_name or "The file")
     return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
@@ -175,7 +175,7 @@ def _code(event: Event) -> str:
 
 
 def _owner(name: str) -> str:
-    return f"{wording.first_name(name)}’s"
+    return f"{formats.first_name(name)}’s"
 
 
 def a_kind(kind: str) -> str:

@@ -17,7 +17,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F, Q
 from django.urls import reverse
 
-from imodels_app import clock, wording
+from imodels_app import clock, formats, wording
 from imodels_app.models import Circuit, Message, Operation, TokenSet, User
 from imodels_app.states import News, State, Wait
 
@@ -196,16 +196,16 @@ def _filling(operation: Operation) -> dict[str, str]:
         "name": operation.name,
         "what": what,
         "What": what[:1].upper() + what[1:],
-        "who": wording.first_name(operation.requested_by_name),
+        "who": formats.first_name(operation.requested_by_name),
         "requester": operation.requested_by_name,
         "source": operation.source_name or "an iModel",
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": operation.itwin_name or "its iTwin",
         "team": operation.team.name,
-        "decide_by": f" (decide by {wording.moment(operation.expires_at, now)})" if operation.expires_at else "",
-        "decider": wording.first_name(operation.decided_by_name),
+        "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
+        "decider": formats.first_name(operation.decided_by_name),
         "decider_name": operation.decided_by_name,
-        "took": wording.lasted(end - start) if start and end else "no time",
+        "took": formats.lasted(end - start) if start and end else "no time",
         "badge": told.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": wording.headline(operation) if operation.state == State.FAILED else "",
         "remedy": told.remedy,

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 from django.urls import reverse
 
-from imodels_app import charts, lifecycle, wording
+from imodels_app import charts, formats, lifecycle
 from imodels_app.models import Event
 from imodels_app.states import Kind, State
 from imodels_app.views.audit import safe
@@ -136,7 +136,7 @@ def test_a_chart_is_high_enough_for_its_days(number):
 
 @pytest.mark.parametrize("longest", [timedelta(seconds=3), timedelta(minutes=9), timedelta(hours=5), timedelta(0)])
 def test_durations_fit_their_axis(longest):
-    picture = charts.durations([("Fork", longest / 2, longest), ("Empty", timedelta(0), longest / 3)], wording.lasted)
+    picture = charts.durations([("Fork", longest / 2, longest), ("Empty", timedelta(0), longest / 3)], formats.lasted)
 
     places = [place for one in picture.ranges for place in (one.half, one.most)]
     assert all(picture.scale[0].at <= place <= picture.scale[-1].at for place in places)

@@ -31,6 +31,15 @@ def sent(client, kind, **fields):
 # The target
 
 
+def test_rights_that_the_platform_does_not_tell_are_not_known_and_the_rest_is(told, sandbox):
+    sandbox.fault("GET", r"^/accesscontrol/", status=500, times=9)
+
+    said = told("empty")
+
+    assert "Your rights in Harbour Bridge are not known" in said
+    assert "Name is free in Harbour Bridge" in said
+
+
 def test_whether_the_name_is_free_there(told):
     assert "Name is free in Harbour Bridge" in told("empty")
     assert "Name is taken in Harbour Bridge “Main Bridge 2” is free." in told("empty", name="Main Bridge")

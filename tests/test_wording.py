@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import override_settings
 
-from imodels_app import wording
+from imodels_app import formats, wording
 from imodels_app.estimates import Usual
 from imodels_app.models import Operation, Team
 from imodels_app.states import Kind, State, Wait
@@ -227,7 +227,7 @@ def test_an_unknown_state_of_a_baseline_file_is_shown_as_it_is():
     [(0, "0 bytes"), (512, "512 bytes"), (8808038, "8.4 MiB"), (314572800, "300 MiB"), (2**31, "2 GiB")],
 )
 def test_sizes_read_in_one_unit(count, words):
-    assert wording.file_size(count) == words
+    assert formats.file_size(count) == words
 
 
 def test_without_earlier_ones_nothing_is_promised():
@@ -269,13 +269,13 @@ def test_what_remains_is_a_range_in_minutes(half, most, words):
     ],
 )
 def test_a_moment_is_as_exact_as_it_is_near(later, words):
-    assert wording.moment(NOW + later, NOW) == words
+    assert formats.moment(NOW + later, NOW) == words
 
 
 def test_people_read_their_own_clock():
     with override_settings(TIME_ZONE="Europe/Copenhagen"):
-        assert wording.clock(NOW) == "10:42"
-        assert wording.iso(NOW) == "2026-11-18T09:42:20Z"
+        assert formats.clock(NOW) == "10:42"
+        assert formats.iso(NOW) == "2026-11-18T09:42:20Z"
 
 
 @pytest.mark.parametrize(
@@ -283,15 +283,15 @@ def test_people_read_their_own_clock():
     [(0.4, "0 s"), (42, "42 s"), (252, "4 min 12 s"), (360, "6 min"), (9600, "2 h 40 min"), (3 * 86400, "3 d")],
 )
 def test_a_duration_reads_in_two_units(seconds, words):
-    assert wording.lasted(timedelta(seconds=seconds)) == words
+    assert formats.lasted(timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(3, "3 s"), (61, "1 min"), (7200, "2 h"), (200_000, "2 d"), (-5, "0 s")]
 )
 def test_an_age_has_one_unit(seconds, words):
-    assert wording.age(NOW - timedelta(seconds=seconds), NOW) == words
+    assert formats.age(NOW - timedelta(seconds=seconds), NOW) == words
 
 
 def test_thousands_are_kept_together():
-    assert wording.thin(18204) == "18\u202f204"
+    assert formats.thin(18204) == "18\u202f204"

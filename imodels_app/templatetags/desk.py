@@ -12,7 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from imodels_app import wording
+from imodels_app import formats, wording
 from imodels_app.models import Operation
 
 register = template.Library()
@@ -30,19 +30,19 @@ def icon(name: str, size: str = "", *, still: bool = False) -> SafeString:
 
 
 register.filter("kind_word", wording.kind_word)
-register.filter("thin", wording.thin)
-register.filter("file_size", wording.file_size)
-register.filter("arrived_of", wording.arrived)
-register.filter("clock", wording.clock)
-register.filter("clock_s", wording.clock_s)
-register.filter("day_time", wording.day_time)
-register.filter("moment", wording.moment)
-register.filter("lasted", wording.lasted)
-register.filter("age", wording.age)
-register.filter("short_name", wording.short_name)
-register.filter("short_id", wording.short_id)
-register.filter("lower_first", wording.lower_first)
-register.filter("first_name", wording.first_name)
+register.filter("thin", formats.thin)
+register.filter("file_size", formats.file_size)
+register.filter("arrived_of", formats.arrived)
+register.filter("clock", formats.clock)
+register.filter("clock_s", formats.clock_s)
+register.filter("day_time", formats.day_time)
+register.filter("moment", formats.moment)
+register.filter("lasted", formats.lasted)
+register.filter("age", formats.age)
+register.filter("short_name", formats.short_name)
+register.filter("short_id", formats.short_id)
+register.filter("lower_first", formats.lower_first)
+register.filter("first_name", formats.first_name)
 register.filter("made_from", wording.made_from)
 register.filter("up_to", wording.up_to)
 register.filter("kept_history", wording.history)
@@ -50,9 +50,9 @@ register.filter("origin", wording.origin)
 register.filter("was_refused", wording.was_refused)
 register.filter("origin_verb", wording.origin_verb)
 register.filter("platform_words", wording.platform_words)
-register.filter("exact", wording.exact)
-register.filter("audit_time", wording.audit_time)
-register.filter("history_time", wording.history_time)
+register.filter("exact", formats.exact)
+register.filter("audit_time", formats.audit_time)
+register.filter("history_time", formats.history_time)
 register.filter("attempt_words", wording.attempt_words)
 register.filter("baseline_words", wording.baseline_words)
 
@@ -75,7 +75,7 @@ def told(field: BoundField) -> list[Any]:
 @register.filter
 def iso(moment: datetime) -> str:
     """For <time datetime>: UTC, to the second, so that an unchanged row renders the same."""
-    return wording.iso(moment)
+    return formats.iso(moment)
 
 
 _TOKENS = re.compile(r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<value>"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)')

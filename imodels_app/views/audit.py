@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from imodels_app import charts, history, wording
+from imodels_app import charts, formats, history, wording
 from imodels_app.models import Event, Operation, Team, User
 from imodels_app.states import Kind, State
 from imodels_app.views import listing
@@ -124,7 +124,7 @@ def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
     events = asked.events().filter(pk__lte=last)
     count = events.order_by().count()
-    Event.record("exported", at=now, by=user, note=f"CSV, {wording.thin(count)} events: {asked.words}", rows=count)
+    Event.record("exported", at=now, by=user, note=f"CSV, {formats.thin(count)} events: {asked.words}", rows=count)
     answer = StreamingHttpResponse(_csv(events), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"'
     return answer
@@ -208,7 +208,7 @@ def _by_kind(ended: QuerySet[Operation]) -> charts.Durations:
     for kind, lasted in done.annotate(took=F("finished_at") - F("accepted_at")).values_list("kind", "took")[:2000]:
         took.setdefault(kind, []).append(max(lasted, timedelta(0)))
     found = [(wording.kind_word(kind), *_half_and_most(took[kind])) for kind in reversed(Kind.values) if kind in took]
-    return charts.durations(found, wording.lasted)
+    return charts.durations(found, formats.lasted)
 
 
 def _half_and_most(times: list[timedelta]) -> tuple[timedelta, timedelta]:

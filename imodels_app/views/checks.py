@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from imodels_app import wording
+from imodels_app import formats
+from imodels_app.catalog import SignInNeeded, Unavailable
 from imodels_app.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.models import Operation, Team, User
 from imodels_app.states import FINISHED, Kind, Shell, Wish
@@ -124,7 +125,7 @@ def _file(form: RequestForm) -> Check | None:
     if not staged.arrived_at:
         return Check("", f"{staged.name} is on its way", "The request is sent when it has arrived whole.")
     more = "Whether it is a snapshot, and no briefcase, is known only when it runs."
-    return Check("good", f"{staged.name} is here, {wording.file_size(staged.size)}", more)
+    return Check("good", f"{staged.name} is here, {formats.file_size(staged.size)}", more)
 
 
 def _name(form: RequestForm) -> Check | None:
@@ -223,7 +224,11 @@ def _rights(form: RequestForm) -> Check | None:
         concerned[form.origin.itwin.id] = form.origin.itwin.name or "the source’s iTwin"
     if not concerned or not form.catalog_answered:
         return None
-    missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
+    try:
+        missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
+    except (Unavailable, SignInNeeded):
+        where = " and ".join(concerned.values())
+        return Check("", f"Your rights in {where} are not known", "The platform does not answer just now.")
     if missing:
         where = " and in ".join(missing)
         more = "The platform refuses it unless you administer the organization."

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from imodels_app import circuit, wording
+from imodels_app import circuit, formats
 from imodels_app.models import Operation, User
 from imodels_app.states import FINISHED, Wait
 
@@ -30,7 +30,7 @@ class Banners:
     @property
     def shown(self) -> list[str]:
         """For a live page's token: what can be read, so that it changes by the minute at most."""
-        outage = [wording.clock(self.outage.since), wording.clock(self.outage.until)] if self.outage else []
+        outage = [formats.clock(self.outage.since), formats.clock(self.outage.until)] if self.outage else []
         return [*outage, str(self.sign_in)]
 
     @property

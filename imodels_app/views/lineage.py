@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import wording
+from imodels_app import formats, wording
 from imodels_app.catalog import Catalog, NotFound, Origin, SignInNeeded, Unavailable
 from imodels_app.models import Operation, OperationQuerySet, User
 from imodels_app.views.guards import HtmxRequest, person, signed_in
@@ -123,9 +123,9 @@ class _Above:
 
 
 def _row_box(operation: Operation, now: datetime, *, is_here: bool = False) -> Box:
-    state = wording.lower_first(wording.tell(operation, now).badge)
+    state = formats.lower_first(wording.tell(operation, now).badge)
     if operation.has_shell and operation.shell:
-        state += f", {wording.lower_first(wording.tell_shell(operation).badge)}"
+        state += f", {formats.lower_first(wording.tell_shell(operation).badge)}"
     return Box(
         operation.name,
         sub=f"this one, {state}" if is_here else f"{operation.itwin_name or 'in another iTwin'}, {state}",

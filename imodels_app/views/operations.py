@@ -18,7 +18,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import budget, history, lifecycle, live, policy, turns, wording
+from imodels_app import budget, formats, history, lifecycle, live, policy, turns, wording
 from imodels_app.estimates import Estimates
 from imodels_app.models import Operation, User
 from imodels_app.states import Shell, State
@@ -173,7 +173,7 @@ def _hidden(asked: listing.Asked, scope: QuerySet[Operation], page: listing.Slic
 def _standing(places: dict[UUID, turns.Place], now: datetime) -> list[list[str]]:
     """Places as they are read, for the token. Who is next is told no time."""
     waiting = {pk: place for pk, place in places.items() if not wording.is_next(place, now)}
-    return [[str(pk), str(place.number), wording.clock_s(place.start)] for pk, place in waiting.items()]
+    return [[str(pk), str(place.number), formats.clock_s(place.start)] for pk, place in waiting.items()]
 
 
 def _tick(rows: list[Operation], now: datetime) -> int:

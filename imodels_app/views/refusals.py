@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imodels_app import wording
+from imodels_app import wording, words
 from imodels_app.forms import SIDES, RequestForm
 from imodels_app.models import Operation
 from imodels_app.states import Kind, Wish
@@ -121,4 +121,4 @@ def _text(value: object) -> str:
 
 
 def _needs(operation: Operation) -> str:
-    return f"It needs {wording.needs(operation)}." + (wording.PREVIEW if operation.kind == Kind.FORK else "")
+    return f"It needs {wording.needs(operation)}." + (words.PREVIEW if operation.kind == Kind.FORK else "")

@@ -396,7 +396,7 @@ function connect(field) {
     return minutes < 100 ? `, about ${Math.ceil(minutes)} min left` : `, about ${Math.round(minutes / 60)} h left`;
   }
 
-  // 12 KiB, 300 MiB, 2.1 GiB; and 120 of 300 MiB, as wording.file_size and wording.arrived say it.
+  // 12 KiB, 300 MiB, 2.1 GiB; and 120 of 300 MiB, as formats.file_size and formats.arrived say it.
   function amount(bytes, whole) {
     const [unit, name] = [[2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]].find(([size]) => (whole ?? bytes) >= size) ?? [1, "bytes"];
     const short = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, ""));

@@ -1,0 +1,466 @@
+"""The words for every state, failure and left-over, as tables: each has exactly one badge. Data: nothing here runs.
+
+Curly brackets are filled in by wording.py.
+"""
+
+from dataclasses import dataclass
+
+from imodels_app.states import Shell
+
+PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
+FOLLOWED_FOR = "24 h"
+TELL_THE_ADMINISTRATOR = (
+    "Read the platform’s own message below and try again. "
+    "If it fails twice, write to your administrator with the operation id."
+)
+
+
+DELETE_THE_SHELL = "Delete the shell, which keeps the name “{name}” taken, and make it again."
+FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
+
+
+@dataclass(frozen=True)
+class Words:
+    """One row of the table. tone: "" (calm), move, good, ask (a person has to act) or bad."""
+
+    badge: str
+    tone: str
+    icon: str
+    line: str
+    remedy: str
+
+
+WORDS: dict[str, Words] = {
+    "awaiting_approval": Words(
+        "Awaiting approval",
+        "ask",
+        "st-approval",
+        "{team} decides until {until}",
+        "Withdraw it, or remind the leads.",
+    ),
+    "queued": Words("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
+    "queued:rate_limit": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "the {bucket} of this minute are used, until {until}",
+        "Nothing to do. It is sent as soon as the budget allows.",
+    ),
+    "queued:turn": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "{place} in the queue, about {start}",
+        "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
+    ),
+    "queued:platform_down": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "platform not answering, next try {until}",
+        "Nothing to do. It is tried again until it works.",
+    ),
+    "queued:provider_down": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "sign-in service not answering, next try {until}",
+        "Nothing to do. It is tried again until it works.",
+    ),
+    "queued:same_name": Words(
+        "Queued",
+        "",
+        "st-queued",
+        "another “{name}” comes first",
+        "Waits for the other one, or cancel and choose another name.",
+    ),
+    "queued:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "{person} must sign in again, until {until}",
+        "Sign in. It goes on by itself.",
+    ),
+    "submitting": Words(
+        "Submitting", "move", "st-submitting", "request sent, waiting for the answer", "Nothing to do."
+    ),
+    "submitting:lost_answer": Words(
+        "Checking",
+        "move",
+        "search",
+        "the answer was lost, looking for “{name}”",
+        "Nothing to do. It is never sent twice.",
+    ),
+    "submitting:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "{person} must sign in again to look for “{name}”",
+        "Sign in. It goes on by itself, and is never sent twice.",
+    ),
+    "uploading": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "{sent} of {size}",
+        "You can leave. The file is safe here and goes up by itself.{link}",
+    ),
+    "uploading:sent": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "the file is up, the platform is being told",
+        "Nothing to do. The platform may need a moment to see the file.",
+    ),
+    "uploading:storage_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "storage not answering, next try {until}",
+        "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
+    ),
+    "uploading:platform_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "platform not answering, next try {until}",
+        "Nothing to do. The file is safe, and it is tried again until it works.",
+    ),
+    "uploading:provider_down": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "sign-in service not answering, next try {until}",
+        "Nothing to do. The file is safe, and it is tried again until it works.",
+    ),
+    "uploading:rate_limit": Words(
+        "Uploading",
+        "move",
+        "st-uploading",
+        "calls of this minute are used, next try {until}",
+        "Nothing to do. It goes on as soon as the budget allows.",
+    ),
+    "uploading:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "{person} must sign in again to finish the upload",
+        "Sign in. It goes on by itself.",
+    ),
+    "running": Words(
+        "Running",
+        "move",
+        "st-running",
+        "{estimate}",
+        "You can leave. It is all here when you come back.",
+    ),
+    "running:slow": Words(
+        "Running",
+        "move",
+        "st-running",
+        "longer than usual, 9 of 10 end within {most}",
+        f"Nothing to do. We keep asking for {FOLLOWED_FOR}.",
+    ),
+    "running:platform_down": Words(
+        "Running",
+        "move",
+        "st-running",
+        "platform not answering, next look {until}",
+        "Nothing to do. The platform works on; we look again until it answers.",
+    ),
+    "running:provider_down": Words(
+        "Running",
+        "move",
+        "st-running",
+        "sign-in service not answering, next look {until}",
+        "Nothing to do. The platform works on; we look again until it answers.",
+    ),
+    "running:rate_limit": Words(
+        "Running",
+        "move",
+        "st-running",
+        "calls of this minute are used, next look {until}",
+        "Nothing to do. The platform works on; we look again as soon as the budget allows.",
+    ),
+    "running:sign_in": Words(
+        "Waiting for sign-in",
+        "ask",
+        "st-signin",
+        "the platform works on; {person} must sign in again to see how it ends",
+        "Sign in. It goes on by itself.",
+    ),
+    "running:not_permitted": Words(
+        "Running",
+        "move",
+        "st-running",
+        "{person} may not look at it, next look {until}",
+        "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform works on.",
+    ),
+    "running:unknown": Words(
+        "Running",
+        "move",
+        "st-running",
+        "the platform calls it “{platform_state}”",
+        "Nothing to do. iModel Desk does not know this word of the platform’s, and keeps asking until it does.",
+    ),
+    "running:usable": Words(
+        "Usable now",
+        "good",
+        "st-usable",
+        "still finishing{finishing}",
+        "Open it now. Aids for viewing and authoring still arrive.",
+    ),
+    "succeeded": Words("Succeeded", "good", "st-succeeded", "took {took}", "Open it, or make one from it."),
+    "rejected": Words(
+        "Rejected", "", "st-rejected", "{decider}{comment}", "Read the comment. Ask again if things have changed."
+    ),
+    "expired": Words(
+        "Expired", "", "st-expired", "nobody decided within {patience}", "Ask again, or speak with a lead."
+    ),
+    "expired:sign_in": Words(
+        "Expired",
+        "",
+        "st-expired",
+        "{person} did not sign in again in time",
+        "Sign in and ask for the same again.",
+    ),
+    "cancelled": Words("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Same again."),
+}
+
+FAILURES: dict[str, Words] = {
+    code: Words(badge, "bad", "st-failed", line, remedy)
+    for code, badge, line, remedy in (
+        (
+            "iModelExists",
+            "Failed: name taken",
+            "choose another name",
+            "“{name}” is already in {itwin}. Change the name, and send it again.",
+        ),
+        (
+            "mainIModelIsMissingFederationGuids",
+            "Failed: FederationGuids missing",
+            "add them first",
+            "Add the missing FederationGuids to the main iModel, then fork again from the new changeset.",
+        ),
+        (
+            "uploadLinkExpired",
+            "Failed: upload link expired",
+            "the file did not arrive in time",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadLinkLost",
+            "Failed: no upload link",
+            "the platform told no place for the file",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadLinkForeign",
+            "Failed: upload link not used",
+            "it leads where nothing may be sent",
+            f"Write to your administrator with the operation id. {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadRefused",
+            "Failed: file not taken",
+            "the platform’s storage refused it",
+            f"{DELETE_THE_SHELL} If it fails twice, write to your administrator. {FILE_IS_KEPT}",
+        ),
+        (
+            "baselineSizeMismatch",
+            "Failed: size differs",
+            "another size arrived than was announced",
+            f"The size cannot be changed later. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "baselineFileMissing",
+            "Failed: file not found",
+            "the platform does not find the file",
+            f"It was sent twice. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "uploadAbandoned",
+            "Failed: nobody signed in",
+            "the requester did not sign in again in time",
+            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+        ),
+        (
+            "stagedFileMissing",
+            "Failed: file gone",
+            "{file} is no longer here",
+            "Choose the file and send it again.",
+        ),
+        (
+            "fileIsBriefcase",
+            "Failed: file is a briefcase",
+            "upload a snapshot",
+            "The file is a briefcase, a personal working copy. Export a snapshot from the original and upload that.",
+        ),
+        (
+            "initializationFailed",
+            "Failed: not initialized",
+            "the file could not be read as an iModel",
+            "Open the file in your design tool, save it as a new iModel, and upload that.",
+        ),
+        (
+            "failed",
+            "Failed",
+            "the platform tells no reason",
+            "Try again. If it fails twice, write to your administrator with the operation id.",
+        ),
+        (
+            "vanished",
+            "Failed: vanished",
+            "the platform no longer knows this iModel",
+            "Somebody deleted it, or it was never finished. Ask for the same again.",
+        ),
+        (
+            "InsufficientPermissions",
+            "Failed: not permitted",
+            "{permission} is missing in {itwin}",
+            "It needs {needs}. Ask an administrator there, then send it again.{preview}",
+        ),
+        (
+            "iTwinNotFound",
+            "Failed: iTwin not found",
+            "missing, or not visible to {person}",
+            "Pick another iTwin, or ask for access to {itwin}, then send it again.",
+        ),
+        (
+            "iModelNotFound",
+            "Failed: source not found",
+            "missing, or not visible to {person}",
+            "Pick another iModel, or ask for access to {source}, then send it again.",
+        ),
+        (
+            "ChangesetNotFound",
+            "Failed: changeset not found",
+            "pick another changeset",
+            "Pick another changeset of {source}, and send it again.",
+        ),
+        (
+            "sourceNotReady",
+            "Failed: source not ready",
+            "{source} is still being made",
+            "Wait until the platform has finished {source}, then send it again.",
+        ),
+        (
+            "404",
+            "Failed: not found",
+            "missing, or not visible to {person}",
+            "Pick {parts} again, or ask for access to them, then send it again.",
+        ),
+        (
+            "409",
+            "Failed: conflict",
+            "the name is taken, or {source} is not ready",
+            "Choose another name, or wait until the platform has finished {source}. Then send it again.",
+        ),
+        (
+            "InvalidiModelsRequest",
+            "Failed: not accepted",
+            "change what the platform names",
+            "Change what the platform names above, and send it again.",
+        ),
+        *(
+            (
+                code,
+                "Failed: a fault of ours",
+                "iModel Desk sent what the platform does not take",
+                "This is a fault of iModel Desk, not yours. Write to your administrator with the operation id.",
+            )
+            for code in ("UnsupportedMediaType", "RequestTooLarge")
+        ),
+        (
+            "approvalVoid",
+            "Failed: approval void",
+            "what would be sent is not what was approved",
+            "Ask for approval again.",
+        ),
+        (
+            "",
+            "Failed",
+            "{said}",
+            TELL_THE_ADMINISTRATOR,
+        ),
+    )
+}
+# What a failure left on the platform. The line is what is in the way, where something is.
+SHELLS: dict[Shell, Words] = {
+    Shell.LEFT: Words(
+        "Left over", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
+    ),
+    Shell.DELETING: Words(
+        "Deleting", "move", "trash", "asked for by {deleter}", "Nothing to do. It is tried until the platform answers."
+    ),
+    Shell.USABLE: Words(
+        "Usable after all",
+        "ask",
+        "st-usable",
+        "it can be opened, so it was not deleted",
+        "Open it. If nobody needs it, delete it all the same.",
+    ),
+    Shell.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
+    Shell.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
+}
+# What the platform says of a baseline file, beside the operation's state. The platform's word -> badge and sentence.
+BASELINE_STATES = {
+    "waitingForFile": ("Waiting for the file", "the platform does not have it yet"),
+    "initializationScheduled": ("Being read", "the platform makes an iModel from it"),
+    "initialized": ("Read", "the iModel was made from it"),
+    "initializationFailed": ("Not readable", "no iModel could be made from it"),
+    "fileIsBriefcase": ("A briefcase", "a personal working copy, not a snapshot"),
+}
+CODES = {code.casefold(): code for code in FAILURES}
+# What a status means when no envelope with a code came with it. 404 and 409 have several causes, and rows of their own.
+# Source: the responses of the create, clone and fork pages.
+CODES |= {
+    "403": "InsufficientPermissions",
+    "413": "RequestTooLarge",
+    "415": "UnsupportedMediaType",
+    "422": "InvalidiModelsRequest",
+}
+# What it means when only a person of the same team, or the source, can help: said above the steps.
+FAILURE_HEADLINES = {
+    "iModelExists": "An iModel named “{name}” is already in {itwin}.",
+    "mainIModelIsMissingFederationGuids": (
+        "{source} has elements without a FederationGuid, so it cannot be forked{up_to}."
+    ),
+    "uploadLinkExpired": "The platform’s upload link ended before the file was there, and it gives no other.",
+    "uploadLinkLost": "The platform’s answer was lost, and with it the only link for the file.",
+    "uploadLinkForeign": "The platform named a place for the file to which iModel Desk sends nothing.",
+    "uploadRefused": "The platform’s storage did not take the file.",
+    "baselineSizeMismatch": "The file that arrived is not of the size that was announced.",
+    "baselineFileMissing": "The platform does not find the file, though its storage acknowledged it.",
+    "uploadAbandoned": "{person} did not sign in again in time, so {file} never went up.",
+    "stagedFileMissing": "The file was removed before it could be sent.",
+    "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
+    "initializationFailed": "The platform could not make an iModel from what it was given.",
+    "failed": "The platform began to make “{name}” and gave it up. It tells no reason.",
+    "vanished": "The platform no longer knows this iModel.",
+    "InsufficientPermissions": "{person} may not do this in {itwin}.",
+    "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
+    "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
+    "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
+    "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
+    "404": "The platform did not find {parts}, or {person} cannot see them. It did not say which.",
+    "409": "The name “{name}” is taken in {itwin}, or {source} is not ready. The platform did not say which.",
+    "InvalidiModelsRequest": "The platform did not take what was asked for.",
+    "UnsupportedMediaType": "The platform did not understand the request.",
+    "RequestTooLarge": "The platform did not take a request of this size.",
+    "approvalVoid": "What would be sent is not what was approved, so it was not sent.",
+    "": "The platform did not make “{name}”.",
+}
+
+
+# The platform's own words, and what they mean.
+# Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
+PLATFORM_STATES: dict[str, str] = {
+    "scheduled": "waits its turn, or is being made",
+    "waitingForFile": "its file has not been uploaded",
+    "successful": "complete",
+    "failed": "came to nothing",
+    "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+    # The same, as older texts have it.
+    "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
+}
