@@ -158,7 +158,8 @@ def _take_lease(held: TokenSet) -> bool:
         refreshing_by=me, refreshing_until=now + LEASE
     )
     held.refreshing_by = me
-    return bool(taken)
+    # A process that was held up around the UPDATE has a lease that is nearly over: it lets it end.
+    return bool(taken) and clock.now() < now + LEASE / 2
 
 
 def _refresh(held: TokenSet) -> str:

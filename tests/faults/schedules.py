@@ -371,6 +371,7 @@ class Schedule:
             return
         self.log.append("  " * self.depth + f"hangs {where}")
         self.is_short = where in LONGEST_HANGS_S
+        began = self.clock.now()
         left_s = self.dice.uniform(0, LONGEST_HANGS_S.get(where, LONGEST_HANG_S))
         for _ in range(self.dice.randint(1, 6)):
             pause_s = self.dice.uniform(0, left_s)
@@ -381,6 +382,8 @@ class Schedule:
             else:
                 self.step()
         self.is_short = False
+        # Others wait for its lease, and their waiting takes time as well: once it is over, the new token came too late.
+        self.lost_a_rotated_token |= where == "tokens.rotated" and self.clock.now() - began >= tokens.LEASE
         self.log.append("  " * self.depth + "goes on")
 
     # And then the weather clears
