@@ -17,6 +17,7 @@ from imodels_app.models import Message, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.states import Kind, News, State, Wait
 from imodels_app.submit import submit
+from tests.conftest import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -212,14 +213,16 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
             used.append(index)
 
     def rotate() -> None:
-        for keys, reseal in (([old, new], False), ([new, old], False), ([new, old], True), ([new], False)):
-            enough = len(used) + 30
-            while len(used) < enough:
-                over.wait(0.02)
-            settings.TOKEN_KEYS = keys
-            if reseal:
-                call_command("reseal_tokens", stdout=io.StringIO())
-        over.set()
+        try:
+            for keys, reseal in (([old, new], False), ([new, old], False), ([new, old], True), ([new], False)):
+                # Twice each: what a worker had begun with the keys before is over then, however slow it is.
+                before = len(used)
+                wait_until(lambda begun=before: all(used[begun:].count(one) > 1 for one in range(20)), within_s=60)
+                settings.TOKEN_KEYS = keys
+                if reseal:
+                    call_command("reseal_tokens", stdout=io.StringIO())
+        finally:
+            over.set()
 
     together(21, lambda index: rotate() if index == 20 else use(index))
 

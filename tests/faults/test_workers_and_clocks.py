@@ -232,12 +232,12 @@ def test_29_an_answer_that_cannot_be_stored_is_found_again_when_the_database_tak
 
 
 def test_37_who_cancels_before_the_claim_wins_and_nothing_is_sent(desk, wish_for, mara, sandbox, reached):
-    desk.arm("submit.claiming", "pause 2")
+    desk.arm("submit.claiming", "pause 6")
     clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
     desk.struck("submit.claiming")
 
     lifecycle.cancel(clone, by=mara)
-    time.sleep(2.5)
+    time.sleep(6.5)
 
     clone.refresh_from_db()
     assert clone.state == State.CANCELLED
