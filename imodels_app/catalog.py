@@ -33,9 +33,7 @@ SHOWN = 25
 CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
 BRIEFLY_S, A_WHILE_S, LONG_S = 5, 60, 600
-MANAGE, READ, WEBVIEW = "imodels_manage", "imodels_read", "imodels_webview"
-# The platform's pages and its own client spell it differently.
-DELETE = {"imodels_delete", "imodels-delete"}
+MANAGE, READ, WEBVIEW, DELETE = "imodels_manage", "imodels_read", "imodels_webview", "imodels_delete"
 # Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
 REGIONS = {
     name.casefold()
@@ -77,7 +75,7 @@ SignInNeeded = tokens.SignInNeeded
 class Source:
     """An iModel that can be copied from, with the iTwin it lives in.
 
-    permissions  the person's on the iTwin; None in a list when they did not come in time
+    permissions  the person's on the iTwin; None when they did not come in time
     own          the person's on the iModel, where it has permissions of its own; None where not, or not asked for
     """
 
@@ -108,7 +106,7 @@ class Source:
 
     @property
     def may_be_deleted(self) -> bool:
-        return bool(DELETE & (self.permissions or frozenset()))
+        return DELETE in (self.permissions or ())
 
     @property
     def ref(self) -> IModelRef:
@@ -240,7 +238,7 @@ class Catalog:
             return None
         imodel = IModel.from_json({"id": pasted, "name": pasted, "state": "initialized"})
         nowhere = ITwin(id="", name="", number="", status="", data_center="")
-        return Source(imodel=imodel, itwin=nowhere, permissions=frozenset())
+        return Source(imodel=imodel, itwin=nowhere, permissions=None)
 
     def with_own_permissions(self, source: Source) -> Source:
         """An iModel of a list, looked at more closely."""

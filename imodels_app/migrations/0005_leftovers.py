@@ -68,24 +68,6 @@ class Migration(migrations.Migration):
             name="shell_sent_at",
             field=models.DateTimeField(help_text="When the platform was asked to delete it.", null=True),
         ),
-        migrations.AlterField(
-            model_name="operation",
-            name="wait_reason",
-            field=models.CharField(
-                blank=True,
-                choices=[
-                    ("", "Nothing"),
-                    ("rate_limit", "Rate limit"),
-                    ("platform_down", "Platform not answering"),
-                    ("provider_down", "Sign-in service not answering"),
-                    ("sign_in", "Requester must sign in again"),
-                    ("not_permitted", "Requester may not look"),
-                    ("same_name", "Another operation with this name"),
-                    ("lost_answer", "The answer was lost"),
-                ],
-                max_length=20,
-            ),
-        ),
         migrations.AddIndex(
             model_name="operation",
             index=models.Index(
