@@ -381,36 +381,28 @@ def accepted(
     link  sealed; "" when the platform told none: upload.py asks for it then
     """
     now = clock.now()
-    if operation.kind == Kind.BASELINE:
-        _move(
-            operation,
-            State.UPLOADING,
-            verb="accepted",
-            note=note,
-            imodel_id=imodel_id,
-            accepted_at=now,
-            upload_after=now,
-            upload_link=link,
-            storage_type=storage_type,
-            upload_until=link_until,
-            baseline_state="waitingForFile",
-            settle_after=None,
-            **_NO_WAIT,
-        )
-        dispatch.wake_uploader(operation.pk)
-        return
+    has_file = operation.kind == Kind.BASELINE
+    next_step: dict[str, Any] = {"poll_after": now}
+    if has_file:
+        next_step = {
+            "upload_after": now,
+            "upload_link": link,
+            "storage_type": storage_type,
+            "upload_until": link_until,
+            "baseline_state": "waitingForFile",
+        }
     _move(
         operation,
-        State.RUNNING,
+        State.UPLOADING if has_file else State.RUNNING,
         verb="accepted",
         note=note,
         imodel_id=imodel_id,
         accepted_at=now,
-        poll_after=now,
         settle_after=None,
+        **next_step,
         **_NO_WAIT,
     )
-    dispatch.wake_follower(operation.pk)
+    (dispatch.wake_uploader if has_file else dispatch.wake_follower)(operation.pk)
 
 
 def completed(operation: Operation, *, baseline_state: str) -> None:
