@@ -51,7 +51,7 @@ class Storage:
     def takes_blocks(self) -> bool:
         return self._is_azure
 
-    def open(self) -> None:
+    def open(self) -> BlobClient:
         """Get ready for blocks. Not every file needs it, and threads share what it makes."""
         session = requests.Session()
         session.auth = no_other_auth
@@ -67,6 +67,7 @@ class Storage:
             )
         except ValueError:  # its text is the link
             raise errors.ForeignLink("The upload link names no blob.") from None
+        return self._blob
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -107,10 +108,7 @@ class Storage:
             _azure_refused(error)
 
     def _client(self) -> BlobClient:
-        if self._blob is None:
-            self.open()
-        assert self._blob is not None  # noqa: S101 - open() made it
-        return self._blob
+        return self._blob or self.open()
 
 
 def check_destination(link: UploadLink, platform_url: str) -> None:
