@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 
-from imodels_app.models import Membership, Operation, Preset, User
+from imodels_app.models import Membership, Operation, Preset, Team, User
 from imodels_app.states import CANCELLABLE, Kind, Shell
 
 
@@ -44,6 +44,12 @@ def why_not_change(user: User, preset: Preset) -> str:
     if preset.team and Membership.objects.filter(user=user, team=preset.team, role=Membership.Role.LEAD).exists():
         return ""
     return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " may change this."
+
+
+def why_not_share(user: User, team: Team | None) -> str:
+    """Why this person may not share a preset with this team; empty when they may, or keep it to themselves."""
+    is_in = team is None or Membership.objects.filter(user=user, team=team).exists()
+    return "" if is_in else f"You are not in {team}."
 
 
 def why_not_delete_shell(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:

@@ -27,7 +27,7 @@ def values_in(typed: Mapping[str, str]) -> dict[str, str]:
 
 def keep(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Team | None) -> Preset:
     """Raises NameTaken, and policy.Denied for a team that the person is not in."""
-    policy.require("" if team is None or by.membership_set.filter(team=team).exists() else f"You are not in {team}.")
+    policy.require(policy.why_not_share(by, team))
     preset = Preset(owner=by, team=team, kind=kind, name=name, values=dict(values), created_at=clock.now())
     _save(preset)
     return preset
@@ -38,9 +38,7 @@ def change(preset: Preset, *, by: User, name: str, team: Team | None) -> None:
     policy.require(policy.why_not_change(by, preset))
     if team != preset.team:
         policy.require("" if preset.owner_id == by.pk else f"Only {preset.owner.name} decides who may use this.")
-        policy.require(
-            "" if team is None or by.membership_set.filter(team=team).exists() else f"You are not in {team}."
-        )
+        policy.require(policy.why_not_share(by, team))
     preset.name, preset.team = name, team
     _save(preset)
 
