@@ -30,7 +30,7 @@ from imodels_app.submit import submit
 from imodels_app.upload import upload
 from tests.people import HARBOUR, MAIN_BRIDGE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 CREATE, CLONE, FORK, FOLLOW = "create-imodel", "clone-imodel", "fork-imodel", "get-create-imodel-operation"
 COMPLETE = "complete-baseline-file-upload"

@@ -12,7 +12,7 @@ from django.utils import timezone
 from imodels_app import circuit, lifecycle
 from imodels_app.states import Wait
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 OUTAGE = "The platform has not answered since"
 HTMX = {"HX-Request": "true"}

@@ -17,7 +17,7 @@ from imodels_app.tasks import clean_staging
 from tests.people import HARBOUR
 from tests.test_requests import ORESUND, filled_in, text_of, typed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 MIB = staging.MIB
 FORM = "/new/baseline/"

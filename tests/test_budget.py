@@ -114,6 +114,7 @@ def test_following_stops_while_all_calls_are_frozen():
     assert budget.take_looks(5, now) == 0
 
 
+@pytest.mark.same_on_both
 @pytest.mark.parametrize(("tier", "a_minute"), [("trial", 5000 / 60), ("basic", 5000)])
 def test_following_leaves_room_in_every_minute(settings, tier, a_minute):
     settings.ITWIN_TIER = tier
@@ -154,6 +155,7 @@ def test_what_people_used_is_given_back_before_following_goes_on():
     assert budget.take_looks(10_000, now + timedelta(seconds=9)) > 0
 
 
+@pytest.mark.same_on_both
 def test_a_trials_hour_counts_everybodys_calls(settings):
     settings.ITWIN_TIER = "trial"
     start = timezone.now()
@@ -184,6 +186,7 @@ def test_a_429_freezes_the_bucket_that_it_names(named, bucket):
     assert budget.bucket_named(named, "clone") == bucket
 
 
+@pytest.mark.same_on_both
 def test_following_and_sending_do_not_starve_each_other(queued_clone, settings):
     """Trial, ten minutes: following takes all that it may, and each clone leaves at its time all the same."""
     settings.ITWIN_TIER = "trial"

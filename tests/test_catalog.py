@@ -12,6 +12,8 @@ from imodels_app import catalog as catalog_room
 from imodels_app import tokens
 from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Unavailable, id_in
 
+pytestmark = pytest.mark.same_on_both
+
 GUID = "c3c00000-0000-4000-8000-000000000001"
 OTHER = "b2b00000-0000-4000-8000-000000000001"
 

@@ -9,7 +9,7 @@ from imodels_app import tokens
 from imodels_app.catalog import Catalog
 from tests.test_requests import ORESUND, address, text_of, typed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 @pytest.fixture

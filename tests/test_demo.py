@@ -145,7 +145,9 @@ class TestRunning:
         assert (running.folder / "var" / "secrets" / "token_keys").read_text() == secret
         assert len(running.processes(of="dashboard beat")) == 1
 
-    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize(
+        "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGINT]
+    )
     def test_no_process_outlives_it(self, running, how):
         if running.process.poll() is not None:
             running.start()

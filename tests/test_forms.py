@@ -9,7 +9,7 @@ from imodels_app.catalog import Catalog
 from imodels_app.forms import CloneForm, EmptyForm, ForkForm, TemplateForm
 from imodels_app.states import Wish
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from imodels_app.views.lineage import LEVELS_UP, SIDE_BY_SIDE
 from imodels_app.wishes import IModelRef, ITwinRef
 from tests.people import HARBOUR, MAIN_BRIDGE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 @pytest.fixture

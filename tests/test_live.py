@@ -108,7 +108,14 @@ def test_a_slash_goes_to_the_search_and_into_a_field_it_is_a_slash(page, enter, 
     assert page.input_value("#q") == "a/b"
 
 
-@pytest.mark.parametrize("looks", [{"theme": "light"}, {"theme": "dark"}, {"theme": "light", "width": 390}])
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param({"theme": "light"}, id="light", marks=pytest.mark.soak),
+        pytest.param({"theme": "dark"}, id="dark"),
+        pytest.param({"theme": "light", "width": 390}, id="phone"),
+    ],
+)
 def test_nobody_is_shut_out(
     live_server, open_page, enter, axe, ines, tomas, failed_fork, running_clone, wish_for, mara, looks
 ):

@@ -21,7 +21,7 @@ from imodels_app.models import Attempt, Operation
 from imodels_app.states import State
 from imodels_app.submit import submit
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 FORMS = int(os.environ.get("SOAK", "100"))
 VERSIONS = ("60 % design", "30 % design", "Checked alignment")

@@ -10,6 +10,8 @@ from imodels_app.estimates import Usual
 from imodels_app.models import Operation, Team
 from imodels_app.states import Kind, State, Wait
 
+pytestmark = pytest.mark.same_on_both
+
 NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
 SIX_TO_NINE = Usual(half=timedelta(minutes=6), most=timedelta(minutes=9), count=41, source="Main Bridge")
 

@@ -16,7 +16,11 @@ from imodels_app.states import Kind, Outcome, State, Wait
 from imodels_app.submit import submit
 from tests.people import HARBOUR, OLD_QUAY
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signed_in_mara")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.same_on_both,
+    pytest.mark.usefixtures("signed_in_mara"),
+]
 
 
 @pytest.fixture

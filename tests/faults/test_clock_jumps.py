@@ -14,7 +14,7 @@ from imodels_app.submit import submit
 from tests.conftest import wait_until
 from tests.faults import oracle
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 
 HOUR_S = 3600
 JUMPS = pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S], ids=["forward", "back"])

@@ -10,7 +10,7 @@ from imodels_app.models import Circuit, Message, Operation
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 
 
 @pytest.mark.parametrize("how", [pytest.param("down", marks=pytest.mark.soak), "hangs"])

@@ -11,7 +11,7 @@ from imodels_app.models import Circuit, Operation
 from imodels_app.states import FINISHED, Kind, State
 from tests.conftest import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 
 BANNER = "The platform has not answered since"
 STEP_S = 5

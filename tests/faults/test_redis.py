@@ -13,7 +13,7 @@ from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 
 # In `make soak`; `make test` plays the short form.
 IN_SOAK = [pytest.param("long", marks=pytest.mark.soak), "short"]

@@ -1,6 +1,6 @@
 """Random schedules of faults: nothing twice, nothing lost, nothing of a stranger's.
 
-SOAK_SCHEDULES (30; `make soak`: 1000) says how many, SOAK_SEED which is the first. A failure prints its seed:
+SOAK_SCHEDULES (20; `make soak`: 1000) says how many, SOAK_SEED which is the first. A failure prints its seed:
 SOAK_SEED=… SOAK_SCHEDULES=1 plays it again.
 """
 
@@ -17,7 +17,7 @@ from tests.faults import schedules
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle]
 
-COUNT = int(os.environ.get("SOAK_SCHEDULES") or 30)
+COUNT = int(os.environ.get("SOAK_SCHEDULES") or 20)
 FIRST_SEED = int(os.environ["SOAK_SEED"])  # tests/settings.py throws the dice where it is not given
 # In several tests, so that processes can share them.
 PARTS = [range(COUNT)[first : first + 10] for first in range(0, COUNT, 10)]

@@ -159,6 +159,7 @@ def test_a_line_that_is_cut_five_times_costs_a_piece_each_time_at_most(enter, li
     assert line.sent_up - before < size + 5 * uploads.PIECE
 
 
+@pytest.mark.soak
 def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, harbour, troubles):
     troubles.expect(CUT)
     tab, path = enter(), harbour(6 * MIB)
@@ -176,6 +177,7 @@ def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, h
     assert is_here(path)
 
 
+@pytest.mark.soak
 def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harbour, troubles):
     troubles.expect(f"{CUT}|status of 503")
     tab, path = enter(), harbour(6 * MIB)
@@ -196,6 +198,7 @@ def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harb
     assert is_here(path)
 
 
+@pytest.mark.soak
 def test_a_desk_that_breaks_at_every_piece_is_asked_less_and_less_often(enter, harbour, troubles):
     troubles.expect("status of 500")
     tab, pieces = enter(), []
@@ -243,6 +246,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harb
     assert tab.get_by_text("Files of yours that are here").count() == 0
 
 
+@pytest.mark.soak
 def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
     tab, path = enter(), harbour(12 * MIB)
     line.hold_after(10 * MIB)

@@ -43,6 +43,7 @@ def test_a_clone_goes_from_row_to_imodel_by_itself(team_at_work, wish_for, mara,
     assert len(sandbox.imodels_named("Pier 7", HARBOUR)) == 1
 
 
+@pytest.mark.soak
 def test_a_worker_killed_after_the_post_left_and_before_its_answer_was_stored_makes_one_imodel(
     team_at_work, processes, wish_for, mara, sandbox
 ):
@@ -89,6 +90,7 @@ def test_a_429_at_submit_and_one_while_following_only_delay_it(team_at_work, wis
     assert sandbox.calls("POST", "/clone") == 2
 
 
+@pytest.mark.soak
 def test_a_flushed_redis_loses_nothing(team_at_work, wish_for, mara, redis_url, sandbox):
     import redis
 
