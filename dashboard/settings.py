@@ -78,6 +78,16 @@ ITWIN_API_URL = env_url("ITWIN_API_URL", "https://api.bentley.com")
 ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium", "enterprise"))
 # The newer documentation's creationMode and geographicCoordinateSystem, which the older one does not know.
 ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
+# Pictures behind the map of the extent, if somebody serves them: a Web Mercator tile server's address with {z}, {x} and
+# {y} in it, and whom it wants named. Browsers fetch them, so a key in the address is no secret.
+MAP_TILES_URL = env_text("MAP_TILES_URL", "")
+MAP_TILES_CREDIT = env_text("MAP_TILES_CREDIT", "")
+_tiles = urlsplit(MAP_TILES_URL)
+if MAP_TILES_URL:
+    if _tiles.scheme not in ("http", "https") or not _tiles.hostname:
+        raise ImproperlyConfigured(f"MAP_TILES_URL is {MAP_TILES_URL!r}. It must be a whole http or https address.")
+    if not all(part in MAP_TILES_URL for part in ("{z}", "{x}", "{y}")):
+        raise ImproperlyConfigured(f"MAP_TILES_URL is {MAP_TILES_URL!r}. It must have {{z}}, {{x}} and {{y}} in it.")
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
 # What a baseline file may have at most, and what must stay free on that disk.
@@ -221,7 +231,8 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "imodels_app.views.errors.csrf_failure"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "same-origin"
+# Tile servers ask who calls; no more than our address is told.
+SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin" if MAP_TILES_URL else "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if _https:
@@ -236,7 +247,7 @@ if _https:
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
-        "img-src": [SELF, "data:"],
+        "img-src": [SELF, "data:", *([f"{_tiles.scheme}://{_tiles.netloc}"] if MAP_TILES_URL else [])],
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],

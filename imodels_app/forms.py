@@ -278,6 +278,11 @@ class ExtentForm(RequestForm):
         return [self[side] for side in SIDES]
 
     @property
+    def map_tiles(self) -> dict[str, str]:
+        """What is drawn behind the map besides the bundled outline: a tile server's address and credit, or nothing."""
+        return {"url": settings.MAP_TILES_URL, "credit": settings.MAP_TILES_CREDIT}
+
+    @property
     def extent(self) -> Extent | None:
         cleaned = getattr(self, "cleaned_data", {})
         if any(cleaned.get(side) is None for side in SIDES):

@@ -77,6 +77,7 @@ os.environ |= {
     "OIDC_CLIENT_ID": "imodel-desk-demo",  # the sandbox's own client, as the secret
     "OIDC_CLIENT_SECRET": "imodel-desk-demo-secret",
     "EMAIL_URL": "console:",
+    "MAP_TILES_URL": "",
     "STAGING_DIR": str(RUN_DIR / "staging"),
     "LOG_LEVEL": "INFO",
 }

@@ -41,6 +41,8 @@ def test_the_readme_lists_each_setting_and_no_other():
         ("STAGING_RESERVE_MIB", "0"),
         ("DASHBOARD_URL", "desk.example"),
         ("OIDC_ISSUER", "ftp://ims.example"),
+        ("MAP_TILES_URL", "https://tiles.example/{z}/{x}.png"),
+        ("MAP_TILES_URL", "tiles.example/{z}/{x}/{y}.png"),
         ("LOG_LEVEL", "loud"),
         ("SECRET_KEY", ""),
         ("SECRET_KEY_FILE", "/nowhere/at/all"),

@@ -1,5 +1,6 @@
 // The extent on a map, always in step with its four numbers: drag to draw, drag a corner, or click two corners.
-// One unit of the drawing is a hundredth of a degree, and north is up. Nothing is fetched: the outline is ours.
+// One unit of the drawing is a hundredth of a degree, and north is up. The outline is ours; nothing else is fetched unless
+// the settings name a tile server.
 
 const UNITS = 100; // in a degree
 const WORLD = { x: -180 * UNITS, y: -90 * UNITS, width: 360 * UNITS, height: 180 * UNITS };
@@ -8,6 +9,11 @@ const SMALLEST_VIEW = 0.002 * UNITS;
 const NEAR = 12; // pixels from a corner that count as on it
 const STILL = 4; // pixels that a click may wander
 const SMALL = 10; // a rectangle of fewer pixels is hard to see
+const TILE = 200; // pixels that a tile may be wide
+// Tiles are Web Mercator and the map is not. Nearer than this a stretched tile is off by two pixels at most; farther away
+// the outline says enough.
+const TILES_FROM = 60 * UNITS;
+const DEEPEST_TILES = 19;
 
 document.querySelectorAll("[data-extent]").forEach(connect);
 
@@ -51,6 +57,7 @@ function connect(field) {
     part("extent").setAttribute("d", boxes.map((b) => `M${b.x} ${b.y}h${b.width}v${b.height}h${-b.width}z`).join(""));
     svg.querySelectorAll(".corner").forEach((path) => path.setAttribute("d", dots));
     grid();
+    if (svg.dataset.tiles) tiles();
     svg.setAttribute("aria-label", told(now));
     button("fit").disabled = !now;
     button("out").disabled = view.width >= WORLD.width;
@@ -64,6 +71,19 @@ function connect(field) {
     for (const y of multiples(view.y, view.height, step * UNITS)) lines.push(`M${view.x} ${y}h${view.width}`);
     part("grid").setAttribute("d", lines.join(""));
     field.querySelector("[data-grid]").textContent = `Lines every ${step}°.`;
+  }
+
+  function tiles() {
+    const layer = part("tiles");
+    const wanted = new Map(tilesIn(view, svg.clientWidth, svg.dataset.tiles).map((tile) => [tile.href, tile]));
+    for (const image of [...layer.children]) if (!wanted.delete(image.getAttribute("href"))) image.remove();
+    for (const tile of wanted.values()) {
+      const image = document.createElementNS(svg.namespaceURI, "image");
+      image.addEventListener("error", () => image.setAttribute("visibility", "hidden")); // the outline is below it
+      for (const [name, value] of Object.entries(tile)) image.setAttribute(name, value);
+      image.setAttribute("preserveAspectRatio", "none");
+      layer.append(image);
+    }
   }
 
   // Where one looks
@@ -221,6 +241,39 @@ function middle(box) {
 function multiples(from, length, step) {
   const first = Math.ceil(from / step);
   return Array.from({ length: Math.max(0, Math.floor((from + length) / step) - first + 1) }, (_, i) => (first + i) * step);
+}
+
+// The tiles that a view needs, each with its address and its place in the drawing.
+function tilesIn(view, pixels, template) {
+  if (view.width > TILES_FROM) return [];
+  const zoom = Math.ceil(Math.log2(((WORLD.width / view.width) * pixels) / TILE));
+  const z = Math.max(0, Math.min(DEEPEST_TILES, zoom));
+  const width = WORLD.width / 2 ** z;
+  const column = (x) => inside(Math.floor((x - WORLD.x) / width), z);
+  const row = (y) => inside(Math.floor(mercator(y) * 2 ** z), z);
+  const tiles = [];
+  for (let x = column(view.x); x <= column(view.x + view.width); x++)
+    for (let y = row(view.y); y <= row(view.y + view.height); y++) {
+      const [top, bottom] = [unmercator(y / 2 ** z), unmercator((y + 1) / 2 ** z)];
+      const href = template.replace("{z}", z).replace("{x}", x).replace("{y}", y);
+      tiles.push({ href, x: WORLD.x + x * width, y: top, width, height: bottom - top });
+    }
+  return tiles;
+}
+
+function inside(index, z) {
+  return Math.max(0, Math.min(2 ** z - 1, index));
+}
+
+// From a height in the drawing to one in Web Mercator, 0 at its north edge and 1 at its south, and back.
+function mercator(y) {
+  const latitude = ((-y / UNITS) * Math.PI) / 180;
+  return (1 - Math.asinh(Math.tan(latitude)) / Math.PI) / 2;
+}
+
+function unmercator(part) {
+  const latitude = Math.atan(Math.sinh(Math.PI * (1 - 2 * part)));
+  return ((-latitude * 180) / Math.PI) * UNITS;
 }
 
 function moved(start, event) {
