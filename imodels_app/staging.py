@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import transaction
 
-from imodels_app import clock
+from imodels_app import clock, formats
 from imodels_app.models import STAGED_FOR, StagedFile, User
 
 MIB = 1024 * 1024
@@ -117,7 +117,7 @@ def most_bytes() -> int:
 
 
 def too_large() -> str:
-    return f"The file is larger than {settings.BASELINE_MAX_MIB:,} MiB, the most that is taken here."
+    return f"The file is larger than {formats.file_size(most_bytes())}, the most that is taken here."
 
 
 def offset(staged: StagedFile) -> int:

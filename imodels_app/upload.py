@@ -296,11 +296,12 @@ def _complete(operation: Operation) -> None:
             )
             raise Held from None
         except errors.Invalid as no:
-            if not any(detail["code"] == "InvalidChange" for detail in no.details):
-                _not_taken(operation, no)
+            # Perhaps it was told before. Its words say so, but they may come cut off: the file's state decides.
             baseline = platform.baseline_file(operation.imodel_id)
-            if baseline.state == WAITING:
+            if baseline.state == WAITING and any(detail["code"] == "InvalidChange" for detail in no.details):
                 _not_there(operation, platform, no)
+            if baseline.state == WAITING:
+                _not_taken(operation, no)
         except errors.Forbidden as no:
             _not_taken(operation, no)
     failpoints.reach("upload.completed")

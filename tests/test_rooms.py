@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "wishes": {"states"},
     "models": {"states"},
     "live": {"states", "models"},
-    "staging": {"clock", "models"},
+    "staging": {"clock", "models", "formats"},
     "forms": {"states", "wishes"},
     "policy": {"states", "models"},
     "presets": {"clock", "models", "policy"},

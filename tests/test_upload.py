@@ -365,6 +365,25 @@ def test_a_platform_that_cannot_be_told_is_told_later(uploading, sandbox, fault,
     assert operation.is_sent
 
 
+@pytest.mark.parametrize("body", ["", "<html>No</html>", '{"error": {"code": "Inva'], ids=["empty", "html", "cut"])
+def test_33_what_was_told_before_is_done_though_the_answer_that_says_so_cannot_be_read(uploading, sandbox, body):
+    operation = uploading(a_file(100 * KIB))
+    sandbox.fault("POST", r"/baselinefile$", status=422, body=body)
+    sandbox.world.imodels[operation.imodel_id].creation.baseline_state = "initializationScheduled"
+
+    carried(operation)
+
+    assert (operation.state, operation.baseline_state) == (State.RUNNING, "initializationScheduled")
+
+
+def test_a_refusal_to_complete_is_final_while_the_platform_waits_for_the_file(uploading, sandbox):
+    sandbox.fault("POST", r"/baselinefile$", status=422, body="<html>No</html>")
+
+    operation = carried(uploading(a_file(100 * KIB)))
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "422")
+
+
 def test_rights_lost_meanwhile_are_final(uploading, sandbox):
     operation = uploading(a_file(100 * KIB))
     sandbox.allow(operation.itwin_id, "mara", ["imodels_webview"])

@@ -13,6 +13,7 @@ import pytest
 
 from imodels_app import dispatch, failpoints
 from imodels_app.models import Event, Operation
+from imodels_app.states import State
 from tests.faults import schedules
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle]
@@ -56,11 +57,13 @@ def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
 def _story(seed: int, schedule: schedules.Schedule) -> str:
     """What happened, what we wrote down, and what reached the platform."""
     events = Event.objects.order_by("pk")
+    failed = Operation.objects.filter(state=State.FAILED)
     posts = [one for one in schedule.sandbox.journal if one.method == "POST" and one.path.startswith("/imodels")]
     lines = [f"\nSOAK_SEED={seed} SOAK_SCHEDULES=1", *schedule.log[-120:]]
     lines += [
         f"{one.at:%X.%f} {str(one.operation_id)[:4]} {one.verb} {one.came_from}>{one.to} {one.note}" for one in events
     ]
+    lines += [f"{str(one.pk)[:4]} {one.failure_code}: {one.failure_message}" for one in failed]
     lines += [f"{_at(one)} {one.correlation_id or '-':.4} {one.path} {one.status} {one.imodel_id}" for one in posts]
     return "\n".join(lines)
 
