@@ -224,7 +224,8 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
 def confirm_claim(operation: Operation, attempt: Attempt) -> None:
     """Call right before sending. Raises Conflict when the claim is old, or was settled by somebody else meanwhile."""
     mine = Operation.objects.filter(pk=operation.pk, state=State.SUBMITTING, version=operation.version)
-    if clock.now() > attempt.sent_at + CLAIM_LASTS or not mine.exists():
+    # The time last: the database may take its time to answer, and what counts is when we send.
+    if not mine.exists() or clock.now() > attempt.sent_at + CLAIM_LASTS:
         raise Conflict(f"The claim of {operation.name} is over.")
 
 

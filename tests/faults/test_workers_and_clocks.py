@@ -127,6 +127,17 @@ def test_27_a_claim_is_for_sending_at_once_and_an_old_one_sends_nothing(queued_c
         lifecycle.confirm_claim(queued_clone, attempt)
 
 
+def test_27_a_claim_that_grows_old_while_the_database_is_asked_for_it_sends_nothing(queued_clone, virtual_clock):
+    attempt = lifecycle.claim(queued_clone, bucket="clone", now=clock.now())
+
+    def slow(execute, *statement):
+        virtual_clock.passes(11)
+        return execute(*statement)
+
+    with connection.execute_wrapper(slow), pytest.raises(lifecycle.Conflict, match="over"):
+        lifecycle.confirm_claim(queued_clone, attempt)
+
+
 def test_27_a_worker_stopped_after_the_answer_writes_nothing_when_it_goes_on(
     desk, wish_for, mara, sandbox, reached, time_passes
 ):
