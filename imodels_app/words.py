@@ -15,7 +15,7 @@ TELL_THE_ADMINISTRATOR = (
 )
 
 
-DELETE_THE_SHELL = "Delete the shell, which keeps the name “{name}” taken, and make it again."
+MAKE_IT_AGAIN = "Make it again once its shell is deleted, which keeps the name “{name}” taken."
 FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
 
 
@@ -246,13 +246,13 @@ FAILURES: dict[str, Words] = {
             "uploadLinkExpired",
             "Failed: upload link expired",
             "the file did not arrive in time",
-            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} {FILE_IS_KEPT}",
         ),
         (
             "uploadLinkLost",
             "Failed: no upload link",
             "the platform told no place for the file",
-            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} {FILE_IS_KEPT}",
         ),
         (
             "uploadLinkForeign",
@@ -264,25 +264,25 @@ FAILURES: dict[str, Words] = {
             "uploadRefused",
             "Failed: file not taken",
             "the platform’s storage refused it",
-            f"{DELETE_THE_SHELL} If it fails twice, write to your administrator. {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} If it fails twice, write to your administrator. {FILE_IS_KEPT}",
         ),
         (
             "baselineSizeMismatch",
             "Failed: size differs",
             "another size arrived than was announced",
-            f"The size cannot be changed later. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+            f"The size cannot be changed later. {MAKE_IT_AGAIN} {FILE_IS_KEPT}",
         ),
         (
             "baselineFileMissing",
             "Failed: file not found",
             "the platform does not find the file",
-            f"It was sent twice. {DELETE_THE_SHELL} {FILE_IS_KEPT}",
+            f"It was sent twice. {MAKE_IT_AGAIN} {FILE_IS_KEPT}",
         ),
         (
             "uploadAbandoned",
             "Failed: nobody signed in",
             "the requester did not sign in again in time",
-            f"{DELETE_THE_SHELL} {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} {FILE_IS_KEPT}",
         ),
         (
             "stagedFileMissing",

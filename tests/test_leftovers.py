@@ -263,7 +263,7 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
     assert ids_at(sandbox) == []
     page = page_of(client, operation)
     assert "Mara Lindqvist had it deleted, so the name “Pier 7” is free." in page
-    assert "Make it again" in page
+    assert "Try again" in page
     assert "Left-over deleted with Mara’s own permission" in page
     assert "by Mara, the name “Pier 7” is free" in text_of(client.get(LIST))
     assert operation.events.filter(verb__startswith="shell_").count() == 2

@@ -288,7 +288,7 @@ def test_31_without_another_link_it_fails_says_so_and_keeps_the_file(uploading, 
     assert staging.path_of(operation.staged_file).exists()
     page = page_of(operation)
     assert "Failed: upload link expired" in page
-    assert f"Delete the shell, which keeps the name “{operation.name}” taken, and make it again." in page
+    assert f"Make it again once its shell is deleted, which keeps the name “{operation.name}” taken." in page
 
 
 # 32: another size

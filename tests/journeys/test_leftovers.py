@@ -72,7 +72,7 @@ def test_a_failure_is_cleared_up_by_keyboard_and_its_name_used_again(mara_at, fa
     page.wait_for_selector("text=The shell is being deleted.")
     leftovers.delete(failed_clone.pk)
     page.wait_for_selector("text=so the name “Pier 7” is free.")
-    page.click("#make-again")
+    page.click("#try-again")
     page.wait_for_selector("#name")
     assert page.input_value("#name") == "Pier 7"
 
