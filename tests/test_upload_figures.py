@@ -15,7 +15,7 @@ MOST_GROWTH_MIB = 64
 
 @pytest.mark.parametrize(("size", "blocks"), [(10 * MIB, 0), (300 * MIB, 38)], ids=["10 MiB", "300 MiB"])
 def test_a_file_arrives_byte_for_byte_though_its_worker_is_killed_and_takes_little_memory(
-    processes, baseline_of, sandbox, size, blocks, capsys
+    processes, baseline_of, sandbox, size, blocks, record_property
 ):
     sandbox.advance_by_looks(0)
     sandbox.switch(storage_bytes_per_s=8 * MIB if not blocks else 20 * MIB)
@@ -41,9 +41,11 @@ def test_a_file_arrives_byte_for_byte_though_its_worker_is_killed_and_takes_litt
     wait_until(there, within_s=240, what="the iModel")
     grown.append(second.grown_mib())
     took_s, sent_blocks = time.monotonic() - began, len(puts(sandbox, "block"))
-    with capsys.disabled():
-        print(f"\n{size // MIB} MiB: {took_s:.0f} s with a kill, memory grew by {grown[0]:.0f} and {grown[1]:.0f} MiB,")
-        print(f"  {sent_blocks} blocks were sent for {blocks}, {len(puts(sandbox))} whole files")
+    record_property(
+        "figure",
+        f"{size // MIB} MiB: {took_s:.0f} s with a kill, workers +{grown[0]:.0f} and +{grown[1]:.0f} MiB, "
+        f"{sent_blocks} blocks sent for {blocks}, {len(puts(sandbox))} whole files",
+    )
     assert digest_in_storage(sandbox, operation.imodel_id) == operation.description
     assert max(grown) < MOST_GROWTH_MIB
     assert sent_blocks <= blocks + 3

@@ -310,7 +310,7 @@ class TestWebProcess:
     @pytest.mark.parametrize(
         ("size", "grows"), [(64 * MIB, 32 * MIB), pytest.param(300 * MIB, 64 * MIB, marks=pytest.mark.soak)]
     )
-    def test_a_large_file_needs_little_memory(self, web, signed_in, mara, size, grows):
+    def test_a_large_file_needs_little_memory(self, web, signed_in, mara, size, grows, record_property):
         warm_up = staging.expect(name="small.bim", size=uploads.PIECE, owner=mara)
         whole_in_pieces(web, warm_up, signed_in)
         before = rss_of_web()
@@ -319,7 +319,7 @@ class TestWebProcess:
         most = whole_in_pieces(web, staged, signed_in)
 
         assert StagedFile.objects.get(pk=staged.pk).arrived_at
-        print(f"{size // MIB} MiB came, and the web grew by {(most - before) / MIB:.1f} MiB")
+        record_property("figure", f"{size // MIB} MiB came, and the web grew by {(most - before) / MIB:.1f} MiB")
         assert most - before < grows
 
     def test_a_killed_web_process_costs_no_byte_that_was_counted(self, web, processes, signed_in, mara):

@@ -84,7 +84,7 @@ FENCES = {
     ),
     "a 409 that may be our own doing": Fence(
         "submit.py",
-        "if about_the_name and operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():",
+        "if about_the_name and operation.attempts.filter(outcome__in=MAYBE_THERE).exists():",
         "if about_the_name and operation.attempts.filter(outcome=Outcome.ACCEPTED).exists():",
         "ended without knowing of its iModel",
     ),
@@ -96,7 +96,7 @@ FENCES = {
     ),
     "what was sent once is not called off": Fence(
         "lifecycle.py",
-        "    if operation.attempts.filter(outcome=Outcome.UNKNOWN).exists():\n        raise Conflict(",
+        "    if operation.attempts.filter(outcome__in=MAYBE_THERE).exists():\n        raise Conflict(",
         "    if operation.attempts.filter(number=0).exists():\n        raise Conflict(",
         "ended without knowing of its iModel",
     ),

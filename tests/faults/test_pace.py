@@ -17,7 +17,7 @@ A_MINUTE = 20
 
 @pytest.mark.soak
 def test_ten_minutes_of_real_workers_at_20_a_minute_meet_no_429_and_use_95_percent(
-    bridge_team, signed_in_mara, tomas, wish_for, sandbox, processes
+    bridge_team, signed_in_mara, tomas, wish_for, sandbox, processes, record_property
 ):
     tokens.store(tomas, sandbox.tokens_for("tomas"))
     sandbox.advance_by_looks(2)
@@ -34,9 +34,10 @@ def test_ten_minutes_of_real_workers_at_20_a_minute_meet_no_429_and_use_95_perce
     refused = [entry.path for entry in journal if entry.status == 429]
     used = sum(at <= began + MINUTES * 60 for at in sent) / (A_MINUTE * MINUTES)
     gaps = sorted(later - earlier for earlier, later in itertools.pairwise(sent))
-    print(
+    record_property(
+        "figure",
         f"{MINUTES:g} minutes: {len(sent)} clones sent, {used:.1%} of the allowed rate, {len(journal)} calls in all, "
-        f"{len(refused)} answers of 429, between two clones {gaps[0]:.2f} to {gaps[-1]:.2f} s"
+        f"{len(refused)} answers of 429, between two clones {gaps[0]:.2f} to {gaps[-1]:.2f} s",
     )
     assert refused == []
     assert used >= 0.95

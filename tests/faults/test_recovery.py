@@ -41,11 +41,10 @@ class Stopwatch:
 
 
 @pytest.fixture
-def stopwatch(request, capsys):
+def stopwatch(request, record_property):
     watch = Stopwatch(request.node.name.removeprefix("test_progress_after_"))
     yield watch
-    with capsys.disabled():
-        print(f"\n{watch.says()}")
+    record_property("figure", watch.says())
     assert watch.keeps_the_promise()
 
 

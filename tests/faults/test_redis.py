@@ -35,7 +35,17 @@ def quick(what: Callable[[], object], *, within_s: float) -> object:
 
 @pytest.mark.parametrize("length", IN_SOAK)
 def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_after(
-    waiting_fork, signed_in_mara, tomas, wish_for, sandbox, processes, redis_process, client, reached, length
+    waiting_fork,
+    signed_in_mara,
+    tomas,
+    wish_for,
+    sandbox,
+    processes,
+    redis_process,
+    client,
+    reached,
+    length,
+    record_property,
 ):
     sandbox.advance_by_looks(1)
     processes.desk()
@@ -59,7 +69,7 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
     wait_until(
         lambda: not Operation.objects.filter(state=State.QUEUED).exists(), within_s=30, what="that everything was sent"
     )
-    print(f"everything sent {time.monotonic() - back_at:.1f} s after Redis was back")
+    record_property("figure", f"everything sent {time.monotonic() - back_at:.1f} s after Redis was back")
     wait_until(all_succeeded, within_s=60, what="everything that was asked")
     assert len(asked) + 2 == Operation.objects.count()
 
@@ -86,7 +96,7 @@ def test_22_a_redis_flushed_at_full_load_loses_nothing_and_causes_no_429(
 
 @pytest.mark.parametrize("length", IN_SOAK)
 def test_23_a_worker_consumes_again_each_time_that_redis_was_restarted(
-    bridge_team, signed_in_mara, wish_for, sandbox, processes, redis_process, reached, length
+    bridge_team, signed_in_mara, wish_for, sandbox, processes, redis_process, reached, length, record_property
 ):
     sandbox.advance_by_looks(1)
     worker = processes.desk()
@@ -100,4 +110,5 @@ def test_23_a_worker_consumes_again_each_time_that_redis_was_restarted(
         took.append(time.monotonic() - began)
 
     assert worker.poll() is None
-    print("seconds until the next operation was done:", [f"{seconds:.1f}" for seconds in took])
+    told = ", ".join(f"{seconds:.1f}" for seconds in took)
+    record_property("figure", f"Redis restarted {len(took)} times, next operation done after {told} s")
