@@ -165,7 +165,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     # A server that has gone without a word is given up soon, so that pages can say so. In seconds and milliseconds.
-    _patience = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
+    # A host that freezes amid a transaction holds what it locked no longer than this.
+    _patience = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 15_000,
+        "options": "-c idle_in_transaction_session_timeout=30s",
+    }
     DATABASES["default"]["OPTIONS"] = _patience | DATABASES["default"].get("OPTIONS", {})
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True

@@ -63,6 +63,11 @@ def limit(bucket: str) -> int:
     return LIMITS["trial" if settings.ITWIN_TIER == "trial" else "paid"][bucket]
 
 
+def lock(bucket: str) -> None:
+    """Wait until nobody else claims of this bucket, to the end of the transaction. Then ask the clock, and take()."""
+    _locked(bucket)
+
+
 def take(bucket: str, now: datetime) -> None:
     """Claim the next request of a bucket, or raise Spent. Call in the transaction that writes the Attempt.
 

@@ -6,6 +6,7 @@ the request and its answer leaves only a row that is due again.
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
@@ -30,12 +31,13 @@ def delete(operation_id: UUID) -> None:
         if until:
             lifecycle.shell_waits(operation, until=until, note="The platform is not answering.")
         else:
-            _try(operation, operation.shell_by, now)
+            lifecycle.take_shell(operation, look_again=now + LEASE)
+            _try(operation, operation.shell_by)
     except lifecycle.Conflict:
         return  # another worker is at it
 
 
-def _try(operation: Operation, person: User, now: datetime) -> None:
+def _try(operation: Operation, person: User) -> None:
     """One try, and what came of it."""
     try:
         platform = tokens.platform_for(person)
@@ -44,20 +46,20 @@ def _try(operation: Operation, person: User, now: datetime) -> None:
         _keep(operation, f"{person.name} must sign in again, and ask for it once more.")
         return
     except tokens.NotNow as later:
-        lifecycle.shell_waits(operation, until=_after(later, now), note="The sign-in service is not answering.")
+        lifecycle.shell_waits(operation, until=_after(later), note="The sign-in service is not answering.")
         return
     try:
         _look_and_delete(operation, platform)
     except errors.TooMany as later:
         circuit.worked()
-        budget.freeze(budget.CALLS, _after(later, now), now)
-        lifecycle.shell_waits(operation, until=_after(later, now), note="The platform takes no calls for a while.")
+        budget.freeze(budget.CALLS, _after(later), clock.now())
+        lifecycle.shell_waits(operation, until=_after(later), note="The platform takes no calls for a while.")
     except errors.Unavailable as later:
-        circuit.failed(now)
-        lifecycle.shell_waits(operation, until=_after(later, now), note=str(later))
+        circuit.failed(clock.now())
+        lifecycle.shell_waits(operation, until=_after(later), note=str(later))
     except errors.SignedOut:
         tokens.refused(person, platform)
-        lifecycle.shell_waits(operation, until=now, note="The platform refused the token. It is refreshed.")
+        lifecycle.shell_waits(operation, until=clock.now(), note="The platform refused the token. It is refreshed.")
     except errors.Forbidden as no:
         circuit.worked()
         where = operation.itwin_name or "the iTwin"
@@ -82,7 +84,7 @@ def _look_and_delete(operation: Operation, platform: Platform) -> None:
     lifecycle.shell_sending(operation, look_again=clock.now() + LEASE)
     failpoints.reach("leftovers.sending")
     with suppress(errors.NotFound):  # somebody was quicker, a moment ago
-        platform.delete_imodel(operation.imodel_id)
+        platform.delete_imodel(operation.imodel_id, at_last=partial(lifecycle.confirm_shell, operation))
     failpoints.reach("leftovers.deleted")
     lifecycle.shell_ended(operation, Shell.DELETED)
 
@@ -111,5 +113,5 @@ def _keep(operation: Operation, why: str, code: str = "") -> None:
     lifecycle.shell_ended(operation, Shell.LEFT, note=why, code=code)
 
 
-def _after(later: errors.Unavailable, now: datetime) -> datetime:
-    return now + timedelta(seconds=later.retry_after_s)
+def _after(later: errors.Unavailable) -> datetime:
+    return clock.now() + timedelta(seconds=later.retry_after_s)

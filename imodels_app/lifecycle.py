@@ -501,13 +501,27 @@ def failed(
 # What a failure left behind
 
 
-def shell_sending(operation: Operation, *, look_again: datetime) -> None:
-    """The platform is asked to delete it now. Raises Conflict when another worker is at it.
+def take_shell(operation: Operation, *, look_again: datetime) -> None:
+    """Become the one that looks at what was left. Raises Conflict when another worker is at it.
 
     look_again: when another one goes on, should this one die
     """
+    _write(operation, clock.now(), event=None, shell_after=look_again)
+
+
+def shell_sending(operation: Operation, *, look_again: datetime) -> None:
+    """The platform is asked to delete it now. Raises Conflict when another worker is at it."""
     now = clock.now()
     _write(operation, now, event=None, shell_sent_at=now, shell_after=look_again)
+
+
+def confirm_shell(operation: Operation) -> None:
+    """Call right before deleting. Raises Conflict when what was seen is old, or another worker has taken over."""
+    mine = Operation.objects.filter(pk=operation.pk, shell=Shell.DELETING, version=operation.version)
+    sent_at = operation.shell_sent_at
+    # The time last, as in confirm_claim().
+    if not mine.exists() or sent_at is None or clock.now() > sent_at + CLAIM_LASTS:
+        raise Conflict(f"{operation.name} has to be looked at again.")
 
 
 def shell_waits(operation: Operation, *, until: datetime, note: str) -> None:
@@ -657,7 +671,8 @@ def _write(operation: Operation, now: datetime, *, event: dict[str, Any] | None,
         if event:
             Event.record(at=now, operation=operation, **event)
             _tell(operation, event)
-    operation.refresh_from_db()
+        # Within: after the commit it could be somebody else's later version, and no longer fence us off.
+        operation.refresh_from_db()
 
 
 def _tell(operation: Operation, event: dict[str, Any]) -> None:

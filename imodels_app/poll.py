@@ -47,7 +47,7 @@ def _look(operation: Operation, now: datetime) -> None:
         lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
         return
     except tokens.NotNow as later:
-        lifecycle.hold(operation, reason=Wait.PROVIDER_DOWN, until=_after(later, now), note=str(later))
+        lifecycle.hold(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
         return
     try:
         creation = platform.creation(operation.imodel_id)
@@ -56,11 +56,11 @@ def _look(operation: Operation, now: datetime) -> None:
         _follow(operation, creation, platform, now)
     except errors.TooMany as later:
         circuit.worked()
-        budget.freeze(budget.CALLS, _after(later, now), now)
-        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=_after(later, now))
+        budget.freeze(budget.CALLS, _after(later), clock.now())
+        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=_after(later))
     except errors.Unavailable as later:
-        circuit.failed(now)
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=_after(later, now), note=str(later))
+        circuit.failed(clock.now())
+        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
     except errors.SignedOut:
         tokens.refused(operation.requested_by, platform)
         lifecycle.looked(operation, platform_state=operation.platform_state, poll_after=now)
@@ -69,7 +69,7 @@ def _look(operation: Operation, now: datetime) -> None:
         _missing(operation, platform, now)
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
-        until = now + timedelta(seconds=RARELY_S)
+        until = clock.now() + timedelta(seconds=RARELY_S)
         reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
         lifecycle.hold(operation, reason=reason, until=until, note=str(no))
 
@@ -157,8 +157,8 @@ def _is_there(operation: Operation, platform: Platform) -> bool:
     return True
 
 
-def _after(later: errors.Unavailable, now: datetime) -> datetime:
-    return now + timedelta(seconds=later.retry_after_s)
+def _after(later: errors.Unavailable) -> datetime:
+    return clock.now() + timedelta(seconds=later.retry_after_s)
 
 
 def next_look(operation: Operation, now: datetime) -> datetime:

@@ -17,9 +17,15 @@ from imodels_app.states import Kind, Outcome, State, Wait
 # Only then does "not found" mean "never arrived".
 SETTLED_AFTER = timedelta(seconds=95)
 LOOK_EVERY = timedelta(seconds=5)
+# The longer nothing can be told, the rarer the look.
+SELDOM = timedelta(minutes=1)
+# How long to look for what has the name after the platform said that it is taken: to send again would tell no more.
+TAKEN_FOR = timedelta(minutes=15)
 WHILE_SIGNED_OUT = timedelta(hours=1)
+WHILE_NOT_PERMITTED = timedelta(minutes=2)
 # The platform's clock and ours may differ by this much.
 CLOCK_SKEW = timedelta(minutes=5)
+MOST_FOUND = 1000
 
 
 class Undecided(Exception):
@@ -54,19 +60,29 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
         lifecycle.answer_lost(operation, look_after=until, note=note, reason=Wait.SIGN_IN)
         return
     except tokens.NotNow as later:
-        lifecycle.answer_lost(operation, look_after=now + _pause(later), note=str(later))
+        lifecycle.answer_lost(operation, look_after=_after(later), note=str(later))
         return
     try:
-        found = _by_name(platform, operation)
+        found = _by_name(platform, operation, last)
         ours = next((one for one in found if _is_ours(platform, operation, one)), None)
+    except (errors.Forbidden, errors.NotFound) as no:
+        # The requester may not look there any more. Rights may come back, and nothing else can tell.
+        circuit.worked()
+        until = clock.now() + WHILE_NOT_PERMITTED
+        lifecycle.answer_lost(operation, look_after=until, note=str(no), reason=Wait.NOT_PERMITTED)
+        return
     except (errors.ITwinError, Undecided) as unclear:
-        _take_note(operation, platform, unclear, now)
-        lifecycle.answer_lost(operation, look_after=now + _pause(unclear), note=str(unclear))
+        _take_note(operation, platform, unclear)
+        lifecycle.answer_lost(operation, look_after=_look_again(last, unclear), note=str(unclear))
         return
     circuit.worked()
     failpoints.reach("settle.looked")
-    if not ours and not found and now < last.sent_at + SETTLED_AFTER:
-        lifecycle.answer_lost(operation, look_after=now + LOOK_EVERY, note="not found yet")
+    if not found and now < last.sent_at + (TAKEN_FOR if last.outcome == Outcome.REJECTED else SETTLED_AFTER):
+        lifecycle.answer_lost(operation, look_after=_look_again(last), note="not found yet")
+        return
+    if not found and last.outcome == Outcome.REJECTED:
+        note = "The name is taken by what the requester cannot see."
+        lifecycle.failed(operation, code="409" if operation.source_id else "iModelExists", note=note)
         return
     # From here on a 409 on this name may be our own doing: submit.py reads that from UNKNOWN.
     lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")
@@ -79,10 +95,16 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
         lifecycle.send_again(operation, note="The request never arrived. The same one is sent again.")
 
 
-def _by_name(platform: Platform, operation: Operation) -> list[IModel]:
-    """The platform's names differ by more than case, so ask for the exact one and compare without case."""
+def _by_name(platform: Platform, operation: Operation, last: Attempt) -> list[IModel]:
+    """What has the name. The platform's names differ by more than case, and only its search looks past that.
+
+    The search need not find at once what is new, so our own is asked for by its exact name.
+    """
     wanted = operation.name.casefold()
-    return [one for one in platform.imodels(operation.itwin_id, name=operation.name) if one.name.casefold() == wanted]
+    found = platform.imodels(operation.itwin_id, name=operation.name)
+    if not found and last.outcome == Outcome.REJECTED:
+        found = platform.imodels(operation.itwin_id, search=operation.name, top=MOST_FOUND)
+    return [one for one in found if one.name.casefold() == wanted]
 
 
 def _is_ours(platform: Platform, operation: Operation, found: IModel) -> bool:
@@ -122,16 +144,24 @@ def _waits_for_file(platform: Platform, operation: Operation, found: IModel) -> 
     return baseline.state == "waitingForFile" and baseline.size == operation.file_size
 
 
-def _take_note(operation: Operation, platform: Platform, unclear: Exception, now: datetime) -> None:
+def _take_note(operation: Operation, platform: Platform, unclear: Exception) -> None:
     """What a look that told nothing tells about the platform, its limits and the token."""
     if isinstance(unclear, errors.TooMany):
         circuit.worked()
-        budget.freeze(budget.CALLS, now + _pause(unclear), now)
+        budget.freeze(budget.CALLS, _after(unclear), clock.now())
     elif isinstance(unclear, errors.Unavailable):
-        circuit.failed(now)
+        circuit.failed(clock.now())
     elif isinstance(unclear, errors.SignedOut):
         tokens.refused(operation.requested_by, platform)
 
 
-def _pause(unclear: Exception) -> timedelta:
-    return timedelta(seconds=unclear.retry_after_s) if isinstance(unclear, errors.Unavailable) else LOOK_EVERY
+def _look_again(last: Attempt, unclear: Exception | None = None) -> datetime:
+    """When the platform says so; else soon at first, and ever more seldom."""
+    if isinstance(unclear, errors.Unavailable):
+        return _after(unclear)
+    now = clock.now()
+    return now + min(max((now - last.sent_at) / 20, LOOK_EVERY), SELDOM)
+
+
+def _after(later: errors.Unavailable) -> datetime:
+    return clock.now() + timedelta(seconds=later.retry_after_s)

@@ -70,8 +70,11 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
         bucket = budget.bucket_of(operation.kind)
         failpoints.reach("submit.claiming")
         with transaction.atomic():
+            budget.lock(bucket)
+            # Under the bucket's lock, so nobody is served between the look and the claim; and by the clock as it is
+            # now: a token that was refreshed, or the lock itself, may have taken longer than others waited.
+            now = clock.now()
             budget.take(bucket, now)
-            # Under the bucket's lock, so nobody is served between the look and the claim.
             first = turns.first_in_turn(bucket, now)
             if first and first.pk != operation.pk:
                 raise turns.NotYet
@@ -95,11 +98,14 @@ def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | 
 def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
     failpoints.reach("submit.claimed")
-    lifecycle.confirm_claim(operation, attempt)
-    failpoints.reach("submit.sending")
+
+    def at_last() -> None:
+        lifecycle.confirm_claim(operation, attempt)
+        failpoints.reach("submit.sending")
+
     try:
         imodel_id, upload = platform.start_with_file(
-            operation.request_path, operation.request_body, correlation_id=str(operation.pk)
+            operation.request_path, operation.request_body, correlation_id=str(operation.pk), at_last=at_last
         )
     except errors.AnswerLost as lost:
         circuit.failed(clock.now())

@@ -262,11 +262,28 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
     if link and asked < MOST_LINKS and link.href != before and _lasts(link):
         sealed = tokens.seal(link.href)
         lifecycle.link_renewed(operation, link=sealed, storage_type=link.storage_type[:10], until=link.until)
-    else:
+    elif not _arrived_all_the_same(operation):
         lifecycle.failed(
             operation, code="uploadLinkExpired" if operation.upload_link else "uploadLinkLost", message=said
         )
     raise Held
+
+
+def _arrived_all_the_same(operation: Operation) -> bool:
+    """Whether the storage had all of it when the link ended, and whoever was to say so died. Nothing else can tell."""
+    with _platform_for(operation) as platform:
+        try:
+            state = platform.complete_baseline(operation.imodel_id).state
+        except errors.AnswerLost as lost:
+            lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=clock.now() + TELL_AGAIN, note=str(lost))
+            raise Held from None
+        except errors.SignedOut:
+            raise
+        except errors.Refused:
+            state = _state_of_file(operation, platform)
+    if state != WAITING:
+        lifecycle.completed(operation, baseline_state=state)
+    return state != WAITING
 
 
 def _lasts(link: UploadLink) -> bool:
@@ -279,33 +296,43 @@ def _complete(operation: Operation) -> None:
     failpoints.reach("upload.completing")
     with _platform_for(operation) as platform:
         try:
-            baseline = platform.complete_baseline(operation.imodel_id)
+            state = platform.complete_baseline(operation.imodel_id).state
         except errors.AnswerLost as lost:
             circuit.failed(clock.now())
-            baseline = platform.baseline_file(operation.imodel_id)
-            if baseline.state == WAITING:
+            state = platform.baseline_file(operation.imodel_id).state
+            if state == WAITING:
                 until = clock.now() + TELL_AGAIN
                 lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(lost))
                 raise Held from None
-        except errors.NotFound as no:
-            _not_there(operation, platform, no)
-        except errors.NotReady as no:
-            is_size = no.code.casefold() == "dataconflict"
-            lifecycle.failed(
-                operation, code="baselineSizeMismatch" if is_size else no.code or "409", message=no.message
-            )
-            raise Held from None
-        except errors.Invalid as no:
-            # Perhaps it was told before. Its words say so, but they may come cut off: the file's state decides.
-            baseline = platform.baseline_file(operation.imodel_id)
-            if baseline.state == WAITING and any(detail["code"] == "InvalidChange" for detail in no.details):
-                _not_there(operation, platform, no)
-            if baseline.state == WAITING:
-                _not_taken(operation, no)
-        except errors.Forbidden as no:
-            _not_taken(operation, no)
+        except errors.SignedOut:
+            raise
+        except errors.Refused as no:
+            # Perhaps it was told before, and that answer was lost: whatever this one says, the file's state decides.
+            state = _state_of_file(operation, platform)
+            if state == WAITING:
+                _not_completed(operation, platform, no)
     failpoints.reach("upload.completed")
-    lifecycle.completed(operation, baseline_state=baseline.state)
+    lifecycle.completed(operation, baseline_state=state)
+
+
+def _state_of_file(operation: Operation, platform: Platform) -> str:
+    """The platform's word for it; WAITING too when it tells nothing, so that what it said before counts."""
+    try:
+        return platform.baseline_file(operation.imodel_id).state
+    except (errors.Forbidden, errors.NotFound):
+        return WAITING
+
+
+def _not_completed(operation: Operation, platform: Platform, no: errors.Refused) -> None:
+    """The platform does not take the file as it is, or does not see it. Raises Held."""
+    if isinstance(no, errors.NotReady):
+        is_size = no.code.casefold() == "dataconflict"
+        lifecycle.failed(operation, code="baselineSizeMismatch" if is_size else no.code or "409", message=no.message)
+        raise Held
+    if isinstance(no, errors.NotFound) or any(detail["code"] == "InvalidChange" for detail in no.details):
+        _not_there(operation, platform, no)
+    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
+    raise Held
 
 
 def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> None:
@@ -334,11 +361,6 @@ def _vanished(operation: Operation, gone: errors.NotFound) -> None:
         lifecycle.release_upload(operation, after=now + TELL_AGAIN)
     else:
         lifecycle.failed(operation, code="vanished", message=gone.message)
-    raise Held from None
-
-
-def _not_taken(operation: Operation, no: errors.Refused) -> None:
-    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
     raise Held from None
 
 

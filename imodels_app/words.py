@@ -91,6 +91,13 @@ WORDS: dict[str, Words] = {
         "the answer was lost, looking for “{name}”",
         "Nothing to do. It is never sent twice.",
     ),
+    "submitting:not_permitted": Words(
+        "Checking",
+        "ask",
+        "st-signin",
+        "the answer was lost, and {person} may not look for “{name}”",
+        "Give {person} access to {itwin} again. It is looked for every two minutes, and never sent twice.",
+    ),
     "submitting:sign_in": Words(
         "Waiting for sign-in",
         "ask",

@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.utils import timezone
 
-from imodels_app import circuit, lifecycle, staging, tokens
+from imodels_app import circuit, failpoints, lifecycle, staging, tokens
 from imodels_app import upload as uploads
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
@@ -374,6 +374,40 @@ def test_33_what_was_told_before_is_done_though_the_answer_that_says_so_cannot_b
     carried(operation)
 
     assert (operation.state, operation.baseline_state) == (State.RUNNING, "initializationScheduled")
+
+
+@pytest.mark.parametrize(
+    "status", [403, 404, 409, 415], ids=["not permitted", "not found", "size differs", "not understood"]
+)
+def test_33_what_was_told_before_is_done_whatever_the_second_time_is_answered(uploading, sandbox, status):
+    operation = uploading(a_file(100 * KIB))
+    sandbox.fault("POST", r"/baselinefile$", status=status, body='{"error": {"code": "Anything", "message": "No."}}')
+    sandbox.world.imodels[operation.imodel_id].creation.baseline_state = "initialized"
+
+    carried(operation)
+
+    assert (operation.state, operation.baseline_state) == (State.RUNNING, "initialized")
+
+
+def test_31_a_link_that_ends_after_the_storage_has_it_all_is_no_failure(uploading, sandbox, monkeypatch):
+    """The worker died before it could write down that the storage has acknowledged the file."""
+    operation = uploading(a_file(100 * KIB))
+    sandbox.switch(new_upload_link=False)
+
+    def dies(name):
+        if name == "upload.sent":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(failpoints, "reach", dies)
+    with pytest.raises(KeyboardInterrupt):
+        carried(operation)
+    monkeypatch.undo()
+    Operation.objects.update(upload_until=timezone.now())
+
+    carried(operation)
+
+    assert (operation.state, operation.failure_code) == (State.RUNNING, "")
+    assert len(puts(sandbox)) == 1
 
 
 def test_a_refusal_to_complete_is_final_while_the_platform_waits_for_the_file(uploading, sandbox):

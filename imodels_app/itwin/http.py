@@ -74,10 +74,11 @@ class Connection:
             raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
         return body
 
-    def delete(self, path: str) -> None:
-        """Raises Unavailable and Refused, as get does: to ask again harms nothing."""
-        self._calling()
+    def delete(self, path: str, *, at_last: Callable[[], None] = lambda: None) -> None:
+        """Raises Unavailable and Refused, as get does: to ask again harms nothing. at_last: as in post()."""
         url = f"{self._base_url}{path}"
+        self._calling()
+        at_last()
         try:
             answer = _session().delete(url, headers=self._headers(V2), timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
@@ -85,14 +86,19 @@ class Connection:
         if not 200 <= answer.status_code < 300:
             _refuse(answer, lost_on_5xx=False)
 
-    def post(self, path: str, body: str, *, correlation_id: str = "") -> requests.Response:
+    def post(
+        self, path: str, body: str, *, correlation_id: str = "", at_last: Callable[[], None] = lambda: None
+    ) -> requests.Response:
         """Send a body of JSON text once, over a connection of its own. Raises all three kinds of error.
+
+        at_last  called when only the request itself is left to do; what it raises keeps it from being sent
 
         A pooled connection that the server has just closed would make an unsent request look like a lost answer.
         """
         headers = self._headers(V2) | {"Content-Type": "application/json", "X-Correlation-Id": correlation_id}
         url = f"{self._base_url}{path}"
         self._calling()
+        at_last()
         try:
             answer = requests.post(
                 url,

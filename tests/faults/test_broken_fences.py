@@ -45,7 +45,7 @@ FENCES = {
     ),
     "the last look at a claim": Fence(
         "submit.py",
-        "    lifecycle.confirm_claim(operation, attempt)\n",
+        "        lifecycle.confirm_claim(operation, attempt)\n",
         "",
         "was sent again after the platform had made",
     ),
