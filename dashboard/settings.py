@@ -4,7 +4,9 @@ Each variable is in the README's table; tests/test_settings.py compares the two.
 cannot be understood stops the start with a sentence that names the variable.
 """
 
+import functools
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,6 +53,20 @@ def env_number(name: str, default: int) -> int:
     return int(value)
 
 
+def env_tiles(name: str, *, needs_tls: bool) -> str:
+    """The address of map tiles with {z}, {x} and {y} in it, and nothing else for a browser to fill in; or nothing."""
+    value = env_text(name, "")
+    whole = r"https://[\w.-]+(:\d+)?/\S*" if needs_tls else r"https?://[\w.-]+(:\d+)?/\S*"
+    parts = ("{z}", "{x}", "{y}")
+    rest = functools.reduce(lambda text, part: text.replace(part, "", 1), parts, value)
+    if value and not (re.fullmatch(whole, rest, re.ASCII) and all(part in value for part in parts) and "{" not in rest):
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}. It must be a whole address ({'https' if needs_tls else 'http or https'}) with "
+            "{z}, {x} and {y} in it, and no other braces."
+        )
+    return value
+
+
 def env_url(name: str, default: str) -> str:
     """An http or https address, without a slash at its end."""
     value = env_text(name, default).rstrip("/")
@@ -80,14 +96,8 @@ ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium
 ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
 # Pictures behind the map of the extent, if somebody serves them: a Web Mercator tile server's address with {z}, {x} and
 # {y} in it, and whom it wants named. Browsers fetch them, so a key in the address is no secret.
-MAP_TILES_URL = env_text("MAP_TILES_URL", "")
-MAP_TILES_CREDIT = env_text("MAP_TILES_CREDIT", "")
-_tiles = urlsplit(MAP_TILES_URL)
-if MAP_TILES_URL:
-    if _tiles.scheme not in ("http", "https") or not _tiles.hostname:
-        raise ImproperlyConfigured(f"MAP_TILES_URL is {MAP_TILES_URL!r}. It must be a whole http or https address.")
-    if not all(part in MAP_TILES_URL for part in ("{z}", "{x}", "{y}")):
-        raise ImproperlyConfigured(f"MAP_TILES_URL is {MAP_TILES_URL!r}. It must have {{z}}, {{x}} and {{y}} in it.")
+MAP_TILES_URL = env_tiles("MAP_TILES_URL", needs_tls=_https)
+MAP_TILES_CREDIT = env_text("MAP_TILES_CREDIT", "") if MAP_TILES_URL else ""
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
 # What a baseline file may have at most, and what must stay free on that disk.
@@ -252,7 +262,7 @@ if _https:
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
-        "img-src": [SELF, "data:", *([f"{_tiles.scheme}://{_tiles.netloc}"] if MAP_TILES_URL else [])],
+        "img-src": [SELF, "data:", *([MAP_TILES_URL[: MAP_TILES_URL.index("/", 8)]] if MAP_TILES_URL else [])],
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],

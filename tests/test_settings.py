@@ -24,9 +24,16 @@ def start_with(**env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_pictures_of_a_page_over_tls_come_over_tls():
+    tiles = "http://tiles.example/{z}/{x}/{y}.png"
+
+    assert start_with(MAP_TILES_URL=tiles).returncode == 0
+    assert "MAP_TILES_URL" in start_with(MAP_TILES_URL=tiles, DASHBOARD_URL="https://desk.example").stderr
+
+
 def test_the_readme_lists_each_setting_and_no_other():
     source = (ROOT / "dashboard/settings.py").read_text()
-    read = set(re.findall(r'env_(?:text|flag|secret|url|number)\(\s*"([A-Z_]+)"', source))
+    read = set(re.findall(r'env_(?:text|flag|secret|url|number|tiles)\(\s*"([A-Z_]+)"', source))
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
 
     assert listed == read
@@ -43,6 +50,11 @@ def test_the_readme_lists_each_setting_and_no_other():
         ("OIDC_ISSUER", "ftp://ims.example"),
         ("MAP_TILES_URL", "https://tiles.example/{z}/{x}.png"),
         ("MAP_TILES_URL", "tiles.example/{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://{s}.tiles.example/{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://mara:secret@tiles.example/{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://tiles.example:abc/{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://tiles.example; script-src */{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://[bad/{z}/{x}/{y}.png"),
         ("LOG_LEVEL", "loud"),
         ("SECRET_KEY", ""),
         ("SECRET_KEY_FILE", "/nowhere/at/all"),
