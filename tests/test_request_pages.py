@@ -328,6 +328,40 @@ def test_two_clicks_draw_an_extent_and_escape_forgets_the_first(desk):
     assert side(page, "south") == pytest.approx(-10, abs=1)
 
 
+def test_one_click_takes_no_number_away_and_two_draw_anew(desk):
+    page = desk()
+    page.goto("/new/empty/?north=60&south=-50&west=-100&east=100")
+    page.locator(".map svg").scroll_into_view_if_needed()
+
+    page.mouse.click(*at(page, 0, 0))
+    assert [side(page, name) for name in ("north", "south", "west", "east")] == [60, -50, -100, 100]
+    page.keyboard.press("Escape")
+    page.mouse.click(*at(page, 10, 10))
+    page.mouse.click(*at(page, 30, -20))
+
+    assert (side(page, "west"), side(page, "east")) == pytest.approx((10, 30), abs=2)
+    assert (side(page, "north"), side(page, "south")) == pytest.approx((10, -20), abs=2)
+
+
+@pytest.mark.parametrize("key", ["Tab", "Escape"])
+def test_a_list_that_was_left_before_it_was_asked_for_stays_closed(desk, key):
+    page = desk()
+    page.goto("/new/empty/")
+    asked = []
+    page.on("request", lambda request: "/pick/" in request.url and asked.append(request.url))
+    page.get_by_label("Into iTwin").focus()
+
+    page.keyboard.type("harb")
+    page.keyboard.press(key)
+    page.wait_for_timeout(600)  # twice as long as it waits for more letters
+
+    assert asked == []
+    expect(page.locator("#itwin_pop")).to_be_hidden()
+    page.get_by_label("Into iTwin").focus()
+    page.keyboard.type("o")
+    expect(page.get_by_role("option").first).to_be_visible()
+
+
 def test_typed_numbers_are_drawn_and_looked_at(desk):
     page = desk()
     page.goto("/new/empty/")

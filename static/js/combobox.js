@@ -17,6 +17,7 @@ function connect(field) {
   let nav = null;
   let words = 0; // counts what is typed, asked for and left: an answer to older words is not shown
   let isWaiting = false; // what is typed is newer than what is listed
+  let isWanted = false; // typed or opened, and not left or closed since: what htmx was about to ask is not asked then
   let patience = 0; // the timer until a person is told that it takes a while
   const askedWith = new WeakMap();
 
@@ -35,7 +36,7 @@ function connect(field) {
     window.htmx.trigger(input, "htmx:abort");
     clearTimeout(patience);
     words += 1;
-    isWaiting = false;
+    isWaiting = isWanted = false;
     pop.hidden = true;
     nav?.stop();
   }
@@ -55,7 +56,7 @@ function connect(field) {
 
   function ask() {
     words += 1;
-    isWaiting = true;
+    isWaiting = isWanted = true;
     window.htmx.trigger(input, "open");
   }
 
@@ -88,7 +89,7 @@ function connect(field) {
   input.addEventListener("input", () => {
     if (picked) picked.value = "";
     words += 1;
-    isWaiting = true;
+    isWaiting = isWanted = true;
     nav?.stop();
     pop.setAttribute("aria-busy", "true");
   });
@@ -99,7 +100,7 @@ function connect(field) {
     (event) => {
       const isArrow = event.key === "ArrowDown" || event.key === "ArrowUp";
       const closes = event.key === "Escape" || (event.altKey && event.key === "ArrowUp");
-      if (closes && !pop.hidden) {
+      if (closes && (!pop.hidden || isWanted)) {
         event.preventDefault();
         event.stopImmediatePropagation();
         close();
@@ -127,6 +128,7 @@ function connect(field) {
     }
   });
   field.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target === input && !isWanted) return event.preventDefault();
     askedWith.set(event.detail.xhr, words);
     clearTimeout(patience);
     if (event.target === input && pop.hidden) patience = setTimeout(say, PATIENCE_MS, "Searching the platform …");

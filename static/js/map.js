@@ -51,7 +51,7 @@ function connect(field) {
   function draw() {
     const now = extent();
     const boxes = now ? rectangles(now) : [];
-    const corners = now ? cornersOf(now) : first ? [first] : [];
+    const corners = [...(now ? cornersOf(now) : []), ...(first ? [first] : [])];
     const dots = corners.map(({ x, y }) => `M${x} ${y}h0`).join("");
     svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
     part("extent").setAttribute("d", boxes.map((b) => `M${b.x} ${b.y}h${b.width}v${b.height}h${-b.width}z`).join(""));
@@ -176,8 +176,7 @@ function connect(field) {
       first = null;
       say();
     } else {
-      Object.values(sides).forEach((input) => (input.value = ""));
-      first = at;
+      first = at; // the numbers stay until the second, and with Escape for good
       draw();
     }
   }
