@@ -263,6 +263,20 @@ def test_lineage_shows_what_this_person_may_see(client, mara, otto, succeeded_cl
     assert "Hidden child" not in answer
 
 
+def test_what_it_was_asked_again_after_is_named_to_those_who_may_see_it(client, mara, otto, failed_fork, wish_for):
+    again = lifecycle.request(wish_for(Kind.EMPTY, name="Second try"), by=mara, again_of=failed_fork)
+    Operation.objects.filter(pk=again.pk).update(team=otto.membership_set.get().team)
+
+    client.force_login(mara)
+    assert "Asked again after" in client.get(page_of(again)).content.decode()
+
+    client.force_login(otto)
+    answer = client.get(page_of(again)).content.decode()
+    assert "Second try" in answer
+    assert failed_fork.name not in answer
+    assert str(failed_fork.pk) not in answer
+
+
 # ---------- cancel ----------
 
 
