@@ -187,10 +187,15 @@ def typed(word: str) -> str:
 
 
 def day(word: str) -> date | None:
+    """A day as an address has it. Those of the first and the last year make no sense.
+
+    With their midnights, their fortnights and their UTC they would leave what a date can hold.
+    """
     try:
-        return parse_date(word)
+        found = parse_date(word)
     except ValueError:
         return None
+    return found if found and date.min.year < found.year < date.max.year else None
 
 
 def start_of(on: date) -> datetime:
