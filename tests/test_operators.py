@@ -58,6 +58,45 @@ def test_a_broker_that_is_down_never_fails_what_announces_work():
     assert "the broker does not answer" in done.stderr
 
 
+# Each way into the log, in a process of its own: its handlers are the product's, not the test run's.
+LOGGED_BY = {
+    "the web": "import django; django.setup()",
+    "a worker": "import dashboard.celery as desk; desk.app.log.setup('INFO', redirect_stdouts=True)",
+}
+
+
+def log_of(who: str, act: str) -> list[str]:
+    """What a process has logged in the end, line by line."""
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "dashboard.settings"}
+    script = f"{LOGGED_BY[who]}\nimport logging\n{act}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=20, check=True
+    )
+    return done.stderr.split("\n")
+
+
+@pytest.mark.parametrize("logger", ["", "imodels_app.views", "celery.task.imodels_app", "django.request"])
+@pytest.mark.parametrize("who", LOGGED_BY)
+def test_nobody_outside_writes_lines_into_the_log(who, logger):
+    forged = "no\n2026-11-21 10:00:00 ERROR forged\r\x1b[31m\u2028\u202e" + "x" * 100_000
+
+    lines = log_of(who, f"logging.getLogger({logger!r}).error('Refused: %s', {forged!r})")
+
+    assert [line for line in lines if "Refused" in line or "forged" in line] == lines[:1]
+    assert r"no\n2026-11-21 10:00:00 ERROR forged\r\x1b[31m\u2028\u202e" in lines[0]
+    assert len("".join(lines)) < 5000
+
+
+def test_a_traceback_keeps_its_lines_and_none_of_them_begins_like_a_record():
+    act = "try:\n  raise ValueError('no\\n2026-11-21 ERROR forged')\nexcept ValueError:\n  logging.exception('Broke')"
+
+    lines = log_of("the web", act)
+
+    assert lines[0].endswith("ERROR root: Broke")
+    assert "    2026-11-21 ERROR forged" in lines
+    assert all(line.startswith("    ") for line in lines[1:] if line)
+
+
 def test_admins_set_up_teams_in_djangos_admin(client, ines, bridge_team):
     client.force_login(ines)
 

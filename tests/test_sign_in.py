@@ -100,6 +100,13 @@ def test_a_person_who_refuses_is_told_and_can_try_again(client, sandbox):
     assert "Sign in again" in answer.text
 
 
+def test_a_refusal_that_anybody_can_make_up_is_logged_in_short(client, sandbox, caplog):
+    client.get(reverse("imodels:sign-in-callback"), {"error": "x", "error_description": "no " * 10_000})
+
+    assert "A sign-in did not work: no no" in caplog.text
+    assert len(caplog.text) < 1000
+
+
 def test_a_provider_that_is_down_is_told(client, sandbox):
     start = client.get(reverse("imodels:sign-in-start"))
     back = choose(start["Location"], "mara")
