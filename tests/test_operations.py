@@ -9,8 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.models import Event, Operation
+from imodels_app.models import Event, Operation, User
 from imodels_app.states import Kind, State, Wait
+from imodels_app.wishes import ITwinRef
 
 LIST = "/operations/"
 HTMX = {"HX-Request": "true"}
@@ -138,6 +139,67 @@ def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, w
 
     with django_assert_max_num_queries(22):
         client.get(LIST)
+
+
+@pytest.fixture
+def in_many_itwins(mara, bridge_team, wish_for):
+    """45 operations, each in an iTwin and of a requester of its own: iTwin 00 to 44, Person 00 to 44."""
+    people = User.objects.bulk_create(
+        User(username=f"p{one}", first_name="Person", last_name=f"{one:02}") for one in range(45)
+    )
+    for number, person in enumerate(people):
+        itwin = ITwinRef(id=str(uuid4()), name=f"iTwin {number:02}")
+        lifecycle.request(wish_for(Kind.EMPTY, name=f"In its own {number}", itwin=itwin), by=person)
+    return people
+
+
+def chip_of(answer, name: str):
+    return next(chip for chip in answer.context["chips"] if chip.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"), [("itwin", "iTwin 00", "iTwin 39"), ("person", "Person 00", "Person 39")]
+)
+def test_a_menu_that_is_not_whole_says_so(client, ines, in_many_itwins, name, first, last):
+    client.force_login(ines)
+
+    answer = client.get(LIST)
+
+    labels = [choice.label for choice in chip_of(answer, name).menu.choices]
+    assert (len(labels), labels[0], labels[-1]) == (40, first, last)
+    assert answer.content.decode().count("There are more, search for them.") == 2
+
+
+def test_a_menu_that_is_whole_says_nothing(client, mara, queued_clone):
+    client.force_login(mara)
+
+    assert "There are more" not in client.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize("text", ["itwin 44", "person 44"])
+def test_what_is_not_in_the_menu_is_found_by_the_name_of_its_itwin_and_of_who_asked(client, ines, in_many_itwins, text):
+    client.force_login(ines)
+
+    assert names(client.get(LIST, {"q": text})) == ["In its own 44"]
+
+
+def test_what_is_picked_is_in_the_menu_and_has_its_name(client, ines, in_many_itwins):
+    last = Operation.objects.get(name="In its own 44")
+    client.force_login(ines)
+
+    answer = client.get(LIST, {"itwin": last.itwin_id, "person": [last.requested_by_id, 999_999]})
+
+    assert chip_of(answer, "itwin").words == "iTwin 44"
+    assert chip_of(answer, "person").words == "Person 44, 999999"
+    assert last.itwin_id in [choice.value for choice in chip_of(answer, "itwin").menu.choices]
+
+
+def test_an_itwin_that_was_renamed_is_one_choice(client, mara, queued_clone, running_clone, wish_for):
+    again = lifecycle.request(wish_for(Kind.EMPTY, name="Later"), by=mara)
+    Operation.objects.filter(pk=again.pk).update(itwin_name="New name")
+    client.force_login(mara)
+
+    assert len(chip_of(client.get(LIST), "itwin").menu.choices) == 1
 
 
 def test_the_summary_counts_what_runs_waits_and_needs_a_person(client, mara, running_clone, waiting_fork, wish_for):
