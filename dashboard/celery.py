@@ -4,9 +4,13 @@ The row is the queue (imodels_app/models.py). A Celery message is only a hint: l
 most the seconds until the next sweep, and doing one twice costs a query.
 """
 
+import logging
+import logging.config
 import os
 
 from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
 
 from dashboard.watchdog import Watchdog
 
@@ -16,6 +20,15 @@ app = Celery("imodel-desk")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["imodels_app"])
 app.steps["worker"].add(Watchdog)
+
+
+def log_like_the_web(loglevel: int, **_: object) -> None:
+    """One formatter for all lines: by itself, Celery gives some of its loggers handlers of their own."""
+    logging.config.dictConfig(settings.LOGGING)
+    logging.getLogger().setLevel(loglevel)
+
+
+setup_logging.connect(log_like_the_web)
 
 app.conf.beat_schedule = {
     # Queued operations whose time has come, for which the hint at commit got lost or came too early.

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from imodels_app import identity
 from imodels_app.models import Attempt, Event, ITwinCharge, Membership, Operation, Preset, Team, User
 
 admin.site.site_header = "iModel Desk"
@@ -50,6 +51,8 @@ class Inline(admin.TabularInline):
 
 class MembershipInline(Inline):
     model = Membership
+    # Whom the place is bound to: an address alone would not say that nobody has come with it yet.
+    readonly_fields = ("user",)
 
 
 class ChargeInline(Inline):
@@ -62,11 +65,13 @@ class TeamAdmin(ForAdmins):
     inlines = (MembershipInline, ChargeInline)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Bind the places to people who have signed in before."""
+        """Bind places to people who have signed in before; one whose address was changed leaves whoever had it."""
         super().save_formset(request, form, formset, change)
-        for place in Membership.objects.filter(team=form.instance, user=None):
-            place.user = User.objects.filter(email__iexact=place.email).first()
-            place.save(update_fields=["user"])
+        if formset.model is Membership:
+            readdressed = [place for place, fields in formset.changed_objects if "email" in fields]
+            for place in formset.new_objects + readdressed:
+                place.user = identity.holder_of(place.email)
+                place.save(update_fields=["user"])
 
 
 @admin.register(User)

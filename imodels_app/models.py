@@ -16,7 +16,10 @@ from imodels_app.states import FINISHED, IN_FLIGHT, UNSUCCESSFUL, Kind, News, Ou
 
 
 class User(AbstractUser):
-    """A person, known by the identity provider's issuer and subject; e-mail and name are what it said last."""
+    """A person, known by the identity provider's issuer and subject; e-mail and name are what it said last.
+
+    An e-mail address that the provider calls unverified is not kept (identity.sign_in).
+    """
 
     issuer = models.CharField(max_length=255, blank=True)
     subject = models.CharField(max_length=255, blank=True, help_text="The provider's lasting id of this person (sub).")

@@ -3,14 +3,16 @@
 import csv
 import io
 from datetime import date, timedelta
+from uuid import uuid4
 
 import pytest
 from django.urls import reverse
 
 from imodels_app import charts, formats, lifecycle
-from imodels_app.models import Event
+from imodels_app.models import Event, Operation, User
 from imodels_app.states import Kind, State
 from imodels_app.views.audit import safe
+from imodels_app.wishes import ITwinRef
 
 AUDIT, EXPORT = "/audit/", "/audit/export"
 
@@ -65,6 +67,47 @@ def test_filters_live_in_the_address(client, ines, failed_fork, query, found):
     client.force_login(ines)
 
     assert len(verbs(client.get(f"{AUDIT}?{query}"))) == found
+
+
+@pytest.fixture
+def more_than_the_lists_hold(queued_clone, mara, wish_for):
+    """Operations in 201 iTwins and one that comes after them, and 201 people who come before Tomas."""
+    User.objects.bulk_create(User(username=f"p{one}", first_name="Person", last_name=f"{one:03}") for one in range(201))
+    facts = Operation.objects.filter(pk=queued_clone.pk).values().get()
+    Operation.objects.bulk_create(
+        Operation(**facts | {"id": uuid4(), "itwin_id": str(uuid4()), "itwin_name": f"iTwin {one:03}"})
+        for one in range(201)
+    )
+    last = ITwinRef(id="b2b00000-0000-4000-8000-0000000000ff", name="Zeebrugge Lock")
+    lifecycle.request(wish_for(Kind.EMPTY, name="Far", itwin=last), by=mara)
+
+
+def test_a_list_that_is_not_whole_says_so_and_the_search_finds_the_rest(client, ines, more_than_the_lists_hold):
+    client.force_login(ines)
+
+    assert client.get(AUDIT).text.count("There are more, search for them.") == 2
+    assert [event.operation_name for event, _, _ in client.get(AUDIT, {"q": "zeebrugge"}).context["rows"]] == ["Far"]
+    assert {row["operation"] for row in rows(client.get(EXPORT, {"q": "zeebrugge"}))} == {"Far"}
+
+
+def test_the_form_sends_again_what_is_picked_wherever_it_stands(client, ines, tomas, more_than_the_lists_hold):
+    picked = {"itwin": "b2b00000-0000-4000-8000-0000000000ff", "person": str(tomas.pk), "team": "Dissolved team"}
+    client.force_login(ines)
+
+    answer = client.get(AUDIT, picked)
+
+    assert f'<option value="{picked["itwin"]}" selected>Zeebrugge Lock</option>' in answer.text
+    assert f'<option value="{tomas.pk}" selected>Tomas Novak</option>' in answer.text
+    assert "<option selected>Dissolved team</option>" in answer.text
+
+
+def test_what_nobody_has_heard_of_stays_picked_too(client, ines, failed_fork):
+    client.force_login(ines)
+
+    answer = client.get(AUDIT, {"itwin": "no-such-itwin", "person": "999999"})
+
+    assert '<option value="no-such-itwin" selected>no-such-itwin</option>' in answer.text
+    assert '<option value="999999" selected>999999</option>' in answer.text
 
 
 def test_a_person_is_who_acted_and_who_asked(client, ines, tomas, mara, failed_fork):

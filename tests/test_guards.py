@@ -143,6 +143,14 @@ def test_a_broken_page_gives_a_number_that_is_in_the_log(caplog):
     assert number in answer.content.decode()
 
 
+def test_the_number_is_in_the_log_however_long_the_address(caplog):
+    answer = errors.broken(RequestFactory().get("/" + "a" * 10_000))
+
+    number = caplog.messages[0].split()[-1]
+    assert number in answer.content.decode()
+    assert len(caplog.messages[0]) < 300
+
+
 @pytest.mark.django_db
 def test_a_person_without_a_name_is_shown_all_the_same(client):
     client.force_login(User.objects.create(username="x", email="x@harbour.example"))

@@ -9,8 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.models import Event, Operation
+from imodels_app.models import Event, Operation, User
 from imodels_app.states import Kind, State, Wait
+from imodels_app.wishes import ITwinRef
 
 LIST = "/operations/"
 HTMX = {"HX-Request": "true"}
@@ -140,6 +141,67 @@ def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, w
         client.get(LIST)
 
 
+@pytest.fixture
+def in_many_itwins(mara, bridge_team, wish_for):
+    """45 operations, each in an iTwin and of a requester of its own: iTwin 00 to 44, Person 00 to 44."""
+    people = User.objects.bulk_create(
+        User(username=f"p{one}", first_name="Person", last_name=f"{one:02}") for one in range(45)
+    )
+    for number, person in enumerate(people):
+        itwin = ITwinRef(id=str(uuid4()), name=f"iTwin {number:02}")
+        lifecycle.request(wish_for(Kind.EMPTY, name=f"In its own {number}", itwin=itwin), by=person)
+    return people
+
+
+def chip_of(answer, name: str):
+    return next(chip for chip in answer.context["chips"] if chip.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"), [("itwin", "iTwin 00", "iTwin 39"), ("person", "Person 00", "Person 39")]
+)
+def test_a_menu_that_is_not_whole_says_so(client, ines, in_many_itwins, name, first, last):
+    client.force_login(ines)
+
+    answer = client.get(LIST)
+
+    labels = [choice.label for choice in chip_of(answer, name).menu.choices]
+    assert (len(labels), labels[0], labels[-1]) == (40, first, last)
+    assert answer.content.decode().count("There are more, search for them.") == 2
+
+
+def test_a_menu_that_is_whole_says_nothing(client, mara, queued_clone):
+    client.force_login(mara)
+
+    assert "There are more" not in client.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize("text", ["itwin 44", "person 44"])
+def test_what_is_not_in_the_menu_is_found_by_the_name_of_its_itwin_and_of_who_asked(client, ines, in_many_itwins, text):
+    client.force_login(ines)
+
+    assert names(client.get(LIST, {"q": text})) == ["In its own 44"]
+
+
+def test_what_is_picked_is_in_the_menu_and_has_its_name(client, ines, in_many_itwins):
+    last = Operation.objects.get(name="In its own 44")
+    client.force_login(ines)
+
+    answer = client.get(LIST, {"itwin": last.itwin_id, "person": [last.requested_by_id, 999_999]})
+
+    assert chip_of(answer, "itwin").words == "iTwin 44"
+    assert chip_of(answer, "person").words == "Person 44, 999999"
+    assert last.itwin_id in [choice.value for choice in chip_of(answer, "itwin").menu.choices]
+
+
+def test_an_itwin_that_was_renamed_is_one_choice(client, mara, queued_clone, running_clone, wish_for):
+    again = lifecycle.request(wish_for(Kind.EMPTY, name="Later"), by=mara)
+    Operation.objects.filter(pk=again.pk).update(itwin_name="New name")
+    client.force_login(mara)
+
+    assert len(chip_of(client.get(LIST), "itwin").menu.choices) == 1
+
+
 def test_the_summary_counts_what_runs_waits_and_needs_a_person(client, mara, running_clone, waiting_fork, wish_for):
     signed_out = lifecycle.request(wish_for(Kind.EMPTY, name="Asleep"), by=mara)
     lifecycle.postpone(signed_out, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
@@ -263,6 +325,20 @@ def test_lineage_shows_what_this_person_may_see(client, mara, otto, succeeded_cl
     assert "Hidden child" not in answer
 
 
+def test_what_it_was_asked_again_after_is_named_to_those_who_may_see_it(client, mara, otto, failed_fork, wish_for):
+    again = lifecycle.request(wish_for(Kind.EMPTY, name="Second try"), by=mara, again_of=failed_fork)
+    Operation.objects.filter(pk=again.pk).update(team=otto.membership_set.get().team)
+
+    client.force_login(mara)
+    assert "Asked again after" in client.get(page_of(again)).content.decode()
+
+    client.force_login(otto)
+    answer = client.get(page_of(again)).content.decode()
+    assert "Second try" in answer
+    assert failed_fork.name not in answer
+    assert str(failed_fork.pk) not in answer
+
+
 # ---------- cancel ----------
 
 
@@ -352,10 +428,20 @@ def test_several_of_another_team_are_not_touched_nor_named(client, otto, queued_
         "page=99999999999999999999",
         "person=99999999999999999999",
         "since=yesterday&until=2026-99-99",
+        "until=9999-12-31",
+        "since=9999-12-31&until=0001-01-01",
+        "since=0001-01-01",
+        "since=0002-01-01&until=0002-01-01",
+        "since=9998-12-31&until=9998-12-31",
     ],
 )
-@pytest.mark.parametrize("page", ["/operations/", "/audit/"])
+@pytest.mark.parametrize("page", ["/operations/", "/audit/", "/audit/export"])
 def test_nonsense_in_the_address_finds_something_or_nothing_and_breaks_nothing(client, ines, queued_clone, page, query):
     client.force_login(ines)
 
-    assert client.get(f"{page}?{query}").status_code == 200
+    for zone in ("UTC", "Pacific/Kiritimati", "Pacific/Niue"):
+        with timezone.override(zone):
+            answer = client.get(f"{page}?{query}")
+
+        assert answer.status_code == 200
+        assert b"".join(answer) if answer.streaming else answer.content

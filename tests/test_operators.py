@@ -1,15 +1,18 @@
 """For whoever runs it: health, set-up from the command line, Django's admin, a broker that is down."""
 
 import os
+import re
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils import timezone
 
 from imodels_app import pulse
-from imodels_app.models import ITwinCharge, Membership, Team
+from imodels_app.models import ITwinCharge, Membership, Team, User
 from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +61,45 @@ def test_a_broker_that_is_down_never_fails_what_announces_work():
     assert "the broker does not answer" in done.stderr
 
 
+# Each way into the log, in a process of its own: its handlers are the product's, not the test run's.
+LOGGED_BY = {
+    "the web": "import django; django.setup()",
+    "a worker": "import dashboard.celery as desk; desk.app.log.setup('INFO', redirect_stdouts=True)",
+}
+
+
+def log_of(who: str, act: str) -> list[str]:
+    """What a process has logged in the end, line by line."""
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "dashboard.settings"}
+    script = f"{LOGGED_BY[who]}\nimport logging\n{act}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=20, check=True
+    )
+    return done.stderr.split("\n")
+
+
+@pytest.mark.parametrize("logger", ["", "imodels_app.views", "celery.task.imodels_app", "django.request"])
+@pytest.mark.parametrize("who", LOGGED_BY)
+def test_nobody_outside_writes_lines_into_the_log(who, logger):
+    forged = "no\n2026-11-21 10:00:00 ERROR forged\r\x1b[31m\u2028\u202e" + "x" * 100_000
+
+    lines = log_of(who, f"logging.getLogger({logger!r}).error('Refused: %s', {forged!r})")
+
+    assert [line for line in lines if "Refused" in line or "forged" in line] == lines[:1]
+    assert r"no\n2026-11-21 10:00:00 ERROR forged\r\x1b[31m\u2028\u202e" in lines[0]
+    assert len("".join(lines)) < 5000
+
+
+def test_a_traceback_keeps_its_lines_and_none_of_them_begins_like_a_record():
+    act = "try:\n  raise ValueError('no\\n2026-11-21 ERROR forged')\nexcept ValueError:\n  logging.exception('Broke')"
+
+    lines = log_of("the web", act)
+
+    assert lines[0].endswith("ERROR root: Broke")
+    assert "    2026-11-21 ERROR forged" in lines
+    assert all(line.startswith("    ") for line in lines[1:] if line)
+
+
 def test_admins_set_up_teams_in_djangos_admin(client, ines, bridge_team):
     client.force_login(ines)
 
@@ -65,6 +107,73 @@ def test_admins_set_up_teams_in_djangos_admin(client, ines, bridge_team):
 
     assert answer.status_code == 200
     assert "tomas.novak@harbour.example" in answer.text
+
+
+@pytest.fixture
+def give_the_lead_to(client, ines, bridge_team):
+    """Ines writes another address over the one of the team's lead, as a browser would send it."""
+
+    def post(email: str) -> None:
+        address = reverse("admin:imodels_app_team_change", args=[bridge_team.pk])
+        lead, mara = bridge_team.membership_set.order_by("pk")
+        form = {"name": bridge_team.name, "approval_days": 7}
+        form |= {
+            f"{inline}-{count}_FORMS": 0 for inline in ("membership_set", "charges") for count in ("TOTAL", "INITIAL")
+        }
+        form |= {"membership_set-TOTAL_FORMS": 2, "membership_set-INITIAL_FORMS": 2}
+        for number, place in enumerate((lead, mara)):
+            fields = {"id": place.pk, "team": bridge_team.pk, "email": place.email, "role": place.role}
+            form |= {f"membership_set-{number}-{name}": value for name, value in fields.items()}
+        client.force_login(ines)
+
+        answer = client.post(address, form | {"membership_set-0-email": email})
+
+        assert answer.status_code == 302, answer.context["errors"]
+
+    return post
+
+
+def test_a_place_whose_address_is_changed_leaves_whoever_had_it(bridge_team, give_the_lead_to, mara, otto):
+    give_the_lead_to(otto.email.upper())
+
+    assert list(bridge_team.leads()) == [otto]
+    assert Membership.objects.get(team=bridge_team, role=Membership.Role.MEMBER).user == mara
+
+
+def test_a_place_whose_new_address_nobody_has_yet_waits_for_them(bridge_team, give_the_lead_to, client, ines):
+    give_the_lead_to("new.lead@harbour.example")
+
+    assert list(bridge_team.leads()) == []
+    assert Membership.objects.get(email="new.lead@harbour.example").user is None
+
+
+def test_other_changes_of_a_team_leave_its_people_alone(bridge_team, give_the_lead_to, tomas):
+    tomas.email = "tomas@elsewhere.example"
+    tomas.save()
+
+    give_the_lead_to("tomas.novak@harbour.example")
+
+    assert list(bridge_team.leads()) == [tomas]
+
+
+def test_djangos_admin_shows_whom_a_place_is_bound_to(client, ines, bridge_team):
+    Membership.objects.create(team=bridge_team, email="nobody.yet@harbour.example")
+    client.force_login(ines)
+
+    answer = client.get(reverse("admin:imodels_app_team_change", args=[bridge_team.pk]))
+
+    bound = re.findall(r'field-user">\s*<p>(.*?)</p>', answer.text)
+    assert [re.sub("<[^>]+>", "", cell) for cell in bound[:3]] == ["Tomas Novak", "Mara Lindqvist", "-"]
+
+
+def test_an_address_that_two_had_is_with_whoever_came_last(mara, tomas, otto):
+    User.objects.update(email="lead@harbour.example")
+    User.objects.filter(pk=tomas.pk).update(last_login=timezone.now())
+    User.objects.filter(pk=otto.pk).update(last_login=timezone.now() - timedelta(days=1))
+
+    call_command("set_up_team", "Harbour team", lead=["lead@harbour.example"])
+
+    assert list(Team.objects.get(name="Harbour team").leads()) == [tomas]
 
 
 def test_states_cannot_be_edited_in_djangos_admin(client, ines, queued_clone):

@@ -107,8 +107,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "views": WEB | {"budget", "circuit", "clock", "turns", "estimates", "provider", "pulse"},
     "templatetags": {"formats", "wording", "models", "states"},
-    "admin": {"models"},
-    "management": {"models", "states", "lifecycle", "tokens"},
+    "admin": {"models", "identity"},
+    "management": {"models", "states", "lifecycle", "tokens", "identity"},
     "urls": {"views"},
     "migrations": {"models"},
 }

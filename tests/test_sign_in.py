@@ -4,9 +4,10 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 import requests
+from django.core.management import call_command
 from django.urls import reverse
 
-from imodels_app import lifecycle, tokens
+from imodels_app import identity, lifecycle, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
 from imodels_app.states import Wait
 from tests.people import SUBJECTS
@@ -100,6 +101,13 @@ def test_a_person_who_refuses_is_told_and_can_try_again(client, sandbox):
     assert "Sign in again" in answer.text
 
 
+def test_a_refusal_that_anybody_can_make_up_is_logged_in_short(client, sandbox, caplog):
+    client.get(reverse("imodels:sign-in-callback"), {"error": "x", "error_description": "no " * 10_000})
+
+    assert "A sign-in did not work: no no" in caplog.text
+    assert len(caplog.text) < 1000
+
+
 def test_a_provider_that_is_down_is_told(client, sandbox):
     start = client.get(reverse("imodels:sign-in-start"))
     back = choose(start["Location"], "mara")
@@ -124,6 +132,37 @@ def test_a_place_in_a_team_is_bound_at_the_first_sign_in(client, sandbox):
     sign_in(client)
 
     assert Membership.objects.get().user == User.objects.get()
+
+
+@pytest.mark.parametrize("unverified", [False, "false"])
+def test_whoever_claims_a_leads_address_never_gets_the_place(sandbox, unverified):
+    claims = {"sub": "somebody", "name": "Not Tomas", "email": "Tomas.Novak@harbour.example"}
+    claimed = claims | {"email_verified": unverified}
+    before = Team.objects.create(name="There before")
+    Membership.objects.create(team=before, email="tomas.novak@harbour.example", role=Membership.Role.LEAD)
+
+    person = identity.sign_in(claimed, sandbox.tokens_for("mara"))
+    call_command("set_up_team", "Made later", lead=["tomas.novak@harbour.example"])
+
+    assert person.email == ""
+    assert not Membership.objects.exclude(user=None)
+
+    identity.sign_in(claims | {"email_verified": True}, sandbox.tokens_for("mara"))
+
+    assert Membership.objects.filter(user=person).count() == 2
+
+
+def test_an_admins_address_that_is_only_claimed_makes_no_admin(sandbox):
+    claims = {"sub": "somebody", "email": "ines.duarte@harbour.example", "email_verified": False}
+
+    assert not identity.sign_in(claims, sandbox.tokens_for("mara")).is_admin
+
+
+def test_an_address_that_is_no_longer_verified_is_kept_no_longer(sandbox):
+    claims = {"sub": "somebody", "email": "somebody@harbour.example"}
+
+    assert identity.sign_in(claims, sandbox.tokens_for("mara")).email == "somebody@harbour.example"
+    assert identity.sign_in(claims | {"email_verified": False}, sandbox.tokens_for("mara")).email == ""
 
 
 def test_after_signing_in_a_person_is_where_they_wanted_to_be(client, sandbox):

@@ -20,6 +20,8 @@ from imodels_app.views import listing
 from imodels_app.views.guards import auditor, person
 
 CHART_DAYS = 14
+# A list of more helps nobody; the search finds the others by their names.
+MOST_CHOICES = 200
 COLUMNS = (
     *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "note", "code"),
     *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
@@ -103,7 +105,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     events = asked.events()
     page = listing.cut(events, request.GET.get("page"))
     lines = [(event, history.audit_line(event), history.who(event)) for event in page]
-    context = _choices() | {
+    context = _choices(asked) | {
         "asked": asked,
         "rows": listing.Slice(lines, page.number, page.more, events.order_by().count()),
         "figures": _figures(asked.operations()),
@@ -235,14 +237,15 @@ def _says(text: str) -> Q:
     return condition | Q(operation__in=Operation.objects.filter(listing.named(text)).values("pk"))
 
 
-def _choices() -> dict[str, Any]:
-    """What the filter's lists offer. Bounded."""
-    itwins = Operation.objects.order_by("itwin_name").values_list("itwin_id", "itwin_name").distinct()
-    people = User.objects.order_by("first_name", "last_name")[:200]
+def _choices(asked: Asked) -> dict[str, Any]:
+    """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
+    people, picked = User.objects.order_by("first_name", "last_name", "pk"), [asked.person] if asked.person else []
+    itwins = listing.itwin_menu(Operation.objects.all(), [asked.itwin] if asked.itwin else [], MOST_CHOICES)
+    teams = list(Team.objects.values_list("name", flat=True))
     return {
         "groups": [(word, label) for word, (label, _) in listing.GROUPS.items()],
         "kinds": Kind.choices,
-        "itwins": list(itwins[:200]),
-        "people": [(str(user.pk), user.name) for user in people],
-        "teams": list(Team.objects.values_list("name", flat=True)),
+        "itwins": itwins,
+        "people": listing.menu(people, "pk", picked, MOST_CHOICES, lambda user: (user.pk, user.name)),
+        "teams": teams if asked.team in ("", *teams) else [*teams, asked.team],
     }

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # About as long as a database server takes to start.
 TRY_AGAIN_S = 10
+# Of an address in the log: what says which page it was, however long somebody made it.
+_LOGGED = 200
 # Letters and digits that nobody mixes up when reading aloud.
 _CLEAR = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -41,13 +43,13 @@ def broken(request: HttpRequest) -> HttpResponse:
     if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
         return database_away(request)
     number = "-".join("".join(secrets.choice(_CLEAR) for _ in range(4)) for _ in range(2))
-    log.error("The page %s broke; the person was told number %s", request.path, number)
+    log.error("The page %s broke; the person was told number %s", request.path[:_LOGGED], number)
     return HttpResponse(render_to_string("errors/500.html", {"number": number}), status=500)
 
 
 def database_away(request: HttpRequest) -> HttpResponse:
     """503 while the database is down, full or locked. The page asks it for nothing; a live page's poll goes on."""
-    log.warning("The page %s could not be shown: the database does not answer", request.path)
+    log.warning("The page %s could not be shown: the database does not answer", request.path[:_LOGGED])
     # What was sent may be sent again: the form carries the id of its operation.
     again = request.get_full_path() if request.method == "GET" else ""
     page = render_to_string("errors/503.html", looks(request) | {"again": again, "seconds": TRY_AGAIN_S})

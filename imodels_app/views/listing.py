@@ -1,12 +1,12 @@
 """What the address of a list says: whose rows, which of them, and which page. Words that make no sense are ignored."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -15,7 +15,7 @@ from imodels_app.models import Operation, OperationQuerySet, User
 from imodels_app.states import FINISHED, Kind, State, Wait
 
 PAGE_SIZE = 25
-# More choices than this help nobody; the search finds the others.
+# More choices than this help nobody; the search finds the others by their names.
 MOST_CHOICES = 40
 
 NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | (Q(wait_reason=Wait.SIGN_IN) & ~Q(state__in=sorted(FINISHED)))
@@ -111,12 +111,20 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Menu:
+    """What a filter offers. more: there are others, which were too many to offer."""
+
+    choices: list[Choice]
+    more: bool = False
+
+
+@dataclass(frozen=True)
 class Chip:
     """One filter of the bar: its menu, or, when set, its words and what stays when it is taken out."""
 
     name: str
     label: str
-    choices: list[Choice]
+    menu: Menu
     words: str = ""
     without: str = ""
     others: list[tuple[str, str]] = field(default_factory=list)
@@ -131,16 +139,47 @@ def cut(rows: QuerySet[Any], page: str | None) -> Slice:
 
 
 def chips(asked: Asked, query: QueryDict, scope: QuerySet[Operation]) -> list[Chip]:
-    """The filter bar. Two bounded queries, for the iTwins and the people of these operations."""
-    itwins = scope.order_by("itwin_name").values_list("itwin_id", "itwin_name").distinct()[:MOST_CHOICES]
-    people = scope.order_by("requested_by_name").values_list("requested_by", "requested_by_name").distinct()
+    """The filter bar. Two bounded queries, for the iTwins and the people of these operations (menu)."""
+    states = Menu([Choice(word, label) for word, (label, _) in GROUPS.items()])
+    kinds = Menu([Choice(value, label) for value, label in Kind.choices])
+    itwins = itwin_menu(scope, asked.itwins, MOST_CHOICES)
+    by_person = scope.values_list("requested_by").annotate(known_as=Max("requested_by_name"))
+    people = menu(by_person.order_by("known_as", "requested_by"), "requested_by", asked.people, MOST_CHOICES)
+    dates = ("since", "until")
     return [
-        _chip("state", "State", {word: label for word, (label, _) in GROUPS.items()}, asked.groups, query),
-        _chip("kind", "Kind", dict(Kind.choices), asked.kinds, query),
-        _chip("itwin", "iTwin", {key: name or key for key, name in itwins}, asked.itwins, query),
-        _chip("person", "Person", {str(key): name for key, name in people[:MOST_CHOICES]}, asked.people, query),
-        Chip("dates", "Dates", [], _dates(asked), without(query, "since", "until"), others(query, "since", "until")),
+        _chip("state", "State", states, asked.groups, query),
+        _chip("kind", "Kind", kinds, asked.kinds, query),
+        _chip("itwin", "iTwin", itwins, asked.itwins, query),
+        _chip("person", "Person", people, asked.people, query),
+        Chip("dates", "Dates", Menu([]), _dates(asked), without(query, *dates), others(query, *dates)),
     ]
+
+
+def itwin_menu(scope: QuerySet[Operation], picked: Iterable[str], most: int) -> Menu:
+    """The iTwins of these operations. One that was renamed is one choice."""
+    named = scope.values_list("itwin_id").annotate(known_as=Max("itwin_name")).order_by("known_as", "itwin_id")
+    return menu(named, "itwin_id", picked, most)
+
+
+def menu(
+    rows: QuerySet[Any, Any],
+    key: str,
+    picked: Iterable[str],
+    most: int,
+    pair: Callable[[Any], tuple[object, str]] = tuple,
+) -> Menu:
+    """The first of these rows as choices, and what is picked, wherever it stands: a form must not lose it.
+
+    rows  in their order; key is their column with the value, and pair makes value and label of one of them
+    most  so many are offered. One query; a second one for what is picked beyond them
+    """
+    found = [pair(row) for row in rows[: most + 1]]
+    labels = {str(value): label for value, label in found[:most]}
+    if beyond := {value: "" for value in picked if value not in labels}:
+        labels |= beyond | {
+            str(value): label for value, label in map(pair, rows.filter(**{f"{key}__in": list(beyond)}))
+        }
+    return Menu([Choice(value, label or value) for value, label in labels.items()], len(found) > most)
 
 
 def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
@@ -157,8 +196,8 @@ def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
 
 
 def named(text: str) -> Q:
-    """Operations with this in their name, or with an id that begins so."""
-    condition = Q(name__icontains=text)
+    """Operations with this in their name, their iTwin's or their requester's, or with an id that begins so."""
+    condition = any_of(Q(**{f"{column}__icontains": text}) for column in ("name", "itwin_name", "requested_by_name"))
     if len(text) >= 4 and not set(text.lower()) - set("0123456789abcdef-"):
         condition |= Q(imodel_id__istartswith=text) | Q(source_id__istartswith=text)
         condition |= Q(pk=UUID(text)) if _is_uuid(text) else Q(pk__istartswith=text)
@@ -187,10 +226,15 @@ def typed(word: str) -> str:
 
 
 def day(word: str) -> date | None:
+    """A day as an address has it. Those of the first and the last year make no sense.
+
+    With their midnights, their fortnights and their UTC they would leave what a date can hold.
+    """
     try:
-        return parse_date(word)
+        found = parse_date(word)
     except ValueError:
         return None
+    return found if found and date.min.year < found.year < date.max.year else None
 
 
 def start_of(on: date) -> datetime:
@@ -211,10 +255,10 @@ def others(query: QueryDict, *names: str) -> list[tuple[str, str]]:
     return [(name, value) for name, values in query.lists() if name not in left_out for value in values]
 
 
-def _chip(name: str, label: str, known: Mapping[str, str], picked: tuple[str, ...], query: QueryDict) -> Chip:
-    words = ", ".join(known.get(value, value) for value in picked)
-    choices = [Choice(value, word) for value, word in known.items()]
-    return Chip(name, label, choices, words, without(query, name), others(query, name))
+def _chip(name: str, label: str, offered: Menu, picked: tuple[str, ...], query: QueryDict) -> Chip:
+    labels = {choice.value: choice.label for choice in offered.choices}
+    words = ", ".join(labels[value] for value in picked)
+    return Chip(name, label, offered, words, without(query, name), others(query, name))
 
 
 def _dates(asked: Asked) -> str:

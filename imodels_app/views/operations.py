@@ -204,7 +204,8 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "why_not_cancel": policy.why_not_cancel(user, operation),
         "can_decide": not policy.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
-        "again_of": operation.again_of if operation.again_of_id else None,
+        # Teams and their iTwins change: whoever may see this one need not see the one before it.
+        "again_of": Operation.objects.visible_to(user).filter(again=operation).first(),
         "again_as": list(Operation.objects.visible_to(user).filter(again_of=operation).order_by("-created_at")[:5]),
         "extent": extent_in(operation.request_body),
         "crs": crs_in(operation.request_body),
@@ -216,7 +217,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
 
 
 def _visible(user: User, pk: UUID) -> Operation:
-    rows = Operation.objects.visible_to(user).to_show().select_related("team", "requested_by", "again_of")
+    rows = Operation.objects.visible_to(user).to_show().select_related("team", "requested_by")
     return get_object_or_404(rows, pk=pk)
 
 

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 NEXT = "next_after_sign_in"
+# Of a refusal in the log: anybody can come back from the provider with a sentence of any length.
+LOGGED = 200
 
 
 @never_cache
@@ -52,7 +54,7 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
     except provider.ProviderDown as down:
         return _failed(request, str(down), status=503)
     except (provider.ProviderError, identity.NoIdentity) as no:
-        log.info("A sign-in did not work: %s", no)
+        log.info("A sign-in did not work: %s", str(no)[:LOGGED])
         return _failed(request, "The sign-in was not completed. Nothing has changed; sign in again.", status=400)
     if not user.is_active:
         return _failed(request, "This account has been closed in iModel Desk.", status=403)

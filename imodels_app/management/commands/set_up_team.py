@@ -4,7 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from imodels_app.models import ITwinCharge, Membership, Team, User
+from imodels_app import identity
+from imodels_app.models import ITwinCharge, Membership, Team
 
 
 class Command(BaseCommand):
@@ -30,5 +31,6 @@ class Command(BaseCommand):
 
 
 def _place(team: Team, email: str, role: str) -> None:
-    user = User.objects.filter(email__iexact=email).first()
-    Membership.objects.update_or_create(team=team, email=email, defaults={"role": role, "user": user})
+    Membership.objects.update_or_create(
+        team=team, email=email, defaults={"role": role, "user": identity.holder_of(email)}
+    )
