@@ -21,8 +21,8 @@ from imodels_app.models import Operation, TokenSet, User
 
 # Refresh this long before the end: a token must outlive the call it is taken for (35 s).
 MARGIN = timedelta(seconds=60)
-# Longer than the refresh can take (the provider's time-out is 10 s), shorter than a task may run.
-LEASE = timedelta(seconds=30)
+# Half of it is longer than a refresh can take (two of the provider's time-outs); shorter than a task may run.
+LEASE = timedelta(seconds=45)
 WAIT_FOR_OTHERS_S = 15.0
 LOOK_EVERY_S = 0.1
 _SEALED = ("access_token", "refresh_token", "id_token")
@@ -55,14 +55,16 @@ def access_token(user: User) -> str:
     """An access token that is good for a minute at least, refreshed if it must be.
 
     1. Read the row. A token that lasts is used as it is.
-    2. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
-    3. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
+    2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
+    3. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
+    4. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
     """
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
         held = _held(user)
         if held.expires_at > clock.now() + MARGIN:
             return unseal(held.access_token)
+        _discover()
         if _take_lease(held):
             return _refresh(held)
         if time.monotonic() > give_up:
@@ -146,6 +148,13 @@ def _held(user: User) -> TokenSet:
     if held is None or held.sign_in_needed:
         raise SignInNeeded(str(user.pk))
     return held
+
+
+def _discover() -> None:
+    try:
+        provider.discover()
+    except provider.ProviderDown as down:
+        raise NotNow(str(down), retry_after_s=15) from down
 
 
 def _take_lease(held: TokenSet) -> bool:

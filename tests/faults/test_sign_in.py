@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,12 +13,13 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import circuit, lifecycle, tokens
+from imodels_app import circuit, lifecycle, provider, tokens
 from imodels_app.models import Message, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.states import Kind, News, State, Wait
 from imodels_app.submit import submit
 from tests.conftest import wait_until
+from tests.test_sign_in import choose, come_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -191,6 +193,75 @@ def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, qu
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.RUNNING
+
+
+SHORT_S, HANGS_S = 0.3, 3.0
+
+
+@pytest.fixture
+def forgetful(monkeypatch) -> None:
+    """A process that has not asked the provider for its endpoints and keys yet."""
+    monkeypatch.setattr(provider.oauth.itwin, "server_metadata", {})
+
+
+@pytest.fixture
+def impatient(forgetful, monkeypatch) -> None:
+    """The provider's time-out is short wherever it is given to Authlib; and the ID token tells no e-mail address."""
+    given = provider.oauth.itwin.client_kwargs
+    shorter = {name: SHORT_S if value == provider.TIMEOUT_S else value for name, value in given.items()}
+    monkeypatch.setattr(provider, "TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(provider.oauth.itwin, "client_kwargs", shorter | {"scope": "openid profile"})
+
+
+@pytest.mark.parametrize(
+    ("method", "endpoint"),
+    [
+        ("GET", r"/openid-configuration$"),
+        ("POST", r"/connect/token$"),
+        ("GET", r"/openid-configuration/jwks$"),
+        ("GET", r"/connect/userinfo$"),
+    ],
+)
+def test_14_a_provider_that_stays_silent_holds_no_sign_in_longer_than_its_time_out(
+    impatient, client, sandbox, method, endpoint
+):
+    sandbox.fault(method, endpoint, hang_s=HANGS_S)
+    began = time.monotonic()
+
+    answer = client.get(reverse("imodels:sign-in-start"))
+    if answer.status_code == 302:
+        answer = come_back(client, choose(answer["Location"], "mara"))
+
+    assert answer.status_code == 503
+    assert time.monotonic() - began < HANGS_S - 1
+
+
+@pytest.mark.parametrize(("method", "endpoint"), [("GET", r"/openid-configuration$"), ("POST", r"/connect/token$")])
+def test_14_a_provider_that_stays_silent_holds_no_worker_longer_than_its_time_out(
+    impatient, mara_expired, queued_clone, sandbox, method, endpoint
+):
+    sandbox.fault(method, endpoint, hang_s=HANGS_S)
+    began = time.monotonic()
+
+    submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    assert time.monotonic() - began < HANGS_S - 1
+
+
+def test_14_the_lease_to_refresh_is_not_spent_on_asking_where(forgetful, mara_expired, sandbox):
+    sandbox.fault("GET", r"/openid-configuration$", slow_s=1.0)
+    slow = threading.Thread(target=lambda: (tokens.access_token(mara_expired), connection.close()))
+
+    slow.start()
+    wait_until(lambda: sandbox.calls("GET", "/openid-configuration"), what="the question")
+    leased = TokenSet.objects.exclude(refreshing_until=None).exists()
+    slow.join()
+
+    assert not leased
+    assert refreshes(sandbox) == 1
+    assert tokens.LEASE.total_seconds() / 2 > 2 * provider.TIMEOUT_S, "connecting, and waiting for the answer"
 
 
 # ---------- 40: encryption key rotated while tokens are in use ----------
