@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from imodels_app import budget, clock, failpoints, provider
 from imodels_app.itwin import Platform, errors
@@ -176,23 +176,32 @@ def _refresh(held: TokenSet) -> str:
     mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)
     free = {"refreshing_by": None, "refreshing_until": None}
     if not held.refresh_token:
-        mine.update(sign_in_needed=True, **free)
-        raise SignInNeeded(str(held.user_id))
+        raise _ended(mine, held)
     try:
         token = provider.refresh(unseal(held.refresh_token))
     except KeyMissing:
         mine.update(**free)
         raise
     except provider.GrantRevoked as gone:
-        mine.update(sign_in_needed=True, **free)
-        raise SignInNeeded(str(held.user_id)) from gone
+        raise _ended(mine, held) from gone
     except provider.ProviderDown as down:
         mine.update(**free)
         raise NotNow(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
     if not mine.update(**(_columns(token, before=held) | free)):
-        raise NotNow("The lease to refresh was lost.", retry_after_s=1)
+        raise _overtaken()
     return str(token["access_token"])
+
+
+def _ended(mine: QuerySet[TokenSet], held: TokenSet) -> Exception:
+    """What to raise when this grant is over; written down, unless the person has signed in again meanwhile."""
+    if mine.update(sign_in_needed=True, refreshing_by=None, refreshing_until=None):
+        return SignInNeeded(str(held.user_id))
+    return _overtaken()
+
+
+def _overtaken() -> NotNow:
+    return NotNow("The lease to refresh was lost.", retry_after_s=1)
 
 
 def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import circuit, lifecycle, provider, tokens
+from imodels_app import circuit, lifecycle, provider, tasks, tokens
 from imodels_app.models import Message, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.states import Kind, News, State, Wait
@@ -193,6 +193,70 @@ def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, qu
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.RUNNING
+
+
+def test_14_who_signs_in_while_a_refresh_fails_is_not_asked_to_sign_in(mara_expired, queued_clone, sandbox, goes_by):
+    sandbox.revoke("mara")
+    sandbox.fault("POST", r"/connect/token$", slow_s=1.0)
+    worker = threading.Thread(target=lambda: (submit(queued_clone.pk), connection.close()))
+    worker.start()
+    wait_until(lambda: TokenSet.objects.exclude(refreshing_by=None).exists(), what="the lease")
+
+    tokens.store(mara_expired, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(mara_expired)  # nothing waits yet
+    worker.join()
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    goes_by(1)
+    submit(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+    assert not Message.objects.filter(news=News.SIGN_IN).exists()
+
+
+def test_14_who_signs_in_while_a_worker_finds_no_refresh_token_is_not_asked_either(mara_expired, sandbox):
+    TokenSet.objects.update(refresh_token="")
+    updates = []
+
+    def meanwhile(execute, sql, params, many, context):
+        if sql.startswith("UPDATE") and TokenSet._meta.db_table in sql:
+            updates.append(sql)
+            if len(updates) == 2:  # the first took the lease
+                tokens.store(mara_expired, sandbox.tokens_for("mara"))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(meanwhile), pytest.raises(tokens.NotNow):
+        tokens.access_token(mara_expired)
+
+    assert tokens.access_token(mara_expired)
+
+
+def test_14_who_signs_in_a_moment_before_the_wait_is_written_down_is_not_waited_for(queued_clone, signed_in_mara):
+    later = timezone.now() + lifecycle.SIGN_IN_PATIENCE
+    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=later)
+
+    tasks.sweep_lost()
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.NONE
+    assert queued_clone.expires_at is None
+
+
+def test_14_what_waits_for_a_sign_in_for_good_reason_is_not_tried_again_and_again(queued_clone, many_running, sandbox):
+    TokenSet.objects.update(expires_at=timezone.now())
+    sandbox.revoke("mara")
+
+    for _ in range(3):
+        submit(queued_clone.pk)
+        poll(many_running[0].pk)
+        tasks.sweep_lost()
+
+    assert refreshes(sandbox) == 1
+    for operation in (queued_clone, many_running[0]):
+        operation.refresh_from_db()
+        assert operation.wait_reason == Wait.SIGN_IN
+        assert not operation.events.filter(verb="resumed").exists()
 
 
 SHORT_S, HANGS_S = 0.3, 3.0
