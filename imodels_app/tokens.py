@@ -5,6 +5,7 @@ the whole grant when the same token comes twice, so one process at a time refres
 """
 
 import itertools
+import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from django.db.models import Q, QuerySet
 from imodels_app import budget, clock, failpoints, provider
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Operation, TokenSet, User
+
+log = logging.getLogger(__name__)
 
 # Refresh this long before the end: a token must outlive the call it is taken for (35 s).
 MARGIN = timedelta(seconds=60)
@@ -34,20 +37,30 @@ class SignInNeeded(Exception):
     """There is no token that could act for this person: they have to sign in again."""
 
 
-class KeyMissing(SignInNeeded):
-    """This process has no key that opens the token. Another process may have it."""
-
-
 class NotNow(errors.Unavailable):
-    """The sign-in service, not the platform, keeps us waiting."""
+    """The sign-in service, or what we know of the sign-in, keeps us waiting: not the platform."""
+
+
+class KeyMissing(NotNow):
+    """This process has no key that opens the token, as in the middle of a change of keys. Another one may have it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This worker lacks a key in TOKEN_KEYS. Another one tries; signing in again helps, too.",
+            retry_after_s=60,
+        )
 
 
 def platform_for(user: User, *, read_timeout_s: float = 30.0, prepaid: int = 0) -> Platform:
-    """The platform as this person sees it. Raises SignInNeeded, and NotNow when the provider is down.
+    """The platform as this person sees it. Raises SignInNeeded, and NotNow (provider down, KeyMissing).
 
     prepaid  calls for which the budget of all calls has been asked already; the others are counted as they leave
     """
-    token = access_token(user)
+    try:
+        token = access_token(user)
+    except KeyMissing as missing:
+        log.error("Token of person %s: %s", user.pk, missing)
+        raise
     return Platform(settings.ITWIN_API_URL, token, read_timeout_s=read_timeout_s, calling=_count_after(prepaid))
 
 
@@ -88,8 +101,11 @@ def refused(user: User, platform: Platform) -> None:
     """
     now = clock.now()
     held = TokenSet.objects.filter(user=user).first()
-    if held is None or not platform.speaks_with(unseal(held.access_token)):
-        return
+    try:
+        if held is None or not platform.speaks_with(unseal(held.access_token)):
+            return
+    except KeyMissing:
+        return  # sealed after we had opened it: by now it is another one
     same = TokenSet.objects.filter(pk=held.pk, obtained_at=held.obtained_at)
     if held.obtained_at < now - YOUNG:
         same.update(expires_at=now)
@@ -129,7 +145,7 @@ def id_token_of(user: User) -> str:
     held = TokenSet.objects.filter(user=user).first()
     try:
         return unseal(held.id_token) if held and held.id_token else ""
-    except SignInNeeded:
+    except KeyMissing:
         return ""
 
 
@@ -240,4 +256,4 @@ def unseal(text: str) -> str:
     try:
         return _keys().decrypt(text.encode()).decode()
     except InvalidToken as gone:
-        raise KeyMissing("The key that sealed this token is not in TOKEN_KEYS.") from gone
+        raise KeyMissing from gone

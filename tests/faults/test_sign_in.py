@@ -3,7 +3,8 @@
 import io
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -13,11 +14,13 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import circuit, lifecycle, provider, tasks, tokens
+from imodels_app import circuit, leftovers, lifecycle, provider, tasks, tokens
 from imodels_app.models import Message, Operation, TokenSet
 from imodels_app.poll import poll
-from imodels_app.states import Kind, News, State, Wait
+from imodels_app.settle import settle
+from imodels_app.states import Kind, News, Shell, State, Wait
 from imodels_app.submit import submit
+from imodels_app.upload import upload
 from tests.conftest import wait_until
 from tests.test_sign_in import choose, come_back
 
@@ -368,10 +371,115 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
     tokens.reseal()
 
 
+@pytest.fixture
+def without_the_key(settings) -> Callable:
+    """with without_the_key(): the work of a worker whose TOKEN_KEYS were not changed yet, and to whom nothing else is
+    wrong. Nobody is told to sign in again."""
+
+    @contextmanager
+    def worker() -> Iterator[None]:
+        keys = settings.TOKEN_KEYS
+        settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
+        yield
+        settings.TOKEN_KEYS = keys
+        assert not Message.objects.filter(news=News.SIGN_IN).exists()
+        assert not Operation.objects.filter(wait_reason=Wait.SIGN_IN).exists()
+
+    return worker
+
+
+def test_40_a_worker_without_the_key_leaves_what_is_queued_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    with without_the_key():
+        submit(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
+
+    goes_by(60)
+    submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+
+
+def test_40_a_worker_without_the_key_leaves_what_runs_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    sandbox.advance_manually()
+    submit(queued_clone.pk)
+    with without_the_key():
+        poll(queued_clone.pk)
+    assert not Operation.objects.due_for_poll(timezone.now()).exists()
+
+    goes_by(60)
+
+    assert Operation.objects.due_for_poll(timezone.now()).exists()
+    poll(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.RUNNING, Wait.NONE)
+
+
+def test_40_a_worker_without_the_key_leaves_a_lost_answer_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    sandbox.fault("POST", r"/clone$", lost_answer=True)
+    submit(queued_clone.pk)
+    goes_by(5)
+    with without_the_key():
+        settle(queued_clone.pk)
+
+    goes_by(60)
+    settle(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+
+
+def test_40_a_worker_without_the_key_leaves_a_left_over_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, without_the_key
+):
+    sandbox.next_outcome("failed")
+    sandbox.advance_by_looks(0)
+    submit(queued_clone.pk)
+    poll(queued_clone.pk)
+    failed = lifecycle.operation_for(queued_clone.pk)
+    lifecycle.delete_shell(failed, by=signed_in_mara)
+    with without_the_key():
+        leftovers.delete(failed.pk)
+    failed.refresh_from_db()
+    assert failed.shell == Shell.DELETING
+    assert failed.shell_after < timezone.now() + timedelta(seconds=61)
+
+    Operation.objects.update(shell_after=timezone.now())
+    leftovers.delete(failed.pk)
+
+    failed.refresh_from_db()
+    assert failed.shell == Shell.DELETED
+
+
+def test_40_a_worker_without_the_key_leaves_a_file_to_one_that_has_it(
+    baseline_of, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    operation = baseline_of(b"SQLite format 3\0" + bytes(100))
+    submit(operation.pk)
+    Operation.objects.update(upload_link="")  # another one has to be asked for, with the token
+    with without_the_key():
+        upload(operation.pk)
+
+    goes_by(60)
+    sandbox.switch(new_upload_link=True)
+    upload(operation.pk)
+    upload(operation.pk)
+
+    operation.refresh_from_db()
+    assert operation.state == State.RUNNING
+
+
 def test_40_a_worker_without_the_key_spoils_nothing_for_those_who_have_it(mara_expired, settings):
     keys = settings.TOKEN_KEYS
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
-    with pytest.raises(tokens.SignInNeeded):
+    with pytest.raises(tokens.KeyMissing):
         tokens.access_token(mara_expired)
 
     settings.TOKEN_KEYS = keys
