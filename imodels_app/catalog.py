@@ -517,10 +517,11 @@ class Catalog:
             now = clock.now()
             budget.freeze(budget.CALLS, now + timedelta(seconds=busy.retry_after_s), now)
             raise Unavailable(f"The platform takes no more questions for {busy.retry_after_s:.0f} s.") from busy
+        except (errors.SignedOut, tokens.KeyMissing) as gone:
+            # A missing key that no other process has either is made up for by signing in.
+            raise SignInNeeded(str(self._user.pk)) from gone
         except errors.Unavailable as down:
             raise Unavailable("The platform is not answering.") from down
-        except errors.SignedOut as gone:
-            raise SignInNeeded(str(self._user.pk)) from gone
         except errors.Refused as no:
             raise NotFound(no.code) from no
 

@@ -169,9 +169,13 @@ def wake_after_sign_in(user: User) -> None:
 
 
 def wake_whoever_signed_in() -> None:
-    """Go on for people who have signed in since, though the process that they did it with died before it could."""
-    since = Q(operations__wait_reason=Wait.SIGN_IN, operations__state__in=_DUE)
-    for user in User.objects.filter(since, tokens__obtained_at__gt=F("operations__changed_at")).distinct():
+    """Go on for people whose sign-in is good, though what waits for it was not woken.
+
+    The process that they did it with died before it could, or the wait was written down a moment later than the
+    sign-in. None goes round in circles: before anybody waits for a sign-in, tokens.py has marked the old one.
+    """
+    waits = Q(operations__wait_reason=Wait.SIGN_IN, operations__state__in=_DUE)
+    for user in User.objects.filter(waits, tokens__sign_in_needed=False).distinct():
         wake_after_sign_in(user)
 
 

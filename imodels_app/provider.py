@@ -13,6 +13,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+# For connecting, and again for each wait for an answer.
 TIMEOUT_S = 10.0
 # In the form body: with HTTP Basic, providers disagree on whether id and secret are percent-encoded first.
 CLIENT_AUTHENTICATION = "client_secret_post"
@@ -27,7 +28,8 @@ oauth.register(
         "scope": settings.OIDC_SCOPES,
         "code_challenge_method": "S256",
         "token_endpoint_auth_method": CLIENT_AUTHENTICATION,
-        "timeout": TIMEOUT_S,
+        # Not "timeout": Authlib hands that to nobody. This one holds for discovery, keys, code and userinfo.
+        "default_timeout": TIMEOUT_S,
     },
 )
 
@@ -68,6 +70,14 @@ def exchange(request: HttpRequest) -> tuple[dict[str, Any], dict[str, Any]]:
     except (requests.RequestException, ValueError, KeyError) as error:
         raise ProviderDown("The sign-in service does not answer.") from error
     return claims, token
+
+
+def discover() -> None:
+    """Learn the provider's endpoints, once for this process. Raises ProviderDown."""
+    try:
+        _metadata()
+    except (requests.RequestException, ValueError, KeyError) as error:
+        raise ProviderDown("The sign-in service does not answer.") from error
 
 
 def refresh(refresh_token: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ the whole grant when the same token comes twice, so one process at a time refres
 """
 
 import itertools
+import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -13,16 +14,18 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from imodels_app import budget, clock, failpoints, provider
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Operation, TokenSet, User
 
+log = logging.getLogger(__name__)
+
 # Refresh this long before the end: a token must outlive the call it is taken for (35 s).
 MARGIN = timedelta(seconds=60)
-# Longer than the refresh can take (the provider's time-out is 10 s), shorter than a task may run.
-LEASE = timedelta(seconds=30)
+# Half of it is longer than a refresh can take (two of the provider's time-outs); shorter than a task may run.
+LEASE = timedelta(seconds=45)
 WAIT_FOR_OTHERS_S = 15.0
 LOOK_EVERY_S = 0.1
 _SEALED = ("access_token", "refresh_token", "id_token")
@@ -34,20 +37,30 @@ class SignInNeeded(Exception):
     """There is no token that could act for this person: they have to sign in again."""
 
 
-class KeyMissing(SignInNeeded):
-    """This process has no key that opens the token. Another process may have it."""
-
-
 class NotNow(errors.Unavailable):
-    """The sign-in service, not the platform, keeps us waiting."""
+    """The sign-in service, or what we know of the sign-in, keeps us waiting: not the platform."""
+
+
+class KeyMissing(NotNow):
+    """This process has no key that opens the token, as in the middle of a change of keys. Another one may have it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This worker lacks a key in TOKEN_KEYS. Another one tries; signing in again helps, too.",
+            retry_after_s=60,
+        )
 
 
 def platform_for(user: User, *, read_timeout_s: float = 30.0, prepaid: int = 0) -> Platform:
-    """The platform as this person sees it. Raises SignInNeeded, and NotNow when the provider is down.
+    """The platform as this person sees it. Raises SignInNeeded, and NotNow (provider down, KeyMissing).
 
     prepaid  calls for which the budget of all calls has been asked already; the others are counted as they leave
     """
-    token = access_token(user)
+    try:
+        token = access_token(user)
+    except KeyMissing as missing:
+        log.error("Token of person %s: %s", user.pk, missing)
+        raise
     return Platform(settings.ITWIN_API_URL, token, read_timeout_s=read_timeout_s, calling=_count_after(prepaid))
 
 
@@ -55,14 +68,16 @@ def access_token(user: User) -> str:
     """An access token that is good for a minute at least, refreshed if it must be.
 
     1. Read the row. A token that lasts is used as it is.
-    2. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
-    3. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
+    2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
+    3. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
+    4. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
     """
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
         held = _held(user)
         if held.expires_at > clock.now() + MARGIN:
             return unseal(held.access_token)
+        _discover()
         if _take_lease(held):
             return _refresh(held)
         if time.monotonic() > give_up:
@@ -86,8 +101,11 @@ def refused(user: User, platform: Platform) -> None:
     """
     now = clock.now()
     held = TokenSet.objects.filter(user=user).first()
-    if held is None or not platform.speaks_with(unseal(held.access_token)):
-        return
+    try:
+        if held is None or not platform.speaks_with(unseal(held.access_token)):
+            return
+    except KeyMissing:
+        return  # sealed after we had opened it: by now it is another one
     same = TokenSet.objects.filter(pk=held.pk, obtained_at=held.obtained_at)
     if held.obtained_at < now - YOUNG:
         same.update(expires_at=now)
@@ -127,7 +145,7 @@ def id_token_of(user: User) -> str:
     held = TokenSet.objects.filter(user=user).first()
     try:
         return unseal(held.id_token) if held and held.id_token else ""
-    except SignInNeeded:
+    except KeyMissing:
         return ""
 
 
@@ -146,6 +164,13 @@ def _held(user: User) -> TokenSet:
     if held is None or held.sign_in_needed:
         raise SignInNeeded(str(user.pk))
     return held
+
+
+def _discover() -> None:
+    try:
+        provider.discover()
+    except provider.ProviderDown as down:
+        raise NotNow(str(down), retry_after_s=15) from down
 
 
 def _take_lease(held: TokenSet) -> bool:
@@ -167,23 +192,32 @@ def _refresh(held: TokenSet) -> str:
     mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)
     free = {"refreshing_by": None, "refreshing_until": None}
     if not held.refresh_token:
-        mine.update(sign_in_needed=True, **free)
-        raise SignInNeeded(str(held.user_id))
+        raise _ended(mine, held)
     try:
         token = provider.refresh(unseal(held.refresh_token))
     except KeyMissing:
         mine.update(**free)
         raise
     except provider.GrantRevoked as gone:
-        mine.update(sign_in_needed=True, **free)
-        raise SignInNeeded(str(held.user_id)) from gone
+        raise _ended(mine, held) from gone
     except provider.ProviderDown as down:
         mine.update(**free)
         raise NotNow(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
     if not mine.update(**(_columns(token, before=held) | free)):
-        raise NotNow("The lease to refresh was lost.", retry_after_s=1)
+        raise _overtaken()
     return str(token["access_token"])
+
+
+def _ended(mine: QuerySet[TokenSet], held: TokenSet) -> Exception:
+    """What to raise when this grant is over; written down, unless the person has signed in again meanwhile."""
+    if mine.update(sign_in_needed=True, refreshing_by=None, refreshing_until=None):
+        return SignInNeeded(str(held.user_id))
+    return _overtaken()
+
+
+def _overtaken() -> NotNow:
+    return NotNow("The lease to refresh was lost.", retry_after_s=1)
 
 
 def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:
@@ -222,4 +256,4 @@ def unseal(text: str) -> str:
     try:
         return _keys().decrypt(text.encode()).decode()
     except InvalidToken as gone:
-        raise KeyMissing("The key that sealed this token is not in TOKEN_KEYS.") from gone
+        raise KeyMissing from gone

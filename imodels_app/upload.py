@@ -90,6 +90,8 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
         storage, path = _ready(operation)
         with closing(storage):
             is_whole = _send_bytes(operation, storage, path, ending)
+    except tokens.KeyMissing:
+        raise  # of the link: see upload()
     except errors.LinkRefused as no:
         circuit.worked(circuit.STORAGE)
         _renew_link(operation, said=no.message)

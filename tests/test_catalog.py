@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.cache import cache
 
 from imodels_app import catalog as catalog_room
@@ -356,6 +357,13 @@ def test_a_token_that_ran_out_early_is_refreshed_once(of_mara, mara, sandbox):
 def test_without_tokens_a_person_has_to_sign_in(mara, sandbox):
     with pytest.raises(SignInNeeded):
         Catalog(mara).itwins()
+
+
+def test_whose_token_this_process_cannot_open_has_to_sign_in(of_mara, settings):
+    settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
+
+    with pytest.raises(SignInNeeded):
+        of_mara.itwins("bridge")
 
 
 def test_the_catalog_only_reads(of_mara, sandbox):

@@ -2,7 +2,9 @@
 
 import io
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -12,12 +14,15 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import circuit, lifecycle, tokens
+from imodels_app import circuit, leftovers, lifecycle, provider, tasks, tokens
 from imodels_app.models import Message, Operation, TokenSet
 from imodels_app.poll import poll
-from imodels_app.states import Kind, News, State, Wait
+from imodels_app.settle import settle
+from imodels_app.states import Kind, News, Shell, State, Wait
 from imodels_app.submit import submit
+from imodels_app.upload import upload
 from tests.conftest import wait_until
+from tests.test_sign_in import choose, come_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -193,6 +198,139 @@ def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, qu
     assert queued_clone.state == State.RUNNING
 
 
+def test_14_who_signs_in_while_a_refresh_fails_is_not_asked_to_sign_in(mara_expired, queued_clone, sandbox, goes_by):
+    sandbox.revoke("mara")
+    sandbox.fault("POST", r"/connect/token$", slow_s=1.0)
+    worker = threading.Thread(target=lambda: (submit(queued_clone.pk), connection.close()))
+    worker.start()
+    wait_until(lambda: TokenSet.objects.exclude(refreshing_by=None).exists(), what="the lease")
+
+    tokens.store(mara_expired, sandbox.tokens_for("mara"))
+    lifecycle.wake_after_sign_in(mara_expired)  # nothing waits yet
+    worker.join()
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    goes_by(1)
+    submit(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+    assert not Message.objects.filter(news=News.SIGN_IN).exists()
+
+
+def test_14_who_signs_in_while_a_worker_finds_no_refresh_token_is_not_asked_either(mara_expired, sandbox):
+    TokenSet.objects.update(refresh_token="")
+    updates = []
+
+    def meanwhile(execute, sql, params, many, context):
+        if sql.startswith("UPDATE") and TokenSet._meta.db_table in sql:
+            updates.append(sql)
+            if len(updates) == 2:  # the first took the lease
+                tokens.store(mara_expired, sandbox.tokens_for("mara"))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(meanwhile), pytest.raises(tokens.NotNow):
+        tokens.access_token(mara_expired)
+
+    assert tokens.access_token(mara_expired)
+
+
+def test_14_who_signs_in_a_moment_before_the_wait_is_written_down_is_not_waited_for(queued_clone, signed_in_mara):
+    later = timezone.now() + lifecycle.SIGN_IN_PATIENCE
+    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=later)
+
+    tasks.sweep_lost()
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.NONE
+    assert queued_clone.expires_at is None
+
+
+def test_14_what_waits_for_a_sign_in_for_good_reason_is_not_tried_again_and_again(queued_clone, many_running, sandbox):
+    TokenSet.objects.update(expires_at=timezone.now())
+    sandbox.revoke("mara")
+
+    for _ in range(3):
+        submit(queued_clone.pk)
+        poll(many_running[0].pk)
+        tasks.sweep_lost()
+
+    assert refreshes(sandbox) == 1
+    for operation in (queued_clone, many_running[0]):
+        operation.refresh_from_db()
+        assert operation.wait_reason == Wait.SIGN_IN
+        assert not operation.events.filter(verb="resumed").exists()
+
+
+SHORT_S, HANGS_S = 0.3, 3.0
+
+
+@pytest.fixture
+def forgetful(monkeypatch) -> None:
+    """A process that has not asked the provider for its endpoints and keys yet."""
+    monkeypatch.setattr(provider.oauth.itwin, "server_metadata", {})
+
+
+@pytest.fixture
+def impatient(forgetful, monkeypatch) -> None:
+    """The provider's time-out is short wherever it is given to Authlib; and the ID token tells no e-mail address."""
+    given = provider.oauth.itwin.client_kwargs
+    shorter = {name: SHORT_S if value == provider.TIMEOUT_S else value for name, value in given.items()}
+    monkeypatch.setattr(provider, "TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(provider.oauth.itwin, "client_kwargs", shorter | {"scope": "openid profile"})
+
+
+@pytest.mark.parametrize(
+    ("method", "endpoint"),
+    [
+        ("GET", r"/openid-configuration$"),
+        ("POST", r"/connect/token$"),
+        ("GET", r"/openid-configuration/jwks$"),
+        ("GET", r"/connect/userinfo$"),
+    ],
+)
+def test_14_a_provider_that_stays_silent_holds_no_sign_in_longer_than_its_time_out(
+    impatient, client, sandbox, method, endpoint
+):
+    sandbox.fault(method, endpoint, hang_s=HANGS_S)
+    began = time.monotonic()
+
+    answer = client.get(reverse("imodels:sign-in-start"))
+    if answer.status_code == 302:
+        answer = come_back(client, choose(answer["Location"], "mara"))
+
+    assert answer.status_code == 503
+    assert time.monotonic() - began < HANGS_S - 1
+
+
+@pytest.mark.parametrize(("method", "endpoint"), [("GET", r"/openid-configuration$"), ("POST", r"/connect/token$")])
+def test_14_a_provider_that_stays_silent_holds_no_worker_longer_than_its_time_out(
+    impatient, mara_expired, queued_clone, sandbox, method, endpoint
+):
+    sandbox.fault(method, endpoint, hang_s=HANGS_S)
+    began = time.monotonic()
+
+    submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    assert time.monotonic() - began < HANGS_S - 1
+
+
+def test_14_the_lease_to_refresh_is_not_spent_on_asking_where(forgetful, mara_expired, sandbox):
+    sandbox.fault("GET", r"/openid-configuration$", slow_s=1.0)
+    slow = threading.Thread(target=lambda: (tokens.access_token(mara_expired), connection.close()))
+
+    slow.start()
+    wait_until(lambda: sandbox.calls("GET", "/openid-configuration"), what="the question")
+    leased = TokenSet.objects.exclude(refreshing_until=None).exists()
+    slow.join()
+
+    assert not leased
+    assert refreshes(sandbox) == 1
+    assert tokens.LEASE.total_seconds() / 2 > 2 * provider.TIMEOUT_S, "connecting, and waiting for the answer"
+
+
 # ---------- 40: encryption key rotated while tokens are in use ----------
 
 
@@ -233,10 +371,115 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
     tokens.reseal()
 
 
+@pytest.fixture
+def without_the_key(settings) -> Callable:
+    """with without_the_key(): the work of a worker whose TOKEN_KEYS were not changed yet, and to whom nothing else is
+    wrong. Nobody is told to sign in again."""
+
+    @contextmanager
+    def worker() -> Iterator[None]:
+        keys = settings.TOKEN_KEYS
+        settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
+        yield
+        settings.TOKEN_KEYS = keys
+        assert not Message.objects.filter(news=News.SIGN_IN).exists()
+        assert not Operation.objects.filter(wait_reason=Wait.SIGN_IN).exists()
+
+    return worker
+
+
+def test_40_a_worker_without_the_key_leaves_what_is_queued_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    with without_the_key():
+        submit(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
+
+    goes_by(60)
+    submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+
+
+def test_40_a_worker_without_the_key_leaves_what_runs_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    sandbox.advance_manually()
+    submit(queued_clone.pk)
+    with without_the_key():
+        poll(queued_clone.pk)
+    assert not Operation.objects.due_for_poll(timezone.now()).exists()
+
+    goes_by(60)
+
+    assert Operation.objects.due_for_poll(timezone.now()).exists()
+    poll(queued_clone.pk)
+    queued_clone.refresh_from_db()
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.RUNNING, Wait.NONE)
+
+
+def test_40_a_worker_without_the_key_leaves_a_lost_answer_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    sandbox.fault("POST", r"/clone$", lost_answer=True)
+    submit(queued_clone.pk)
+    goes_by(5)
+    with without_the_key():
+        settle(queued_clone.pk)
+
+    goes_by(60)
+    settle(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.RUNNING
+
+
+def test_40_a_worker_without_the_key_leaves_a_left_over_to_one_that_has_it(
+    queued_clone, signed_in_mara, sandbox, without_the_key
+):
+    sandbox.next_outcome("failed")
+    sandbox.advance_by_looks(0)
+    submit(queued_clone.pk)
+    poll(queued_clone.pk)
+    failed = lifecycle.operation_for(queued_clone.pk)
+    lifecycle.delete_shell(failed, by=signed_in_mara)
+    with without_the_key():
+        leftovers.delete(failed.pk)
+    failed.refresh_from_db()
+    assert failed.shell == Shell.DELETING
+    assert failed.shell_after < timezone.now() + timedelta(seconds=61)
+
+    Operation.objects.update(shell_after=timezone.now())
+    leftovers.delete(failed.pk)
+
+    failed.refresh_from_db()
+    assert failed.shell == Shell.DELETED
+
+
+def test_40_a_worker_without_the_key_leaves_a_file_to_one_that_has_it(
+    baseline_of, signed_in_mara, sandbox, goes_by, without_the_key
+):
+    operation = baseline_of(b"SQLite format 3\0" + bytes(100))
+    submit(operation.pk)
+    Operation.objects.update(upload_link="")  # another one has to be asked for, with the token
+    with without_the_key():
+        upload(operation.pk)
+
+    goes_by(60)
+    sandbox.switch(new_upload_link=True)
+    upload(operation.pk)
+    upload(operation.pk)
+
+    operation.refresh_from_db()
+    assert operation.state == State.RUNNING
+
+
 def test_40_a_worker_without_the_key_spoils_nothing_for_those_who_have_it(mara_expired, settings):
     keys = settings.TOKEN_KEYS
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
-    with pytest.raises(tokens.SignInNeeded):
+    with pytest.raises(tokens.KeyMissing):
         tokens.access_token(mara_expired)
 
     settings.TOKEN_KEYS = keys
