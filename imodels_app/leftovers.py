@@ -46,7 +46,7 @@ def _try(operation: Operation, person: User) -> None:
         _keep(operation, f"{person.name} must sign in again, and ask for it once more.")
         return
     except tokens.KeyMissing as missing:
-        lifecycle.shell_waits(operation, until=_after(missing, now), note=str(missing))
+        lifecycle.shell_waits(operation, until=_after(missing), note=str(missing))
         return
     except tokens.NotNow as later:
         lifecycle.shell_waits(operation, until=_after(later), note="The sign-in service is not answering.")

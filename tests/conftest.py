@@ -99,8 +99,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What tests measured: record_property("figure", ...) in whichever process they ran."""
-    reports = [one for name in ("passed", "failed") for one in terminalreporter.stats.get(name, [])]
-    figures = [text for report in reports for name, text in report.user_properties if name == "figure"]
+    reports = [one for kind in terminalreporter.stats.values() for one in kind if hasattr(one, "user_properties")]
+    # A report of a test's end repeats what that of its call had.
+    figures = dict.fromkeys(text for report in reports for name, text in report.user_properties if name == "figure")
     if figures:
         terminalreporter.section("figures")
         for text in figures:
