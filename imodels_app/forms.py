@@ -228,7 +228,10 @@ class RequestForm(forms.Form):
                 return None
             if _same(text, *names(item)):
                 return item
-        found = by_text(text)
+        try:
+            found = by_text(text)
+        except self.catalog.NotFound:  # a text for which the platform does not search
+            found = []
         meant = found if _GUID.search(text) else [item for item in found if _same(text, *names(item))]
         if len(meant) != 1:
             self.add_error(field, _not_one(noun, text, meant or found, told) + self.overlooked)
@@ -410,10 +413,19 @@ class CopyForm(RequestForm):
         if self.origin:
             self.origin = self.catalog.with_own_permissions(self.origin)
             self._check_source()
+            self._look_into_source(cleaned)
+        super().look_up(cleaned)
+
+    def _look_into_source(self, cleaned: dict[str, Any]) -> None:
+        """To see an iModel in a list is not yet to see what is in it: it may have permissions of its own."""
+        try:
             self.newest = self.catalog.newest_changeset(self.origin.imodel.id)
             self.newest_is_known = True
             self.copy = self._how_far(cleaned)
-        super().look_up(cleaned)
+        except self.catalog.NotFound:
+            name = self.origin.imodel.name
+            said = f"You may not look at the changesets of {name}, for which you need imodels_webview on it."
+            self.add_error("source", f"{said} Ask an administrator there, or pick another.")
 
     def take_ids(self, cleaned: dict[str, Any]) -> bool:
         return super().take_ids(cleaned) and self.origin is not None and self.copy is not None
@@ -464,12 +476,17 @@ class CopyForm(RequestForm):
         return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
 
     def _up_to_version(self, text: str) -> dict[str, Any] | None:
-        named = self.catalog.named_versions
-        for version in named(self.origin.imodel.id, text):
+        for version in self._versions_like(text):
             if text and _same(text, version.name, version.id):
                 return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
-        self.add_error(VERSION, self._no_version(text, named(self.origin.imodel.id)))
+        self.add_error(VERSION, self._no_version(text, self.catalog.named_versions(self.origin.imodel.id)))
         return None
+
+    def _versions_like(self, text: str) -> list[Any]:
+        try:
+            return self.catalog.named_versions(self.origin.imodel.id, text)
+        except self.catalog.NotFound:  # a text for which the platform does not search
+            return []
 
     def _no_version(self, text: str, versions: list[Any]) -> str:
         if not versions:

@@ -6,6 +6,7 @@ import time
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -205,6 +206,16 @@ def test_a_platform_that_is_down_keeps_all_that_was_typed(at_desk, sandbox):
     assert 'value="Pier 7 retrofit"' in page
     assert "Try the retrofit of pier 7.</textarea>" in page
     assert Operation.objects.count() == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_search_that_the_platform_refuses_keeps_all_that_was_typed(at_desk, sandbox, kind):
+    sandbox.fault("GET", r"^/itwins$", status=422, times=9)
+    answer = at_desk.post(address(kind), typed(kind, name="Pier 7 retrofit"))
+
+    assert answer.status_code == 422
+    assert "No iTwin “Harbour Bridge” that you can see." in text_of(answer)
+    assert 'value="Pier 7 retrofit"' in answer.content.decode()
 
 
 def test_a_person_whose_sign_in_ended_keeps_all_that_was_typed(at_desk, mara):
@@ -531,6 +542,17 @@ def test_imodels_in_the_list_say_whether_they_can_be_copied(at_desk, sandbox):
     assert "Not ready" in options["Main Bridge temporary works"]
     assert "View only" in options["West Main DN800"]
     assert 'aria-disabled="true"' in options["West Main DN800"]
+
+
+def test_an_imodel_with_permissions_of_its_own_is_not_said_to_be_ready(at_desk, sandbox):
+    listed = {"source": "Depot"}
+    assert "Ready" in text_of(at_desk.get(reverse("imodels:pick-imodels"), listed))
+
+    sandbox.secure(sandbox.ids["depot"], "tomas", ["imodels_webview"])
+    cache.clear()
+    said = text_of(at_desk.get(reverse("imodels:pick-imodels"), listed))
+    assert "Depot" in said
+    assert "Ready" not in said
 
 
 def test_lists_of_changesets_and_versions_belong_to_a_source(at_desk, sandbox):
