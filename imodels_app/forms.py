@@ -374,7 +374,7 @@ class CopyForm(RequestForm):
     def pin(self) -> str:
         """What to carry as pinned: what was shown of this source, or else its newest now."""
         if not self.newest_is_known:
-            return str(self.data.get("pinned", ""))
+            return str(self.data.get("pinned") or self.initial.get("pinned", ""))
         return f"{self.origin.imodel.id}:{self.shown_index}"
 
     @property

@@ -236,6 +236,30 @@ def test_whoever_was_signed_out_meanwhile_keeps_all_that_was_typed(client, db):
     assert "Try the retrofit of pier 7.</textarea>" in answer.content.decode()
 
 
+@pytest.mark.parametrize("history", ["on", None])
+def test_whoever_was_signed_out_finds_the_history_switched_as_they_left_it(client, db, history):
+    sent = typed("fork") | {"preserve_history": history}
+    page = client.post(address("fork"), {name: value for name, value in sent.items() if value is not None})
+
+    switch = re.search(r'<input[^>]*name="preserve_history"[^>]*>', page.content.decode())[0]
+    assert (" checked" in switch) == (history == "on")
+
+
+def test_whoever_was_signed_out_keeps_what_the_form_carries_unseen(client, db):
+    unseen = {"pinned": f"{uuid4()}:118", "from": str(uuid4())}
+    page = client.post(address("clone"), typed("clone", **unseen)).content.decode()
+
+    assert all(re.search(f'<input[^>]*name="{name}"[^>]*value="{value}"', page) for name, value in unseen.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_form_that_save_as_preset_hands_back_is_sent_to_its_own_address(client, db, kind):
+    page = client.post(reverse("imodels:keep-preset", args=[kind]), typed(kind)).content.decode()
+
+    form = re.search(r'<form[^>]*id="request"[^>]*>', page)[0]
+    assert f'action="{address(kind)}"' in form
+
+
 @pytest.mark.parametrize("name", ["pick-itwins", "pick-imodels", "pick-changesets", "pick-versions"])
 def test_a_list_for_the_signed_out_leaves_the_page_where_it_is(client, db, name):
     answer = client.get(reverse(f"imodels:{name}"), headers={"HX-Request": "true"})

@@ -142,12 +142,15 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
 
 def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     """For whoever was signed out meanwhile: the form with all that was typed, to be sent after signing in elsewhere."""
-    form = form_of(initial=request.POST.dict(), catalog=Catalog(request.user))
+    # A switch that is off is not sent, so its absence is what was typed.
+    typed = request.POST.dict() | {"preserve_history": "preserve_history" in request.POST}
+    form = form_of(initial=typed, catalog=Catalog(request.user))
     context = {
         "section": "new",
         "form": form,
         "found": form,
         "form_id": request.POST.get("form_id"),
+        "again_of": request.POST.get("from", ""),
         "signed_out": True,
         "rules": uploads.rules(),
     }
