@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from imodels_app import catalog, lifecycle, tokens
-from imodels_app.models import Operation
+from imodels_app.models import Operation, Preset
 from imodels_app.states import Kind, State
 from imodels_app.views.requests import FORMS
 
@@ -282,6 +282,49 @@ def test_a_form_without_its_csrf_token_is_refused(mara, sandbox, kind):
 
     assert strict.post(address(kind), typed(kind)).status_code == 403
     assert Operation.objects.count() == 0
+
+
+@pytest.fixture
+def from_old_page(mara, sandbox):
+    """from_old_page(address, fields): sent by Mara from a page that she opened before she signed in again."""
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(mara)
+    browser.old_token = token_in(browser.get(address("empty")))
+    browser.cookies.clear()
+    browser.force_login(mara)
+    browser.get(address("empty"))
+    return lambda at, fields: (browser, browser.post(at, fields | {"csrfmiddlewaretoken": browser.old_token}))
+
+
+def token_in(page):
+    return re.search(r'name="csrfmiddlewaretoken"[^>]*value="(\w+)"', page.content.decode())[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_form_older_than_the_sign_in_is_handed_back_and_can_be_sent_again(from_old_page, kind):
+    once = typed(kind, name="Pier 7 retrofit")
+    browser, page = from_old_page(address(kind), once)
+
+    assert page.status_code == 422
+    assert "This page was older than your sign-in. Nothing was sent" in text_of(page)
+    assert 'value="Pier 7 retrofit"' in page.content.decode()
+    assert "no-store" in page.headers["Cache-Control"]
+    assert Operation.objects.count() == 0
+
+    again = browser.post(address(kind), once | {"csrfmiddlewaretoken": token_in(page)})
+    assert again.status_code == 303
+    assert Operation.objects.get().name == "Pier 7 retrofit"
+
+
+def test_a_preset_from_a_form_older_than_the_sign_in_is_not_kept_and_the_form_is(from_old_page):
+    fields = typed("fork", preset_name="Retrofit") | {"preset_team": ""}
+    _, page = from_old_page(reverse("imodels:keep-preset", args=["fork"]), fields)
+
+    assert page.status_code == 422
+    assert "This page was older than your sign-in." in text_of(page)
+    assert "Try the retrofit of pier 7.</textarea>" in page.content.decode()
+    assert not Preset.objects.exists()
 
 
 @pytest.mark.parametrize(
