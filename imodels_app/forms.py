@@ -201,6 +201,7 @@ class RequestForm(forms.Form):
             cleaned,
             by_id=self.catalog.itwin,
             by_text=self.catalog.itwins,
+            id_of=lambda itwin: itwin.id,
             names=lambda itwin: (itwin.name, itwin.number),
             told=lambda itwin: f"“{itwin.name}” ({itwin.number})" if itwin.number else f"“{itwin.name}”",
         )
@@ -213,6 +214,7 @@ class RequestForm(forms.Form):
         *,
         by_id: Callable[[str], Any],
         by_text: Callable[[str], list[Any]],
+        id_of: Callable[[Any], str],
         names: Callable[[Any], tuple[str, ...]],
         told: Callable[[Any], str],
     ) -> Any:
@@ -223,20 +225,26 @@ class RequestForm(forms.Form):
         if _GUID.fullmatch(picked):
             try:
                 item = by_id(picked.lower())
-            except self.catalog.NotFound:
+            except self.catalog.NotFound:  # unless it can be listed, though not opened
+                item = next((one for one in self._found(by_text, text) if id_of(one) == picked.lower()), None)
+            if item is None:
                 self.add_error(field, _unknown_id(noun))
                 return None
             if _same(text, *names(item)):
                 return item
-        try:
-            found = by_text(text)
-        except self.catalog.NotFound:  # a text for which the platform does not search
-            found = []
+        found = self._found(by_text, text)
         meant = found if _GUID.search(text) else [item for item in found if _same(text, *names(item))]
         if len(meant) != 1:
             self.add_error(field, _not_one(noun, text, meant or found, told) + self.overlooked)
             return None
         return meant[0]
+
+    def _found(self, by_text: Callable[[str], list[Any]], text: str) -> list[Any]:
+        """What a search finds: nothing where the platform does not search for such a text."""
+        try:
+            return by_text(text)
+        except self.catalog.NotFound:
+            return []
 
 
 class _Degrees(forms.FloatField):
@@ -437,6 +445,7 @@ class CopyForm(RequestForm):
             cleaned,
             by_id=self.catalog.source,
             by_text=self._imodels_like,
+            id_of=lambda source: source.imodel.id,
             names=lambda source: (source.imodel.name, f"{source.itwin.name} / {source.imodel.name}"),
             told=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
         )
@@ -476,17 +485,14 @@ class CopyForm(RequestForm):
         return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
 
     def _up_to_version(self, text: str) -> dict[str, Any] | None:
-        for version in self._versions_like(text):
+        for version in self._found(self._versions, text):
             if text and _same(text, version.name, version.id):
                 return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
-        self.add_error(VERSION, self._no_version(text, self.catalog.named_versions(self.origin.imodel.id)))
+        self.add_error(VERSION, self._no_version(text, self._versions()))
         return None
 
-    def _versions_like(self, text: str) -> list[Any]:
-        try:
-            return self.catalog.named_versions(self.origin.imodel.id, text)
-        except self.catalog.NotFound:  # a text for which the platform does not search
-            return []
+    def _versions(self, text: str = "") -> list[Any]:
+        return self.catalog.named_versions(self.origin.imodel.id, text)
 
     def _no_version(self, text: str, versions: list[Any]) -> str:
         if not versions:

@@ -409,10 +409,12 @@ def test_a_sign_in_that_ended_is_told_and_not_raised(filled, signed_in_mara):
 
 
 @pytest.mark.parametrize("way", [{}, {"up_to": "version", "version": "60 % design"}, {"up_to": "baseline"}])
+@pytest.mark.parametrize("is_picked", [False, True])
 @pytest.mark.parametrize("form_of", [CloneForm, ForkForm, TemplateForm])
-def test_a_source_into_which_one_may_not_look_is_refused_there(filled, sandbox, form_of, way):
+def test_a_source_into_which_one_may_not_look_is_refused_there(filled, sandbox, form_of, is_picked, way):
     sandbox.secure(sandbox.ids["depot"], "tomas", ["imodels_webview"])
-    form = filled(form_of, source="Depot", **way)
+    picked = {"source_id": sandbox.ids["depot"]} if is_picked else {}
+    form = filled(form_of, source="Depot", **picked, **way)
 
     assert list(form.errors) == ["source"]
     assert form.errors["source"][0].startswith("You may not look at the changesets of Depot, for which you need")
