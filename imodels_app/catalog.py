@@ -33,6 +33,8 @@ SHOWN = 25
 CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
 # How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
 BRIEFLY_S, A_WHILE_S, LONG_S = 5, 60, 600
+# Of an iTwin, an iModel and a named version. The platform refuses to search for more.
+LONGEST_NAME = 255
 MANAGE, READ, WEBVIEW, DELETE = "imodels_manage", "imodels_read", "imodels_webview", "imodels_delete"
 # Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
 REGIONS = {
@@ -87,7 +89,12 @@ class Source:
     @property
     def is_ready(self) -> bool:
         """To be cloned or forked; where that is not known, the platform may be asked."""
-        return self.imodel.is_initialized and (self.permissions is None or MANAGE in self.permissions)
+        return self.imodel.is_initialized and (self.permissions is None or MANAGE in self.permissions) and self.may_view
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the person's permissions are; a list does not ask for those of each iModel."""
+        return self.permissions is not None and (self.own is not None or not self.imodel.is_secured)
 
     @property
     def is_template(self) -> bool:
@@ -158,6 +165,8 @@ class Catalog:
         if pasted:
             return self._if_found(lambda: self.itwin(pasted))
         text = text.strip()
+        if len(text) > LONGEST_NAME:
+            return []
         if text:
             found = self._remember(BRIEFLY_S, lambda platform: platform.itwins(search=text), "itwins", text)
             return self._know(sorted(found, key=lambda itwin: itwin.status == "Inactive"))
@@ -324,6 +333,8 @@ class Catalog:
     def named_versions(self, imodel_id: str, text: str = "") -> list[NamedVersion]:
         """Those whose name has the text, or whose id it is; newest first, hidden ones last."""
         text = text.strip()
+        if len(text) > LONGEST_NAME:
+            return []
         search = "" if _BARE.fullmatch(text) else text
         found: list[NamedVersion] = self._remember(
             BRIEFLY_S,
@@ -398,7 +409,14 @@ class Catalog:
         )
         return [item for item in page if item.is_whole]
 
+    def _recent_imodels(self) -> list[IModel]:
+        with suppress(NotFound):
+            return self._remember(BRIEFLY_S, lambda platform: platform.recent_imodels(), "recent-imodels")
+        return []
+
     def _imodels_in(self, itwin_id: str, text: str) -> list[IModel]:
+        if len(text) > LONGEST_NAME:
+            return []
         return self._remember(
             BRIEFLY_S,
             lambda platform: platform.imodels(itwin_id, search=text, top=SHOWN),
@@ -411,8 +429,7 @@ class Catalog:
         """Favourites and recent ones, then iTwin by iTwin until the time is up, or the platform has had enough."""
         stop_at = time.monotonic() + SEARCH_FOR_S
         wanted = text.casefold()
-        recent = self._remember(BRIEFLY_S, lambda platform: platform.recent_imodels(), "recent-imodels")
-        near = [*self._favourite_imodels(), *recent]
+        near = [*self._favourite_imodels(), *self._recent_imodels()]
         found = [imodel for imodel in near if _has(wanted, imodel.name, imodel.description)]
         itwins = self.itwins()
         places = [(itwin, text) for itwin in itwins[:ITWINS_SEARCHED]]

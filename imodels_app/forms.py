@@ -201,6 +201,7 @@ class RequestForm(forms.Form):
             cleaned,
             by_id=self.catalog.itwin,
             by_text=self.catalog.itwins,
+            id_of=lambda itwin: itwin.id,
             names=lambda itwin: (itwin.name, itwin.number),
             told=lambda itwin: f"“{itwin.name}” ({itwin.number})" if itwin.number else f"“{itwin.name}”",
         )
@@ -213,6 +214,7 @@ class RequestForm(forms.Form):
         *,
         by_id: Callable[[str], Any],
         by_text: Callable[[str], list[Any]],
+        id_of: Callable[[Any], str],
         names: Callable[[Any], tuple[str, ...]],
         told: Callable[[Any], str],
     ) -> Any:
@@ -223,17 +225,26 @@ class RequestForm(forms.Form):
         if _GUID.fullmatch(picked):
             try:
                 item = by_id(picked.lower())
-            except self.catalog.NotFound:
+            except self.catalog.NotFound:  # unless it can be listed, though not opened
+                item = next((one for one in self._found(by_text, text) if id_of(one) == picked.lower()), None)
+            if item is None:
                 self.add_error(field, _unknown_id(noun))
                 return None
             if _same(text, *names(item)):
                 return item
-        found = by_text(text)
+        found = self._found(by_text, text)
         meant = found if _GUID.search(text) else [item for item in found if _same(text, *names(item))]
         if len(meant) != 1:
             self.add_error(field, _not_one(noun, text, meant or found, told) + self.overlooked)
             return None
         return meant[0]
+
+    def _found(self, by_text: Callable[[str], list[Any]], text: str) -> list[Any]:
+        """What a search finds: nothing where the platform does not search for such a text."""
+        try:
+            return by_text(text)
+        except self.catalog.NotFound:
+            return []
 
 
 class _Degrees(forms.FloatField):
@@ -371,7 +382,7 @@ class CopyForm(RequestForm):
     def pin(self) -> str:
         """What to carry as pinned: what was shown of this source, or else its newest now."""
         if not self.newest_is_known:
-            return str(self.data.get("pinned", ""))
+            return str(self.data.get("pinned") or self.initial.get("pinned", ""))
         return f"{self.origin.imodel.id}:{self.shown_index}"
 
     @property
@@ -410,10 +421,19 @@ class CopyForm(RequestForm):
         if self.origin:
             self.origin = self.catalog.with_own_permissions(self.origin)
             self._check_source()
+            self._look_into_source(cleaned)
+        super().look_up(cleaned)
+
+    def _look_into_source(self, cleaned: dict[str, Any]) -> None:
+        """To see an iModel in a list is not yet to see what is in it: it may have permissions of its own."""
+        try:
             self.newest = self.catalog.newest_changeset(self.origin.imodel.id)
             self.newest_is_known = True
             self.copy = self._how_far(cleaned)
-        super().look_up(cleaned)
+        except self.catalog.NotFound:
+            name = self.origin.imodel.name
+            said = f"You may not look at the changesets of {name}, for which you need imodels_webview on it."
+            self.add_error("source", f"{said} Ask an administrator there, or pick another.")
 
     def take_ids(self, cleaned: dict[str, Any]) -> bool:
         return super().take_ids(cleaned) and self.origin is not None and self.copy is not None
@@ -425,6 +445,7 @@ class CopyForm(RequestForm):
             cleaned,
             by_id=self.catalog.source,
             by_text=self._imodels_like,
+            id_of=lambda source: source.imodel.id,
             names=lambda source: (source.imodel.name, f"{source.itwin.name} / {source.imodel.name}"),
             told=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
         )
@@ -464,12 +485,14 @@ class CopyForm(RequestForm):
         return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
 
     def _up_to_version(self, text: str) -> dict[str, Any] | None:
-        named = self.catalog.named_versions
-        for version in named(self.origin.imodel.id, text):
+        for version in self._found(self._versions, text):
             if text and _same(text, version.name, version.id):
                 return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
-        self.add_error(VERSION, self._no_version(text, named(self.origin.imodel.id)))
+        self.add_error(VERSION, self._no_version(text, self._versions()))
         return None
+
+    def _versions(self, text: str = "") -> list[Any]:
+        return self.catalog.named_versions(self.origin.imodel.id, text)
 
     def _no_version(self, text: str, versions: list[Any]) -> str:
         if not versions:

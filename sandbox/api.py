@@ -155,7 +155,18 @@ def visible_imodel(imodel_id: object) -> IModel:
     return world.settle(imodel)
 
 
+def viewable_imodel(imodel_id: object) -> IModel:
+    """For what asks for imodels_webview on the iModel itself: where it has permissions of its own, to manage its iTwin
+    is not enough (403), though lists name it.
+    """
+    imodel = visible_imodel(imodel_id)
+    if WEBVIEW not in current().world.permissions_on_imodel(me(), imodel):
+        raise errors.insufficient_permissions()
+    return imodel
+
+
 def may_see(imodel: IModel) -> bool:
+    """In a list: whoever manages the iTwin sees all."""
     world = current().world
     if MANAGE in world.permissions_on_itwin(me(), imodel.itwin_id):
         return True

@@ -16,6 +16,7 @@ from sandbox.api import (
     page_of,
     remember_first,
     require_on_itwin,
+    viewable_imodel,
     visible_imodel,
     visible_itwin,
     wants_representation,
@@ -129,7 +130,7 @@ def _copy(source_id: str, wish: wishes.Wish) -> Response:
     """Start a clone or a fork: 202 without a body, two headers."""
     world = current().world
     with world.lock:
-        source = visible_imodel(source_id)
+        source = viewable_imodel(source_id)
         target = visible_itwin(wish.itwin_id)
         require_on_itwin(source.itwin_id, w.MANAGE)
         require_on_itwin(target.id, w.MANAGE)
@@ -187,7 +188,7 @@ def _copy_takes_s(wish: wishes.Wish, source: w.IModel, count: int) -> float:
 def get_create_imodel_operation(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/"""
     world = current().world
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     if world.clock() < imodel.created_at + world.switches.operation_lag_s:
         raise errors.not_found("iModel")
     creation = world.settle(imodel, a_look=True).creation
@@ -201,7 +202,7 @@ def get_create_imodel_operation(imodel_id: str) -> Response:
 @imodels.get("/<imodel_id>/baselinefile")
 def get_imodel_baseline_file(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-baseline-file-details/"""
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     return jsonify({"baselineFile": _baseline_json(imodel)})
 
 
@@ -273,7 +274,7 @@ def _baseline_json(imodel: w.IModel) -> dict[str, Any]:
 @imodels.get("/<imodel_id>")
 def get_imodel_details(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/"""
-    return jsonify({"iModel": imodel_json(visible_imodel(imodel_id))})
+    return jsonify({"iModel": imodel_json(viewable_imodel(imodel_id))})
 
 
 def imodel_json(imodel: w.IModel, *, just_made: bool = False) -> dict[str, Any]:
@@ -405,7 +406,7 @@ def get_imodel_permissions(imodel_id: str) -> Response:
 @imodels.get("/<imodel_id>/thumbnail")
 def get_imodel_thumbnail(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-thumbnail/ ; no iModel here has one."""
-    visible_imodel(imodel_id)
+    viewable_imodel(imodel_id)
     raise errors.not_found("Thumbnail")
 
 
@@ -415,7 +416,7 @@ def get_imodel_thumbnail(imodel_id: str) -> Response:
 @imodels.get("/<imodel_id>/changesets")
 def get_imodel_changesets(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-changesets/"""
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     after, last = whole_number("afterIndex", 0, 0, None, _refuse), whole_number("lastIndex", 2**62, 0, None, _refuse)
     found = [c for c in current().world.changesets_of(imodel) if after < c.index <= last]
     found = ordered(found, {"index": lambda changeset: changeset.index}, _refuse, default="index")
@@ -426,7 +427,7 @@ def get_imodel_changesets(imodel_id: str) -> Response:
 @imodels.get("/<imodel_id>/changesets/<id_or_index>")
 def get_changeset(imodel_id: str, id_or_index: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-changeset-details/"""
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     for changeset in current().world.changesets_of(imodel):
         if id_or_index.lower() in (changeset.id, str(changeset.index)):
             return jsonify({"changeset": _changeset_json(imodel, changeset, full=True)})
@@ -467,7 +468,7 @@ def _changeset_json(imodel: w.IModel, changeset: w.Changeset, *, full: bool) -> 
 @imodels.get("/<imodel_id>/namedversions")
 def get_imodel_named_versions(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/"""
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     name, search = request.args.get("name"), request.args.get("$search", "").casefold()
     found = [v for v in imodel.named_versions if name in (None, v.name) and search in v.name.casefold()]
     found = [v for v in found if request.args.get("state") in (None, v.state)]
@@ -480,7 +481,7 @@ def get_imodel_named_versions(imodel_id: str) -> Response:
 @imodels.get("/<imodel_id>/namedversions/<version_id>")
 def get_named_version(imodel_id: str, version_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-version-details/"""
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     for version in imodel.named_versions:
         if version.id == version_id.lower():
             return jsonify({"namedVersion": _version_json(imodel, version, full=True)})
@@ -522,7 +523,7 @@ def _version_url(imodel: w.IModel, version: w.NamedVersion) -> str:
 @imodels.get("/<imodel_id>/users")
 def get_imodel_users(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-users/"""
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     people = [current().world.people[person_id] for person_id in _users_of(imodel)]
     people.sort(key=lambda person: person.email)
     return page_of(people, "users", lambda person: _user_json(imodel, person), refuse=_refuse)
@@ -531,7 +532,7 @@ def get_imodel_users(imodel_id: str) -> Response:
 @imodels.get("/<imodel_id>/users/<user_id>")
 def get_imodel_user(imodel_id: str, user_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-user-details/"""
-    imodel = visible_imodel(imodel_id)
+    imodel = viewable_imodel(imodel_id)
     if user_id.lower() not in _users_of(imodel):
         raise errors.not_found("User")
     return jsonify({"user": _user_json(imodel, current().world.people[user_id.lower()])})

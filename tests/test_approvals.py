@@ -1,8 +1,11 @@
 """Deciding: who may, who may not, who may not even see, and who comes too late."""
 
+import re
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -117,6 +120,65 @@ def test_the_requester_sees_the_card_without_buttons_and_is_told_why(client, mar
     assert "Somebody else has to decide." in answer
     assert address("approve", waiting_fork) not in answer
     assert "Tomas Novak" in answer
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_the_signed_out_decide_nothing_and_keep_their_comment(client, waiting_fork, act):
+    answer = client.post(address(act, waiting_fork), {"comment": "Wait for <b>June</b>."})
+
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "You are signed out.</strong> Nothing was decided, and your comment is still here." in page
+    assert "Wait for &lt;b&gt;June&lt;/b&gt;.</textarea>" in page
+    card = address("approval-detail", waiting_fork)
+    assert f'href="/sign-in/?next={card}"' in page
+    assert f'action="{card}"' in page
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.AWAITING_APPROVAL
+
+
+def test_the_signed_out_are_told_nothing_but_what_they_sent(client, waiting_fork):
+    known, unknown = waiting_fork.pk, uuid4()
+    pages = [
+        client.post(reverse("imodels:reject", args=[pk]), {"comment": "No."}).content.decode()
+        for pk in (known, unknown)
+    ]
+
+    assert waiting_fork.name not in pages[0]
+    without_tokens = [re.sub(r"\b\w{64}\b", "", page) for page in pages]
+    assert without_tokens[0].replace(str(known), "") == without_tokens[1].replace(str(unknown), "")
+
+
+def test_a_comment_comes_back_to_the_card_and_decides_nothing(client, tomas, waiting_fork):
+    client.force_login(tomas)
+
+    answer = client.post(address("approval-detail", waiting_fork), {"comment": "Wait for June."})
+
+    assert answer.status_code == 200
+    assert "Wait for June.</textarea>" in answer.content.decode()
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize("act", ["approve", "reject", "approval-detail"])
+def test_a_card_older_than_the_sign_in_decides_nothing_and_keeps_the_comment(tomas, waiting_fork, act):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(tomas)
+    browser.get(address("approval-detail", waiting_fork))
+
+    old = {"comment": "Wait for June.", "csrfmiddlewaretoken": "x" * 64}
+    page = browser.post(address(act, waiting_fork), old)
+
+    assert page.status_code == 422
+    assert "Nothing was decided.</strong> The page was older than your sign-in." in page.content.decode()
+    assert "Wait for June.</textarea>" in page.content.decode()
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.AWAITING_APPROVAL
+
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.content.decode())[1]
+    browser.post(address("reject", waiting_fork), {"comment": "Wait for June.", "csrfmiddlewaretoken": token})
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.REJECTED
 
 
 @pytest.mark.parametrize("act", ["approval-detail", "approve", "reject"])

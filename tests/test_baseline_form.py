@@ -254,6 +254,20 @@ def test_a_form_from_elsewhere_leaves_nothing_here(mara, sandbox, form):
     assert len(folder()) == StagedFile.objects.count() == (0 if form == "along" else 1)
 
 
+def test_a_form_older_than_the_sign_in_keeps_what_was_typed_and_no_file_that_came_along(mara, sandbox):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(mara)
+    browser.get(FORM)
+
+    answer = browser.post(FORM, filled(file=along(imodel()), name="Pier 7", csrfmiddlewaretoken="x" * 64))
+
+    assert answer.status_code == 422
+    assert "This page was older than your sign-in." in text_of(answer)
+    assert 'value="Pier 7"' in answer.content.decode()
+    assert not Operation.objects.exists()
+    assert folder() == []
+
+
 def test_whoever_was_signed_out_keeps_what_was_typed_and_the_file_in_pieces(client, mara):
     staged = arrived(mara)
 

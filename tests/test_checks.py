@@ -81,8 +81,11 @@ def test_a_source_with_permissions_of_its_own_has_to_be_seen(told, client, sandb
     assert "You may view Viaduct It has permissions of its own." in told(kind, source="Viaduct")
 
     sandbox.secure(sandbox.ids["depot"], "tomas", ["imodels_webview"])
-    assert "imodels_webview is not yours on Depot" in told(kind, source="Depot")
-    assert sent(client, kind, source="Depot") == 303
+    shut = told(kind, source="Depot")
+    assert "imodels_webview is not yours on Depot" in shut
+    assert "You may not look at the changesets of Depot" in shut
+    assert "Depot is ready" not in shut
+    assert sent(client, kind, source="Depot") == 422
 
 
 def test_rights_that_cannot_be_asked_for_are_not_known(told, sandbox):

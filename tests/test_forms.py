@@ -408,6 +408,44 @@ def test_a_sign_in_that_ended_is_told_and_not_raised(filled, signed_in_mara):
     assert filled(EmptyForm).sign_in_needed
 
 
+@pytest.mark.parametrize("way", [{}, {"up_to": "version", "version": "60 % design"}, {"up_to": "baseline"}])
+@pytest.mark.parametrize("is_picked", [False, True])
+@pytest.mark.parametrize("form_of", [CloneForm, ForkForm, TemplateForm])
+def test_a_source_into_which_one_may_not_look_is_refused_there(filled, sandbox, form_of, is_picked, way):
+    sandbox.secure(sandbox.ids["depot"], "tomas", ["imodels_webview"])
+    picked = {"source_id": sandbox.ids["depot"]} if is_picked else {}
+    form = filled(form_of, source="Depot", **picked, **way)
+
+    assert list(form.errors) == ["source"]
+    assert form.errors["source"][0].startswith("You may not look at the changesets of Depot, for which you need")
+
+
+@pytest.mark.parametrize("form_of", [EmptyForm, CloneForm])
+def test_a_text_that_the_platform_refuses_to_search_for_finds_nothing(filled, sandbox, form_of):
+    sandbox.fault("GET", r"^/itwins$", status=422, times=9)
+    form = filled(form_of)
+
+    assert form.errors["itwin"] == [
+        "No iTwin “Harbour Bridge” that you can see. Pick one from the list, or paste its id or link."
+    ]
+
+
+@pytest.mark.parametrize("form_of", [EmptyForm, CloneForm])
+def test_a_text_longer_than_any_name_is_not_searched_for(filled, sandbox, form_of):
+    form = filled(form_of, itwin="x" * 900, source="y" * 900)
+
+    assert form.errors["itwin"][0].startswith("No iTwin “xxx")
+    assert form_of is EmptyForm or form.errors["source"][0].startswith("No iModel “yyy")
+    assert not [entry for entry in sandbox.journal if "xxx" in entry.query or "yyy" in entry.query]
+
+
+def test_a_version_that_the_platform_refuses_to_search_for_is_none(filled, sandbox):
+    sandbox.fault("GET", r"/namedversions$", status=422, times=1)
+    form = filled(CloneForm, up_to="version", version="60 % design")
+
+    assert "No named version “60 % design”." in form.errors["version"][0]
+
+
 def test_a_name_that_was_not_looked_for_everywhere_is_not_said_to_be_nowhere(filled, sandbox):
     sandbox.crowd(40)
 

@@ -6,11 +6,12 @@ import time
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
 from imodels_app import catalog, lifecycle, tokens
-from imodels_app.models import Operation
+from imodels_app.models import Operation, Preset
 from imodels_app.states import Kind, State
 from imodels_app.views.requests import FORMS
 
@@ -207,6 +208,16 @@ def test_a_platform_that_is_down_keeps_all_that_was_typed(at_desk, sandbox):
     assert Operation.objects.count() == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_search_that_the_platform_refuses_keeps_all_that_was_typed(at_desk, sandbox, kind):
+    sandbox.fault("GET", r"^/itwins$", status=422, times=9)
+    answer = at_desk.post(address(kind), typed(kind, name="Pier 7 retrofit"))
+
+    assert answer.status_code == 422
+    assert "No iTwin “Harbour Bridge” that you can see." in text_of(answer)
+    assert 'value="Pier 7 retrofit"' in answer.content.decode()
+
+
 def test_a_person_whose_sign_in_ended_keeps_all_that_was_typed(at_desk, mara):
     mara.tokens.delete()
     answer = at_desk.post(address("empty"), typed("empty", name="Pier 7 retrofit"))
@@ -223,6 +234,30 @@ def test_whoever_was_signed_out_meanwhile_keeps_all_that_was_typed(client, db):
     assert "You are signed out." in text_of(answer)
     assert 'value="Pier 7 retrofit"' in answer.content.decode()
     assert "Try the retrofit of pier 7.</textarea>" in answer.content.decode()
+
+
+@pytest.mark.parametrize("history", ["on", None])
+def test_whoever_was_signed_out_finds_the_history_switched_as_they_left_it(client, db, history):
+    sent = typed("fork") | {"preserve_history": history}
+    page = client.post(address("fork"), {name: value for name, value in sent.items() if value is not None})
+
+    switch = re.search(r'<input[^>]*name="preserve_history"[^>]*>', page.content.decode())[0]
+    assert (" checked" in switch) == (history == "on")
+
+
+def test_whoever_was_signed_out_keeps_what_the_form_carries_unseen(client, db):
+    unseen = {"pinned": f"{uuid4()}:118", "from": str(uuid4())}
+    page = client.post(address("clone"), typed("clone", **unseen)).content.decode()
+
+    assert all(re.search(f'<input[^>]*name="{name}"[^>]*value="{value}"', page) for name, value in unseen.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_form_that_save_as_preset_hands_back_is_sent_to_its_own_address(client, db, kind):
+    page = client.post(reverse("imodels:keep-preset", args=[kind]), typed(kind)).content.decode()
+
+    form = re.search(r'<form[^>]*id="request"[^>]*>', page)[0]
+    assert f'action="{address(kind)}"' in form
 
 
 @pytest.mark.parametrize("name", ["pick-itwins", "pick-imodels", "pick-changesets", "pick-versions"])
@@ -247,6 +282,49 @@ def test_a_form_without_its_csrf_token_is_refused(mara, sandbox, kind):
 
     assert strict.post(address(kind), typed(kind)).status_code == 403
     assert Operation.objects.count() == 0
+
+
+@pytest.fixture
+def from_old_page(mara, sandbox):
+    """from_old_page(address, fields): sent by Mara from a page that she opened before she signed in again."""
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(mara)
+    browser.old_token = token_in(browser.get(address("empty")))
+    browser.cookies.clear()
+    browser.force_login(mara)
+    browser.get(address("empty"))
+    return lambda at, fields: (browser, browser.post(at, fields | {"csrfmiddlewaretoken": browser.old_token}))
+
+
+def token_in(page):
+    return re.search(r'name="csrfmiddlewaretoken"[^>]*value="(\w+)"', page.content.decode())[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_form_older_than_the_sign_in_is_handed_back_and_can_be_sent_again(from_old_page, kind):
+    once = typed(kind, name="Pier 7 retrofit")
+    browser, page = from_old_page(address(kind), once)
+
+    assert page.status_code == 422
+    assert "This page was older than your sign-in. Nothing was sent" in text_of(page)
+    assert 'value="Pier 7 retrofit"' in page.content.decode()
+    assert "no-store" in page.headers["Cache-Control"]
+    assert Operation.objects.count() == 0
+
+    again = browser.post(address(kind), once | {"csrfmiddlewaretoken": token_in(page)})
+    assert again.status_code == 303
+    assert Operation.objects.get().name == "Pier 7 retrofit"
+
+
+def test_a_preset_from_a_form_older_than_the_sign_in_is_not_kept_and_the_form_is(from_old_page):
+    fields = typed("fork", preset_name="Retrofit") | {"preset_team": ""}
+    _, page = from_old_page(reverse("imodels:keep-preset", args=["fork"]), fields)
+
+    assert page.status_code == 422
+    assert "This page was older than your sign-in." in text_of(page)
+    assert "Try the retrofit of pier 7.</textarea>" in page.content.decode()
+    assert not Preset.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -531,6 +609,17 @@ def test_imodels_in_the_list_say_whether_they_can_be_copied(at_desk, sandbox):
     assert "Not ready" in options["Main Bridge temporary works"]
     assert "View only" in options["West Main DN800"]
     assert 'aria-disabled="true"' in options["West Main DN800"]
+
+
+def test_an_imodel_with_permissions_of_its_own_is_not_said_to_be_ready(at_desk, sandbox):
+    listed = {"source": "Depot"}
+    assert "Ready" in text_of(at_desk.get(reverse("imodels:pick-imodels"), listed))
+
+    sandbox.secure(sandbox.ids["depot"], "tomas", ["imodels_webview"])
+    cache.clear()
+    said = text_of(at_desk.get(reverse("imodels:pick-imodels"), listed))
+    assert "Depot" in said
+    assert "Ready" not in said
 
 
 def test_lists_of_changesets_and_versions_belong_to_a_source(at_desk, sandbox):

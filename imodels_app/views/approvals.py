@@ -12,14 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import lifecycle, live, policy, wording
 from imodels_app.models import Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
 from imodels_app.views import errors, frame
-from imodels_app.views.guards import HtmxRequest, person, signed_in
+from imodels_app.views.guards import HtmxRequest, hands_back, person, signed_in
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -49,14 +49,27 @@ def approval_list(request: HtmxRequest) -> HttpResponse:
     return render(request, "approvals/_lists.html" if request.htmx else "approvals/list.html", context)
 
 
+def _not_decided(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Nothing is decided, and the comment is still there: on the card, or for the signed-out on a page that tells
+    nothing but what they have just sent.
+    """
+    if not request.user.is_authenticated:
+        context = {"comment": request.POST.get("comment", ""), "pk": pk, "section": "approvals"}
+        return render(request, "approvals/signed_out.html", context, status=422)
+    user = person(request)
+    return _card(request, _visible(user, pk), user, status=422, is_old=True)
+
+
+@hands_back(_not_decided)
 @signed_in
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """All facts of one request, and the form for whoever may decide."""
+    """All facts of one request, and the form for whoever may decide. A POST brings a comment along, and no decision."""
     user = person(request)
     return _card(request, _visible(user, pk), user)
 
 
+@hands_back(_not_decided)
 @signed_in
 @require_POST
 def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -64,6 +77,7 @@ def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _decide(request, pk, lifecycle.approve, "approved")
 
 
+@hands_back(_not_decided)
 @signed_in
 @require_POST
 def reject(request: HttpRequest, pk: UUID) -> HttpResponse:

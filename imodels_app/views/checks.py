@@ -167,6 +167,8 @@ def _copy(form: CopyForm) -> list[Check | None]:
     imodel = form.origin.imodel
     if not imodel.is_initialized:
         return [Check("bad", f"{imodel.name} is not ready", "The platform has not finished it.")]
+    if not form.newest_is_known:
+        return [Check("bad", f"You may not look at the changesets of {imodel.name}", "Pick another iModel.")]
     return [Check("good", f"{imodel.name} is ready"), _how_much(form), _region(form)]
 
 

@@ -5,7 +5,7 @@ import secrets
 import sys
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 TRY_AGAIN_S = 10
 # Of an address in the log: what says which page it was, however long somebody made it.
 _LOGGED = 200
+# How Django's reason begins for a form's token that is not this session's. Another origin is refused before that.
+OLD_TOKEN = "CSRF token from POST"  # noqa: S105 - no secret
 # Letters and digits that nobody mixes up when reading aloud.
 _CLEAR = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -58,6 +60,14 @@ def database_away(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 for an unsafe request without our token: sent from elsewhere, or from a page older than the sign-in."""
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """403 for an unsafe request without our token: sent from elsewhere, or from a page older than the sign-in.
+
+    The latter has a token, only no more the right one: what was typed there is handed back, where the view can
+    (guards.hands_back). Nothing is done in either case.
+    """
+    match = request.resolver_match
+    if match and reason.startswith(OLD_TOKEN) and hasattr(match.func, "kept"):
+        answer: HttpResponseBase = match.func.kept(request, *match.args, **match.kwargs)
+        return answer
     return render(request, "errors/csrf.html", status=403)

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -34,6 +35,25 @@ def signed_in(view: View) -> View:
         return answer
 
     return guarded
+
+
+def hands_back(kept: View) -> Callable[[View], View]:
+    """For what people type and send: whoever was signed out meanwhile gets kept(request, ...), a page with what they
+    typed, and so does whoever sends a page older than their sign-in (errors.csrf_failure). Nothing else is done.
+    """
+
+    page: View = never_cache(kept)
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            is_lost = request.method == "POST" and not request.user.is_authenticated
+            return (page if is_lost else view)(request, *args, **kwargs)
+
+        guarded.kept = page  # type: ignore[attr-defined]
+        return guarded
+
+    return guard
 
 
 def auditor(view: View) -> View:

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -17,25 +17,20 @@ from imodels_app.models import Preset, Team, User
 from imodels_app.states import Kind
 from imodels_app.views import requests
 from imodels_app.views.errors import denied
-from imodels_app.views.guards import person, signed_in
+from imodels_app.views.guards import hands_back, person, signed_in
 
 
-@require_http_methods(["GET", "POST"])
-def keep_preset(request: HttpRequest, kind: str) -> HttpResponseBase:
-    """What a request form holds, brought here by its own button: first to be named, and then kept.
-
-    Whoever was signed out meanwhile gets the form back with all that was typed.
-    """
-    if kind not in requests.FORMS:
-        raise Http404
-    form_of = requests.FORMS[Kind(kind)]
-    if request.method == "POST" and not request.user.is_authenticated:
-        return requests.kept(request, form_of)
-    return _keep(request, form_of)
+def _kept(request: HttpRequest, kind: str) -> HttpResponse:
+    """The form again, with all that was typed."""
+    return requests.kept(request, _form_of(kind))
 
 
+@hands_back(_kept)
 @signed_in
-def _keep(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+@require_http_methods(["GET", "POST"])
+def keep_preset(request: HttpRequest, kind: str) -> HttpResponse:
+    """What a request form holds, brought here by its own button: first to be named, and then kept."""
+    form_of = _form_of(kind)
     if request.method == "GET":  # reloaded, or come back from the sign-in: what was typed is gone
         return redirect(f"imodels:request-{form_of.kind.value}")
     user, named = person(request), "preset_name" in request.POST
@@ -117,6 +112,12 @@ def _values(request: HttpRequest, typed: RequestForm, *, are_sure: bool) -> dict
         return values
     typed.is_valid()
     return {name: text for name, text in values.items() if not name.endswith("_id")} | requests.names_found(typed)
+
+
+def _form_of(kind: str) -> type[RequestForm]:
+    if kind not in requests.FORMS:
+        raise Http404
+    return requests.FORMS[Kind(kind)]
 
 
 def _form(form_of: type[RequestForm], asked: dict[str, str]) -> str:

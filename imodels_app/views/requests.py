@@ -1,6 +1,7 @@
 """Asking for a new iModel: the New page, and a form for each kind."""
 
 import json
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -26,7 +27,7 @@ from imodels_app.forms import (
 from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.states import Kind, State, Wish
 from imodels_app.views import checks, refusals, uploads
-from imodels_app.views.guards import person, signed_in
+from imodels_app.views.guards import hands_back, person, signed_in
 from imodels_app.views.pickers import signed_in_part
 from imodels_app.wishes import crs_in, extent_in
 
@@ -65,16 +66,37 @@ def new(request: HttpRequest) -> HttpResponse:
     return render(request, "requests/new.html", context)
 
 
+def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+    """The form with all that was typed: to be sent after signing in elsewhere, or once more where that was done."""
+    # A switch that is off is not sent, so its absence is what was typed.
+    typed = request.POST.dict() | {"preserve_history": "preserve_history" in request.POST}
+    form = form_of(initial=typed, catalog=Catalog(request.user))
+    context = {
+        "section": "new",
+        "form": form,
+        "found": form,
+        "form_id": request.POST.get("form_id"),
+        "again_of": request.POST.get("from", ""),
+        "is_old": request.user.is_authenticated,
+        "signed_out": not request.user.is_authenticated,
+        "rules": uploads.rules(),
+    }
+    return render(request, f"requests/{form.kind.value}.html", context, status=422)
+
+
+@hands_back(partial(kept, form_of=EmptyForm))
 @require_http_methods(["GET", "POST"])
 def request_empty(request: HttpRequest) -> HttpResponseBase:
-    return _form_page(request, EmptyForm)
+    return _for_person(request, EmptyForm)
 
 
+@hands_back(partial(kept, form_of=TemplateForm))
 @require_http_methods(["GET", "POST"])
 def request_template(request: HttpRequest) -> HttpResponseBase:
-    return _form_page(request, TemplateForm)
+    return _for_person(request, TemplateForm)
 
 
+@hands_back(partial(kept, form_of=BaselineForm))
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def request_baseline(request: HttpRequest) -> HttpResponseBase:
@@ -88,17 +110,19 @@ def request_baseline(request: HttpRequest) -> HttpResponseBase:
 
 @csrf_protect
 def _request_baseline(request: HttpRequest) -> HttpResponseBase:
-    return _form_page(request, BaselineForm)
+    return _for_person(request, BaselineForm)
 
 
+@hands_back(partial(kept, form_of=CloneForm))
 @require_http_methods(["GET", "POST"])
 def request_clone(request: HttpRequest) -> HttpResponseBase:
-    return _form_page(request, CloneForm)
+    return _for_person(request, CloneForm)
 
 
+@hands_back(partial(kept, form_of=ForkForm))
 @require_http_methods(["GET", "POST"])
 def request_fork(request: HttpRequest) -> HttpResponseBase:
-    return _form_page(request, ForkForm)
+    return _for_person(request, ForkForm)
 
 
 @signed_in_part
@@ -113,12 +137,6 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
         "requests/_advice.html",
         {"form": form, "found": form, "advice": checks.advice(form, by=person(request))},
     )
-
-
-def _form_page(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponseBase:
-    if request.method == "POST" and not request.user.is_authenticated:
-        return kept(request, form_of)
-    return _for_person(request, form_of)
 
 
 @signed_in
@@ -138,20 +156,6 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
         form.initial = _without_ids(given) | names_found(looked_up)
         form.told = refusals.not_found(looked_up, given)
     return _show(request, form, looked_up, advice if looked_up.catalog_answered else None, earlier, preset=preset)
-
-
-def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
-    """For whoever was signed out meanwhile: the form with all that was typed, to be sent after signing in elsewhere."""
-    form = form_of(initial=request.POST.dict(), catalog=Catalog(request.user))
-    context = {
-        "section": "new",
-        "form": form,
-        "found": form,
-        "form_id": request.POST.get("form_id"),
-        "signed_out": True,
-        "rules": uploads.rules(),
-    }
-    return render(request, f"requests/{form.kind.value}.html", context, status=422)
 
 
 def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:

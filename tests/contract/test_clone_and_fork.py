@@ -178,12 +178,14 @@ def test_manage_is_needed_on_the_target_too(copy, ids, verb):
 
 
 @BOTH
-def test_a_secured_source_needs_no_more_than_manage_on_its_itwin_or_webview_on_it(sandbox, otto, ids, verb):
-    sandbox.world.imodels[ids["metro-line-4"]].permissions = {}
+def test_a_secured_source_needs_webview_on_itself_beside_manage_on_its_itwin(sandbox, otto, ids, verb):
+    metro, wish = ids["metro-line-4"], {"iTwinId": ids["city-transit"], "name": "Copy"}
 
-    answer = otto.post(f"/imodels/{ids['metro-line-4']}/{verb}", {"iTwinId": ids["city-transit"], "name": "Copy"})
+    sandbox.world.imodels[metro].permissions = {}
+    assert otto.post(f"/imodels/{metro}/{verb}", wish).status_code == 403
 
-    assert answer.status_code == 202
+    sandbox.world.imodels[metro].permissions = {sandbox.person("otto").id: ["imodels_webview"]}
+    assert otto.post(f"/imodels/{metro}/{verb}", wish).status_code == 202
 
 
 def test_an_application_outside_the_preview_may_not_fork(sandbox, copy):

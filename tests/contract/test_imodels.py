@@ -149,11 +149,20 @@ def test_a_secured_imodel_is_absent_for_those_it_excludes(sandbox, mara, ids):
     assert mara.get(f"/imodels/{ids['west-main']}").status_code == 403
 
 
-def test_manage_sees_secured_imodels_too(sandbox, otto, ids):
+def test_manage_lists_secured_imodels_too(sandbox, otto, ids):
     sandbox.world.imodels[ids["west-main"]].permissions = {}
 
     assert "West Main DN800" in names(otto.get("/imodels", iTwinId=ids["water-west"]))
-    assert otto.get(f"/imodels/{ids['west-main']}").json()["iModel"]["isSecured"] is True
+    assert otto.get(f"/imodels/{ids['west-main']}/permissions").json() == {"permissions": []}
+
+
+@pytest.mark.parametrize("part", ["", "/changesets", "/changesets/1", "/namedversions", "/operations/create"])
+def test_what_is_in_a_secured_imodel_needs_webview_on_itself(sandbox, otto, ids, part):
+    sandbox.world.imodels[ids["metro-line-4"]].permissions = {}
+    assert otto.get(f"/imodels/{ids['metro-line-4']}{part}").status_code == 403
+
+    sandbox.world.imodels[ids["metro-line-4"]].permissions = {sandbox.person("otto").id: ["imodels_webview"]}
+    assert otto.get(f"/imodels/{ids['metro-line-4']}{part}").status_code == 200
 
 
 # -- update and delete ---------------------------------------------------------------------------------------------
