@@ -77,10 +77,10 @@ def _look(operation: Operation, now: datetime) -> None:
 def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
     """Take the platform's word: ended, or look again later."""
     if creation.state == "successful":
-        staged = operation.staged_file
         lifecycle.succeeded(operation, relationship_id=creation.relationship_id)
-        if staged:
-            staging.forget(staged)
+        if operation.staged_file_id:
+            # From here on another operation may have been asked for with the same file.
+            staging.forget_unneeded(operation.staged_file_id, now)
     elif creation.state == "failed":
         _failed(operation, platform)
     elif creation.state in MISSING_GUIDS:

@@ -169,17 +169,21 @@ def forget(staged: StagedFile) -> None:
     transaction.on_commit(partial(path_of(staged).unlink, missing_ok=True))
 
 
+def forget_unneeded(pk: UUID, now: datetime) -> bool:
+    """Forget a file if nobody needs it any more; whether it was so."""
+    with transaction.atomic():
+        # First the lock, then the question again: a piece, or an operation, may have come meanwhile.
+        StagedFile.objects.select_for_update().filter(pk=pk).first()
+        staged = StagedFile.objects.stale(now).filter(pk=pk).first()
+        if staged:
+            forget(staged)
+    return staged is not None
+
+
 def clean(now: datetime) -> int:
     """Forget what nobody came back for, and bytes that belong to no row; how many."""
-    forgotten = 0
-    for pk in list(StagedFile.objects.stale(now).values_list("pk", flat=True)):
-        with transaction.atomic():
-            # First the lock, then the question again: a piece, or an operation, may have come meanwhile.
-            StagedFile.objects.select_for_update().filter(pk=pk).first()
-            for staged in StagedFile.objects.stale(now).filter(pk=pk):
-                forget(staged)
-                forgotten += 1
-    return forgotten + _clean_folder(now)
+    unneeded = list(StagedFile.objects.stale(now).values_list("pk", flat=True))
+    return sum(forget_unneeded(pk, now) for pk in unneeded) + _clean_folder(now)
 
 
 def check_space(size: int) -> None:

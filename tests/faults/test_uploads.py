@@ -8,9 +8,12 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 from celery import current_app
+from django.db import connection
 from django.urls import reverse
 
 from imodels_app import lifecycle, staging
+from imodels_app.models import Operation, StagedFile
+from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
 from imodels_app.submit import submit
 from imodels_app.upload import BLOCKS_AT_ONCE, upload
@@ -379,3 +382,39 @@ def test_34_a_file_that_is_no_baseline_fails_by_its_name_with_the_remedy(
     page = page_of(operation)
     assert badge in page
     assert remedy in page
+
+
+# A file that was used once
+
+
+def test_a_file_asked_for_again_before_it_is_forgotten_stays_for_the_new_operation(
+    uploading, wish_for, mara, sandbox, goes_by
+):
+    """The worker that saw the first one succeed is held up right before it forgets the file."""
+    first = uploading(data := a_file(WHOLE))
+    upload(first.pk)
+    path = staging.path_of(first.staged_file)
+    wish = wish_for(Kind.BASELINE, file_name="pier.bim", file_size=WHOLE, description=first.description)
+    asked = []
+
+    def held_up(execute, sql, params, many, context):
+        if not asked and StagedFile._meta.db_table in sql:
+            over = Operation.objects.get(pk=first.pk)
+            if over.state == State.SUCCEEDED:
+                asked.append(over)
+                asked.append(lifecycle.request(wish, by=mara, staged_file=over.staged_file))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(held_up):
+        poll(first.pk)
+
+    _, second = asked
+    goes_by(60)
+    submit(second.pk)
+    upload(second.pk)
+    poll(second.pk)
+    second.refresh_from_db()
+    assert (second.state, second.failure_code) == (State.SUCCEEDED, "")
+    assert in_storage(sandbox, second.imodel_id) == data
+    assert second.staged_file is None
+    assert not path.exists()
