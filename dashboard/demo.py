@@ -107,6 +107,7 @@ def run(*, lock: int) -> int:
     env = ours | {name: value for name, value in os.environ.items() if value}
     # A shell that is used for another Django project may name that one's.
     env["DJANGO_SETTINGS_MODULE"] = "dashboard.settings"
+    env.setdefault("MALLOC_ARENA_MAX", "2")  # as in the image
     set_old_logs_aside()
     supervisor = Supervisor(log_dir=LOG_DIR, env=env, cwd=BASE_DIR, say=say, keep_fds=[lock])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -372,7 +372,8 @@ class Processes:
 @pytest.fixture
 def processes(transactional_db: None, redis_url: str) -> Iterator[Processes]:
     """Start real workers and beats, and kill them; what the test commits they see."""
-    env = dict(os.environ, DATABASE_URL=_url_of_test_database(), DJANGO_SETTINGS_MODULE="dashboard.settings")
+    as_served = {"DJANGO_SETTINGS_MODULE": "dashboard.settings", "MALLOC_ARENA_MAX": "2"}
+    env = os.environ | as_served | {"DATABASE_URL": _url_of_test_database()}
     started = Processes(env)
     yield started
     started.end_all()
