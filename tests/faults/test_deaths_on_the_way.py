@@ -3,7 +3,7 @@
 import pytest
 
 from imodels_app import clock, lifecycle, tasks, tokens
-from imodels_app.models import Attempt, Operation, User
+from imodels_app.models import Attempt, Operation, TokenSet, User
 from imodels_app.settle import settle
 from imodels_app.states import Kind, Outcome, State, Wait
 from imodels_app.submit import submit
@@ -252,6 +252,7 @@ def test_a_sign_in_whose_process_dies_before_it_woke_anything_is_noticed_by_a_sw
     queued_clone, signed_in_mara, sandbox, reached
 ):
     until = clock.now() + lifecycle.SIGN_IN_PATIENCE
+    TokenSet.objects.update(sign_in_needed=True)
     lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=until)
     tasks.sweep_lost()
     assert reached(queued_clone, State.QUEUED).wait_reason == Wait.SIGN_IN
