@@ -131,7 +131,6 @@ MET_BY_CHANCE = [
     "how long a lost answer is waited for",
     "whose iModel it is",
     "the lease to refresh",
-    "nobody has refreshed since",
 ]
 
 
