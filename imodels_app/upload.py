@@ -28,7 +28,7 @@ from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle,
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.storage import Storage, check_destination
 from imodels_app.itwin.types import UploadLink
-from imodels_app.models import Operation
+from imodels_app.models import Operation, StagedFile
 from imodels_app.states import Wait
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,8 @@ def _ready(operation: Operation) -> tuple[Storage, Path]:
     if until:
         lifecycle.hold(operation, reason=Wait.STORAGE_DOWN, until=until)
         raise Held
-    staged = operation.staged_file
+    # Not operation.staged_file: who slept meanwhile may be past the end of all, and the row is gone.
+    staged = StagedFile.objects.filter(operation=operation).first()
     if staged is None or not staging.is_whole(staged, operation.file_size):
         lifecycle.failed(operation, code="stagedFileMissing")
         raise Held

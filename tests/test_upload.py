@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
+from django.db import connection
 from django.utils import timezone
 
 from imodels_app import circuit, failpoints, lifecycle, staging, tokens
@@ -11,7 +12,7 @@ from imodels_app import upload as uploads
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
 from imodels_app.itwin.types import UploadLink
-from imodels_app.models import Operation
+from imodels_app.models import Circuit, Operation
 from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import State, Wait
@@ -407,6 +408,27 @@ def test_31_a_link_that_ends_after_the_storage_has_it_all_is_no_failure(uploadin
     carried(operation)
 
     assert (operation.state, operation.failure_code) == (State.RUNNING, "")
+    assert len(puts(sandbox)) == 1
+
+
+def test_who_slept_until_all_was_over_and_the_file_forgotten_does_nothing(uploading, sandbox):
+    operation = uploading(a_file(100 * KIB))
+    held_up = []
+
+    def meanwhile(execute, sql, *rest):
+        if not held_up and Circuit._meta.db_table in sql:
+            held_up.append(sql)
+            carried(operation)
+            sandbox.finish(operation.imodel_id)
+            poll(operation.pk)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(meanwhile):
+        upload(operation.pk)
+
+    operation.refresh_from_db()
+    assert held_up
+    assert (operation.state, operation.staged_file) == (State.SUCCEEDED, None)
     assert len(puts(sandbox)) == 1
 
 
