@@ -15,6 +15,8 @@ import dj_email_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from imodels_app import timing
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 
@@ -202,21 +204,19 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Times fit inside each other: HTTP timeouts (itwin/http.py, 5 + 30 s) < task limit < SETTLED_AFTER (settle.py) <
-# redelivery, so no living worker still sends when a request counts as never arrived.
-CELERY_TASK_TIME_LIMIT = 90
-CELERY_TASK_SOFT_TIME_LIMIT = 75
+CELERY_TASK_TIME_LIMIT = timing.TASK_LIMIT_S
+CELERY_TASK_SOFT_TIME_LIMIT = timing.SOFT_TASK_LIMIT_S
 # Uploads have a queue of their own, so that they take no slot from what is to be sent and followed. A worker that is
-# told no queue serves both. A single PUT may last long, and no redelivery meanwhile finds the file without its lease.
+# told no queue serves both. No redelivery amid a long PUT finds the file without its lease.
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"celery": {}, "uploads": {}}
 CELERY_TASK_ROUTES = {"imodels_app.upload": {"queue": "uploads"}}
-UPLOAD_TIME_LIMIT_S = 2 * 60 * 60
-# SIGTERM: what runs is finished, nothing new is taken. SIGQUIT, or SIGTERM again: as long as a call may last, then it
-# ends. An idle worker ends at once: nothing waits inside it, for no task has an ETA.
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 40
+UPLOAD_TIME_LIMIT_S = timing.UPLOAD_TASK_LIMIT_S
+# SIGTERM: what runs is finished, nothing new is taken. SIGQUIT, or SIGTERM again: soon it ends. An idle worker ends at
+# once: nothing waits inside it, for no task has an ETA.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = timing.SOFT_SHUTDOWN_S
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 300,
+    "visibility_timeout": timing.REDELIVERED_AFTER_S,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 2,

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from imodels_app.models import Attempt, Bucket
 from imodels_app.pacing import MINUTE, Sent, next_at
 from imodels_app.states import Kind
+from imodels_app.timing import CLOCK_DIFFERENCE
 
 CALLS = "calls"
 # Creations, clones and forks a minute; all calls a minute, and an hour where the tier has such a limit.
@@ -28,9 +29,6 @@ TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
 ONE_AT_A_TIME_FOR = timedelta(minutes=5)
-# All processes read the database's clock within this of each other. What was sent later than that was sent before the
-# clock was put back, and holds up nothing until it has caught up.
-ONE_CLOCK = timedelta(seconds=5)
 # Following takes what drips, but for a reserve: submitting, settling and people's own looks come first.
 RESERVE_FOR_PEOPLE = 0.3
 
@@ -114,28 +112,22 @@ def frozen_until(now: datetime) -> datetime | None:
 
 
 def called(now: datetime) -> None:
-    """Count one call that nobody may hold up: people's own looks, sending, settling.
+    """Count one request of any kind, as it leaves.
 
     It may dip into the reserve and below nothing; following then waits until that has dripped in again.
     """
     with transaction.atomic():
         row = _locked(CALLS)
         left = max(_tokens(row, now) - 1, -float(limit(CALLS)))
-        Bucket.objects.filter(name=CALLS).update(tokens=left, dripped_at=now)
+        Bucket.objects.filter(name=CALLS).update(tokens=left, dripped_at=now, counted=F("counted") + 1)
 
 
-def take_looks(wanted: int, now: datetime) -> int:
-    """Claim up to `wanted` calls for following running operations; how many there are, 0 while frozen."""
-    if not wanted:
+def polls_left(now: datetime) -> int:
+    """How many calls following may make now without the reserve; 0 while frozen. They are counted as they leave."""
+    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+    if row.frozen_until and row.frozen_until > now:
         return 0
-    with transaction.atomic():
-        row = _locked(CALLS)
-        if row.frozen_until and row.frozen_until > now:
-            return 0
-        tokens = _tokens(row, now)
-        got = max(0, min(wanted, int(tokens - RESERVE_FOR_PEOPLE * _capacity())))
-        Bucket.objects.filter(name=CALLS).update(tokens=tokens - got, dripped_at=now)
-    return got
+    return max(0, int(_tokens(row, now) - RESERVE_FOR_PEOPLE * _capacity()))
 
 
 def left(now: datetime) -> list[Left]:
@@ -158,7 +150,7 @@ def _left(now: datetime) -> Iterator[Left]:
 def _next_at(row: Bucket, now: datetime, held: datetime | None) -> datetime:
     """When the next request of this bucket may leave; now or earlier if at once. held: until when no call is taken."""
     most = limit(row.name)
-    sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + ONE_CLOCK)
+    sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + CLOCK_DIFFERENCE)
     latest = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
     careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
     paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)

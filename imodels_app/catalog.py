@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
@@ -18,10 +17,11 @@ from uuid import UUID
 from django.core.cache import cache
 from redis import RedisError
 
-from imodels_app import budget, clock, staging, tokens
+from imodels_app import clock, gateway, staging, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, NamedVersion
 from imodels_app.models import StagedFile
+from imodels_app.states import Wait
 from imodels_app.wishes import IModelRef, ITwinRef
 
 READ_TIMEOUT_S = 3.0
@@ -524,29 +524,31 @@ class Catalog:
     def _ask(self, ask: Callable[[Platform], T]) -> T:
         """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""
         try:
-            platform = self._platform()
             try:
-                return ask(platform)
-            except errors.SignedOut:
-                tokens.refused(self._user, platform)
                 return ask(self._platform())
-        except errors.TooMany as busy:
-            now = clock.now()
-            budget.freeze(budget.CALLS, now + timedelta(seconds=busy.retry_after_s), now)
-            raise Unavailable(f"The platform takes no more questions for {busy.retry_after_s:.0f} s.") from busy
-        except (errors.SignedOut, tokens.KeyMissing) as gone:
-            # A missing key that no other process has either is made up for by signing in.
-            raise SignInNeeded(str(self._user.pk)) from gone
-        except errors.Unavailable as down:
-            raise Unavailable("The platform is not answering.") from down
+            except gateway.MustWait as later:
+                if later.reason != Wait.TOKEN:
+                    raise
+                return ask(self._platform())
+        except gateway.MustWait as later:
+            raise self._cannot_ask(later) from later
         except errors.Refused as no:
             raise NotFound(no.code) from no
+
+    def _cannot_ask(self, later: gateway.MustWait) -> Exception:
+        # A missing key that no other process has either is made up for by signing in.
+        if later.reason in (Wait.SIGN_IN, Wait.TOKEN, Wait.KEY_MISSING):
+            return SignInNeeded(str(self._user.pk))
+        if later.reason == Wait.RATE_LIMIT:
+            left_s = max((later.until - clock.now()).total_seconds(), 1)
+            return Unavailable(f"The platform takes no more questions for {left_s:.0f} s.")
+        return Unavailable("The platform is not answering.")
 
     def _platform(self) -> Platform:
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
-            raise errors.Unavailable("Nobody waits for the answer any more.", retry_after_s=0)
-        return tokens.platform_for(self._user, read_timeout_s=min(READ_TIMEOUT_S, left_s))
+            raise Unavailable("Nobody waits for the answer any more.")
+        return gateway.for_person(self._user, read_timeout_s=min(READ_TIMEOUT_S, left_s))
 
 
 def ref(itwin: ITwin) -> ITwinRef:

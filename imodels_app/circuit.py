@@ -51,17 +51,23 @@ def may_try(now: datetime, of: str = PLATFORM) -> datetime | None:
     return None if mine.update(open_until=now + LONGEST) else now + SHORTEST
 
 
-def failed(now: datetime, of: str = PLATFORM) -> None:
-    """A call found nobody, or a platform in trouble."""
+def failed(now: datetime, of: str = PLATFORM, *, began_at: datetime | None = None) -> None:
+    """A call found nobody, or a platform in trouble.
+
+    began_at  when it left: one that was under way when the circuit opened says nothing new, however many there were
+    """
     Circuit.objects.get_or_create(name=of)
-    Circuit.objects.filter(name=of, failures=0).update(failing_since=now)
-    Circuit.objects.filter(name=of).update(failures=F("failures") + 1)
-    row = Circuit.objects.get(name=of)
-    if row.failures >= FAILURES_TO_OPEN:
-        doubled = SHORTEST * 2 ** min(row.failures - FAILURES_TO_OPEN, 8)
-        Circuit.objects.filter(name=of).update(open_until=now + min(doubled, LONGEST))
+    row = Circuit.objects.filter(name=of).exclude(opened_at__gte=began_at or now)
+    row.filter(failures=0).update(failing_since=now)
+    if not row.update(failures=F("failures") + 1):
+        return
+    failures = Circuit.objects.values_list("failures", flat=True).get(name=of)
+    if failures >= FAILURES_TO_OPEN:
+        doubled = SHORTEST * 2 ** min(failures - FAILURES_TO_OPEN, 8)
+        Circuit.objects.filter(name=of).update(opened_at=now, open_until=now + min(doubled, LONGEST))
 
 
 def worked(of: str = PLATFORM) -> None:
     """A call was answered, be it with a refusal. Writes only when there is something to forget."""
-    Circuit.objects.filter(name=of, failures__gt=0).update(failures=0, failing_since=None, open_until=None)
+    troubled = Circuit.objects.filter(name=of, failures__gt=0)
+    troubled.update(failures=0, failing_since=None, opened_at=None, open_until=None)

@@ -6,6 +6,7 @@ clock of the worker's host, and a worker whose clock is ahead would never do any
 """
 
 import logging
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,11 +17,9 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from imodels_app.timing import ANNOUNCED_FOR_S
+
 log = logging.getLogger(__name__)
-
-# A sweep announces the same row again only after this, so that hints do not pile up before busy workers.
-ANNOUNCED_FOR_S = 5
-
 
 # Redis' order in Celery: less is sooner. Many looks that wait must not hold up what is to be sent, nor a sweep.
 SOON, AFTERWARDS = 0, 6
@@ -46,10 +45,13 @@ def wake_uploader(operation_id: UUID) -> None:
     transaction.on_commit(partial(send, "imodels_app.upload", operation_id))
 
 
-def announce(task: str, operation_id: UUID, *, for_s: float = ANNOUNCED_FOR_S) -> None:
-    """Send a hint unless one was sent a moment ago."""
+def announce(task: str, operation_id: UUID, *, due_at: datetime | None = None, for_s: float = ANNOUNCED_FOR_S) -> None:
+    """Send a hint unless one was sent a moment ago, so that hints do not pile up before busy workers.
+
+    due_at  what the row is due for: the next due time may be announced at once
+    """
     try:
-        news = cache.add(f"announced:{task}:{operation_id}", 1, timeout=int(for_s))
+        news = cache.add(f"announced:{task}:{operation_id}:{due_at or ''}", 1, timeout=int(for_s))
     except (RedisError, OSError):
         return  # the broker is this same Redis
     if news:

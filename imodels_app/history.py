@@ -16,7 +16,6 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "resumed": ("Goes on", "", "st-signin"),
     "claimed": ("Sent", "move", "st-submitting"),
     "postponed": ("Queued", "", "st-queued"),
-    "answer_lost": ("Checking", "move", "search"),
     "accepted": ("Running", "move", "st-running"),
     "file_sent": ("File sent", "move", "st-uploading"),
     "file_missing": ("Not seen yet", "move", "search"),
@@ -44,6 +43,8 @@ WAITS: dict[str, str] = {
     Wait.PROVIDER_DOWN: "The sign-in service did not answer",
     Wait.STORAGE_DOWN: "The upload stopped",
     Wait.SIGN_IN: "The requester must sign in again",
+    Wait.TOKEN: "The platform did not take the access token",
+    Wait.KEY_MISSING: "A worker lacked a key",
     Wait.NOT_PERMITTED: "The requester may not look at it",
     Wait.SAME_NAME: "Another operation with this name comes first",
     Wait.LOST_ANSWER: "The answer was lost",
@@ -114,6 +115,8 @@ def _look(event: Event) -> tuple[str, str, str]:
         badge = words.FAILURES.get(event.data.get("code", ""), words.FAILURES[""]).badge
     if event.verb == "postponed" and event.to == State.RUNNING:
         badge, icon = "Running", "st-running"
+    if event.verb == "postponed" and event.to == State.SUBMITTING:
+        badge, tone, icon = "Checking", "move", "search"
     if event.to == State.UPLOADING and event.verb in ("accepted", "postponed"):
         badge, icon = "Uploading", "st-uploading"
     return badge, tone, icon

@@ -5,17 +5,15 @@ the request and its answer leaves only a row that is due again.
 """
 
 from contextlib import suppress
-from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
+from imodels_app import clock, failpoints, gateway, lifecycle
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Operation, User
-from imodels_app.states import Shell
+from imodels_app.states import Shell, Wait
+from imodels_app.timing import ORPHAN_LEASE
 
-# Longer than one call can take (35 s): then whoever was at it is dead.
-LEASE = timedelta(seconds=45)
 MANAGE = "imodels_manage"
 
 
@@ -27,12 +25,8 @@ def delete(operation_id: UUID) -> None:
     if operation.shell != Shell.DELETING or not is_due or operation.shell_by is None:
         return
     try:
-        until = circuit.may_try(now)
-        if until:
-            lifecycle.shell_waits(operation, until=until, note="The platform is not answering.")
-        else:
-            lifecycle.take_shell(operation, look_again=now + LEASE)
-            _try(operation, operation.shell_by)
+        lifecycle.take_shell(operation, look_again=now + ORPHAN_LEASE)
+        _try(operation, operation.shell_by)
     except lifecycle.Conflict:
         return  # another worker is at it
 
@@ -40,35 +34,17 @@ def delete(operation_id: UUID) -> None:
 def _try(operation: Operation, person: User) -> None:
     """One try, and what came of it."""
     try:
-        platform = tokens.platform_for(person)
-    except tokens.SignInNeeded:
-        # Not kept until they come back: what is deleted days later is a surprise.
-        _keep(operation, f"{person.name} must sign in again, and ask for it once more.")
-        return
-    except tokens.KeyMissing as missing:
-        lifecycle.shell_waits(operation, until=_after(missing), note=str(missing))
-        return
-    except tokens.NotNow as later:
-        lifecycle.shell_waits(operation, until=_after(later), note="The sign-in service is not answering.")
-        return
-    try:
-        _look_and_delete(operation, platform)
-    except errors.TooMany as later:
-        circuit.worked()
-        budget.freeze(budget.CALLS, _after(later), clock.now())
-        lifecycle.shell_waits(operation, until=_after(later), note="The platform takes no calls for a while.")
-    except errors.Unavailable as later:
-        circuit.failed(clock.now())
-        lifecycle.shell_waits(operation, until=_after(later), note=str(later))
-    except errors.SignedOut:
-        tokens.refused(person, platform)
-        lifecycle.shell_waits(operation, until=clock.now(), note="The platform refused the token. It is refreshed.")
+        _look_and_delete(operation, gateway.for_person(person))
+    except gateway.MustWait as later:
+        if later.reason == Wait.SIGN_IN:
+            # Not kept until they come back: what is deleted days later is a surprise.
+            _keep(operation, f"{person.name} must sign in again, and ask for it once more.")
+        else:
+            lifecycle.shell_waits(operation, until=later.until, note=later.note or f"{later.reason.label}.")
     except errors.Forbidden as no:
-        circuit.worked()
         where = operation.itwin_name or "the iTwin"
         _keep(operation, f"{person.name} may not delete it. It needs imodels_delete in {where}.", no.code)
     except errors.Refused as no:
-        circuit.worked()
         _keep(operation, f"The platform said: “{no.message or no.status}”", no.code)
 
 
@@ -77,14 +53,12 @@ def _look_and_delete(operation: Operation, platform: Platform) -> None:
     try:
         found = platform.imodel(operation.imodel_id)
     except errors.NotFound as no:
-        circuit.worked()
         _not_found(operation, platform, no)
         return
-    circuit.worked()
     if found.is_initialized and not operation.shell_anyway:
         lifecycle.shell_ended(operation, Shell.USABLE, note="It can be used, so it was not deleted.")
         return
-    lifecycle.shell_sending(operation, look_again=clock.now() + LEASE)
+    lifecycle.shell_sending(operation, look_again=clock.now() + ORPHAN_LEASE)
     failpoints.reach("leftovers.sending")
     with suppress(errors.NotFound):  # somebody was quicker, a moment ago
         platform.delete_imodel(operation.imodel_id, at_last=partial(lifecycle.confirm_shell, operation))
@@ -114,7 +88,3 @@ def _sees_all(platform: Platform, itwin_id: str) -> bool:
 
 def _keep(operation: Operation, why: str, code: str = "") -> None:
     lifecycle.shell_ended(operation, Shell.LEFT, note=why, code=code)
-
-
-def _after(later: errors.Unavailable) -> datetime:
-    return clock.now() + timedelta(seconds=later.retry_after_s)

@@ -1,6 +1,6 @@
 """The only door for an operation's state. Every move writes its history in the same transaction.
 
-Verbs are what people ask for (request, approve, reject, cancel) and what workers do (claim, postpone);
+Verbs are what people ask for (request, approve, reject, cancel) and what workers do (lease, claim, wait, requeue);
 participles are what the platform told us (accepted, succeeded, failed).
 """
 
@@ -17,24 +17,16 @@ from django.db.models import F, Q
 from imodels_app import clock, dispatch, failpoints, messages, policy
 from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, UploadedBlock, User
 from imodels_app.states import FINISHED, MAYBE_THERE, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
+from imodels_app.timing import (
+    CLAIM_LASTS,
+    CLOCK_DIFFERENCE,
+    LONGEST_PAUSE,
+    RECONCILE_CLAIM_AFTER,
+    SIGN_IN_PATIENCE,
+    STEP_LEASE,
+    UPLOAD_LEASE,
+)
 from imodels_app.wishes import IModelWish, fingerprint
-
-# How long an operation waits for its requester to sign in again before it expires.
-SIGN_IN_PATIENCE = timedelta(days=5)
-# A claim without an answer is looked up after this. Its worker may live and still wait for the answer (35 s at most):
-# looking harms nobody, and whoever writes first fences the other.
-LOOK_FOR_CLAIM_AFTER = timedelta(seconds=20)
-# A claim is for sending at once. Who wakes up later (a stopped process) must not send any more: its time is charged
-# to a minute of the budget that is over.
-CLAIM_LASTS = timedelta(seconds=10)
-# All processes read the database's clock within this of each other.
-ONE_CLOCK = timedelta(seconds=30)
-# Between two looks at what runs as it should (poll.py: two minutes).
-LONGEST_PAUSE = timedelta(minutes=5)
-# A look that was announced and never happened is announced again after this.
-LOOK_LEASE = timedelta(seconds=20)
-# Whoever uploads a file says so every second. Not heard of for so long, somebody else goes on.
-UPLOAD_LEASE = timedelta(seconds=20)
 
 
 class Conflict(Exception):
@@ -93,7 +85,7 @@ def approve(operation: Operation, *, by: User, comment: str = "") -> None:
         by=by,
         note=comment,
         approved_hash=operation.request_hash,
-        ready_after=now,
+        due_at=now,
         expires_at=None,
         **_decision(by, comment, now),
     )
@@ -188,12 +180,26 @@ def measure_anew(now: datetime) -> None:
     It would wait until the clock has caught up. Whether it still has to wait is found out by trying.
     """
     for state, due in _DUE.items():
-        later = Q(changed_at__gt=now + ONE_CLOCK)
+        later = Q(changed_at__gt=now + CLOCK_DIFFERENCE)
         if state == State.RUNNING:  # a look that tells nothing new does not count as a change
-            later |= Q(wait_reason=Wait.NONE, poll_after__gt=now + LONGEST_PAUSE)
+            later |= Q(wait_reason=Wait.NONE, due_at__gt=now + LONGEST_PAUSE)
         for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=Wait.SIGN_IN):
             with suppress(Conflict):
                 _note(operation, "resumed", note="the clock was put back", **_NO_WAIT, **due(now))
+
+
+def lease(operation_id: UUID, state: State, *, lasting: timedelta = STEP_LEASE) -> Operation | None:
+    """Take an operation in this state whose time has come, for one step. None: it is not due, or somebody is at it.
+
+    Of any number of callers one gets it, for the UPDATE repeats the due time that was read. Should that one die,
+    the operation is due again when the lease ends.
+    """
+    operation = operation_for(operation_id)
+    now = clock.now()
+    if operation.state != state or operation.due_at is None or operation.due_at > now:
+        return None
+    mine = Operation.objects.filter(pk=operation.pk, state=state, version=operation.version, due_at=operation.due_at)
+    return operation if mine.update(due_at=now + lasting) else None
 
 
 def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
@@ -215,7 +221,7 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
                 State.SUBMITTING,
                 verb="claimed",
                 note=f"attempt {number}",
-                settle_after=now + LOOK_FOR_CLAIM_AFTER,
+                due_at=now + RECONCILE_CLAIM_AFTER,
                 **_NO_WAIT,
             )
     except IntegrityError as clash:
@@ -233,49 +239,28 @@ def confirm_claim(operation: Operation, attempt: Attempt) -> None:
         raise Conflict(f"The claim of {operation.name} is over.")
 
 
-def postpone(operation: Operation, *, reason: Wait, until: datetime, note: str = "") -> None:
-    """Wait before the next try, and say why and until when. From SUBMITTING this leads back to QUEUED."""
-    fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "ready_after": until}
-    if reason == Wait.SIGN_IN:
-        fields["expires_at"] = until
-        fields["ready_after"] = until
-    if operation.state == State.SUBMITTING:
-        _move(operation, State.QUEUED, verb="postponed", note=note, wait=reason, **fields)
-    else:
-        _note(operation, "postponed", note=note, wait=reason, **fields)
-
-
-def hold(operation: Operation, *, reason: Wait, until: datetime, note: str = "") -> None:
-    """A running or uploading operation cannot go on before `until`; it stays what it is and says why."""
-    fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until}
+def wait(operation: Operation, reason: Wait, until: datetime, note: str = "") -> None:
+    """Nothing can be done before `until`. The operation stays what it is, and says why."""
+    fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
     if operation.state == State.UPLOADING:
-        fields |= _let_go(until)
-        if reason == Wait.SIGN_IN and operation.wait_reason != reason:
-            fields["expires_at"] = clock.now() + SIGN_IN_PATIENCE
-    else:
-        fields["poll_after"] = until
+        fields |= {"due_at": None, **_let_go(until)}
+    if reason == Wait.SIGN_IN and operation.state in (State.QUEUED, State.UPLOADING):
+        ends_at = operation.expires_at if operation.wait_reason == reason else clock.now() + SIGN_IN_PATIENCE
+        fields |= {"expires_at": ends_at, "wait_until": ends_at}
     _note(operation, "postponed", note=note, wait=reason, **fields)
 
 
-def answer_lost(operation: Operation, *, look_after: datetime, note: str, reason: Wait = Wait.LOST_ANSWER) -> None:
-    """The request may have arrived. The operation stays SUBMITTING until its name has been looked up.
-
-    reason: Wait.SIGN_IN when only the requester's sign-in lets us look.
-    """
-    _note(
-        operation,
-        "answer_lost",
-        note=note,
-        wait=reason,
-        wait_reason=reason,
-        wait_until=look_after,
-        settle_after=look_after,
-    )
+def requeue(operation: Operation, attempt: Attempt, *, reason: Wait, until: datetime, note: str = "") -> None:
+    """Queue again what provably was not sent. Raises Conflict unless its attempt says so."""
+    if not Attempt.objects.filter(pk=attempt.pk, operation=operation, outcome=Outcome.NOT_SENT).exists():
+        raise Conflict(f"{operation.name} may have been sent.")
+    waiting: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
+    _move(operation, State.QUEUED, verb="postponed", note=note, wait=reason, **waiting)
 
 
 def send_again(operation: Operation, *, note: str) -> None:
     """The request provably never arrived: queue the same one, with the same name, again."""
-    _move(operation, State.QUEUED, verb="postponed", note=note, ready_after=clock.now(), **_NO_WAIT)
+    _move(operation, State.QUEUED, verb="postponed", note=note, due_at=clock.now(), **_NO_WAIT)
     _wake(operation)
 
 
@@ -362,16 +347,6 @@ def link_renewed(operation: Operation, *, link: str, storage_type: str, until: d
 # What the platform told us
 
 
-def lease_looks(now: datetime, *, at_most: int) -> list[UUID]:
-    """Ids of running operations that are due, each put off so that no other sweep announces it meanwhile."""
-    leased = []
-    for pk, poll_after in Operation.objects.due_for_poll(now).values_list("pk", "poll_after")[:at_most]:
-        still_due = Operation.objects.filter(pk=pk, state=State.RUNNING, poll_after=poll_after)
-        if still_due.update(poll_after=now + LOOK_LEASE):
-            leased.append(pk)
-    return leased
-
-
 def accepted(
     operation: Operation,
     *,
@@ -387,9 +362,10 @@ def accepted(
     """
     now = clock.now()
     has_file = operation.kind == Kind.BASELINE
-    next_step: dict[str, Any] = {"poll_after": now}
+    next_step: dict[str, Any] = {"due_at": now}
     if has_file:
         next_step = {
+            "due_at": None,
             "upload_after": now,
             "upload_link": link,
             "storage_type": storage_type,
@@ -403,7 +379,6 @@ def accepted(
         note=note,
         imodel_id=imodel_id,
         accepted_at=now,
-        settle_after=None,
         **next_step,
         **_NO_WAIT,
     )
@@ -418,7 +393,7 @@ def completed(operation: Operation, *, baseline_state: str) -> None:
         State.RUNNING,
         verb="completed",
         accepted_at=now,
-        poll_after=now,
+        due_at=now,
         sent_bytes=operation.file_size,
         baseline_state=baseline_state[:64],
         **_NO_LINK,
@@ -427,7 +402,7 @@ def completed(operation: Operation, *, baseline_state: str) -> None:
     dispatch.wake_follower(operation.pk)
 
 
-def looked(operation: Operation, *, platform_state: str, poll_after: datetime, missing: bool = False) -> None:
+def looked(operation: Operation, *, platform_state: str, due_at: datetime, missing: bool = False) -> None:
     """One look at a running operation. Only what a person could see makes history and raises the version."""
     seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
     if missing:
@@ -438,14 +413,14 @@ def looked(operation: Operation, *, platform_state: str, poll_after: datetime, m
             operation,
             "platform_state",
             note=platform_state,
-            poll_after=poll_after,
+            due_at=due_at,
             polls=F("polls") + 1,
             **seen,
             **_NO_WAIT,
         )
     else:
         Operation.objects.filter(pk=operation.pk, state=State.RUNNING).update(
-            poll_after=poll_after, polls=F("polls") + 1, **seen
+            due_at=due_at, polls=F("polls") + 1, **seen
         )
 
 
@@ -575,7 +550,7 @@ def _take_down(
             state=state,
             created_at=now,
             changed_at=now,
-            ready_after=now,
+            due_at=None if needs_approval else now,
             expires_at=now + timedelta(days=team.approval_days) if needs_approval else None,
             requested_by=by,
             requested_by_name=by.name,
@@ -609,10 +584,10 @@ def _take_file(staged_file: StagedFile, *, by: User) -> None:
 
 # Which column makes an operation due at once.
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
-    State.QUEUED: lambda now: {"ready_after": now, "expires_at": None},
-    State.SUBMITTING: lambda now: {"settle_after": now},
+    State.QUEUED: lambda now: {"due_at": now, "expires_at": None},
+    State.SUBMITTING: lambda now: {"due_at": now},
     State.UPLOADING: lambda now: {"upload_after": now},
-    State.RUNNING: lambda now: {"poll_after": now},
+    State.RUNNING: lambda now: {"due_at": now},
 }
 _NO_WAIT: dict[str, Any] = {"wait_reason": Wait.NONE, "wait_until": None}
 # A secret is not kept longer than it is of use.
@@ -646,7 +621,7 @@ def _move(
         raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
     now = clock.now()
     if to in FINISHED:
-        fields["finished_at"] = now
+        fields |= {"finished_at": now, "due_at": None}
     _write(operation, now, state=to, **fields, event=_event(verb, by, note, came_from, to, code, wait))
 
 

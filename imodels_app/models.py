@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
-from imodels_app.states import FINISHED, IN_FLIGHT, UNSUCCESSFUL, Kind, News, Outcome, Shell, State, Wait, Wish
+from imodels_app.states import DUE, FINISHED, IN_FLIGHT, UNSUCCESSFUL, Kind, News, Outcome, Shell, State, Wait, Wish
 
 
 class User(AbstractUser):
@@ -163,10 +163,10 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def ready(self, now: datetime) -> Self:
         """Queued, and the time to try has come; first come, first served."""
-        return self.filter(state=State.QUEUED, ready_after__lte=now).order_by("ready_after", "created_at")
+        return self.filter(state=State.QUEUED, due_at__lte=now).order_by("due_at", "created_at")
 
     def due_for_poll(self, now: datetime) -> Self:
-        return self.filter(state=State.RUNNING, poll_after__lte=now).order_by("poll_after")
+        return self.filter(state=State.RUNNING, due_at__lte=now).order_by("due_at")
 
     def due_for_upload(self, now: datetime) -> Self:
         """Uploading, and nobody is at it; or whoever was has not been heard of since its lease ended."""
@@ -181,7 +181,7 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def lost(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""
-        return self.filter(state=State.SUBMITTING, settle_after__lte=now).order_by("settle_after")
+        return self.filter(state=State.SUBMITTING, due_at__lte=now).order_by("due_at")
 
     def overdue(self, now: datetime) -> Self:
         """Waiting for a person who did not come in time."""
@@ -290,9 +290,9 @@ class Operation(models.Model):
     # Waiting, and when to act next. Columns rather than countdowns: visible, sortable, and they survive a restart.
     wait_reason = models.CharField(max_length=20, choices=Wait.choices, blank=True)
     wait_until = models.DateTimeField(null=True)
-    ready_after = models.DateTimeField(null=True)
-    settle_after = models.DateTimeField(null=True)
-    poll_after = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(
+        null=True, help_text="Queued: to be sent; submitting: to be looked up; running: to be polled. Empty otherwise."
+    )
     upload_after = models.DateTimeField(null=True, help_text="Or when the lease of whoever uploads it ends.")
     polls = models.PositiveIntegerField(default=0)
     missing_since = models.DateTimeField(null=True, help_text="Since when the platform answers 404.")
@@ -342,12 +342,10 @@ class Operation(models.Model):
             models.UniqueConstraint(fields=["imodel_id"], name="operation_one_per_imodel", condition=~Q(imodel_id="")),
         ]
         indexes: ClassVar = [
-            # Read by the sweeps: ready(), due_for_poll(), due_for_upload(), due_for_deletion(), lost().
-            models.Index(name="operation_ready", fields=["ready_after"], condition=Q(state=State.QUEUED)),
-            models.Index(name="operation_due", fields=["poll_after"], condition=Q(state=State.RUNNING)),
+            # Read by the sweeps: ready(), due_for_poll() and lost(); due_for_upload(); due_for_deletion().
+            models.Index(name="operation_due", fields=["state", "due_at"], condition=Q(state__in=sorted(DUE))),
             models.Index(name="operation_upload", fields=["upload_after"], condition=Q(state=State.UPLOADING)),
             models.Index(name="operation_shell", fields=["shell_after"], condition=Q(shell=Shell.DELETING)),
-            models.Index(name="operation_lost", fields=["settle_after"], condition=Q(state=State.SUBMITTING)),
             # Read by the live table: newest first, alone, by person and by team.
             models.Index(name="operation_newest", fields=["-created_at"]),
             models.Index(name="operation_mine", fields=["requested_by", "-created_at"]),
@@ -417,6 +415,7 @@ class Bucket(models.Model):
     # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
     tokens = models.FloatField(default=0)
     dripped_at = models.DateTimeField(null=True)
+    counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind that have left so far.")
 
     def __str__(self) -> str:
         return self.name
@@ -428,6 +427,7 @@ class Circuit(models.Model):
     name = models.CharField(max_length=20, primary_key=True)
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
     failing_since = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True, help_text="Since when, or since the last try that failed.")
     open_until = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

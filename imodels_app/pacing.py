@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from imodels_app.timing import LONGEST_CALL
+
 # A minute, and a little for clocks that do not tick alike: half a per cent of the allowed rate.
 MINUTE = timedelta(seconds=60.3)
-# A request without an answer counts as answered when its caller has given up: connect 5 s + read 30 s.
-LONGEST_CALL = timedelta(seconds=35)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Sent:
     @property
     def counted_by(self) -> datetime:
         """The latest instant at which the platform can have counted it."""
-        return self.answered_at or self.at + LONGEST_CALL
+        return self.answered_at or self.at + LONGEST_CALL  # its caller has given up by then
 
 
 def next_at(latest: Sequence[Sent], limit: int, *, one_at_a_time: bool = False) -> datetime | None:

@@ -4,24 +4,20 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from imodels_app import budget, circuit, clock, failpoints, lifecycle, staging, tokens
+from imodels_app import clock, failpoints, gateway, lifecycle, staging
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Creation
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State, Wait
+from imodels_app.timing import MISSING_IS_NORMAL_FOR, VANISHED_AFTER, WHILE_NOT_PERMITTED
 
 log = logging.getLogger(__name__)
 
 # Age of the operation -> seconds between looks: quick while small clones end, rare for what takes hours.
 PLAN: list[tuple[float, float]] = [(30, 1), (60, 3), (120, 5), (300, 10), (1800, 30)]
 RARELY_S = 120.0
-# Right after the answer the platform may not know the new iModel yet.
-MISSING_IS_NORMAL_FOR = timedelta(seconds=60)
-# And then one 404 is not enough: it has to stay missing.
-VANISHED_AFTER = timedelta(seconds=60)
 # A look at the iModel itself ("usable already?") comes with every third look at its operation.
 LOOK_AT_IMODEL_EVERY = 3
-WHILE_SIGNED_OUT = timedelta(hours=1)
 
 BASELINE_FAILURES = {"fileIsBriefcase", "initializationFailed"}
 MISSING_GUIDS = {"mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"}
@@ -29,49 +25,29 @@ MISSING_GUIDS = {"mainIModelIsMissingFederationGuids", "sourceIsMissingFederatio
 
 def poll(operation_id: UUID) -> None:
     """Ask the platform how far an operation is, and write down what it says. Any number of callers may ask."""
-    operation = lifecycle.operation_for(operation_id)
-    if operation.state != State.RUNNING:
+    operation = lifecycle.lease(operation_id, State.RUNNING)
+    if operation is None:
         return
-    now = clock.now()
     try:
-        _look(operation, now)
+        _look(operation, clock.now())
+    except gateway.MustWait as later:
+        lifecycle.wait(operation, later.reason, later.until, later.note)
     except lifecycle.Conflict:
         log.info("Operation %s: a look came later than another, and told nothing new", operation.pk)
 
 
 def _look(operation: Operation, now: datetime) -> None:
-    try:
-        # The sweep that announced this look has asked the budget for its first call.
-        platform = tokens.platform_for(operation.requested_by, prepaid=1)
-    except tokens.SignInNeeded:
-        lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
-        return
-    except tokens.NotNow as later:
-        lifecycle.hold(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
-        return
+    platform = gateway.for_person(operation.requested_by)
     try:
         creation = platform.creation(operation.imodel_id)
-        circuit.worked()
         failpoints.reach("poll.answered")
         _follow(operation, creation, platform, now)
-    except errors.TooMany as later:
-        circuit.worked()
-        budget.freeze(budget.CALLS, _after(later), clock.now())
-        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=_after(later))
-    except errors.Unavailable as later:
-        circuit.failed(clock.now())
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
-    except errors.SignedOut:
-        tokens.refused(operation.requested_by, platform)
-        lifecycle.looked(operation, platform_state=operation.platform_state, poll_after=now)
     except errors.NotFound:
-        circuit.worked()
         _missing(operation, platform, now)
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
-        until = clock.now() + timedelta(seconds=RARELY_S)
         reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
-        lifecycle.hold(operation, reason=reason, until=until, note=str(no))
+        lifecycle.wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
 
 
 def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
@@ -91,7 +67,7 @@ def _follow(operation: Operation, creation: Creation, platform: Platform, now: d
         if creation.state == "waitingForFile" and operation.kind == Kind.BASELINE:
             _say_again(operation, platform)
         usable = _is_usable(operation, platform)
-        lifecycle.looked(operation, platform_state=creation.state[:64], poll_after=next_look(operation, now))
+        lifecycle.looked(operation, platform_state=creation.state[:64], due_at=next_look(operation, now))
         if usable:
             lifecycle.usable(operation)
 
@@ -102,8 +78,6 @@ def _failed(operation: Operation, platform: Platform) -> None:
     if operation.kind == Kind.BASELINE:
         try:
             state = platform.baseline_file(operation.imodel_id).state
-        except errors.SignedOut:
-            raise
         except errors.Refused as no:
             log.warning("Operation %s failed, and its baseline file tells nothing: %s", operation.pk, no)
         if state in BASELINE_FAILURES:
@@ -117,8 +91,6 @@ def _say_again(operation: Operation, platform: Platform) -> None:
         return  # its two answers may just be a moment apart
     try:
         platform.complete_baseline(operation.imodel_id)
-    except errors.SignedOut:
-        raise
     except (errors.Refused, errors.AnswerLost) as no:
         log.warning("Operation %s waits for its file: %s", operation.pk, no)
 
@@ -141,9 +113,7 @@ def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
     if lasts and not _is_there(operation, platform):
         lifecycle.failed(operation, code="vanished", note="The platform no longer knows this iModel.")
         return
-    lifecycle.looked(
-        operation, platform_state=operation.platform_state, poll_after=next_look(operation, now), missing=True
-    )
+    lifecycle.looked(operation, platform_state=operation.platform_state, due_at=next_look(operation, now), missing=True)
 
 
 def _is_there(operation: Operation, platform: Platform) -> bool:
@@ -155,10 +125,6 @@ def _is_there(operation: Operation, platform: Platform) -> bool:
     except errors.ITwinError:
         return True
     return True
-
-
-def _after(later: errors.Unavailable) -> datetime:
-    return clock.now() + timedelta(seconds=later.retry_after_s)
 
 
 def next_look(operation: Operation, now: datetime) -> datetime:

@@ -13,8 +13,8 @@ from authlib.integrations.requests_client import OAuth2Session
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-# For connecting, and again for each wait for an answer.
-TIMEOUT_S = 10.0
+from imodels_app.timing import PROVIDER_TIMEOUT_S
+
 # In the form body: with HTTP Basic, providers disagree on whether id and secret are percent-encoded first.
 CLIENT_AUTHENTICATION = "client_secret_post"
 
@@ -29,7 +29,7 @@ oauth.register(
         "code_challenge_method": "S256",
         "token_endpoint_auth_method": CLIENT_AUTHENTICATION,
         # Not "timeout": Authlib hands that to nobody. This one holds for discovery, keys, code and userinfo.
-        "default_timeout": TIMEOUT_S,
+        "default_timeout": PROVIDER_TIMEOUT_S,
     },
 )
 
@@ -92,7 +92,7 @@ def refresh(refresh_token: str) -> dict[str, Any]:
             settings.OIDC_CLIENT_ID,
             settings.OIDC_CLIENT_SECRET,
             token_endpoint_auth_method=CLIENT_AUTHENTICATION,
-            default_timeout=TIMEOUT_S,
+            default_timeout=PROVIDER_TIMEOUT_S,
         ) as session:
             return dict(session.refresh_token(_metadata()["token_endpoint"], refresh_token=refresh_token))
     except OAuthError as error:

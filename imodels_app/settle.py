@@ -4,27 +4,23 @@ The name is ours and unique within the iTwin, so looking it up tells. Nobody els
 creator, time and origin have to fit.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from imodels_app import budget, circuit, clock, failpoints, lifecycle, tokens
+from imodels_app import clock, failpoints, gateway, lifecycle
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import IModel
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.timing import (
+    NAME_TAKEN_FOR,
+    NEVER_ARRIVED_AFTER,
+    PLATFORM_CLOCK_DIFFERENCE,
+    RECONCILE_EVERY,
+    RECONCILE_SELDOM,
+    WHILE_NOT_PERMITTED,
+)
 
-# After the send: the longest call (35 s), and as long as the platform may take to list a new iModel.
-# Only then does "not found" mean "never arrived".
-SETTLED_AFTER = timedelta(seconds=95)
-LOOK_EVERY = timedelta(seconds=5)
-# The longer nothing can be told, the rarer the look.
-SELDOM = timedelta(minutes=1)
-# How long to look for what has the name after the platform said that it is taken: to send again would tell no more.
-TAKEN_FOR = timedelta(minutes=15)
-WHILE_SIGNED_OUT = timedelta(hours=1)
-WHILE_NOT_PERMITTED = timedelta(minutes=2)
-# The platform's clock and ours may differ by this much.
-CLOCK_SKEW = timedelta(minutes=5)
 MOST_FOUND = 1000
 
 
@@ -33,52 +29,34 @@ class Undecided(Exception):
 
 
 def settle(operation_id: UUID) -> None:
-    """Look once for what a lost request made. Any number of callers may try."""
-    operation = lifecycle.operation_for(operation_id)
-    now = clock.now()
-    if operation.state != State.SUBMITTING or (operation.settle_after and operation.settle_after > now):
-        return
-    last = operation.attempts.last()
-    if last is None:
+    """Look once for what a lost request made. Any number of callers may try; one looks."""
+    operation = lifecycle.lease(operation_id, State.SUBMITTING)
+    last = operation.attempts.last() if operation else None
+    if operation is None or last is None:
         return
     try:
-        _look(operation, last, now)
+        _look(operation, last, clock.now())
+    except gateway.MustWait as later:
+        lifecycle.wait(operation, later.reason, later.until, later.note)
     except lifecycle.Conflict:
         return  # somebody else settled it
 
 
 def _look(operation: Operation, last: Attempt, now: datetime) -> None:
-    frozen = budget.frozen_until(now)
-    if frozen:
-        lifecycle.answer_lost(operation, look_after=frozen, note="The platform takes no calls for a while.")
-        return
-    try:
-        platform = tokens.platform_for(operation.requested_by)
-    except tokens.SignInNeeded:
-        # Signing in wakes it at once; asking sooner would tell nothing.
-        until, note = now + WHILE_SIGNED_OUT, "The requester must sign in again."
-        lifecycle.answer_lost(operation, look_after=until, note=note, reason=Wait.SIGN_IN)
-        return
-    except tokens.NotNow as later:
-        lifecycle.answer_lost(operation, look_after=_after(later), note=str(later))
-        return
+    platform = gateway.for_person(operation.requested_by)
     try:
         found = _by_name(platform, operation, last)
         ours = next((one for one in found if _is_ours(platform, operation, one)), None)
     except (errors.Forbidden, errors.NotFound) as no:
         # The requester may not look there any more. Rights may come back, and nothing else can tell.
-        circuit.worked()
-        until = clock.now() + WHILE_NOT_PERMITTED
-        lifecycle.answer_lost(operation, look_after=until, note=str(no), reason=Wait.NOT_PERMITTED)
+        lifecycle.wait(operation, Wait.NOT_PERMITTED, clock.now() + WHILE_NOT_PERMITTED, str(no))
         return
-    except (errors.ITwinError, Undecided) as unclear:
-        _take_note(operation, platform, unclear)
-        lifecycle.answer_lost(operation, look_after=_look_again(last, unclear), note=str(unclear))
+    except (errors.Refused, Undecided) as unclear:
+        lifecycle.wait(operation, Wait.LOST_ANSWER, _look_again(last), str(unclear))
         return
-    circuit.worked()
     failpoints.reach("settle.looked")
-    if not found and now < last.sent_at + (TAKEN_FOR if last.outcome == Outcome.REJECTED else SETTLED_AFTER):
-        lifecycle.answer_lost(operation, look_after=_look_again(last), note="not found yet")
+    if not found and now < last.sent_at + (NAME_TAKEN_FOR if last.outcome == Outcome.REJECTED else NEVER_ARRIVED_AFTER):
+        lifecycle.wait(operation, Wait.LOST_ANSWER, _look_again(last), "not found yet")
         return
     if not found and last.outcome == Outcome.REJECTED:
         note = "The name is taken by what the requester cannot see."
@@ -114,7 +92,7 @@ def _is_ours(platform: Platform, operation: Operation, found: IModel) -> bool:
         return False
     if found.creator_id.casefold() != operation.requested_by.subject.casefold():
         return False
-    if found.created_at < first.sent_at - CLOCK_SKEW:
+    if found.created_at < first.sent_at - PLATFORM_CLOCK_DIFFERENCE:
         return False
     if Operation.objects.filter(imodel_id=found.id).exclude(pk=operation.pk).exists():
         return False
@@ -144,24 +122,7 @@ def _waits_for_file(platform: Platform, operation: Operation, found: IModel) -> 
     return baseline.state == "waitingForFile" and baseline.size == operation.file_size
 
 
-def _take_note(operation: Operation, platform: Platform, unclear: Exception) -> None:
-    """What a look that told nothing tells about the platform, its limits and the token."""
-    if isinstance(unclear, errors.TooMany):
-        circuit.worked()
-        budget.freeze(budget.CALLS, _after(unclear), clock.now())
-    elif isinstance(unclear, errors.Unavailable):
-        circuit.failed(clock.now())
-    elif isinstance(unclear, errors.SignedOut):
-        tokens.refused(operation.requested_by, platform)
-
-
-def _look_again(last: Attempt, unclear: Exception | None = None) -> datetime:
-    """When the platform says so; else soon at first, and ever more seldom."""
-    if isinstance(unclear, errors.Unavailable):
-        return _after(unclear)
+def _look_again(last: Attempt) -> datetime:
+    """Soon at first, and ever more seldom."""
     now = clock.now()
-    return now + min(max((now - last.sent_at) / 20, LOOK_EVERY), SELDOM)
-
-
-def _after(later: errors.Unavailable) -> datetime:
-    return clock.now() + timedelta(seconds=later.retry_after_s)
+    return now + min(max((now - last.sent_at) / 20, RECONCILE_EVERY), RECONCILE_SELDOM)

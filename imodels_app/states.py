@@ -37,6 +37,8 @@ class Wait(models.TextChoices):
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
     STORAGE_DOWN = "storage_down", "The platform's storage not answering"
     SIGN_IN = "sign_in", "Requester must sign in again"
+    TOKEN = "token", "Access token being refreshed"
+    KEY_MISSING = "key_missing", "A worker lacks a key"
     NOT_PERMITTED = "not_permitted", "Requester may not look"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
@@ -106,5 +108,7 @@ FINISHED = {State.SUCCEEDED, State.FAILED, State.REJECTED, State.EXPIRED, State.
 UNSUCCESSFUL = FINISHED - {State.SUCCEEDED}
 # A POST may be out, or its iModel is being made: the name is in use.
 IN_FLIGHT = {State.SUBMITTING, State.UPLOADING, State.RUNNING}
+# Something is to be done with it at its due time.
+DUE = {State.QUEUED, State.SUBMITTING, State.RUNNING}
 # Nothing has left for the platform yet, so it can be called off.
 CANCELLABLE = {State.AWAITING_APPROVAL, State.QUEUED}

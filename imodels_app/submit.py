@@ -6,17 +6,15 @@ from uuid import UUID
 
 from django.db import transaction
 
-from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, staging, tokens, turns
+from imodels_app import budget, clock, dispatch, failpoints, gateway, lifecycle, staging, tokens, turns
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, Wait
+from imodels_app.timing import BEHIND_SAME_NAME, RECONCILE_AFTER
 
 log = logging.getLogger(__name__)
-# How soon to look up a name after its answer was lost, and to try again behind another one of that name.
-FIRST_LOOK = timedelta(seconds=3)
 # Too large, or of a type that the platform does not take: nothing a person typed.
 OUR_FAULT = {413, 415}
-BEHIND_SAME_NAME = timedelta(seconds=30)
 # Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
 ANNOUNCED_AHEAD = timedelta(seconds=5)
 
@@ -29,18 +27,18 @@ def submit(operation_id: UUID) -> None:
     """
     failpoints.reach("submit.begin")
     operation = lifecycle.operation_for(operation_id)
-    now = clock.now()
-    if operation.state != State.QUEUED or (operation.ready_after and operation.ready_after > now):
+    if operation.state != State.QUEUED or operation.due_at is None or operation.due_at > clock.now():
         return
+    bucket = budget.bucket_of(operation.kind)
     try:
-        ready = _prepare(operation, now)
-        if ready:
-            _send(operation, *ready)
+        claimed = _prepare(operation, bucket)
+        if claimed:
+            _send(operation, *claimed)
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
     # Whoever waits for something of their own lets the next one pass.
     if operation.wait_reason != Wait.PLATFORM_DOWN:
-        announce_next(budget.bucket_of(operation.kind), clock.now())
+        announce_next(bucket, clock.now())
 
 
 def announce_next(bucket: str, now: datetime) -> None:
@@ -54,45 +52,43 @@ def announce_next(bucket: str, now: datetime) -> None:
         dispatch.send("imodels_app.submit", first.pk, in_s=(at - now).total_seconds())
 
 
-def _prepare(operation: Operation, now: datetime) -> tuple[Attempt, Platform] | None:
+def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | None:
     """A claim and a client, or None with the reason to wait written down."""
+    if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
+        # Before anything is made of it: a shell that no file will ever fill would keep the name.
+        lifecycle.failed(operation, code="stagedFileMissing")
+        return None
     try:
-        if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
-            # Before anything is made of it: a shell that no file will ever fill would keep the name.
-            lifecycle.failed(operation, code="stagedFileMissing")
-            return None
-        until = circuit.may_try(now)
-        if until:
-            lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=until)
-            return None
+        gateway.require_open()
         # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
-        platform = tokens.platform_for(operation.requested_by)
-        bucket = budget.bucket_of(operation.kind)
-        failpoints.reach("submit.claiming")
-        with transaction.atomic():
-            budget.lock(bucket)
-            # Under the bucket's lock, so nobody is served between the look and the claim; and by the clock as it is
-            # now: a token that was refreshed, or the lock itself, may have taken longer than others waited.
-            now = clock.now()
-            budget.take(bucket, now)
-            first = turns.first_in_turn(bucket, now)
-            if first and first.pk != operation.pk:
-                raise turns.NotYet
-            attempt = lifecycle.claim(operation, bucket=bucket, now=now)
-        return attempt, platform
-    except tokens.SignInNeeded:
-        lifecycle.postpone(operation, reason=Wait.SIGN_IN, until=now + lifecycle.SIGN_IN_PATIENCE)
+        platform = gateway.for_person(operation.requested_by, bucket=bucket)
+        return _claim(operation, bucket), platform
+    except gateway.MustWait as later:
+        lifecycle.wait(operation, later.reason, later.until, later.note)
     except budget.Spent as spent:
-        lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=spent.until)
-    except tokens.NotNow as later:
-        lifecycle.postpone(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
+        lifecycle.wait(operation, Wait.RATE_LIMIT, spent.until)
     except turns.NotYet:
-        return None  # whoever is first is announced instead
+        pass  # whoever is first is announced instead
     except lifecycle.NameInFlight:
-        lifecycle.postpone(operation, reason=Wait.SAME_NAME, until=now + BEHIND_SAME_NAME)
+        lifecycle.wait(operation, Wait.SAME_NAME, clock.now() + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
         lifecycle.failed(operation, code="approvalVoid", note=str(void))
     return None
+
+
+def _claim(operation: Operation, bucket: str) -> Attempt:
+    """The next request of this bucket, for this operation. Raises Spent, NotYet and what lifecycle.claim raises."""
+    failpoints.reach("submit.claiming")
+    with transaction.atomic():
+        budget.lock(bucket)
+        # Under the bucket's lock, so nobody is served between the look and the claim; and by the clock as it is now:
+        # a token that was refreshed, or the lock itself, may have taken longer than others waited.
+        now = clock.now()
+        budget.take(bucket, now)
+        first = turns.first_in_turn(bucket, now)
+        if first and first.pk != operation.pk:
+            raise turns.NotYet
+        return lifecycle.claim(operation, bucket=bucket, now=now)
 
 
 def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
@@ -108,28 +104,15 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
             operation.request_path, operation.request_body, correlation_id=str(operation.pk), at_last=at_last
         )
     except errors.AnswerLost as lost:
-        circuit.failed(clock.now())
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
-        lifecycle.answer_lost(operation, look_after=clock.now() + FIRST_LOOK, note=str(lost))
-    except errors.TooMany as later:
-        circuit.worked()
-        lifecycle.answered(attempt, Outcome.NOT_SENT, status=429, answer=str(later))
-        budget.freeze(budget.bucket_named(later.operation, attempt.bucket), _after(later), clock.now())
-        lifecycle.postpone(operation, reason=Wait.RATE_LIMIT, until=_after(later))
-    except errors.Unavailable as later:
-        circuit.failed(clock.now())
-        lifecycle.answered(attempt, Outcome.NOT_SENT, answer=str(later))
-        lifecycle.postpone(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
-    except errors.SignedOut as no:
-        lifecycle.answered(attempt, Outcome.NOT_SENT, status=no.status, answer=str(no))
-        tokens.refused(operation.requested_by, platform)
-        lifecycle.send_again(operation, note="The platform refused the token. It is refreshed.")
+        lifecycle.wait(operation, Wait.LOST_ANSWER, clock.now() + RECONCILE_AFTER, str(lost))
+    except gateway.MustWait as later:
+        lifecycle.answered(attempt, Outcome.NOT_SENT, status=later.status, answer=str(later))
+        lifecycle.requeue(operation, attempt, reason=later.reason, until=later.until, note=later.note)
     except errors.Refused as no:
-        circuit.worked()
         lifecycle.answered(attempt, Outcome.REJECTED, status=no.status, answer=str(no))
         _refused(operation, no)
     else:
-        circuit.worked()
         failpoints.reach("submit.answered")
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
         link = {"link": tokens.seal(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
@@ -142,7 +125,7 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
     # A 409 that came cut off names no code: it may be that one.
     about_the_name = isinstance(no, errors.NameTaken) or (no.status == 409 and not no.code)
     if about_the_name and operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
-        lifecycle.answer_lost(operation, look_after=clock.now(), note="The name is taken, perhaps by our own request.")
+        lifecycle.wait(operation, Wait.LOST_ANSWER, clock.now(), "The name is taken, perhaps by our own request.")
         return
     if no.status in OUR_FAULT:
         log.error("The platform did not take the request of operation %s: %s", operation.pk, no)
@@ -157,7 +140,3 @@ def _code(operation: Operation, no: errors.Refused) -> str:
     if no.status == 409 and not no.code and not operation.source_id:
         return "iModelExists"  # the one cause there is
     return no.code or str(no.status)
-
-
-def _after(later: errors.Unavailable) -> datetime:
-    return clock.now() + timedelta(seconds=later.retry_after_s)

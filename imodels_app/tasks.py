@@ -15,6 +15,7 @@ from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
 from imodels_app.submit import announce_next
 from imodels_app.submit import submit as carry
+from imodels_app.timing import UPLOAD_LEASE
 from imodels_app.upload import upload as carry_file
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
@@ -72,20 +73,20 @@ def sweep_queued() -> None:
 
 @shared_task(name="imodels_app.sweep_running")
 def sweep_running() -> None:
-    """Announce what is due for a look, as many as the budget allows, and put it off until that look is done."""
+    """Announce what is due for a look, the longest due first, as many as the budget allows."""
     pulse.beat()
     now = clock.now()
-    due = Operation.objects.due_for_poll(now)[:BATCH].count()
-    due = min(due, _at_once(now)) if due else 0
-    for pk in lifecycle.lease_looks(now, at_most=budget.take_looks(due, now)):
-        dispatch.send("imodels_app.poll", pk)
+    due = list(Operation.objects.due_for_poll(now).values_list("pk", "due_at")[:BATCH])
+    for pk, due_at in due[: min(budget.polls_left(now), _at_once(now))] if due else ():
+        dispatch.announce("imodels_app.poll", pk, due_at=due_at)
 
 
 def _at_once(now: datetime) -> int:
     """All that is due, or while the platform does not answer one look now and then."""
-    if circuit.outage(now) is None:
+    down = circuit.outage(now)
+    if down is None:
         return BATCH
-    return 0 if circuit.may_try(now) else 1
+    return 0 if down.until > now else 1
 
 
 @shared_task(name="imodels_app.sweep_lost")
@@ -119,7 +120,7 @@ def clean_staging() -> None:
 def sweep_uploads() -> None:
     """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
     for pk in Operation.objects.due_for_upload(clock.now()).values_list("pk", flat=True)[:BATCH]:
-        dispatch.announce("imodels_app.upload", pk, for_s=lifecycle.UPLOAD_LEASE.total_seconds())
+        dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
 
 
 @shared_task(name="imodels_app.send_messages")

@@ -1,14 +1,12 @@
-"""A platform client that can act for a person, with a token refreshed in time.
+"""An access token that can act for a person, refreshed in time.
 
 Tokens are encrypted at rest (TOKEN_KEYS, newest first). Providers rotate refresh tokens, and a strict one revokes
 the whole grant when the same token comes twice, so one process at a time refreshes for a person.
 """
 
-import itertools
 import logging
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,16 +14,13 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from imodels_app import budget, clock, failpoints, provider
-from imodels_app.itwin import Platform, errors
+from imodels_app import clock, failpoints, provider
+from imodels_app.itwin import errors
 from imodels_app.models import Operation, TokenSet, User
+from imodels_app.timing import REFRESH_LEASE, TOKEN_MARGIN
 
 log = logging.getLogger(__name__)
 
-# Refresh this long before the end: a token must outlive the call it is taken for (35 s).
-MARGIN = timedelta(seconds=60)
-# Half of it is longer than a refresh can take (two of the provider's time-outs); shorter than a task may run.
-LEASE = timedelta(seconds=45)
 WAIT_FOR_OTHERS_S = 15.0
 LOOK_EVERY_S = 0.1
 _SEALED = ("access_token", "refresh_token", "id_token")
@@ -51,21 +46,8 @@ class KeyMissing(NotNow):
         )
 
 
-def platform_for(user: User, *, read_timeout_s: float = 30.0, prepaid: int = 0) -> Platform:
-    """The platform as this person sees it. Raises SignInNeeded, and NotNow (provider down, KeyMissing).
-
-    prepaid  calls for which the budget of all calls has been asked already; the others are counted as they leave
-    """
-    try:
-        token = access_token(user)
-    except KeyMissing as missing:
-        log.error("Token of person %s: %s", user.pk, missing)
-        raise
-    return Platform(settings.ITWIN_API_URL, token, read_timeout_s=read_timeout_s, calling=_count_after(prepaid))
-
-
 def access_token(user: User) -> str:
-    """An access token that is good for a minute at least, refreshed if it must be.
+    """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded and NotNow.
 
     1. Read the row. A token that lasts is used as it is.
     2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
@@ -75,7 +57,7 @@ def access_token(user: User) -> str:
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
         held = _held(user)
-        if held.expires_at > clock.now() + MARGIN:
+        if held.expires_at > clock.now() + TOKEN_MARGIN:
             return unseal(held.access_token)
         _discover()
         if _take_lease(held):
@@ -93,7 +75,7 @@ def store(user: User, token: dict[str, Any]) -> None:
     )
 
 
-def refused(user: User, platform: Platform) -> None:
+def refused(user: User, access_token: str) -> None:
     """The platform took this token no more, though its time was not over: refresh before the next use.
 
     Of fifty workers that held the old token some are told so only after another has refreshed it: that says nothing
@@ -102,7 +84,7 @@ def refused(user: User, platform: Platform) -> None:
     now = clock.now()
     held = TokenSet.objects.filter(user=user).first()
     try:
-        if held is None or not platform.speaks_with(unseal(held.access_token)):
+        if held is None or unseal(held.access_token) != access_token:
             return
     except KeyMissing:
         return  # sealed after we had opened it: by now it is another one
@@ -149,16 +131,6 @@ def id_token_of(user: User) -> str:
         return ""
 
 
-def _count_after(prepaid: int) -> Callable[[], None]:
-    numbers = itertools.count()
-
-    def calling() -> None:
-        if next(numbers) >= prepaid:
-            budget.called(clock.now())
-
-    return calling
-
-
 def _held(user: User) -> TokenSet:
     held = TokenSet.objects.filter(user=user).first()
     if held is None or held.sign_in_needed:
@@ -178,13 +150,13 @@ def _take_lease(held: TokenSet) -> bool:
     now = clock.now()
     me = uuid.uuid4()
     # One that ends much later than any lease was taken before the database's clock was put back.
-    free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * LEASE)
+    free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * REFRESH_LEASE)
     taken = TokenSet.objects.filter(free, pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False).update(
-        refreshing_by=me, refreshing_until=now + LEASE
+        refreshing_by=me, refreshing_until=now + REFRESH_LEASE
     )
     held.refreshing_by = me
     # A process that was held up around the UPDATE has a lease that is nearly over: it lets it end.
-    return bool(taken) and clock.now() < now + LEASE / 2
+    return bool(taken) and clock.now() < now + REFRESH_LEASE / 2
 
 
 def _refresh(held: TokenSet) -> str:

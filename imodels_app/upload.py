@@ -12,9 +12,9 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,13 @@ from uuid import UUID
 
 from django.conf import settings
 
-from imodels_app import budget, circuit, clock, dispatch, failpoints, lifecycle, staging, tokens
+from imodels_app import circuit, clock, dispatch, failpoints, gateway, lifecycle, staging, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.storage import Storage, check_destination
 from imodels_app.itwin.types import UploadLink
 from imodels_app.models import Operation, StagedFile
 from imodels_app.states import Wait
+from imodels_app.timing import MISSING_IS_NORMAL_FOR, WHILE_NOT_PERMITTED
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,8 @@ FASTEST_BYTES_PER_S = 1_250_000_000
 LINK_MARGIN = timedelta(seconds=5)
 # A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
 MOST_LINKS = 50
-WHILE_SIGNED_OUT = timedelta(hours=1)
 # The platform took no notice of being told.
 TELL_AGAIN = timedelta(seconds=5)
-MISSING_IS_NORMAL_FOR = timedelta(seconds=60)
 # The platform may see a file later than its storage acknowledged it: pauses before each next look.
 LOOKS_FOR_FILE_S = (2.0, 5.0, 10.0)
 
@@ -77,8 +76,19 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
     except (lifecycle.Conflict, Held):
         return
     except tokens.KeyMissing as missing:
-        # The lease runs out by itself, and a worker that has the key may take it.
+        # Of the link. The lease runs out by itself, and a worker that has the key may take it.
         log.error("Operation %s: %s", operation.pk, missing)
+    except gateway.MustWait as later:
+        _wait(operation, later.reason, later.until, later.note)
+    except errors.Refused as no:
+        # The platform. Rights may come back, and the file is safe.
+        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        _wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
+
+
+def _wait(operation: Operation, reason: Wait, until: datetime, note: str) -> None:
+    with suppress(lifecycle.Conflict):  # somebody else has taken over
+        lifecycle.wait(operation, reason, until, note)
 
 
 # To the storage
@@ -86,19 +96,18 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
 
 def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
     """Whether the storage has acknowledged the whole file; False when the minute is over. Raises Held."""
+    link, path = _ready(operation)
     try:
-        storage, path = _ready(operation)
-        with closing(storage):
+        check_destination(link, settings.ITWIN_API_URL)
+        with closing(Storage(link)) as storage:
             is_whole = _send_bytes(operation, storage, path, ending)
-    except tokens.KeyMissing:
-        raise  # of the link: see upload()
     except errors.LinkRefused as no:
         circuit.worked(circuit.STORAGE)
         _renew_link(operation, said=no.message)
     except errors.Unavailable as later:
         circuit.failed(clock.now(), circuit.STORAGE)
-        lifecycle.hold(operation, reason=Wait.STORAGE_DOWN, until=_after(later), note=str(later))
-        raise Held from None
+        until = clock.now() + timedelta(seconds=later.retry_after_s)
+        raise gateway.MustWait(Wait.STORAGE_DOWN, until, str(later)) from later
     except errors.Refused as no:
         circuit.worked(circuit.STORAGE)
         _refused(operation, no)
@@ -109,13 +118,12 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
     return is_whole
 
 
-def _ready(operation: Operation) -> tuple[Storage, Path]:
-    """The storage and the file. Raises Held when the storage is down, the file is gone, or the link is of no use."""
+def _ready(operation: Operation) -> tuple[UploadLink, Path]:
+    """Where to, and the file. Raises MustWait (storage down) and Held (the file is gone, or the link has ended)."""
     now = clock.now()
     until = circuit.may_try(now, circuit.STORAGE)
     if until:
-        lifecycle.hold(operation, reason=Wait.STORAGE_DOWN, until=until)
-        raise Held
+        raise gateway.MustWait(Wait.STORAGE_DOWN, until)
     # Not operation.staged_file: who slept meanwhile may be past the end of all, and the row is gone.
     staged = StagedFile.objects.filter(operation=operation).first()
     if staged is None or not staging.is_whole(staged, operation.file_size):
@@ -123,9 +131,7 @@ def _ready(operation: Operation) -> tuple[Storage, Path]:
         raise Held
     if not operation.upload_link or not _can_finish(operation, now):
         _renew_link(operation)
-    link = UploadLink(tokens.unseal(operation.upload_link), operation.storage_type)
-    check_destination(link, settings.ITWIN_API_URL)
-    return Storage(link), staging.path_of(staged)
+    return UploadLink(tokens.unseal(operation.upload_link), operation.storage_type), staging.path_of(staged)
 
 
 def _can_finish(operation: Operation, now: datetime) -> bool:
@@ -256,11 +262,10 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
 def _renew_link(operation: Operation, *, said: str = "") -> None:
     """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Held."""
     before = tokens.unseal(operation.upload_link) if operation.upload_link else ""
-    with _platform_for(operation) as platform:
-        try:
-            link = platform.imodel(operation.imodel_id).upload
-        except errors.NotFound as gone:
-            _vanished(operation, gone)
+    try:
+        link = gateway.for_person(operation.requested_by).imodel(operation.imodel_id).upload
+    except errors.NotFound as gone:
+        _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
     if link and asked < MOST_LINKS and link.href != before and _lasts(link):
         sealed = tokens.seal(link.href)
@@ -274,16 +279,13 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
 
 def _arrived_all_the_same(operation: Operation) -> bool:
     """Whether the storage had all of it when the link ended, and whoever was to say so died. Nothing else can tell."""
-    with _platform_for(operation) as platform:
-        try:
-            state = platform.complete_baseline(operation.imodel_id).state
-        except errors.AnswerLost as lost:
-            lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=clock.now() + TELL_AGAIN, note=str(lost))
-            raise Held from None
-        except errors.SignedOut:
-            raise
-        except errors.Refused:
-            state = _state_of_file(operation, platform)
+    platform = gateway.for_person(operation.requested_by)
+    try:
+        state = platform.complete_baseline(operation.imodel_id).state
+    except errors.AnswerLost as lost:
+        raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + TELL_AGAIN, str(lost)) from lost
+    except errors.Refused:
+        state = _state_of_file(operation, platform)
     if state != WAITING:
         lifecycle.completed(operation, baseline_state=state)
     return state != WAITING
@@ -297,23 +299,18 @@ def _lasts(link: UploadLink) -> bool:
 def _complete(operation: Operation) -> None:
     """Tell the platform that the file is there, and take its word for what comes next."""
     failpoints.reach("upload.completing")
-    with _platform_for(operation) as platform:
-        try:
-            state = platform.complete_baseline(operation.imodel_id).state
-        except errors.AnswerLost as lost:
-            circuit.failed(clock.now())
-            state = platform.baseline_file(operation.imodel_id).state
-            if state == WAITING:
-                until = clock.now() + TELL_AGAIN
-                lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(lost))
-                raise Held from None
-        except errors.SignedOut:
-            raise
-        except errors.Refused as no:
-            # Perhaps it was told before, and that answer was lost: whatever this one says, the file's state decides.
-            state = _state_of_file(operation, platform)
-            if state == WAITING:
-                _not_completed(operation, platform, no)
+    platform = gateway.for_person(operation.requested_by)
+    try:
+        state = platform.complete_baseline(operation.imodel_id).state
+    except errors.AnswerLost as lost:
+        state = platform.baseline_file(operation.imodel_id).state
+        if state == WAITING:
+            raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + TELL_AGAIN, str(lost)) from lost
+    except errors.Refused as no:
+        # Perhaps it was told before, and that answer was lost: whatever this one says, the file's state decides.
+        state = _state_of_file(operation, platform)
+        if state == WAITING:
+            _not_completed(operation, platform, no)
     failpoints.reach("upload.completed")
     lifecycle.completed(operation, baseline_state=state)
 
@@ -365,53 +362,3 @@ def _vanished(operation: Operation, gone: errors.NotFound) -> None:
     else:
         lifecycle.failed(operation, code="vanished", message=gone.message)
     raise Held from None
-
-
-@contextmanager
-def _platform_for(operation: Operation) -> Iterator[Platform]:
-    """The platform as the requester. What keeps us from it is written down as the reason to wait. Raises Held."""
-    now = clock.now()
-    held = _unreachable_until(now)
-    if held:
-        lifecycle.hold(operation, reason=held[0], until=held[1])
-        raise Held
-    try:
-        platform = tokens.platform_for(operation.requested_by)
-        yield platform
-    except Held:
-        circuit.worked()
-        raise
-    except tokens.SignInNeeded:
-        lifecycle.hold(operation, reason=Wait.SIGN_IN, until=now + WHILE_SIGNED_OUT)
-    except tokens.NotNow as later:
-        lifecycle.hold(operation, reason=Wait.PROVIDER_DOWN, until=_after(later), note=str(later))
-    except errors.TooMany as later:
-        circuit.worked()
-        budget.freeze(budget.CALLS, _after(later), clock.now())
-        lifecycle.hold(operation, reason=Wait.RATE_LIMIT, until=_after(later))
-    except errors.Unavailable as later:
-        circuit.failed(clock.now())
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=_after(later), note=str(later))
-    except errors.SignedOut:
-        tokens.refused(operation.requested_by, platform)
-        lifecycle.release_upload(operation, after=clock.now() + timedelta(seconds=1))
-    except errors.Refused as no:
-        # Rights may come back, and the file is safe.
-        until = clock.now() + timedelta(minutes=2)
-        lifecycle.hold(operation, reason=Wait.PLATFORM_DOWN, until=until, note=str(no))
-    else:
-        circuit.worked()
-        return
-    raise Held
-
-
-def _unreachable_until(now: datetime) -> tuple[Wait, datetime] | None:
-    until = circuit.may_try(now)
-    if until:
-        return Wait.PLATFORM_DOWN, until
-    frozen = budget.frozen_until(now)
-    return (Wait.RATE_LIMIT, frozen) if frozen else None
-
-
-def _after(later: errors.Unavailable) -> datetime:
-    return clock.now() + timedelta(seconds=later.retry_after_s)

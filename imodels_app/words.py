@@ -30,7 +30,26 @@ class Words:
     remedy: str
 
 
+# What keeps a worker from the platform is the same whatever it was to do there; what goes on meanwhile is not.
+_IN_THE_WAY = {
+    "rate_limit": "the platform takes no calls, next try {until}",
+    "platform_down": "platform not answering, next try {until}",
+    "provider_down": "sign-in service not answering, next try {until}",
+    "token": "access token being refreshed, next try {until}",
+    "key_missing": "this worker lacks a key, next try {until}",
+}
+_MEANWHILE = {
+    "queued": ("Queued", "", "st-queued", "It is tried again until it works."),
+    "submitting": ("Checking", "move", "search", "The answer was lost. It is looked for, and never sent twice."),
+    "uploading": ("Uploading", "move", "st-uploading", "The file is safe, and it is tried again until it works."),
+    "running": ("Running", "move", "st-running", "The platform works on; we look again until it answers."),
+}
 WORDS: dict[str, Words] = {
+    **{
+        f"{state}:{reason}": Words(badge, tone, icon, line, f"Nothing to do. {remedy}")
+        for state, (badge, tone, icon, remedy) in _MEANWHILE.items()
+        for reason, line in _IN_THE_WAY.items()
+    },
     "awaiting_approval": Words(
         "Awaiting approval",
         "ask",
@@ -52,20 +71,6 @@ WORDS: dict[str, Words] = {
         "st-queued",
         "{place} in the queue, about {start}",
         "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
-    ),
-    "queued:platform_down": Words(
-        "Queued",
-        "",
-        "st-queued",
-        "platform not answering, next try {until}",
-        "Nothing to do. It is tried again until it works.",
-    ),
-    "queued:provider_down": Words(
-        "Queued",
-        "",
-        "st-queued",
-        "sign-in service not answering, next try {until}",
-        "Nothing to do. It is tried again until it works.",
     ),
     "queued:same_name": Words(
         "Queued",
@@ -126,26 +131,19 @@ WORDS: dict[str, Words] = {
         "storage not answering, next try {until}",
         "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
     ),
-    "uploading:platform_down": Words(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "platform not answering, next try {until}",
-        "Nothing to do. The file is safe, and it is tried again until it works.",
-    ),
-    "uploading:provider_down": Words(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "sign-in service not answering, next try {until}",
-        "Nothing to do. The file is safe, and it is tried again until it works.",
-    ),
     "uploading:rate_limit": Words(
         "Uploading",
         "move",
         "st-uploading",
         "calls of this minute are used, next try {until}",
         "Nothing to do. It goes on as soon as the budget allows.",
+    ),
+    "uploading:not_permitted": Words(
+        "Uploading",
+        "ask",
+        "st-signin",
+        "{person} may not go on in {itwin}, next try {until}",
+        "Give {person} access to {itwin} again. The file is safe, and it is tried again until it works.",
     ),
     "uploading:sign_in": Words(
         "Waiting for sign-in",
@@ -167,20 +165,6 @@ WORDS: dict[str, Words] = {
         "st-running",
         "longer than usual, 9 of 10 end within {most}",
         f"Nothing to do. We keep asking for {FOLLOWED_FOR}.",
-    ),
-    "running:platform_down": Words(
-        "Running",
-        "move",
-        "st-running",
-        "platform not answering, next look {until}",
-        "Nothing to do. The platform works on; we look again until it answers.",
-    ),
-    "running:provider_down": Words(
-        "Running",
-        "move",
-        "st-running",
-        "sign-in service not answering, next look {until}",
-        "Nothing to do. The platform works on; we look again until it answers.",
     ),
     "running:rate_limit": Words(
         "Running",

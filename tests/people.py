@@ -189,7 +189,7 @@ def delayed_clone(queued_clone):
     from imodels_app import lifecycle
     from imodels_app.states import Wait
 
-    lifecycle.postpone(queued_clone, reason=Wait.RATE_LIMIT, until=timezone.now() + timedelta(seconds=40))
+    lifecycle.wait(queued_clone, Wait.RATE_LIMIT, timezone.now() + timedelta(seconds=40))
     return queued_clone
 
 

@@ -265,7 +265,7 @@ def signed_out(kind: str) -> Way:
         operation = desk.send(desk.ask(kind))
         assert "The platform refused the token. It is refreshed" in text_of(desk.page(operation))
         for _ in range(2):
-            Operation.objects.update(ready_after=timezone.now())
+            Operation.objects.update(due_at=timezone.now())
             operation.attempts.update(sent_at=timezone.now() - timedelta(minutes=5), answered_at=timezone.now())
             operation.attempts.update(answered_at=timezone.now() - timedelta(minutes=5))
             desk.send(operation)
@@ -305,7 +305,7 @@ def located(kind: str, how: str) -> Way:
         desk.send(operation)
         if how == "missing":
             assert badge_of(desk.page(operation)) == "Checking"
-            Operation.objects.update(settle_after=timezone.now())
+            Operation.objects.update(due_at=timezone.now())
             settle(operation.pk)
             operation.refresh_from_db()
         assert operation.imodel_id == desk.sandbox.imodels_named("Pier 7", HARBOUR)[0].id
@@ -353,7 +353,7 @@ def adopted(kind: str) -> Way:
         operation = desk.ask(kind)
         desk.sandbox.fault("POST", POSTED_TO[kind], lost_answer=True)
         desk.send(operation)
-        Operation.objects.update(settle_after=timezone.now())
+        Operation.objects.update(due_at=timezone.now())
         settle(operation.pk)
         operation.refresh_from_db()
         assert operation.state == State.RUNNING

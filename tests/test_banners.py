@@ -62,7 +62,7 @@ def test_a_poll_brings_the_banner_and_takes_it_away(client, mara, bridge_team, p
 
 
 def test_whoever_must_sign_in_again_is_told_on_every_page_and_nobody_else(client, mara, tomas, queued_clone):
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
 
     client.force_login(mara)
     assert "one of your operations waits for it" in client.get(reverse("imodels:approval-list")).text

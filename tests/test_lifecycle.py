@@ -154,7 +154,7 @@ def test_a_state_that_ends_it_leads_nowhere():
 def test_waiting_says_why_and_until_when(queued_clone):
     until = timezone.now() + timedelta(seconds=40)
 
-    lifecycle.postpone(queued_clone, reason=Wait.RATE_LIMIT, until=until)
+    lifecycle.wait(queued_clone, Wait.RATE_LIMIT, until)
 
     assert (queued_clone.wait_reason, queued_clone.wait_until) == (Wait.RATE_LIMIT, until)
     assert queued_clone not in Operation.objects.ready(timezone.now())
@@ -162,13 +162,13 @@ def test_waiting_says_why_and_until_when(queued_clone):
 
 def test_waiting_longer_for_the_same_reason_is_one_line_of_history(queued_clone):
     for seconds in (10, 20, 30):
-        lifecycle.postpone(queued_clone, reason=Wait.RATE_LIMIT, until=timezone.now() + timedelta(seconds=seconds))
+        lifecycle.wait(queued_clone, Wait.RATE_LIMIT, timezone.now() + timedelta(seconds=seconds))
 
     assert verbs(queued_clone) == ["requested", "postponed"]
 
 
 def test_signing_in_again_wakes_what_waited_for_it(queued_clone, mara):
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
 
     lifecycle.wake_after_sign_in(mara)
 
@@ -179,7 +179,7 @@ def test_signing_in_again_wakes_what_waited_for_it(queued_clone, mara):
 
 
 def test_what_waits_for_a_person_who_never_comes_expires(queued_clone, waiting_fork):
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
     after = timezone.now() + timedelta(days=8)
 
     for operation in Operation.objects.overdue(after):

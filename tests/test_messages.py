@@ -54,18 +54,18 @@ def test_the_requester_learns_how_it_ended(succeeded_clone, failed_fork):
 def test_whoever_must_sign_in_is_told_once_however_much_waits(bridge_team, signed_in_mara, wish_for):
     until = timezone.now() + timedelta(days=5)
     for _ in range(3):
-        lifecycle.postpone(lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara), reason=Wait.SIGN_IN, until=until)
+        lifecycle.wait(lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara), Wait.SIGN_IN, until)
 
     assert written() == [("Mara", News.SIGN_IN)]
 
 
 def test_after_the_next_sign_in_it_may_be_told_again(queued_clone, signed_in_mara, sandbox):
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
     tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
     lifecycle.wake_after_sign_in(signed_in_mara)
     queued_clone.refresh_from_db()
 
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
 
     assert written() == [("Mara", News.SIGN_IN)] * 2
 

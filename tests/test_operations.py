@@ -204,7 +204,7 @@ def test_an_itwin_that_was_renamed_is_one_choice(client, mara, queued_clone, run
 
 def test_the_summary_counts_what_runs_waits_and_needs_a_person(client, mara, running_clone, waiting_fork, wish_for):
     signed_out = lifecycle.request(wish_for(Kind.EMPTY, name="Asleep"), by=mara)
-    lifecycle.postpone(signed_out, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=5))
+    lifecycle.wait(signed_out, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
     client.force_login(mara)
 
     numbers = client.get(LIST).context["numbers"]

@@ -19,7 +19,7 @@ def make_due(operation: Operation, *, sent_ago_s: float = 10) -> None:
     """As if the request had left some time ago and the look were due now."""
     now = timezone.now()
     operation.attempts.update(sent_at=now - timedelta(seconds=sent_ago_s))
-    Operation.objects.filter(pk=operation.pk).update(settle_after=now, ready_after=now)
+    Operation.objects.filter(pk=operation.pk).update(due_at=now)
 
 
 def settled(operation: Operation) -> Operation:
@@ -145,7 +145,7 @@ def test_a_platform_that_does_not_answer_decides_nothing(lost_clone, sandbox):
     operation = settled(lost_clone)
 
     assert operation.state == State.SUBMITTING
-    assert operation.settle_after > timezone.now()
+    assert operation.due_at > timezone.now()
 
 
 def test_a_requester_who_must_sign_in_is_waited_for(lost_clone, mara, sandbox):

@@ -177,7 +177,7 @@ def test_the_way_on_never_leads_elsewhere(client, sandbox, target):
 
 
 def test_signing_in_wakes_what_waited_for_it(client, sandbox, queued_clone, mara):
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=queued_clone.created_at)
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, queued_clone.created_at)
 
     sign_in(client)
 

@@ -208,7 +208,7 @@ def test_a_name_taken_by_a_request_whose_answer_was_heard_and_not_kept_is_looked
     submit(queued_clone.pk)
     # Its worker died between the two; a list that lagged for long hid the clone; the same request was queued again.
     now = timezone.now()
-    Operation.objects.update(state=State.QUEUED, imodel_id="", ready_after=now)
+    Operation.objects.update(state=State.QUEUED, imodel_id="", due_at=now)
     queued_clone.attempts.update(sent_at=now - timedelta(minutes=5))
 
     with pytest.raises(lifecycle.Conflict):

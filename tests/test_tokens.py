@@ -88,10 +88,10 @@ def test_somebody_who_never_signed_in_has_to(otto):
 
 def test_a_refused_token_is_refreshed_and_a_refused_fresh_one_means_sign_in(signed_in_mara):
     TokenSet.objects.update(obtained_at=timezone.now() - timedelta(minutes=30))
-    tokens.refused(signed_in_mara, tokens.platform_for(signed_in_mara))
+    tokens.refused(signed_in_mara, tokens.access_token(signed_in_mara))
     assert tokens.access_token(signed_in_mara)
 
-    tokens.refused(signed_in_mara, tokens.platform_for(signed_in_mara))
+    tokens.refused(signed_in_mara, tokens.access_token(signed_in_mara))
     with pytest.raises(tokens.SignInNeeded):
         tokens.access_token(signed_in_mara)
 
@@ -105,12 +105,12 @@ def test_a_new_key_reads_what_the_old_one_sealed(signed_in_mara, settings):
 def test_a_key_that_is_missing_here_is_waited_for_and_a_new_sign_in_does_without_it(signed_in_mara, sandbox, settings):
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
     with pytest.raises(tokens.NotNow) as told:
-        tokens.platform_for(signed_in_mara)
+        tokens.access_token(signed_in_mara)
     assert told.value.retry_after_s == 60
 
     tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
 
-    assert tokens.platform_for(signed_in_mara).itwins()
+    assert tokens.access_token(signed_in_mara)
 
 
 @pytest.mark.django_db(transaction=True)

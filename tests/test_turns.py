@@ -52,7 +52,7 @@ def test_each_budget_has_its_own_queue(ask, mara):
 
 
 def test_what_waits_for_a_reason_of_its_own_holds_nobody_up(ask, mara, tomas):
-    lifecycle.postpone(ask(mara), reason="sign_in", until=timezone.now() + timedelta(days=1))
+    lifecycle.wait(ask(mara), "sign_in", timezone.now() + timedelta(days=1))
     other = ask(tomas)
 
     assert first_in_turn("clone", timezone.now()) == other
@@ -103,7 +103,7 @@ def test_the_expected_start_counts_the_pace_and_whoever_comes_before(ask, mara):
 
 def test_what_waits_for_a_person_is_in_no_queue_and_holds_nobody_up_in_it(ask, mara, tomas):
     waits, other = ask(mara), ask(tomas)
-    lifecycle.postpone(waits, reason="sign_in", until=timezone.now() + timedelta(days=1))
+    lifecycle.wait(waits, "sign_in", timezone.now() + timedelta(days=1))
 
     found = places([waits, other], timezone.now())
 

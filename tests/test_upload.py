@@ -243,7 +243,7 @@ def test_a_shell_whose_answer_was_lost_asks_for_its_link(baseline_of, sandbox):
     sandbox.switch(new_upload_link=True)
     operation = baseline_of(a_file())
     submit(operation.pk)
-    Operation.objects.update(settle_after=timezone.now())
+    Operation.objects.update(due_at=timezone.now())
 
     settle(operation.pk)
     operation.refresh_from_db()
@@ -258,7 +258,7 @@ def test_a_shell_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
     sandbox.fault("POST", r"^/imodels$", lost_answer=True)
     operation = baseline_of(a_file())
     submit(operation.pk)
-    Operation.objects.update(settle_after=timezone.now())
+    Operation.objects.update(due_at=timezone.now())
     settle(operation.pk)
 
     carried(operation)
@@ -274,7 +274,7 @@ def test_a_shell_of_another_size_is_not_adopted(baseline_of, sandbox, platform_o
     submit(operation.pk)
     body = operation.request_body.replace(str(operation.file_size), "4711")
     platform_of("mara").start("/imodels", body)
-    Operation.objects.update(settle_after=timezone.now())
+    Operation.objects.update(due_at=timezone.now())
 
     settle(operation.pk)
 

@@ -2,7 +2,8 @@
 
 ITwinError
 ├── Unavailable    nothing happened; ask again in retry_after_s
-│   └── TooMany        429: the platform's rate limit, for the bucket its headers name
+│   ├── TooMany        429: the platform's rate limit, for the bucket its headers name
+│   └── TimedOut       no answer within the time that the caller gave it
 ├── AnswerLost     it may have happened; look before asking again (a POST cut off, timed out, or met 5xx)
 └── Refused        it will not happen; tell the person
     ├── SignedOut      401: the token is not taken (nothing happened either)
@@ -43,9 +44,15 @@ class Unavailable(ITwinError):
 class TooMany(Unavailable):
     """429. operation is the platform's name of the exhausted limit, or empty when it named none."""
 
+    status = 429
+
     def __init__(self, message: str, *, retry_after_s: float, operation: str = "") -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.operation = operation
+
+
+class TimedOut(Unavailable):
+    """No answer within the time that the caller gave it, which may be shorter than the platform's own."""
 
 
 class AnswerLost(ITwinError):

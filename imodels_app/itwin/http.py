@@ -5,10 +5,10 @@ never sent to a host that an answer names.
 """
 
 import email.utils
-import hmac
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn, Self
 from urllib.parse import urlencode
 
@@ -18,11 +18,10 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutErr
 from urllib3.util import Retry
 
 from imodels_app.itwin import errors
+from imodels_app.timing import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 
 V1 = "application/vnd.bentley.itwin-platform.v1+json"
 V2 = "application/vnd.bentley.itwin-platform.v2+json"
-CONNECT_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 30.0
 # Without (or with an absurd) Retry-After: a minute, the window of every documented limit. Never longer than an hour.
 DEFAULT_RETRY_AFTER_S = 60.0
 LONGEST_RETRY_AFTER_S = 3600.0
@@ -37,7 +36,11 @@ _local = threading.local()
 
 
 class Connection:
-    """Speaks for one person: a base address, their access token, timeouts, and whom to tell before each call."""
+    """Speaks for one person: a base address, their access token, timeouts.
+
+    before_request  called right before each request, repeats of a GET too; what it raises keeps it from leaving
+    around_call     a context for each call, repeats included, which sees what is raised
+    """
 
     def __init__(
         self,
@@ -45,16 +48,14 @@ class Connection:
         access_token: str,
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
-        calling: Callable[[], None] = lambda: None,
+        before_request: Callable[[], None] = lambda: None,
+        around_call: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._access_token = access_token
-        self._calling = calling
+        self._before_request = before_request
+        self._around_call = around_call
         self._timeout = (min(CONNECT_TIMEOUT_S, read_timeout_s), read_timeout_s)
-
-    def speaks_with(self, access_token: str) -> bool:
-        """Whether this is the token that it uses."""
-        return hmac.compare_digest(self._access_token.encode(), access_token.encode())
 
     def get(
         self, path: str, query: dict[str, Any] | None = None, *, accept: str = V2, prefer: str = ""
@@ -62,29 +63,17 @@ class Connection:
         """The JSON object at a path below the base address. Raises Unavailable and Refused."""
         url = f"{self._base_url}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = self._headers(accept) | ({"Prefer": f"return={prefer}"} if prefer else {})
-        self._calling()
-        try:
-            answer = _session().get(url, headers=headers, timeout=self._timeout, allow_redirects=False)
-        except requests.RequestException as error:
-            raise errors.Unavailable(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S) from error
-        if not 200 <= answer.status_code < 300:
-            _refuse(answer, lost_on_5xx=False)
-        body = _json(answer)
-        if body is None:
-            raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
-        return body
+        with self._around_call():
+            answer = self._send_repeatable("GET", url, headers)
+            body = _json(answer)
+            if body is None:
+                raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
+            return body
 
     def delete(self, path: str, *, at_last: Callable[[], None] = lambda: None) -> None:
         """Raises Unavailable and Refused, as get does: to ask again harms nothing. at_last: as in post()."""
-        url = f"{self._base_url}{path}"
-        self._calling()
-        at_last()
-        try:
-            answer = _session().delete(url, headers=self._headers(V2), timeout=self._timeout, allow_redirects=False)
-        except requests.RequestException as error:
-            raise errors.Unavailable(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S) from error
-        if not 200 <= answer.status_code < 300:
-            _refuse(answer, lost_on_5xx=False)
+        with self._around_call():
+            self._send_repeatable("DELETE", f"{self._base_url}{path}", self._headers(V2), at_last)
 
     def post(
         self, path: str, body: str, *, correlation_id: str = "", at_last: Callable[[], None] = lambda: None
@@ -96,24 +85,40 @@ class Connection:
         A pooled connection that the server has just closed would make an unsent request look like a lost answer.
         """
         headers = self._headers(V2) | {"Content-Type": "application/json", "X-Correlation-Id": correlation_id}
-        url = f"{self._base_url}{path}"
-        self._calling()
+        with self._around_call():
+            self._before_request()
+            at_last()
+            try:
+                answer = requests.post(
+                    f"{self._base_url}{path}",
+                    data=body.encode(),
+                    headers=headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    auth=no_other_auth,
+                )
+            except requests.RequestException as error:
+                if _never_connected(error):
+                    raise _unavailable(error) from error
+                raise errors.AnswerLost(_plain(error)) from error
+            if not 200 <= answer.status_code < 300:
+                _refuse(answer, lost_on_5xx=True)
+            return answer
+
+    def _send_repeatable(
+        self, method: str, url: str, headers: dict[str, str], at_last: Callable[[], None] = lambda: None
+    ) -> requests.Response:
+        """Over a pooled connection. An answer that is lost means only that nothing is known yet."""
+        session = _session()
+        _local.before_request = self._before_request
+        self._before_request()
         at_last()
         try:
-            answer = requests.post(
-                url,
-                data=body.encode(),
-                headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-                auth=no_other_auth,
-            )
+            answer = session.request(method, url, headers=headers, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
-            if _never_connected(error):
-                raise errors.Unavailable(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S) from error
-            raise errors.AnswerLost(_plain(error)) from error
+            raise _unavailable(error) from error
         if not 200 <= answer.status_code < 300:
-            _refuse(answer, lost_on_5xx=True)
+            _refuse(answer, lost_on_5xx=False)
         return answer
 
     def _headers(self, accept: str) -> dict[str, str]:
@@ -128,14 +133,17 @@ def no_other_auth(request: requests.PreparedRequest) -> requests.PreparedRequest
 class _RetryUnlessSlow(Retry):
     """Repeats a GET that was cut off or met 502 to 504, but not one that was not answered in time.
 
-    Whoever chose the time-out has waited it out; three of them would outlast a person and a task.
+    Whoever chose the time-out has waited it out; three of them would outlast a person and a task. A repeat is a request
+    like the first: it is counted, or kept from leaving.
     """
 
     def increment(self, *args: Any, **kwargs: Any) -> Self:
         error = kwargs.get("error")
         if isinstance(error, ReadTimeoutError):
             raise error
-        return super().increment(*args, **kwargs)
+        again = super().increment(*args, **kwargs)
+        _local.before_request()
+        return again
 
 
 def _session() -> requests.Session:
@@ -226,6 +234,11 @@ def _never_connected(error: requests.RequestException) -> bool:
         return True
     cause = error.args[0] if error.args else None
     return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+
+
+def _unavailable(error: requests.RequestException) -> errors.Unavailable:
+    is_late = isinstance(error, requests.ReadTimeout)
+    return (errors.TimedOut if is_late else errors.Unavailable)(_plain(error), retry_after_s=UNAVAILABLE_RETRY_S)
 
 
 def _plain(error: requests.RequestException) -> str:

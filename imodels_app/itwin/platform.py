@@ -1,13 +1,14 @@
 """The platform as one person sees it: a method for each call, results typed, errors by errors.py's tree."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
 from imodels_app.itwin import errors
-from imodels_app.itwin.http import READ_TIMEOUT_S, V1, Connection
+from imodels_app.itwin.http import V1, Connection
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
@@ -19,6 +20,7 @@ from imodels_app.itwin.types import (
     UploadLink,
     imodel_id_in,
 )
+from imodels_app.timing import READ_TIMEOUT_S
 
 
 class Platform:
@@ -26,7 +28,7 @@ class Platform:
 
     base_url        root of the platform's APIs, https://api.bentley.com
     read_timeout_s  how long to wait for an answer; short where a person waits too
-    calling         told before each call, so that it can be counted
+    before_request, around_call  as in http.Connection
     """
 
     def __init__(
@@ -35,11 +37,16 @@ class Platform:
         access_token: str,
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
-        calling: Callable[[], None] = lambda: None,
+        before_request: Callable[[], None] = lambda: None,
+        around_call: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._http = Connection(base_url, access_token, read_timeout_s=read_timeout_s, calling=calling)
-
-        self.speaks_with = self._http.speaks_with
+        self._http = Connection(
+            base_url,
+            access_token,
+            read_timeout_s=read_timeout_s,
+            before_request=before_request,
+            around_call=around_call,
+        )
 
     # Making iModels
 

@@ -52,7 +52,7 @@ def goes_by() -> Callable[[float], None]:
     columns = {
         Attempt: ("sent_at", "answered_at"),
         Operation: (
-            *("ready_after", "settle_after", "poll_after", "upload_after"),
+            *("due_at", "upload_after"),
             *("wait_until", "accepted_at", "missing_since"),
         ),
         Bucket: ("frozen_until", "one_at_a_time_until", "dripped_at"),

@@ -218,12 +218,9 @@ def _left_behind(sandbox: Any, operation: Operation) -> Iterator[str]:
 def _due_at(operation: Operation) -> datetime | None:
     column = {
         State.AWAITING_APPROVAL: "expires_at",
-        State.QUEUED: "ready_after",
-        State.SUBMITTING: "settle_after",
         State.UPLOADING: "upload_after",
-        State.RUNNING: "poll_after",
-    }.get(State(operation.state))
-    due: datetime | None = getattr(operation, column) if column else None
+    }.get(State(operation.state), "due_at")
+    due: datetime | None = getattr(operation, column)
     return due
 
 

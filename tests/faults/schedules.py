@@ -6,14 +6,15 @@ answers, cuts, limits, lags and lets strangers take names. Everything random com
 """
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
-from imodels_app import lifecycle, policy, tasks, tokens
+from imodels_app import lifecycle, policy, tasks, timing, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import (
     Attempt,
@@ -50,11 +51,12 @@ BLOCK_BYTES, SINGLE_PUT_BYTES, FILES_BYTES = 1024, 2048, (600, 6000)
 # Not places to die at: Django's own bookkeeping of transactions.
 BOOKKEEPING = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 LONGEST_HANG_S = 300
-# A list that lags no longer than this tells within SETTLED_AFTER (settle.py) what a lost request made.
+# A list that lags no longer than this tells within NEVER_ARRIVED_AFTER (timing.py) what a lost request made.
 LISTED_IN_TIME_S = 40
 # Where a longer hang than this is known to do harm (docs/reliability.md): between the last look at its claim and the
 # platform, a request is under way no longer than a call may last; a token that was rotated is kept within its lease.
 LONGEST_HANGS_S = {"submit.sending": 30, "tokens.rotated": 20}
+API = ("/imodels", "/itwins", "/accesscontrol", "/users")
 # In calm weather all has ended within this.
 CALM_S = 3 * 60 * 60
 
@@ -154,6 +156,9 @@ class Schedule:
         # Which operations are being worked on, and who holds a rotated token that is not stored yet: innermost last.
         self.at: list[str] = []
         self.unsaved: list[bool] = []
+        # The places that a process has passed; how many died or gave up around a call; and what others sent.
+        self.reached: list[Counter[str]] = [Counter()]
+        self.cut_short = self.by_strangers = 0
         self.is_short = False
         self.lost_a_rotated_token = False
 
@@ -172,9 +177,17 @@ class Schedule:
         wrong += [f"{one.name} is still {one.state}" for one in Operation.objects.exclude(state__in=FINISHED)]
         if self.sandbox.world.switches.list_lag_s <= LISTED_IN_TIME_S:
             wrong += oracle.sent_in_vain(self.sandbox)
+        wrong += self._calls_miscounted()
         if not self.lost_a_rotated_token:
             wrong += oracle.asked_with_a_used_token(self.sandbox)
         return wrong
+
+    def _calls_miscounted(self) -> Iterator[str]:
+        """Each request is counted before it leaves; of what was counted only who then died or gave up sent none."""
+        counted = sum(Bucket.objects.values_list("counted", flat=True))
+        arrived = sum(entry.path.startswith(API) for entry in self.sandbox.journal) - self.by_strangers
+        if not arrived <= counted <= arrived + self.cut_short:
+            yield f"{counted} calls counted, {arrived} arrived, {self.cut_short} were cut short"
 
     # What happens to the platform
 
@@ -247,6 +260,7 @@ class Schedule:
         waiting = self.sandbox.platform.faults.waiting
         self.sandbox.clear_faults()
         try:
+            self.by_strangers += 1
             Platform(self.sandbox.url, self.sandbox.tokens_for(who)["access_token"]).start(path, body)
             self.log.append(f"{who} took {name}")
         except (errors.Refused, errors.TooMany):
@@ -320,22 +334,31 @@ class Schedule:
         self.log.append("  " * self.depth + what)
         self.depth += 1
         self.unsaved.append(False)
+        self.reached.append(Counter())
+        died = False
         try:
             with connection.execute_wrapper(self._statement):
                 does()
         except Died:
+            died = True
             self.log.append("  " * self.depth + "died")
             self.lost_a_rotated_token |= self.unsaved[-1]
         except (lifecycle.Conflict, policy.Denied):
             pass
         finally:
             self.unsaved.pop()
+            reached = self.reached.pop()
+            gave_up = reached["submit.begin"] and not reached["submit.sending"]
+            if reached["gateway.counted"] and (died or gave_up):
+                self.cut_short += 1
+                self.log.append("  " * self.depth + "a call that was counted may not have left")
             self.depth -= 1
 
     # Where they die and hang
 
     def reach(self, name: str) -> None:
         """Stands in for failpoints.reach: each named place is more dangerous than a statement."""
+        self.reached[-1][name] += 1
         if name == "tokens.rotated":
             self.unsaved[-1] = True
         if not self.is_calm and self.dice.random() < self.deadly * 10:
@@ -343,7 +366,7 @@ class Schedule:
             raise Died
         self._maybe_hang(self.hanging * 10, name)
 
-    def send(self, task: str, operation_id: UUID, *, in_s: float = 0, for_s: float = 0) -> None:
+    def send(self, task: str, operation_id: UUID, *, in_s: float = 0, for_s: float = 0, due_at: Any = None) -> None:
         """Stands in for dispatch.send: hints wait here, to be delivered twice, late or never."""
         self.hints.append((task, str(operation_id)))
 
@@ -383,7 +406,7 @@ class Schedule:
                 self.step()
         self.is_short = False
         # Others wait for its lease, and their waiting takes time as well: once it is over, the new token came too late.
-        self.lost_a_rotated_token |= where == "tokens.rotated" and self.clock.now() - began >= tokens.LEASE
+        self.lost_a_rotated_token |= where == "tokens.rotated" and self.clock.now() - began >= timing.REFRESH_LEASE
         self.log.append("  " * self.depth + "goes on")
 
     # And then the weather clears

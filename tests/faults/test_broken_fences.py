@@ -56,13 +56,16 @@ FENCES = {
         "was sent again after the platform had made",
     ),
     "how long a claim lasts": Fence(
-        "lifecycle.py",
+        "timing.py",
         "CLAIM_LASTS = timedelta(seconds=10)",
         "CLAIM_LASTS = timedelta(days=1)",
         "an old claim was sent",
     ),
     "how long a lost answer is waited for": Fence(
-        "settle.py", "SETTLED_AFTER = timedelta(seconds=95)", "SETTLED_AFTER = timedelta(0)", "was sent again after"
+        "timing.py",
+        "NEVER_ARRIVED_AFTER = timedelta(seconds=95)",
+        "NEVER_ARRIVED_AFTER = timedelta(0)",
+        "was sent again after",
     ),
     "whose iModel it is": Fence(
         "settle.py",
@@ -78,7 +81,7 @@ FENCES = {
     ),
     "when it was made": Fence(
         "settle.py",
-        "if found.created_at < first.sent_at - CLOCK_SKEW:",
+        "if found.created_at < first.sent_at - PLATFORM_CLOCK_DIFFERENCE:",
         "if found.created_at is None:",
         "which its requests did not make",
     ),
@@ -108,8 +111,8 @@ FENCES = {
     ),
     "the lease to refresh": Fence(
         "tokens.py",
-        "free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * LEASE)",
-        "free = Q()",
+        "free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=",
+        "free = Q(pk__gt=0) | Q(refreshing_until__gt=",
         "a refresh token that it had taken back",
     ),
     "nobody has refreshed since": Fence(

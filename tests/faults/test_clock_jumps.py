@@ -109,7 +109,7 @@ def test_28_what_ran_for_long_before_the_clock_was_put_back_is_looked_at_within_
     running_clone, signed_in_mara, second, virtual_clock, sandbox
 ):
     virtual_clock.passes(3 * HOUR_S)
-    Operation.objects.update(poll_after=virtual_clock.now() + timedelta(seconds=100))
+    Operation.objects.update(due_at=virtual_clock.now() + timedelta(seconds=100))
 
     virtual_clock.jumps(-HOUR_S)
     for _ in range(3):

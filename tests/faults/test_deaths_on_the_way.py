@@ -2,7 +2,7 @@
 
 import pytest
 
-from imodels_app import clock, lifecycle, tasks, tokens
+from imodels_app import clock, lifecycle, tasks, timing, tokens
 from imodels_app.models import Attempt, Operation, TokenSet, User
 from imodels_app.settle import settle
 from imodels_app.states import Kind, Outcome, State, Wait
@@ -251,9 +251,9 @@ def test_08_a_name_taken_whose_answer_comes_cut_off_is_looked_up_too(
 def test_a_sign_in_whose_process_dies_before_it_woke_anything_is_noticed_by_a_sweep(
     queued_clone, signed_in_mara, sandbox, reached
 ):
-    until = clock.now() + lifecycle.SIGN_IN_PATIENCE
+    until = clock.now() + timing.SIGN_IN_PATIENCE
     TokenSet.objects.update(sign_in_needed=True)
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=until)
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, until)
     tasks.sweep_lost()
     assert reached(queued_clone, State.QUEUED).wait_reason == Wait.SIGN_IN
 

@@ -40,7 +40,7 @@ def die() -> None:
 @pytest.fixture
 def clone(queued_clone, signed_in_mara, sandbox, virtual_clock) -> Operation:
     sandbox.advance_by_looks(0)
-    lifecycle._note(queued_clone, "resumed", ready_after=virtual_clock.now())
+    lifecycle._note(queued_clone, "resumed", due_at=virtual_clock.now())
     return queued_clone
 
 

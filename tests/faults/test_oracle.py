@@ -68,14 +68,14 @@ def test_it_sees_a_request_that_was_not_written_down(queued_clone, sandbox, send
 
 @pytest.mark.parametrize("due", [None, timezone.now() + timedelta(hours=2)])
 def test_it_sees_an_operation_that_nothing_will_look_at(queued_clone, sandbox, due):
-    Operation.objects.update(ready_after=due)
+    Operation.objects.update(due_at=due)
 
     assert "look" in told(sandbox)
 
 
 def test_it_lets_a_person_be_waited_for(queued_clone, sandbox):
     until = timezone.now() + timedelta(days=5)
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=until)
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, until)
 
     assert told(sandbox) == ""
 

@@ -82,7 +82,7 @@ def test_26_two_beats_and_two_workers_send_each_request_once(desk, wish_for, mar
 def test_26_two_sweeps_at_once_announce_each_row_once(queued_clone, running_clone, redis_url):
     from imodels_app import tasks
 
-    Operation.objects.filter(pk=running_clone.pk).update(poll_after=timezone.now() - timedelta(seconds=1))
+    Operation.objects.filter(pk=running_clone.pk).update(due_at=timezone.now() - timedelta(seconds=1))
     for _ in range(2):
         tasks.sweep_running()
 

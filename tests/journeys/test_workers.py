@@ -56,7 +56,7 @@ def test_a_worker_killed_after_the_post_left_and_before_its_answer_was_stored_ma
     # Two minutes later, when no living worker could still be sending.
     long_ago = timezone.now() - timedelta(seconds=125)
     Attempt.objects.update(sent_at=long_ago)
-    Operation.objects.update(settle_after=timezone.now())
+    Operation.objects.update(due_at=timezone.now())
     processes.worker()
 
     reached(clone, State.SUCCEEDED)

@@ -1,0 +1,129 @@
+"""The only way to the platform's API, for workers' steps and for the pickers' catalog.
+
+Before each request leaves: is the circuit closed, does the platform take calls at all, and this one is counted. After
+each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
+"later" is raised as MustWait. AnswerLost and Refused pass through: they are for the step's own row.
+
+The rate limits of creations, clones and forks are claimed with the attempt (budget.take), in its transaction.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from imodels_app import budget, circuit, clock, failpoints, tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.models import User
+from imodels_app.states import Wait
+from imodels_app.timing import READ_TIMEOUT_S, WHILE_SIGNED_OUT
+
+log = logging.getLogger(__name__)
+
+
+class MustWait(Exception):
+    """Nothing was done, and nothing can be before `until`.
+
+    note    in words fit to be shown; empty when the reason says it all
+    status  of the answer that says so; None when there was none
+    """
+
+    def __init__(self, reason: Wait, until: datetime, note: str = "", *, status: int | None = None) -> None:
+        super().__init__(note or reason.label)
+        self.reason, self.until, self.note, self.status = reason, until, note, status
+
+
+def for_person(user: User, *, bucket: str = budget.CALLS, read_timeout_s: float = READ_TIMEOUT_S) -> Platform:
+    """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
+
+    bucket          the rate limit that a 429 is about which names none
+    read_timeout_s  shorter where a person waits too; its end then says nothing about the platform
+    """
+    token = _token(user)
+    checkpoint = _Checkpoint(user, token, bucket, is_patient=read_timeout_s >= READ_TIMEOUT_S)
+    return Platform(
+        settings.ITWIN_API_URL,
+        token,
+        read_timeout_s=read_timeout_s,
+        before_request=checkpoint.let_pass,
+        around_call=checkpoint.judged,
+    )
+
+
+def require_open() -> None:
+    """Raise MustWait while no call would pass: before something is claimed only to be given back."""
+    now = clock.now()
+    down = circuit.outage(now)
+    if down and down.until > now:
+        raise MustWait(Wait.PLATFORM_DOWN, down.until)
+    _require_thaw(now)
+
+
+class _Checkpoint:
+    """What every request of one person's client passes, and what its answers are held against."""
+
+    def __init__(self, user: User, token: str, bucket: str, *, is_patient: bool) -> None:
+        self._user, self._token, self._bucket, self._is_patient = user, token, bucket, is_patient
+
+    def let_pass(self) -> None:
+        """Called before each request, repeats of a GET too. While the circuit is open one at a time passes."""
+        now = clock.now()
+        _require_thaw(now)
+        until = circuit.may_try(now)
+        if until:
+            raise MustWait(Wait.PLATFORM_DOWN, until)
+        budget.called(now)
+        failpoints.reach("gateway.counted")
+
+    @contextmanager
+    def judged(self) -> Iterator[None]:
+        """Around each call, its repeats included."""
+        began_at = clock.now()
+        try:
+            yield
+        except errors.TooMany as busy:
+            circuit.worked()
+            until = _after(busy)
+            budget.freeze(budget.bucket_named(busy.operation, self._bucket), until, clock.now())
+            raise MustWait(Wait.RATE_LIMIT, until, str(busy), status=busy.status) from busy
+        except errors.Unavailable as down:
+            # Who waits three seconds, as in front of a picker, learns nothing about the platform.
+            if self._is_patient or not isinstance(down, errors.TimedOut):
+                circuit.failed(clock.now(), began_at=began_at)
+            raise MustWait(Wait.PLATFORM_DOWN, _after(down), str(down)) from down
+        except errors.AnswerLost:
+            circuit.failed(clock.now(), began_at=began_at)
+            raise
+        except errors.SignedOut as no:
+            circuit.worked()
+            tokens.refused(self._user, self._token)
+            note = "The platform refused the token. It is refreshed."
+            raise MustWait(Wait.TOKEN, clock.now(), note, status=no.status) from no
+        except errors.Refused:
+            circuit.worked()
+            raise
+        circuit.worked()
+
+
+def _token(user: User) -> str:
+    try:
+        return tokens.access_token(user)
+    except tokens.SignInNeeded as gone:
+        raise MustWait(Wait.SIGN_IN, clock.now() + WHILE_SIGNED_OUT) from gone
+    except tokens.KeyMissing as missing:
+        log.error("Token of person %s: %s", user.pk, missing)
+        raise MustWait(Wait.KEY_MISSING, _after(missing), str(missing)) from missing
+    except tokens.NotNow as later:
+        raise MustWait(Wait.PROVIDER_DOWN, _after(later), str(later)) from later
+
+
+def _require_thaw(now: datetime) -> None:
+    frozen = budget.frozen_until(now)
+    if frozen:
+        raise MustWait(Wait.RATE_LIMIT, frozen, "The platform takes no calls for a while.")
+
+
+def _after(later: errors.Unavailable) -> datetime:
+    return clock.now() + timedelta(seconds=later.retry_after_s)

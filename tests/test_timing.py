@@ -1,0 +1,68 @@
+"""Times fit inside each other: what is promised about "never twice" and "never lost" leans on this chain."""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from imodels_app import circuit, poll, pulse, timing
+
+
+def seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)
+
+
+def test_a_worker_has_given_up_its_request_before_it_counts_as_never_arrived():
+    soft, hard = seconds(settings.CELERY_TASK_SOFT_TIME_LIMIT), seconds(settings.CELERY_TASK_TIME_LIMIT)
+    redelivered = seconds(settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"])
+
+    assert timing.CLAIM_LASTS + timing.LONGEST_CALL < soft < hard < timing.NEVER_ARRIVED_AFTER < redelivered
+
+
+def test_a_lost_claim_is_looked_up_only_when_nobody_may_send_it_any_more():
+    assert timing.CLAIM_LASTS + timing.CLOCK_DIFFERENCE < timing.RECONCILE_CLAIM_AFTER
+
+
+def test_what_was_lost_is_looked_for_several_times_before_it_counts_as_never_arrived():
+    assert timing.RECONCILE_AFTER < timing.RECONCILE_EVERY < timing.RECONCILE_SELDOM < timing.NEVER_ARRIVED_AFTER
+    assert timing.NEVER_ARRIVED_AFTER < timing.NAME_TAKEN_FOR
+
+
+def test_a_refresh_fits_into_half_of_its_lease_and_the_lease_into_a_task():
+    refresh = 2 * seconds(timing.PROVIDER_TIMEOUT_S)  # connecting, and waiting for the answer
+
+    assert refresh < timing.REFRESH_LEASE / 2
+    assert seconds(settings.CELERY_TASK_SOFT_TIME_LIMIT) > timing.REFRESH_LEASE
+
+
+def test_a_token_outlives_the_call_it_is_taken_for_and_the_claim_before_it():
+    assert timing.CLAIM_LASTS + timing.LONGEST_CALL < timing.TOKEN_MARGIN
+
+
+def test_whoever_deletes_an_orphan_is_dead_when_its_lease_ends():
+    assert timing.LONGEST_CALL < timing.ORPHAN_LEASE
+    assert timing.CLAIM_LASTS < timing.ORPHAN_LEASE
+
+
+def test_an_upload_is_killed_before_its_message_comes_twice_in_vain():
+    assert settings.UPLOAD_TIME_LIMIT_S == timing.UPLOAD_TASK_LIMIT_S
+    assert seconds(settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]) > timing.UPLOAD_LEASE
+
+
+def test_a_worker_that_is_asked_to_end_may_finish_its_call():
+    assert seconds(settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT) > timing.LONGEST_CALL
+
+
+def test_a_pause_of_the_plan_is_no_clock_that_was_put_back():
+    assert seconds(poll.RARELY_S) < timing.LONGEST_PAUSE
+
+
+def test_clocks_differ_by_less_than_anything_that_is_compared_with_them():
+    shortest = min(timing.CLAIM_LASTS, timing.STEP_LEASE, timing.UPLOAD_LEASE, timing.ORPHAN_LEASE)
+
+    assert shortest > timing.CLOCK_DIFFERENCE
+
+
+def test_a_recovery_is_noticed_within_the_promised_thirty_seconds():
+    assert circuit.SHORTEST < circuit.LONGEST < seconds(30)
+    assert seconds(30) > timing.STEP_LEASE
+    assert pulse.SILENT_AFTER_S <= 30
