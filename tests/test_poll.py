@@ -89,6 +89,7 @@ def test_a_429_while_following_is_obeyed_and_told(clone, sandbox):
 def test_the_next_answer_ends_the_wait(clone, sandbox):
     sandbox.fault("GET", r"/operations/create$", status=429, retry_after=1, times=1)
     looked(clone)
+    Bucket.objects.update(frozen_until=None)
 
     assert looked(clone).wait_reason == Wait.NONE
 

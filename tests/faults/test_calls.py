@@ -16,7 +16,7 @@ API = ("/imodels", "/itwins", "/accesscontrol", "/users")
 
 @pytest.mark.no_oracle
 @pytest.mark.parametrize("count", [5, 50])
-def test_16_an_open_circuit_lets_one_call_through_each_twenty_seconds_however_many_wait(
+def test_an_open_circuit_lets_one_call_through_each_twenty_seconds_however_many_wait(
     mara, wish_for, sandbox, settings, virtual_clock, count
 ):
     settings.ITWIN_TIER = "premium"
