@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_PIP := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: help demo test soak lint pins compose-test clean
+.PHONY: help demo test soak live lint pins compose-test clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: .venv/test.stamp  ## Every check and every test, with real PostgreSQL, Red
 
 soak: .venv/test.stamp  ## What takes long: 1000 random schedules of faults, recovery times, minutes at full pace (README: SOAK_…)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run soak
+
+live: .venv/test.stamp  ## Put the contract tests' questions to the real platform (tests/contract/README.md)
+	@$(BIN)/pytest -m live --verbose tests/contract
 
 lint: .venv/test.stamp  ## The checks of `make test` that run no test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run lint

@@ -1,7 +1,12 @@
-"""The sandbox these tests ask, and people who ask it. ``-m live`` is for a real platform (see ``platform``)."""
+"""The sandbox these tests ask, and people who ask it; with ``-m live`` the real platform (README.md)."""
 
 import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +14,54 @@ import requests
 
 from sandbox.server import Sandbox
 
+ROOT = Path(__file__).parents[2]
+LIVE_URL = os.environ.get("LIVE_ITWIN_API_URL", "https://api.bentley.com").rstrip("/")
+LIVE_TOKEN = os.environ.get("LIVE_ACCESS_TOKEN", "")
+LIVE_ITWIN_ID = os.environ.get("LIVE_ITWIN_ID", "")
 V1 = "application/vnd.bentley.itwin-platform.v1+json"
 V2 = "application/vnd.bentley.itwin-platform.v2+json"
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "live: asks the real platform; needs ITWIN_API_URL and ITWIN_TOKEN")
+NOT_ASKED = pytest.StashKey[list[pytest.Item]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the real platform alone, unless it is meant by name and there are credentials for what is asked."""
+    left_out = [item for item in items if item.get_closest_marker("live")]
+    if config.getoption("markexpr") == "live":
+        # A traceback that shows arguments would show the token.
+        config.option.tbstyle, config.option.showlocals = "short", False
+        left_out = config.stash[NOT_ASKED] = [item for item in left_out if _missing(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Without credentials nothing was run, and nothing went wrong."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.stash.get(NOT_ASKED, []):
+        session.exitstatus = pytest.ExitCode.OK
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The questions that were not asked, and what they need."""
+    questions: dict[str, list[str]] = {}
+    for item in config.stash.get(NOT_ASKED, []):
+        question = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+        questions.setdefault(_missing(item), []).append(question)
+    for missing, asked in questions.items():
+        terminalreporter.section(f"not run: set {missing}")
+        terminalreporter.write_line(f"{LIVE_URL} would be asked whether:")
+        for question in dict.fromkeys(asked):
+            terminalreporter.write_line(f"  {question}")
+
+
+def _missing(item: pytest.Item) -> str:
+    """The environment variables that a live test still needs, by name; "" when it can run."""
+    needs = {"LIVE_ACCESS_TOKEN": LIVE_TOKEN}
+    if "workshop" in getattr(item, "fixturenames", ()):
+        needs["LIVE_ITWIN_ID"] = LIVE_ITWIN_ID
+    return ", ".join(name for name, value in needs.items() if not value)
 
 
 @dataclass
@@ -22,7 +69,7 @@ class Caller:
     """Speaks to the platform as one person. ``ask`` answers with requests' response."""
 
     url: str
-    token: str | None
+    token: str | None = field(repr=False)
     session: requests.Session = field(default_factory=requests.Session)
 
     def ask(self, method: str, path: str, *, headers: dict[str, Any] | None = None, **how: Any) -> requests.Response:
@@ -30,7 +77,7 @@ class Caller:
         version = V2 if path.startswith(("/imodels", "/accesscontrol")) else V1
         sent = {"Accept": version, "Authorization": f"Bearer {self.token}"} | (headers or {})
         sent = {name: value for name, value in sent.items() if value is not None}
-        return self.session.request(method, self.url + path, headers=sent, timeout=10, allow_redirects=False, **how)
+        return self.session.request(method, self.url + path, headers=sent, timeout=30, allow_redirects=False, **how)
 
     def get(self, path: str, **query: Any) -> requests.Response:
         return self.ask("GET", path, params=query)
@@ -83,12 +130,40 @@ def ids(sandbox):
     return sandbox.ids
 
 
+@pytest.fixture(params=["sandbox", pytest.param("live", marks=pytest.mark.live)])
+def platform(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    """Whom a question is put to: the sandbox, as Mara; with ``-m live`` the real platform, as the token's owner."""
+    if request.param == "sandbox":
+        yield request.getfixturevalue("mara")
+        return
+    caller = Caller(LIVE_URL, LIVE_TOKEN)
+    yield caller
+    caller.session.close()
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 @pytest.fixture
-def platform():
-    """The real platform, for tests marked ``live``: its root and a token from the environment."""
-    if not os.environ.get("ITWIN_TOKEN"):
-        pytest.skip("no ITWIN_TOKEN")
-    return Caller(os.environ.get("ITWIN_API_URL", "https://api.bentley.com"), os.environ["ITWIN_TOKEN"])
+def program():
+    """Starts ``python -m sandbox`` and waits until it says that it is ready."""
+    running = []
+
+    def start(*options):
+        command = [sys.executable, "-m", "sandbox", "--port", str(free_port()), *options]
+        one = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        running.append(one)
+        one.url = one.stdout.readline().split()[1]
+        return one
+
+    yield start
+    for one in running:
+        one.kill()
+        one.wait()
+        one.stdout.close()
 
 
 def error_of(answer: requests.Response) -> dict[str, Any]:
@@ -110,3 +185,13 @@ def operation_state(caller: Caller, imodel_id: str) -> str:
 
 def new_id_in(answer: requests.Response) -> str:
     return answer.headers["Location"].rsplit("/", 1)[1]
+
+
+def walk(caller, answer, plural):
+    """Every item of every page, by following ``next``."""
+    while True:
+        page = answer.json()
+        yield from page[plural]
+        if not page["_links"]["next"]:
+            return
+        answer = caller.get(page["_links"]["next"]["href"])

@@ -4,21 +4,6 @@ import pytest
 
 from tests.contract.conftest import V1, V2, details_of, error_of
 
-EVERY_API = ["/imodels", "/itwins", "/users/me", "/accesscontrol/itwins/permissions"]
-
-
-@pytest.mark.parametrize("path", EVERY_API)
-def test_without_a_token_the_answer_is_401_header_not_found(mara, path):
-    answer = mara.ask("GET", path, headers={"Authorization": None})
-
-    assert answer.status_code == 401
-    assert answer.json() == {
-        "error": {
-            "code": "HeaderNotFound",
-            "message": "Header Authorization was not found in the request. Access denied.",
-        }
-    }
-
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Basic abc", "nonsense"])
 def test_a_token_that_is_not_ours_is_401_unauthorized(mara, header):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.conftest import details_of, error_of
+from tests.contract.conftest import details_of, error_of, walk
 
 
 @pytest.fixture
@@ -18,16 +18,6 @@ def names(answer):
     return [one["displayName"] for one in answer.json()["iModels"]]
 
 
-def walk(caller, answer, plural):
-    """Every item of every page, by following ``next``."""
-    while True:
-        page = answer.json()
-        yield from page[plural]
-        if not page["_links"]["next"]:
-            return
-        answer = caller.get(page["_links"]["next"]["href"])
-
-
 def test_details_are_the_full_representation(mara, ids):
     imodel = mara.get(f"/imodels/{ids['main-bridge']}").json()["iModel"]
 
@@ -41,15 +31,10 @@ def test_ids_compare_whatever_their_case(mara, ids):
 
 
 @pytest.mark.parametrize("path", ["", "/operations/create", "/changesets", "/namedversions", "/users", "/permissions"])
-@pytest.mark.parametrize("imodel", ["unknown", "metro-line-4"])
-def test_what_one_may_not_see_is_404(mara, ids, imodel, path):
-    answer = mara.get(f"/imodels/{ids.get(imodel, imodel)}{path}")
+def test_what_one_may_not_see_is_404(mara, ids, path):
+    answer = mara.get(f"/imodels/{ids['metro-line-4']}{path}")
 
     assert (answer.status_code, error_of(answer)["code"]) == (404, "iModelNotFound")
-
-
-def test_a_list_needs_its_itwin(mara):
-    assert details_of(mara.get("/imodels")) == [("MissingRequiredParameter", "iTwinId")]
 
 
 def test_a_list_of_an_itwin_one_may_not_see_is_404(mara, ids):
@@ -90,8 +75,6 @@ def test_a_list_filters_sorts_and_pages(mara, many, query, found):
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ({"$top": 0}, ("InvalidValue", "$top")),
-        ({"$top": 1001}, ("InvalidValue", "$top")),
         ({"$top": "many"}, ("InvalidValue", "$top")),
         ({"$skip": -1}, ("InvalidValue", "$skip")),
         ({"$orderBy": "size"}, ("InvalidValue", "$orderBy")),

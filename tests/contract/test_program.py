@@ -1,12 +1,8 @@
 """``python -m sandbox``, the world file, the control page, and the handle for a sandbox elsewhere."""
 
 import signal
-import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import requests
@@ -14,33 +10,6 @@ import requests
 from sandbox.pages import PLACES, PRESETS
 from sandbox.server import RemoteSandbox, Sandbox
 from tests.contract.conftest import Caller, error_of, operation_state
-
-ROOT = Path(__file__).parents[2]
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-@pytest.fixture
-def program(tmp_path):
-    """Starts ``python -m sandbox`` and waits until it says that it is ready."""
-    running = []
-
-    def start(*options):
-        command = [sys.executable, "-m", "sandbox", "--port", str(free_port()), *options]
-        one = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        running.append(one)
-        one.url = one.stdout.readline().split()[1]
-        return one
-
-    yield start
-    for one in running:
-        one.kill()
-        one.wait()
-        one.stdout.close()
 
 
 def test_the_program_answers_and_stops_when_asked(program):
