@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from imodels_app import identity
-from imodels_app.models import Attempt, Event, ITwinCharge, Membership, Operation, Preset, Team, User
+from imodels_app.models import Attempt, Decision, Event, ITwinCharge, Membership, Operation, Preset, Team, User
 
 admin.site.site_header = "iModel Desk"
 admin.site.site_title = "iModel Desk"
@@ -101,6 +101,12 @@ class OperationAdmin(ReadOnly):
 class EventAdmin(ReadOnly):
     list_display = ("at", "verb", "operation_name", "actor_name", "note")
     list_filter = ("verb",)
+
+
+@admin.register(Decision)
+class DecisionAdmin(ReadOnly):
+    list_display = ("operation", "verdict", "by_name", "decided_at", "comment")
+    list_filter = ("verdict",)
 
 
 @admin.register(Attempt)

@@ -15,8 +15,20 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
-from imodels_app.models import Attempt, Event, Operation, StagedFile, Team, UploadedBlock, User
-from imodels_app.states import FINISHED, MAYBE_THERE, MOVES, SHELL_MOVES, Kind, News, Outcome, Shell, State, Wait
+from imodels_app.models import Attempt, Decision, Event, Operation, StagedFile, Team, UploadedBlock, User
+from imodels_app.states import (
+    FINISHED,
+    MAYBE_THERE,
+    MOVES,
+    SHELL_MOVES,
+    Kind,
+    News,
+    Outcome,
+    Shell,
+    State,
+    Verdict,
+    Wait,
+)
 from imodels_app.timing import (
     CLAIM_LASTS,
     CLOCK_DIFFERENCE,
@@ -78,24 +90,14 @@ def approve(operation: Operation, *, by: User, comment: str = "") -> None:
     if operation.expires_at and operation.expires_at <= now:
         raise Conflict("The time to decide has passed.")
     failpoints.reach("approve.allowed")
-    _move(
-        operation,
-        State.QUEUED,
-        verb="approved",
-        by=by,
-        note=comment,
-        approved_hash=operation.request_hash,
-        due_at=now,
-        expires_at=None,
-        **_decision(by, comment, now),
-    )
+    _decide(operation, Verdict.APPROVED, State.QUEUED, by=by, comment=comment, due_at=now, expires_at=None)
     _wake(operation)
 
 
 def reject(operation: Operation, *, by: User, comment: str = "") -> None:
     """Refuse a fork. Raises policy.Denied (not a lead, or one's own) and Conflict."""
     policy.require(policy.why_not_decide(by, operation))
-    _move(operation, State.REJECTED, verb="rejected", by=by, note=comment, **_decision(by, comment, clock.now()))
+    _decide(operation, Verdict.REJECTED, State.REJECTED, by=by, comment=comment)
 
 
 def cancel(operation: Operation, *, by: User) -> None:
@@ -227,13 +229,18 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
     except IntegrityError as clash:
         raise NameInFlight(operation.name) from clash
     return Attempt.objects.create(
-        operation=operation, number=number, bucket=bucket, body_hash=operation.request_hash, sent_at=now
+        operation=operation, number=number, bucket=bucket, body_hash=_hash_of(operation), sent_at=now
     )
 
 
 def confirm_claim(operation: Operation, attempt: Attempt) -> None:
-    """Call right before sending. Raises Conflict when the claim is old, or was settled by somebody else meanwhile."""
+    """Call right before sending. Raises Conflict when the claim is old, or was settled by somebody else meanwhile.
+
+    Also when these very bytes of a fork were not approved: the claim has read them anew, after it looked.
+    """
     mine = Operation.objects.filter(pk=operation.pk, state=State.SUBMITTING, version=operation.version)
+    if operation.kind == Kind.FORK:
+        mine = mine.approved(attempt.body_hash)
     # The time last: the database may take its time to answer, and what counts is when we send.
     if not mine.exists() or clock.now() > attempt.sent_at + CLAIM_LASTS:
         raise Conflict(f"The claim of {operation.name} is over.")
@@ -554,6 +561,7 @@ def _take_down(
             expires_at=now + timedelta(days=team.approval_days) if needs_approval else None,
             requested_by=by,
             requested_by_name=by.name,
+            requester_key=by.lasting_key,
             team=team,
             reason=wish.reason,
             again_of=again_of,
@@ -671,14 +679,33 @@ def _wake(operation: Operation) -> None:
     dispatch.wake_submitter(operation.pk)
 
 
-def _decision(by: User, comment: str, now: datetime) -> dict[str, Any]:
-    return {"decided_by": by, "decided_by_name": by.name, "decided_at": now, "decision_comment": comment}
+def _decide(operation: Operation, verdict: Verdict, to: State, *, by: User, comment: str, **fields: Any) -> None:
+    """Take the edge, and write down whose answer it was."""
+    with transaction.atomic():
+        # The move first: of two people who answer at once, the second meets a Conflict.
+        _move(operation, to, verb=verdict, by=by, note=comment, **fields)
+        Decision.objects.create(
+            operation=operation,
+            verdict=verdict,
+            by=by,
+            by_name=by.name,
+            by_key=by.lasting_key,
+            requested_by=operation.requested_by,
+            requester_key=operation.requester_key,
+            request_hash=operation.request_hash,
+            comment=comment,
+            decided_at=clock.now(),
+        )
 
 
 def _approval_holds(operation: Operation) -> bool:
     """Whether a lead approved exactly what would be sent now."""
-    current = fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
-    return operation.decided_by_id is not None and operation.approved_hash == current == operation.request_hash
+    return Operation.objects.filter(pk=operation.pk).approved(_hash_of(operation)).exists()
+
+
+def _hash_of(operation: Operation) -> str:
+    """What an approval has to be of, for these bytes to be sent."""
+    return fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
 
 
 def _columns_of(wish: IModelWish) -> dict[str, Any]:

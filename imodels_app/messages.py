@@ -50,6 +50,7 @@ def send_due() -> None:
     """Send what is due, if nobody else does so now and the mail server is not being left alone."""
     now = clock.now()
     due = Message.objects.due(now).select_related("to", "operation__team", "operation__requested_by")
+    due = due.prefetch_related("operation__decisions")
     if not due.exists() or not _take_lease(now):
         return
     stop_at = time.monotonic() + ROUND_S
@@ -192,6 +193,7 @@ def _filling(operation: Operation) -> dict[str, str]:
     what = f"the {kind}{origin} “{operation.name}”"
     up_to = wording.up_to(operation)
     start, end = operation.accepted_at, operation.finished_at
+    decision = operation.last_decision
     return {
         "name": operation.name,
         "what": what,
@@ -203,8 +205,8 @@ def _filling(operation: Operation) -> dict[str, str]:
         "itwin": operation.itwin_name or "its iTwin",
         "team": operation.team.name,
         "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
-        "decider": formats.first_name(operation.decided_by_name),
-        "decider_name": operation.decided_by_name,
+        "decider": formats.first_name(decision.by_name) if decision else "",
+        "decider_name": decision.by_name if decision else "",
         "took": formats.lasted(end - start) if start and end else "no time",
         "badge": told.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": wording.headline(operation) if operation.state == State.FAILED else "",
@@ -216,8 +218,8 @@ def _quote(operation: Operation, news: News) -> str:
     """What somebody wrote for this reader."""
     if news == News.ASKED:
         words = operation.reason
-    elif news in (News.APPROVED, News.REJECTED):
-        words = operation.decision_comment
+    elif news in (News.APPROVED, News.REJECTED) and operation.last_decision:
+        words = operation.last_decision.comment
     elif news == News.FAILED and operation.failure_message:
         return f"The platform said: “{operation.failure_message}”"
     else:

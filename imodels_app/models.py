@@ -9,10 +9,23 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
-from imodels_app.states import DUE, FINISHED, IN_FLIGHT, UNSUCCESSFUL, Kind, News, Outcome, Shell, State, Wait, Wish
+from imodels_app.states import (
+    DUE,
+    FINISHED,
+    IN_FLIGHT,
+    UNSUCCESSFUL,
+    Kind,
+    News,
+    Outcome,
+    Shell,
+    State,
+    Verdict,
+    Wait,
+    Wish,
+)
 
 
 class User(AbstractUser):
@@ -38,6 +51,11 @@ class User(AbstractUser):
     def name(self) -> str:
         """The full name, or the e-mail address when the provider told no name."""
         return self.get_full_name() or self.email or self.subject or self.username
+
+    @property
+    def lasting_key(self) -> str:
+        """Who this is whatever becomes of names, addresses and rows: issuer|subject. No issuer, an URL, has a bar."""
+        return f"{self.issuer}|{self.subject}"
 
     @property
     def short_name(self) -> str:
@@ -152,9 +170,15 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         return self.filter(team__in=user.membership_set.values("team"))
 
     def to_show(self) -> Self:
-        """With what the wording of a row needs: the team, and who called it off."""
+        """With what the wording of a row needs: the team, the decisions, and who called it off."""
         cancelled = Event.objects.filter(operation=OuterRef("pk"), verb="cancelled").values("actor_name")[:1]
-        return self.select_related("team").annotate(cancelled_by=Subquery(cancelled))
+        rows = self.select_related("team").prefetch_related("decisions")
+        return rows.annotate(cancelled_by=Subquery(cancelled))
+
+    def approved(self, request_hash: str) -> Self:
+        """With an approval of exactly this request (one lead is enough here)."""
+        of_this = Decision.objects.filter(operation=OuterRef("pk"), request_hash=request_hash)
+        return self.filter(Exists(of_this.filter(verdict=Verdict.APPROVED)), request_hash=request_hash)
 
     def waiting_for(self, user: User) -> Self:
         """What this person is asked to decide: forks of teams they lead, but never their own."""
@@ -251,6 +275,7 @@ class Operation(models.Model):
     # Who asked, and whose business it is. Names are copied: history must read after both are gone.
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="operations")
     requested_by_name = models.CharField(max_length=255)
+    requester_key = models.CharField(max_length=511, help_text="User.lasting_key, as it was then.")
     team = models.ForeignKey(Team, models.PROTECT, related_name="operations")
     reason = models.TextField(blank=True, help_text="For the approvers.")
     again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="again")
@@ -270,6 +295,7 @@ class Operation(models.Model):
     preserve_history = models.BooleanField(null=True)
 
     # The exact request. Text, not JSON: PostgreSQL would reorder the keys, and what was approved is what runs.
+    # Written once: the database refuses to change it (migrations/_guards.py).
     request_path = models.CharField(max_length=255)
     request_body = models.TextField()
     request_hash = models.CharField(max_length=64)
@@ -279,15 +305,8 @@ class Operation(models.Model):
     file_name = models.CharField(max_length=255, blank=True, db_default="")
     file_size = models.PositiveBigIntegerField(null=True)
 
-    # The decision.
-    decided_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="decisions")
-    decided_by_name = models.CharField(max_length=255, blank=True)
-    decided_at = models.DateTimeField(null=True)
-    decision_comment = models.TextField(blank=True)
-    approved_hash = models.CharField(max_length=64, blank=True)
-    expires_at = models.DateTimeField(null=True, help_text="When waiting for a person ends.")
-
     # Waiting, and when to act next. Columns rather than countdowns: visible, sortable, and they survive a restart.
+    expires_at = models.DateTimeField(null=True, help_text="When waiting for a person ends.")
     wait_reason = models.CharField(max_length=20, choices=Wait.choices, blank=True)
     wait_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(
@@ -329,9 +348,6 @@ class Operation(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(
-                name="operation_four_eyes", condition=Q(decided_by=None) | ~Q(decided_by=F("requested_by"))
-            ),
             # While a request is out, its name is how a lost answer is settled. Two of ours must not share it.
             models.UniqueConstraint(
                 "itwin_id",
@@ -360,6 +376,16 @@ class Operation(models.Model):
         return self.state in FINISHED
 
     @property
+    def last_decision(self) -> "Decision | None":
+        """The newest answer. Reads all of them, so that a list that has prefetched them costs no query a row."""
+        decisions = list(self.decisions.all())
+        return decisions[-1] if decisions else None
+
+    @property
+    def approvals(self) -> list["Decision"]:
+        return [one for one in self.decisions.all() if one.verdict == Verdict.APPROVED]
+
+    @property
     def has_shell(self) -> bool:
         """As OperationQuerySet.left_over."""
         return self.state in UNSUCCESSFUL and bool(self.imodel_id) and self.failure_code != "vanished"
@@ -370,13 +396,45 @@ class Operation(models.Model):
         return self.file_size is not None and self.sent_bytes >= self.file_size
 
 
+class Decision(models.Model):
+    """One person's answer to one request, bound to its hash. Never edited.
+
+    A CHECK sees one row only. So what it compares is copied here, and migrations/_guards.py refuses a row whose
+    requester or hash is not its operation's.
+    """
+
+    operation = models.ForeignKey(Operation, models.PROTECT, related_name="decisions")
+    verdict = models.CharField(max_length=20, choices=Verdict.choices)
+    by = models.ForeignKey(User, models.PROTECT, related_name="decisions")
+    by_name = models.CharField(max_length=255)
+    by_key = models.CharField(max_length=511, help_text="User.lasting_key, as it was then.")
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    requester_key = models.CharField(max_length=511)
+    request_hash = models.CharField(max_length=64)
+    comment = models.TextField(blank=True)
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["decided_at", "pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="decision_by_somebody_else",
+                condition=~Q(by=F("requested_by")) & ~Q(by_key=F("requester_key")),
+            ),
+            models.UniqueConstraint(fields=["operation", "by_key"], name="decision_once_per_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation_id} {self.verdict} by {self.by_name}"
+
+
 class Attempt(models.Model):
     """One POST for an operation. Committed before the socket opens, so that a crash leaves a trace."""
 
     operation = models.ForeignKey(Operation, models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     bucket = models.CharField(max_length=10, help_text="The budget it was charged to (budget.py).")
-    body_hash = models.CharField(max_length=64)
+    body_hash = models.CharField(max_length=64, help_text="wishes.fingerprint of the bytes that were sent.")
     sent_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.PENDING)

@@ -21,7 +21,7 @@ def why_not_decide(user: User, operation: Operation) -> str:
 
     The requester never may, whatever else they are: lead, admin or superuser.
     """
-    if operation.requested_by_id == user.pk:
+    if user.pk == operation.requested_by_id or user.lasting_key == operation.requester_key:
         return "You asked for this yourself. Somebody else has to decide."
     if not Membership.objects.filter(user=user, team=operation.team_id, role=Membership.Role.LEAD).exists():
         return f"Only leads of {operation.team.name} decide about this."

@@ -73,6 +73,13 @@ class Outcome(models.TextChoices):
     UNKNOWN = "unknown", "The answer was lost"
 
 
+class Verdict(models.TextChoices):
+    """What one person answers to one request."""
+
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+
+
 # The platform has this request, or may have it. Whoever heard that it was accepted may have died before saying what
 # was made.
 MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED}

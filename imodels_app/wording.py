@@ -155,6 +155,7 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
     """Every word that a row may ask for."""
     until = operation.expires_at if operation.state == State.AWAITING_APPROVAL else operation.wait_until
     remaining = remains(operation, now, usual)
+    decision = operation.last_decision
     return {
         "team": operation.team.name,
         "until": _until(operation, until, now) if until else "later",
@@ -169,8 +170,8 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "took": lasted(operation.finished_at - operation.accepted_at)
         if operation.finished_at and operation.accepted_at
         else "no time",
-        "decider": first_name(operation.decided_by_name),
-        "comment": f": “{operation.decision_comment}”" if operation.decision_comment else "",
+        "decider": first_name(decision.by_name) if decision else "",
+        "comment": f": “{decision.comment}”" if decision and decision.comment else "",
         "patience": _days(operation.team.approval_days),
         "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
         "permission": _permission(operation),
@@ -270,7 +271,7 @@ def steps(operation: Operation, told: Told) -> list[Step]:
         return []
     if operation.usable_at and here == "Running":
         here = "Succeeded"
-    needs_approval = operation.state == State.AWAITING_APPROVAL or operation.decided_by_id is not None
+    needs_approval = operation.state == State.AWAITING_APPROVAL or operation.last_decision is not None
     labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent"]
     labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:

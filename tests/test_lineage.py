@@ -147,7 +147,7 @@ def test_what_another_team_made_from_it_is_counted_and_not_named(at_desk, made, 
 def test_an_ancestor_of_another_team_is_not_named(at_desk, made, of_another_team, mara, sandbox):
     secret = of_another_team("Secret")
     outside = made("Outside", of=secret)
-    Operation.objects.filter(pk=outside.pk).update(requested_by=mara, source_name="")
+    Operation.objects.filter(pk=outside.pk).update(source_name="")
     here = made("Here", of=outside)
 
     for asked in (False, True):

@@ -1,5 +1,6 @@
 """Each state says its exact words, and times and numbers read well."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.test import override_settings
 
 from imodels_app import formats, wording
 from imodels_app.estimates import Usual
-from imodels_app.models import Operation, Team
+from imodels_app.models import Decision, Operation, Team
 from imodels_app.states import Kind, State, Wait
 
 pytestmark = pytest.mark.same_on_both
@@ -16,7 +17,7 @@ NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
 SIX_TO_NINE = Usual(half=timedelta(minutes=6), most=timedelta(minutes=9), count=41, source="Main Bridge")
 
 
-def operation(state: State = State.QUEUED, **fields) -> Operation:
+def operation(state: State = State.QUEUED, decisions: Sequence[Decision] = (), **fields) -> Operation:
     usual = {
         "kind": Kind.CLONE,
         "name": "Pier 7",
@@ -29,7 +30,10 @@ def operation(state: State = State.QUEUED, **fields) -> Operation:
         "created_at": NOW - timedelta(minutes=5),
         "accepted_at": NOW - timedelta(minutes=4),
     }
-    return Operation(state=state, **(usual | fields))
+    found = Operation(state=state, **(usual | fields))
+    # As a page has prefetched them: words need no database.
+    found._prefetched_objects_cache = {"decisions": decisions}
+    return found
 
 
 def waits(reason: Wait, **later) -> dict:
@@ -97,7 +101,7 @@ def waits(reason: Wait, **later) -> dict:
             *("Succeeded", "good", "st-succeeded", "took 4 min 12 s"),
         ),
         (
-            {"state": State.REJECTED, "decided_by_name": "Tomas Novak", "decision_comment": "Use Pier 7 retrofit"},
+            {"state": State.REJECTED, "decisions": [Decision(by_name="Tomas Novak", comment="Use Pier 7 retrofit")]},
             *("Rejected", "", "st-rejected", "Tomas: “Use Pier 7 retrofit”"),
         ),
         ({"state": State.EXPIRED}, "Expired", "", "st-expired", "nobody decided within 7 days"),

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import lifecycle, live, policy, wording
-from imodels_app.models import Operation, User
+from imodels_app.models import Decision, Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
 from imodels_app.views import errors, frame
 from imodels_app.views.guards import HtmxRequest, hands_back, person, signed_in
@@ -111,7 +111,7 @@ def _card(request: HttpRequest, operation: Operation, user: User, *, status: int
         "leads": _leads(operation, user),
         "open_forks": _open_forks(operation, user),
         "comment": request.POST.get("comment", ""),
-        "is_decided": operation.decided_by_id is not None,
+        "decision": operation.last_decision,
         "is_over": operation.expires_at is not None and operation.expires_at <= now,
         "section": "approvals",
         "now": now,
@@ -136,6 +136,8 @@ def _lists(user: User) -> dict[str, list[Operation]]:
     forks = Operation.objects.filter(kind=Kind.FORK).to_show()
     asked = forks.filter(requested_by=user, state=State.AWAITING_APPROVAL)
     decided = forks.filter(Q(pk__in=Operation.objects.of_teams(user).values("pk")) | Q(requested_by=user))
+    newest = Decision.objects.filter(operation=OuterRef("pk")).order_by("-decided_at").values("decided_at")[:1]
+    decided = decided.annotate(decided_at=Subquery(newest))
     decided = decided.filter(Q(decided_at__isnull=False) | Q(state=State.EXPIRED))
     return {
         "waiting": list(Operation.objects.waiting_for(user).to_show().order_by("expires_at")[:MOST_OPEN]),

@@ -113,7 +113,7 @@ def delete_leftover(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _visible(user: User) -> OperationQuerySet:
-    return Operation.objects.visible_to(user).left_over().select_related("team", "requested_by", "shell_by")
+    return Operation.objects.visible_to(user).left_over().to_show().select_related("requested_by", "shell_by")
 
 
 def _row(operation: Operation, user: User, led: set[int]) -> Row:

@@ -16,8 +16,8 @@ from django.test import Client
 from django.urls import reverse
 
 from imodels_app import clock, tokens
-from imodels_app.models import Attempt, Event, Operation, TokenSet, User
-from imodels_app.states import FINISHED, Kind, Shell, State, Wait
+from imodels_app.models import Attempt, Decision, Event, Operation, TokenSet, User
+from imodels_app.states import FINISHED, Kind, Shell, State, Verdict, Wait
 from imodels_app.wishes import fingerprint
 from tests.files import SHA, digest, in_storage
 
@@ -180,7 +180,7 @@ def asked_with_a_used_token(sandbox: Any) -> Iterator[str]:
 
 def places(logs: dict[str, str], redis_url: str, *, pages: bool) -> Iterator[tuple[str, str]]:
     """Where people, operators and backups look."""
-    for model in (Operation, Attempt, Event, TokenSet):
+    for model in (Operation, Decision, Attempt, Event, TokenSet):
         yield model.__name__, json.dumps(list(model.objects.values()), default=str)
     yield from logs.items()
     if redis_url:
@@ -226,9 +226,9 @@ def _due_at(operation: Operation) -> datetime | None:
 
 def _was_approved(operation: Operation, sent_at: datetime) -> bool:
     current = fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
-    decided = operation.decided_by_id and operation.decided_by_id != operation.requested_by_id
-    in_time = operation.decided_at and operation.decided_at <= sent_at + timedelta(seconds=1)
-    return bool(decided and in_time and operation.approved_hash == current)
+    in_time = operation.decisions.filter(decided_at__lte=sent_at + timedelta(seconds=1))
+    approvals = in_time.filter(verdict=Verdict.APPROVED, request_hash=current)
+    return approvals.exclude(by=operation.requested_by).exclude(by_key=operation.requested_by.lasting_key).exists()
 
 
 def _secrets() -> Iterator[str]:

@@ -20,6 +20,7 @@ from imodels_app.models import (
     Attempt,
     Bucket,
     Circuit,
+    Decision,
     Event,
     Message,
     Operation,
@@ -34,6 +35,7 @@ from imodels_app.states import FINISHED, Kind, State
 from imodels_app.submit import submit
 from imodels_app.upload import upload
 from tests.faults import oracle
+from tests.guards import lifted
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 KINDS = list(Kind)
@@ -192,7 +194,7 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        for model in (Message, Event, Attempt, UploadedBlock, Operation, StagedFile, Bucket, Circuit):
+        for model in (Message, Event, Attempt, UploadedBlock, Decision, Operation, StagedFile, Bucket, Circuit):
             model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])
@@ -276,7 +278,8 @@ class Schedule:
         if fork:
             self.log.append(f"edit {fork.name}")
             body = fork.request_body.replace(": true", ": false")
-            Operation.objects.filter(pk=fork.pk).update(request_body=body)
+            with lifted():
+                Operation.objects.filter(pk=fork.pk).update(request_body=body)
 
     # What people and workers do
 

@@ -9,16 +9,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from imodels_app import dispatch, failpoints, lifecycle, tokens
-from imodels_app.models import Operation, TokenSet
+from imodels_app.models import Decision, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.settle import settle
-from imodels_app.states import FINISHED, Kind, State
+from imodels_app.states import FINISHED, Kind, State, Verdict
 from imodels_app.submit import submit
 from tests.faults import oracle
 from tests.faults.schedules import Died
+from tests.guards import lifted
 from tests.people import HARBOUR, OLD_QUAY
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle]
@@ -31,6 +32,12 @@ def at(monkeypatch) -> Callable[[str, Callable[[], object]], None]:
     monkeypatch.setattr(failpoints, "reach", lambda name: plans.pop(name, lambda: None)())
     monkeypatch.setattr(dispatch, "send", lambda *hint, **how: None)
     return plans.__setitem__
+
+
+def edit(fork: Operation) -> None:
+    """Change what was approved, past the database's own guards."""
+    with lifted():
+        Operation.objects.update(request_body=fork.request_body.replace("true", "false"))
 
 
 def die() -> None:
@@ -210,12 +217,93 @@ def test_what_the_requester_made_long_before_is_not_adopted(
 
 def test_a_fork_that_was_edited_after_its_approval_is_not_sent(waiting_fork, at, tomas, signed_in_mara, sandbox):
     lifecycle.approve(waiting_fork, by=tomas)
-    Operation.objects.update(request_body=waiting_fork.request_body.replace("true", "false"))
+    edit(waiting_fork)
 
     submit(waiting_fork.pk)
 
-    wrong = oracle.violations(sandbox, pages=False)
-    assert not wrong, wrong
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.failure_code == "approvalVoid", "it was claimed without an approval"
+    assert sandbox.calls("POST", "/fork") == 0
+
+
+def test_a_fork_that_is_edited_while_it_is_claimed_is_not_sent(
+    waiting_fork, at, tomas, signed_in_mara, virtual_clock, sandbox, goes_its_way
+):
+    """The claim has looked at the bytes that were approved, and reads the row anew."""
+    lifecycle.approve(waiting_fork, by=tomas)
+    at("submit.claiming", lambda: edit(waiting_fork))
+
+    assert goes_its_way(waiting_fork).failure_code == "approvalVoid"
+
+
+# A decision, as the database itself sees it
+
+
+@pytest.fixture
+def write_decision(waiting_fork, tomas) -> Callable:
+    """write_decision(by=mara): a row as lifecycle would write it, but for what is given."""
+
+    def write(*, by=tomas, verdict=Verdict.APPROVED, **fields) -> Decision:
+        who = {"by": by, "by_name": by.name, "by_key": by.lasting_key}
+        asked = {name: getattr(waiting_fork, name) for name in ("requested_by", "requester_key", "request_hash")}
+        facts = {"operation": waiting_fork, "verdict": verdict, "decided_at": waiting_fork.created_at}
+        return Decision.objects.create(**facts | who | asked | fields)
+
+    return write
+
+
+def test_the_requester_does_not_decide(write_decision, mara, ines):
+    """Known by their account, and by what outlasts it."""
+    with pytest.raises(IntegrityError):
+        write_decision(by=mara, by_key=ines.lasting_key)
+    with pytest.raises(IntegrityError):
+        write_decision(by=ines, by_key=mara.lasting_key)
+
+
+def test_nobody_decides_twice(write_decision, tomas, ines):
+    write_decision(by=tomas)
+
+    with pytest.raises(IntegrityError):
+        write_decision(by=tomas, verdict=Verdict.REJECTED)
+    with pytest.raises(IntegrityError):
+        write_decision(by=ines, by_key=tomas.lasting_key)
+
+
+def test_a_decision_is_not_about_another_request(write_decision):
+    with pytest.raises(IntegrityError):
+        write_decision(request_hash="0" * 64)
+
+
+def test_a_decision_names_no_other_requester(write_decision, mara, ines):
+    """Or the requester would pass for somebody else."""
+    with pytest.raises(IntegrityError):
+        write_decision(by=mara, requested_by=ines, requester_key=ines.lasting_key)
+
+
+def test_a_decision_is_never_edited(write_decision):
+    write_decision()
+
+    with pytest.raises(IntegrityError):
+        Decision.objects.update(comment="Never mind.")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"kind": Kind.CLONE},
+        {"requested_by": "tomas"},
+        {"requester_key": "|"},
+        {"request_path": "/imodels"},
+        {"request_body": "{}"},
+        {"request_hash": "0" * 64},
+    ],
+    ids=lambda columns: next(iter(columns)),
+)
+def test_a_request_is_never_edited(waiting_fork, tomas, columns):
+    columns = {name: tomas if value == "tomas" else value for name, value in columns.items()}
+
+    with pytest.raises(IntegrityError):
+        Operation.objects.update(**columns)
 
 
 # The token

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from imodels_app import lifecycle, provider, tokens
 from imodels_app.itwin import errors
-from imodels_app.models import Attempt, Event, Operation, TokenSet
+from imodels_app.models import Attempt, Decision, Event, Operation, TokenSet
 from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
 from imodels_app.submit import submit
 from imodels_app.upload import upload
 from tests.faults import oracle
 from tests.files import a_file
+from tests.guards import lifted
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = [
@@ -150,7 +151,8 @@ def test_it_sees_a_fork_that_is_not_what_was_approved(waiting_fork, tomas, sandb
 
 def test_it_sees_an_approval_of_something_else(waiting_fork, tomas, sandbox, send):
     lifecycle.approve(waiting_fork, by=tomas)
-    Operation.objects.update(approved_hash="0" * 64)
+    with lifted():
+        Decision.objects.update(request_hash="0" * 64)
     send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
 
     assert "without an approval" in told(sandbox)
