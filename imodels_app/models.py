@@ -40,11 +40,6 @@ class User(AbstractUser):
         return self.get_full_name() or self.email or self.subject or self.username
 
     @property
-    def short_name(self) -> str:
-        """First name and initial, for table cells: Mara L."""
-        return f"{self.first_name} {self.last_name[:1]}.".strip() if self.first_name and self.last_name else self.name
-
-    @property
     def initials(self) -> str:
         words = self.name.split()
         return "".join(word[0] for word in (words[0], words[-1])).upper() if len(words) > 1 else self.name[:2].upper()
