@@ -22,8 +22,10 @@ from imodels_app.models import (
     Event,
     Message,
     Operation,
+    Orphan,
     StagedFile,
     TokenSet,
+    Upload,
     UploadedBlock,
     User,
 )
@@ -179,7 +181,7 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        for model in (Message, Event, Attempt, UploadedBlock, Operation, StagedFile, Bucket, Circuit):
+        for model in (Message, Event, Attempt, UploadedBlock, Upload, Orphan, Operation, StagedFile, Bucket, Circuit):
             model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])
