@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from imodels_app import identity
-from imodels_app.models import Attempt, Decision, Event, ITwinCharge, Membership, Operation, Preset, Team, User
+from imodels_app.models import Attempt, Decision, Event, ITwinCharge, Membership, Operation, Orphan, Preset, Team, User
 
 admin.site.site_header = "iModel Desk"
 admin.site.site_title = "iModel Desk"
@@ -95,6 +95,12 @@ class OperationAdmin(ReadOnly):
     list_display = ("name", "kind", "state", "requested_by_name", "itwin_name", "created_at")
     list_filter = ("state", "kind")
     search_fields = ("name", "imodel_id", "id")
+
+
+@admin.register(Orphan)
+class OrphanAdmin(ReadOnly):
+    list_display = ("operation", "state", "requested_by_name", "changed_at")
+    list_filter = ("state",)
 
 
 @admin.register(Event)

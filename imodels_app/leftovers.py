@@ -10,8 +10,8 @@ from uuid import UUID
 
 from imodels_app import clock, failpoints, gateway, lifecycle
 from imodels_app.itwin import Platform, errors
-from imodels_app.models import Operation, User
-from imodels_app.states import Shell, Wait
+from imodels_app.models import Orphan, User
+from imodels_app.states import OrphanState, Wait
 from imodels_app.timing import ORPHAN_LEASE
 
 MANAGE = "imodels_manage"
@@ -19,64 +19,64 @@ MANAGE = "imodels_manage"
 
 def delete(operation_id: UUID) -> None:
     """Look, and delete what is no use to anybody. Any number of callers may try."""
-    operation = Operation.objects.select_related("shell_by", "team").get(pk=operation_id)
+    orphan = Orphan.objects.select_related("requested_by", "operation__team").get(pk=operation_id)
     now = clock.now()
-    is_due = operation.shell_after is not None and operation.shell_after <= now
-    if operation.shell != Shell.DELETING or not is_due or operation.shell_by is None:
+    is_due = orphan.due_at is not None and orphan.due_at <= now
+    if orphan.state != OrphanState.DELETING or not is_due or orphan.requested_by is None:
         return
     try:
-        lifecycle.take_shell(operation, look_again=now + ORPHAN_LEASE)
-        _try(operation, operation.shell_by)
+        lifecycle.take_shell(orphan, look_again=now + ORPHAN_LEASE)
+        _try(orphan, orphan.requested_by)
     except lifecycle.Conflict:
         return  # another worker is at it
 
 
-def _try(operation: Operation, person: User) -> None:
+def _try(orphan: Orphan, person: User) -> None:
     """One try, and what came of it."""
     try:
-        _look_and_delete(operation, gateway.for_person(person))
+        _look_and_delete(orphan, gateway.for_person(person))
     except gateway.MustWait as later:
         if later.reason == Wait.SIGN_IN:
             # Not kept until they come back: what is deleted days later is a surprise.
-            _keep(operation, f"{person.name} must sign in again, and ask for it once more.")
+            _keep(orphan, f"{person.name} must sign in again, and ask for it once more.")
         else:
-            lifecycle.shell_waits(operation, until=later.until, note=later.note or f"{later.reason.label}.")
+            lifecycle.shell_waits(orphan, until=later.until, note=later.note or f"{later.reason.label}.")
     except errors.Forbidden as no:
-        where = operation.itwin_name or "the iTwin"
-        _keep(operation, f"{person.name} may not delete it. It needs imodels_delete in {where}.", no.code)
+        where = orphan.operation.itwin_name or "the iTwin"
+        _keep(orphan, f"{person.name} may not delete it. It needs imodels_delete in {where}.", no.code)
     except errors.Refused as no:
-        _keep(operation, f"The platform said: “{no.message or no.status}”", no.code)
+        _keep(orphan, f"The platform said: “{no.message or no.status}”", no.code)
 
 
-def _look_and_delete(operation: Operation, platform: Platform) -> None:
+def _look_and_delete(orphan: Orphan, platform: Platform) -> None:
     """Delete it unless it is of use: the platform may have finished after all."""
     try:
-        found = platform.imodel(operation.imodel_id)
+        found = platform.imodel(orphan.operation.imodel_id)
     except errors.NotFound as no:
-        _not_found(operation, platform, no)
+        _not_found(orphan, platform, no)
         return
-    if found.is_initialized and not operation.shell_anyway:
-        lifecycle.shell_ended(operation, Shell.USABLE, note="It can be used, so it was not deleted.")
+    if found.is_initialized and not orphan.even_if_usable:
+        lifecycle.shell_ended(orphan, OrphanState.USABLE, note="It can be used, so it was not deleted.")
         return
-    lifecycle.shell_sending(operation, look_again=clock.now() + ORPHAN_LEASE)
+    lifecycle.shell_sending(orphan, look_again=clock.now() + ORPHAN_LEASE)
     failpoints.reach("leftovers.sending")
     with suppress(errors.NotFound):  # somebody was quicker, a moment ago
-        platform.delete_imodel(operation.imodel_id, at_last=partial(lifecycle.confirm_shell, operation))
+        platform.delete_imodel(orphan.operation.imodel_id, at_last=partial(lifecycle.confirm_shell, orphan))
     failpoints.reach("leftovers.deleted")
-    lifecycle.shell_ended(operation, Shell.DELETED)
+    lifecycle.shell_ended(orphan, OrphanState.DELETED)
 
 
-def _not_found(operation: Operation, platform: Platform, no: errors.NotFound) -> None:
+def _not_found(orphan: Orphan, platform: Platform, no: errors.NotFound) -> None:
     """Deleted by us, gone, or hidden: whoever may manage an iTwin sees all its iModels, so for them it is gone.
 
     Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/ (Authorization)
     """
-    if operation.shell_sent_at:
-        lifecycle.shell_ended(operation, Shell.DELETED, note="The answer was lost; it is gone.")
-    elif _sees_all(platform, operation.itwin_id):
-        lifecycle.shell_ended(operation, Shell.GONE, note="The platform no longer knows it.")
+    if orphan.sent_at:
+        lifecycle.shell_ended(orphan, OrphanState.DELETED, note="The answer was lost; it is gone.")
+    elif _sees_all(platform, orphan.operation.itwin_id):
+        lifecycle.shell_ended(orphan, OrphanState.GONE, note="The platform no longer knows it.")
     else:
-        _keep(operation, f"The platform does not know it, or {operation.shell_by_name} cannot see it.", no.code)
+        _keep(orphan, f"The platform does not know it, or {orphan.requested_by_name} cannot see it.", no.code)
 
 
 def _sees_all(platform: Platform, itwin_id: str) -> bool:
@@ -86,5 +86,5 @@ def _sees_all(platform: Platform, itwin_id: str) -> bool:
         return False  # no member of the iTwin
 
 
-def _keep(operation: Operation, why: str, code: str = "") -> None:
-    lifecycle.shell_ended(operation, Shell.LEFT, note=why, code=code)
+def _keep(orphan: Orphan, why: str, code: str = "") -> None:
+    lifecycle.shell_ended(orphan, OrphanState.LEFT, note=why, code=code)

@@ -15,16 +15,27 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from imodels_app import clock, dispatch, failpoints, messages, policy
-from imodels_app.models import Attempt, Decision, Event, Operation, StagedFile, Team, UploadedBlock, User
+from imodels_app.models import (
+    Attempt,
+    Decision,
+    Event,
+    Operation,
+    Orphan,
+    StagedFile,
+    Team,
+    Upload,
+    UploadedBlock,
+    User,
+)
 from imodels_app.states import (
     FINISHED,
     MAYBE_THERE,
     MOVES,
-    SHELL_MOVES,
+    ORPHAN_MOVES,
     Kind,
     News,
+    OrphanState,
     Outcome,
-    Shell,
     State,
     Verdict,
     Wait,
@@ -120,20 +131,20 @@ def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False
     Raises policy.Denied and Conflict.
     """
     policy.require(policy.why_not_delete_shell(by, operation))
-    if operation.shell == Shell.USABLE and not even_if_usable:
+    orphan = operation.orphan
+    if orphan.state == OrphanState.USABLE and not even_if_usable:
         raise Conflict(f"{operation.name} can be used, so it is not deleted without being told so twice.")
-    _move_shell(
-        operation,
-        Shell.DELETING,
-        verb="shell_asked",
-        by=by,
-        note="even if it can be used" if even_if_usable else "",
-        shell_by=by,
-        shell_by_name=by.name,
-        shell_anyway=even_if_usable,
-        shell_after=clock.now(),
-        shell_sent_at=None,
-        shell_note="",
+    note = "even if it can be used" if even_if_usable else ""
+    _move_orphan(
+        orphan,
+        OrphanState.DELETING,
+        event=_orphan_event(orphan, "shell_asked", by=by, note=note),
+        requested_by=by,
+        requested_by_name=by.name,
+        even_if_usable=even_if_usable,
+        due_at=clock.now(),
+        sent_at=None,
+        note="",
     )
     dispatch.wake_deleter(operation.pk)
 
@@ -185,6 +196,8 @@ def measure_anew(now: datetime) -> None:
         later = Q(changed_at__gt=now + CLOCK_DIFFERENCE)
         if state == State.RUNNING:  # a look that tells nothing new does not count as a change
             later |= Q(wait_reason=Wait.NONE, due_at__gt=now + LONGEST_PAUSE)
+        if state == State.UPLOADING:  # nor does a lease
+            later |= Q(wait_reason=Wait.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
         for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=Wait.SIGN_IN):
             with suppress(Conflict):
                 _note(operation, "resumed", note="the clock was put back", **_NO_WAIT, **due(now))
@@ -250,7 +263,7 @@ def wait(operation: Operation, reason: Wait, until: datetime, note: str = "") ->
     """Nothing can be done before `until`. The operation stays what it is, and says why."""
     fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
     if operation.state == State.UPLOADING:
-        fields |= {"due_at": None, **_let_go(until)}
+        fields |= {"due_at": None, "upload": {"due_at": until}}
     if reason == Wait.SIGN_IN and operation.state in (State.QUEUED, State.UPLOADING):
         ends_at = operation.expires_at if operation.wait_reason == reason else clock.now() + SIGN_IN_PATIENCE
         fields |= {"expires_at": ends_at, "wait_until": ends_at}
@@ -285,12 +298,13 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
 def take_upload(operation: Operation) -> None:
     """Become the one that uploads this file, for UPLOAD_LEASE. Raises Conflict: it is not due, or somebody is at it.
 
-    The version rises, so whoever held the lease before and wakes up writes nothing any more.
+    Its version rises, so whoever held the lease before and wakes up writes nothing any more.
     """
     now = clock.now()
-    if operation.state != State.UPLOADING or operation.upload_after is None or operation.upload_after > now:
+    due_at = operation.upload.due_at if operation.state == State.UPLOADING else None
+    if due_at is None or due_at > now:
         raise Conflict(f"The file of {operation.name} is not due.")
-    _write(operation, now, event=None, uploading_by=uuid4(), upload_after=now + UPLOAD_LEASE)
+    _write(operation.upload, due_at=now + UPLOAD_LEASE)
 
 
 def keep_uploading(operation: Operation, *, sent_bytes: int, block: int | None = None) -> None:
@@ -300,54 +314,43 @@ def keep_uploading(operation: Operation, *, sent_bytes: int, block: int | None =
     block       number of a block that the storage has just acknowledged
     """
     now = clock.now()
+    below_whole = min(sent_bytes, (operation.file_size or 1) - 1)
     with transaction.atomic():
+        _write(operation.upload, sent_bytes=below_whole, due_at=now + UPLOAD_LEASE)
         if block is not None:
-            UploadedBlock.objects.get_or_create(operation=operation, number=block)
-        _write(
-            operation,
-            now,
-            event=None,
-            sent_bytes=min(sent_bytes, (operation.file_size or 1) - 1),
-            upload_after=now + UPLOAD_LEASE,
-            **_NO_WAIT,
-        )
+            UploadedBlock.objects.get_or_create(upload=operation.upload, number=block)
+        if operation.wait_reason:
+            _write(operation, changed_at=now, **_NO_WAIT)
 
 
 def release_upload(operation: Operation, *, after: datetime) -> None:
     """Let go of the lease: whoever comes after this instant goes on."""
-    _write(operation, clock.now(), event=None, **_let_go(after))
+    _write(operation.upload, due_at=after)
 
 
 def sent(operation: Operation) -> None:
     """The storage has acknowledged the whole file. What is left is to tell the platform."""
-    now = clock.now()
-    _note(operation, "file_sent", sent_bytes=operation.file_size, upload_after=now + UPLOAD_LEASE, **_NO_WAIT)
+    upload = {"sent_bytes": operation.file_size, "due_at": clock.now() + UPLOAD_LEASE}
+    _note(operation, "file_sent", upload=upload, **_NO_WAIT)
 
 
 def file_missing(operation: Operation, *, look_after: datetime) -> None:
     """The platform does not find the file yet, which the storage has acknowledged."""
-    _note(operation, "file_missing", **_let_go(look_after))
+    _note(operation, "file_missing", upload={"due_at": look_after})
 
 
 def upload_again(operation: Operation, *, note: str) -> None:
     """What was sent is not there: send all of it again."""
     with transaction.atomic():
-        _note(operation, "upload_again", note=note, sent_bytes=0, **_let_go(clock.now()), **_NO_WAIT)
-        operation.blocks.all().delete()
+        _note(operation, "upload_again", note=note, upload={"sent_bytes": 0, "due_at": clock.now()}, **_NO_WAIT)
+        operation.upload.blocks.all().delete()
     dispatch.wake_uploader(operation.pk)
 
 
 def link_renewed(operation: Operation, *, link: str, storage_type: str, until: datetime | None) -> None:
     """The platform gave a new upload link. link: sealed. Blocks that were acknowledged stay: it is the same file."""
-    _note(
-        operation,
-        "link_renewed",
-        upload_link=link,
-        storage_type=storage_type,
-        upload_until=until,
-        **_let_go(clock.now()),
-        **_NO_WAIT,
-    )
+    upload = {"link": link, "storage_type": storage_type, "link_until": until, "due_at": clock.now()}
+    _note(operation, "link_renewed", upload=upload, **_NO_WAIT)
     dispatch.wake_uploader(operation.pk)
 
 
@@ -371,24 +374,21 @@ def accepted(
     has_file = operation.kind == Kind.BASELINE
     next_step: dict[str, Any] = {"due_at": now}
     if has_file:
-        next_step = {
-            "due_at": None,
-            "upload_after": now,
-            "upload_link": link,
-            "storage_type": storage_type,
-            "upload_until": link_until,
-            "baseline_state": "waitingForFile",
-        }
-    _move(
-        operation,
-        State.UPLOADING if has_file else State.RUNNING,
-        verb="accepted",
-        note=note,
-        imodel_id=imodel_id,
-        accepted_at=now,
-        **next_step,
-        **_NO_WAIT,
-    )
+        next_step = {"due_at": None, "baseline_state": "waitingForFile"}
+    with transaction.atomic():
+        _move(
+            operation,
+            State.UPLOADING if has_file else State.RUNNING,
+            verb="accepted",
+            note=note,
+            imodel_id=imodel_id,
+            accepted_at=now,
+            **next_step,
+            **_NO_WAIT,
+        )
+        if has_file:
+            upload = {"link": link, "storage_type": storage_type, "link_until": link_until, "due_at": now}
+            Upload.objects.create(operation=operation, **upload)
     (dispatch.wake_uploader if has_file else dispatch.wake_follower)(operation.pk)
 
 
@@ -399,11 +399,10 @@ def completed(operation: Operation, *, baseline_state: str) -> None:
         operation,
         State.RUNNING,
         verb="completed",
+        upload={"sent_bytes": operation.file_size, **_OVER},
         accepted_at=now,
         due_at=now,
-        sent_bytes=operation.file_size,
         baseline_state=baseline_state[:64],
-        **_NO_LINK,
         **_NO_WAIT,
     )
     dispatch.wake_follower(operation.pk)
@@ -459,7 +458,7 @@ def failed(
     baseline_state: str = "",
     note: str = "",
 ) -> None:
-    """It will not become an iModel.
+    """It will not become an iModel. What the platform had made of it already is an orphan, but for what vanished.
 
     code           the platform's own, or ours where it names none (see wording.py)
     message        the platform's own words, if it said any; note is for history, and ours
@@ -469,76 +468,87 @@ def failed(
         for name, word in (("platform_state", platform_state), ("baseline_state", baseline_state))
         if word
     }
-    _move(
-        operation,
-        State.FAILED,
-        verb="failed",
-        note=note or message,
-        code=code,
-        failure_code=code,
-        failure_message=message,
-        failure_details=[dict(detail) for detail in details],
-        **said,
-        **_NO_LINK,
-        **_NO_WAIT,
-    )
+    with transaction.atomic():
+        _move(
+            operation,
+            State.FAILED,
+            verb="failed",
+            note=note or message,
+            code=code,
+            upload=_OVER if operation.state == State.UPLOADING else None,
+            failure_code=code,
+            failure_message=message,
+            failure_details=[dict(detail) for detail in details],
+            **said,
+            **_NO_WAIT,
+        )
+        if operation.imodel_id and code != "vanished":
+            Orphan.objects.create(operation=operation, changed_at=operation.changed_at)
 
 
 # What a failure left behind
 
 
-def take_shell(operation: Operation, *, look_again: datetime) -> None:
+def take_shell(orphan: Orphan, *, look_again: datetime) -> None:
     """Become the one that looks at what was left. Raises Conflict when another worker is at it.
 
     look_again: when another one goes on, should this one die
     """
-    _write(operation, clock.now(), event=None, shell_after=look_again)
+    _write(orphan, due_at=look_again)
 
 
-def shell_sending(operation: Operation, *, look_again: datetime) -> None:
+def shell_sending(orphan: Orphan, *, look_again: datetime) -> None:
     """The platform is asked to delete it now. Raises Conflict when another worker is at it."""
-    now = clock.now()
-    _write(operation, now, event=None, shell_sent_at=now, shell_after=look_again)
+    _write(orphan, sent_at=clock.now(), due_at=look_again)
 
 
-def confirm_shell(operation: Operation) -> None:
+def confirm_shell(orphan: Orphan) -> None:
     """Call right before deleting. Raises Conflict when what was seen is old, or another worker has taken over."""
-    mine = Operation.objects.filter(pk=operation.pk, shell=Shell.DELETING, version=operation.version)
-    sent_at = operation.shell_sent_at
+    mine = Orphan.objects.filter(pk=orphan.pk, state=OrphanState.DELETING, version=orphan.version)
     # The time last, as in confirm_claim().
-    if not mine.exists() or sent_at is None or clock.now() > sent_at + CLAIM_LASTS:
-        raise Conflict(f"{operation.name} has to be looked at again.")
+    if not mine.exists() or orphan.sent_at is None or clock.now() > orphan.sent_at + CLAIM_LASTS:
+        raise Conflict(f"{orphan} has to be looked at again.")
 
 
-def shell_waits(operation: Operation, *, until: datetime, note: str) -> None:
+def shell_waits(orphan: Orphan, *, until: datetime, note: str) -> None:
     """It cannot be deleted before `until`. A reason that is told already makes no second event."""
-    event = None if note == operation.shell_note else _shell_event(operation, "shell_waits", None, note, "")
-    _write(operation, clock.now(), event=event, shell_after=until, shell_note=note)
+    event = None if note == orphan.note else _orphan_event(orphan, "shell_waits", note=note)
+    _change_orphan(orphan, clock.now(), event=event, due_at=until, note=note)
 
 
-def shell_ended(operation: Operation, to: Shell, *, note: str = "", code: str = "") -> None:
+def shell_ended(orphan: Orphan, to: OrphanState, *, note: str = "", code: str = "") -> None:
     """What became of it. LEFT: it is still there, and note says what is in the way."""
-    by = operation.shell_by if to == Shell.DELETED else None
-    verb = {Shell.LEFT: "shell_kept"}.get(to, f"shell_{to.value}")
-    _move_shell(operation, to, verb=verb, by=by, note=note, code=code, shell_after=None, shell_note=note)
+    by = orphan.requested_by if to == OrphanState.DELETED else None
+    verb = {OrphanState.LEFT: "shell_kept"}.get(to, f"shell_{to.value}")
+    event = _orphan_event(orphan, verb, by=by, note=note, code=code)
+    _move_orphan(orphan, to, event=event, due_at=None, note=note)
 
 
 # How
 
 
-def _move_shell(
-    operation: Operation, to: Shell, *, verb: str, by: User | None, note: str = "", code: str = "", **fields: Any
-) -> None:
-    came_from = Shell(operation.shell)
-    if to not in SHELL_MOVES.get(came_from, ()):
+def _move_orphan(orphan: Orphan, to: OrphanState, *, event: dict[str, Any], **fields: Any) -> None:
+    """As _move()."""
+    came_from = OrphanState(orphan.state)
+    if to not in ORPHAN_MOVES.get(came_from, ()):
         raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
     now = clock.now()
-    _write(operation, now, event=_shell_event(operation, verb, by, note, code), shell=to, shell_at=now, **fields)
+    _change_orphan(orphan, now, event=event, state=to, changed_at=now, **fields)
 
 
-def _shell_event(operation: Operation, verb: str, by: User | None, note: str, code: str) -> dict[str, Any]:
+def _change_orphan(orphan: Orphan, now: datetime, *, event: dict[str, Any] | None, **fields: Any) -> None:
+    with transaction.atomic():
+        _write(orphan, **fields)
+        if event:
+            Event.record(at=now, operation=orphan.operation, **event)
+
+
+def _orphan_event(
+    orphan: Orphan, verb: str, *, by: User | None = None, note: str = "", code: str = ""
+) -> dict[str, Any]:
     """The operation itself has ended as it has."""
-    return _event(verb, by, note, operation.state, operation.state, code, "")
+    ended = orphan.operation.state
+    return _event(verb, by, note, ended, ended, code, "")
 
 
 def _take_down(
@@ -594,17 +604,12 @@ def _take_file(staged_file: StagedFile, *, by: User) -> None:
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
     State.QUEUED: lambda now: {"due_at": now, "expires_at": None},
     State.SUBMITTING: lambda now: {"due_at": now},
-    State.UPLOADING: lambda now: {"upload_after": now},
+    State.UPLOADING: lambda now: {"upload": {"due_at": now}},
     State.RUNNING: lambda now: {"due_at": now},
 }
 _NO_WAIT: dict[str, Any] = {"wait_reason": Wait.NONE, "wait_until": None}
-# A secret is not kept longer than it is of use.
-_NO_LINK: dict[str, Any] = {"upload_link": "", "upload_until": None, "upload_after": None, "uploading_by": None}
-
-
-def _let_go(until: datetime) -> dict[str, Any]:
-    """Columns of an upload that nobody is at, and that is due at `until`."""
-    return {"upload_after": until, "uploading_by": None}
+# Of an upload. A secret is not kept longer than it is of use.
+_OVER: dict[str, Any] = {"link": "", "link_until": None, "due_at": None}
 
 
 def _move(
@@ -618,19 +623,14 @@ def _move(
     wait: Wait = Wait.NONE,
     **fields: Any,
 ) -> None:
-    """Take one edge and write its event, or raise Conflict.
-
-    The UPDATE repeats in its WHERE the state and version that we read, so of two processes that want the same
-    edge exactly one changes a row, and a process that slept through the other's work changes none. Only the
-    named columns are written.
-    """
+    """Take one edge and write its event, or raise Conflict: see _change()."""
     came_from = State(operation.state)
     if to not in MOVES.get(came_from, ()):
         raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
     now = clock.now()
     if to in FINISHED:
         fields |= {"finished_at": now, "due_at": None}
-    _write(operation, now, state=to, **fields, event=_event(verb, by, note, came_from, to, code, wait))
+    _change(operation, now, state=to, **fields, event=_event(verb, by, note, came_from, to, code, wait))
 
 
 def _note(
@@ -645,21 +645,45 @@ def _note(
     """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
     same_wait = wait and operation.wait_reason == wait
     event = None if same_wait else _event(verb, by, note, operation.state, operation.state, "", wait)
-    _write(operation, clock.now(), event=event, **fields)
+    _change(operation, clock.now(), event=event, **fields)
 
 
-def _write(operation: Operation, now: datetime, *, event: dict[str, Any] | None, **fields: Any) -> None:
+def _change(
+    operation: Operation,
+    now: datetime,
+    *,
+    event: dict[str, Any] | None,
+    upload: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> None:
+    """Change columns of an operation and write the event, or raise Conflict and do nothing.
+
+    upload: columns of its Upload that change with it, or not at all
+    """
     with transaction.atomic():
-        changed = Operation.objects.filter(pk=operation.pk, state=operation.state, version=operation.version).update(
-            version=F("version") + 1, changed_at=now, **fields
-        )
-        if not changed:
-            raise Conflict(f"{operation.name} has moved on.")
+        if upload:
+            # Always first: two who lock the rows in different orders could wait for each other.
+            _write(operation.upload, **upload)
+        _write(operation, changed_at=now, **fields)
         if event:
             Event.record(at=now, operation=operation, **event)
             _tell(operation, event)
-        # Within: after the commit it could be somebody else's later version, and no longer fence us off.
-        operation.refresh_from_db()
+
+
+def _write(row: Operation | Upload | Orphan, **fields: Any) -> None:
+    """Change the named columns of a row that is still as we read it, or raise Conflict.
+
+    The UPDATE repeats in its WHERE the version that we read, and the state of what has one. So of two processes that
+    want the same edge exactly one changes a row, and a process that slept through the other's work changes none.
+    """
+    as_read = {name: getattr(row, name) for name in ("state", "version") if hasattr(row, name)}
+    with transaction.atomic():
+        changed = type(row).objects.filter(pk=row.pk, **as_read).update(version=F("version") + 1, **fields)
+        if not changed:
+            raise Conflict(f"{row} has moved on.")
+        # Within: after the commit it could be somebody else's later version, and no longer fence us off. No more than
+        # what was written: a row that hangs on this one stays as it was read, for it is fenced by its own version.
+        row.refresh_from_db(fields=["version", *fields])
 
 
 def _tell(operation: Operation, event: dict[str, Any]) -> None:
@@ -729,5 +753,5 @@ def _columns_of(wish: IModelWish) -> dict[str, Any]:
 
 
 def operation_for(operation_id: UUID) -> Operation:
-    """The operation with what its workers need."""
-    return Operation.objects.select_related("requested_by", "team", "staged_file").get(pk=operation_id)
+    """The operation with what its workers need, read at one moment: an upload that is read later fences nobody off."""
+    return Operation.objects.select_related("requested_by", "team", "staged_file", "upload").get(pk=operation_id)

@@ -16,11 +16,11 @@ from imodels_app.states import (
     DUE,
     FINISHED,
     IN_FLIGHT,
-    UNSUCCESSFUL,
+    NO_LONGER_THERE,
     Kind,
     News,
+    OrphanState,
     Outcome,
-    Shell,
     State,
     Verdict,
     Wait,
@@ -56,11 +56,6 @@ class User(AbstractUser):
     def lasting_key(self) -> str:
         """Who this is whatever becomes of names, addresses and rows: issuer|subject. No issuer, an URL, has a bar."""
         return f"{self.issuer}|{self.subject}"
-
-    @property
-    def short_name(self) -> str:
-        """First name and initial, for table cells: Mara L."""
-        return f"{self.first_name} {self.last_name[:1]}.".strip() if self.first_name and self.last_name else self.name
 
     @property
     def initials(self) -> str:
@@ -170,9 +165,9 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         return self.filter(team__in=user.membership_set.values("team"))
 
     def to_show(self) -> Self:
-        """With what the wording of a row needs: the team, the decisions, and who called it off."""
+        """With what the wording of a row needs: the team, the decisions, upload and orphan, and who called it off."""
         cancelled = Event.objects.filter(operation=OuterRef("pk"), verb="cancelled").values("actor_name")[:1]
-        rows = self.select_related("team").prefetch_related("decisions")
+        rows = self.select_related("team", "upload", "orphan").prefetch_related("decisions")
         return rows.annotate(cancelled_by=Subquery(cancelled))
 
     def approved(self, request_hash: str) -> Self:
@@ -191,17 +186,6 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def due_for_poll(self, now: datetime) -> Self:
         return self.filter(state=State.RUNNING, due_at__lte=now).order_by("due_at")
-
-    def due_for_upload(self, now: datetime) -> Self:
-        """Uploading, and nobody is at it; or whoever was has not been heard of since its lease ended."""
-        return self.filter(state=State.UPLOADING, upload_after__lte=now).order_by("upload_after")
-
-    def left_over(self) -> Self:
-        """Over without success, with an iModel that the platform had made already. What vanished has left nothing."""
-        return self.filter(state__in=sorted(UNSUCCESSFUL)).exclude(imodel_id="").exclude(failure_code="vanished")
-
-    def due_for_deletion(self, now: datetime) -> Self:
-        return self.filter(shell=Shell.DELETING, shell_after__lte=now).order_by("shell_after")
 
     def lost(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""
@@ -312,16 +296,8 @@ class Operation(models.Model):
     due_at = models.DateTimeField(
         null=True, help_text="Queued: to be sent; submitting: to be looked up; running: to be polled. Empty otherwise."
     )
-    upload_after = models.DateTimeField(null=True, help_text="Or when the lease of whoever uploads it ends.")
     polls = models.PositiveIntegerField(default=0)
     missing_since = models.DateTimeField(null=True, help_text="Since when the platform answers 404.")
-
-    # The way to the platform's storage. The link is a secret: encrypted (tokens.py), and emptied when it is of no use.
-    upload_link = models.TextField(blank=True, db_default="")
-    storage_type = models.CharField(max_length=10, blank=True, db_default="")
-    upload_until = models.DateTimeField(null=True, help_text="When the link ends, if it says so.")
-    uploading_by = models.UUIDField(null=True, help_text="Who holds the lease to upload.")
-    sent_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="What the storage has acknowledged.")
 
     # What the platform said.
     imodel_id = models.CharField(max_length=36, blank=True)
@@ -333,16 +309,6 @@ class Operation(models.Model):
     failure_code = models.CharField(max_length=64, blank=True)
     failure_message = models.TextField(blank=True)
     failure_details = models.JSONField(default=list)
-
-    # The iModel that a failure left on the platform, and whoever asked for it to be deleted.
-    shell = models.CharField(max_length=10, choices=Shell.choices, blank=True, default=Shell.LEFT, db_default="")
-    shell_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="deletions")
-    shell_by_name = models.CharField(max_length=255, blank=True, db_default="")
-    shell_at = models.DateTimeField(null=True, help_text="Since when it is so.")
-    shell_anyway = models.BooleanField(default=False, db_default=False, help_text="Even if it can be used.")
-    shell_after = models.DateTimeField(null=True, help_text="When to try to delete it next.")
-    shell_sent_at = models.DateTimeField(null=True, help_text="When the platform was asked to delete it.")
-    shell_note = models.TextField(blank=True, db_default="", help_text="What is in the way.")
 
     objects = OperationQuerySet.as_manager()
 
@@ -358,10 +324,8 @@ class Operation(models.Model):
             models.UniqueConstraint(fields=["imodel_id"], name="operation_one_per_imodel", condition=~Q(imodel_id="")),
         ]
         indexes: ClassVar = [
-            # Read by the sweeps: ready(), due_for_poll() and lost(); due_for_upload(); due_for_deletion().
+            # Read by the sweeps: ready(), due_for_poll() and lost().
             models.Index(name="operation_due", fields=["state", "due_at"], condition=Q(state__in=sorted(DUE))),
-            models.Index(name="operation_upload", fields=["upload_after"], condition=Q(state=State.UPLOADING)),
-            models.Index(name="operation_shell", fields=["shell_after"], condition=Q(shell=Shell.DELETING)),
             # Read by the live table: newest first, alone, by person and by team.
             models.Index(name="operation_newest", fields=["-created_at"]),
             models.Index(name="operation_mine", fields=["requested_by", "-created_at"]),
@@ -384,16 +348,6 @@ class Operation(models.Model):
     @property
     def approvals(self) -> list["Decision"]:
         return [one for one in self.decisions.all() if one.verdict == Verdict.APPROVED]
-
-    @property
-    def has_shell(self) -> bool:
-        """As OperationQuerySet.left_over."""
-        return self.state in UNSUCCESSFUL and bool(self.imodel_id) and self.failure_code != "vanished"
-
-    @property
-    def is_sent(self) -> bool:
-        """The storage has acknowledged the whole file, so there is only the platform to be told."""
-        return self.file_size is not None and self.sent_bytes >= self.file_size
 
 
 class Decision(models.Model):
@@ -451,17 +405,106 @@ class Attempt(models.Model):
         return f"attempt {self.number} of {self.operation_id}"
 
 
+class UploadQuerySet(models.QuerySet["Upload"]):
+    def due(self, now: datetime) -> Self:
+        """Nobody is at it; or whoever was has not been heard of since its lease ended."""
+        return self.filter(due_at__lte=now).order_by("due_at")
+
+
+class Upload(models.Model):
+    """The way of one baseline file to the platform's storage, from the platform's answer until it has been told.
+
+    due_at  when to go on, or when the lease of whoever uploads it ends; empty once it is over
+    """
+
+    operation = models.OneToOneField(Operation, models.PROTECT, primary_key=True, related_name="upload")
+    # Rises with every change of the row: the fence against whoever slept through their lease.
+    version = models.PositiveIntegerField(default=1)
+    due_at = models.DateTimeField(null=True)
+    # A secret: encrypted (tokens.py), and emptied when it is of no use.
+    link = models.TextField(blank=True)
+    link_until = models.DateTimeField(null=True, help_text="When the link ends, if it says so.")
+    storage_type = models.CharField(max_length=10, blank=True)
+    sent_bytes = models.PositiveBigIntegerField(default=0, help_text="What the storage has acknowledged.")
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        # Read by the sweep: due().
+        indexes: ClassVar = [models.Index(name="upload_due", fields=["due_at"], condition=Q(due_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return self.operation.file_name
+
+    @property
+    def is_sent(self) -> bool:
+        """The storage has acknowledged the whole file, so there is only the platform to be told."""
+        size = self.operation.file_size
+        return size is not None and self.sent_bytes >= size
+
+
 class UploadedBlock(models.Model):
     """One block of a baseline file that the platform's storage has acknowledged; not sent again after a cut."""
 
-    operation = models.ForeignKey(Operation, models.CASCADE, related_name="blocks")
+    upload = models.ForeignKey(Upload, models.CASCADE, related_name="blocks")
     number = models.PositiveIntegerField()
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["operation", "number"], name="block_once")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["upload", "number"], name="block_once")]
 
     def __str__(self) -> str:
-        return f"block {self.number} of {self.operation_id}"
+        return f"block {self.number} of {self.upload_id}"
+
+
+class OrphanQuerySet(models.QuerySet["Orphan"]):
+    def visible_to(self, user: User) -> Self:
+        """Those of the operations that a person may see."""
+        return self.filter(operation__in=Operation.objects.visible_to(user))
+
+    def still_there(self) -> Self:
+        return self.exclude(state__in=NO_LONGER_THERE)
+
+    def no_longer_there(self) -> Self:
+        return self.filter(state__in=NO_LONGER_THERE)
+
+    def due(self, now: datetime) -> Self:
+        """To be deleted, and nobody is at it; or whoever was has not been heard of since its lease ended."""
+        return self.filter(due_at__lte=now).order_by("due_at")
+
+
+class Orphan(models.Model):
+    """The iModel that an operation without success left on the platform, and whoever asked for it to be deleted.
+
+    due_at  when to try to delete it next; empty unless it is being deleted
+    """
+
+    operation = models.OneToOneField(Operation, models.PROTECT, primary_key=True, related_name="orphan")
+    state = models.CharField(max_length=10, choices=OrphanState.choices, default=OrphanState.LEFT)
+    # Rises with every change of the row: what a live page has shown, and the fence against late writers.
+    version = models.PositiveIntegerField(default=1)
+    changed_at = models.DateTimeField(help_text="Since when it is so.")
+    due_at = models.DateTimeField(null=True)
+    requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="deletions")
+    requested_by_name = models.CharField(max_length=255, blank=True)
+    even_if_usable = models.BooleanField(default=False)
+    sent_at = models.DateTimeField(null=True, help_text="When the platform was asked to delete it.")
+    note = models.TextField(blank=True, help_text="What is in the way.")
+
+    objects = OrphanQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="orphan_due_while_deleting",
+                condition=Q(state=OrphanState.DELETING, due_at__isnull=False)
+                | (~Q(state=OrphanState.DELETING) & Q(due_at=None)),
+            )
+        ]
+        # Read by the sweep: due().
+        indexes: ClassVar = [models.Index(name="orphan_due", fields=["due_at"], condition=Q(due_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return self.operation.name
 
 
 class Bucket(models.Model):

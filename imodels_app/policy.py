@@ -3,7 +3,7 @@
 from collections.abc import Set
 
 from imodels_app.models import Membership, Operation, Preset, Team, User
-from imodels_app.states import CANCELLABLE, Kind, Shell
+from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, Kind, OrphanState
 
 
 class Denied(Exception):
@@ -59,11 +59,11 @@ def why_not_delete_shell(user: User, operation: Operation, *, led: Set[int] | No
 
     led: teams_led_by(user), for whoever asks about many
     """
-    if not operation.has_shell:
+    if not hasattr(operation, "orphan"):
         return "It left nothing on the platform."
-    if operation.shell == Shell.DELETING:
+    if operation.orphan.state == OrphanState.DELETING:
         return "It is being deleted."
-    if operation.shell in (Shell.DELETED, Shell.GONE):
+    if operation.orphan.state in NO_LONGER_THERE:
         return "It is no longer there."
     if user.pk == operation.requested_by_id or user.is_admin:
         return ""

@@ -53,10 +53,10 @@ class Wish(models.TextChoices):
     BASELINE = "baseline", "Baseline only"  # "changesetId": ""
 
 
-class Shell(models.TextChoices):
+class OrphanState(models.TextChoices):
     """What became of the iModel that a failed operation left on the platform."""
 
-    LEFT = "", "Left over"
+    LEFT = "left", "Left over"
     DELETING = "deleting", "Deleting"
     USABLE = "usable", "Usable after all"
     DELETED = "deleted", "Deleted"
@@ -105,14 +105,15 @@ MOVES: dict[State, set[State]] = {
     State.UPLOADING: {State.RUNNING, State.FAILED},
     State.RUNNING: {State.SUCCEEDED, State.FAILED},
 }
-SHELL_MOVES: dict[Shell, set[Shell]] = {
-    Shell.LEFT: {Shell.DELETING},
-    Shell.USABLE: {Shell.DELETING},
+ORPHAN_MOVES: dict[OrphanState, set[OrphanState]] = {
+    OrphanState.LEFT: {OrphanState.DELETING},
+    OrphanState.USABLE: {OrphanState.DELETING},
     # LEFT: the platform said no, or nobody could ask it.
-    Shell.DELETING: {Shell.DELETED, Shell.GONE, Shell.USABLE, Shell.LEFT},
+    OrphanState.DELETING: {OrphanState.DELETED, OrphanState.GONE, OrphanState.USABLE, OrphanState.LEFT},
 }
+# The orphaned iModel is no longer on the platform.
+NO_LONGER_THERE = {OrphanState.DELETED, OrphanState.GONE}
 FINISHED = {State.SUCCEEDED, State.FAILED, State.REJECTED, State.EXPIRED, State.CANCELLED}
-UNSUCCESSFUL = FINISHED - {State.SUCCEEDED}
 # A POST may be out, or its iModel is being made: the name is in use.
 IN_FLIGHT = {State.SUBMITTING, State.UPLOADING, State.RUNNING}
 # Something is to be done with it at its due time.

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, staging, turns
 from imodels_app.leftovers import delete as delete_what_was_left
-from imodels_app.models import Operation
+from imodels_app.models import Operation, Orphan, Upload
 from imodels_app.poll import poll as look
 from imodels_app.settle import settle as look_for_lost
 from imodels_app.submit import announce_next
@@ -107,7 +107,7 @@ def sweep_lost() -> None:
 @shared_task(name="imodels_app.sweep_leftovers")
 def sweep_leftovers() -> None:
     """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
-    for pk in Operation.objects.due_for_deletion(clock.now()).values_list("pk", flat=True)[:BATCH]:
+    for pk in Orphan.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.delete_leftover", pk)
 
 
@@ -119,7 +119,7 @@ def clean_staging() -> None:
 @shared_task(name="imodels_app.sweep_uploads")
 def sweep_uploads() -> None:
     """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
-    for pk in Operation.objects.due_for_upload(clock.now()).values_list("pk", flat=True)[:BATCH]:
+    for pk in Upload.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
 
 

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from imodels_app import clock, failpoints, provider
 from imodels_app.itwin import errors
-from imodels_app.models import Operation, TokenSet, User
+from imodels_app.models import TokenSet, Upload, User
 from imodels_app.timing import REFRESH_LEASE, TOKEN_MARGIN
 
 log = logging.getLogger(__name__)
@@ -113,12 +113,12 @@ def reseal() -> int:
 
 def _reseal_links() -> int:
     done = 0
-    for pk, link in Operation.objects.exclude(upload_link="").values_list("pk", "upload_link"):
+    for pk, link in Upload.objects.exclude(link="").values_list("pk", "link"):
         try:
-            columns = {"upload_link": seal(unseal(link))}
+            sealed = seal(unseal(link))
         except KeyMissing:
             continue
-        done += Operation.objects.filter(pk=pk, upload_link=link).update(**columns)
+        done += Upload.objects.filter(pk=pk, link=link).update(link=sealed)
     return done
 
 

@@ -1,7 +1,7 @@
 """The baseline file of one operation: from here to the platform's storage, and the platform told that it is there.
 
 1. One process at a time holds the lease (lifecycle.take_upload) and says every second that it lives. Whoever lost
-   the lease, because it slept, finds a newer version of the row and writes nothing any more.
+   the lease, because it slept, finds a newer version of the Upload row and writes nothing any more.
 2. A small file is one PUT. A large one is blocks: each is a row once the storage has acknowledged it, so after a kill
    only those in flight are sent again. Both read the file piece by piece.
 3. Threads send, and touch no database. The main thread waits for them, keeps the lease and counts.
@@ -68,7 +68,7 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
     operation = lifecycle.operation_for(operation_id)
     try:
         lifecycle.take_upload(operation)
-        if operation.is_sent or _send(operation, ending):
+        if operation.upload.is_sent or _send(operation, ending):
             _complete(operation)
         else:
             lifecycle.release_upload(operation, after=clock.now())
@@ -129,17 +129,17 @@ def _ready(operation: Operation) -> tuple[UploadLink, Path]:
     if staged is None or not staging.is_whole(staged, operation.file_size):
         lifecycle.failed(operation, code="stagedFileMissing")
         raise Held
-    if not operation.upload_link or not _can_finish(operation, now):
+    if not operation.upload.link or not _can_finish(operation, now):
         _renew_link(operation)
-    return UploadLink(tokens.unseal(operation.upload_link), operation.storage_type), staging.path_of(staged)
+    return UploadLink(tokens.unseal(operation.upload.link), operation.upload.storage_type), staging.path_of(staged)
 
 
 def _can_finish(operation: Operation, now: datetime) -> bool:
     """Whether the link lasts as long as the fastest line would need for what is left."""
-    if operation.upload_until is None:
+    if operation.upload.link_until is None:
         return True
-    left = (operation.file_size or 0) - operation.sent_bytes
-    return operation.upload_until - now > LINK_MARGIN + timedelta(seconds=left / FASTEST_BYTES_PER_S)
+    left = (operation.file_size or 0) - operation.upload.sent_bytes
+    return operation.upload.link_until - now > LINK_MARGIN + timedelta(seconds=left / FASTEST_BYTES_PER_S)
 
 
 def _send_bytes(operation: Operation, storage: Storage, path: Path, ending: Callable[[], bool]) -> bool:
@@ -168,7 +168,7 @@ def _kept(operation: Operation, call: Callable[[], None], source: "_Counted | No
         future = crew.submit(call)
         try:
             while not wait([future], timeout=TELL_EVERY_S).done:
-                lifecycle.keep_uploading(operation, sent_bytes=source.passed if source else operation.sent_bytes)
+                lifecycle.keep_uploading(operation, sent_bytes=source.passed if source else operation.upload.sent_bytes)
         except BaseException:
             if source:
                 source.stop()
@@ -182,7 +182,7 @@ def _send_blocks(operation: Operation, storage: Storage, path: Path, ending: Cal
     What was in flight when one block failed is still waited for and counted: it need not be sent again.
     """
     size, block = operation.file_size or 0, block_size(operation.file_size or 0)
-    there = set(operation.blocks.values_list("number", flat=True))
+    there = set(operation.upload.blocks.values_list("number", flat=True))
     missing = deque(number for number in range(block_count(operation)) if number not in there)
     done_bytes = sum(min(block, size - number * block) for number in there)
     storage.open()
@@ -261,7 +261,7 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
 
 def _renew_link(operation: Operation, *, said: str = "") -> None:
     """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Held."""
-    before = tokens.unseal(operation.upload_link) if operation.upload_link else ""
+    before = tokens.unseal(operation.upload.link) if operation.upload.link else ""
     try:
         link = gateway.for_person(operation.requested_by).imodel(operation.imodel_id).upload
     except errors.NotFound as gone:
@@ -272,7 +272,7 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
         lifecycle.link_renewed(operation, link=sealed, storage_type=link.storage_type[:10], until=link.until)
     elif not _arrived_all_the_same(operation):
         lifecycle.failed(
-            operation, code="uploadLinkExpired" if operation.upload_link else "uploadLinkLost", message=said
+            operation, code="uploadLinkExpired" if operation.upload.link else "uploadLinkLost", message=said
         )
     raise Held
 

@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 
 from imodels_app.estimates import Usual
 from imodels_app.formats import day_time, file_size, first_name, lasted, moment, nth, thin
-from imodels_app.models import Attempt, Operation
-from imodels_app.states import Kind, Outcome, Shell, State, Wait, Wish
+from imodels_app.models import Attempt, Operation, Orphan
+from imodels_app.states import Kind, OrphanState, Outcome, State, Wait, Wish
 from imodels_app.turns import Place
 from imodels_app.words import (
     BASELINE_STATES,
     CODES,
     FAILURE_HEADLINES,
     FAILURES,
+    ORPHANS,
     PLATFORM_STATES,
     PREVIEW,
-    SHELLS,
     WORDS,
     Words,
 )
@@ -52,7 +52,7 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
     """
     row = _row(operation, now, usual, place)
     words = FAILURES[failure(operation)] if operation.state == State.FAILED else WORDS[row]
-    filled = _filling(operation, now, usual) | _standing(place, now)
+    filled = _filling(operation, now, usual) | _standing(place, now) | _progress(operation, now)
     return Told(
         badge=words.badge,
         tone=words.tone,
@@ -64,14 +64,14 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
     )
 
 
-def tell_shell(operation: Operation) -> Told:
+def tell_shell(orphan: Orphan) -> Told:
     """The same about the iModel that a failed operation left on the platform."""
-    words = SHELLS[Shell(operation.shell)]
-    filled = {"name": operation.name, "deleter": first_name(operation.shell_by_name) or "nobody"}
-    stands = operation.shell_note if operation.shell in (Shell.LEFT, Shell.DELETING) else ""
+    words = ORPHANS[OrphanState(orphan.state)]
+    filled = {"name": orphan.operation.name, "deleter": first_name(orphan.requested_by_name) or "nobody"}
+    stands = orphan.note if orphan.state in (OrphanState.LEFT, OrphanState.DELETING) else ""
     return Told(
         badge=words.badge,
-        tone="bad" if operation.shell == Shell.LEFT and stands else words.tone,
+        tone="bad" if orphan.state == OrphanState.LEFT and stands else words.tone,
         icon=words.icon,
         line=(stands or words.line.format_map(filled)).rstrip("."),
         remedy=words.remedy,
@@ -121,7 +121,7 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
         return "queued" if is_next(place, now) else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
-    if state == State.UPLOADING and not operation.wait_reason and operation.is_sent:
+    if state == State.UPLOADING and not operation.wait_reason and operation.upload.is_sent:
         return "uploading:sent"
     if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
         return "expired:sign_in"
@@ -177,9 +177,6 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
         "permission": _permission(operation),
         "needs": needs(operation),
         "file": operation.file_name or "the file",
-        "sent": file_size(operation.sent_bytes),
-        "size": file_size(operation.file_size or 0),
-        "link": _link_time(operation, now),
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
         "source": operation.source_name or "the source",
         "parts": _parts(operation),
@@ -189,8 +186,13 @@ def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[s
     }
 
 
-def _link_time(operation: Operation, now: datetime) -> str:
-    return f" The platform takes it until {moment(operation.upload_until, now)}." if operation.upload_until else ""
+def _progress(operation: Operation, now: datetime) -> dict[str, str]:
+    """How far an upload is, and how long its link lasts."""
+    if operation.state != State.UPLOADING:
+        return {}
+    upload = operation.upload
+    link = f" The platform takes it until {moment(upload.link_until, now)}." if upload.link_until else ""
+    return {"sent": file_size(upload.sent_bytes), "size": file_size(operation.file_size or 0), "link": link}
 
 
 def _until(operation: Operation, until: datetime, now: datetime) -> str:
@@ -226,7 +228,7 @@ def _elapsed(operation: Operation, now: datetime) -> timedelta:
 
 def _share(operation: Operation, now: datetime, usual: Usual | None) -> int | None:
     if operation.state == State.UPLOADING and operation.file_size:
-        return 100 * operation.sent_bytes // operation.file_size
+        return 100 * operation.upload.sent_bytes // operation.file_size
     if operation.state != State.RUNNING or usual is None or not usual.most:
         return None
     return usual.share(_elapsed(operation, now))

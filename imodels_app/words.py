@@ -5,7 +5,7 @@ Curly brackets are filled in by wording.py.
 
 from dataclasses import dataclass
 
-from imodels_app.states import Shell
+from imodels_app.states import OrphanState
 
 PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
 FOLLOWED_FOR = "24 h"
@@ -377,22 +377,22 @@ FAILURES: dict[str, Words] = {
     )
 }
 # What a failure left on the platform. The line is what is in the way, where something is.
-SHELLS: dict[Shell, Words] = {
-    Shell.LEFT: Words(
+ORPHANS: dict[OrphanState, Words] = {
+    OrphanState.LEFT: Words(
         "Left over", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
     ),
-    Shell.DELETING: Words(
+    OrphanState.DELETING: Words(
         "Deleting", "move", "trash", "asked for by {deleter}", "Nothing to do. It is tried until the platform answers."
     ),
-    Shell.USABLE: Words(
+    OrphanState.USABLE: Words(
         "Usable after all",
         "ask",
         "st-usable",
         "it can be opened, so it was not deleted",
         "Open it. If nobody needs it, delete it all the same.",
     ),
-    Shell.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
-    Shell.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
+    OrphanState.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
+    OrphanState.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
 }
 # What the platform says of a baseline file, beside the operation's state. The platform's word -> badge and sentence.
 BASELINE_STATES = {

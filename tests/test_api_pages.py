@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle, turns
-from imodels_app.models import Operation, TokenSet
+from imodels_app.models import Operation, TokenSet, Upload
 from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import State
@@ -131,7 +131,7 @@ class Desk:
 
     def carry(self, operation: Operation) -> Operation:
         """One step of the uploader, whose time has come."""
-        Operation.objects.filter(pk=operation.pk, state=State.UPLOADING).update(upload_after=timezone.now())
+        Upload.objects.exclude(due_at=None).update(due_at=timezone.now())
         upload(operation.pk)
         operation.refresh_from_db()
         return operation

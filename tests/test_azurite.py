@@ -14,7 +14,7 @@ from imodels_app import tokens
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import Storage
 from imodels_app.itwin.types import UploadLink
-from imodels_app.models import Operation
+from imodels_app.models import Upload
 from imodels_app.states import State
 from imodels_app.submit import submit
 from imodels_app.upload import upload
@@ -75,14 +75,14 @@ def test_a_file_goes_up_byte_for_byte(azurite, link, baseline_of, signed_in_mara
     submit(operation.pk)
     operation.refresh_from_db()
     name = f"baselines/{operation.imodel_id}/{operation.imodel_id}.bim"
-    Operation.objects.update(upload_link=tokens.seal(link(operation.imodel_id).href))
+    Upload.objects.update(link=tokens.seal(link(operation.imodel_id).href))
     sandbox.platform.blobs.write(name, [data])  # what the platform finds when it is told
 
     upload(operation.pk)
 
     operation.refresh_from_db()
     assert operation.state == State.RUNNING
-    assert operation.blocks.count() == blocks
+    assert operation.upload.blocks.count() == blocks
     blob = azurite.get_blob_client("baselines", operation.imodel_id)
     assert blob.download_blob().readall() == data
     assert blob.get_blob_properties().blob_type == "BlockBlob"

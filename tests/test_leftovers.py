@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import leftovers, lifecycle, policy, tokens
-from imodels_app.models import Circuit, Operation
+from imodels_app.models import Circuit, Operation, Orphan
 from imodels_app.poll import poll
-from imodels_app.states import Kind, Shell, State
+from imodels_app.states import Kind, OrphanState, State
 from imodels_app.submit import submit
 from imodels_app.tasks import sweep_leftovers
 from imodels_app.wishes import ITwinRef
@@ -109,9 +109,8 @@ def test_what_a_failure_left_is_listed_with_where_and_why(client, mara, left):
         assert words in page
 
 
-def test_what_left_nothing_is_not_listed(client, mara, left, queued_clone, succeeded_clone, sandbox):
-    vanished = left(name="Pier 8")
-    Operation.objects.filter(pk=vanished.pk).update(failure_code="vanished")
+def test_what_left_nothing_is_not_listed(client, mara, waiting_fork, running_clone):
+    lifecycle.failed(running_clone, code="vanished")
     client.force_login(mara)
 
     assert "Nothing is left over" in text_of(client.get(LIST))
@@ -146,7 +145,7 @@ def test_another_team_can_neither_see_nor_delete_it(client, otto, left, sandbox)
     client.force_login(otto)
 
     assert client.post(delete(operation), SURE).status_code == 404
-    assert after(operation).shell == Shell.LEFT
+    assert after(operation).orphan.state == OrphanState.LEFT
     assert ids_at(sandbox) == [operation.imodel_id]
 
 
@@ -163,8 +162,9 @@ def test_nothing_but_left_overs_can_be_deleted(client, mara, request, fixture):
 def test_a_page_of_them_costs_no_query_for_each(client, mara, bridge_team, wish_for, django_assert_max_num_queries):
     for number in range(20):
         operation = lifecycle.request(wish_for(Kind.CLONE, name=f"Number {number}"), by=mara)
-        failed = {"state": State.FAILED, "imodel_id": str(uuid4()), "finished_at": timezone.now()}
-        Operation.objects.filter(pk=operation.pk).update(**failed)
+        lifecycle.claim(operation, bucket="clone", now=timezone.now())
+        lifecycle.accepted(operation, imodel_id=str(uuid4()))
+        lifecycle.failed(operation, code="failed")
     client.force_login(mara)
 
     with django_assert_max_num_queries(16):
@@ -205,7 +205,7 @@ def test_the_question_names_the_imodel_and_needs_a_tick(client, mara, left, sand
     answer = client.post(delete(operation))
     assert answer.status_code == 422
     assert "Tick the box if you mean it." in text_of(answer)
-    assert after(operation).shell == Shell.LEFT
+    assert after(operation).orphan.state == OrphanState.LEFT
 
 
 def test_whoever_lacks_the_right_on_the_platform_is_told_before(client, mara, in_rail):
@@ -222,7 +222,7 @@ def test_what_can_be_used_needs_two_ticks(client, mara, left, sandbox):
     assert "This iModel can be used." in text_of(client.get(question(operation)))
     assert client.post(delete(operation), SURE).status_code == 422
     assert client.post(delete(operation), SURE | {"anyway": "on"}).status_code == 302
-    assert after(operation).shell == Shell.DELETED
+    assert after(operation).orphan.state == OrphanState.DELETED
     assert ids_at(sandbox) == []
 
 
@@ -259,7 +259,7 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
     client.post(delete(operation), SURE)
     assert "The shell is being deleted." in page_of(client, operation)
 
-    assert after(operation).shell == Shell.DELETED
+    assert after(operation).orphan.state == OrphanState.DELETED
     assert ids_at(sandbox) == []
     page = page_of(client, operation)
     assert "Mara Lindqvist had it deleted, so the name “Pier 7” is free." in page
@@ -272,14 +272,14 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
 def test_it_is_deleted_with_the_rights_of_whoever_asked_for_it(ines, signed_in, in_rail, sandbox):
     asked(in_rail, signed_in(ines))
 
-    assert after(in_rail).shell == Shell.DELETED
+    assert after(in_rail).orphan.state == OrphanState.DELETED
     assert {call.person for call in sandbox.journal if call.method == "DELETE"} == {ines.subject}
 
 
 def test_a_missing_right_is_explained_and_nothing_deleted(client, mara, in_rail, sandbox):
     asked(in_rail, mara)
 
-    assert after(in_rail).shell == Shell.LEFT
+    assert after(in_rail).orphan.state == OrphanState.LEFT
     assert len(ids_at(sandbox, itwin=RAIL)) == 1
     client.force_login(mara)
     page = page_of(client, in_rail)
@@ -291,20 +291,20 @@ def test_what_turned_out_usable_meanwhile_is_not_deleted(client, mara, left, san
     operation = asked(left(), mara)
     sandbox.initialize(operation.imodel_id)
 
-    assert after(operation).shell == Shell.USABLE
+    assert after(operation).orphan.state == OrphanState.USABLE
     assert ids_at(sandbox) == [operation.imodel_id]
     client.force_login(mara)
     assert "What was left can be used." in page_of(client, operation)
     with pytest.raises(lifecycle.Conflict):
         lifecycle.delete_shell(operation, by=mara)
-    assert after(asked(operation, mara, even_if_usable=True)).shell == Shell.DELETED
+    assert after(asked(operation, mara, even_if_usable=True)).orphan.state == OrphanState.DELETED
 
 
 def test_what_somebody_deleted_on_the_platform_is_gone(client, mara, left, sandbox):
     operation = asked(left(), mara)
     sandbox.world.delete_imodel(operation.imodel_id)
 
-    assert after(operation).shell == Shell.GONE
+    assert after(operation).orphan.state == OrphanState.GONE
     assert deletions(sandbox) == 0
     client.force_login(mara)
     assert "Somebody deleted it on the platform" in page_of(client, operation)
@@ -315,8 +315,8 @@ def test_what_a_person_cannot_see_is_not_called_gone(otto, signed_in, left, sand
     otto.save()
     operation = asked(left(), signed_in(otto))
 
-    assert after(operation).shell == Shell.LEFT
-    assert "cannot see it" in operation.shell_note
+    assert after(operation).orphan.state == OrphanState.LEFT
+    assert "cannot see it" in operation.orphan.note
     assert ids_at(sandbox) == [operation.imodel_id]
 
 
@@ -326,7 +326,7 @@ def test_another_no_is_told_in_the_platforms_words(client, mara, left, sandbox, 
     body = {"error": {"code": "InvalidChange", "message": "The iModel is being created."}}
     sandbox.fault("DELETE", r"/imodels/", status=status, body=body)
 
-    assert after(operation).shell == Shell.LEFT
+    assert after(operation).orphan.state == OrphanState.LEFT
     client.force_login(mara)
     assert "The platform said: “The iModel is being created.”" in page_of(client, operation)
 
@@ -345,13 +345,13 @@ def test_what_is_no_answer_is_tried_again_later(client, mara, left, sandbox, fau
     operation = asked(left(), mara)
     sandbox.fault("DELETE", r"/imodels/", times=1, **fault)
 
-    assert after(operation).shell == Shell.DELETING
-    assert operation.shell_after > timezone.now() + timedelta(seconds=9)
+    assert after(operation).orphan.state == OrphanState.DELETING
+    assert operation.orphan.due_at > timezone.now() + timedelta(seconds=9)
     client.force_login(mara)
     assert "It is tried again." in page_of(client, operation)
-    assert why in operation.shell_note
-    Operation.objects.update(shell_after=timezone.now())
-    assert after(operation).shell == Shell.DELETED
+    assert why in operation.orphan.note
+    Orphan.objects.update(due_at=timezone.now())
+    assert after(operation).orphan.state == OrphanState.DELETED
     assert ids_at(sandbox) == []
 
 
@@ -362,7 +362,7 @@ def test_a_platform_that_is_down_is_left_alone(mara, left, sandbox):
         name="platform", defaults={"failures": 9, "failing_since": timezone.now(), "open_until": later}
     )
 
-    assert after(operation).shell == Shell.DELETING
+    assert after(operation).orphan.state == OrphanState.DELETING
     assert deletions(sandbox) == 0
 
 
@@ -372,9 +372,9 @@ def test_a_token_that_is_refused_is_refreshed(mara, left, sandbox):
     mara.tokens.save()
     sandbox.expire_tokens()
     after(operation)
-    Operation.objects.update(shell_after=timezone.now())
+    Orphan.objects.update(due_at=timezone.now())
 
-    assert after(operation).shell == Shell.DELETED
+    assert after(operation).orphan.state == OrphanState.DELETED
 
 
 def test_nobody_is_surprised_days_later(mara, left, sandbox):
@@ -383,8 +383,8 @@ def test_nobody_is_surprised_days_later(mara, left, sandbox):
     mara.tokens.save()
     sandbox.revoke("mara")
 
-    assert after(operation).shell == Shell.LEFT
-    assert "must sign in again" in operation.shell_note
+    assert after(operation).orphan.state == OrphanState.LEFT
+    assert "must sign in again" in operation.orphan.note
 
 
 def test_two_workers_delete_it_once(mara, left, sandbox):
@@ -399,19 +399,19 @@ def test_two_workers_delete_it_once(mara, left, sandbox):
 
 def test_a_worker_that_died_between_request_and_answer_is_followed_by_another(mara, left, sandbox, redis_url):
     operation = asked(left(), mara)
-    lifecycle.shell_sending(operation, look_again=timezone.now())
+    lifecycle.shell_sending(operation.orphan, look_again=timezone.now())
     sandbox.world.delete_imodel(operation.imodel_id)
 
-    assert Operation.objects.due_for_deletion(timezone.now()).get() == operation
+    assert Orphan.objects.due(timezone.now()).get() == operation.orphan
     sweep_leftovers()
-    assert after(operation).shell == Shell.DELETED
+    assert after(operation).orphan.state == OrphanState.DELETED
 
 
 def test_no_secret_is_in_what_is_kept(mara, left, sandbox):
     secret = sandbox.tokens_for("mara")["access_token"]
     operation = after(asked(left(), mara))
 
-    kept = str(list(operation.events.values())) + str(Operation.objects.values().get())
+    kept = str(list(operation.events.values())) + str(Orphan.objects.values().get())
 
     assert secret[:40] not in kept
     assert "Bearer" not in kept

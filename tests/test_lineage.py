@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from imodels_app import lifecycle, tokens
-from imodels_app.models import Membership, Operation, Team
-from imodels_app.states import Kind, State, Wish
+from imodels_app.models import Membership, Operation, Orphan, Team
+from imodels_app.states import Kind, OrphanState, State, Wish
 from imodels_app.views.lineage import LEVELS_UP, SIDE_BY_SIDE
 from imodels_app.wishes import IModelRef, ITwinRef
 from tests.people import HARBOUR, MAIN_BRIDGE
@@ -209,7 +210,7 @@ def test_a_circle_ends(at_desk, made):
 
 def test_a_left_over_says_so(at_desk, made, mara):
     failed = made("Failed one", state=State.FAILED)
-    Operation.objects.filter(pk=failed.pk).update(shell="deleted", failure_code="failed")
+    Orphan.objects.create(operation=failed, state=OrphanState.DELETED, changed_at=timezone.now())
 
     assert "failed, deleted" in text_of(tree_of(at_desk, made("Here", of=failed)))
 

@@ -1,13 +1,17 @@
 """Live pages: a token that changes when what is shown changes, and a merge that disturbs nobody."""
 
+from uuid import uuid4
+
 import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
 
 from imodels_app import lifecycle, live
 from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State
+from tests.files import a_file
 
 QUICK_MS = 6000
 
@@ -25,6 +29,29 @@ def test_the_token_changes_with_a_row_its_place_and_what_else_is_shown(queued_cl
     assert live.token([queued_clone, waiting_fork], 3) != before
 
 
+def test_the_token_changes_with_the_progress_of_an_upload_and_not_with_its_lease(baseline_of):
+    operation = baseline_of(a_file())
+    lifecycle.claim(operation, bucket="create", now=timezone.now())
+    lifecycle.accepted(operation, imodel_id=str(uuid4()))
+    before = live.token([operation])
+
+    lifecycle.take_upload(operation)
+    lifecycle.keep_uploading(operation, sent_bytes=0)
+    assert live.token([operation]) == before
+    lifecycle.keep_uploading(operation, sent_bytes=1)
+    assert live.token([operation]) != before
+
+
+def test_the_token_changes_with_what_becomes_of_an_orphan(running_clone, mara):
+    lifecycle.failed(running_clone, code="failed")
+    before = live.token([running_clone])
+
+    lifecycle.delete_shell(running_clone, by=mara)
+
+    assert live.token([running_clone]) != before
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("states", "seconds"),
     [([], 30), ([State.FAILED], 30), ([State.AWAITING_APPROVAL], 5), ([State.RUNNING, State.FAILED], 2)],

@@ -12,7 +12,7 @@ from imodels_app import upload as uploads
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
 from imodels_app.itwin.types import UploadLink
-from imodels_app.models import Circuit, Operation
+from imodels_app.models import Circuit, Operation, Upload
 from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import State, Wait
@@ -44,7 +44,7 @@ def uploading(baseline_of):
 
 def carried(operation: Operation) -> Operation:
     """After one step of an uploader, whose time has come."""
-    Operation.objects.filter(pk=operation.pk, state=State.UPLOADING).update(upload_after=timezone.now())
+    Upload.objects.exclude(due_at=None).update(due_at=timezone.now())
     upload(operation.pk)
     operation.refresh_from_db()
     return operation
@@ -61,9 +61,9 @@ def test_a_shell_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
 
     assert (operation.state, operation.baseline_state) == (State.UPLOADING, "waitingForFile")
     assert operation.imodel_id in sandbox.world.imodels
-    assert "sig=" not in operation.upload_link
-    assert "sig=" in tokens.unseal(operation.upload_link)
-    assert timedelta(minutes=19) < operation.upload_until - timezone.now() <= timedelta(minutes=20)
+    assert "sig=" not in operation.upload.link
+    assert "sig=" in tokens.unseal(operation.upload.link)
+    assert timedelta(minutes=19) < operation.upload.link_until - timezone.now() <= timedelta(minutes=20)
 
 
 def test_a_small_file_goes_up_in_one_request_and_is_completed(uploading, sandbox):
@@ -75,7 +75,7 @@ def test_a_small_file_goes_up_in_one_request_and_is_completed(uploading, sandbox
     assert in_storage(sandbox, operation.imodel_id) == data
     assert len(puts(sandbox)) == 1
     assert sandbox.calls("POST", "/baselinefile") == 1
-    assert (operation.upload_link, operation.upload_until, operation.uploading_by) == ("", None, None)
+    assert (operation.upload.link, operation.upload.link_until, operation.upload.due_at) == ("", None, None)
     assert operation.baseline_state == "initializationScheduled"
 
 
@@ -159,18 +159,18 @@ def test_whoever_slept_through_their_lease_writes_nothing(uploading, sandbox):
         lifecycle.sent(sleeper)
 
     operation.refresh_from_db()
-    assert operation.version == after_the_lease.version
+    assert operation.upload.version == after_the_lease.upload.version
 
 
-def test_progress_raises_the_version_that_live_pages_see(uploading):
+def test_progress_is_written_down_with_the_block_that_made_it(uploading):
     operation = uploading(a_file())
     lifecycle.take_upload(operation)
-    before = operation.version
 
     lifecycle.keep_uploading(operation, sent_bytes=64 * KIB, block=0)
 
-    assert (operation.sent_bytes, operation.version) == (64 * KIB, before + 1)
-    assert list(operation.blocks.values_list("number", flat=True)) == [0]
+    operation.refresh_from_db()
+    assert operation.upload.sent_bytes == 64 * KIB
+    assert list(operation.upload.blocks.values_list("number", flat=True)) == [0]
 
 
 def test_the_file_counts_as_sent_only_when_the_storage_said_so(uploading):
@@ -179,7 +179,7 @@ def test_the_file_counts_as_sent_only_when_the_storage_said_so(uploading):
 
     lifecycle.keep_uploading(operation, sent_bytes=operation.file_size)
 
-    assert not operation.is_sent
+    assert not operation.upload.is_sent
 
 
 def test_a_storage_in_trouble_is_waited_for_and_is_not_the_platform(uploading, sandbox):
@@ -229,8 +229,8 @@ def test_a_link_that_the_platform_renews_is_used(uploading, sandbox):
 
 def test_a_link_that_is_refused_before_its_time_is_asked_for_again(uploading, sandbox):
     operation = uploading(a_file(100 * KIB))
-    spoiled = tokens.unseal(operation.upload_link).replace("sig=", "sig=A")
-    Operation.objects.update(upload_link=tokens.seal(spoiled))
+    spoiled = tokens.unseal(operation.upload.link).replace("sig=", "sig=A")
+    Upload.objects.update(link=tokens.seal(spoiled))
     sandbox.switch(new_upload_link=True)
 
     carried(operation)
@@ -322,8 +322,8 @@ def test_a_worker_that_is_to_end_begins_no_further_block(uploading, sandbox):
 
     operation.refresh_from_db()
     assert operation.state == State.UPLOADING
-    assert operation.upload_after <= timezone.now()
-    assert operation.blocks.count() == len(puts(sandbox, "block")) == uploads.BLOCKS_AT_ONCE
+    assert operation.upload.due_at <= timezone.now()
+    assert operation.upload.blocks.count() == len(puts(sandbox, "block")) == uploads.BLOCKS_AT_ONCE
     assert carried(operation).state == State.RUNNING
     assert len(puts(sandbox, "block")) == 10
 
@@ -363,7 +363,7 @@ def test_a_platform_that_cannot_be_told_is_told_later(uploading, sandbox, fault,
     operation = carried(uploading(a_file(100 * KIB)))
 
     assert (operation.state, operation.wait_reason) == (State.UPLOADING, reason)
-    assert operation.is_sent
+    assert operation.upload.is_sent
 
 
 @pytest.mark.parametrize("body", ["", "<html>No</html>", '{"error": {"code": "Inva'], ids=["empty", "html", "cut"])
@@ -403,7 +403,7 @@ def test_31_a_link_that_ends_after_the_storage_has_it_all_is_no_failure(uploadin
     with pytest.raises(KeyboardInterrupt):
         carried(operation)
     monkeypatch.undo()
-    Operation.objects.update(upload_until=timezone.now())
+    Upload.objects.update(link_until=timezone.now())
 
     carried(operation)
 
@@ -488,7 +488,7 @@ def test_who_never_signs_in_leaves_a_failure_with_a_shell_and_the_file_for_a_day
 
     operation.refresh_from_db()
     assert (operation.state, operation.failure_code) == (State.FAILED, "uploadAbandoned")
-    assert operation.has_shell
+    assert operation.orphan
     assert staging.is_whole(operation.staged_file, operation.file_size)
 
 
@@ -528,7 +528,7 @@ def test_a_new_key_seals_links_too(uploading, settings):
 
     settings.TOKEN_KEYS = settings.TOKEN_KEYS[:1]
     operation.refresh_from_db()
-    assert "sig=" in tokens.unseal(operation.upload_link)
+    assert "sig=" in tokens.unseal(operation.upload.link)
 
 
 def test_a_link_tells_nobody_where_it_leads():

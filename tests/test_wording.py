@@ -8,7 +8,7 @@ from django.test import override_settings
 
 from imodels_app import formats, wording
 from imodels_app.estimates import Usual
-from imodels_app.models import Decision, Operation, Team
+from imodels_app.models import Decision, Operation, Team, Upload
 from imodels_app.states import Kind, State, Wait
 
 pytestmark = pytest.mark.same_on_both
@@ -17,7 +17,9 @@ NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
 SIX_TO_NINE = Usual(half=timedelta(minutes=6), most=timedelta(minutes=9), count=41, source="Main Bridge")
 
 
-def operation(state: State = State.QUEUED, decisions: Sequence[Decision] = (), **fields) -> Operation:
+def operation(
+    state: State = State.QUEUED, decisions: Sequence[Decision] = (), upload: dict | None = None, **fields
+) -> Operation:
     usual = {
         "kind": Kind.CLONE,
         "name": "Pier 7",
@@ -30,10 +32,11 @@ def operation(state: State = State.QUEUED, decisions: Sequence[Decision] = (), *
         "created_at": NOW - timedelta(minutes=5),
         "accepted_at": NOW - timedelta(minutes=4),
     }
-    found = Operation(state=state, **(usual | fields))
+    made = Operation(state=state, **(usual | fields))
     # As a page has prefetched them: words need no database.
-    found._prefetched_objects_cache = {"decisions": decisions}
-    return found
+    made._prefetched_objects_cache = {"decisions": decisions}
+    Upload(operation=made, **(upload or {}))
+    return made
 
 
 def waits(reason: Wait, **later) -> dict:
@@ -67,11 +70,11 @@ def waits(reason: Wait, **later) -> dict:
             *("Checking", "move", "search", "the answer was lost, looking for “Pier 7”"),
         ),
         (
-            {"state": State.UPLOADING, "sent_bytes": 157286400, "file_size": 314572800},
+            {"state": State.UPLOADING, "upload": {"sent_bytes": 157286400}, "file_size": 314572800},
             *("Uploading", "move", "st-uploading", "150 MiB of 300 MiB"),
         ),
         (
-            {"state": State.UPLOADING, "sent_bytes": 10, "file_size": 10},
+            {"state": State.UPLOADING, "upload": {"sent_bytes": 10}, "file_size": 10},
             *("Uploading", "move", "st-uploading", "the file is up, the platform is being told"),
         ),
         (
@@ -203,9 +206,8 @@ def test_no_state_is_without_words(state, reason, kind):
 
 
 def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
-    up = operation(
-        State.UPLOADING, kind=Kind.BASELINE, sent_bytes=3, file_size=4, upload_until=NOW + timedelta(minutes=18)
-    )
+    link = {"sent_bytes": 3, "link_until": NOW + timedelta(minutes=18)}
+    up = operation(State.UPLOADING, kind=Kind.BASELINE, file_size=4, upload=link)
 
     told = wording.tell(up, NOW)
 

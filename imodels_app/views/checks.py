@@ -7,8 +7,8 @@ from django.conf import settings
 from imodels_app import formats
 from imodels_app.catalog import SignInNeeded, Unavailable
 from imodels_app.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
-from imodels_app.models import Operation, Team, User
-from imodels_app.states import FINISHED, Kind, Shell, Wish
+from imodels_app.models import Operation, Orphan, Team, User
+from imodels_app.states import FINISHED, Kind, Wish
 from imodels_app.wishes import IModelWish
 
 ICONS = {"good": "st-succeeded", "ask": "warning", "bad": "st-failed", "": "help"}
@@ -155,8 +155,9 @@ def _left_over(form: RequestForm, by: User) -> list[Check]:
     """A name that is taken by what a failed operation of ours left there."""
     if not form.free_name:
         return []
-    left = Operation.objects.visible_to(by).left_over().exclude(shell__in=[Shell.DELETED, Shell.GONE])
-    if not left.filter(itwin_id=form.into.id, name__iexact=str(form["name"].value()).strip()).exists():
+    name = str(form["name"].value()).strip()
+    orphans = Orphan.objects.visible_to(by).still_there()
+    if not orphans.filter(operation__itwin_id=form.into.id, operation__name__iexact=name).exists():
         return []
     return [Check("ask", "A failed operation left this name taken", "Delete what it left under Left-overs.")]
 

@@ -14,18 +14,16 @@ from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import lifecycle, live, policy, wording
 from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Source, Unavailable
-from imodels_app.models import Operation, OperationQuerySet, User
-from imodels_app.states import Shell
+from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
+from imodels_app.states import NO_LONGER_THERE, OrphanState
 from imodels_app.views import errors, frame, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 from imodels_app.views.operations import operation_url
 
-OVER = [Shell.DELETED, Shell.GONE]
-
 
 @dataclass(frozen=True)
 class Row:
-    """One left-over. why: how the operation failed; told: what became of what it left."""
+    """One orphan. why: how its operation failed; told: what became of what that left."""
 
     operation: Operation
     why: wording.Told
@@ -57,20 +55,21 @@ def leftover_list(request: HtmxRequest) -> HttpResponse:
     """What is still there, newest first, and what was deleted. For htmx its live parts; 204 if nothing was missed."""
     user, now = person(request), timezone.now()
     found = _visible(user)
-    left = found.exclude(shell__in=OVER).order_by("-finished_at", "-pk")
+    left = found.still_there().order_by("-operation__finished_at", "-pk")
     page = listing.cut(left, request.GET.get("page"))
-    over = list(found.filter(shell__in=OVER).order_by("-shell_at", "-pk")[: listing.PAGE_SIZE])
+    over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: listing.PAGE_SIZE])
     banners = frame.banners(user, now)
-    seen = live.token([*page, *over], banners.shown)
+    operations = [orphan.operation for orphan in page]
+    seen = live.token([*operations, *(orphan.operation for orphan in over)], banners.shown)
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     led = policy.teams_led_by(user)
-    rows = [_row(operation, user, led) for operation in page]
+    rows = [_row(operation, user, led) for operation in operations]
     context: dict[str, Any] = {
         "rows": listing.Slice(rows, page.number, page.more, left.count() if page.newer or page.more else len(page)),
-        "over": [_row(operation, user, led) for operation in over],
+        "over": [_row(orphan.operation, user, led) for orphan in over],
         "seen": seen,
-        "pace": live.pace(page),
+        "pace": live.pace(operations),
         "now": now,
         "section": "leftovers",
         "banners": banners,
@@ -83,7 +82,7 @@ def leftover_list(request: HtmxRequest) -> HttpResponse:
 def leftover_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The question before it is deleted, with what the platform says about it now."""
     user = person(request)
-    operation = get_object_or_404(_visible(user), pk=pk)
+    operation = get_object_or_404(_visible(user), pk=pk).operation
     return _question(request, operation, user, _look(user, operation))
 
 
@@ -92,17 +91,17 @@ def leftover_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 def delete_leftover(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Have it deleted: 422 and the question again without the tick, 403 for who may not, 409 when it is too late."""
     user = person(request)
-    operation = get_object_or_404(_visible(user), pk=pk)
+    operation = get_object_or_404(_visible(user), pk=pk).operation
     sure, anyway = "sure" in request.POST, "anyway" in request.POST
     looked = _look(user, operation)
-    needs_both = looked.is_usable or operation.shell == Shell.USABLE
+    needs_both = looked.is_usable or operation.orphan.state == OrphanState.USABLE
     if not policy.why_not_delete_shell(user, operation) and (not sure or (needs_both and not anyway)):
         problem = "Tick both boxes" if needs_both else "Tick the box"
         return _question(request, operation, user, looked, problem=problem, ticked={"sure": sure, "anyway": anyway})
     try:
         lifecycle.delete_shell(operation, by=user, even_if_usable=anyway)
     except policy.Denied as no:
-        if operation.shell == Shell.LEFT:
+        if operation.orphan.state == OrphanState.LEFT:
             return errors.denied(request, str(no), back=operation_url(operation))
         return _question(request, operation, user, looked, late=str(no))
     except lifecycle.Conflict as late:
@@ -112,19 +111,20 @@ def delete_leftover(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect(operation_url(operation))
 
 
-def _visible(user: User) -> OperationQuerySet:
-    return Operation.objects.visible_to(user).left_over().to_show().select_related("requested_by", "shell_by")
+def _visible(user: User) -> OrphanQuerySet:
+    rows = Orphan.objects.visible_to(user).select_related("operation__team", "operation__upload")
+    return rows.prefetch_related("operation__decisions")
 
 
 def _row(operation: Operation, user: User, led: set[int]) -> Row:
     why = wording.tell(operation, timezone.now())
     why_not = policy.why_not_delete_shell(user, operation, led=led)
-    return Row(operation, why, wording.tell_shell(operation), why_not)
+    return Row(operation, why, wording.tell_shell(operation.orphan), why_not)
 
 
 def _look(user: User, operation: Operation) -> Looked:
     """The platform as this person sees it now. Without an answer the worker's own look, before it deletes, decides."""
-    if operation.shell in OVER:
+    if operation.orphan.state in NO_LONGER_THERE:
         return Looked()
     try:
         return Looked(Catalog(user, is_fresh=True).source(operation.imodel_id))
@@ -146,11 +146,11 @@ def _question(
 ) -> HttpResponse:
     context = {
         "operation": operation,
-        "told": wording.tell_shell(operation),
+        "told": wording.tell_shell(operation.orphan),
         "why": wording.tell(operation, timezone.now()),
         "why_not": policy.why_not_delete_shell(user, operation),
         "looked": looked,
-        "is_usable": looked.is_usable or operation.shell == Shell.USABLE,
+        "is_usable": looked.is_usable or operation.orphan.state == OrphanState.USABLE,
         "problem": problem,
         "late": late,
         "ticked": ticked or {},

@@ -22,6 +22,7 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app import formats, wording
 from imodels_app.catalog import Catalog, NotFound, Origin, SignInNeeded, Unavailable
 from imodels_app.models import Operation, OperationQuerySet, User
+from imodels_app.states import OrphanState
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 
 # Levels above and below, and how many are drawn side by side: a picture, not an inventory.
@@ -124,8 +125,8 @@ class _Above:
 
 def _row_box(operation: Operation, now: datetime, *, is_here: bool = False) -> Box:
     state = formats.lower_first(wording.tell(operation, now).badge)
-    if operation.has_shell and operation.shell:
-        state += f", {formats.lower_first(wording.tell_shell(operation).badge)}"
+    if hasattr(operation, "orphan") and operation.orphan.state != OrphanState.LEFT:
+        state += f", {formats.lower_first(wording.tell_shell(operation.orphan).badge)}"
     return Box(
         operation.name,
         sub=f"this one, {state}" if is_here else f"{operation.itwin_name or 'in another iTwin'}, {state}",

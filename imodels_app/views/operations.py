@@ -21,7 +21,7 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app import budget, formats, history, lifecycle, live, policy, turns, wording
 from imodels_app.estimates import Estimates
 from imodels_app.models import Operation, User
-from imodels_app.states import Shell, State
+from imodels_app.states import State
 from imodels_app.views import errors, frame, lineage, listing
 from imodels_app.views.guards import HtmxRequest, person, signed_in
 from imodels_app.wishes import crs_in, extent_in
@@ -210,8 +210,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "extent": extent_in(operation.request_body),
         "crs": crs_in(operation.request_body),
         # What has ended changes no more.
-        "pace": live.pace([operation]) if not operation.is_finished or operation.shell == Shell.DELETING else 0,
-        "shell": wording.tell_shell(operation) if operation.has_shell else None,
+        "pace": live.pace([operation]) if not operation.is_finished or live.is_deleting(operation) else 0,
         "why_not_delete": policy.why_not_delete_shell(user, operation),
     }
 

@@ -47,14 +47,15 @@ def goes_by() -> Callable[[float], None]:
     """goes_by(120): all that is written down about requests and waits happened so many seconds earlier."""
     from django.db.models import F
 
-    from imodels_app.models import Attempt, Bucket, Circuit, Operation
+    from imodels_app.models import Attempt, Bucket, Circuit, Operation, Upload
 
     columns = {
         Attempt: ("sent_at", "answered_at"),
         Operation: (
-            *("due_at", "upload_after"),
+            "due_at",
             *("wait_until", "accepted_at", "missing_since"),
         ),
+        Upload: ("due_at",),
         Bucket: ("frozen_until", "one_at_a_time_until", "dripped_at"),
         Circuit: ("failing_since", "open_until"),
     }

@@ -16,8 +16,8 @@ from django.test import Client
 from django.urls import reverse
 
 from imodels_app import clock, tokens
-from imodels_app.models import Attempt, Decision, Event, Operation, TokenSet, User
-from imodels_app.states import FINISHED, Kind, Shell, State, Verdict, Wait
+from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload, User
+from imodels_app.states import FINISHED, Kind, OrphanState, State, Verdict, Wait
 from imodels_app.wishes import fingerprint
 from tests.files import SHA, digest, in_storage
 
@@ -80,12 +80,14 @@ def lost(sandbox: Any, now: datetime) -> Iterator[str]:
             continue
         elif due > now + (WAITS_FOR_AT_MOST if operation.wait_reason else DUE_WITHIN):
             yield f"{operation.name} is {operation.state} and is not looked at before {due}"
+    for upload in Upload.objects.exclude(due_at=None).exclude(operation__state=State.UPLOADING):
+        yield f"{upload.operation.name} is {upload.operation.state}, and its file is still to be uploaded"
 
 
 def strangers(sandbox: Any) -> Iterator[str]:
     """What an operation calls its iModel is what its own request made, and its requester is the creator."""
     made = _made(sandbox)
-    still_there = Operation.objects.exclude(imodel_id="").exclude(shell=Shell.DELETED)
+    still_there = Operation.objects.exclude(imodel_id="").exclude(orphan__state=OrphanState.DELETED)
     for operation in still_there.select_related("requested_by"):
         if operation.imodel_id not in made[str(operation.pk)]:
             yield f"{operation.name} adopted {operation.imodel_id}, which its requests did not make"
@@ -180,7 +182,7 @@ def asked_with_a_used_token(sandbox: Any) -> Iterator[str]:
 
 def places(logs: dict[str, str], redis_url: str, *, pages: bool) -> Iterator[tuple[str, str]]:
     """Where people, operators and backups look."""
-    for model in (Operation, Decision, Attempt, Event, TokenSet):
+    for model in (Operation, Decision, Attempt, Upload, Orphan, Event, TokenSet):
         yield model.__name__, json.dumps(list(model.objects.values()), default=str)
     yield from logs.items()
     if redis_url:
@@ -213,12 +215,16 @@ def _left_behind(sandbox: Any, operation: Operation) -> Iterator[str]:
             yield f"{operation.name} is {operation.state}, and the platform says otherwise"
     if operation.state == State.SUCCEEDED and not operation.imodel_id:
         yield f"{operation.name} succeeded without an iModel"
+    has_left = operation.state != State.SUCCEEDED and operation.imodel_id and operation.failure_code != "vanished"
+    if has_left and not hasattr(operation, "orphan"):
+        yield f"{operation.name} left an iModel, and no row says so"
 
 
 def _due_at(operation: Operation) -> datetime | None:
+    if operation.state == State.UPLOADING and hasattr(operation, "upload"):
+        return operation.upload.due_at
     column = {
         State.AWAITING_APPROVAL: "expires_at",
-        State.UPLOADING: "upload_after",
     }.get(State(operation.state), "due_at")
     due: datetime | None = getattr(operation, column)
     return due
@@ -239,7 +245,7 @@ def _secrets() -> Iterator[str]:
         for sealed in (held.access_token, held.refresh_token, held.id_token):
             if sealed:
                 yield tokens.unseal(sealed)
-    for sealed in Operation.objects.exclude(upload_link="").values_list("upload_link", flat=True):
+    for sealed in Upload.objects.exclude(link="").values_list("link", flat=True):
         yield tokens.unseal(sealed)
 
 

@@ -24,8 +24,10 @@ from imodels_app.models import (
     Event,
     Message,
     Operation,
+    Orphan,
     StagedFile,
     TokenSet,
+    Upload,
     UploadedBlock,
     User,
 )
@@ -194,7 +196,20 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        for model in (Message, Event, Attempt, UploadedBlock, Decision, Operation, StagedFile, Bucket, Circuit):
+        ours = (
+            Message,
+            Event,
+            Attempt,
+            UploadedBlock,
+            Upload,
+            Orphan,
+            Decision,
+            Operation,
+            StagedFile,
+            Bucket,
+            Circuit,
+        )
+        for model in ours:
             model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])

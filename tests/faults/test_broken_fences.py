@@ -33,15 +33,27 @@ class Fence:
 FENCES = {
     "the row's version": Fence(
         "lifecycle.py",
-        "state=operation.state, version=operation.version).update(",
-        "state=operation.state).update(",
+        'for name in ("state", "version") if',
+        'for name in ("state",) if',
         "ended without knowing of its iModel",
     ),
     "the row's state and version": Fence(
         "lifecycle.py",
-        "pk=operation.pk, state=operation.state, version=operation.version).update(",
-        "pk=operation.pk).update(",
+        "filter(pk=row.pk, **as_read).update(",
+        "filter(pk=row.pk).update(",
         "sent|ended without knowing|history",
+    ),
+    "the upload's version": Fence(
+        "lifecycle.py",
+        "if hasattr(row, name)}",
+        "if hasattr(row, name) and not isinstance(row, Upload)}",
+        "its file is still to be uploaded",
+    ),
+    "the orphan's version": Fence(
+        "lifecycle.py",
+        "if hasattr(row, name)}",
+        'if hasattr(row, name) and (name == "state" or not isinstance(row, Orphan))}',
+        "two workers were at one orphan",
     ),
     "the last look at a claim": Fence(
         "submit.py",

@@ -7,12 +7,13 @@ import pytest
 from django.db import connection
 
 from imodels_app import circuit, clock, dispatch, lifecycle, tasks, tokens
-from imodels_app.models import Operation, TokenSet
+from imodels_app.models import Operation, TokenSet, Upload
 from imodels_app.poll import poll
 from imodels_app.states import Kind, State
 from imodels_app.submit import submit
 from tests.conftest import wait_until
 from tests.faults import oracle
+from tests.files import a_file
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 
@@ -117,6 +118,21 @@ def test_28_what_ran_for_long_before_the_clock_was_put_back_is_looked_at_within_
 
     running_clone.refresh_from_db()
     assert running_clone.polls > 0
+
+
+@pytest.mark.no_oracle
+def test_28_a_file_whose_uploader_died_right_before_the_clock_was_put_back_goes_on_within_seconds(
+    baseline_of, signed_in_mara, virtual_clock, sandbox
+):
+    operation = baseline_of(a_file())
+    submit(operation.pk)
+    virtual_clock.passes(3 * HOUR_S)
+    lifecycle.take_upload(lifecycle.operation_for(operation.pk))
+
+    virtual_clock.jumps(-HOUR_S)
+    tasks.sweep_lost()
+
+    assert Upload.objects.due(virtual_clock.now()).exists()
 
 
 # For real: a PostgreSQL whose clock_timestamp() is ours.

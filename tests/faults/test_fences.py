@@ -11,14 +11,16 @@ from contextlib import suppress
 import pytest
 from django.db import IntegrityError, connection
 
-from imodels_app import dispatch, failpoints, lifecycle, tokens
-from imodels_app.models import Decision, Operation, TokenSet
+from imodels_app import dispatch, failpoints, leftovers, lifecycle, tokens
+from imodels_app.models import Decision, Operation, Orphan, TokenSet
 from imodels_app.poll import poll
 from imodels_app.settle import settle
 from imodels_app.states import FINISHED, Kind, State, Verdict
 from imodels_app.submit import submit
+from imodels_app.upload import upload
 from tests.faults import oracle
 from tests.faults.schedules import Died
+from tests.files import KIB, a_file
 from tests.guards import lifted
 from tests.people import HARBOUR, OLD_QUAY
 
@@ -95,6 +97,44 @@ def test_two_workers_that_read_the_same_row_send_one_request(clone, at, sandbox,
     submit(clone.pk)
 
     assert goes_its_way(clone).state == State.SUCCEEDED
+
+
+def test_who_slept_through_the_lease_of_an_upload_writes_nothing_more(
+    baseline_of, signed_in_mara, at, virtual_clock, sandbox, settings
+):
+    settings.UPLOAD_SINGLE_PUT, settings.UPLOAD_BLOCK = KIB, KIB
+    operation = baseline_of(a_file(6 * KIB))
+    submit(operation.pk)
+
+    def meanwhile() -> None:
+        virtual_clock.passes(25)
+        upload(operation.pk)
+
+    at("upload.block_sent", meanwhile)
+    upload(operation.pk)
+
+    wrong = oracle.violations(sandbox, pages=False)
+    assert not wrong, wrong
+
+
+def test_who_read_an_orphan_before_another_worker_took_it_leaves_it_alone(clone, at, mara, sandbox):
+    sandbox.next_outcome("failed")
+    submit(clone.pk)
+    poll(clone.pk)
+    lifecycle.delete_shell(Operation.objects.get(pk=clone.pk), by=mara)
+    at("leftovers.sending", die)
+    waiting = [lambda: leftovers.delete(clone.pk)]
+
+    def held_up(execute, sql, params, many, context):
+        if waiting and sql.startswith("UPDATE") and Orphan._meta.db_table in sql:
+            with suppress(Died):
+                waiting.pop()()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(held_up):
+        leftovers.delete(clone.pk)
+
+    assert sandbox.calls("DELETE", f"/imodels/{clone.imodel_id}") == 0, "two workers were at one orphan"
 
 
 # The claim, right before the socket

@@ -4,9 +4,9 @@ import pytest
 from django.utils import timezone
 
 from imodels_app import leftovers, lifecycle
-from imodels_app.models import Operation
+from imodels_app.models import Operation, Orphan
 from imodels_app.poll import poll
-from imodels_app.states import Shell, State
+from imodels_app.states import OrphanState, State
 from imodels_app.submit import submit
 from tests.people import HARBOUR
 
@@ -27,12 +27,12 @@ def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbo
 
     leftovers.delete(operation.pk)
     operation.refresh_from_db()
-    assert operation.shell == Shell.DELETING, "the lease of the dead worker holds others back"
-    Operation.objects.update(shell_after=timezone.now())
+    assert operation.orphan.state == OrphanState.DELETING, "the lease of the dead worker holds others back"
+    Orphan.objects.update(due_at=timezone.now())
     leftovers.delete(operation.pk)
 
     operation.refresh_from_db()
-    assert operation.shell == Shell.DELETED
+    assert operation.orphan.state == OrphanState.DELETED
     assert sandbox.imodels_named(operation.name, HARBOUR) == []
     assert sum(call.method == "DELETE" for call in sandbox.journal) == 1
     assert operation.events.filter(verb="shell_deleted").count() == 1

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle, provider, tokens
 from imodels_app.itwin import errors
-from imodels_app.models import Attempt, Decision, Event, Operation, TokenSet
+from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload
 from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
 from imodels_app.submit import submit
@@ -92,6 +92,13 @@ def test_it_sees_a_failure_that_was_none(done_clone, sandbox):
     Event.objects.filter(verb="succeeded").update(to=State.FAILED)
 
     assert "the platform says otherwise" in told(sandbox)
+
+
+def test_it_sees_an_orphan_that_no_row_tells_of(running_clone, sandbox):
+    lifecycle.failed(running_clone, code="failed")
+    Orphan.objects.all().delete()
+
+    assert "left an iModel, and no row says so" in told(sandbox)
 
 
 def test_it_sees_a_stranger_adopted(done_clone, sandbox, platform_of):
@@ -211,6 +218,19 @@ def test_it_sees_other_bytes_in_the_storage(uploaded, sandbox):
     assert "the storage has other bytes" in told(sandbox)
 
 
+def test_it_sees_a_file_that_is_due_though_it_is_there(uploaded, sandbox):
+    Upload.objects.update(due_at=timezone.now())
+
+    assert "its file is still to be uploaded" in told(sandbox)
+
+
+def test_it_sees_an_upload_that_nobody_will_go_on_with(baseline_of, sandbox):
+    submit(baseline_of(a_file()).pk)
+    Upload.objects.update(due_at=None)
+
+    assert "is uploading and nothing will ever look at it" in told(sandbox)
+
+
 def test_it_sees_a_file_that_was_completed_twice(uploaded, sandbox, platform_of):
     sandbox.world.imodels[uploaded.imodel_id].creation.baseline_state = "waitingForFile"
     platform_of("mara").complete_baseline(uploaded.imodel_id)
@@ -229,7 +249,7 @@ def test_it_sees_an_upload_link_outside(baseline_of, sandbox):
     submit(operation.pk)
     operation.refresh_from_db()
 
-    link = tokens.unseal(operation.upload_link)
+    link = tokens.unseal(operation.upload.link)
 
     assert "a secret is in" in told(sandbox, logs={"worker": f"PUT {link}"})
 

@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import circuit, gateway, leftovers, lifecycle, provider, tasks, timing, tokens
-from imodels_app.models import Message, Operation, TokenSet
+from imodels_app.models import Message, Operation, Orphan, TokenSet, Upload
 from imodels_app.poll import poll
 from imodels_app.settle import settle
-from imodels_app.states import Kind, News, Shell, State, Wait
+from imodels_app.states import Kind, News, OrphanState, State, Wait
 from imodels_app.submit import submit
 from imodels_app.upload import upload
 from tests.conftest import wait_until
@@ -447,14 +447,14 @@ def test_40_a_worker_without_the_key_leaves_a_left_over_to_one_that_has_it(
     with without_the_key():
         leftovers.delete(failed.pk)
     failed.refresh_from_db()
-    assert failed.shell == Shell.DELETING
-    assert failed.shell_after < timezone.now() + timedelta(seconds=61)
+    assert failed.orphan.state == OrphanState.DELETING
+    assert failed.orphan.due_at < timezone.now() + timedelta(seconds=61)
 
-    Operation.objects.update(shell_after=timezone.now())
+    Orphan.objects.update(due_at=timezone.now())
     leftovers.delete(failed.pk)
 
     failed.refresh_from_db()
-    assert failed.shell == Shell.DELETED
+    assert failed.orphan.state == OrphanState.DELETED
 
 
 def test_40_a_worker_without_the_key_leaves_a_file_to_one_that_has_it(
@@ -462,7 +462,7 @@ def test_40_a_worker_without_the_key_leaves_a_file_to_one_that_has_it(
 ):
     operation = baseline_of(b"SQLite format 3\0" + bytes(100))
     submit(operation.pk)
-    Operation.objects.update(upload_link="")  # another one has to be asked for, with the token
+    Upload.objects.update(link="")  # another one has to be asked for, with the token
     with without_the_key():
         upload(operation.pk)
 

@@ -12,7 +12,7 @@ from imodels_app import budget, failpoints, leftovers, lifecycle
 from imodels_app.models import Attempt, Bucket, Operation
 from imodels_app.poll import poll
 from imodels_app.settle import settle
-from imodels_app.states import Kind, Shell, State, Wait
+from imodels_app.states import Kind, OrphanState, State, Wait
 from imodels_app.submit import submit
 from tests.people import HARBOUR
 
@@ -150,7 +150,7 @@ def test_what_became_usable_while_a_worker_slept_is_not_deleted_by_it(shell, vir
     meanwhile("leftovers.sending", another_looks)
     leftovers.delete(shell.pk)
 
-    assert now_of(shell).shell == Shell.USABLE
+    assert now_of(shell).orphan.state == OrphanState.USABLE
     assert shell.imodel_id in sandbox.world.imodels
 
 
@@ -166,7 +166,7 @@ def test_what_was_seen_long_ago_decides_nothing_when_nobody_else_looked_either(
     assert shell.imodel_id in sandbox.world.imodels
 
     leftovers.delete(shell.pk)
-    assert now_of(shell).shell == Shell.USABLE
+    assert now_of(shell).orphan.state == OrphanState.USABLE
 
 
 # ---------- looking that tells nothing ----------

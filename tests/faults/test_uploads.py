@@ -12,7 +12,7 @@ from django.db import connection
 from django.urls import reverse
 
 from imodels_app import lifecycle, staging
-from imodels_app.models import Operation, StagedFile
+from imodels_app.models import Operation, StagedFile, UploadedBlock
 from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
 from imodels_app.submit import submit
@@ -129,7 +129,7 @@ def test_30_an_uploader_killed_on_the_way_leaves_only_what_was_in_flight(
     sandbox.switch(storage_bytes_per_s=200 * KIB)
     sandbox.fault("PUT", r"^/storage/", query=block(number), slow_s=2)
     operation = baseline_of(a_file(BLOCKS))
-    wait_until(lambda: operation.blocks.count() >= number, within_s=30, what=f"{number} blocks")
+    wait_until(lambda: UploadedBlock.objects.count() >= number, within_s=30, what=f"{number} blocks")
 
     desk.arm("upload.block_sent", "kill")
     desk.struck("upload.block_sent")
@@ -178,14 +178,14 @@ def test_30_an_uploader_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
 
     time_passes(25)
     reached(operation, State.SUCCEEDED)
-    version = operation.version
+    versions = operation.version, operation.upload.version
     os.kill(sleeper, signal.SIGCONT)
     # It is told so at once, and its pool process is free again.
     other = baseline_of(a_file(WHOLE))
     reached(other, State.SUCCEEDED)
 
     operation.refresh_from_db()
-    assert operation.version == version
+    assert (operation.version, operation.upload.version) == versions
     assert sandbox.calls("POST", f"{operation.imodel_id}/baselinefile") == 1
 
 
@@ -193,7 +193,7 @@ def test_30_an_uploader_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
 def test_30_a_worker_that_is_stopped_ends_at_a_block_and_the_next_one_goes_on(desk, baseline_of, sandbox, reached):
     sandbox.switch(storage_bytes_per_s=100 * KIB)
     operation = baseline_of(a_file(BLOCKS))
-    wait_until(lambda: operation.blocks.count() >= 3, within_s=30, what="some blocks")
+    wait_until(lambda: UploadedBlock.objects.count() >= 3, within_s=30, what="some blocks")
 
     desk.stop(desk.worker_at_work, within_s=10)
     operation.refresh_from_db()
@@ -270,7 +270,7 @@ def test_31_a_link_that_ends_on_the_way_is_renewed_and_nothing_is_sent_twice(upl
 
     operation.refresh_from_db()
     assert operation.events.last().verb == "link_renewed"
-    assert 0 < operation.blocks.count() < BLOCK_COUNT
+    assert 0 < operation.upload.blocks.count() < BLOCK_COUNT
     sandbox.switch(storage_bytes_per_s=None)
     tick()
     tick()

@@ -10,7 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from imodels_app import leftovers, lifecycle
 from imodels_app.models import Operation
 from imodels_app.poll import poll
-from imodels_app.states import Kind, Shell
+from imodels_app.states import Kind, OrphanState
 from imodels_app.submit import submit
 from imodels_app.wishes import IModelRef, ITwinRef
 from tests.people import HARBOUR, MAIN_BRIDGE
@@ -86,7 +86,7 @@ def test_the_list_fits_a_phone_and_shows_what_happens_meanwhile(mara_at, failed_
     leftovers.delete(failed_clone.pk)
 
     failed_clone.refresh_from_db()
-    assert failed_clone.shell == Shell.DELETED
+    assert failed_clone.orphan.state == OrphanState.DELETED
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_selector("#over-part >> text=by Mara, the name “Pier 7” is free")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 
-from imodels_app.models import Operation, StagedFile
+from imodels_app.models import Operation, StagedFile, UploadedBlock
 from imodels_app.states import State
 from imodels_app.views import uploads
 from tests.conftest import wait_until
@@ -58,7 +58,7 @@ def test_a_large_file_survives_five_cuts_of_the_browser_and_a_killed_worker(
     tab.get_by_role("button", name="Create iModel").click()
     tab.wait_for_url("**/operations/*/")
     operation = Operation.objects.get()
-    wait_until(lambda: operation.blocks.count() >= BLOCKS / 2, within_s=120, what="half of the blocks")
+    wait_until(lambda: UploadedBlock.objects.count() >= BLOCKS / 2, within_s=120, what="half of the blocks")
     grown = {"web": web.grown_mib(), "worker": first.grown_mib()}
     processes.kill(worker)
     processes.worker()
