@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from imodels_app import dispatch, failpoints, lifecycle, tokens
 from imodels_app.models import Operation, TokenSet
@@ -216,6 +216,21 @@ def test_a_fork_that_was_edited_after_its_approval_is_not_sent(waiting_fork, at,
 
     wrong = oracle.violations(sandbox, pages=False)
     assert not wrong, wrong
+
+
+# The history
+
+
+@pytest.mark.parametrize(
+    "rewrite", [lambda events: events.update(note="It never happened."), lambda events: events.delete()]
+)
+def test_what_an_event_tells_stays(clone, at, rewrite):
+    before = list(clone.events.values())
+
+    with suppress(IntegrityError):
+        rewrite(clone.events.all())
+
+    assert list(clone.events.values()) == before, "its history was rewritten"
 
 
 # The token
