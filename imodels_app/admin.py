@@ -62,7 +62,11 @@ class ChargeInline(Inline):
 @admin.register(Team)
 class TeamAdmin(ForAdmins):
     list_display = ("name", "is_default", "approval_days")
+    readonly_fields = ("is_default",)
     inlines = (MembershipInline, ChargeInline)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Team | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and obj.is_default)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Bind places to people who have signed in before; one whose address was changed leaves whoever had it."""

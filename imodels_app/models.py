@@ -69,7 +69,10 @@ class User(AbstractUser):
 
 
 class Team(models.Model):
-    """People who look after certain iTwins. iTwins nobody looks after belong to the default team."""
+    """People who look after certain iTwins. iTwins nobody looks after belong to the default team.
+
+    That one comes with the first migration, and the database refuses to be without it.
+    """
 
     name = models.CharField(max_length=100, unique=True)
     is_default = models.BooleanField(default=False, help_text="Looks after every iTwin that no other team does.")
@@ -88,11 +91,9 @@ class Team(models.Model):
 
     @classmethod
     def looking_after(cls, itwin_id: str) -> "Team":
-        """The team that looks after an iTwin: its own, or the default one (made when first needed)."""
+        """The team that looks after an iTwin: its own, or the default one."""
         charge = ITwinCharge.objects.select_related("team").filter(itwin_id=itwin_id.lower()).first()
-        if charge:
-            return charge.team
-        return cls.objects.get_or_create(is_default=True, defaults={"name": "Default team"})[0]
+        return charge.team if charge else cls.objects.get(is_default=True)
 
     def leads(self) -> models.QuerySet[User]:
         """The people who may decide for this team."""
@@ -589,7 +590,7 @@ class Message(models.Model):
 
 
 class Event(models.Model):
-    """One line of history, written with the change it tells of and never edited."""
+    """One line of history, written with the change it tells of. The database refuses to change or delete it."""
 
     at = models.DateTimeField(db_index=True)
     verb = models.CharField(max_length=24)
@@ -608,14 +609,6 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.verb} {self.operation_name}".strip()
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk:
-            raise TypeError("An event is never edited.")
-        super().save(*args, **kwargs)
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        raise TypeError("An event is never deleted.")
 
     @classmethod
     def record(

@@ -84,7 +84,10 @@ os.environ |= {
 }
 
 from dashboard.settings import *  # noqa: E402, F403 - the product's settings, in the environment above
-from dashboard.settings import DATABASES, STORAGES  # noqa: E402
+from dashboard.settings import DATABASES, INSTALLED_APPS, STORAGES  # noqa: E402
+
+# For its flush, which replaces Django's.
+INSTALLED_APPS += ["tests"]
 
 # A file, so that worker processes and threads see the same rows as the test; and never `test_` of a path.
 if not ON_POSTGRES:

@@ -203,15 +203,6 @@ def test_the_wait_of_one_fork_for_its_lead_is_not_the_wait_for_a_sign_in(waiting
     assert not Operation.objects.overdue(timezone.now() + timedelta(days=30)).exists()
 
 
-def test_an_event_is_never_edited_and_never_deleted(queued_clone):
-    event = queued_clone.events.get()
-
-    with pytest.raises(TypeError):
-        event.save()
-    with pytest.raises(TypeError):
-        event.delete()
-
-
 def test_history_reads_after_its_people_have_changed_their_names(waiting_fork, mara):
     mara.first_name = "M."
     mara.save()

@@ -42,7 +42,7 @@ def test_a_team_is_set_up_from_the_command_line_and_again_without_harm(mara, cap
             member=[mara.email],
         )
 
-    team = Team.objects.get()
+    team = Team.objects.get(name="Bridge team")
     assert Team.looking_after(HARBOUR) == team
     assert ITwinCharge.objects.count() == 1
     assert Membership.objects.get(email=mara.email).user == mara

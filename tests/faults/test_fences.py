@@ -346,6 +346,21 @@ def test_a_request_is_never_edited(waiting_fork, tomas, columns):
         Operation.objects.update(**columns)
 
 
+# The history
+
+
+@pytest.mark.parametrize(
+    "rewrite", [lambda events: events.update(note="It never happened."), lambda events: events.delete()]
+)
+def test_what_an_event_tells_stays(clone, at, rewrite):
+    before = list(clone.events.values())
+
+    with suppress(IntegrityError):
+        rewrite(clone.events.all())
+
+    assert list(clone.events.values()) == before, "its history was rewritten"
+
+
 # The token
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from imodels_app import identity
 from imodels_app.models import ITwinCharge, Membership, Team
@@ -16,18 +16,27 @@ class Command(BaseCommand):
         parser.add_argument("--itwin", action="append", default=[], help="id of an iTwin the team looks after")
         parser.add_argument("--lead", action="append", default=[], help="e-mail address of a lead")
         parser.add_argument("--member", action="append", default=[], help="e-mail address of a member")
-        parser.add_argument("--default", action="store_true", help="looks after all iTwins that no other team does")
+        parser.add_argument("--default", action="store_true", help="give this name to the default team, which exists")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        team, _ = Team.objects.update_or_create(
-            name=options["name"], defaults={"is_default": True} if options["default"] else {}
-        )
+        team = _renamed_default_team(options["name"]) if options["default"] else _team_named(options["name"])
         for itwin_id in options["itwin"]:
             ITwinCharge.objects.update_or_create(itwin_id=itwin_id.lower(), defaults={"team": team})
         for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
             for email in options[role]:
                 _place(team, email.lower(), role)
         self.stdout.write(f"{team.name}: {team.charges.count()} iTwins, {team.membership_set.count()} people")
+
+
+def _team_named(name: str) -> Team:
+    return Team.objects.get_or_create(name=name)[0]
+
+
+def _renamed_default_team(name: str) -> Team:
+    if Team.objects.filter(name=name, is_default=False).exists():
+        raise CommandError(f"Another team is called {name}. Give the default team a name of its own.")
+    Team.objects.filter(is_default=True).update(name=name)
+    return Team.objects.get(is_default=True)
 
 
 def _place(team: Team, email: str, role: str) -> None:
