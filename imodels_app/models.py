@@ -280,7 +280,7 @@ class Operation(models.Model):
     preserve_history = models.BooleanField(null=True)
 
     # The exact request. Text, not JSON: PostgreSQL would reorder the keys, and what was approved is what runs.
-    # Written once: the database refuses to change it (migrations/_guards.py).
+    # Written once: the database refuses to change it (migrations/_data_and_triggers.py).
     request_path = models.CharField(max_length=255)
     request_body = models.TextField()
     request_hash = models.CharField(max_length=64)
@@ -354,8 +354,8 @@ class Operation(models.Model):
 class Decision(models.Model):
     """One person's answer to one request, bound to its hash. Never edited.
 
-    A CHECK sees one row only. So what it compares is copied here, and migrations/_guards.py refuses a row whose
-    requester or hash is not its operation's.
+    A CHECK sees one row only. So what it compares is copied here, and a trigger (migrations/_data_and_triggers.py)
+    refuses a row whose requester or hash is not its operation's.
     """
 
     operation = models.ForeignKey(Operation, models.PROTECT, related_name="decisions")

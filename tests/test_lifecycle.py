@@ -10,7 +10,7 @@ from django.utils import timezone
 from imodels_app import lifecycle, policy
 from imodels_app.models import Event, Membership, Operation
 from imodels_app.states import FINISHED, MOVES, Kind, State, Verdict, Wait
-from tests.guards import lifted
+from tests.triggers import triggers_off
 
 
 def verbs(operation) -> list[str]:
@@ -104,7 +104,7 @@ def test_a_decision_after_the_time_has_passed_meets_a_conflict(waiting_fork, tom
 
 def test_what_was_not_approved_in_these_words_is_not_claimed(waiting_fork, tomas):
     lifecycle.approve(waiting_fork, by=tomas)
-    with lifted():
+    with triggers_off():
         Operation.objects.filter(pk=waiting_fork.pk).update(request_body='{"name": "Something else"}')
     waiting_fork.refresh_from_db()
 

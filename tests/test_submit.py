@@ -10,8 +10,8 @@ from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
 from imodels_app.states import Kind, Outcome, State, Wait
 from imodels_app.submit import submit
-from tests.guards import lifted
 from tests.people import HARBOUR
+from tests.triggers import triggers_off
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
 
@@ -73,7 +73,7 @@ def test_a_fork_nobody_approved_is_not_sent(waiting_fork, sandbox):
 
 def test_a_fork_that_changed_after_its_approval_is_not_sent(waiting_fork, tomas, sandbox):
     lifecycle.approve(waiting_fork, by=tomas)
-    with lifted():
+    with triggers_off():
         Operation.objects.filter(pk=waiting_fork.pk).update(request_body='{"name": "Something else"}')
 
     operation = after(waiting_fork)

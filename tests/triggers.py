@@ -17,7 +17,8 @@ def triggers_off() -> Iterator[None]:
     """
     off, on = ("SET LOCAL session_replication_role = replica",), ("SET LOCAL session_replication_role = origin",)
     if connection.vendor == "sqlite":
-        off, on = [f"DROP TRIGGER {name}" for name in triggers("sqlite")], triggers("sqlite").values()
+        off = [trigger.dropped("sqlite") for trigger in triggers("sqlite")]
+        on = [statement for trigger in triggers("sqlite") for statement in trigger.created("sqlite")]
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in off:
             cursor.execute(statement)

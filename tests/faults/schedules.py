@@ -37,8 +37,8 @@ from imodels_app.states import FINISHED, Kind, State
 from imodels_app.submit import submit
 from imodels_app.upload import upload
 from tests.faults import oracle
-from tests.guards import lifted
 from tests.people import HARBOUR, MAIN_BRIDGE
+from tests.triggers import triggers_off
 
 KINDS = list(Kind)
 # What workers do: with one operation, when a hint comes; and by the timetable.
@@ -196,21 +196,10 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        ours = (
-            Message,
-            Event,
-            Attempt,
-            UploadedBlock,
-            Upload,
-            Orphan,
-            Decision,
-            Operation,
-            StagedFile,
-            Bucket,
-            Circuit,
-        )
-        for model in ours:
-            model.objects.all()._raw_delete("default")
+        ours = [Message, Event, Attempt, UploadedBlock, Upload, Orphan, Decision, Operation, StagedFile]
+        with triggers_off():
+            for model in [*ours, Bucket, Circuit]:
+                model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])
         keeps_name = self.dice.random() < 0.5
@@ -293,7 +282,7 @@ class Schedule:
         if fork:
             self.log.append(f"edit {fork.name}")
             body = fork.request_body.replace(": true", ": false")
-            with lifted():
+            with triggers_off():
                 Operation.objects.filter(pk=fork.pk).update(request_body=body)
 
     # What people and workers do

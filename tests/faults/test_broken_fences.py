@@ -146,22 +146,22 @@ FENCES = {
         "DID NOT RAISE",
     ),
     "whose hash a decision has": Fence(
-        "migrations/_guards.py", '" AND request_hash = NEW.request_hash)"', '")"', "DID NOT RAISE"
+        "migrations/_data_and_triggers.py", '" AND request_hash = NEW.request_hash)"', '")"', "DID NOT RAISE"
     ),
     "whom a decision names as its requester": Fence(
-        "migrations/_guards.py",
+        "migrations/_data_and_triggers.py",
         '        " AND requested_by_id = NEW.requested_by_id"\n        " AND requester_key = NEW.requester_key"\n',
         "",
         "DID NOT RAISE",
     ),
     "a decision is never edited": Fence(
-        "migrations/_guards.py",
-        '"UPDATE ON imodels_app_decision", "true"',
-        '"UPDATE ON imodels_app_decision", "false"',
+        "migrations/_data_and_triggers.py",
+        'f"UPDATE ON {DECISION}", KEEPS_DECISIONS)',
+        'f"UPDATE ON {DECISION}", KEEPS_DECISIONS, "false")',
         "DID NOT RAISE",
     ),
     "a request is never edited": Fence(
-        "migrations/_guards.py",
+        "migrations/_data_and_triggers.py",
         '" OR ".join(f"OLD.{column} <> NEW.{column}" for column in REQUEST)',
         '"false"',
         "DID NOT RAISE",
@@ -186,13 +186,13 @@ FENCES = {
     ),
     "an event is not changed": Fence(
         "migrations/_data_and_triggers.py",
-        '    ("event_update", "UPDATE ON imodels_app_event FOR EACH ROW", KEEPS_EVENTS),\n',
+        '    Trigger("event_update", f"UPDATE ON {EVENT}", KEEPS_EVENTS),\n',
         "",
         "its history was rewritten",
     ),
     "an event is not deleted": Fence(
         "migrations/_data_and_triggers.py",
-        '    ("event_delete", "DELETE ON imodels_app_event FOR EACH ROW", KEEPS_EVENTS),\n',
+        '    Trigger("event_delete", f"DELETE ON {EVENT}", KEEPS_EVENTS),\n',
         "",
         "its history was rewritten",
     ),

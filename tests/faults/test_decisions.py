@@ -11,8 +11,8 @@ from imodels_app import lifecycle
 from imodels_app.models import Decision, Membership, Operation
 from imodels_app.states import Kind, State, Verdict
 from imodels_app.submit import submit
-from tests.guards import lifted
 from tests.people import HARBOUR
+from tests.triggers import triggers_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,7 +70,7 @@ def test_36_whatever_was_edited_after_the_approval_voids_it_and_is_not_sent(
     """Past the database's own guards, by whoever may take them away."""
     lifecycle.approve(waiting_fork, by=tomas)
     columns = {name: ines if value == "ines" else value for name, value in edited.items()}
-    with lifted():
+    with triggers_off():
         model.objects.update(**columns)
     from imodels_app import tokens
 

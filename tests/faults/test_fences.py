@@ -21,8 +21,8 @@ from imodels_app.upload import upload
 from tests.faults import oracle
 from tests.faults.schedules import Died
 from tests.files import KIB, a_file
-from tests.guards import lifted
 from tests.people import HARBOUR, OLD_QUAY
+from tests.triggers import triggers_off
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle]
 
@@ -38,7 +38,7 @@ def at(monkeypatch) -> Callable[[str, Callable[[], object]], None]:
 
 def edit(fork: Operation) -> None:
     """Change what was approved, past the database's own guards."""
-    with lifted():
+    with triggers_off():
         Operation.objects.update(request_body=fork.request_body.replace("true", "false"))
 
 
@@ -325,6 +325,8 @@ def test_a_decision_is_never_edited(write_decision):
 
     with pytest.raises(IntegrityError):
         Decision.objects.update(comment="Never mind.")
+    with pytest.raises(IntegrityError):
+        Decision.objects.all().delete()
 
 
 @pytest.mark.parametrize(

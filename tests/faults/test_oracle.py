@@ -16,7 +16,6 @@ from imodels_app.submit import submit
 from imodels_app.upload import upload
 from tests.faults import oracle
 from tests.files import a_file
-from tests.guards import lifted
 from tests.people import HARBOUR, MAIN_BRIDGE
 from tests.triggers import triggers_off
 
@@ -163,7 +162,7 @@ def test_it_sees_a_fork_that_is_not_what_was_approved(waiting_fork, tomas, sandb
 
 def test_it_sees_an_approval_of_something_else(waiting_fork, tomas, sandbox, send):
     lifecycle.approve(waiting_fork, by=tomas)
-    with lifted():
+    with triggers_off():
         Decision.objects.update(request_hash="0" * 64)
     send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
 
