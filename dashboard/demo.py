@@ -100,6 +100,8 @@ def manage(arguments: list[str]) -> int:
 def run(*, lock: int) -> int:
     """Start everything, look after it until we are asked to stop, and stop it."""
     began = time.monotonic()
+    if older := kept.set_older_aside():
+        say(f"What an older version kept in var/ was moved to var/{older.name}, whole. This one starts afresh.")
     with_sandbox = not os.environ.get("OIDC_CLIENT_ID")
     ports = kept.ports(PREFERRED_PORTS)
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)

