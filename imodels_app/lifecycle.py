@@ -714,7 +714,7 @@ def _decide(operation: Operation, verdict: Verdict, to: State, *, by: User, comm
             by=by,
             by_name=by.name,
             by_key=by.lasting_key,
-            requested_by=operation.requested_by,
+            requested_by_id=operation.requested_by_id,
             requester_key=operation.requester_key,
             request_hash=operation.request_hash,
             comment=comment,

@@ -54,7 +54,10 @@ class User(AbstractUser):
 
     @property
     def lasting_key(self) -> str:
-        """Who this is whatever becomes of names, addresses and rows: issuer|subject. No issuer, an URL, has a bar."""
+        """issuer|subject: who this is, whatever becomes of names, addresses and rows.
+
+        Unambiguous: an issuer is a URL, and no URL has a bar.
+        """
         return f"{self.issuer}|{self.subject}"
 
     @property

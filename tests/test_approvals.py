@@ -238,6 +238,19 @@ def test_decisions_stay_to_be_read(client, tomas, mara, failed_fork):
         assert [row.operation for row in client.get(LIST).context["decided"]] == [failed_fork]
 
 
+def test_a_list_of_decisions_costs_no_query_for_each(
+    client, tomas, mara, bridge_team, wish_for, django_assert_max_num_queries
+):
+    for _ in range(15):
+        lifecycle.approve(lifecycle.request(wish_for(Kind.FORK), by=mara), by=tomas)
+    client.force_login(tomas)
+
+    with django_assert_max_num_queries(9):
+        page = client.get(LIST)
+
+    assert page.text.count("by you, now queued") == 15
+
+
 def test_the_lists_are_polled_for_nothing_when_nothing_changed(client, tomas, waiting_fork):
     client.force_login(tomas)
     token = client.get(LIST).context["seen"]

@@ -82,6 +82,15 @@ def more_than_the_lists_hold(queued_clone, mara, wish_for):
     lifecycle.request(wish_for(Kind.EMPTY, name="Far", itwin=last), by=mara)
 
 
+def test_the_export_says_who_decided_at_no_query_for_each_row(client, ines, failed_fork, django_assert_max_num_queries):
+    client.force_login(ines)
+
+    with django_assert_max_num_queries(7):
+        lines = rows(client.get(EXPORT))
+
+    assert {line["decided_by"] for line in lines} == {"Tomas Novak"}
+
+
 def test_a_list_that_is_not_whole_says_so_and_the_search_finds_the_rest(client, ines, more_than_the_lists_hold):
     client.force_login(ines)
 
