@@ -95,7 +95,8 @@ class Connection:
 
         A pooled connection that the server has just closed would make an unsent request look like a lost answer.
         """
-        headers = self._headers(V2) | {"Content-Type": "application/json", "X-Correlation-Id": correlation_id}
+        headers = self._headers(V2) | {"Content-Type": "application/json"}
+        headers |= {"X-Correlation-Id": correlation_id} if correlation_id else {}
         url = f"{self._base_url}{path}"
         self._calling()
         at_last()
