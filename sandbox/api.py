@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -36,6 +37,7 @@ def admit() -> None:
     authenticate()
     stay_within_limits()
     check_accept()
+    check_correlation_id()
 
 
 def authenticate() -> None:
@@ -98,6 +100,18 @@ def check_accept() -> None:
         raise _header_refused(Detail("MissingRequiredHeader", f"Header Accept must be {wanted}.", "Accept"))
     if wanted not in [part.partition(";")[0].strip().lower() for part in sent.split(",")]:
         raise _header_refused(Detail("InvalidHeaderValue", f"Header Accept must be {wanted}.", "Accept"))
+
+
+def check_correlation_id() -> None:
+    """X-Correlation-Id is optional, and a GUID. That another value is refused is our answer, see Switches.strict."""
+    sent = request.headers.get("X-Correlation-Id")
+    if sent is None or not current().world.switches.strict:
+        return
+    try:
+        uuid.UUID(sent)
+    except ValueError:
+        message = "Header X-Correlation-Id must be a GUID."
+        raise _header_refused(Detail("InvalidHeaderValue", message, "X-Correlation-Id")) from None
 
 
 def _header_refused(detail: Detail) -> errors.Refusal:

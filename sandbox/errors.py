@@ -6,6 +6,7 @@ e.g. https://developer.bentley.com/apis/imodels-v2/operations/create-imodel/
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,8 +46,8 @@ def header_not_found() -> Refusal:
     )
 
 
-def unauthorized(why: str = "Access denied due to an invalid access token.") -> Refusal:
-    return Refusal(401, "Unauthorized", why, headers=CHALLENGE)
+def unauthorized(why: str = "") -> Refusal:
+    return Refusal(401, "Unauthorized", why or INVALID_TOKEN, headers=CHALLENGE)
 
 
 def insufficient_permissions() -> Refusal:
@@ -55,7 +56,8 @@ def insufficient_permissions() -> Refusal:
 
 def not_found(what: str) -> Refusal:
     """``what`` is the platform's name of the thing: iTwin, iModel, Changeset, NamedVersion, User, BaselineFile..."""
-    return Refusal(404, f"{what}NotFound", f"Requested {what} is not available.")
+    words = re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", what)  # NamedVersion: "Named Version", but iModel stays
+    return Refusal(404, f"{what}NotFound", f"Requested {words} is not available.")
 
 
 def imodel_exists() -> Refusal:
@@ -95,6 +97,10 @@ def too_many_requests(code: str) -> Refusal:
 
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
+INVALID_TOKEN = (
+    "Access denied due to invalid access_token. "
+    "Make sure that issuer is correct, the token is not expired and is not corrupted."
+)
 RATE_LIMIT_MESSAGES = {
     "TooManyRequests": "More requests were received than the subscription rate-limit allows.",
     "RateLimitExceeded": "The client sent more requests than allowed by this API for the current tier of the client.",

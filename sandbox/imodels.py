@@ -101,6 +101,7 @@ def _new_imodel(wish: wishes.Wish, itwin_id: str, creation: w.Creation) -> w.IMo
         state="notInitialized",
         extent=wish.extent,
         timeline=imodel_id,
+        containers_enabled=wish.containers_enabled,
     )
 
 
@@ -303,7 +304,7 @@ def imodel_json(imodel: w.IModel, *, just_made: bool = False) -> dict[str, Any]:
         "iTwinId": imodel.itwin_id,
         "isSecured": imodel.is_secured,
         "extent": imodel.extent,
-        "containersEnabled": 0,
+        "containersEnabled": imodel.containers_enabled,
         "_links": links,
     }
 
@@ -452,7 +453,7 @@ def _changeset_json(imodel: w.IModel, changeset: w.Changeset, *, full: bool) -> 
         "containingChanges": changeset.containing_changes,
         "fileSize": changeset.file_size,
         "briefcaseId": 2,
-        "groupId": None,
+        "groupId": changeset.group_id,
         "_links": links,
     }
     if full:
@@ -524,8 +525,9 @@ def _version_url(imodel: w.IModel, version: w.NamedVersion) -> str:
 def get_imodel_users(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-users/"""
     imodel = viewable_imodel(imodel_id)
-    people = [current().world.people[person_id] for person_id in _users_of(imodel)]
-    people.sort(key=lambda person: person.email)
+    people = [current().world.people[person_id] for person_id in sorted(_users_of(imodel))]
+    keys = {"givenName": lambda p: p.given_name.casefold(), "surname": lambda p: p.family_name.casefold()}
+    people = ordered(people, keys, _refuse, default="givenName")
     return page_of(people, "users", lambda person: _user_json(imodel, person), refuse=_refuse)
 
 

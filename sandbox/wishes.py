@@ -1,7 +1,7 @@
 """Reads the bodies of create, clone, fork and update, and says everything that is wrong with them at once.
 
 Rules: https://developer.bentley.com/apis/imodels-v2/operations/create-imodel/ (and clone-imodel, fork-imodel).
-A property nobody has heard of is refused: a caller that misspells one should learn it here.
+A property nobody has heard of is refused (Switches.strict): a caller that misspells one should learn it here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox import errors
 from sandbox.errors import Detail
+from sandbox.platform import current
 
 CREATION_MODES = {"empty": "empty", "fromimodelversion": "template", "frombaseline": "baseline"}
 CREATE = {
@@ -22,9 +23,11 @@ CREATE = {
     "baselineFile",
     "creationMode",
     "geographicCoordinateSystem",
+    "containersEnabled",
 }
-CLONE = {"iTwinId", "name", "description", "changesetId", "changesetIndex"}
+CLONE = {"iTwinId", "name", "description", "changesetId", "changesetIndex", "containersEnabled"}
 LONGEST = 255
+EVERY_CONTAINER = 0b111  # schema sync, code store, view store
 LARGEST_INT64 = 2**63 - 1
 
 
@@ -43,6 +46,7 @@ class Wish:
     baseline_size: int | None = None
     queued: bool = False
     preserve_history: bool = False
+    containers_enabled: int = 0
 
 
 def read_creation(body: dict[str, Any]) -> Wish:
@@ -50,6 +54,7 @@ def read_creation(body: dict[str, Any]) -> Wish:
     wrong = [*_unknown(body, CREATE), *_itwin_id(body), *_name(body, required=True)]
     wrong += [*_description(body, blank_is_fine=True), *_extent(body)]
     wrong += [*_template(body), *_baseline_file(body), *_creation_mode(body), *_coordinate_system(body)]
+    wrong += _containers(body)
     if wrong:
         raise errors.invalid_request("create iModel", *wrong)
     template, baseline = body.get("template") or {}, body.get("baselineFile") or {}
@@ -63,6 +68,7 @@ def read_creation(body: dict[str, Any]) -> Wish:
         changeset_id=template.get("changesetId"),
         baseline_size=baseline.get("size"),
         queued=body.get("creationMode") is not None,
+        containers_enabled=body.get("containersEnabled") or 0,
     )
 
 
@@ -72,6 +78,7 @@ def read_copy(body: dict[str, Any], doing: str) -> Wish:
     known = CLONE | ({"preserveHistory"} if kind == "fork" else set())
     wrong = [*_unknown(body, known), *_itwin_id(body), *_name(body, required=False)]
     wrong += [*_description(body, blank_is_fine=False), *_changeset(body), *_preserve_history(body)]
+    wrong += _containers(body)
     if wrong:
         raise errors.invalid_request(doing, *wrong)
     return Wish(
@@ -82,6 +89,7 @@ def read_copy(body: dict[str, Any], doing: str) -> Wish:
         changeset_id=body.get("changesetId"),
         changeset_index=body.get("changesetIndex"),
         preserve_history=bool(body.get("preserveHistory")),
+        containers_enabled=body.get("containersEnabled") or 0,
     )
 
 
@@ -95,14 +103,15 @@ def read_update(body: dict[str, Any]) -> dict[str, Any]:
         wrong.append(Detail("InvalidRequestBody", "At least one property must be provided."))
     if wrong:
         raise errors.invalid_request("update iModel", *wrong)
-    return body
+    return {name: value for name, value in body.items() if name in known}
 
 
 # -- one property each -------------------------------------------------------------------------------------------
 
 
 def _unknown(body: dict[str, Any], known: set[str]) -> list[Detail]:
-    return [Detail("InvalidValue", f"Property '{name}' is not known.", name) for name in body if name not in known]
+    unknown = [name for name in body if name not in known] if current().world.switches.strict else []
+    return [Detail("InvalidValue", f"Property '{name}' is not known.", name) for name in unknown]
 
 
 def _missing(target: str) -> Detail:
@@ -140,7 +149,8 @@ def _text(target: str, value: object, *, blank_is_fine: bool) -> list[Detail]:
     if not blank_is_fine and not value.strip():
         return [_invalid(target, value, "The value cannot be empty or consist only of whitespace characters.")]
     if len(value) > LONGEST:
-        return [_invalid(target, value, f"The value exceeds allowed {LONGEST} characters.")]
+        message = f"Provided '{target}' value is not valid. The value exceeds allowed {LONGEST} characters."
+        return [Detail("InvalidValue", message, target)]
     return []
 
 
@@ -212,6 +222,14 @@ def _coordinate_system(body: dict[str, Any]) -> list[Detail]:
         return []
     message = "Provided 'geographicCoordinateSystem' value is not valid."
     return [Detail("InvalidValue", message, "geographicCoordinateSystem")]
+
+
+def _containers(body: dict[str, Any]) -> list[Detail]:
+    """Flags, reserved for internal use; the official client sends them with every creation."""
+    value = body.get("containersEnabled")
+    if value is None or (_is_whole(value) and 0 <= value <= EVERY_CONTAINER):
+        return []
+    return [_invalid("containersEnabled", value, f"The value must be between 0 and {EVERY_CONTAINER}.")]
 
 
 def _changeset(body: dict[str, Any]) -> list[Detail]:

@@ -89,6 +89,7 @@ class Changeset:
     pushed_at: float
     file_size: int
     containing_changes: int = 0
+    group_id: str | None = None
     state: str = "fileUploaded"
     application: str = "OpenBridge Modeler"
 
@@ -146,6 +147,7 @@ class IModel:
     named_versions: list[NamedVersion] = field(default_factory=list)
     permissions: dict[str, list[str]] | None = None
     has_federation_guids: bool = True
+    containers_enabled: int = 0
 
     @property
     def is_secured(self) -> bool:
@@ -161,6 +163,7 @@ class Switches:
     """Both answers to what the documentation leaves open. Tests and the control page turn them."""
 
     failed_keeps_name: bool = True
+    strict: bool = True  # refuse unknown properties of a body, and an X-Correlation-Id that is no GUID
     list_lag_s: float = 0.0  # a new iModel appears in lists only after this time
     operation_lag_s: float = 0.0  # and its operation answers 404 for so long
     page_size_cap: int | None = None  # "the server may return a different page size"

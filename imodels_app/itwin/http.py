@@ -84,7 +84,8 @@ class Connection:
 
         A pooled connection that the server has just closed would make an unsent request look like a lost answer.
         """
-        headers = self._headers(V2) | {"Content-Type": "application/json", "X-Correlation-Id": correlation_id}
+        headers = self._headers(V2) | {"Content-Type": "application/json"}
+        headers |= {"X-Correlation-Id": correlation_id} if correlation_id else {}
         with self._around_call():
             self._before_request()
             at_last()

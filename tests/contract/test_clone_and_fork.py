@@ -108,6 +108,23 @@ def test_name_description_and_extent_come_from_the_source(mara, ids, verb):
 
 
 @BOTH
+@pytest.mark.parametrize(("sent", "kept"), [({"containersEnabled": 7}, 7), ({}, 0)])
+def test_enabled_containers_are_kept_and_not_copied(sandbox, mara, ids, copy, verb, sent, kept):
+    sandbox.world.imodels[ids["main-bridge"]].containers_enabled = 1
+
+    new_id = new_id_in(copy(verb, **sent))
+
+    assert mara.get(f"/imodels/{new_id}").json()["iModel"]["containersEnabled"] == kept
+
+
+@BOTH
+def test_an_unknown_property_is_ignored_when_switched(sandbox, copy, verb):
+    sandbox.switch(strict=False)
+
+    assert copy(verb, extent=None).status_code == 202
+
+
+@BOTH
 def test_without_a_name_a_copy_into_the_same_itwin_collides(copy, verb):
     answer = copy(verb, name=None)
 
@@ -132,6 +149,7 @@ def test_without_a_name_a_copy_into_the_same_itwin_collides(copy, verb):
         ({"changesetId": 5}, ("InvalidValue", "changesetId")),
         ({"changesetId": "", "changesetIndex": 0}, ("MutuallyExclusivePropertiesProvided", None)),
         ({"changesetId": "f" * 40, "changesetIndex": 5}, ("MutuallyExclusivePropertiesProvided", None)),
+        ({"containersEnabled": "all"}, ("InvalidValue", "containersEnabled")),
         ({"extent": None}, ("InvalidValue", "extent")),
         ({"template": None}, ("InvalidValue", "template")),
     ],

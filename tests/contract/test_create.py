@@ -109,6 +109,8 @@ def test_null_template_and_baseline_mean_empty(mara, wish):
         ({"creationMode": "fromBaseline"}, ("MissingRequiredProperty", "baselineFile")),
         ({"creationMode": "empty", "baselineFile": {"size": 1}}, ("InvalidValue", "creationMode")),
         ({"geographicCoordinateSystem": "EPSG:3857"}, ("InvalidValue", "geographicCoordinateSystem")),
+        ({"containersEnabled": 8}, ("InvalidValue", "containersEnabled")),
+        ({"containersEnabled": True}, ("InvalidValue", "containersEnabled")),
         ({"itwinId": "x"}, ("InvalidValue", "itwinId")),
     ],
 )
@@ -132,6 +134,27 @@ def test_a_description_may_be_null_blank_or_255_long(mara, wish, description):
     answer = mara.post("/imodels", wish | {"description": description})
 
     assert answer.json()["iModel"]["description"] == description
+
+
+def test_a_description_that_is_too_long_is_refused_in_the_platforms_words(mara, wish):
+    answer = mara.post("/imodels", wish | {"description": "x" * 256})
+
+    message = "Provided 'description' value is not valid. The value exceeds allowed 255 characters."
+    assert error_of(answer)["details"] == [{"code": "InvalidValue", "message": message, "target": "description"}]
+
+
+@pytest.mark.parametrize("containers", [0, 1, 7])
+def test_enabled_containers_are_kept(mara, wish, containers):
+    made = mara.post("/imodels", wish | {"containersEnabled": containers}).json()["iModel"]
+
+    assert made["containersEnabled"] == containers
+    assert mara.get(f"/imodels/{made['id']}").json()["iModel"] == made
+
+
+def test_an_unknown_property_is_ignored_when_switched(sandbox, mara, wish):
+    sandbox.switch(strict=False)
+
+    assert mara.post("/imodels", wish | {"itwinId": "x"}).status_code == 201
 
 
 def test_a_swapped_extent_is_accepted(mara, wish):

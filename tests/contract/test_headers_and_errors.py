@@ -12,6 +12,15 @@ def test_a_token_that_is_not_ours_is_401_unauthorized(mara, header):
     assert (answer.status_code, error_of(answer)["code"]) == (401, "Unauthorized")
 
 
+def test_a_token_that_is_no_good_is_refused_in_the_platforms_words(mara):
+    answer = mara.ask("GET", "/users/me", headers={"Authorization": "Bearer nonsense"})
+
+    assert error_of(answer)["message"] == (
+        "Access denied due to invalid access_token. "
+        "Make sure that issuer is correct, the token is not expired and is not corrupted."
+    )
+
+
 def test_a_token_without_the_platforms_scope_is_401(sandbox, mara):
     mara.token = sandbox.tokens_for("mara", scope="openid profile")["access_token"]
 
@@ -51,6 +60,26 @@ def test_accept_must_name_the_version_of_the_api(mara, path, accept, code):
     answer = mara.ask("GET", path, headers={"Accept": accept})
 
     assert details_of(answer) == [(code, "Accept")]
+
+
+@pytest.mark.parametrize("path", EVERY_API)
+@pytest.mark.parametrize("correlation_id", ["", "nonsense", "a1a00000-0000-4000-8000"])
+def test_a_correlation_id_is_a_guid(mara, path, correlation_id):
+    answer = mara.ask("GET", path, headers={"X-Correlation-Id": correlation_id})
+
+    assert details_of(answer) == [("InvalidHeaderValue", "X-Correlation-Id")]
+
+
+def test_any_correlation_id_will_do_when_switched(sandbox, mara):
+    sandbox.switch(strict=False)
+
+    assert mara.ask("GET", "/users/me", headers={"X-Correlation-Id": "nonsense"}).status_code == 200
+
+
+def test_the_journal_tells_the_correlation_id(sandbox, mara, ids):
+    mara.ask("GET", "/users/me", headers={"X-Correlation-Id": ids["depot"]})
+
+    assert sandbox.journal[-1].correlation_id == ids["depot"]
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/imodels"), ("POST", "/clone"), ("PATCH", "")])

@@ -159,6 +159,14 @@ def test_an_update_changes_what_it_names(mara, ids):
     assert answer.json()["iModel"]["displayName"] == "Depot West"
 
 
+def test_an_update_ignores_an_unknown_property_when_switched(sandbox, mara, ids):
+    sandbox.switch(strict=False)
+
+    answer = mara.ask("PATCH", f"/imodels/{ids['depot']}", json={"name": "Depot West", "state": "notInitialized"})
+
+    assert (answer.json()["iModel"]["name"], answer.json()["iModel"]["state"]) == ("Depot West", "initialized")
+
+
 def test_an_update_may_change_the_case_of_its_own_name(mara, ids):
     assert mara.ask("PATCH", f"/imodels/{ids['depot']}", json={"name": "DEPOT"}).status_code == 200
 
@@ -295,6 +303,7 @@ def test_one_named_version(mara, ids):
     assert {"name", "description", "createdDateTime", "state", "application", "_links"} <= set(version)
     answer = mara.get(f"/imodels/{ids['main-bridge']}/namedversions/unknown")
     assert (answer.status_code, error_of(answer)["code"]) == (404, "NamedVersionNotFound")
+    assert error_of(answer)["message"] == "Requested Named Version is not available."
 
 
 # -- users, permissions, favourites, recents -------------------------------------------------------------------------
@@ -314,6 +323,27 @@ def test_users_are_listed_and_an_unknown_one_is_404(mara, ids):
     assert [one["givenName"] for one in users] == ["Ines", "Mara", "Tomas"]
     answer = mara.get(f"/imodels/{ids['main-bridge']}/users/unknown")
     assert (answer.status_code, error_of(answer)["code"]) == (404, "UserNotFound")
+
+
+@pytest.mark.parametrize(
+    ("order", "given_names"),
+    [
+        ("givenName", ["Mara", "Otto"]),
+        ("givenName desc", ["Otto", "Mara"]),
+        ("surname", ["Otto", "Mara"]),
+        ("surname desc,givenName", ["Mara", "Otto"]),
+    ],
+)
+def test_users_are_sorted_by_name(mara, ids, order, given_names):
+    users = mara.get(f"/imodels/{ids['west-main']}/users", **{"$orderBy": order}).json()["users"]
+
+    assert [one["givenName"] for one in users] == given_names
+
+
+def test_users_are_sorted_by_nothing_else(mara, ids):
+    answer = mara.get(f"/imodels/{ids['main-bridge']}/users", **{"$orderBy": "email"})
+
+    assert details_of(answer) == [("InvalidValue", "$orderBy")]
 
 
 @pytest.mark.parametrize(
