@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 LIVE_URL = os.environ.get("LIVE_ITWIN_API_URL", "https://api.bentley.com").rstrip("/")
 LIVE_TOKEN = os.environ.get("LIVE_ACCESS_TOKEN", "")
 LIVE_ITWIN_ID = os.environ.get("LIVE_ITWIN_ID", "")
+EVERY_API = ["/imodels", "/itwins", "/users/me", "/accesscontrol/itwins/permissions"]
 V1 = "application/vnd.bentley.itwin-platform.v1+json"
 V2 = "application/vnd.bentley.itwin-platform.v2+json"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.conftest import V1, V2, details_of, error_of
+from tests.contract.conftest import EVERY_API, V1, V2, details_of, error_of
 
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Basic abc", "nonsense"])

@@ -14,10 +14,9 @@ import pytest
 
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Creation, IModel
-from tests.contract.conftest import LIVE_ITWIN_ID, Caller, details_of, error_of, walk
+from tests.contract.conftest import EVERY_API, LIVE_ITWIN_ID, Caller, details_of, error_of, walk
 
 UNKNOWN = "0badc0de-0000-4000-8000-000000000000"
-EVERY_API = ["/imodels", "/itwins", "/users/me", "/accesscontrol/itwins/permissions"]
 IMODEL_PERMISSIONS = {"imodels_webview", "imodels_read", "imodels_write", "imodels_manage", "imodels_delete"}
 FINAL = {"successful", "failed", "mainIModelIsMissingFederationGuids"}
 
