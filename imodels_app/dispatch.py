@@ -51,7 +51,8 @@ def announce(task: str, operation_id: UUID, *, due_at: datetime | None = None, f
     due_at  what the row is due for: the next due time may be announced at once
     """
     try:
-        news = cache.add(f"announced:{task}:{operation_id}:{due_at or ''}", 1, timeout=int(for_s))
+        due = due_at.timestamp() if due_at else ""
+        news = cache.add(f"announced:{task}:{operation_id}:{due}", 1, timeout=int(for_s))
     except (RedisError, OSError):
         return  # the broker is this same Redis
     if news:

@@ -21,6 +21,7 @@ from imodels_app.states import Wait
 from imodels_app.timing import READ_TIMEOUT_S, WHILE_SIGNED_OUT
 
 log = logging.getLogger(__name__)
+LIMIT_REACHED = "The platform’s rate limit is reached."
 
 
 class MustWait(Exception):
@@ -87,7 +88,7 @@ class _Checkpoint:
             circuit.worked()
             until = _after(busy)
             budget.freeze(budget.bucket_named(busy.operation, self._bucket), until, clock.now())
-            raise MustWait(Wait.RATE_LIMIT, until, str(busy), status=busy.status) from busy
+            raise MustWait(Wait.RATE_LIMIT, until, LIMIT_REACHED, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.
             if self._is_patient or not isinstance(down, errors.TimedOut):
@@ -122,7 +123,7 @@ def _token(user: User) -> str:
 def _require_thaw(now: datetime) -> None:
     frozen = budget.frozen_until(now)
     if frozen:
-        raise MustWait(Wait.RATE_LIMIT, frozen, "The platform takes no calls for a while.")
+        raise MustWait(Wait.RATE_LIMIT, frozen, LIMIT_REACHED)
 
 
 def _after(later: errors.Unavailable) -> datetime:

@@ -241,6 +241,8 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
             )
     except IntegrityError as clash:
         raise NameInFlight(operation.name) from clash
+    # What is handed to the socket is what the row holds, now that nobody else changes it: see confirm_claim().
+    operation.refresh_from_db(fields=["request_path", "request_body", "request_hash"])
     return Attempt.objects.create(
         operation=operation, number=number, bucket=bucket, body_hash=_hash_of(operation), sent_at=now
     )

@@ -107,7 +107,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
         lifecycle.wait(operation, Wait.LOST_ANSWER, clock.now() + RECONCILE_AFTER, str(lost))
     except gateway.MustWait as later:
-        lifecycle.answered(attempt, Outcome.NOT_SENT, status=later.status, answer=str(later))
+        lifecycle.answered(attempt, Outcome.NOT_SENT, status=later.status, answer=str(later.__cause__ or later))
         lifecycle.requeue(operation, attempt, reason=later.reason, until=later.until, note=later.note)
     except errors.Refused as no:
         lifecycle.answered(attempt, Outcome.REJECTED, status=no.status, answer=str(no))

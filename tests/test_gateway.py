@@ -63,8 +63,7 @@ def at_each_step(mara, wish_for, baseline_of, failed_fork, signed_in_mara, sandb
     uploading = baseline_of(b"SQLite format 3\0" + bytes(100))
     submit(uploading.pk)
     lifecycle.delete_shell(failed_fork, by=mara)
-    queued = lifecycle.request(wish_for(Kind.FORK), by=mara)
-    Operation.objects.filter(pk=queued.pk).update(state=State.QUEUED, kind=Kind.CLONE, due_at=clock.now())
+    queued = lifecycle.request(wish_for(Kind.CLONE), by=mara)
     Operation.objects.get(pk=lost.pk).attempts.update(sent_at=timezone.now() - timedelta(minutes=5))
     make_due()
     return {submit: queued, poll: running, settle: lost, upload: uploading, delete: failed_fork}

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import leftovers, lifecycle, policy, tokens
-from imodels_app.models import Circuit, Operation, Orphan
+from imodels_app.models import Bucket, Circuit, Operation, Orphan
 from imodels_app.poll import poll
 from imodels_app.states import Kind, OrphanState, State
 from imodels_app.submit import submit
@@ -334,7 +334,7 @@ def test_another_no_is_told_in_the_platforms_words(client, mara, left, sandbox, 
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ({"status": 429, "retry_after": 17}, "takes no calls"),
+        ({"status": 429, "retry_after": 17}, "rate limit is reached"),
         ({"status": 503, "body": "<html>Oh</html>"}, "503"),
         ({"cut": True}, "cut"),
         ({"lost_answer": True}, "cut"),
@@ -351,6 +351,7 @@ def test_what_is_no_answer_is_tried_again_later(client, mara, left, sandbox, fau
     assert "It is tried again." in page_of(client, operation)
     assert why in operation.orphan.note
     Orphan.objects.update(due_at=timezone.now())
+    Bucket.objects.update(frozen_until=None)
     assert after(operation).orphan.state == OrphanState.DELETED
     assert ids_at(sandbox) == []
 

@@ -74,6 +74,7 @@ ACTS = {
 # Table -> why a page writes to it.
 ASKS_THE_PLATFORM = {
     "imodels_app_bucket": "each call to the platform is counted",
+    "imodels_app_circuit": "whether it answers is for everybody to know",
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
 ASKING = [name for name in PAGES if re.match("lineage|leftover-detail|request-|pick-", name)]
@@ -182,7 +183,7 @@ def test_a_page_writes_nothing_but_what_is_explained(browsers, things, name):
 
 
 def test_signing_in_writes_what_is_explained(browsers, queued_clone):
-    lifecycle.postpone(queued_clone, reason=Wait.SIGN_IN, until=timezone.now() + timedelta(days=1))
+    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=1))
     start = browsers[""].get(PAGES["sign-in-start"])
     back = choose(start["Location"], "mara")
 

@@ -512,6 +512,7 @@ def test_a_platform_that_still_waits_for_the_file_is_told_again(uploading, sandb
     creation.state = creation.baseline_state = "waitingForFile"
 
     for _ in range(3):
+        Operation.objects.update(due_at=timezone.now())
         poll(operation.pk)
 
     operation.refresh_from_db()
