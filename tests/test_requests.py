@@ -596,7 +596,7 @@ def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
 def test_a_preview_shows_no_token(at_desk, mara):
     answer = at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone"))
 
-    assert "$TOKEN" in answer.content.decode()
+    assert "$ITWIN_TOKEN" in answer.content.decode()
     assert tokens.access_token(mara) not in answer.content.decode()
 
 
