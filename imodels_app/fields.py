@@ -41,6 +41,12 @@ class BoundField(forms.BoundField):
         return attrs
 
 
+class Renderer(TemplatesSetting):
+    """Our own templates, and Django's for what we have none for."""
+
+    field_template_name = "components/_field.html"
+
+
 class Form(forms.Form):
     """A form in our look. The id of a field is its name.
 
@@ -48,10 +54,8 @@ class Form(forms.Form):
     """
 
     bound_field_class = BoundField
+    default_renderer = Renderer
     use_required_attribute = False
-
-    class default_renderer(TemplatesSetting):  # noqa: N801 - Django's name
-        field_template_name = "components/_field.html"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "%s"} | kwargs)
