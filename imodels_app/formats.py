@@ -1,5 +1,6 @@
 """How ids, names, numbers, times and sizes are written, everywhere the same."""
 
+import shlex
 from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
@@ -24,6 +25,18 @@ def short_name(name: str) -> str:
     """Mara L."""
     words = name.split()
     return f"{words[0]} {words[-1][0]}." if len(words) > 1 else name
+
+
+def curl(url: str, body: str) -> str:
+    """The exact request for a shell. The token is a variable that the person sets."""
+    headers = ("Accept: application/vnd.bentley.itwin-platform.v2+json", "Content-Type: application/json")
+    lines = [
+        f"curl -X POST {shlex.quote(url)}",
+        '-H "Authorization: Bearer $ITWIN_TOKEN"',
+        *(f"-H {shlex.quote(header)}" for header in headers),
+        f"--data-raw {shlex.quote(body)}",
+    ]
+    return " \\\n  ".join(lines)
 
 
 # Times and numbers

@@ -6,7 +6,7 @@ counts only while the text still is the name of that thing.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
@@ -14,6 +14,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 
+from imodels_app.fields import Combobox, Form, Textarea, TextInput
 from imodels_app.states import Kind, Wish
 from imodels_app.wishes import Extent, IModelRef, IModelWish, ITwinRef
 
@@ -74,28 +75,49 @@ def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> form
             "required": missing,
             "max_length": "At most %(limit_value)d characters; this has %(show_value)d.",
         },
-        **options,
+        **{"widget": TextInput()} | options,
     )
 
 
-class PresetForm(forms.Form):
+def _source(label: str, missing: str, *, query: str = "") -> forms.CharField:
+    """The iModel to copy from, picked from a list or typed."""
+    return _typed(
+        label,
+        missing,
+        most=1000,
+        help_text="Type a name, or paste an id or a link from the platform.",
+        widget=Combobox("imodels:pick-imodels", query=query),
+        template_name="requests/_source.html",
+    )
+
+
+class _TeamChoice(forms.TypedChoiceField):
+    """One's own, or a team's."""
+
+    def __init__(self) -> None:
+        radio = forms.RadioSelect({"class": "iui-radio"})
+        super().__init__(label="For", required=False, coerce=int, empty_value=None, widget=radio)
+        self.template_name = "requests/_preset_team.html"
+
+
+class PresetForm(Form):
     """What to call a preset, and who may use it.
 
     teams  (id, name) of the teams it may be shared with. None leaves the question out: as it is
     """
 
     preset_name = _typed("Name of the preset", "Give the preset a name.", most=100)
-    preset_team = forms.TypedChoiceField(label="For", required=False, coerce=int, empty_value=None)
+    preset_team = _TeamChoice()
 
     def __init__(self, *args: Any, teams: Sequence[tuple[int, str]] | None, **kwargs: Any) -> None:
-        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
+        super().__init__(*args, **kwargs)
         if teams is None:
             del self.fields["preset_team"]
         else:
             self.fields["preset_team"].choices = [("", "Just me"), *teams]  # type: ignore[attr-defined]
 
 
-class RequestForm(forms.Form):
+class RequestForm(Form):
     """What every new iModel needs.
 
     catalog  what this person may pick; asked while the form is cleaned
@@ -110,19 +132,27 @@ class RequestForm(forms.Form):
     catalog_answered = True
     staged: Any = None  # the baseline file, where there is one
     or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which need not be looked up"
-    itwin = _typed("Into iTwin", "Pick the iTwin it goes into.", most=1000)
+    itwin = _typed(
+        "Into iTwin",
+        "Pick the iTwin it goes into.",
+        most=1000,
+        help_text="Type a name, or paste an id or a link.",
+        widget=Combobox("imodels:pick-itwins", icon="down"),
+        template_name="requests/_itwin.html",
+    )
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
-    name = _typed("Name", "Give the new iModel a name.")
+    name = _typed("Name", "Give the new iModel a name.", template_name="requests/_name.html")
     description = _typed("Description", "")
 
     def __init__(self, *args: Any, catalog: Choices, **kwargs: Any) -> None:
-        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
+        super().__init__(*args, **kwargs)
         self.catalog = catalog
+        self.found = self  # the form that was looked up: another one where this was only filled in
         self.into: Any = None
         self.origin: Any = None
         self.free_name = ""  # offered when the name is taken
+        self.other_name = ""  # offered when the platform says that it is taken, though it seems to be free
         self.overlooked = ""  # why a search by name may have missed what was meant
-        self.told: Mapping[str, Any] = {}  # what the platform said about an earlier try, by field (views/refusals.py)
 
     def wish(self) -> IModelWish:
         """What a valid form asks for."""
@@ -255,6 +285,7 @@ class _Degrees(forms.FloatField):
         super().__init__(
             label=label,
             required=False,
+            widget=TextInput(inputmode="decimal", maxlength=30, **{"class": "iui-input num"}),
             min_value=-most,
             max_value=most,
             error_messages={
@@ -263,6 +294,7 @@ class _Degrees(forms.FloatField):
                 "invalid": "Give degrees as a number, like 55.68.",
             },
         )
+        self.template_name = "requests/_side.html"
 
     def to_python(self, value: Any) -> Any:
         """With a point or a comma. Zero has no sign."""
@@ -312,7 +344,12 @@ class EmptyForm(ExtentForm):
 
     kind = Kind.EMPTY
     creation_mode = "empty"
-    crs = _typed("Horizontal coordinate system", "", most=100)
+    crs = _typed(
+        "Horizontal coordinate system",
+        "",
+        most=100,
+        help_text="The id of a horizontal coordinate system, like EPSG:25832.",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -342,11 +379,22 @@ class CopyForm(RequestForm):
     """
 
     ways: ClassVar[tuple[str, ...]]
-    source = _typed("Source iModel", "Pick the iModel to copy.", most=1000)
+    source = _source("Source iModel", "Pick the iModel to copy.")
     source_id = forms.CharField(required=False, widget=forms.HiddenInput)
-    up_to = _typed("Copy up to", "Choose how far to copy.", most=20)
-    version = _typed("Named version", "")
-    changeset = _typed("Changeset", "")
+    up_to = _typed("Copy up to", "Choose how far to copy.", most=20, template_name="requests/_up_to.html")
+    version = _typed(
+        "Named version",
+        "",
+        widget=Combobox("imodels:pick-versions", include="#source_id", icon="down"),
+        template_name="components/_combobox.html",
+    )
+    changeset = _typed(
+        "Changeset",
+        "",
+        help_text="A number like 118 (0 is the baseline), or the id",
+        widget=Combobox("imodels:pick-changesets", include="#source_id"),
+        template_name="components/_combobox.html",
+    )
     pinned = forms.CharField(required=False, widget=forms.HiddenInput)
     field_order: Sequence[str] = ("source", "up_to", "version", "changeset", "itwin", "name", "description")
 
@@ -563,12 +611,8 @@ class TemplateForm(CopyForm, ExtentForm):
     or_else = ""
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
     region = target_region = ""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["source"].label = "Template iModel"
-        self.fields["source"].error_messages["required"] = "Pick the template iModel."
-        self.fields["up_to"].label = "Start from"
+    source = _source("Template iModel", "Pick the template iModel.", query="?as=template")
+    up_to = _typed("Start from", "Choose how far to copy.", most=20, template_name="requests/_up_to.html")
 
     def look_up(self, cleaned: dict[str, Any]) -> None:
         super().look_up(cleaned)
@@ -607,19 +651,26 @@ class ForkForm(CopyForm):
     kind = Kind.FORK
     or_else = ""  # whom to ask depends on where the main iModel lives
     ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
-    preserve_history = forms.BooleanField(label="Preserve history", required=False, initial=True)
+    source = _source("Main iModel", "Pick the main iModel.")
+    preserve_history = forms.BooleanField(
+        label="Preserve history",
+        required=False,
+        initial=True,
+        help_text=(
+            "On: all changesets are copied one by one; slower, and you can see who changed what. "
+            "Off: they are squashed into the baseline of the fork."
+        ),
+        widget=forms.CheckboxInput({"class": "iui-toggle-switch", "role": "switch"}),
+        template_name="requests/_history.html",
+    )
     reason = _typed(
         "Reason, for the approvers",
         "Say why you need the fork. Nobody approves without a reason.",
         most=2000,
-        widget=forms.Textarea,
+        help_text="One sentence is enough. It stays in the history.",
+        widget=Textarea(),
     )
     field_order = (*CopyForm.field_order, "preserve_history", "reason")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["source"].label = "Main iModel"
-        self.fields["source"].error_messages["required"] = "Pick the main iModel."
 
     def complete(self, wish: IModelWish) -> IModelWish:
         cleaned = self.cleaned_data
@@ -634,7 +685,14 @@ class BaselineForm(ExtentForm):
 
     kind = Kind.BASELINE
     creation_mode = "fromBaseline"
-    file = forms.FileField(label="Baseline file", required=False, allow_empty_file=True, max_length=1000)
+    file = forms.FileField(
+        label="Baseline file",
+        required=False,
+        allow_empty_file=True,
+        max_length=1000,
+        help_text="It goes up in pieces. You may close the laptop and go on later.",
+        widget=forms.FileInput({"accept": ".bim", "aria-required": "true"}),
+    )
     staged_file = forms.CharField(required=False, widget=forms.HiddenInput)
 
     @property

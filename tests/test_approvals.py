@@ -128,7 +128,7 @@ def test_the_requester_sees_the_card_without_buttons_and_is_told_why(client, mar
 def test_the_signed_out_decide_nothing_and_keep_their_comment(client, waiting_fork, act):
     answer = client.post(address(act, waiting_fork), {"comment": "Wait for <b>June</b>."})
 
-    page = answer.content.decode()
+    page = " ".join(answer.content.decode().split())
     assert answer.status_code == 422
     assert "You are signed out.</strong> Nothing was decided, and your comment is still here." in page
     assert "Wait for &lt;b&gt;June&lt;/b&gt;.</textarea>" in page

@@ -453,8 +453,9 @@ def filled_in(kind, page):
         name, value = (re.search(rf' {part}="([^"]*)"', tag) for part in ("name", "value"))
         is_choice = 'type="radio"' in tag or 'type="checkbox"' in tag
         if name and name[1] in held and (not is_choice or " checked" in tag):
-            held[name[1]] = html.unescape(value[1]) if value else "on"
-    for name, text in re.findall(r'<textarea[^>]* name="([^"]*)"[^>]*>(.*?)</textarea>', form, re.DOTALL):
+            held[name[1]] = html.unescape(value[1]) if value else "on" * is_choice
+    # A line break right after the tag is none of the text.
+    for name, text in re.findall(r'<textarea[^>]* name="([^"]*)"[^>]*>\n?(.*?)</textarea>', form, re.DOTALL):
         held[name] = html.unescape(text)
     return held
 
@@ -596,7 +597,7 @@ def test_checks_are_only_for_kinds_that_have_a_form(at_desk):
 def test_a_preview_shows_no_token(at_desk, mara):
     answer = at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone"))
 
-    assert "$TOKEN" in answer.content.decode()
+    assert "$ITWIN_TOKEN" in answer.content.decode()
     assert tokens.access_token(mara) not in answer.content.decode()
 
 

@@ -3,10 +3,8 @@
 import json
 import re
 from datetime import datetime
-from typing import Any
 
 from django import template
-from django.forms import BoundField
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
@@ -64,12 +62,6 @@ def again_url(operation: Operation) -> str:
         return f"{reverse(f'imodels:request-{operation.kind}')}?from={operation.pk}"
     except NoReverseMatch:
         return ""
-
-
-@register.filter
-def told(field: BoundField) -> list[Any]:
-    """What the platform said about this field when it refused an earlier request."""
-    return list(getattr(field.form, "told", {}).get(field.name, []))
 
 
 @register.filter

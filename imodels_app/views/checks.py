@@ -45,15 +45,7 @@ class Preview:
 
     @property
     def curl(self) -> str:
-        """To be run by hand, with a token of one's own."""
-        body = self.body.replace("'", "'\\''")
-        return (
-            f"curl -X POST '{self.url}' \\\n"
-            '  -H "Authorization: Bearer $TOKEN" \\\n'
-            "  -H 'Accept: application/vnd.bentley.itwin-platform.v2+json' \\\n"
-            "  -H 'Content-Type: application/json' \\\n"
-            f"  --data '{body}'"
-        )
+        return formats.curl(self.url, self.body)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The live table of operations, the page of one, and calling them off."""
 
-import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -200,7 +199,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "timeline": [history.retell(event, operation) for event in operation.events.order_by("-at", "-pk")],
         "attempts": attempts,
         "request_url": request_url(operation),
-        "curl": _curl(operation),
+        "curl": formats.curl(request_url(operation), operation.request_body),
         "why_not_cancel": policy.why_not_cancel(user, operation),
         "can_decide": not policy.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
@@ -228,19 +227,6 @@ def _too_late(request: HttpRequest, operation: Operation, user: User, now: datet
 
 def request_url(operation: Operation) -> str:
     return settings.ITWIN_API_URL + operation.request_path
-
-
-def _curl(operation: Operation) -> str:
-    """The exact request for a shell. The token is a variable that the person sets."""
-    headers = ("Accept: application/vnd.bentley.itwin-platform.v2+json", "Content-Type: application/json")
-    given = [f"-H {shlex.quote(header)}" for header in headers]
-    lines = [
-        f"curl -X POST {shlex.quote(request_url(operation))}",
-        '-H "Authorization: Bearer $ITWIN_TOKEN"',
-        *given,
-        f"--data-raw {shlex.quote(operation.request_body)}",
-    ]
-    return " \\\n  ".join(lines)
 
 
 # Several at once

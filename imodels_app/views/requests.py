@@ -74,7 +74,6 @@ def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     context = {
         "section": "new",
         "form": form,
-        "found": form,
         "form_id": request.POST.get("form_id"),
         "again_of": request.POST.get("from", ""),
         "is_old": request.user.is_authenticated,
@@ -132,11 +131,8 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     if kind not in FORMS:
         raise Http404
     form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
-    return render(
-        request,
-        "requests/_advice.html",
-        {"form": form, "found": form, "advice": checks.advice(form, by=person(request))},
-    )
+    context = {"form": form, "advice": checks.advice(form, by=person(request))}
+    return render(request, "requests/_advice.html", context)
 
 
 @signed_in
@@ -191,17 +187,18 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     refused = refusals.of(earlier, form, _wish_of(earlier)) if earlier and earlier.kind == form.kind else None
-    form.told = {**form.told, **(refused.at if refused else {})}
+    form.found = looked_up
+    if refused:
+        form.told |= refused.at
+        form.other_name = _free_name(looked_up) if refused.is_name_taken else ""
     context = {
         "section": "new",
         "form": form,
-        "found": looked_up,
         "advice": advice,
         "earlier": earlier,
         "preset": preset,
         "presets": _presets_of(person(request), form.kind),
         "refused": refused,
-        "offer": _free_name(looked_up) if refused and refused.is_name_taken else "",
         "form_id": request.POST.get("form_id") or uuid4(),
         "other_files": _other_files(looked_up),
         "rules": uploads.rules(),

@@ -6,8 +6,6 @@
 // Without this file every page still works: it is as fresh as its last load.
 
 const RETRY_S = 10;
-const page = document.documentElement;
-page.dataset.script = "";
 
 // ---------- parts ----------
 
@@ -91,7 +89,7 @@ function merge(root, fresh) {
   }
   say(news);
   countOn();
-  countTicked();
+  document.dispatchEvent(new Event("parts:merged"));
 }
 
 // One line for screen readers: what moved, in words.
@@ -204,72 +202,4 @@ function countOn() {
 
 setInterval(() => document.hidden || paused || countOn(), 1000);
 
-// ---------- ticked rows ----------
-
-function countTicked() {
-  const boxes = [...document.querySelectorAll("input[name=pick]")];
-  const ticked = boxes.filter((box) => box.checked);
-  for (const box of boxes) box.closest("tr").classList.toggle("selected", box.checked);
-  const all = document.getElementById("pick-all");
-  if (all) {
-    all.checked = boxes.length > 0 && ticked.length === boxes.length;
-    all.indeterminate = ticked.length > 0 && !all.checked;
-  }
-  for (const at of document.querySelectorAll("[data-ticked]")) at.textContent = ticked.length;
-}
-
-document.addEventListener("change", (event) => {
-  if (event.target.id === "pick-all") {
-    for (const box of document.querySelectorAll("input[name=pick]")) box.checked = event.target.checked;
-  }
-  if (event.target.matches("#pick-all, input[name=pick]")) countTicked();
-});
-
-document.getElementById("pick-none")?.addEventListener("click", () => {
-  for (const box of document.querySelectorAll("input[name=pick]")) box.checked = false;
-  countTicked();
-  document.getElementById("pick-all")?.focus();
-});
-
-// ---------- menus, keys, copying ----------
-
-function closeMenus(except) {
-  for (const menu of document.querySelectorAll("details:is(.drop, .chip)[open]")) if (!menu.contains(except)) menu.open = false;
-}
-
-document.addEventListener("click", (event) => {
-  closeMenus(event.target);
-  const button = event.target.closest("[data-copy]");
-  if (button) copy(button);
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") {
-    const menu = document.activeElement?.closest("details:is(.drop, .chip)[open]");
-    closeMenus(null);
-    menu?.querySelector("summary").focus();
-    return;
-  }
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const search = page.dataset.shortcuts !== "off" && document.querySelector("input[type=search]");
-  if (!search) return;
-  event.preventDefault();
-  search.focus();
-});
-
-async function copy(button) {
-  const status = document.querySelector("[data-status]");
-  try {
-    await navigator.clipboard.writeText(button.dataset.copy);
-  } catch {
-    if (status) status.textContent = "Could not copy: the browser does not allow it.";
-    return;
-  }
-  if (status) status.textContent = "Copied.";
-  button.classList.add("copied");
-  setTimeout(() => button.classList.remove("copied"), 1500);
-}
-
 countOn();
-countTicked();

@@ -1,0 +1,102 @@
+"""How a field is drawn: label, control, what the platform said of an earlier try, what is wrong, hint.
+
+Templates say `{{ form.name.as_field_group }}`; the template that the field names, or components/_field.html, draws it.
+"""
+
+from typing import Any
+
+from django import forms
+from django.forms.renderers import TemplatesSetting
+from django.urls import reverse_lazy
+from django.utils.text import format_lazy
+
+
+class BoundField(forms.BoundField):
+    """A field that names the lines that are about it, and says whether it is wrong."""
+
+    form: "Form"
+
+    @property
+    def told(self) -> list[Any]:
+        """What the platform said about this field when it refused an earlier request."""
+        return list(self.form.told.get(self.name, []))
+
+    @property
+    def is_bad(self) -> bool:
+        return bool(self.errors or self.told)
+
+    @property
+    def aria_describedby(self) -> str:
+        """The ids of the lines below the control (components/_field_lines.html). `msg` may fill while one types."""
+        lines = {"told": self.told, "msg": True, "hint": self.help_text}
+        return " ".join(f"{self.auto_id}_{line}" for line, is_there in lines.items() if is_there)
+
+    def build_widget_attrs(self, attrs: dict[str, Any], widget: forms.Widget | None = None) -> dict[str, Any]:
+        """As Django's, but what is required is not checked by the browser: the server says it in a sentence."""
+        attrs = super().build_widget_attrs(attrs, widget)
+        if self.field.required:
+            attrs["aria-required"] = "true"
+        if self.is_bad:
+            attrs["aria-invalid"] = "true"
+        return attrs
+
+
+class Renderer(TemplatesSetting):
+    """Our own templates, and Django's for what we have none for."""
+
+    field_template_name = "components/_field.html"
+
+
+class Form(forms.Form):
+    """A form in our look. The id of a field is its name.
+
+    told  what the platform said about an earlier try, by field (views/refusals.py)
+    """
+
+    bound_field_class = BoundField
+    default_renderer = Renderer
+    use_required_attribute = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"auto_id": "%s"} | kwargs)
+        self.told: dict[str, list[Any]] = {}
+
+
+class TextInput(forms.TextInput):
+    """One line of text."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__({"class": "iui-input", "autocomplete": "off"} | attrs)
+
+
+class Textarea(forms.Textarea):
+    """Several lines. A browser would cut what is pasted, without a word; the form says by how much it is too long."""
+
+    def __init__(self) -> None:
+        super().__init__({"class": "iui-input", "rows": 2, "cols": False})
+
+    def build_attrs(self, base_attrs: dict[str, Any], extra_attrs: dict[str, Any] | None = None) -> dict[str, Any]:
+        return super().build_attrs(base_attrs, extra_attrs) | {"maxlength": False}
+
+
+class Combobox(TextInput):
+    """A text field with a list of what fits what is typed (js/combobox.js). Without JavaScript it is a text field.
+
+    lists    name of the URL that answers with the list; query: what it is asked besides
+    include  another field that the list depends on
+    icon     one of img/icons.svg
+    """
+
+    def __init__(self, lists: str, *, query: str = "", include: str = "", icon: str = "search") -> None:
+        self.icon = icon
+        htmx = {
+            "hx-get": format_lazy("{}{}", reverse_lazy(lists), query),
+            "hx-trigger": "input delay:250ms, open",
+            "hx-sync": "this:replace",
+            "hx-include": include or False,
+        }
+        super().__init__(spellcheck="false", **htmx)
+
+    def build_attrs(self, base_attrs: dict[str, Any], extra_attrs: dict[str, Any] | None = None) -> dict[str, Any]:
+        attrs = super().build_attrs(base_attrs, extra_attrs)
+        return attrs | {"hx-target": f"#{attrs['id']}_pop"}

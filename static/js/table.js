@@ -1,0 +1,29 @@
+// Tables with rows to tick: how many are, all or none at once, and which are marked.
+
+function countTicked() {
+  const boxes = [...document.querySelectorAll("input[name=pick]")];
+  const ticked = boxes.filter((box) => box.checked);
+  for (const box of boxes) box.closest("tr").classList.toggle("selected", box.checked);
+  const all = document.getElementById("pick-all");
+  if (all) {
+    all.checked = boxes.length > 0 && ticked.length === boxes.length;
+    all.indeterminate = ticked.length > 0 && !all.checked;
+  }
+  for (const at of document.querySelectorAll("[data-ticked]")) at.textContent = ticked.length;
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.id === "pick-all") {
+    for (const box of document.querySelectorAll("input[name=pick]")) box.checked = event.target.checked;
+  }
+  if (event.target.matches("#pick-all, input[name=pick]")) countTicked();
+});
+
+document.getElementById("pick-none")?.addEventListener("click", () => {
+  for (const box of document.querySelectorAll("input[name=pick]")) box.checked = false;
+  countTicked();
+  document.getElementById("pick-all")?.focus();
+});
+
+document.addEventListener("parts:merged", countTicked);
+countTicked();
