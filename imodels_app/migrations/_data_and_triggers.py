@@ -17,7 +17,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 KEEPS_EVENTS = "Events are never changed or deleted."
 KEEPS_DEFAULT_TEAM = "There is always a default team. It can be renamed, but not deleted or replaced."
 
-# What is refused (name, when, why). A statement that fires none of them is not slowed down.
+# Name, what is refused, and the sentence that says so.
 _REFUSED = [
     ("event_update", "UPDATE ON imodels_app_event FOR EACH ROW", KEEPS_EVENTS),
     ("event_delete", "DELETE ON imodels_app_event FOR EACH ROW", KEEPS_EVENTS),
