@@ -137,6 +137,8 @@ class Desk:
         return operation
 
     def look(self, operation: Operation) -> Operation:
+        """One poll, whose time has come."""
+        Operation.objects.exclude(due_at=None).update(due_at=timezone.now())
         poll(operation.pk)
         operation.refresh_from_db()
         return operation

@@ -224,7 +224,7 @@ def test_what_failed_later_is_tried_again_and_accuses_no_field(at_desk, failed_f
 @pytest.mark.parametrize(
     ("fault", "state", "wait", "badge"),
     [
-        ({"expired_token": True}, State.QUEUED, Wait.NONE, "Queued"),
+        ({"expired_token": True}, State.QUEUED, Wait.TOKEN, "Queued"),
         ({"status": 429, "retry_after": 17}, State.QUEUED, Wait.RATE_LIMIT, "Queued"),
         ({"status": 429, "retry_after": 17, "body": '{"error": {"code": "RateLimitExceeded", "message": "Slow."}}'},
          State.QUEUED, Wait.RATE_LIMIT, "Queued"),

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import urlencode
 
 import requests
@@ -33,6 +33,7 @@ _BY_STATUS: dict[int, type[errors.Refused]] = {
     404: errors.NotFound,
 }
 _local = threading.local()
+T = TypeVar("T")
 
 
 class Connection:
@@ -58,9 +59,18 @@ class Connection:
         self._timeout = (min(CONNECT_TIMEOUT_S, read_timeout_s), read_timeout_s)
 
     def get(
-        self, path: str, query: dict[str, Any] | None = None, *, accept: str = V2, prefer: str = ""
-    ) -> dict[str, Any]:
-        """The JSON object at a path below the base address. Raises Unavailable and Refused."""
+        self,
+        path: str,
+        query: dict[str, Any] | None = None,
+        *,
+        read: Callable[[dict[str, Any]], T],
+        accept: str = V2,
+        prefer: str = "",
+    ) -> T:
+        """What `read` makes of the JSON object at a path below the base address. Raises Unavailable and Refused.
+
+        read  raises Malformed, which is Unavailable: an answer that cannot be read is none, for the circuit too
+        """
         url = f"{self._base_url}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = self._headers(accept) | ({"Prefer": f"return={prefer}"} if prefer else {})
         with self._around_call():
@@ -68,7 +78,7 @@ class Connection:
             body = _json(answer)
             if body is None:
                 raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
-            return body
+            return read(body)
 
     def delete(self, path: str, *, at_last: Callable[[], None] = lambda: None) -> None:
         """Raises Unavailable and Refused, as get does: to ask again harms nothing. at_last: as in post()."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -89,15 +89,16 @@ class Platform:
 
     def baseline_file(self, imodel_id: str) -> BaselineFile:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-baseline-file-details/"""
-        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/baselinefile")
-        return BaselineFile.from_json(_part(body, "baselineFile"))
+        return self._http.get(
+            f"/imodels/{quote(imodel_id, safe='')}/baselinefile", read=_one("baselineFile", BaselineFile)
+        )
 
     def creation(self, imodel_id: str) -> Creation:
         """How far the making of an iModel is.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
         """
-        return Creation.from_json(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create"))
+        return self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create", read=Creation.from_json)
 
     def delete_imodel(self, imodel_id: str, *, at_last: Callable[[], None] = lambda: None) -> None:
         """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
@@ -112,8 +113,7 @@ class Platform:
 
     def imodel(self, imodel_id: str) -> IModel:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/"""
-        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}")
-        return IModel.from_json(_part(body, "iModel"))
+        return self._http.get(f"/imodels/{quote(imodel_id, safe='')}", read=_one("iModel", IModel))
 
     def imodels(self, itwin_id: str, *, name: str = "", search: str = "", top: int = 100) -> list[IModel]:
         """The first page of an iTwin's iModels. name: exact; search: part of name or description.
@@ -125,33 +125,30 @@ class Platform:
             query["name"] = name
         if search:
             query["$search"] = search
-        body = self._http.get("/imodels", query, prefer="representation")
-        return [IModel.from_json(item) for item in _items(body, "iModels")]
+        return self._http.get("/imodels", query, prefer="representation", read=_many("iModels", IModel))
 
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""
-        body = self._http.get("/imodels/recents", prefer="representation")
-        return [IModel.from_json(item) for item in _items(body, "iModels")]
+        return self._http.get("/imodels/recents", prefer="representation", read=_many("iModels", IModel))
 
     def favourite_imodels(self) -> list[IModel]:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-favorite-imodels/"""
-        body = self._http.get("/imodels/favorites", prefer="representation")
-        return [IModel.from_json(item) for item in _items(body, "iModels")]
+        return self._http.get("/imodels/favorites", prefer="representation", read=_many("iModels", IModel))
 
     def imodel_permissions(self, imodel_id: str) -> frozenset[str]:
         """The person's own permissions on an iModel: its own if it has any, else those of its iTwin.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-permissions/
         """
-        return _permissions(self._http.get(f"/imodels/{quote(imodel_id, safe='')}/permissions"))
+        return self._http.get(f"/imodels/{quote(imodel_id, safe='')}/permissions", read=_permissions)
 
     def people(self, imodel_id: str) -> dict[str, str]:
         """Names of the people who work on an iModel, by their ids.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-users/
         """
-        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/users", {"$top": 1000})
-        return dict(map(_named, _items(body, "users")))
+        path = f"/imodels/{quote(imodel_id, safe='')}/users"
+        return self._http.get(path, {"$top": 1000}, read=lambda body: dict(map(_named, _items(body, "users"))))
 
     def changesets(self, imodel_id: str, *, top: int = 25, before: int | None = None) -> list[Changeset]:
         """The newest changesets, newest first. before: only those with a smaller index.
@@ -161,13 +158,14 @@ class Platform:
         query: dict[str, Any] = {"$top": top, "$orderBy": "index desc"}
         if before is not None:
             query["lastIndex"] = max(before - 1, 0)
-        body = self._http.get(f"/imodels/{quote(imodel_id, safe='')}/changesets", query)
-        return [Changeset.from_json(item) for item in _items(body, "changesets")]
+        return self._http.get(
+            f"/imodels/{quote(imodel_id, safe='')}/changesets", query, read=_many("changesets", Changeset)
+        )
 
     def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
         """One changeset by its 40-digit id or its index."""
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
-        return Changeset.from_json(_part(self._http.get(path), "changeset"))
+        return self._http.get(path, read=_one("changeset", Changeset))
 
     def named_versions(self, imodel_id: str, *, search: str = "", top: int = 50) -> list[NamedVersion]:
         """Newest first, hidden ones too. search: part of the name.
@@ -178,14 +176,13 @@ class Platform:
         if search:
             query["$search"] = search
         path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
-        body = self._http.get(path, query, prefer="representation")
-        return [NamedVersion.from_json(item) for item in _items(body, "namedVersions")]
+        return self._http.get(path, query, prefer="representation", read=_many("namedVersions", NamedVersion))
 
     # iTwins
 
     def itwin(self, itwin_id: str) -> ITwin:
         """Source: https://developer.bentley.com/apis/itwins/operations/get-itwin/"""
-        return ITwin.from_json(_part(self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1), "iTwin"))
+        return self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1, read=_one("iTwin", ITwin))
 
     def itwins(self, *, search: str = "", top: int = 100) -> list[ITwin]:
         """The first page of the person's active projects and assets; of a search, the inactive ones too.
@@ -195,8 +192,7 @@ class Platform:
         query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
         if search:
             query |= {"$search": search, "includeInactive": "true"}
-        body = self._http.get("/itwins/", query, accept=V1, prefer="representation")
-        return [ITwin.from_json(item) for item in _items(body, "iTwins")]
+        return self._http.get("/itwins/", query, accept=V1, prefer="representation", read=_many("iTwins", ITwin))
 
     def recent_itwins(self) -> list[ITwin]:
         """The person's own recent iTwins, newest first, at most 25.
@@ -210,15 +206,20 @@ class Platform:
         return self._own_itwins("favorites")
 
     def _own_itwins(self, which: str) -> list[ITwin]:
-        body = self._http.get(f"/itwins/{which}", {"subClass": "Project,Asset"}, accept=V1, prefer="representation")
-        return [ITwin.from_json(item) for item in _items(body, "iTwins")]
+        return self._http.get(
+            f"/itwins/{which}",
+            {"subClass": "Project,Asset"},
+            accept=V1,
+            prefer="representation",
+            read=_many("iTwins", ITwin),
+        )
 
     def permissions(self, itwin_id: str) -> frozenset[str]:
         """The person's own permissions on an iTwin.
 
         Source: https://developer.bentley.com/apis/access-control-v2/operations/get-iTwin-permissions/
         """
-        return _permissions(self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions"))
+        return self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions", read=_permissions)
 
 
 def _new_imodel_id(answer: requests.Response) -> str:
@@ -248,6 +249,23 @@ def _permissions(body: dict[str, Any]) -> frozenset[str]:
 def _named(user: dict[str, Any]) -> tuple[str, str]:
     name = " ".join(str(user.get(part) or "") for part in ("givenName", "surname")).strip()
     return str(user.get("id") or "").lower(), name or str(user.get("displayName") or "")
+
+
+class _Readable(Protocol):
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Self: ...
+
+
+T = TypeVar("T", bound=_Readable)
+
+
+def _one(name: str, kind: type[T]) -> Callable[[dict[str, Any]], T]:
+    """How to read an answer that holds one thing under a name."""
+    return lambda body: kind.from_json(_part(body, name))
+
+
+def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
+    return lambda body: [kind.from_json(item) for item in _items(body, name)]
 
 
 def _part(body: dict[str, Any], name: str) -> dict[str, Any]:

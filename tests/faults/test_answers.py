@@ -33,6 +33,8 @@ def clone(queued_clone, sandbox):
 
 
 def after(step, operation: Operation) -> Operation:
+    """After this step, whenever it was due."""
+    Operation.objects.filter(pk=operation.pk).exclude(due_at=None).update(due_at=timezone.now())
     step(operation.pk)
     operation.refresh_from_db()
     return operation

@@ -393,7 +393,7 @@ def test_40_a_worker_without_the_key_leaves_what_is_queued_to_one_that_has_it(
     with without_the_key():
         submit(queued_clone.pk)
     queued_clone.refresh_from_db()
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.KEY_MISSING)
 
     goes_by(60)
     submit(queued_clone.pk)
