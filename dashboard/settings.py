@@ -15,7 +15,7 @@ import dj_email_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from imodels_app import timing
+from imodels_app.runtime import timing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -115,7 +115,7 @@ OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")
 OIDC_SCOPES = env_text("OIDC_SCOPES", "openid profile email offline_access itwin-platform")
 
-# A folder where tests arm failpoints (imodels_app/failpoints.py). Never where people work.
+# A folder where tests arm failpoints (imodels_app/runtime/failpoints.py). Never where people work.
 FAILPOINTS = env_text("FAILPOINTS", "")
 if FAILPOINTS and _https:
     raise ImproperlyConfigured(
@@ -161,7 +161,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "imodels_app.views.frame.frame",
+                "imodels_app.frame.frame",
             ],
         },
     },
@@ -244,7 +244,7 @@ CSRF_COOKIE_NAME = "__Host-desk-csrf" if _https else "desk-csrf"
 CSRF_COOKIE_SECURE = _https
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "imodels_app.views.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "imodels_app.errors.csrf_failure"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 # Tile servers ask who calls; no more than our address is told.

@@ -11,6 +11,6 @@ urlpatterns = [
     path("", include("imodels_app.urls")),
 ]
 
-handler403 = "imodels_app.views.errors.forbidden"
-handler404 = "imodels_app.views.errors.not_found"
-handler500 = "imodels_app.views.errors.broken"
+handler403 = "imodels_app.errors.forbidden"
+handler404 = "imodels_app.errors.not_found"
+handler500 = "imodels_app.errors.broken"

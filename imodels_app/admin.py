@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from imodels_app import identity
+from imodels_app.accounts import identity
 from imodels_app.models import Attempt, Decision, Event, ITwinCharge, Membership, Operation, Orphan, Preset, Team, User
 
 admin.site.site_header = "iModel Desk"

@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from imodels_app import budget, circuit, clock, failpoints, tokens
+from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
+from imodels_app.limits import budget, circuit
 from imodels_app.models import User
+from imodels_app.runtime import clock, failpoints
+from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_SIGNED_OUT
 from imodels_app.states import Wait
-from imodels_app.timing import READ_TIMEOUT_S, WHILE_SIGNED_OUT
 
 log = logging.getLogger(__name__)
 LIMIT_REACHED = "The platform’s rate limit is reached."

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from imodels_app import clock, dispatch, failpoints, messages, policy
+from imodels_app.accounts import policy
 from imodels_app.models import (
     Attempt,
     Decision,
@@ -26,6 +26,18 @@ from imodels_app.models import (
     Upload,
     UploadedBlock,
     User,
+)
+from imodels_app.notifications import messages
+from imodels_app.requesting.wishes import IModelWish, fingerprint
+from imodels_app.runtime import clock, dispatch, failpoints
+from imodels_app.runtime.timing import (
+    CLAIM_LASTS,
+    CLOCK_DIFFERENCE,
+    LONGEST_PAUSE,
+    RECONCILE_CLAIM_AFTER,
+    SIGN_IN_PATIENCE,
+    STEP_LEASE,
+    UPLOAD_LEASE,
 )
 from imodels_app.states import (
     FINISHED,
@@ -40,16 +52,6 @@ from imodels_app.states import (
     Verdict,
     Wait,
 )
-from imodels_app.timing import (
-    CLAIM_LASTS,
-    CLOCK_DIFFERENCE,
-    LONGEST_PAUSE,
-    RECONCILE_CLAIM_AFTER,
-    SIGN_IN_PATIENCE,
-    STEP_LEASE,
-    UPLOAD_LEASE,
-)
-from imodels_app.wishes import IModelWish, fingerprint
 
 
 class Conflict(Exception):

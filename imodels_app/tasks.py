@@ -8,15 +8,19 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from imodels_app import budget, circuit, clock, dispatch, lifecycle, messages, pulse, staging, turns
-from imodels_app.leftovers import delete as delete_what_was_left
+from imodels_app import lifecycle
+from imodels_app.limits import budget, circuit, turns
 from imodels_app.models import Operation, Orphan, Upload
-from imodels_app.poll import poll as look
-from imodels_app.settle import settle as look_for_lost
-from imodels_app.submit import announce_next
-from imodels_app.submit import submit as carry
-from imodels_app.timing import UPLOAD_LEASE
-from imodels_app.upload import upload as carry_file
+from imodels_app.notifications import messages
+from imodels_app.requesting import staging
+from imodels_app.runtime import clock, dispatch, pulse
+from imodels_app.runtime.timing import UPLOAD_LEASE
+from imodels_app.workers.leftovers import delete as delete_what_was_left
+from imodels_app.workers.poll import poll as look
+from imodels_app.workers.settle import settle as look_for_lost
+from imodels_app.workers.submit import announce_next
+from imodels_app.workers.submit import submit as carry
+from imodels_app.workers.upload import upload as carry_file
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
 BATCH = 100

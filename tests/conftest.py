@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboard import redis_server, supervisor
+from demo import redis_server, supervisor
 from tests.settings import (
     EMBEDDED_PG,
     ON_POSTGRES,
@@ -254,7 +254,7 @@ class Processes:
     """Real processes of the product on the test's database, Redis and sandbox.
 
     worker() and beat() return when the process works; kill() is a kill -9 of it and its kin. arm() has the next
-    process that comes to a failpoint (imodels_app/failpoints.py) killed, stopped or paused there.
+    process that comes to a failpoint (imodels_app/runtime/failpoints.py) killed, stopped or paused there.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
@@ -306,7 +306,7 @@ class Processes:
         """The dashboard as it is served; its address."""
         port = free_port()
         server = ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-        as_served = ("--blocking-threads", "32", "--respawn-failed-workers")  # as dashboard/demo.py and the image do
+        as_served = ("--blocking-threads", "32", "--respawn-failed-workers")  # as demo/demo.py and the image do
         command = [sys.executable, "-m", *server, *as_served, "dashboard.wsgi:application"]
         process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: _listens(port))

@@ -80,8 +80,8 @@ def bridge_team(mara, tomas):
 @pytest.fixture
 def wish_for() -> Callable:
     """Make a wish: wish_for(Kind.CLONE, name="Pier 7", ...)."""
+    from imodels_app.requesting.wishes import IModelRef, IModelWish, ITwinRef
     from imodels_app.states import Kind, Wish
-    from imodels_app.wishes import IModelRef, IModelWish, ITwinRef
 
     def make(kind: Kind, **fields) -> IModelWish:
         harbour = ITwinRef(id=HARBOUR, name="Harbour Bridge")
@@ -119,8 +119,9 @@ def baseline_of(bridge_team, mara, wish_for) -> Callable:
     """baseline_of(bytes) is Mara's wish for an iModel from a file of these bytes, which is here; queued."""
     from django.utils import timezone
 
-    from imodels_app import lifecycle, staging
+    from imodels_app import lifecycle
     from imodels_app.models import StagedFile
+    from imodels_app.requesting import staging
     from imodels_app.states import Kind
     from tests.files import digest
 
@@ -196,7 +197,7 @@ def delayed_clone(queued_clone):
 @pytest.fixture
 def signed_in_mara(mara, sandbox):
     """Mara, with tokens that the sandbox takes."""
-    from imodels_app import tokens
+    from imodels_app.accounts import tokens
 
     tokens.store(mara, sandbox.tokens_for("mara"))
     return mara

@@ -21,13 +21,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import lifecycle, turns
+from imodels_app import lifecycle
+from imodels_app.limits import turns
 from imodels_app.models import Operation, TokenSet, Upload
-from imodels_app.poll import poll
-from imodels_app.settle import settle
 from imodels_app.states import State
-from imodels_app.submit import submit
-from imodels_app.upload import upload
+from imodels_app.workers.poll import poll
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]

@@ -8,11 +8,12 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
-from imodels_app import charts, formats, lifecycle
+from imodels_app import lifecycle
+from imodels_app.display import charts, formats
 from imodels_app.models import Event, Operation, User
+from imodels_app.requesting.wishes import ITwinRef
 from imodels_app.states import Kind, State
 from imodels_app.views.audit import safe
-from imodels_app.wishes import ITwinRef
 
 AUDIT, EXPORT = "/audit/", "/audit/export"
 

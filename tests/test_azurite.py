@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
-from dashboard import supervisor
-from imodels_app import tokens
+from demo import supervisor
+from imodels_app.accounts import tokens
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import Storage
 from imodels_app.itwin.types import UploadLink
 from imodels_app.models import Upload
 from imodels_app.states import State
-from imodels_app.submit import submit
-from imodels_app.upload import upload
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.conftest import IN_CI, _listens, wait_until
 from tests.files import KIB, MIB, a_file
 from tests.settings import RUN_DIR, free_port

@@ -9,7 +9,8 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import circuit, lifecycle
+from imodels_app import lifecycle
+from imodels_app.limits import circuit
 from imodels_app.states import Wait
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]

@@ -10,8 +10,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app import lifecycle, staging, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
 from imodels_app.models import Operation, Preset, StagedFile
+from imodels_app.requesting import staging
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
 from tests.people import HARBOUR

@@ -6,10 +6,10 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from imodels_app import budget
+from imodels_app.limits import budget
+from imodels_app.limits.pacing import MINUTE
 from imodels_app.models import Attempt
-from imodels_app.pacing import MINUTE
-from imodels_app.timing import LONGEST_CALL
+from imodels_app.runtime.timing import LONGEST_CALL
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,9 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.cache import cache
 
-from imodels_app import catalog as catalog_room
-from imodels_app import tokens
-from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Unavailable, id_in
+from imodels_app.accounts import tokens
+from imodels_app.requesting import catalog as catalog_room
+from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Unavailable, id_in
 
 pytestmark = pytest.mark.same_on_both
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from django.urls import reverse
 
-from imodels_app import tokens
-from imodels_app.catalog import Catalog
+from imodels_app.accounts import tokens
+from imodels_app.requesting.catalog import Catalog
 from tests.test_requests import ORESUND, address, text_of, typed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from dashboard import demo, kept
+from demo import demo, kept
 from imodels_app.checks import OLDER
 from tests.conftest import BASE_DIR, wait_until
 from tests.settings import free_port
@@ -45,7 +45,7 @@ class Demo:
     def start(self) -> None:
         with (self.folder / "output").open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashboard.demo"],
+                [sys.executable, "-m", "demo.demo"],
                 cwd=self.folder,
                 env=self.env,
                 stdout=output,
@@ -55,7 +55,7 @@ class Demo:
         assert self.process.poll() is None, self.output
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dashboard.demo", *arguments]
+        command = [sys.executable, "-m", "demo.demo", *arguments]
         return subprocess.run(command, cwd=self.folder, env=self.env, check=False, capture_output=True, text=True)
 
     def processes(self, *, of: str = "") -> list[int]:

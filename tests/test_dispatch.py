@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from dashboard.celery import app
-from imodels_app import dispatch
+from imodels_app.runtime import dispatch
 
 pytestmark = pytest.mark.django_db
 

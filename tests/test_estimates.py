@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from imodels_app.estimates import Estimates
+from imodels_app.display.estimates import Estimates
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 

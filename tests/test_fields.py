@@ -7,8 +7,8 @@ import pytest
 from django import forms
 from django.urls import reverse
 
-from imodels_app.fields import Form, Textarea, TextInput
-from imodels_app.views.refusals import Told
+from imodels_app.requesting.fields import Form, Textarea, TextInput
+from imodels_app.requesting.refusals import Told
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from imodels_app import tokens
-from imodels_app.catalog import Catalog
-from imodels_app.forms import CloneForm, EmptyForm, ForkForm, TemplateForm
+from imodels_app.accounts import tokens
+from imodels_app.requesting.catalog import Catalog
+from imodels_app.requesting.forms import CloneForm, EmptyForm, ForkForm, TemplateForm
 from imodels_app.states import Wish
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]

@@ -8,16 +8,18 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from imodels_app import budget, circuit, clock, gateway, lifecycle
-from imodels_app.catalog import Catalog, Unavailable
+from imodels_app import gateway, lifecycle
 from imodels_app.itwin import errors
-from imodels_app.leftovers import delete
+from imodels_app.limits import budget, circuit
 from imodels_app.models import Bucket, Operation, TokenSet
-from imodels_app.poll import poll
-from imodels_app.settle import settle
+from imodels_app.requesting.catalog import Catalog, Unavailable
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, Wait
-from imodels_app.submit import submit
-from imodels_app.upload import upload
+from imodels_app.workers.leftovers import delete
+from imodels_app.workers.poll import poll
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.conftest import BASE_DIR
 from tests.people import HARBOUR
 

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from imodels_app import errors
 from imodels_app.models import User
-from imodels_app.views import errors
 
 PK = "00000000-0000-4000-8000-000000000000"
 PAGES = [

@@ -10,13 +10,15 @@ from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import leftovers, lifecycle, policy, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import policy, tokens
 from imodels_app.models import Bucket, Circuit, Operation, Orphan
-from imodels_app.poll import poll
+from imodels_app.requesting.wishes import ITwinRef
 from imodels_app.states import Kind, OrphanState, State
-from imodels_app.submit import submit
 from imodels_app.tasks import sweep_leftovers
-from imodels_app.wishes import ITwinRef
+from imodels_app.workers import leftovers
+from imodels_app.workers.poll import poll
+from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from imodels_app import lifecycle, policy
+from imodels_app import lifecycle
+from imodels_app.accounts import policy
 from imodels_app.models import Event, Membership, Operation
 from imodels_app.states import FINISHED, MOVES, Kind, State, Verdict, Wait
 from tests.triggers import triggers_off

@@ -8,7 +8,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from imodels_app import lifecycle, live
+from imodels_app import lifecycle
+from imodels_app.display import live
 from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State
 from tests.files import a_file

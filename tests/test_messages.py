@@ -7,8 +7,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from imodels_app import lifecycle, messages, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
 from imodels_app.models import Circuit, Message
+from imodels_app.notifications import messages
 from imodels_app.states import Kind, News, Wait
 
 pytestmark = pytest.mark.django_db

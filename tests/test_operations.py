@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Event, Operation, User
+from imodels_app.requesting.wishes import ITwinRef
 from imodels_app.states import Kind, State, Wait
-from imodels_app.wishes import ITwinRef
 
 LIST = "/operations/"
 HTMX = {"HX-Request": "true"}

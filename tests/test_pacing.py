@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imodels_app.budget import ONE_AT_A_TIME_FOR
-from imodels_app.pacing import MINUTE, Sent, next_at
-from imodels_app.timing import LONGEST_CALL
+from imodels_app.limits.budget import ONE_AT_A_TIME_FOR
+from imodels_app.limits.pacing import MINUTE, Sent, next_at
+from imodels_app.runtime.timing import LONGEST_CALL
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 MINUTE_S = 60.0

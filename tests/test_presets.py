@@ -9,8 +9,9 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app import policy, presets, tokens
+from imodels_app.accounts import policy, tokens
 from imodels_app.models import Membership, Operation, Preset
+from imodels_app.requesting import presets
 from tests.test_requests import KINDS, ORESUND, address, text_of, typed
 
 pytestmark = pytest.mark.django_db

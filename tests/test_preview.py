@@ -16,10 +16,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imodels_app import lifecycle, staging
+from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
+from imodels_app.requesting import staging
 from imodels_app.states import State
-from imodels_app.submit import submit
+from imodels_app.workers.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 

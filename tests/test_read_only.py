@@ -16,8 +16,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 from django.utils import timezone
 
-from imodels_app import lifecycle, presets, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
 from imodels_app.models import TokenSet
+from imodels_app.requesting import presets
 from imodels_app.states import Kind, Wait
 from tests.test_sign_in import choose, come_back
 

@@ -6,7 +6,7 @@ import stat
 import pytest
 import redis
 
-from dashboard import redis_server, supervisor
+from demo import redis_server, supervisor
 from tests.conftest import wait_until
 from tests.settings import free_port
 

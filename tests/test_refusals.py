@@ -11,10 +11,12 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
-from imodels_app import lifecycle, tokens, wording
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
+from imodels_app.display import wording
 from imodels_app.models import Operation
 from imodels_app.states import State, Wait
-from imodels_app.submit import submit
+from imodels_app.workers.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 

@@ -10,8 +10,10 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app import catalog, lifecycle, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
 from imodels_app.models import Operation, Preset
+from imodels_app.requesting import catalog
 from imodels_app.states import Kind, State
 from imodels_app.views.requests import FORMS
 

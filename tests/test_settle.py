@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
-from imodels_app.settle import settle
 from imodels_app.states import Kind, State, Wait, Wish
-from imodels_app.submit import submit
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]

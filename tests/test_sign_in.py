@@ -7,7 +7,8 @@ import requests
 from django.core.management import call_command
 from django.urls import reverse
 
-from imodels_app import identity, lifecycle, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import identity, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
 from imodels_app.states import Wait
 from tests.people import SUBJECTS

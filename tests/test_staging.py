@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from imodels_app import lifecycle, staging
+from imodels_app import lifecycle
 from imodels_app.models import Operation, StagedFile
+from imodels_app.requesting import staging
 from imodels_app.states import Kind, State
 
 pytestmark = pytest.mark.django_db

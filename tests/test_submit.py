@@ -9,7 +9,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
 from imodels_app.states import Kind, Outcome, State, Wait
-from imodels_app.submit import submit
+from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 from tests.triggers import triggers_off
 

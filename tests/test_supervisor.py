@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import supervisor
-from dashboard.supervisor import Child, NotReady, Supervisor
+from demo import supervisor
+from demo.supervisor import Child, NotReady, Supervisor
 from tests.conftest import BASE_DIR, wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]

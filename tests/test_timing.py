@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from imodels_app import circuit, poll, pulse, timing
+from imodels_app.limits import circuit
+from imodels_app.runtime import pulse, timing
+from imodels_app.workers import poll
 
 
 def seconds(value: float) -> timedelta:

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from django.db import connection
 from django.utils import timezone
 
-from imodels_app import tokens
+from imodels_app.accounts import tokens
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet
 

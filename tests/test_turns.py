@@ -6,11 +6,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import budget, lifecycle
+from imodels_app import lifecycle
+from imodels_app.limits import budget
+from imodels_app.limits.turns import first_in_turn, places
 from imodels_app.models import Attempt
 from imodels_app.states import Kind
-from imodels_app.submit import submit
-from imodels_app.turns import first_in_turn, places
+from imodels_app.workers.submit import submit
 
 pytestmark = pytest.mark.django_db
 
@@ -154,7 +155,7 @@ def test_one_message_a_budget_is_sent_however_many_are_queued(ask, mara, redis_u
 
 def test_whoever_must_sign_in_does_not_hold_up_the_others(ask, mara, tomas, sandbox):
     """Mara has many in the queue and no tokens at all; Tomas has one, and can act."""
-    from imodels_app import tokens
+    from imodels_app.accounts import tokens
 
     for _ in range(3):
         ask(mara)

@@ -7,18 +7,22 @@ from cryptography.fernet import Fernet
 from django.db import connection
 from django.utils import timezone
 
-from imodels_app import circuit, failpoints, lifecycle, staging, tokens
-from imodels_app import upload as uploads
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
 from imodels_app.itwin.types import UploadLink
+from imodels_app.limits import circuit
 from imodels_app.models import Circuit, Operation, Upload
-from imodels_app.poll import poll
-from imodels_app.settle import settle
+from imodels_app.requesting import staging
+from imodels_app.runtime import failpoints
 from imodels_app.states import State, Wait
-from imodels_app.submit import submit
 from imodels_app.tasks import sweep_lost
-from imodels_app.upload import upload
+from imodels_app.workers import upload as uploads
+from imodels_app.workers.poll import poll
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.files import KIB, a_file, in_storage, puts
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]

@@ -18,8 +18,9 @@ import requests
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app import clock, staging
 from imodels_app.models import StagedFile, User
+from imodels_app.requesting import staging
+from imodels_app.runtime import clock
 from imodels_app.views import uploads
 from tests.conftest import wait_until
 

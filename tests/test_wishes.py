@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from imodels_app.requesting.wishes import fingerprint
 from imodels_app.states import Kind, Wish
-from imodels_app.wishes import fingerprint
 
 SHA = "1f2e04b666edce395e37a795e2231e995cbf8349"
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import override_settings
 
-from imodels_app import formats, wording
-from imodels_app.estimates import Usual
+from imodels_app.display import formats, wording
+from imodels_app.display.estimates import Usual
 from imodels_app.models import Decision, Operation, Team, Upload
 from imodels_app.states import Kind, State, Wait
 

@@ -18,7 +18,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutErr
 from urllib3.util import Retry
 
 from imodels_app.itwin import errors
-from imodels_app.timing import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
+from imodels_app.runtime.timing import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 
 V1 = "application/vnd.bentley.itwin-platform.v1+json"
 V2 = "application/vnd.bentley.itwin-platform.v2+json"

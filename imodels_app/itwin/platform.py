@@ -20,7 +20,7 @@ from imodels_app.itwin.types import (
     UploadLink,
     imodel_id_in,
 )
-from imodels_app.timing import READ_TIMEOUT_S
+from imodels_app.runtime.timing import READ_TIMEOUT_S
 
 
 class Platform:

@@ -4,14 +4,14 @@ makemigrations writes none of it. Whoever generates 0001_initial.py anew ends it
 
     *_data_and_triggers.OPERATIONS,
 
-A trigger, because a CHECK sees one row, and neither what it was nor what it belongs to. One mechanism for PostgreSQL and
-SQLite: a composite foreign key (operation, hash) would do for the hash, but SQLite cannot add one to a table, Django
-does not know of it when it rebuilds that table, and it refuses no edit.
+A trigger, because a CHECK sees one row, and neither what it was nor what it belongs to. One mechanism for PostgreSQL
+and SQLite: a composite foreign key (operation, hash) would do for the hash, but SQLite cannot add one to a table,
+Django does not know of it when it rebuilds that table, and it refuses no edit.
 
 On SQLite Django alters most things by rebuilding their table, which loses the table's triggers and fails while a
 trigger of another table names it. A later migration of these tables begins with RunPython(drop_triggers,
-create_triggers) and ends with RunPython(create_triggers, drop_triggers). What is written here is applied: a trigger that
-changes gets a new module. tests/test_triggers.py misses a trigger that is not there.
+create_triggers) and ends with RunPython(create_triggers, drop_triggers). What is written here is applied: a trigger
+that changes gets a new module. tests/test_triggers.py misses a trigger that is not there.
 """
 
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from imodels_app import formats, wording
+from imodels_app.display import formats, wording
 from imodels_app.models import Operation
 
 register = template.Library()

@@ -15,11 +15,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import lifecycle, live, policy, wording
+from imodels_app import errors, frame, lifecycle
+from imodels_app.accounts import policy
+from imodels_app.display import live, wording
+from imodels_app.guards import HtmxRequest, hands_back, person, signed_in
 from imodels_app.models import Decision, Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
-from imodels_app.views import errors, frame
-from imodels_app.views.guards import HtmxRequest, hands_back, person, signed_in
 
 MOST_DECIDED = 20
 MOST_OPEN = 100

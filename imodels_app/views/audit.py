@@ -13,11 +13,11 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from imodels_app import charts, formats, history, wording
+from imodels_app import listing
+from imodels_app.display import charts, formats, history, wording
+from imodels_app.guards import auditor, person
 from imodels_app.models import Decision, Event, Operation, Team, User
 from imodels_app.states import Kind, State
-from imodels_app.views import listing
-from imodels_app.views.guards import auditor, person
 
 CHART_DAYS = 14
 # A list of more helps nobody; the search finds the others by their names.

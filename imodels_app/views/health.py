@@ -7,7 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
-from imodels_app import pulse
+from imodels_app.runtime import pulse
 
 
 @never_cache

@@ -12,12 +12,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import lifecycle, live, policy, wording
-from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Source, Unavailable
+from imodels_app import errors, frame, lifecycle, listing
+from imodels_app.accounts import policy
+from imodels_app.display import live, wording
+from imodels_app.guards import HtmxRequest, person, signed_in
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
+from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Source, Unavailable
 from imodels_app.states import NO_LONGER_THERE, OrphanState
-from imodels_app.views import errors, frame, listing
-from imodels_app.views.guards import HtmxRequest, person, signed_in
 from imodels_app.views.operations import operation_url
 
 

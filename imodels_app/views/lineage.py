@@ -19,11 +19,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import formats, wording
-from imodels_app.catalog import Catalog, NotFound, Origin, SignInNeeded, Unavailable
+from imodels_app.display import formats, wording
+from imodels_app.guards import HtmxRequest, person, signed_in
 from imodels_app.models import Operation, OperationQuerySet, User
+from imodels_app.requesting.catalog import Catalog, NotFound, Origin, SignInNeeded, Unavailable
 from imodels_app.states import OrphanState
-from imodels_app.views.guards import HtmxRequest, person, signed_in
 
 # Levels above and below, and how many are drawn side by side: a picture, not an inventory.
 LEVELS_UP, LEVELS_DOWN, SIDE_BY_SIDE = 5, 3, 6

@@ -17,13 +17,16 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import budget, formats, history, lifecycle, live, policy, turns, wording
-from imodels_app.estimates import Estimates
+from imodels_app import errors, frame, lifecycle, listing
+from imodels_app.accounts import policy
+from imodels_app.display import formats, history, live, wording
+from imodels_app.display.estimates import Estimates
+from imodels_app.guards import HtmxRequest, person, signed_in
+from imodels_app.limits import budget, turns
 from imodels_app.models import Operation, User
+from imodels_app.requesting.wishes import crs_in, extent_in
 from imodels_app.states import State
-from imodels_app.views import errors, frame, lineage, listing
-from imodels_app.views.guards import HtmxRequest, person, signed_in
-from imodels_app.wishes import crs_in, extent_in
+from imodels_app.views import lineage
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20

@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from imodels_app.catalog import Catalog, NotFound, SignInNeeded, Unavailable
-from imodels_app.views.guards import View, person, signed_in
+from imodels_app.guards import View, person, signed_in
+from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Unavailable
 
 SHOWN = 12
 # A person types on meanwhile: what takes longer is told as not answering.

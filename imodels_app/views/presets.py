@@ -10,14 +10,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from imodels_app import policy, presets
-from imodels_app.catalog import Catalog
-from imodels_app.forms import UP_TO_LABELS, PresetForm, RequestForm
+from imodels_app.accounts import policy
+from imodels_app.errors import denied
+from imodels_app.guards import hands_back, person, signed_in
 from imodels_app.models import Preset, Team, User
+from imodels_app.requesting import presets
+from imodels_app.requesting.catalog import Catalog
+from imodels_app.requesting.forms import UP_TO_LABELS, PresetForm, RequestForm
 from imodels_app.states import Kind
 from imodels_app.views import requests
-from imodels_app.views.errors import denied
-from imodels_app.views.guards import hands_back, person, signed_in
 
 
 def _kept(request: HttpRequest, kind: str) -> HttpResponse:

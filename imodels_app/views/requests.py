@@ -13,8 +13,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
-from imodels_app.catalog import Catalog, SignInNeeded, Unavailable
-from imodels_app.forms import (
+from imodels_app.guards import hands_back, person, signed_in
+from imodels_app.models import Operation, Preset, StagedFile, User
+from imodels_app.requesting import checks, refusals
+from imodels_app.requesting.catalog import Catalog, SignInNeeded, Unavailable
+from imodels_app.requesting.forms import (
     SIDES,
     BaselineForm,
     CloneForm,
@@ -24,12 +27,10 @@ from imodels_app.forms import (
     RequestForm,
     TemplateForm,
 )
-from imodels_app.models import Operation, Preset, StagedFile, User
+from imodels_app.requesting.wishes import crs_in, extent_in
 from imodels_app.states import Kind, State, Wish
-from imodels_app.views import checks, refusals, uploads
-from imodels_app.views.guards import hands_back, person, signed_in
+from imodels_app.views import uploads
 from imodels_app.views.pickers import signed_in_part
-from imodels_app.wishes import crs_in, extent_in
 
 FORMS: dict[Kind, type[RequestForm]] = {
     form.kind: form for form in (EmptyForm, TemplateForm, BaselineForm, CloneForm, ForkForm)

@@ -12,7 +12,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from imodels_app import identity, lifecycle, provider
+from imodels_app import lifecycle
+from imodels_app.accounts import identity, provider
 from imodels_app.models import User
 
 log = logging.getLogger(__name__)

@@ -22,9 +22,9 @@ from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.http import require_http_methods, require_POST
 
-from imodels_app import staging
+from imodels_app.guards import View, person, signed_in
 from imodels_app.models import StagedFile
-from imodels_app.views.guards import View, person, signed_in
+from imodels_app.requesting import staging
 
 VERSION = "1.0.0"
 PIECE = 8 * staging.MIB

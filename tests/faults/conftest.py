@@ -104,7 +104,8 @@ def tick(redis_url) -> Callable[[], None]:
 @pytest.fixture
 def virtual_clock(sandbox, monkeypatch):
     """One clock for the platform and for us, which nobody has to wait for."""
-    from imodels_app import clock, tokens
+    from imodels_app.accounts import tokens
+    from imodels_app.runtime import clock
     from tests.faults import schedules
 
     virtual = schedules.VirtualClock()

@@ -15,10 +15,11 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app import clock, tokens
+from imodels_app.accounts import tokens
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload, User
+from imodels_app.requesting.wishes import fingerprint
+from imodels_app.runtime import clock
 from imodels_app.states import FINISHED, Kind, OrphanState, State, Verdict, Wait
-from imodels_app.wishes import fingerprint
 from tests.files import SHA, digest, in_storage
 
 # Whoever waits for nothing in particular is due within this.

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from imodels_app import lifecycle, policy, tasks, timing, tokens
+from imodels_app import lifecycle, tasks
+from imodels_app.accounts import policy, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import (
     Attempt,
@@ -31,11 +32,12 @@ from imodels_app.models import (
     UploadedBlock,
     User,
 )
-from imodels_app.poll import poll
-from imodels_app.settle import settle
+from imodels_app.runtime import timing
 from imodels_app.states import FINISHED, Kind, State
-from imodels_app.submit import submit
-from imodels_app.upload import upload
+from imodels_app.workers.poll import poll
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.faults import oracle
 from tests.people import HARBOUR, MAIN_BRIDGE
 from tests.triggers import triggers_off

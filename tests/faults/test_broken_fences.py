@@ -16,7 +16,7 @@ from tests.conftest import BASE_DIR
 
 pytestmark = pytest.mark.soak
 
-COPIED = ("dashboard", "imodels_app", "sandbox", "templates", "static", "tests", "manage.py", "pyproject.toml")
+COPIED = ("dashboard", "demo", "imodels_app", "sandbox", "templates", "static", "tests", "manage.py", "pyproject.toml")
 SCHEDULES = "200"
 
 
@@ -56,7 +56,7 @@ FENCES = {
         "two workers were at one orphan",
     ),
     "the last look at a claim": Fence(
-        "submit.py",
+        "workers/submit.py",
         "        lifecycle.confirm_claim(operation, attempt)\n",
         "",
         "was sent again after the platform had made",
@@ -68,43 +68,43 @@ FENCES = {
         "was sent again after the platform had made",
     ),
     "how long a claim lasts": Fence(
-        "timing.py",
+        "runtime/timing.py",
         "CLAIM_LASTS = timedelta(seconds=10)",
         "CLAIM_LASTS = timedelta(days=1)",
         "an old claim was sent",
     ),
     "how long a lost answer is waited for": Fence(
-        "timing.py",
+        "runtime/timing.py",
         "NEVER_ARRIVED_AFTER = timedelta(seconds=95)",
         "NEVER_ARRIVED_AFTER = timedelta(0)",
         "was sent again after",
     ),
     "whose iModel it is": Fence(
-        "settle.py",
+        "workers/settle.py",
         "if found.creator_id.casefold() != operation.requested_by.subject.casefold():",
         "if not found.creator_id:",
         "which its requests did not make",
     ),
     "what it was made from": Fence(
-        "settle.py",
+        "workers/settle.py",
         "return creation.is_clone and creation.made_from == operation.source_id",
         "return True",
         "which its requests did not make",
     ),
     "when it was made": Fence(
-        "settle.py",
+        "workers/settle.py",
         "if found.created_at < first.sent_at - PLATFORM_CLOCK_DIFFERENCE:",
         "if found.created_at is None:",
         "which its requests did not make",
     ),
     "a 409 that may be our own doing": Fence(
-        "submit.py",
+        "workers/submit.py",
         "if about_the_name and operation.attempts.filter(outcome__in=MAYBE_THERE).exists():",
         "if about_the_name and operation.attempts.filter(outcome=Outcome.ACCEPTED).exists():",
         "ended without knowing of its iModel",
     ),
     "a dead worker's attempt counts as lost": Fence(
-        "settle.py",
+        "workers/settle.py",
         '    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")\n',
         "",
         "ended without knowing of its iModel",
@@ -167,19 +167,19 @@ FENCES = {
         "DID NOT RAISE",
     ),
     "the lease to refresh": Fence(
-        "tokens.py",
+        "accounts/tokens.py",
         "free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=",
         "free = Q(pk__gt=0) | Q(refreshing_until__gt=",
         "a refresh token that it had taken back",
     ),
     "nobody has refreshed since": Fence(
-        "tokens.py",
+        "accounts/tokens.py",
         "pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False)",
         "pk=held.pk, sign_in_needed=False)",
         "a refresh token that it had taken back",
     ),
     "whose lease it is": Fence(
-        "tokens.py",
+        "accounts/tokens.py",
         "mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)",
         "mine = TokenSet.objects.filter(pk=held.pk)",
         "the token of the new sign-in was overwritten",

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from imodels_app import budget, circuit, clock, lifecycle
+from imodels_app import lifecycle
+from imodels_app.limits import budget, circuit
 from imodels_app.models import Bucket, Operation
-from imodels_app.settle import settle
+from imodels_app.runtime import clock
 from imodels_app.states import FINISHED, Kind, Outcome, State
+from imodels_app.workers.settle import settle
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signed_in_mara")]
 

@@ -6,11 +6,14 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from imodels_app import circuit, clock, dispatch, lifecycle, tasks, tokens
+from imodels_app import lifecycle, tasks
+from imodels_app.accounts import tokens
+from imodels_app.limits import circuit
 from imodels_app.models import Operation, TokenSet, Upload
-from imodels_app.poll import poll
+from imodels_app.runtime import clock, dispatch
 from imodels_app.states import Kind, State
-from imodels_app.submit import submit
+from imodels_app.workers.poll import poll
+from imodels_app.workers.submit import submit
 from tests.conftest import wait_until
 from tests.faults import oracle
 from tests.files import a_file

@@ -10,7 +10,7 @@ from django.urls import reverse
 from imodels_app import lifecycle
 from imodels_app.models import Decision, Membership, Operation
 from imodels_app.states import Kind, State, Verdict
-from imodels_app.submit import submit
+from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 from tests.triggers import triggers_off
 
@@ -72,7 +72,7 @@ def test_36_whatever_was_edited_after_the_approval_voids_it_and_is_not_sent(
     columns = {name: ines if value == "ines" else value for name, value in edited.items()}
     with triggers_off():
         model.objects.update(**columns)
-    from imodels_app import tokens
+    from imodels_app.accounts import tokens
 
     tokens.store(ines, sandbox.tokens_for("ines"))
 

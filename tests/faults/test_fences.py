@@ -11,13 +11,16 @@ from contextlib import suppress
 import pytest
 from django.db import IntegrityError, connection
 
-from imodels_app import dispatch, failpoints, leftovers, lifecycle, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
 from imodels_app.models import Decision, Operation, Orphan, TokenSet
-from imodels_app.poll import poll
-from imodels_app.settle import settle
+from imodels_app.runtime import dispatch, failpoints
 from imodels_app.states import FINISHED, Kind, State, Verdict
-from imodels_app.submit import submit
-from imodels_app.upload import upload
+from imodels_app.workers import leftovers
+from imodels_app.workers.poll import poll
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.faults import oracle
 from tests.faults.schedules import Died
 from tests.files import KIB, a_file

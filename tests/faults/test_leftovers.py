@@ -3,11 +3,12 @@
 import pytest
 from django.utils import timezone
 
-from imodels_app import leftovers, lifecycle
+from imodels_app import lifecycle
 from imodels_app.models import Operation, Orphan
-from imodels_app.poll import poll
 from imodels_app.states import OrphanState, State
-from imodels_app.submit import submit
+from imodels_app.workers import leftovers
+from imodels_app.workers.poll import poll
+from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from imodels_app import lifecycle, messages
+from imodels_app import lifecycle
 from imodels_app.models import Circuit, Message, Operation
+from imodels_app.notifications import messages
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
 

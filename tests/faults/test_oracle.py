@@ -7,13 +7,14 @@ import pytest
 import requests
 from django.utils import timezone
 
-from imodels_app import lifecycle, provider, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import provider, tokens
 from imodels_app.itwin import errors
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload
-from imodels_app.poll import poll
 from imodels_app.states import Kind, State, Wait
-from imodels_app.submit import submit
-from imodels_app.upload import upload
+from imodels_app.workers.poll import poll
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.faults import oracle
 from tests.files import a_file
 from tests.people import HARBOUR, MAIN_BRIDGE

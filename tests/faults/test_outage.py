@@ -4,7 +4,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import circuit, lifecycle
+from imodels_app import lifecycle
+from imodels_app.limits import circuit
 from imodels_app.models import Circuit, Operation
 from imodels_app.states import FINISHED, Kind, State
 from tests.conftest import wait_until

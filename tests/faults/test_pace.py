@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from imodels_app import lifecycle, tokens
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
 from imodels_app.states import Kind
 
 pytestmark = pytest.mark.django_db(transaction=True)

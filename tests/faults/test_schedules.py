@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from imodels_app import dispatch, failpoints
 from imodels_app.models import Event, Operation
+from imodels_app.runtime import dispatch, failpoints
 from imodels_app.states import State
 from tests.faults import schedules
 

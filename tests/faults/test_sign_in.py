@@ -14,13 +14,17 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import circuit, gateway, leftovers, lifecycle, provider, tasks, timing, tokens
+from imodels_app import gateway, lifecycle, tasks
+from imodels_app.accounts import provider, tokens
+from imodels_app.limits import circuit
 from imodels_app.models import Message, Operation, Orphan, TokenSet, Upload
-from imodels_app.poll import poll
-from imodels_app.settle import settle
+from imodels_app.runtime import timing
 from imodels_app.states import Kind, News, OrphanState, State, Wait
-from imodels_app.submit import submit
-from imodels_app.upload import upload
+from imodels_app.workers import leftovers
+from imodels_app.workers.poll import poll
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import upload
 from tests.conftest import wait_until
 from tests.test_sign_in import choose, come_back
 

@@ -8,12 +8,15 @@ import json
 import pytest
 from django.db import connection
 
-from imodels_app import budget, failpoints, leftovers, lifecycle
+from imodels_app import lifecycle
+from imodels_app.limits import budget
 from imodels_app.models import Attempt, Bucket, Operation
-from imodels_app.poll import poll
-from imodels_app.settle import settle
+from imodels_app.runtime import failpoints
 from imodels_app.states import Kind, OrphanState, State, Wait
-from imodels_app.submit import submit
+from imodels_app.workers import leftovers
+from imodels_app.workers.poll import poll
+from imodels_app.workers.settle import settle
+from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 
 pytestmark = [

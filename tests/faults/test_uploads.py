@@ -11,12 +11,13 @@ from celery import current_app
 from django.db import connection
 from django.urls import reverse
 
-from imodels_app import lifecycle, staging
+from imodels_app import lifecycle
 from imodels_app.models import Operation, StagedFile, UploadedBlock
-from imodels_app.poll import poll
+from imodels_app.requesting import staging
 from imodels_app.states import Kind, State, Wait
-from imodels_app.submit import submit
-from imodels_app.upload import BLOCKS_AT_ONCE, upload
+from imodels_app.workers.poll import poll
+from imodels_app.workers.submit import submit
+from imodels_app.workers.upload import BLOCKS_AT_ONCE, upload
 from tests.conftest import wait_until
 from tests.files import KIB, a_file, in_storage, puts
 

@@ -11,8 +11,10 @@ from celery import current_app
 from django.db import connection
 from django.utils import timezone
 
-from imodels_app import clock, lifecycle, policy
+from imodels_app import lifecycle
+from imodels_app.accounts import policy
 from imodels_app.models import Attempt, Operation
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State
 from tests.conftest import wait_until
 from tests.people import HARBOUR

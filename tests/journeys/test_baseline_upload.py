@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 
-from imodels_app import staging
 from imodels_app.models import Operation, StagedFile
+from imodels_app.requesting import staging
 from imodels_app.states import Kind, State
 from imodels_app.views import uploads
 from tests.conftest import wait_until

@@ -7,12 +7,13 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 
-from imodels_app import leftovers, lifecycle
+from imodels_app import lifecycle
 from imodels_app.models import Operation
-from imodels_app.poll import poll
+from imodels_app.requesting.wishes import IModelRef, ITwinRef
 from imodels_app.states import Kind, OrphanState
-from imodels_app.submit import submit
-from imodels_app.wishes import IModelRef, ITwinRef
+from imodels_app.workers import leftovers
+from imodels_app.workers.poll import poll
+from imodels_app.workers.submit import submit
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = pytest.mark.django_db(transaction=True)

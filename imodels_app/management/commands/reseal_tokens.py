@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from imodels_app import tokens
+from imodels_app.accounts import tokens
 
 
 class Command(BaseCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from imodels_app import identity
+from imodels_app.accounts import identity
 from imodels_app.models import ITwinCharge, Membership, Team
 
 

@@ -1,0 +1,1 @@
+"""Who a person is, what they may do here, and their tokens."""

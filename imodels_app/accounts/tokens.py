@@ -1,0 +1,232 @@
+"""An access token that can act for a person, refreshed in time.
+
+Tokens are encrypted at rest (TOKEN_KEYS, newest first). Providers rotate refresh tokens, and a strict one revokes
+the whole grant when the same token comes twice, so one process at a time refreshes for a person.
+"""
+
+import logging
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from imodels_app.accounts import provider
+from imodels_app.itwin import errors
+from imodels_app.models import TokenSet, Upload, User
+from imodels_app.runtime import clock, failpoints
+from imodels_app.runtime.timing import REFRESH_LEASE, TOKEN_MARGIN
+
+log = logging.getLogger(__name__)
+
+WAIT_FOR_OTHERS_S = 15.0
+LOOK_EVERY_S = 0.1
+_SEALED = ("access_token", "refresh_token", "id_token")
+# A token this young that the platform refuses was not merely old.
+YOUNG = timedelta(seconds=60)
+
+
+class SignInNeeded(Exception):
+    """There is no token that could act for this person: they have to sign in again."""
+
+
+class NotNow(errors.Unavailable):
+    """The sign-in service, or what we know of the sign-in, keeps us waiting: not the platform."""
+
+
+class KeyMissing(NotNow):
+    """This process has no key that opens the token, as in the middle of a change of keys. Another one may have it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This worker lacks a key in TOKEN_KEYS. Another one tries; signing in again helps, too.",
+            retry_after_s=60,
+        )
+
+
+def access_token(user: User) -> str:
+    """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded and NotNow.
+
+    1. Read the row. A token that lasts is used as it is.
+    2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
+    3. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
+    4. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
+    """
+    give_up = time.monotonic() + WAIT_FOR_OTHERS_S
+    while True:
+        held = _held(user)
+        if held.expires_at > clock.now() + TOKEN_MARGIN:
+            return unseal(held.access_token)
+        _discover()
+        if _take_lease(held):
+            return _refresh(held)
+        if time.monotonic() > give_up:
+            raise NotNow("Another process refreshes this person's token.", retry_after_s=5)
+        time.sleep(LOOK_EVERY_S)
+
+
+def store(user: User, token: dict[str, Any]) -> None:
+    """Keep the token set of a fresh sign-in. token: as the provider's token endpoint answers."""
+    TokenSet.objects.update_or_create(
+        user=user,
+        defaults=_columns(token) | {"sign_in_needed": False, "refreshing_by": None, "refreshing_until": None},
+    )
+
+
+def refused(user: User, access_token: str) -> None:
+    """The platform took this token no more, though its time was not over: refresh before the next use.
+
+    Of fifty workers that held the old token some are told so only after another has refreshed it: that says nothing
+    about the new one. A token that was refused right after it was made will not get better by refreshing: sign in.
+    """
+    now = clock.now()
+    held = TokenSet.objects.filter(user=user).first()
+    try:
+        if held is None or unseal(held.access_token) != access_token:
+            return
+    except KeyMissing:
+        return  # sealed after we had opened it: by now it is another one
+    same = TokenSet.objects.filter(pk=held.pk, obtained_at=held.obtained_at)
+    if held.obtained_at < now - YOUNG:
+        same.update(expires_at=now)
+    else:
+        same.filter(expires_at__gt=now).update(sign_in_needed=True)
+
+
+def reseal() -> int:
+    """Seal every token and upload link with the newest key, so that older keys can be taken away; how many there were.
+
+    Safe while people work: a row that was refreshed meanwhile is sealed with the newest key already.
+    """
+    done = 0
+    for held in TokenSet.objects.all():
+        try:
+            columns = {name: seal(unseal(value)) for name in _SEALED if (value := getattr(held, name))}
+        except KeyMissing:
+            continue
+        same = TokenSet.objects.filter(pk=held.pk, **{name: getattr(held, name) for name in _SEALED})
+        done += same.update(**columns)
+    return done + _reseal_links()
+
+
+def _reseal_links() -> int:
+    done = 0
+    for pk, link in Upload.objects.exclude(link="").values_list("pk", "link"):
+        try:
+            sealed = seal(unseal(link))
+        except KeyMissing:
+            continue
+        done += Upload.objects.filter(pk=pk, link=link).update(link=sealed)
+    return done
+
+
+def id_token_of(user: User) -> str:
+    """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
+    held = TokenSet.objects.filter(user=user).first()
+    try:
+        return unseal(held.id_token) if held and held.id_token else ""
+    except KeyMissing:
+        return ""
+
+
+def _held(user: User) -> TokenSet:
+    held = TokenSet.objects.filter(user=user).first()
+    if held is None or held.sign_in_needed:
+        raise SignInNeeded(str(user.pk))
+    return held
+
+
+def _discover() -> None:
+    try:
+        provider.discover()
+    except provider.ProviderDown as down:
+        raise NotNow(str(down), retry_after_s=15) from down
+
+
+def _take_lease(held: TokenSet) -> bool:
+    """Whether we are the one to refresh. obtained_at: nobody has refreshed since we read the row."""
+    now = clock.now()
+    me = uuid.uuid4()
+    # One that ends much later than any lease was taken before the database's clock was put back.
+    free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * REFRESH_LEASE)
+    taken = TokenSet.objects.filter(free, pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False).update(
+        refreshing_by=me, refreshing_until=now + REFRESH_LEASE
+    )
+    held.refreshing_by = me
+    # A process that was held up around the UPDATE has a lease that is nearly over: it lets it end.
+    return bool(taken) and clock.now() < now + REFRESH_LEASE / 2
+
+
+def _refresh(held: TokenSet) -> str:
+    """Refresh under the lease, and store the rotated token before the new access token is used."""
+    mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)
+    free = {"refreshing_by": None, "refreshing_until": None}
+    if not held.refresh_token:
+        raise _ended(mine, held)
+    try:
+        token = provider.refresh(unseal(held.refresh_token))
+    except KeyMissing:
+        mine.update(**free)
+        raise
+    except provider.GrantRevoked as gone:
+        raise _ended(mine, held) from gone
+    except provider.ProviderDown as down:
+        mine.update(**free)
+        raise NotNow(str(down), retry_after_s=15) from down
+    failpoints.reach("tokens.rotated")
+    if not mine.update(**(_columns(token, before=held) | free)):
+        raise _overtaken()
+    return str(token["access_token"])
+
+
+def _ended(mine: QuerySet[TokenSet], held: TokenSet) -> Exception:
+    """What to raise when this grant is over; written down, unless the person has signed in again meanwhile."""
+    if mine.update(sign_in_needed=True, refreshing_by=None, refreshing_until=None):
+        return SignInNeeded(str(held.user_id))
+    return _overtaken()
+
+
+def _overtaken() -> NotNow:
+    return NotNow("The lease to refresh was lost.", retry_after_s=1)
+
+
+def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:
+    """A provider's answer as columns. It may leave out the refresh token when it does not rotate."""
+    now = clock.now()
+    columns: dict[str, Any] = {
+        "access_token": seal(token["access_token"]),
+        "expires_at": _expiry(token, now),
+        "obtained_at": now,
+    }
+    for name in ("refresh_token", "id_token"):
+        if token.get(name):
+            columns[name] = seal(token[name])
+        elif before is None:
+            columns[name] = ""
+    return columns
+
+
+def _expiry(token: dict[str, Any], now: datetime) -> datetime:
+    if token.get("expires_in"):
+        return now + timedelta(seconds=int(token["expires_in"]))
+    return datetime.fromtimestamp(int(token.get("expires_at") or 0), tz=UTC)
+
+
+def _keys() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in settings.TOKEN_KEYS])
+
+
+def seal(text: str) -> str:
+    """Encrypt a secret that has to be kept: a token, an upload link."""
+    return _keys().encrypt(text.encode()).decode()
+
+
+def unseal(text: str) -> str:
+    """What seal() encrypted. Raises KeyMissing."""
+    try:
+        return _keys().decrypt(text.encode()).decode()
+    except InvalidToken as gone:
+        raise KeyMissing from gone

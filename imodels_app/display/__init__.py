@@ -1,0 +1,1 @@
+"""What people read about an operation. No queries but those of estimates."""

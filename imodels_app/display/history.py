@@ -1,0 +1,190 @@
+"""History in plain sentences: what each event says on an operation's page and in the audit. No queries."""
+
+from dataclasses import dataclass
+
+from imodels_app.display import formats, wording, words
+from imodels_app.models import Event, Operation
+from imodels_app.states import Kind, State, Wait
+
+# verb -> badge, tone, icon.
+VERBS: dict[str, tuple[str, str, str]] = {
+    "requested": ("Asked", "", "user"),
+    "approved": ("Approved", "good", "st-approval"),
+    "rejected": ("Rejected", "", "st-rejected"),
+    "cancelled": ("Cancelled", "", "st-cancelled"),
+    "expired": ("Expired", "", "st-expired"),
+    "resumed": ("Goes on", "", "st-signin"),
+    "claimed": ("Sent", "move", "st-submitting"),
+    "postponed": ("Queued", "", "st-queued"),
+    "accepted": ("Running", "move", "st-running"),
+    "file_sent": ("File sent", "move", "st-uploading"),
+    "file_missing": ("Not seen yet", "move", "search"),
+    "upload_again": ("Sent again", "move", "st-uploading"),
+    "link_renewed": ("New upload link", "move", "st-uploading"),
+    "completed": ("Running", "move", "st-running"),
+    "platform_state": ("Running", "move", "st-running"),
+    "usable": ("Usable now", "good", "st-usable"),
+    "succeeded": ("Succeeded", "good", "st-succeeded"),
+    "failed": ("Failed", "bad", "st-failed"),
+    "shell_asked": ("Deletion asked for", "", "trash"),
+    "shell_waits": ("Deletion waits", "", "st-queued"),
+    "shell_kept": ("Not deleted", "bad", "st-failed"),
+    "shell_usable": ("Not deleted", "ask", "warning"),
+    "shell_deleted": ("Left-over deleted", "good", "trash"),
+    "shell_gone": ("Left-over gone already", "", "trash"),
+    "exported": ("Exported", "", "download"),
+    "signed_in": ("Signed in", "", "user"),
+    "signed_out": ("Signed out", "", "user"),
+}
+
+WAITS: dict[str, str] = {
+    Wait.RATE_LIMIT: "The budget of this minute is used",
+    Wait.PLATFORM_DOWN: "The platform did not answer",
+    Wait.PROVIDER_DOWN: "The sign-in service did not answer",
+    Wait.STORAGE_DOWN: "The upload stopped",
+    Wait.SIGN_IN: "The requester must sign in again",
+    Wait.TOKEN: "The platform did not take the access token",
+    Wait.KEY_MISSING: "A worker lacked a key",
+    Wait.NOT_PERMITTED: "The requester may not look at it",
+    Wait.SAME_NAME: "Another operation with this name comes first",
+    Wait.LOST_ANSWER: "The answer was lost",
+}
+FILE_WORDS = {
+    "file_sent": "The platform’s storage has all of {file}",
+    "file_missing": "The platform does not see {file} yet",
+    "link_renewed": "The one before had ended; what has arrived stays there",
+    "completed": "The platform has {file} and makes the iModel",
+}
+# Whose own words the note of these events is.
+QUOTED = {"requested", "approved", "rejected"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry of a timeline: strong words, the rest of the sentence, why, and what somebody wrote."""
+
+    event: Event
+    badge: str
+    tone: str
+    icon: str
+    strong: str
+    rest: str = ""
+    why: str = ""
+    quote: str = ""
+    code: str = ""
+
+
+def retell(event: Event, operation: Operation) -> Line:
+    """What an event says on its operation's page."""
+    badge, tone, icon = _look(event)
+    strong, rest = _sentence(event, operation, badge)
+    quote = event.note if event.verb in QUOTED else ""
+    return Line(event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event))
+
+
+def audit_line(event: Event) -> Line:
+    """What an event says in the audit: the badge, and why."""
+    badge, tone, icon = _look(event)
+    why = f"“{event.note}”" if event.note and event.verb in QUOTED else _reason(event)
+    return Line(event, badge, tone, icon, badge, why=why, code=_code(event))
+
+
+def who(event: Event) -> str:
+    """The person, or the part that acted."""
+    if event.actor_name:
+        return event.actor_name
+    return "platform" if event.verb in PLATFORM_TOLD else "iModel Desk"
+
+
+PLATFORM_TOLD = {
+    "accepted",
+    "completed",
+    "file_missing",
+    "platform_state",
+    "usable",
+    "succeeded",
+    "failed",
+    "shell_gone",
+    "shell_usable",
+}
+
+
+def _look(event: Event) -> tuple[str, str, str]:
+    badge, tone, icon = VERBS.get(event.verb, (event.verb.replace("_", " ").capitalize(), "", "history"))
+    if event.verb == "failed":
+        badge = words.FAILURES.get(event.data.get("code", ""), words.FAILURES[""]).badge
+    if event.verb == "postponed" and event.to == State.RUNNING:
+        badge, icon = "Running", "st-running"
+    if event.verb == "postponed" and event.to == State.SUBMITTING:
+        badge, tone, icon = "Checking", "move", "search"
+    if event.to == State.UPLOADING and event.verb in ("accepted", "postponed"):
+        badge, icon = "Uploading", "st-uploading"
+    return badge, tone, icon
+
+
+def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]:
+    """The strong words and the rest of the sentence."""
+    if event.verb == "requested":
+        return event.actor_name, f"asked for {a_kind(operation.kind)}"
+    if event.verb in ("approved", "rejected", "cancelled"):
+        return event.actor_name, event.verb
+    if event.verb == "resumed":
+        return (event.actor_name, "signed in again") if event.actor_name else ("It goes on:", event.note)
+    if event.verb == "shell_asked":
+        return event.actor_name, "asked for what it left to be deleted"
+    if event.verb == "shell_deleted":
+        return badge, f"with {_owner(event.actor_name)} own permission"
+    if event.verb == "platform_state":
+        return "The platform says", ""
+    if event.verb == "claimed":
+        return badge, f"with {_owner(operation.requested_by_name)} own permission"
+    if event.verb in ("succeeded", "failed") and operation.accepted_at:
+        return badge, f"after {formats.lasted(event.at - operation.accepted_at)}"
+    return badge, ""
+
+
+def _why(event: Event, operation: Operation) -> str:
+    if event.verb == "requested" and operation.kind == Kind.FORK:
+        days = operation.team.approval_days
+        return f"{event.team_name} has to agree within {days} days"
+    if event.verb == "accepted":
+        return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _told(event)
+    if event.verb in FILE_WORDS:
+        return FILE_WORDS[event.verb].format(file=operation.file_name or "The file")
+    return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
+
+
+def _reason(event: Event) -> str:
+    """Why it waits, and what was noted; nothing for what the code says already."""
+    if event.verb == "platform_state":
+        return "Platform state:"
+    said = [WAITS.get(event.data.get("wait", ""), ""), event.note]
+    return ". ".join(dict.fromkeys(_begun(part) for part in said if part))
+
+
+def _begun(note: str) -> str:
+    """A note as a sentence begins, without its full stop."""
+    text = note.strip().rstrip(".")
+    return text[:1].upper() + text[1:]
+
+
+def _told(event: Event) -> str:
+    return f" {_begun(event.note)}." if event.note else ""
+
+
+def _code(event: Event) -> str:
+    """A word of the platform's own, shown as it is."""
+    return event.note if event.verb == "platform_state" else str(event.data.get("code", ""))
+
+
+def _owner(name: str) -> str:
+    return f"{formats.first_name(name)}’s"
+
+
+def a_kind(kind: str) -> str:
+    word = wording.kind_word(kind).lower()
+    return {
+        "empty": "an empty iModel",
+        "template": "an iModel from a template",
+        "baseline": "an iModel from a file",
+    }.get(kind, f"a {word}")

@@ -1,0 +1,399 @@
+"""What people read about an operation: badge, tone, icon, one line, and what to do next. No queries.
+
+The tables of words.py, filled in with names, numbers and times by formats.py.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from imodels_app.display.estimates import Usual
+from imodels_app.display.formats import day_time, file_size, first_name, lasted, moment, nth, thin
+from imodels_app.display.words import (
+    BASELINE_STATES,
+    CODES,
+    FAILURE_HEADLINES,
+    FAILURES,
+    ORPHANS,
+    PLATFORM_STATES,
+    PREVIEW,
+    WORDS,
+    Words,
+)
+from imodels_app.limits.turns import Place
+from imodels_app.models import Attempt, Operation, Orphan
+from imodels_app.states import Kind, OrphanState, Outcome, State, Wait, Wish
+
+# Whoever is first and goes within this time needs no number.
+A_MOMENT = timedelta(seconds=6)
+
+
+@dataclass(frozen=True)
+class Told(Words):
+    """Words about one operation, filled in. share: percent of the usual time used, None if nothing is known."""
+
+    share: int | None = None
+    share_of: str = "Usual time used"
+
+    @property
+    def sentence(self) -> str:
+        """For screen readers: Running, usually 2 to 5 min more."""
+        return f"{self.badge}, {self.line}" if self.line else self.badge
+
+
+def platform_words(state: str) -> str:
+    """What the platform means by the state of an operation."""
+    return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
+
+
+def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
+    """Badge, tone, icon, line and remedy of an operation as it is now.
+
+    place: where it stands in the queue, if that is known
+    """
+    row = _row(operation, now, usual, place)
+    words = FAILURES[failure(operation)] if operation.state == State.FAILED else WORDS[row]
+    filled = _filling(operation, now, usual) | _standing(place, now) | _progress(operation, now)
+    return Told(
+        badge=words.badge,
+        tone=words.tone,
+        icon=words.icon,
+        line=words.line.format_map(filled),
+        remedy=words.remedy.format_map(filled),
+        share=_share(operation, now, usual),
+        share_of="Sent" if operation.state == State.UPLOADING else "Usual time used",
+    )
+
+
+def tell_shell(orphan: Orphan) -> Told:
+    """The same about the iModel that a failed operation left on the platform."""
+    words = ORPHANS[OrphanState(orphan.state)]
+    filled = {"name": orphan.operation.name, "deleter": first_name(orphan.requested_by_name) or "nobody"}
+    stands = orphan.note if orphan.state in (OrphanState.LEFT, OrphanState.DELETING) else ""
+    return Told(
+        badge=words.badge,
+        tone="bad" if orphan.state == OrphanState.LEFT and stands else words.tone,
+        icon=words.icon,
+        line=(stands or words.line.format_map(filled)).rstrip("."),
+        remedy=words.remedy,
+    )
+
+
+def headline(operation: Operation) -> str:
+    """One sentence that says what a failure means."""
+    filled = {
+        "name": operation.name,
+        "itwin": operation.itwin_name or "the iTwin",
+        "source": operation.source_name or "the source",
+        "parts": _parts(operation),
+        "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
+        "person": operation.requested_by_name,
+        "file": operation.file_name or "the file",
+    }
+    text = FAILURE_HEADLINES[failure(operation)].format_map(filled)
+    return text[:1].upper() + text[1:]
+
+
+def _parts(operation: Operation) -> str:
+    """What a request names: Harbour Bridge and Main Bridge."""
+    itwin = operation.itwin_name or "the iTwin"
+    return f"{itwin} and {operation.source_name or 'the source'}" if operation.source_id else itwin
+
+
+def was_refused(operation: Operation) -> bool:
+    """The platform made nothing of it: the request can be changed and sent again."""
+    return operation.state == State.FAILED and not operation.imodel_id and operation.failure_code != "approvalVoid"
+
+
+def needs(operation: Operation) -> str:
+    """Which permission on which iTwin the platform asks for. Source: the create, clone and fork pages."""
+    target, source = operation.itwin_name or "the iTwin", operation.source_itwin_name or "the source’s iTwin"
+    if operation.kind == Kind.TEMPLATE:
+        return f"imodels_manage in {target} and imodels_read in {source}"
+    if not operation.source_id or operation.source_itwin_id == operation.itwin_id:
+        return f"imodels_manage in {target}"
+    return f"imodels_manage in {source} and in {target}"
+
+
+def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place | None) -> str:
+    """Which row of the table fits."""
+    state = State(operation.state)
+    if place and state == State.QUEUED:
+        return "queued" if is_next(place, now) else "queued:turn"
+    if state == State.RUNNING and not operation.wait_reason:
+        return _running_row(operation, now, usual)
+    if state == State.UPLOADING and not operation.wait_reason and operation.upload.is_sent:
+        return "uploading:sent"
+    if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
+        return "expired:sign_in"
+    waiting = f"{state}:{operation.wait_reason}"
+    return waiting if waiting in WORDS else str(state)
+
+
+def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> str:
+    if operation.usable_at:
+        return "running:usable"
+    if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
+        return "running:unknown"
+    return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+
+
+def is_next(place: Place, now: datetime) -> bool:
+    """Whether it starts so soon that nobody needs to be told when."""
+    return place.number == 1 and place.start - now <= A_MOMENT
+
+
+def _standing(place: Place | None, now: datetime) -> dict[str, str]:
+    return {"place": nth(place.number), "start": moment(place.start, now)} if place else {}
+
+
+def failure(operation: Operation) -> str:
+    """The row of the table; the platform is not sure about the capitals of its codes."""
+    return CODES.get(operation.failure_code.casefold(), "")
+
+
+def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[str, str]:
+    """Every word that a row may ask for."""
+    until = operation.expires_at if operation.state == State.AWAITING_APPROVAL else operation.wait_until
+    remaining = remains(operation, now, usual)
+    decision = operation.last_decision
+    return {
+        "team": operation.team.name,
+        "until": _until(operation, until, now) if until else "later",
+        "platform_state": operation.platform_state,
+        "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
+        "name": operation.name,
+        "itwin": operation.itwin_name or "the iTwin",
+        "person": first_name(operation.requested_by_name),
+        "estimate": remaining or "the platform is working on it",
+        "finishing": f", {remaining}" if remaining else "",
+        "most": lasted(usual.most) if usual else "",
+        "took": lasted(operation.finished_at - operation.accepted_at)
+        if operation.finished_at and operation.accepted_at
+        else "no time",
+        "decider": first_name(decision.by_name) if decision else "",
+        "comment": f": “{decision.comment}”" if decision and decision.comment else "",
+        "patience": _days(operation.team.approval_days),
+        "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
+        "permission": _permission(operation),
+        "needs": needs(operation),
+        "file": operation.file_name or "the file",
+        "preview": PREVIEW if operation.kind == Kind.FORK else "",
+        "source": operation.source_name or "the source",
+        "parts": _parts(operation),
+        "said": f"the platform said: “{operation.failure_message}”"
+        if operation.failure_message
+        else f"the platform said: {operation.failure_code or 'nothing'}",
+    }
+
+
+def _progress(operation: Operation, now: datetime) -> dict[str, str]:
+    """How far an upload is, and how long its link lasts."""
+    if operation.state != State.UPLOADING:
+        return {}
+    upload = operation.upload
+    link = f" The platform takes it until {moment(upload.link_until, now)}." if upload.link_until else ""
+    return {"sent": file_size(upload.sent_bytes), "size": file_size(operation.file_size or 0), "link": link}
+
+
+def _until(operation: Operation, until: datetime, now: datetime) -> str:
+    """A wait for a person that lasts days needs no minutes."""
+    if operation.wait_reason == Wait.SIGN_IN and until - now > timedelta(days=1):
+        return day_time(until).rsplit(" ", 1)[0]
+    return moment(until, now)
+
+
+def remains(operation: Operation, now: datetime, usual: Usual | None) -> str:
+    """usually 2 to 5 min more; empty when nothing can be said."""
+    if usual is None or operation.accepted_at is None:
+        return ""
+    elapsed = _elapsed(operation, now)
+    low, high = usual.half - elapsed, usual.most - elapsed
+    if high <= timedelta(0):
+        return ""
+    if high < timedelta(minutes=1):
+        return "usually less than a minute more"
+    least, most = max(_minutes(low), 0), max(_minutes(high), 1)
+    if least >= most:
+        return f"usually {most} min more"
+    return f"usually {least} to {most} min more" if least else f"usually up to {most} min more"
+
+
+def _minutes(time: timedelta) -> int:
+    return round(time.total_seconds() / 60)
+
+
+def _elapsed(operation: Operation, now: datetime) -> timedelta:
+    return now - (operation.accepted_at or operation.created_at)
+
+
+def _share(operation: Operation, now: datetime, usual: Usual | None) -> int | None:
+    if operation.state == State.UPLOADING and operation.file_size:
+        return 100 * operation.upload.sent_bytes // operation.file_size
+    if operation.state != State.RUNNING or usual is None or not usual.most:
+        return None
+    return usual.share(_elapsed(operation, now))
+
+
+def _permission(operation: Operation) -> str:
+    for detail in operation.failure_details:
+        for word in str(detail.get("message", "")).replace("'", " ").replace(".", " ").split():
+            if word.startswith("imodels_"):
+                return word
+    return "imodels_manage" if operation.kind == Kind.EMPTY else "a permission"
+
+
+def _days(days: int) -> str:
+    return "1 day" if days == 1 else f"{days} days"
+
+
+def attempt_words(attempt: Attempt) -> str:
+    """What became of one POST: Accepted after 1.8 s."""
+    if attempt.outcome == Outcome.PENDING:
+        return "No answer yet"
+    after = f" after {(attempt.answered_at - attempt.sent_at).total_seconds():.1f} s" if attempt.answered_at else ""
+    return f"{Outcome(attempt.outcome).label}{after}"
+
+
+# The way of one operation
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stretch of the way. value: percent, None when it goes on and nobody knows how far."""
+
+    label: str
+    value: int | None
+    is_here: bool = False
+
+
+def steps(operation: Operation, told: Told) -> list[Step]:
+    """The way from asked to succeeded; empty when it ended elsewhere."""
+    here = _STEP_OF.get(State(operation.state))
+    if here is None:
+        return []
+    if operation.usable_at and here == "Running":
+        here = "Succeeded"
+    needs_approval = operation.state == State.AWAITING_APPROVAL or operation.last_decision is not None
+    labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent"]
+    labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
+    if operation.state == State.SUCCEEDED:
+        return [Step(label, 100) for label in labels]
+    at = labels.index(here)
+    value = told.share if operation.state in (State.RUNNING, State.UPLOADING) else 0
+    done, coming = labels[:at], labels[at + 1 :]
+    return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
+
+
+_STEP_OF = {
+    State.AWAITING_APPROVAL: "Approved",
+    State.QUEUED: "Sent",
+    State.SUBMITTING: "Sent",
+    State.UPLOADING: "Uploading",
+    State.RUNNING: "Running",
+    State.SUCCEEDED: "Succeeded",
+}
+
+
+def _has_file(operation: Operation) -> bool:
+    return operation.kind == Kind.BASELINE or operation.state == State.UPLOADING
+
+
+def doing(operation: Operation) -> str:
+    """What is going on, as a headline."""
+    if operation.state == State.RUNNING and operation.usable_at:
+        return "The iModel can be used while the platform finishes"
+    if operation.state == State.RUNNING and operation.changeset_index and operation.kind == Kind.TEMPLATE:
+        return f"The platform makes one baseline of {thin(operation.changeset_index)} changesets"
+    if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
+        return f"The platform is copying {thin(operation.changeset_index)} changesets"
+    return {
+        State.AWAITING_APPROVAL: f"{operation.team.name} decides about it",
+        State.QUEUED: "It waits to be sent",
+        State.SUBMITTING: "The request is out",
+        State.UPLOADING: "The file is on its way to the platform",
+        State.RUNNING: "The platform is making the iModel",
+        State.SUCCEEDED: f"{operation.name} is ready",
+    }.get(State(operation.state), "")
+
+
+def basis(operation: Operation, usual: Usual | None, now: datetime) -> str:
+    """What the estimate rests on; empty when there is nothing to estimate."""
+    if operation.state != State.RUNNING:
+        return ""
+    if usual is None:
+        return "The platform tells no percentage, and too few earlier ones are known to say how long it usually takes."
+    return (
+        f"The platform tells no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
+        f"{usual.count} {_which(operation, usual)}: half took {lasted(usual.half)}, "
+        f"nine in ten under {lasted(usual.most)}."
+    )
+
+
+def _which(operation: Operation, usual: Usual) -> str:
+    """The earlier ones that an estimate rests on: clones of Main Bridge."""
+    if operation.kind == Kind.TEMPLATE:
+        return f"iModels from the template {usual.source}" if usual.source else "iModels from templates"
+    if not operation.source_id:
+        return f"{kind_word(operation.kind)} iModels"
+    kinds = f"{kind_word(operation.kind).lower()}s"
+    return f"{kinds} of {usual.source}" if usual.source else kinds
+
+
+# Names
+
+
+def kind_word(kind: str) -> str:
+    """One word for a table cell."""
+    return "Baseline" if kind == Kind.BASELINE else Kind(kind).label
+
+
+def made_from(operation: Operation) -> str:
+    """from Main Bridge @ 118; empty when it is made from nothing."""
+    if operation.file_name:
+        return f"from {operation.file_name}"
+    if not operation.source_id:
+        return ""
+    at = up_to(operation)
+    return f"from {operation.source_name or operation.source_id}" + (f" @ {at}" if at else "")
+
+
+def up_to(operation: Operation) -> str:
+    """118, baseline or the first digits of a changeset id; empty when all is copied."""
+    if operation.changeset_wish == Wish.BASELINE or operation.changeset_index == 0:
+        return "baseline"
+    if operation.changeset_index is not None:
+        return str(operation.changeset_index)
+    return operation.changeset_id[:8]
+
+
+def origin(operation: Operation) -> str:
+    """What its source is called."""
+    return {Kind.FORK: "Main iModel", Kind.TEMPLATE: "Template iModel"}.get(Kind(operation.kind), "Source iModel")
+
+
+def origin_verb(operation: Operation) -> str:
+    """What was done to its source: forked, cloned, or taken as a template."""
+    return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
+
+
+def edge(operation: Operation) -> str:
+    """How it came from its source: forked at #118, cloned at its baseline, cloned."""
+    at = up_to(operation)
+    if not at:
+        return origin_verb(operation)
+    where = "its baseline" if at == "baseline" else f"#{at}" if operation.changeset_index else at
+    return f"{origin_verb(operation)} at {where}"
+
+
+def history(operation: Operation) -> str:
+    """What becomes of the main iModel's changesets in a fork."""
+    if operation.preserve_history is None:
+        return ""
+    if not operation.preserve_history:
+        return "Squashed into the baseline"
+    return f"Preserved, {thin(operation.changeset_index)} changesets" if operation.changeset_index else "Preserved"
+
+
+def baseline_words(operation: Operation) -> tuple[str, str]:
+    """Badge and sentence of what the platform says about the baseline file; a word that we do not know as it is."""
+    return BASELINE_STATES.get(operation.baseline_state, (operation.baseline_state, ""))

@@ -1,0 +1,82 @@
+"""Who may come in: the guards before a view."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django.views.decorators.cache import never_cache
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from imodels_app.accounts import policy
+from imodels_app.models import User
+
+View = Callable[..., HttpResponseBase]
+
+
+class HtmxRequest(HttpRequest):
+    """What django-htmx's middleware makes of a request."""
+
+    htmx: HtmxDetails
+
+
+def signed_in(view: View) -> View:
+    """To the sign-in page and back again; a fragment makes the whole page go there. Never kept by a cache."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = view(request, *args, **kwargs) if request.user.is_authenticated else _to_the_door(request)
+        add_never_cache_headers(answer)
+        return answer
+
+    return guarded
+
+
+def hands_back(kept: View) -> Callable[[View], View]:
+    """For what people type and send: whoever was signed out meanwhile gets kept(request, ...), a page with what they
+    typed, and so does whoever sends a page older than their sign-in (errors.csrf_failure). Nothing else is done.
+    """
+
+    page: View = never_cache(kept)
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            is_lost = request.method == "POST" and not request.user.is_authenticated
+            return (page if is_lost else view)(request, *args, **kwargs)
+
+        guarded.kept = page  # type: ignore[attr-defined]
+        return guarded
+
+    return guard
+
+
+def auditor(view: View) -> View:
+    """For whom may audit. For others the page does not exist."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not policy.may_audit(person(request)):
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return signed_in(guarded)
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in. Only behind a guard."""
+    assert isinstance(request.user, User)  # noqa: S101 - the guard has let nobody else through
+    return request.user
+
+
+def _to_the_door(request: HttpRequest) -> HttpResponse:
+    """Back to the page itself after the sign-in, never to a fragment or an act."""
+    htmx = getattr(request, "htmx", None)
+    page = htmx.current_url_abs_path if htmx else request.get_full_path() if request.method == "GET" else ""
+    door = reverse("imodels:sign-in") + (f"?{urlencode({'next': page})}" if page else "")
+    return HttpResponseClientRedirect(door) if htmx else redirect(door)

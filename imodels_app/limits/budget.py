@@ -1,0 +1,182 @@
+"""One budget for each of the platform's rate limits, shared by all people and workers of this dashboard.
+
+Creations, clones and forks have a bucket each: their requests are rows (Attempt), so a claim reads the last ones
+and pacing.py says when the next may leave. Everything together has the bucket `calls`, whose tokens drip. All of
+it is in the database: no flushed Redis can cause a burst, and a restarted worker forgets nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+
+from imodels_app.limits.pacing import MINUTE, Sent, next_at
+from imodels_app.models import Attempt, Bucket
+from imodels_app.runtime.timing import CLOCK_DIFFERENCE
+from imodels_app.states import Kind
+
+CALLS = "calls"
+# Creations, clones and forks a minute; all calls a minute, and an hour where the tier has such a limit.
+# Source: the rate limits of the create, clone and fork pages, and of the platform's overview.
+LIMITS = {
+    "trial": {"create": 5, "clone": 5, "fork": 5, CALLS: 500},
+    "paid": {"create": 50, "clone": 20, "fork": 20, CALLS: 5000},
+}
+TRIAL_CALLS_AN_HOUR = 5000
+NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
+# After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
+ONE_AT_A_TIME_FOR = timedelta(minutes=5)
+# Following takes what drips, but for a reserve: submitting, settling and people's own looks come first.
+RESERVE_FOR_PEOPLE = 0.3
+
+
+class Spent(Exception):
+    """The budget allows the next request at `until`."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(until)
+        self.until = until
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a budget this minute. until: when there is more, if nothing is left."""
+
+    name: str
+    left: int
+    limit: int
+    until: datetime | None
+
+
+def bucket_of(kind: str) -> str:
+    """The budget a kind of operation is charged to."""
+    return kind if kind in (Kind.CLONE, Kind.FORK) else "create"
+
+
+def limit(bucket: str) -> int:
+    """Requests a minute."""
+    return LIMITS["trial" if settings.ITWIN_TIER == "trial" else "paid"][bucket]
+
+
+def lock(bucket: str) -> None:
+    """Wait until nobody else claims of this bucket, to the end of the transaction. Then ask the clock, and take()."""
+    _locked(bucket)
+
+
+def take(bucket: str, now: datetime) -> None:
+    """Claim the next request of a bucket, or raise Spent. Call in the transaction that writes the Attempt.
+
+    The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
+    """
+    at = _next_at(_locked(bucket), now, frozen_until(now))
+    if at > now:
+        raise Spent(at)
+
+
+def opens_at(bucket: str, now: datetime) -> datetime:
+    """When the next request of a bucket may leave; now when it may at once."""
+    rows = {row.name: row for row in Bucket.objects.filter(name__in=[bucket, CALLS])}
+    everything = rows.get(CALLS)
+    return max(
+        _next_at(rows.get(bucket) or Bucket(name=bucket), now, everything.frozen_until if everything else None), now
+    )
+
+
+def spacing(bucket: str) -> timedelta:
+    """Between two requests of a bucket that is used to the full."""
+    return MINUTE / limit(bucket)
+
+
+def freeze(bucket: str, until: datetime, now: datetime) -> None:
+    """The platform answered 429: send nothing of this bucket before `until`, and then one at a time for a while."""
+    Bucket.objects.get_or_create(name=bucket)
+    Bucket.objects.filter(Q(frozen_until=None) | Q(frozen_until__lt=until), name=bucket).update(frozen_until=until)
+    Bucket.objects.filter(name=bucket).update(one_at_a_time_until=max(until, now) + ONE_AT_A_TIME_FOR)
+
+
+def bucket_named(operation: str, otherwise: str) -> str:
+    """The bucket that a 429 means by its ITwinPlatform-RateLimited-Operation; without a word we know, `otherwise`.
+
+    "all" is the application's own minute (and Trial's hour), to which every call counts.
+    """
+    return CALLS if operation.strip().lower() in ("all", "*") else otherwise
+
+
+def frozen_until(now: datetime) -> datetime | None:
+    """Until when the platform wants no call of any kind; None when it takes them."""
+    row = Bucket.objects.filter(name=CALLS, frozen_until__gt=now).first()
+    return row.frozen_until if row else None
+
+
+def called(now: datetime) -> None:
+    """Count one request of any kind, as it leaves.
+
+    It may dip into the reserve and below nothing; following then waits until that has dripped in again.
+    """
+    with transaction.atomic():
+        row = _locked(CALLS)
+        left = max(_tokens(row, now) - 1, -float(limit(CALLS)))
+        Bucket.objects.filter(name=CALLS).update(tokens=left, dripped_at=now, counted=F("counted") + 1)
+
+
+def polls_left(now: datetime) -> int:
+    """How many calls following may make now without the reserve; 0 while frozen. They are counted as they leave."""
+    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+    if row.frozen_until and row.frozen_until > now:
+        return 0
+    return max(0, int(_tokens(row, now) - RESERVE_FOR_PEOPLE * _capacity()))
+
+
+def left(now: datetime) -> list[Left]:
+    """The three budgets as people see them."""
+    return list(_left(now))
+
+
+def _left(now: datetime) -> Iterator[Left]:
+    rows = {row.name: row for row in Bucket.objects.all()}
+    everything = rows.get(CALLS)
+    held = everything.frozen_until if everything and (everything.frozen_until or now) > now else None
+    for bucket, name in NAMES.items():
+        used = Attempt.objects.filter(bucket=bucket, sent_at__gt=now - MINUTE).count()
+        row = rows.get(bucket) or Bucket(name=bucket)
+        frozen = bool(held or (row.frozen_until and row.frozen_until > now))
+        rest = 0 if frozen else max(limit(bucket) - used, 0)
+        yield Left(name=name, left=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, held))
+
+
+def _next_at(row: Bucket, now: datetime, held: datetime | None) -> datetime:
+    """When the next request of this bucket may leave; now or earlier if at once. held: until when no call is taken."""
+    most = limit(row.name)
+    sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + CLOCK_DIFFERENCE)
+    latest = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
+    careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
+    paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
+    return max((at for at in (paced, row.frozen_until, held) if at), default=now)
+
+
+def _locked(bucket: str) -> Bucket:
+    Bucket.objects.get_or_create(name=bucket)
+    return Bucket.objects.select_for_update().get(name=bucket)
+
+
+def _tokens(row: Bucket, now: datetime) -> float:
+    """What has dripped into the bucket of all calls since it was last touched."""
+    if row.dripped_at is None:
+        return _capacity()
+    return min(_capacity(), row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * _drip_per_s())
+
+
+def _drip_per_s() -> float:
+    """Slow enough for the minute and, with Trial, for the hour: nine tenths, for a full bucket may go at once too."""
+    a_minute = limit(CALLS) / 60
+    if settings.ITWIN_TIER != "trial":
+        return 0.9 * a_minute
+    return 0.9 * min(a_minute, TRIAL_CALLS_AN_HOUR / 3600)
+
+
+def _capacity() -> float:
+    """A tenth of what the minute allows, so that a full bucket and a minute of dripping stay within it."""
+    return limit(CALLS) / 10

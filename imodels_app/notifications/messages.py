@@ -1,0 +1,233 @@
+"""What people are told by e-mail: written down with the change it tells of, and sent apart from it.
+
+write() makes a row in the transaction of the state change, so nothing is told that did not happen and nothing that
+happened goes untold. send_due() is a worker's step. It has a lease, so however many workers there are, a mail server
+that hangs holds up one of them for some seconds at most; one that is down is left alone for longer and longer, and no
+operation ever waits for it. A worker that dies in between may send a message twice, and never not at all.
+"""
+
+import logging
+import smtplib
+import time
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models import F, Q
+from django.urls import reverse
+
+from imodels_app.display import formats, wording
+from imodels_app.models import Circuit, Message, Operation, TokenSet, User
+from imodels_app.runtime import clock
+from imodels_app.states import News, State, Wait
+
+log = logging.getLogger(__name__)
+
+MAIL = "mail"
+# One round: longer than it may take, so that no second worker begins before it is over.
+LEASE = timedelta(seconds=60)
+ROUND_S = 15.0
+ROUND_SIZE = 50
+# After a failure, doubled each time: of the mail server, and of one message that it does not take.
+SHORTEST, LONGEST = timedelta(seconds=30), timedelta(hours=1)
+FIRST_GAP, LONGEST_GAP = timedelta(minutes=2), timedelta(hours=4)
+GIVEN_UP_AFTER = timedelta(days=3)
+
+
+def write(operation: Operation, news: News) -> None:
+    """Put down whom to tell. Call in the transaction of the change."""
+    now = clock.now()
+    people = operation.team.leads() if news == News.ASKED else User.objects.filter(pk=operation.requested_by_id)
+    for person in people:
+        if news == News.ASKED and person.pk == operation.requested_by_id:
+            continue
+        if not _may_be_told(person) or (news == News.SIGN_IN and _knows(person)):
+            continue
+        Message.objects.create(to=person, operation=operation, news=news, written_at=now, due_at=now)
+
+
+def send_due() -> None:
+    """Send what is due, if nobody else does so now and the mail server is not being left alone."""
+    now = clock.now()
+    due = Message.objects.due(now).select_related("to", "operation__team", "operation__requested_by")
+    due = due.prefetch_related("operation__decisions")
+    if not due.exists() or not _take_lease(now):
+        return
+    stop_at = time.monotonic() + ROUND_S
+    connection = get_connection(timeout=settings.EMAIL_TIMEOUT)
+    try:
+        for message in due.order_by("due_at", "pk")[:ROUND_SIZE]:
+            if time.monotonic() > stop_at:
+                break
+            _send(message, connection)
+    except (OSError, smtplib.SMTPException) as down:
+        _leave_alone(down)
+    else:
+        Circuit.objects.filter(name=MAIL).update(failures=0, failing_since=None, open_until=None)
+    finally:
+        connection.close()
+
+
+def subject_and_text(message: Message) -> tuple[str, str]:
+    """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
+    operation, news = message.operation, News(message.news)
+    filled = _filling(operation)
+    subject, text = _WORDS[news]
+    if news == News.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
+        subject, text = _EXPIRED_SIGNED_OUT
+    link = settings.DASHBOARD_URL + _page(operation, news)
+    why = _WHY_LEAD if news == News.ASKED else _WHY_REQUESTER
+    parts = [text.format_map(filled), _quote(operation, news), f"{_LINKS.get(news, 'Look')}: {link}"]
+    whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
+    return " ".join(subject.format_map(filled).split()), whole + "\n"
+
+
+def is_news(message: Message) -> bool:
+    """Whether it is still worth telling: what was asked may be decided, and who should sign in may have."""
+    if message.news == News.ASKED:
+        return message.operation.state == State.AWAITING_APPROVAL
+    if message.news == News.SIGN_IN:
+        return message.operation.wait_reason == Wait.SIGN_IN and not message.operation.is_finished
+    return True
+
+
+# Whom
+
+
+def _may_be_told(person: User) -> bool:
+    return person.is_active and person.wants_mail and bool(person.email)
+
+
+def _knows(person: User) -> bool:
+    """Whether this person was asked to sign in since they last did: once is enough for all that waits."""
+    held = TokenSet.objects.filter(user=person).first()
+    told = Message.objects.filter(to=person, news=News.SIGN_IN)
+    return (told.filter(written_at__gt=held.obtained_at) if held else told).exists()
+
+
+# Sending
+
+
+def _send(message: Message, connection: BaseEmailBackend) -> None:
+    """One message. What the server refuses for itself is tried again later; what breaks the connection is raised."""
+    now = clock.now()
+    if not is_news(message) or not _may_be_told(message.to):
+        Message.objects.filter(pk=message.pk).update(due_at=None)
+        return
+    mine = Message.objects.filter(pk=message.pk, due_at=message.due_at)
+    if not mine.update(due_at=_next_try(message, now), tries=F("tries") + 1):
+        return
+    subject, text = subject_and_text(message)
+    headers = {"Auto-Submitted": "auto-generated"}
+    try:
+        EmailMessage(subject, text, to=[message.to.email], headers=headers, connection=connection).send()
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as refused:
+        log.warning("The mail server did not take message %s: %s", message.pk, type(refused).__name__)
+    except (OSError, smtplib.SMTPException):
+        # Not this message's fault: it keeps its turn.
+        Message.objects.filter(pk=message.pk).update(due_at=message.due_at, tries=message.tries)
+        raise
+    else:
+        Message.objects.filter(pk=message.pk).update(sent_at=clock.now(), due_at=None)
+
+
+def _next_try(message: Message, now: datetime) -> datetime | None:
+    gap: timedelta = min(FIRST_GAP * 2 ** min(message.tries, 12), LONGEST_GAP)
+    return now + gap if now + gap < message.written_at + GIVEN_UP_AFTER else None
+
+
+def _take_lease(now: datetime) -> bool:
+    Circuit.objects.get_or_create(name=MAIL)
+    free = Circuit.objects.filter(Q(open_until=None) | Q(open_until__lte=now), name=MAIL)
+    return bool(free.update(open_until=now + LEASE))
+
+
+def _leave_alone(trouble: Exception) -> None:
+    now = clock.now()
+    row = Circuit.objects.get(name=MAIL)
+    gap = min(SHORTEST * 2 ** min(row.failures, 12), LONGEST)
+    log.warning("The mail server does not answer (%s); next try in %d s", type(trouble).__name__, gap.total_seconds())
+    Circuit.objects.filter(name=MAIL).update(
+        failures=F("failures") + 1, failing_since=row.failing_since or now, open_until=now + gap
+    )
+
+
+# Words
+
+_LINKS = {News.ASKED: "Look and decide", News.SIGN_IN: "Sign in", News.FAILED: "What to do next"}
+_WHY_LEAD = (
+    "You get this because you are a lead of {team}. Approving needs you to be signed in; "
+    "nobody can decide from this e-mail."
+)
+_WHY_REQUESTER = "You get this because you asked for {name}."
+_SIGN_IN = (
+    "Your last sign-in has run out, so {name} and what else you asked for waits. Nothing is lost. "
+    "It goes on by itself as soon as you have signed in."
+)
+_WORDS: dict[News, tuple[str, str]] = {
+    News.ASKED: (
+        "{who} asks to fork {source}{decide_by}",
+        "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
+    ),
+    News.APPROVED: ("{decider} approved {name}", "{decider_name} approved {what}. It is sent by itself."),
+    News.REJECTED: ("{decider} rejected {name}", "{decider_name} rejected {what}. Nothing was sent."),
+    News.EXPIRED: (
+        "{name} expired: nobody decided",
+        "Nobody decided about {what} in time. Nothing was sent. Ask again, or speak with a lead.",
+    ),
+    News.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
+    News.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
+    News.SIGN_IN: ("Sign in again, so that {name} can go on", _SIGN_IN),
+}
+_EXPIRED_SIGNED_OUT = (
+    "{name} expired: you did not sign in again",
+    "{What} waited for your sign-in, and the time is over. Sign in and ask for the same again.",
+)
+
+
+def _filling(operation: Operation) -> dict[str, str]:
+    now = clock.now()
+    told = wording.tell(operation, now)
+    kind = wording.kind_word(operation.kind).lower()
+    origin = f" of {operation.source_name}" if operation.source_name else ""
+    what = f"the {kind}{origin} “{operation.name}”"
+    up_to = wording.up_to(operation)
+    start, end = operation.accepted_at, operation.finished_at
+    decision = operation.last_decision
+    return {
+        "name": operation.name,
+        "what": what,
+        "What": what[:1].upper() + what[1:],
+        "who": formats.first_name(operation.requested_by_name),
+        "requester": operation.requested_by_name,
+        "source": operation.source_name or "an iModel",
+        "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
+        "itwin": operation.itwin_name or "its iTwin",
+        "team": operation.team.name,
+        "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
+        "decider": formats.first_name(decision.by_name) if decision else "",
+        "decider_name": decision.by_name if decision else "",
+        "took": formats.lasted(end - start) if start and end else "no time",
+        "badge": told.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
+        "headline": wording.headline(operation) if operation.state == State.FAILED else "",
+        "remedy": told.remedy,
+    }
+
+
+def _quote(operation: Operation, news: News) -> str:
+    """What somebody wrote for this reader."""
+    if news == News.ASKED:
+        words = operation.reason
+    elif news in (News.APPROVED, News.REJECTED) and operation.last_decision:
+        words = operation.last_decision.comment
+    elif news == News.FAILED and operation.failure_message:
+        return f"The platform said: “{operation.failure_message}”"
+    else:
+        words = ""
+    return f"“{words}”" if words else ""
+
+
+def _page(operation: Operation, news: News) -> str:
+    name = "imodels:approval-detail" if news == News.ASKED else "imodels:operation-detail"
+    return reverse(name, args=[operation.pk])

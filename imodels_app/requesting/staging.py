@@ -1,0 +1,299 @@
+"""Baseline files between a browser and the platform: rows of StagedFile, and their bytes in STAGING_DIR.
+
+The rule that makes an upload survive whatever is killed: a chunk is written at its place and synced, and only then
+counted in the row. So the row never says more than the disk has, and bytes past its count mean nothing: the next
+chunk overwrites them. All of it happens under a lock of the row that is never held while the network is waited for:
+of two requests that bring the same place one is counted, and the other is told where the file really stands.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import transaction
+
+from imodels_app.display import formats
+from imodels_app.models import STAGED_FOR, StagedFile, User
+from imodels_app.runtime import clock
+
+MIB = 1024 * 1024
+# What every SQLite file begins with, and so every iModel.
+HEADER = b"SQLite format 3\0"
+# A person's files that no operation uses, at most.
+AT_MOST = 5
+# Said here, and by the browser before the first byte leaves.
+NOT_BIM = "A baseline file is an iModel and ends in .bim. Choose another file."
+EMPTY = "The file is empty. Choose another one."
+NO_IMODEL = "This is no iModel: it does not begin as an SQLite file does. Choose another file."
+# A file whose size is not known before it is there (a plain form) grows under another name.
+PART = ".part"
+
+
+class Refused(Exception):
+    """This file is not taken. Its text can be shown."""
+
+
+class NoIModel(Refused):
+    """Its bytes are something else."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_IMODEL)
+
+
+class TooLarge(Refused):
+    """Larger than files may be here."""
+
+
+class NoSpace(Refused):
+    """The disk has no room, now."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no room for this file at the moment. Try later, or tell whoever runs iModel Desk.")
+
+
+class InUse(Refused):
+    """An operation needs it."""
+
+
+class Overtaken(Exception):
+    """The file stands somewhere else than where the bytes belong. received: there."""
+
+    def __init__(self, received: int) -> None:
+        super().__init__(f"{received} bytes are here.")
+        self.received = received
+
+
+class Gone(Exception):
+    """The file was removed, or nobody came for too long."""
+
+
+def path_of(staged: StagedFile) -> Path:
+    """Where the bytes are; there may be none yet."""
+    return Path(settings.STAGING_DIR) / str(staged.pk)
+
+
+def is_whole(staged: StagedFile | None, size: int | None) -> bool:
+    """Whether all bytes of a file are here, as many as the platform was told."""
+    try:
+        return staged is not None and path_of(staged).stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def expect(*, name: str, size: int, owner: User) -> StagedFile:
+    """A file of this size is about to come, in pieces. Raises Refused."""
+    check(name=name, size=size)
+    check_space(size)
+    with transaction.atomic():
+        # The person's row is the lock under which their files are counted.
+        User.objects.select_for_update().get(pk=owner.pk)
+        if StagedFile.objects.free().filter(owner=owner).count() >= AT_MOST:
+            raise Refused(f"{AT_MOST} files of yours wait here already. Remove one of them first.")
+        now = clock.now()
+        return StagedFile.objects.create(owner=owner, name=name, size=size, created_at=now, touched_at=now)
+
+
+def check(*, name: str, size: int) -> None:
+    """What can be said of a file before its first byte. Raises Refused."""
+    if not name.lower().endswith(".bim"):
+        raise Refused(NOT_BIM)
+    if len(name) > 255:
+        raise Refused("The file’s name is longer than 255 characters. Shorten it.")
+    if size <= 0:
+        raise Refused(EMPTY)
+    if size > most_bytes():
+        raise TooLarge(too_large())
+
+
+def most_bytes() -> int:
+    """What a file may have."""
+    return int(settings.BASELINE_MAX_MIB) * MIB
+
+
+def too_large() -> str:
+    return f"The file is larger than {formats.file_size(most_bytes())}, the most that is taken here."
+
+
+def offset(staged: StagedFile) -> int:
+    """Bytes that are safe on disk: what was counted, and less if somebody took bytes away."""
+    try:
+        return min(staged.received, path_of(staged).stat().st_size)
+    except FileNotFoundError:
+        return 0
+
+
+def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
+    """Add bytes that belong at this place, and count them once they are safe. With the last ones it has arrived.
+
+    Raises Overtaken, Gone, NoSpace (what is here stays), and NoIModel, with which it is forgotten.
+    """
+    try:
+        with transaction.atomic():
+            row = StagedFile.objects.select_for_update().filter(pk=staged.pk).first()
+            if row is None:
+                raise Gone
+            safe = offset(row)
+            if at != safe or at + len(chunk) > row.size:
+                raise Overtaken(safe)
+            if not _may_be_imodel(chunk, at) or row.size < len(HEADER):
+                raise NoIModel
+            with _room():
+                _write(path_of(row), chunk, at=at)
+            row.received, row.touched_at = at + len(chunk), clock.now()
+            row.arrived_at = row.touched_at if row.received == row.size else None
+            row.save(update_fields=["received", "touched_at", "arrived_at"])
+    except NoIModel:
+        forget(staged)
+        raise
+    return row
+
+
+def remove(staged: StagedFile) -> None:
+    """Forget a file because its owner says so. Raises InUse."""
+    with transaction.atomic():
+        StagedFile.objects.select_for_update().filter(pk=staged.pk).first()
+        if StagedFile.objects.filter(pk=staged.pk).exclude(pk__in=StagedFile.objects.free()).exists():
+            raise InUse(f"{staged.name} is on its way into an iModel. Cancel that operation first.")
+        forget(staged)
+
+
+def forget(staged: StagedFile) -> None:
+    """Delete row and bytes. An operation that had it keeps its name and size."""
+    StagedFile.objects.filter(pk=staged.pk).delete()
+    transaction.on_commit(partial(path_of(staged).unlink, missing_ok=True))
+
+
+def forget_unneeded(pk: UUID, now: datetime) -> bool:
+    """Forget a file if nobody needs it any more; whether it was so."""
+    with transaction.atomic():
+        # First the lock, then the question again: a piece, or an operation, may have come meanwhile.
+        StagedFile.objects.select_for_update().filter(pk=pk).first()
+        staged = StagedFile.objects.stale(now).filter(pk=pk).first()
+        if staged:
+            forget(staged)
+    return staged is not None
+
+
+def clean(now: datetime) -> int:
+    """Forget what nobody came back for, and bytes that belong to no row; how many."""
+    unneeded = list(StagedFile.objects.stale(now).values_list("pk", flat=True))
+    return sum(forget_unneeded(pk, now) for pk in unneeded) + _clean_folder(now)
+
+
+def check_space(size: int) -> None:
+    """Whether these bytes fit, with a reserve for all else that needs the disk. Raises NoSpace."""
+    if shutil.disk_usage(folder()).free - settings.STAGING_RESERVE_MIB * MIB < size:
+        raise NoSpace
+
+
+def folder() -> Path:
+    """STAGING_DIR, made when it is first needed."""
+    at = Path(settings.STAGING_DIR)
+    at.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return at
+
+
+def new_part() -> Path:
+    """Where a file may grow until it is known what it is; keep() makes a staged file of it."""
+    return folder() / f"{uuid4()}{PART}"
+
+
+def grow(part: Path, chunk: bytes, *, at: int) -> None:
+    """Add bytes to a part. Raises Refused as soon as they are too many, or no iModel."""
+    if at + len(chunk) > most_bytes():
+        raise TooLarge(too_large())
+    if not _may_be_imodel(chunk, at):
+        raise NoIModel
+    check_space(len(chunk))
+    with _room(), part.open("ab") as file:
+        file.write(chunk)
+
+
+def keep(part: Path, *, name: str, owner: User) -> StagedFile:
+    """Make a staged file of bytes that came in one go. The part is gone afterwards. Raises Refused."""
+    try:
+        with part.open("rb") as file:
+            begins = file.read(len(HEADER))
+            os.fsync(file.fileno())
+        size = part.stat().st_size
+        check(name=name, size=size)
+        if begins != HEADER:
+            raise NoIModel
+        # The row comes first: bytes without one are taken for left behind.
+        staged = expect(name=name, size=size, owner=owner)
+        part.rename(path_of(staged))
+    finally:
+        part.unlink(missing_ok=True)
+    _sync_folder()
+    staged.received, staged.arrived_at = size, staged.touched_at
+    staged.save(update_fields=["received", "arrived_at"])
+    return staged
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """A disk that is full though there was room a moment ago, or a quota that is used up, is no space too."""
+    try:
+        yield
+    except OSError as full:
+        if full.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpace from full
+        raise
+
+
+def _may_be_imodel(chunk: bytes, at: int) -> bool:
+    """Whether these bytes fit what an iModel has at this place, however the beginning is cut up."""
+    wanted = HEADER[at : at + len(chunk)]
+    return chunk[: len(wanted)] == wanted
+
+
+def _write(path: Path, chunk: bytes, *, at: int) -> None:
+    """Put the bytes at their place, and return when they would survive a power cut."""
+    is_new = at == 0 and not path.exists()
+    file = os.open(path, os.O_WRONLY | (os.O_CREAT if at == 0 else 0), 0o600)
+    try:
+        written = 0
+        while written < len(chunk):
+            written += os.pwrite(file, chunk[written:], at + written)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    if is_new:
+        _sync_folder()
+
+
+def _sync_folder() -> None:
+    """A new name in a folder survives a power cut only when the folder is synced, too."""
+    names = os.open(folder(), os.O_RDONLY)
+    try:
+        os.fsync(names)
+    finally:
+        os.close(names)
+
+
+def _clean_folder(now: datetime) -> int:
+    """Delete bytes without a row. A row is there before its bytes, so who looks at the folder first misses none."""
+    there = list(folder().iterdir())
+    known = {str(pk) for pk in StagedFile.objects.values_list("pk", flat=True)}
+    left = [path for path in there if _is_left_behind(path, known, now)]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
+def _is_left_behind(path: Path, known: set[str], now: datetime) -> bool:
+    """Files that are not named as ours are left alone."""
+    try:
+        if path.suffix == PART:
+            # By this machine's clock, which only has to be right within a day.
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC) < now - STAGED_FOR
+        return str(UUID(path.name)) == path.name and path.name not in known
+    except (ValueError, FileNotFoundError):
+        return False

@@ -1,0 +1,1 @@
+"""What processes share: the clock, hints to workers, signs of life."""

@@ -1,0 +1,1 @@
+"""One step each: what a Celery task does with one row."""

@@ -1,0 +1,136 @@
+"""One look at a running operation."""
+
+import logging
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from imodels_app import gateway, lifecycle
+from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.types import Creation
+from imodels_app.models import Operation
+from imodels_app.requesting import staging
+from imodels_app.runtime import clock, failpoints
+from imodels_app.runtime.timing import MISSING_IS_NORMAL_FOR, VANISHED_AFTER, WHILE_NOT_PERMITTED
+from imodels_app.states import Kind, State, Wait
+
+log = logging.getLogger(__name__)
+
+# Age of the operation -> seconds between looks: quick while small clones end, rare for what takes hours.
+PLAN: list[tuple[float, float]] = [(30, 1), (60, 3), (120, 5), (300, 10), (1800, 30)]
+RARELY_S = 120.0
+# A look at the iModel itself ("usable already?") comes with every third look at its operation.
+LOOK_AT_IMODEL_EVERY = 3
+
+BASELINE_FAILURES = {"fileIsBriefcase", "initializationFailed"}
+MISSING_GUIDS = {"mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"}
+
+
+def poll(operation_id: UUID) -> None:
+    """Ask the platform how far an operation is, and write down what it says. Any number of callers may ask."""
+    operation = lifecycle.lease(operation_id, State.RUNNING)
+    if operation is None:
+        return
+    try:
+        _look(operation, clock.now())
+    except gateway.MustWait as later:
+        lifecycle.wait(operation, later.reason, later.until, later.note)
+    except lifecycle.Conflict:
+        log.info("Operation %s: a look came later than another, and told nothing new", operation.pk)
+
+
+def _look(operation: Operation, now: datetime) -> None:
+    platform = gateway.for_person(operation.requested_by)
+    try:
+        creation = platform.creation(operation.imodel_id)
+        failpoints.reach("poll.answered")
+        _follow(operation, creation, platform, now)
+    except errors.NotFound:
+        _missing(operation, platform, now)
+    except errors.Refused as no:
+        # Rights may come back; the iModel is being made all the same.
+        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        lifecycle.wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
+
+
+def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
+    """Take the platform's word: ended, or look again later."""
+    if creation.state == "successful":
+        lifecycle.succeeded(operation, relationship_id=creation.relationship_id)
+        if operation.staged_file_id:
+            # From here on another operation may have been asked for with the same file.
+            staging.forget_unneeded(operation.staged_file_id, now)
+    elif creation.state == "failed":
+        _failed(operation, platform)
+    elif creation.state in MISSING_GUIDS:
+        lifecycle.failed(operation, code="mainIModelIsMissingFederationGuids", platform_state=creation.state)
+    else:
+        if creation.state not in ("scheduled", "waitingForFile"):
+            log.warning("Operation %s: the platform's state %r is not known", operation.pk, creation.state[:64])
+        if creation.state == "waitingForFile" and operation.kind == Kind.BASELINE:
+            _say_again(operation, platform)
+        usable = _is_usable(operation, platform)
+        lifecycle.looked(operation, platform_state=creation.state[:64], due_at=next_look(operation, now))
+        if usable:
+            lifecycle.usable(operation)
+
+
+def _failed(operation: Operation, platform: Platform) -> None:
+    """The operation's state has no reason. That of a baseline file has."""
+    code, note, state = "failed", "The platform tells no reason.", ""
+    if operation.kind == Kind.BASELINE:
+        try:
+            state = platform.baseline_file(operation.imodel_id).state
+        except errors.Refused as no:
+            log.warning("Operation %s failed, and its baseline file tells nothing: %s", operation.pk, no)
+        if state in BASELINE_FAILURES:
+            code, note = state, ""
+    lifecycle.failed(operation, code=code, note=note, platform_state="failed", baseline_state=state)
+
+
+def _say_again(operation: Operation, platform: Platform) -> None:
+    """The platform was told that the file is there, and waits for it all the same. Telling it twice does no harm."""
+    if (operation.polls + 1) % LOOK_AT_IMODEL_EVERY:
+        return  # its two answers may just be a moment apart
+    try:
+        platform.complete_baseline(operation.imodel_id)
+    except (errors.Refused, errors.AnswerLost) as no:
+        log.warning("Operation %s waits for its file: %s", operation.pk, no)
+
+
+def _is_usable(operation: Operation, platform: Platform) -> bool:
+    """Whether the iModel has become usable just now; asked with every third look, until it is."""
+    if operation.usable_at or operation.polls % LOOK_AT_IMODEL_EVERY:
+        return False
+    try:
+        return platform.imodel(operation.imodel_id).is_initialized
+    except errors.Refused:
+        return False  # the operation's own state decides
+
+
+def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
+    """A 404 is normal at first. Later it has to last, and the iModel be gone too, before it means that it vanished."""
+    accepted_at = operation.accepted_at or now
+    since = operation.missing_since
+    lasts = since and now - since > VANISHED_AFTER and now - accepted_at > MISSING_IS_NORMAL_FOR
+    if lasts and not _is_there(operation, platform):
+        lifecycle.failed(operation, code="vanished", note="The platform no longer knows this iModel.")
+        return
+    lifecycle.looked(operation, platform_state=operation.platform_state, due_at=next_look(operation, now), missing=True)
+
+
+def _is_there(operation: Operation, platform: Platform) -> bool:
+    """Whether the iModel itself can still be found; an unclear answer counts as yes."""
+    try:
+        platform.imodel(operation.imodel_id)
+    except errors.NotFound:
+        return False
+    except errors.ITwinError:
+        return True
+    return True
+
+
+def next_look(operation: Operation, now: datetime) -> datetime:
+    """When to look again, by the age of the operation."""
+    age_s = (now - (operation.accepted_at or now)).total_seconds()
+    gap_s = next((gap for until, gap in PLAN if age_s < until), RARELY_S)
+    return now + timedelta(seconds=gap_s)

@@ -1,0 +1,146 @@
+"""One queued operation to the platform."""
+
+import logging
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from imodels_app import gateway, lifecycle
+from imodels_app.accounts import tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.limits import budget, turns
+from imodels_app.models import Attempt, Operation
+from imodels_app.requesting import staging
+from imodels_app.runtime import clock, dispatch, failpoints
+from imodels_app.runtime.timing import BEHIND_SAME_NAME, RECONCILE_AFTER
+from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, Wait
+
+log = logging.getLogger(__name__)
+# Too large, or of a type that the platform does not take: nothing a person typed.
+OUR_FAULT = {413, 415}
+# Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
+ANNOUNCED_AHEAD = timedelta(seconds=5)
+
+
+def submit(operation_id: UUID) -> None:
+    """Carry one queued operation to the platform. Any number of callers may try; one request is sent.
+
+    Create, clone and fork have no idempotency key, so an operation whose answer was lost stays in SUBMITTING
+    until settle.py has looked its name up.
+    """
+    failpoints.reach("submit.begin")
+    operation = lifecycle.operation_for(operation_id)
+    if operation.state != State.QUEUED or operation.due_at is None or operation.due_at > clock.now():
+        return
+    bucket = budget.bucket_of(operation.kind)
+    try:
+        claimed = _prepare(operation, bucket)
+        if claimed:
+            _send(operation, *claimed)
+    except lifecycle.Conflict:
+        return  # another worker has it, or it was cancelled
+    # Whoever waits for something of their own lets the next one pass.
+    if operation.wait_reason != Wait.PLATFORM_DOWN:
+        announce_next(bucket, clock.now())
+
+
+def announce_next(bucket: str, now: datetime) -> None:
+    """Wake a worker for whoever is next, at the very moment at which the budget allows it, if that is soon.
+
+    One message a bucket, however many are queued: the others stay as they are until it is their turn.
+    """
+    at = budget.opens_at(bucket, now)
+    first = turns.first_in_turn(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
+    if first:
+        dispatch.send("imodels_app.submit", first.pk, in_s=(at - now).total_seconds())
+
+
+def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | None:
+    """A claim and a client, or None with the reason to wait written down."""
+    if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
+        # Before anything is made of it: a shell that no file will ever fill would keep the name.
+        lifecycle.failed(operation, code="stagedFileMissing")
+        return None
+    try:
+        gateway.require_open()
+        # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
+        platform = gateway.for_person(operation.requested_by, bucket=bucket)
+        return _claim(operation, bucket), platform
+    except gateway.MustWait as later:
+        lifecycle.wait(operation, later.reason, later.until, later.note)
+    except budget.Spent as spent:
+        lifecycle.wait(operation, Wait.RATE_LIMIT, spent.until)
+    except turns.NotYet:
+        pass  # whoever is first is announced instead
+    except lifecycle.NameInFlight:
+        lifecycle.wait(operation, Wait.SAME_NAME, clock.now() + BEHIND_SAME_NAME)
+    except lifecycle.ApprovalVoid as void:
+        lifecycle.failed(operation, code="approvalVoid", note=str(void))
+    return None
+
+
+def _claim(operation: Operation, bucket: str) -> Attempt:
+    """The next request of this bucket, for this operation. Raises Spent, NotYet and what lifecycle.claim raises."""
+    failpoints.reach("submit.claiming")
+    with transaction.atomic():
+        budget.lock(bucket)
+        # Under the bucket's lock, so nobody is served between the look and the claim; and by the clock as it is now:
+        # a token that was refreshed, or the lock itself, may have taken longer than others waited.
+        now = clock.now()
+        budget.take(bucket, now)
+        first = turns.first_in_turn(bucket, now)
+        if first and first.pk != operation.pk:
+            raise turns.NotYet
+        return lifecycle.claim(operation, bucket=bucket, now=now)
+
+
+def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
+    """Send the one request of this attempt, and write down what came of it."""
+    failpoints.reach("submit.claimed")
+
+    def at_last() -> None:
+        lifecycle.confirm_claim(operation, attempt)
+        failpoints.reach("submit.sending")
+
+    try:
+        imodel_id, upload = platform.start_with_file(
+            operation.request_path, operation.request_body, correlation_id=str(operation.pk), at_last=at_last
+        )
+    except errors.AnswerLost as lost:
+        lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
+        lifecycle.wait(operation, Wait.LOST_ANSWER, clock.now() + RECONCILE_AFTER, str(lost))
+    except gateway.MustWait as later:
+        lifecycle.answered(attempt, Outcome.NOT_SENT, status=later.status, answer=str(later.__cause__ or later))
+        lifecycle.requeue(operation, attempt, reason=later.reason, until=later.until, note=later.note)
+    except errors.Refused as no:
+        lifecycle.answered(attempt, Outcome.REJECTED, status=no.status, answer=str(no))
+        _refused(operation, no)
+    else:
+        failpoints.reach("submit.answered")
+        lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
+        link = {"link": tokens.seal(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
+        until = upload.until if upload else None
+        lifecycle.accepted(operation, imodel_id=imodel_id, link_until=until, **link)
+
+
+def _refused(operation: Operation, no: errors.Refused) -> None:
+    """A refusal is final, but for one: the name may be taken by our own request whose answer was lost."""
+    # A 409 that came cut off names no code: it may be that one.
+    about_the_name = isinstance(no, errors.NameTaken) or (no.status == 409 and not no.code)
+    if about_the_name and operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
+        lifecycle.wait(operation, Wait.LOST_ANSWER, clock.now(), "The name is taken, perhaps by our own request.")
+        return
+    if no.status in OUR_FAULT:
+        log.error("The platform did not take the request of operation %s: %s", operation.pk, no)
+    lifecycle.failed(operation, code=_code(operation, no), message=no.message, details=no.details)
+
+
+def _code(operation: Operation, no: errors.Refused) -> str:
+    """The platform's own code, or what stands for it where that says less than we know."""
+    # The code for a source that is not ready is not documented; all there is to tell is that it is another 409.
+    if isinstance(no, errors.NotReady) and operation.source_id and no.code:
+        return "sourceNotReady"
+    if no.status == 409 and not no.code and not operation.source_id:
+        return "iModelExists"  # the one cause there is
+    return no.code or str(no.status)

@@ -1,0 +1,368 @@
+"""The baseline file of one operation: from here to the platform's storage, and the platform told that it is there.
+
+1. One process at a time holds the lease (lifecycle.take_upload) and says every second that it lives. Whoever lost
+   the lease, because it slept, finds a newer version of the Upload row and writes nothing any more.
+2. A small file is one PUT. A large one is blocks: each is a row once the storage has acknowledged it, so after a kill
+   only those in flight are sent again. Both read the file piece by piece.
+3. Threads send, and touch no database. The main thread waits for them, keeps the lease and counts.
+4. Completing may be repeated, so an answer that was lost is asked for: the baseline file's state tells.
+"""
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import BinaryIO
+from uuid import UUID
+
+from django.conf import settings
+
+from imodels_app import gateway, lifecycle
+from imodels_app.accounts import tokens
+from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.storage import Storage, check_destination
+from imodels_app.itwin.types import UploadLink
+from imodels_app.limits import circuit
+from imodels_app.models import Operation, StagedFile
+from imodels_app.requesting import staging
+from imodels_app.runtime import clock, dispatch, failpoints
+from imodels_app.runtime.timing import MISSING_IS_NORMAL_FOR, WHILE_NOT_PERMITTED
+from imodels_app.states import Wait
+
+log = logging.getLogger(__name__)
+
+WAITING = "waitingForFile"
+MOST_BLOCKS = 50_000
+BLOCKS_AT_ONCE = 3
+TELL_EVERY_S = 1.0
+# Then others' files have their turn, and a worker that is to end can.
+SLICE_S = 60.0
+# No line is faster (10 Gbit/s): a file that would need more time than its link has is not begun.
+FASTEST_BYTES_PER_S = 1_250_000_000
+LINK_MARGIN = timedelta(seconds=5)
+# A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
+MOST_LINKS = 50
+# The platform took no notice of being told.
+TELL_AGAIN = timedelta(seconds=5)
+# The platform may see a file later than its storage acknowledged it: pauses before each next look.
+LOOKS_FOR_FILE_S = (2.0, 5.0, 10.0)
+
+
+class Held(Exception):
+    """The operation waits now, or has ended, and its row says why."""
+
+
+class Overtaken(Exception):
+    """The lease is somebody else's; a thread that still sends stops."""
+
+
+def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) -> None:
+    """Carry one file on: all of it, or for a minute. Any number of callers may try; one at a time does.
+
+    ending  whether this process is asked to stop: no further block is begun then
+    """
+    failpoints.reach("upload.begin")
+    operation = lifecycle.operation_for(operation_id)
+    try:
+        lifecycle.take_upload(operation)
+        if operation.upload.is_sent or _send(operation, ending):
+            _complete(operation)
+        else:
+            lifecycle.release_upload(operation, after=clock.now())
+            dispatch.wake_uploader(operation.pk)
+    except (lifecycle.Conflict, Held):
+        return
+    except tokens.KeyMissing as missing:
+        # Of the link. The lease runs out by itself, and a worker that has the key may take it.
+        log.error("Operation %s: %s", operation.pk, missing)
+    except gateway.MustWait as later:
+        _wait(operation, later.reason, later.until, later.note)
+    except errors.Refused as no:
+        # The platform. Rights may come back, and the file is safe.
+        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        _wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
+
+
+def _wait(operation: Operation, reason: Wait, until: datetime, note: str) -> None:
+    with suppress(lifecycle.Conflict):  # somebody else has taken over
+        lifecycle.wait(operation, reason, until, note)
+
+
+# To the storage
+
+
+def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
+    """Whether the storage has acknowledged the whole file; False when the minute is over. Raises Held."""
+    link, path = _ready(operation)
+    try:
+        check_destination(link, settings.ITWIN_API_URL)
+        with closing(Storage(link)) as storage:
+            is_whole = _send_bytes(operation, storage, path, ending)
+    except errors.LinkRefused as no:
+        circuit.worked(circuit.STORAGE)
+        _renew_link(operation, said=no.message)
+    except errors.Unavailable as later:
+        circuit.failed(clock.now(), circuit.STORAGE)
+        until = clock.now() + timedelta(seconds=later.retry_after_s)
+        raise gateway.MustWait(Wait.STORAGE_DOWN, until, str(later)) from later
+    except errors.Refused as no:
+        circuit.worked(circuit.STORAGE)
+        _refused(operation, no)
+    circuit.worked(circuit.STORAGE)
+    if is_whole:
+        failpoints.reach("upload.sent")
+        lifecycle.sent(operation)
+    return is_whole
+
+
+def _ready(operation: Operation) -> tuple[UploadLink, Path]:
+    """Where to, and the file. Raises MustWait (storage down) and Held (the file is gone, or the link has ended)."""
+    now = clock.now()
+    until = circuit.may_try(now, circuit.STORAGE)
+    if until:
+        raise gateway.MustWait(Wait.STORAGE_DOWN, until)
+    # Not operation.staged_file: who slept meanwhile may be past the end of all, and the row is gone.
+    staged = StagedFile.objects.filter(operation=operation).first()
+    if staged is None or not staging.is_whole(staged, operation.file_size):
+        lifecycle.failed(operation, code="stagedFileMissing")
+        raise Held
+    if not operation.upload.link or not _can_finish(operation, now):
+        _renew_link(operation)
+    return UploadLink(tokens.unseal(operation.upload.link), operation.upload.storage_type), staging.path_of(staged)
+
+
+def _can_finish(operation: Operation, now: datetime) -> bool:
+    """Whether the link lasts as long as the fastest line would need for what is left."""
+    if operation.upload.link_until is None:
+        return True
+    left = (operation.file_size or 0) - operation.upload.sent_bytes
+    return operation.upload.link_until - now > LINK_MARGIN + timedelta(seconds=left / FASTEST_BYTES_PER_S)
+
+
+def _send_bytes(operation: Operation, storage: Storage, path: Path, ending: Callable[[], bool]) -> bool:
+    """In one piece or in blocks; whether the storage has all of it now."""
+    if not storage.takes_blocks or (operation.file_size or 0) <= settings.UPLOAD_SINGLE_PUT:
+        _send_whole(operation, storage, path)
+        return True
+    if not _send_blocks(operation, storage, path, ending):
+        return False
+    _kept(operation, partial(storage.commit, block_count(operation)))
+    return True
+
+
+def _send_whole(operation: Operation, storage: Storage, path: Path) -> None:
+    with path.open("rb") as file:
+        source = _Counted(file, size=operation.file_size or 0)
+        _kept(operation, partial(storage.put, source), source)
+
+
+def _kept(operation: Operation, call: Callable[[], None], source: "_Counted | None" = None) -> None:
+    """One call to the storage, in a thread, while this one keeps the lease and tells how far it is.
+
+    Whatever ends the wait (a lost lease, a time limit) ends the thread: what it reads from breaks.
+    """
+    with ThreadPoolExecutor(1, "storage") as crew:
+        future = crew.submit(call)
+        try:
+            while not wait([future], timeout=TELL_EVERY_S).done:
+                lifecycle.keep_uploading(operation, sent_bytes=source.passed if source else operation.upload.sent_bytes)
+        except BaseException:
+            if source:
+                source.stop()
+            raise
+        future.result()
+
+
+def _send_blocks(operation: Operation, storage: Storage, path: Path, ending: Callable[[], bool]) -> bool:
+    """Send the blocks that are missing, some at a time, for a while; whether all are there now.
+
+    What was in flight when one block failed is still waited for and counted: it need not be sent again.
+    """
+    size, block = operation.file_size or 0, block_size(operation.file_size or 0)
+    there = set(operation.upload.blocks.values_list("number", flat=True))
+    missing = deque(number for number in range(block_count(operation)) if number not in there)
+    done_bytes = sum(min(block, size - number * block) for number in there)
+    storage.open()
+    ends, failure, flying = monotonic() + SLICE_S, None, dict[Future[None], int]()
+    with path.open("rb") as file, ThreadPoolExecutor(BLOCKS_AT_ONCE, "block") as crew:
+        while missing or flying:
+            over = failure or ending() or monotonic() > ends
+            if over and not flying:
+                break
+            while missing and not over and len(flying) < BLOCKS_AT_ONCE:
+                number = missing.popleft()
+                flying[crew.submit(_send_block, storage, file, number, block)] = number
+            landed, _ = wait(flying, timeout=TELL_EVERY_S, return_when=FIRST_COMPLETED)
+            for future in landed:
+                number = flying.pop(future)
+                if future.exception():
+                    failure = failure or future.exception()
+                    continue
+                failpoints.reach("upload.block_sent")
+                done_bytes += min(block, size - number * block)
+                lifecycle.keep_uploading(operation, sent_bytes=done_bytes, block=number)
+            if not landed:
+                lifecycle.keep_uploading(operation, sent_bytes=done_bytes)
+    if failure:
+        if len(there) + len(missing) < block_count(operation):
+            circuit.worked(circuit.STORAGE)  # it does answer, now and then
+        raise failure
+    return not missing
+
+
+def _send_block(storage: Storage, file: BinaryIO, number: int, size: int) -> None:
+    storage.put_block(number, os.pread(file.fileno(), size, number * size))
+
+
+def block_size(size: int) -> int:
+    """Bytes of each block but the last: more than usual when 50 000 of the usual ones would not do."""
+    return max(settings.UPLOAD_BLOCK, -(-size // MOST_BLOCKS))
+
+
+def block_count(operation: Operation) -> int:
+    size = operation.file_size or 0
+    return -(-size // block_size(size))
+
+
+class _Counted:
+    """A file whose reader counts, and can be stopped from another thread."""
+
+    def __init__(self, file: BinaryIO, *, size: int) -> None:
+        self._file, self._size, self._stop = file, size, threading.Event()
+        self.passed = 0
+        self.stop = self._stop.set
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._stop.is_set():
+            raise Overtaken
+        piece = self._file.read(size)
+        self.passed += len(piece)
+        return piece
+
+
+def _refused(operation: Operation, no: errors.Refused) -> None:
+    """The storage said no, for good; but for a list of blocks that it has forgotten, which is sent again once."""
+    if no.code == "InvalidBlockList" and not operation.events.filter(verb="upload_again").exists():
+        lifecycle.upload_again(operation, note="The storage no longer has what it acknowledged.")
+    else:
+        code = "uploadLinkForeign" if isinstance(no, errors.ForeignLink) else "uploadRefused"
+        lifecycle.failed(operation, code=code, message=no.message)
+    raise Held from None
+
+
+# To the platform
+
+
+def _renew_link(operation: Operation, *, said: str = "") -> None:
+    """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Held."""
+    before = tokens.unseal(operation.upload.link) if operation.upload.link else ""
+    try:
+        link = gateway.for_person(operation.requested_by).imodel(operation.imodel_id).upload
+    except errors.NotFound as gone:
+        _vanished(operation, gone)
+    asked = operation.events.filter(verb="link_renewed").count()
+    if link and asked < MOST_LINKS and link.href != before and _lasts(link):
+        sealed = tokens.seal(link.href)
+        lifecycle.link_renewed(operation, link=sealed, storage_type=link.storage_type[:10], until=link.until)
+    elif not _arrived_all_the_same(operation):
+        lifecycle.failed(
+            operation, code="uploadLinkExpired" if operation.upload.link else "uploadLinkLost", message=said
+        )
+    raise Held
+
+
+def _arrived_all_the_same(operation: Operation) -> bool:
+    """Whether the storage had all of it when the link ended, and whoever was to say so died. Nothing else can tell."""
+    platform = gateway.for_person(operation.requested_by)
+    try:
+        state = platform.complete_baseline(operation.imodel_id).state
+    except errors.AnswerLost as lost:
+        raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + TELL_AGAIN, str(lost)) from lost
+    except errors.Refused:
+        state = _state_of_file(operation, platform)
+    if state != WAITING:
+        lifecycle.completed(operation, baseline_state=state)
+    return state != WAITING
+
+
+def _lasts(link: UploadLink) -> bool:
+    """A link whose own time is over is none; one that says nothing may do."""
+    return link.until is None or link.until > clock.now() + LINK_MARGIN
+
+
+def _complete(operation: Operation) -> None:
+    """Tell the platform that the file is there, and take its word for what comes next."""
+    failpoints.reach("upload.completing")
+    platform = gateway.for_person(operation.requested_by)
+    try:
+        state = platform.complete_baseline(operation.imodel_id).state
+    except errors.AnswerLost as lost:
+        state = platform.baseline_file(operation.imodel_id).state
+        if state == WAITING:
+            raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + TELL_AGAIN, str(lost)) from lost
+    except errors.Refused as no:
+        # Perhaps it was told before, and that answer was lost: whatever this one says, the file's state decides.
+        state = _state_of_file(operation, platform)
+        if state == WAITING:
+            _not_completed(operation, platform, no)
+    failpoints.reach("upload.completed")
+    lifecycle.completed(operation, baseline_state=state)
+
+
+def _state_of_file(operation: Operation, platform: Platform) -> str:
+    """The platform's word for it; WAITING too when it tells nothing, so that what it said before counts."""
+    try:
+        return platform.baseline_file(operation.imodel_id).state
+    except (errors.Forbidden, errors.NotFound):
+        return WAITING
+
+
+def _not_completed(operation: Operation, platform: Platform, no: errors.Refused) -> None:
+    """The platform does not take the file as it is, or does not see it. Raises Held."""
+    if isinstance(no, errors.NotReady):
+        is_size = no.code.casefold() == "dataconflict"
+        lifecycle.failed(operation, code="baselineSizeMismatch" if is_size else no.code or "409", message=no.message)
+        raise Held
+    if isinstance(no, errors.NotFound) or any(detail["code"] == "InvalidChange" for detail in no.details):
+        _not_there(operation, platform, no)
+    lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
+    raise Held
+
+
+def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> None:
+    """The platform does not see the file: look again some times, send it once more, and then give up. Raises Held."""
+    looks = operation.events.filter(verb="file_missing").count()
+    again = operation.events.filter(verb="upload_again").count()
+    if looks < len(LOOKS_FOR_FILE_S) * (again + 1):
+        pause = timedelta(seconds=LOOKS_FOR_FILE_S[looks % len(LOOKS_FOR_FILE_S)])
+        lifecycle.file_missing(operation, look_after=clock.now() + pause)
+        raise Held from None
+    try:
+        platform.imodel(operation.imodel_id)
+    except errors.NotFound as gone:
+        _vanished(operation, gone)
+    if again:
+        lifecycle.failed(operation, code="baselineFileMissing", message=no.message)
+    else:
+        lifecycle.upload_again(operation, note="The platform does not find the file.")
+    raise Held from None
+
+
+def _vanished(operation: Operation, gone: errors.NotFound) -> None:
+    """The platform does not know the iModel. Right after its answer that is normal, later it is final. Raises Held."""
+    now = clock.now()
+    if now - (operation.accepted_at or now) < MISSING_IS_NORMAL_FOR:
+        lifecycle.release_upload(operation, after=now + TELL_AGAIN)
+    else:
+        lifecycle.failed(operation, code="vanished", message=gone.message)
+    raise Held from None
