@@ -10,7 +10,7 @@ help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/demo.stamp  ## Try it: install, start everything on this machine, print the address and the people
-	@exec $(BIN)/python -m demo.demo
+	@exec $(BIN)/python -m demo
 
 test: .venv/test.stamp  ## Every check and every test, with real PostgreSQL, Redis and browser
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run

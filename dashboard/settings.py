@@ -161,7 +161,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "imodels_app.frame.frame",
+                "imodels_app.context_processors.frame",
             ],
         },
     },
@@ -244,7 +244,7 @@ CSRF_COOKIE_NAME = "__Host-desk-csrf" if _https else "desk-csrf"
 CSRF_COOKIE_SECURE = _https
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "imodels_app.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "imodels_app.error_handlers.csrf_failure"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 # Tile servers ask who calls; no more than our address is told.

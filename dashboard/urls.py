@@ -11,6 +11,6 @@ urlpatterns = [
     path("", include("imodels_app.urls")),
 ]
 
-handler403 = "imodels_app.errors.forbidden"
-handler404 = "imodels_app.errors.not_found"
-handler500 = "imodels_app.errors.broken"
+handler403 = "imodels_app.error_handlers.forbidden"
+handler404 = "imodels_app.error_handlers.not_found"
+handler500 = "imodels_app.error_handlers.broken"

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from imodels_app.accounts import identity
+from imodels_app.accounts import sign_in
 from imodels_app.models import Attempt, Decision, Event, ITwinCharge, Membership, Operation, Orphan, Preset, Team, User
 
 admin.site.site_header = "iModel Desk"
@@ -74,7 +74,7 @@ class TeamAdmin(ForAdmins):
         if formset.model is Membership:
             readdressed = [place for place, fields in formset.changed_objects if "email" in fields]
             for place in formset.new_objects + readdressed:
-                place.user = identity.holder_of(place.email)
+                place.user = sign_in.holder_of(place.email)
                 place.save(update_fields=["user"])
 
 

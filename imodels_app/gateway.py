@@ -4,7 +4,7 @@ Before each request leaves: is the circuit closed, does the platform take calls 
 each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
 "later" is raised as MustWait. AnswerLost and Refused pass through: they are for the step's own row.
 
-The rate limits of creations, clones and forks are claimed with the attempt (budget.take), in its transaction.
+The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.take), in its transaction.
 """
 
 import logging
@@ -16,7 +16,7 @@ from django.conf import settings
 
 from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.limits import budget, circuit
+from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import User
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_SIGNED_OUT
@@ -38,7 +38,7 @@ class MustWait(Exception):
         self.reason, self.until, self.note, self.status = reason, until, note, status
 
 
-def for_person(user: User, *, bucket: str = budget.CALLS, read_timeout_s: float = READ_TIMEOUT_S) -> Platform:
+def for_person(user: User, *, bucket: str = rate_limits.CALLS, read_timeout_s: float = READ_TIMEOUT_S) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
@@ -58,7 +58,7 @@ def for_person(user: User, *, bucket: str = budget.CALLS, read_timeout_s: float 
 def require_open() -> None:
     """Raise MustWait while no call would pass: before something is claimed only to be given back."""
     now = clock.now()
-    down = circuit.outage(now)
+    down = circuit_breaker.outage(now)
     if down and down.until > now:
         raise MustWait(Wait.PLATFORM_DOWN, down.until)
     _require_thaw(now)
@@ -74,10 +74,10 @@ class _Checkpoint:
         """Called before each request, repeats of a GET too. While the circuit is open one at a time passes."""
         now = clock.now()
         _require_thaw(now)
-        until = circuit.may_try(now)
+        until = circuit_breaker.may_try(now)
         if until:
             raise MustWait(Wait.PLATFORM_DOWN, until)
-        budget.called(now)
+        rate_limits.called(now)
         failpoints.reach("gateway.counted")
 
     @contextmanager
@@ -87,27 +87,27 @@ class _Checkpoint:
         try:
             yield
         except errors.TooMany as busy:
-            circuit.worked()
+            circuit_breaker.worked()
             until = _after(busy)
-            budget.freeze(budget.bucket_named(busy.operation, self._bucket), until, clock.now())
+            rate_limits.freeze(rate_limits.bucket_named(busy.operation, self._bucket), until, clock.now())
             raise MustWait(Wait.RATE_LIMIT, until, LIMIT_REACHED, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.
             if self._is_patient or not isinstance(down, errors.TimedOut):
-                circuit.failed(clock.now(), began_at=began_at)
+                circuit_breaker.failed(clock.now(), began_at=began_at)
             raise MustWait(Wait.PLATFORM_DOWN, _after(down), str(down)) from down
         except errors.AnswerLost:
-            circuit.failed(clock.now(), began_at=began_at)
+            circuit_breaker.failed(clock.now(), began_at=began_at)
             raise
         except errors.SignedOut as no:
-            circuit.worked()
+            circuit_breaker.worked()
             tokens.refused(self._user, self._token)
             note = "The platform refused the token. It is refreshed."
             raise MustWait(Wait.TOKEN, clock.now(), note, status=no.status) from no
         except errors.Refused:
-            circuit.worked()
+            circuit_breaker.worked()
             raise
-        circuit.worked()
+        circuit_breaker.worked()
 
 
 def _token(user: User) -> str:
@@ -123,7 +123,7 @@ def _token(user: User) -> str:
 
 
 def _require_thaw(now: datetime) -> None:
-    frozen = budget.frozen_until(now)
+    frozen = rate_limits.frozen_until(now)
     if frozen:
         raise MustWait(Wait.RATE_LIMIT, frozen, LIMIT_REACHED)
 

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from imodels_app.accounts import policy
+from imodels_app.accounts import permissions
 from imodels_app.models import (
     Attempt,
     Decision,
@@ -27,8 +27,8 @@ from imodels_app.models import (
     UploadedBlock,
     User,
 )
-from imodels_app.notifications import messages
-from imodels_app.requesting.wishes import IModelWish, fingerprint
+from imodels_app.notifications import outbox
+from imodels_app.requesting.spec import IModelWish, fingerprint
 from imodels_app.runtime import clock, dispatch, failpoints
 from imodels_app.runtime.timing import (
     CLAIM_LASTS,
@@ -97,8 +97,10 @@ def request(
 
 
 def approve(operation: Operation, *, by: User, comment: str = "") -> None:
-    """Let a fork proceed (one lead is enough here). Raises policy.Denied (not a lead, or one's own) and Conflict."""
-    policy.require(policy.why_not_decide(by, operation))
+    """Let a fork proceed (one lead is enough here). Raises permissions.Denied (not a lead, or one's own) and
+    Conflict.
+    """
+    permissions.require(permissions.why_not_decide(by, operation))
     now = clock.now()
     if operation.expires_at and operation.expires_at <= now:
         raise Conflict("The time to decide has passed.")
@@ -108,18 +110,18 @@ def approve(operation: Operation, *, by: User, comment: str = "") -> None:
 
 
 def reject(operation: Operation, *, by: User, comment: str = "") -> None:
-    """Refuse a fork. Raises policy.Denied (not a lead, or one's own) and Conflict."""
-    policy.require(policy.why_not_decide(by, operation))
+    """Refuse a fork. Raises permissions.Denied (not a lead, or one's own) and Conflict."""
+    permissions.require(permissions.why_not_decide(by, operation))
     _decide(operation, Verdict.REJECTED, State.REJECTED, by=by, comment=comment)
 
 
 def cancel(operation: Operation, *, by: User) -> None:
-    """Call off what has not been sent yet. Raises policy.Denied and Conflict.
+    """Call off what has not been sent yet. Raises permissions.Denied and Conflict.
 
     Not what was sent once without an answer, though nothing was found of it: a list that lags long would make
     "cancelled before it was sent" a lie.
     """
-    policy.require(policy.why_not_cancel(by, operation))
+    permissions.require(permissions.why_not_cancel(by, operation))
     if operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
         raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be called off.")
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
@@ -130,9 +132,9 @@ def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False
 
     even_if_usable  though it turned out that it can be used
 
-    Raises policy.Denied and Conflict.
+    Raises permissions.Denied and Conflict.
     """
-    policy.require(policy.why_not_delete_shell(by, operation))
+    permissions.require(permissions.why_not_delete_shell(by, operation))
     orphan = operation.orphan
     if orphan.state == OrphanState.USABLE and not even_if_usable:
         raise Conflict(f"{operation.name} can be used, so it is not deleted without being told so twice.")
@@ -464,7 +466,7 @@ def failed(
 ) -> None:
     """It will not become an iModel. What the platform had made of it already is an orphan, but for what vanished.
 
-    code           the platform's own, or ours where it names none (see wording.py)
+    code           the platform's own, or ours where it names none (see status.py)
     message        the platform's own words, if it said any; note is for history, and ours
     """
     said: dict[str, Any] = {
@@ -590,7 +592,7 @@ def _take_down(
         if state == State.QUEUED:
             _wake(operation)
         else:
-            messages.write(operation, News.ASKED)
+            outbox.write(operation, News.ASKED)
     return operation
 
 
@@ -694,7 +696,7 @@ def _tell(operation: Operation, event: dict[str, Any]) -> None:
     """Put down the e-mail that a change is worth, if any."""
     news = News.SIGN_IN if event.get("wait") == Wait.SIGN_IN else event["verb"]
     if news in News.values:
-        messages.write(operation, News(news))
+        outbox.write(operation, News(news))
 
 
 def _event(verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from imodels_app.states import (
 class User(AbstractUser):
     """A person, known by the identity provider's issuer and subject; e-mail and name are what it said last.
 
-    An e-mail address that the provider calls unverified is not kept (identity.sign_in).
+    An e-mail address that the provider calls unverified is not kept (sign_in.sign_in).
     """
 
     issuer = models.CharField(max_length=255, blank=True)
@@ -391,7 +391,7 @@ class Attempt(models.Model):
 
     operation = models.ForeignKey(Operation, models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
-    bucket = models.CharField(max_length=10, help_text="The budget it was charged to (budget.py).")
+    bucket = models.CharField(max_length=10, help_text="The budget it was charged to (rate_limits.py).")
     body_hash = models.CharField(max_length=64, help_text="wishes.fingerprint of the bytes that were sent.")
     sent_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)
@@ -402,7 +402,7 @@ class Attempt(models.Model):
     class Meta:
         ordering: ClassVar = ["number"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["operation", "number"], name="attempt_numbered_once")]
-        # Read by budget.py: the latest sends of a bucket.
+        # Read by rate_limits.py: the latest sends of a bucket.
         indexes: ClassVar = [models.Index(name="attempt_budget", fields=["bucket", "-sent_at"])]
 
     def __str__(self) -> str:
@@ -527,7 +527,7 @@ class Bucket(models.Model):
 
 
 class Circuit(models.Model):
-    """Whether something outside answers (circuit.py)."""
+    """Whether something outside answers (circuit_breaker.py)."""
 
     name = models.CharField(max_length=20, primary_key=True)
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
@@ -572,7 +572,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(models.Model):
-    """One e-mail to one person (messages.py), written with the change it tells of."""
+    """One e-mail to one person (outbox.py), written with the change it tells of."""
 
     to = models.ForeignKey(User, models.CASCADE, related_name="messages")
     operation = models.ForeignKey(Operation, models.CASCADE, related_name="messages")
@@ -585,7 +585,7 @@ class Message(models.Model):
     objects = MessageQuerySet.as_manager()
 
     class Meta:
-        # Read by messages.py: what is due.
+        # Read by outbox.py: what is due.
         indexes: ClassVar = [models.Index(name="message_due", fields=["due_at"], condition=Q(sent_at=None))]
 
     def __str__(self) -> str:

@@ -9,15 +9,15 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from imodels_app import lifecycle
-from imodels_app.limits import budget, circuit, turns
+from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
 from imodels_app.models import Operation, Orphan, Upload
-from imodels_app.notifications import messages
+from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
-from imodels_app.runtime import clock, dispatch, pulse
+from imodels_app.runtime import clock, dispatch, heartbeat
 from imodels_app.runtime.timing import UPLOAD_LEASE
-from imodels_app.workers.leftovers import delete as delete_what_was_left
+from imodels_app.workers.cleanup import delete as delete_what_was_left
 from imodels_app.workers.poll import poll as look
-from imodels_app.workers.settle import settle as look_for_lost
+from imodels_app.workers.reconcile import settle as look_for_lost
 from imodels_app.workers.submit import announce_next
 from imodels_app.workers.submit import submit as carry
 from imodels_app.workers.upload import upload as carry_file
@@ -71,23 +71,23 @@ def delete_leftover(operation_id: str) -> None:
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
     """Announce whoever is next in each budget."""
-    for bucket in turns.KINDS:
+    for bucket in fair_queue.KINDS:
         announce_next(bucket, clock.now())
 
 
 @shared_task(name="imodels_app.sweep_running")
 def sweep_running() -> None:
     """Announce what is due for a look, the longest due first, as many as the budget allows."""
-    pulse.beat()
+    heartbeat.beat()
     now = clock.now()
     due = list(Operation.objects.due_for_poll(now).values_list("pk", "due_at")[:BATCH])
-    for pk, due_at in due[: min(budget.polls_left(now), _at_once(now))] if due else ():
+    for pk, due_at in due[: min(rate_limits.polls_left(now), _at_once(now))] if due else ():
         dispatch.announce("imodels_app.poll", pk, due_at=due_at)
 
 
 def _at_once(now: datetime) -> int:
     """All that is due, or while the platform does not answer one look now and then."""
-    down = circuit.outage(now)
+    down = circuit_breaker.outage(now)
     if down is None:
         return BATCH
     return 0 if down.until > now else 1
@@ -129,4 +129,4 @@ def sweep_uploads() -> None:
 
 @shared_task(name="imodels_app.send_messages")
 def send_messages() -> None:
-    messages.send_due()
+    outbox.send_due()

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from sandbox import errors, wishes
+from sandbox import errors, request_bodies
 from sandbox import world as w
 from sandbox.api import (
     json_body,
@@ -43,7 +43,7 @@ def create_imodel() -> tuple[Response, int]:
     Without creationMode an empty iModel is initialized in the answer; with "empty" it is queued.
     https://developer.bentley.com/apis/imodels-v2/operations/create-imodel/
     """
-    wish = wishes.read_creation(json_body("create iModel"))
+    wish = request_bodies.read_creation(json_body("create iModel"))
     world = current().world
     with world.lock:
         itwin = visible_itwin(wish.itwin_id)
@@ -63,7 +63,7 @@ def create_imodel() -> tuple[Response, int]:
     return jsonify({"iModel": imodel_json(imodel, just_made=True)}), 201
 
 
-def _check_template(wish: wishes.Wish, itwin: w.ITwin) -> None:
+def _check_template(wish: request_bodies.Wish, itwin: w.ITwin) -> None:
     """A template must be visible (404), readable (403), ready (409) and in the same data center (422)."""
     world = current().world
     template = visible_imodel(wish.template_id)
@@ -77,7 +77,7 @@ def _check_template(wish: wishes.Wish, itwin: w.ITwin) -> None:
         raise errors.invalid_request("create iModel", Detail("InvalidValue", message, "template"))
 
 
-def _creation_of(wish: wishes.Wish) -> w.Creation:
+def _creation_of(wish: request_bodies.Wish) -> w.Creation:
     world = current().world
     if wish.kind == "empty" and not wish.queued:
         return w.Creation("empty")
@@ -87,7 +87,7 @@ def _creation_of(wish: wishes.Wish) -> w.Creation:
     return world.new_creation(wish.kind)
 
 
-def _new_imodel(wish: wishes.Wish, itwin_id: str, creation: w.Creation) -> w.IModel:
+def _new_imodel(wish: request_bodies.Wish, itwin_id: str, creation: w.Creation) -> w.IModel:
     imodel_id = w.new_id()
     g.entry.imodel_id = imodel_id
     return w.IModel(
@@ -111,7 +111,7 @@ def _new_imodel(wish: wishes.Wish, itwin_id: str, creation: w.Creation) -> w.IMo
 @imodels.post("/<imodel_id>/clone")
 def clone_imodel(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/clone-imodel/"""
-    wish = wishes.read_copy(json_body("clone iModel"), "clone iModel")
+    wish = request_bodies.read_copy(json_body("clone iModel"), "clone iModel")
     return _copy(imodel_id, wish)
 
 
@@ -121,13 +121,13 @@ def fork_imodel(imodel_id: str) -> Response:
 
     https://developer.bentley.com/apis/imodels-v2/operations/fork-imodel/
     """
-    wish = wishes.read_copy(json_body("fork iModel"), "fork iModel")
+    wish = request_bodies.read_copy(json_body("fork iModel"), "fork iModel")
     if not current().world.switches.fork_preview:
         raise errors.insufficient_permissions()
     return _copy(imodel_id, wish)
 
 
-def _copy(source_id: str, wish: wishes.Wish) -> Response:
+def _copy(source_id: str, wish: request_bodies.Wish) -> Response:
     """Start a clone or a fork: 202 without a body, two headers."""
     world = current().world
     with world.lock:
@@ -166,7 +166,7 @@ def _changesets_up_to(source: w.IModel, changeset_id: str | None, index: int | N
     raise errors.not_found("Changeset")
 
 
-def _copy_creation(wish: wishes.Wish, source: w.IModel, changeset_id: str) -> w.Creation:
+def _copy_creation(wish: request_bodies.Wish, source: w.IModel, changeset_id: str) -> w.Creation:
     origin = {"iModelId": source.id, "changesetId": changeset_id}
     if wish.kind == "clone":
         return current().world.new_creation("clone", cloned_from=origin)
@@ -176,7 +176,7 @@ def _copy_creation(wish: wishes.Wish, source: w.IModel, changeset_id: str) -> w.
     return creation
 
 
-def _copy_takes_s(wish: wishes.Wish, source: w.IModel, count: int) -> float:
+def _copy_takes_s(wish: request_bodies.Wish, source: w.IModel, count: int) -> float:
     takes_s = CLONE_S + CHANGESET_S * count
     if wish.kind == "clone":
         return takes_s
@@ -370,7 +370,7 @@ def _passes(imodel: w.IModel, state: str | None) -> bool:
 @imodels.patch("/<imodel_id>")
 def update_imodel(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/update-imodel/"""
-    change = wishes.read_update(json_body("update iModel"))
+    change = request_bodies.read_update(json_body("update iModel"))
     world = current().world
     with world.lock:
         imodel = visible_imodel(imodel_id)

@@ -32,13 +32,13 @@ from sandbox.identity_store import Client, Grants
 from sandbox.imodels import imodels
 from sandbox.itwins import access_control, itwins, users
 from sandbox.journal import Entry, calls
-from sandbox.keeper import Keeper
 from sandbox.limits import Limits
 from sandbox.pages import pages
 from sandbox.platform import Platform, current
 from sandbox.storage import BlobRefused, storage
 from sandbox.storage_files import BlobFiles
 from sandbox.world import World
+from sandbox.world_store import Keeper
 
 CLIENT_ID, CLIENT_SECRET = "imodel-desk-demo", "imodel-desk-demo-secret"
 

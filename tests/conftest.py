@@ -306,7 +306,7 @@ class Processes:
         """The dashboard as it is served; its address."""
         port = free_port()
         server = ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-        as_served = ("--blocking-threads", "32", "--respawn-failed-workers")  # as demo/demo.py and the image do
+        as_served = ("--blocking-threads", "32", "--respawn-failed-workers")  # as demo/__main__.py and the image do
         command = [sys.executable, "-m", *server, *as_served, "dashboard.wsgi:application"]
         process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: _listens(port))

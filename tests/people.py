@@ -80,7 +80,7 @@ def bridge_team(mara, tomas):
 @pytest.fixture
 def wish_for() -> Callable:
     """Make a wish: wish_for(Kind.CLONE, name="Pier 7", ...)."""
-    from imodels_app.requesting.wishes import IModelRef, IModelWish, ITwinRef
+    from imodels_app.requesting.spec import IModelRef, IModelWish, ITwinRef
     from imodels_app.states import Kind, Wish
 
     def make(kind: Kind, **fields) -> IModelWish:

@@ -22,11 +22,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.limits import turns
+from imodels_app.limits import fair_queue
 from imodels_app.models import Operation, TokenSet, Upload
 from imodels_app.states import State
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.people import HARBOUR, MAIN_BRIDGE
@@ -290,7 +290,7 @@ def too_many(kind: str, code: str, noun: str) -> Way:
         page = text_of(desk.page(desk.send(operation)))
         assert badge_of(desk.page(operation)) == "Queued"
         assert timedelta(seconds=30) < operation.wait_until - timezone.now() <= timedelta(seconds=40)
-        place = turns.places([operation], timezone.now())[operation.pk]
+        place = fair_queue.places([operation], timezone.now())[operation.pk]
         assert timedelta(seconds=0) <= place.start - operation.wait_until <= timedelta(seconds=10)
         assert f"1st in the queue, about {timezone.localtime(place.start):%H:%M:%S}" in page
         assert f"People share the {noun} of a minute" in page

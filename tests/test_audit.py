@@ -11,7 +11,7 @@ from django.urls import reverse
 from imodels_app import lifecycle
 from imodels_app.display import charts, formats
 from imodels_app.models import Event, Operation, User
-from imodels_app.requesting.wishes import ITwinRef
+from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, State
 from imodels_app.views.audit import safe
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from imodels_app.limits import budget
+from imodels_app.limits import rate_limits
 from imodels_app.limits.pacing import MINUTE
 from imodels_app.models import Attempt
 from imodels_app.runtime.timing import LONGEST_CALL
@@ -25,17 +25,17 @@ def may_send_at(now, bucket: str = "clone"):
     """Now, or when the budget says."""
     try:
         with transaction.atomic():
-            budget.take(bucket, now)
-    except budget.Spent as spent:
+            rate_limits.take(bucket, now)
+    except rate_limits.Spent as spent:
         return spent.until
     return now
 
 
 def follow(wanted: int, now) -> int:
     """Poll up to `wanted` operations, as many as following may; how many that were."""
-    polls = min(wanted, budget.polls_left(now))
+    polls = min(wanted, rate_limits.polls_left(now))
     for _ in range(polls):
-        budget.called(now)
+        rate_limits.called(now)
     return polls
 
 
@@ -79,8 +79,8 @@ def test_retry_after_holds_its_bucket_and_no_other():
     now = timezone.now()
     until = now + timedelta(seconds=17)
 
-    budget.freeze("clone", until, now)
-    budget.freeze("clone", now + timedelta(seconds=5), now)
+    rate_limits.freeze("clone", until, now)
+    rate_limits.freeze("clone", now + timedelta(seconds=5), now)
 
     assert may_send_at(now) == until
     assert may_send_at(now, "fork") == now
@@ -96,10 +96,10 @@ def test_a_trial_may_send_five_a_minute(queued_clone, settings):
 
 def test_people_see_what_is_left_and_until_when(queued_clone):
     now = timezone.now()
-    budget.freeze("fork", now + timedelta(seconds=30), now)
+    rate_limits.freeze("fork", now + timedelta(seconds=30), now)
     send(queued_clone, 1, at=now)
 
-    left = {one.name: one for one in budget.left(now)}
+    left = {one.name: one for one in rate_limits.left(now)}
 
     assert (left["clones"].left, left["clones"].limit) == (19, 20)
     assert (left["forks"].left, left["forks"].until) == (0, now + timedelta(seconds=30))
@@ -108,7 +108,7 @@ def test_people_see_what_is_left_and_until_when(queued_clone):
 
 def test_after_a_429_each_answer_is_waited_for(queued_clone):
     now = timezone.now()
-    budget.freeze("clone", now, now)
+    rate_limits.freeze("clone", now, now)
     send(queued_clone, 1, at=now, answered_after_s=4)
 
     assert may_send_at(now + timedelta(seconds=1)) == now + timedelta(seconds=4) + MINUTE / 20
@@ -118,7 +118,7 @@ def test_following_stops_while_all_calls_are_frozen():
     now = timezone.now()
     assert follow(5, now) == 5
 
-    budget.freeze("calls", now + timedelta(seconds=30), now)
+    rate_limits.freeze("calls", now + timedelta(seconds=30), now)
 
     assert follow(5, now) == 0
 
@@ -147,7 +147,7 @@ def test_calls_of_people_and_of_sending_count_and_may_use_the_reserve():
     assert follow(10_000, now) > 300  # all but the reserve
 
     for _ in range(200):  # 150 are the reserve
-        budget.called(now)
+        rate_limits.called(now)
 
     assert follow(10_000, now + timedelta(seconds=2)) == 0
 
@@ -156,7 +156,7 @@ def test_what_people_used_is_given_back_before_following_goes_on():
     now = timezone.now()
     follow(10_000, now)
     for _ in range(450):
-        budget.called(now)
+        rate_limits.called(now)
 
     # 75 a second drip in: first what was taken from the reserve and beyond, then what following may take.
     assert follow(10_000, now + timedelta(seconds=5)) == 0
@@ -173,7 +173,7 @@ def test_a_trials_hour_counts_everybodys_calls(settings):
         taken += follow(10_000, at)
         if second % 60 == 0:
             for _ in range(20):  # 1200 an hour by people
-                budget.called(at)
+                rate_limits.called(at)
                 taken += 1
 
     assert 4200 <= taken <= 5000
@@ -183,15 +183,15 @@ def test_while_the_application_is_frozen_nothing_is_sent_either():
     now = timezone.now()
     until = now + timedelta(seconds=30)
 
-    budget.freeze(budget.CALLS, until, now)
+    rate_limits.freeze(rate_limits.CALLS, until, now)
 
     assert may_send_at(now) == may_send_at(now, "fork") == until
-    assert {one.left for one in budget.left(now)} == {0}
+    assert {one.left for one in rate_limits.left(now)} == {0}
 
 
 @pytest.mark.parametrize(("named", "bucket"), [("all", "calls"), ("clone imodel", "clone"), ("", "clone")])
 def test_a_429_freezes_the_bucket_that_it_names(named, bucket):
-    assert budget.bucket_named(named, "clone") == bucket
+    assert rate_limits.bucket_named(named, "clone") == bucket
 
 
 @pytest.mark.same_on_both
@@ -206,7 +206,7 @@ def test_following_and_sending_do_not_starve_each_other(queued_clone, settings):
         looks += follow(1000, now)
         if may_send_at(now) <= now:
             send(queued_clone, len(sent_at) + 1, at=now)
-            budget.called(now)
+            rate_limits.called(now)
             sent_at.append(now)
 
     assert len(sent_at) >= 0.92 * 5 * 10  # a whole second is the test's finest step

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from demo import demo, kept
+from demo import __main__, state
 from imodels_app.checks import OLDER
 from tests.conftest import BASE_DIR, wait_until
 from tests.settings import free_port
@@ -45,7 +45,7 @@ class Demo:
     def start(self) -> None:
         with (self.folder / "output").open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "demo.demo"],
+                [sys.executable, "-m", "demo"],
                 cwd=self.folder,
                 env=self.env,
                 stdout=output,
@@ -55,7 +55,7 @@ class Demo:
         assert self.process.poll() is None, self.output
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "demo.demo", *arguments]
+        command = [sys.executable, "-m", "demo", *arguments]
         return subprocess.run(command, cwd=self.folder, env=self.env, check=False, capture_output=True, text=True)
 
     def processes(self, *, of: str = "") -> list[int]:
@@ -115,7 +115,7 @@ class TestRunning:
             "from imodels_app.models import *; print(Team.objects.filter(is_default=False).count())",
         )
 
-        assert done.stdout.strip() == str(len(demo.TEAMS)), done.stderr
+        assert done.stdout.strip() == str(len(__main__.TEAMS)), done.stderr
 
     def test_nobody_else_can_read_its_secrets(self, running):
         secret_files = [*(running.folder / "var" / "secrets").iterdir(), *(running.folder / "var").glob("*.json")]
@@ -185,7 +185,7 @@ class TestRunning:
 
 def contents(folder: Path) -> dict[Path, bytes]:
     """Every file of a var/ but its lock."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != kept.LOCK.name)
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != state.LOCK.name)
     return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
@@ -193,8 +193,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def var(tmp_path, monkeypatch):
     """Another var/ for the functions that write there."""
     for name in ("LOCK", "PORTS", "ENVIRONMENT"):
-        monkeypatch.setattr(kept, name, tmp_path / getattr(kept, name).name)
-    for module in (kept, demo):
+        monkeypatch.setattr(state, name, tmp_path / getattr(state, name).name)
+    for module in (state, __main__):
         monkeypatch.setattr(module, "VAR_DIR", tmp_path)
     for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "ITWIN_API_URL", "OIDC_ISSUER", "DASHBOARD_URL"):
         monkeypatch.delenv(name)
@@ -202,21 +202,21 @@ def var(tmp_path, monkeypatch):
 
 
 def test_with_a_client_of_ones_own_nothing_points_to_the_sandbox(var):
-    _, ours = demo.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=False)
+    _, ours = __main__.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=False)
 
     assert not {"ITWIN_API_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "DASHBOARD_ADMINS"} & set(ours)
 
 
 def test_sandbox_and_dashboard_are_on_hosts_that_share_no_cookies(var):
-    _, ours = demo.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=True)
+    _, ours = __main__.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=True)
 
     assert ours["DASHBOARD_URL"] == "http://localhost:1"
     assert ours["OIDC_ISSUER"] == ours["ITWIN_API_URL"] == "http://127.0.0.1:2"
 
 
 def test_ports_are_used_again_unless_somebody_has_taken_them(var):
-    first = kept.ports({"web": free_port()})
-    assert kept.ports({"web": free_port()}) == first
+    first = state.ports({"web": free_port()})
+    assert state.ports({"web": free_port()}) == first
 
     with socket.create_server(("127.0.0.1", first["web"])):
-        assert kept.ports({"web": first["web"]}) != first
+        assert state.ports({"web": first["web"]}) != first

@@ -10,14 +10,14 @@ from django.utils import timezone
 
 from imodels_app import gateway, lifecycle
 from imodels_app.itwin import errors
-from imodels_app.limits import budget, circuit
+from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Bucket, Operation, TokenSet
 from imodels_app.requesting.catalog import Catalog, Unavailable
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, Wait
-from imodels_app.workers.leftovers import delete
+from imodels_app.workers.cleanup import delete
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.conftest import BASE_DIR
@@ -33,7 +33,7 @@ def calls(sandbox) -> int:
 
 
 def counted() -> int:
-    return Bucket.objects.get(name=budget.CALLS).counted
+    return Bucket.objects.get(name=rate_limits.CALLS).counted
 
 
 def make_due() -> None:
@@ -83,7 +83,7 @@ def test_each_step_calls_when_nothing_is_in_the_way(at_each_step, sandbox, step)
 @pytest.mark.parametrize("step", [submit, poll, settle, upload, delete], ids=lambda step: step.__name__)
 def test_while_every_call_is_frozen_no_step_makes_one(at_each_step, sandbox, step):
     until = clock.now() + timedelta(seconds=30)
-    budget.freeze(budget.CALLS, until, clock.now())
+    rate_limits.freeze(rate_limits.CALLS, until, clock.now())
     before = calls(sandbox)
 
     step(at_each_step[step].pk)
@@ -92,7 +92,7 @@ def test_while_every_call_is_frozen_no_step_makes_one(at_each_step, sandbox, ste
 
 
 def test_while_every_call_is_frozen_no_picker_makes_one(mara, sandbox):
-    budget.freeze(budget.CALLS, clock.now() + timedelta(seconds=30), clock.now())
+    rate_limits.freeze(rate_limits.CALLS, clock.now() + timedelta(seconds=30), clock.now())
 
     for ask in (lambda it: it.itwins("bridge"), lambda it: it.imodels("road"), lambda it: it.source(HARBOUR)):
         with pytest.raises(Unavailable, match="takes no more questions for"):
@@ -190,20 +190,20 @@ def test_a_repeat_does_not_leave_once_the_calls_are_frozen(mara, sandbox):
 
 
 def test_a_person_who_waits_three_seconds_learns_nothing_about_the_platform(mara, sandbox):
-    sandbox.fault("GET", r"^/itwins", slow_s=1.0, times=circuit.FAILURES_TO_OPEN)
+    sandbox.fault("GET", r"^/itwins", slow_s=1.0, times=circuit_breaker.FAILURES_TO_OPEN)
 
-    for _ in range(circuit.FAILURES_TO_OPEN):
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN):
         with pytest.raises(gateway.MustWait):
             gateway.for_person(mara, read_timeout_s=0.05).itwins()
 
-    assert circuit.outage(clock.now()) is None
+    assert circuit_breaker.outage(clock.now()) is None
 
 
 def test_a_refusal_closes_the_circuit_and_passes_untouched(mara, sandbox):
-    for _ in range(circuit.FAILURES_TO_OPEN):
-        circuit.failed(clock.now() - timedelta(minutes=1))
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN):
+        circuit_breaker.failed(clock.now() - timedelta(minutes=1))
 
     with pytest.raises(errors.NotFound):
         gateway.for_person(mara).imodel(HARBOUR)
 
-    assert circuit.outage(clock.now()) is None
+    assert circuit_breaker.outage(clock.now()) is None

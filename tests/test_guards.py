@@ -6,7 +6,7 @@ import pytest
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from imodels_app import errors
+from imodels_app import error_handlers
 from imodels_app.models import User
 
 PK = "00000000-0000-4000-8000-000000000000"
@@ -149,7 +149,7 @@ def test_nothing_at_an_address_is_a_page_of_ours(client, mara):
 
 
 def test_a_broken_page_gives_a_number_that_is_in_the_log(caplog):
-    answer = errors.broken(RequestFactory().get("/operations/"))
+    answer = error_handlers.broken(RequestFactory().get("/operations/"))
 
     number = caplog.messages[0].split()[-1]
     assert answer.status_code == 500
@@ -157,7 +157,7 @@ def test_a_broken_page_gives_a_number_that_is_in_the_log(caplog):
 
 
 def test_the_number_is_in_the_log_however_long_the_address(caplog):
-    answer = errors.broken(RequestFactory().get("/" + "a" * 10_000))
+    answer = error_handlers.broken(RequestFactory().get("/" + "a" * 10_000))
 
     number = caplog.messages[0].split()[-1]
     assert number in answer.content.decode()

@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import policy, tokens
+from imodels_app.accounts import permissions, tokens
 from imodels_app.models import Bucket, Circuit, Operation, Orphan
-from imodels_app.requesting.wishes import ITwinRef
+from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, OrphanState, State
 from imodels_app.tasks import sweep_leftovers
-from imodels_app.workers import leftovers
+from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
@@ -80,7 +80,7 @@ def delete(operation) -> str:
 
 
 def after(operation: Operation) -> Operation:
-    leftovers.delete(operation.pk)
+    cleanup.delete(operation.pk)
     operation.refresh_from_db()
     return operation
 
@@ -157,7 +157,7 @@ def test_nothing_but_left_overs_can_be_deleted(client, mara, request, fixture):
     client.force_login(mara)
 
     assert client.post(delete(operation), SURE).status_code == 404
-    with pytest.raises(policy.Denied):
+    with pytest.raises(permissions.Denied):
         lifecycle.delete_shell(operation, by=mara)
 
 
@@ -393,8 +393,8 @@ def test_nobody_is_surprised_days_later(mara, left, sandbox):
 def test_two_workers_delete_it_once(mara, left, sandbox):
     operation = asked(left(), mara)
 
-    leftovers.delete(operation.pk)
-    leftovers.delete(operation.pk)
+    cleanup.delete(operation.pk)
+    cleanup.delete(operation.pk)
 
     assert deletions(sandbox) == 1
     assert operation.events.filter(verb="shell_deleted").count() == 1

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import policy
+from imodels_app.accounts import permissions
 from imodels_app.models import Event, Membership, Operation
 from imodels_app.states import FINISHED, MOVES, Kind, State, Verdict, Wait
 from tests.triggers import triggers_off
@@ -58,7 +58,7 @@ def test_a_lead_refuses_a_fork(waiting_fork, tomas):
 def test_nobody_but_a_lead_of_the_team_decides(waiting_fork, person, request):
     by = request.getfixturevalue(person)
 
-    with pytest.raises(policy.Denied):
+    with pytest.raises(permissions.Denied):
         lifecycle.approve(waiting_fork, by=by)
 
     waiting_fork.refresh_from_db()
@@ -70,7 +70,7 @@ def test_a_lead_who_is_superuser_too_cannot_approve_their_own_fork(bridge_team, 
     tomas.save()
     own = lifecycle.request(wish_for(Kind.FORK), by=tomas)
 
-    with pytest.raises(policy.Denied, match="asked for this yourself"):
+    with pytest.raises(permissions.Denied, match="asked for this yourself"):
         lifecycle.approve(own, by=tomas)
 
 
@@ -81,7 +81,7 @@ def test_a_requester_who_comes_back_as_another_account_does_not_decide(waiting_f
     ines.subject = subject
     ines.save()
 
-    with pytest.raises(policy.Denied, match="asked for this yourself"):
+    with pytest.raises(permissions.Denied, match="asked for this yourself"):
         lifecycle.approve(waiting_fork, by=ines)
 
 
@@ -120,7 +120,7 @@ def test_the_requester_calls_off_what_has_not_been_sent(queued_clone, mara):
 
 
 def test_nobody_calls_off_what_is_running(running_clone, mara):
-    with pytest.raises(policy.Denied, match="The platform cannot stop a clone"):
+    with pytest.raises(permissions.Denied, match="The platform cannot stop a clone"):
         lifecycle.cancel(running_clone, by=mara)
 
 

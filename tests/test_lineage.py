@@ -12,7 +12,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import Membership, Operation, Orphan, Team
-from imodels_app.requesting.wishes import IModelRef, ITwinRef
+from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.states import Kind, OrphanState, State, Wish
 from imodels_app.views.lineage import LEVELS_UP, SIDE_BY_SIDE
 from tests.people import HARBOUR, MAIN_BRIDGE

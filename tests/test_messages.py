@@ -10,7 +10,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import Circuit, Message
-from imodels_app.notifications import messages
+from imodels_app.notifications import outbox
 from imodels_app.states import Kind, News, Wait
 
 pytestmark = pytest.mark.django_db
@@ -93,7 +93,7 @@ def test_what_did_not_happen_is_not_told(waiting_fork, tomas):
 
 
 def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(waiting_fork, tomas, mail_server):
-    messages.send_due()
+    outbox.send_due()
 
     (mail,) = mail_server.to(tomas.email)
     text = mail.get_content()
@@ -105,7 +105,7 @@ def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(
 
 
 def test_a_requester_reads_why_it_failed_and_what_to_do(failed_fork, mara, mail_server):
-    messages.send_due()
+    outbox.send_due()
 
     mail = mail_server.to(mara.email)[-1]
     assert mail["Subject"] == "Pier 7 retrofit was not made: FederationGuids missing"
@@ -118,7 +118,7 @@ def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sa
     queued_clone.name = "Pier\r\nBcc: everybody@example.com"
     secret = sandbox.tokens_for("mara")["access_token"]
 
-    subject, text = messages.subject_and_text(Message(operation=queued_clone, to=mara, news=news))
+    subject, text = outbox.subject_and_text(Message(operation=queued_clone, to=mara, news=news))
 
     assert "\n" not in subject
     assert settings.DASHBOARD_URL in text
@@ -130,8 +130,8 @@ def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sa
 
 
 def test_a_message_is_sent_once(waiting_fork, tomas, mail_server):
-    messages.send_due()
-    messages.send_due()
+    outbox.send_due()
+    outbox.send_due()
 
     assert len(mail_server.inbox) == 1
     assert Message.objects.get().sent_at
@@ -140,7 +140,7 @@ def test_a_message_is_sent_once(waiting_fork, tomas, mail_server):
 def test_what_was_decided_meanwhile_is_no_news_any_more(waiting_fork, tomas, mail_server):
     lifecycle.approve(waiting_fork, by=tomas)
 
-    messages.send_due()
+    outbox.send_due()
 
     assert [mail["Subject"] for mail in mail_server.inbox] == ["Tomas approved Pier 7 retrofit"]
 
@@ -150,7 +150,7 @@ def test_one_address_that_is_refused_holds_up_nobody(waiting_fork, tomas, mara, 
     lifecycle.reject(waiting_fork, by=tomas, comment="Use the old one.")
     Message.objects.filter(news=News.ASKED).update(news=News.SUCCEEDED)
 
-    messages.send_due()
+    outbox.send_due()
 
     assert len(mail_server.to(mara.email)) == 1
     refused = Message.objects.get(sent_at=None)
@@ -161,7 +161,7 @@ def test_a_dead_server_is_left_alone_for_longer_and_longer_and_then_everything_a
     mail_server.stop()
     gaps = []
     for _ in range(9):
-        messages.send_due()
+        outbox.send_due()
         row = Circuit.objects.get(name="mail")
         gaps.append(round((row.open_until - timezone.now()).total_seconds()))
         later(seconds=gaps[-1] + 1)
@@ -169,15 +169,15 @@ def test_a_dead_server_is_left_alone_for_longer_and_longer_and_then_everything_a
     assert (gaps[0], gaps[-1]) == (30, 3600)
 
     mail_server.start()
-    messages.send_due()
+    outbox.send_due()
 
     assert len(mail_server.inbox) == 1
 
 
 def test_while_it_is_left_alone_nobody_connects(waiting_fork, mail_server):
     mail_server.silent = True
-    messages.send_due()
-    messages.send_due()
+    outbox.send_due()
+    outbox.send_due()
 
     assert mail_server.connections == 1
 
@@ -185,7 +185,7 @@ def test_while_it_is_left_alone_nobody_connects(waiting_fork, mail_server):
 def test_a_message_that_is_never_taken_is_given_up_after_some_days(waiting_fork, tomas, mail_server):
     mail_server.refuses = {tomas.email}
     for _ in range(60):
-        messages.send_due()
+        outbox.send_due()
         later(hours=4)
 
     message = Message.objects.get()

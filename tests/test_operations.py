@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Event, Operation, User
-from imodels_app.requesting.wishes import ITwinRef
+from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, State, Wait
 
 LIST = "/operations/"

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app.models import ITwinCharge, Membership, Team, User
-from imodels_app.runtime import pulse
+from imodels_app.runtime import heartbeat
 from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def test_the_process_is_healthy_without_asking_anybody(client):
 
 
 def test_readiness_tells_of_each_part(client):
-    pulse.beat()
+    heartbeat.beat()
 
     assert client.get("/readyz").json() == {"database": "ok", "redis": "ok", "worker": "ok"}
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imodels_app.limits.budget import ONE_AT_A_TIME_FOR
 from imodels_app.limits.pacing import MINUTE, Sent, next_at
+from imodels_app.limits.rate_limits import ONE_AT_A_TIME_FOR
 from imodels_app.runtime.timing import LONGEST_CALL
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
@@ -90,8 +90,8 @@ def at(seconds: float) -> datetime:
 def play(server, limit: int, *, workers: int, delay, hours: float, seed: int) -> tuple[int, float]:
     """Workers that always have more to send. Returns how many 429 there were, and the share of the limit that was used.
 
-    delay(chance) is the seconds of one way of one request. The server counts at arrival. A 429 is obeyed as budget.py
-    does it: nothing until Retry-After has passed, and then one at a time for a while.
+    delay(chance) is the seconds of one way of one request. The server counts at arrival. A 429 is obeyed as
+    rate_limits.py does it: nothing until Retry-After has passed, and then one at a time for a while.
     """
     chance = random.Random(seed)
     history: deque[Sent] = deque(maxlen=limit)

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app.accounts import policy, tokens
+from imodels_app.accounts import permissions, tokens
 from imodels_app.models import Membership, Operation, Preset
 from imodels_app.requesting import presets
 from tests.test_requests import KINDS, ORESUND, address, text_of, typed
@@ -263,7 +263,7 @@ def test_nobody_shares_with_a_team_they_are_not_in(at_desk, mara, monthly, otto)
 
     assert keep(at_desk, "empty", "Mine", team=theirs.pk).status_code == 422
     assert at_desk.post(page_of(monthly), {"preset_name": "Mine", "preset_team": theirs.pk}).status_code == 422
-    with pytest.raises(policy.Denied):
+    with pytest.raises(permissions.Denied):
         presets.keep("empty", "Mine", {}, by=mara, team=theirs)
     assert not Preset.objects.filter(team=theirs).exists()
 

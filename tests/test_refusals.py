@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.display import wording
+from imodels_app.display import status
 from imodels_app.models import Operation
 from imodels_app.states import State, Wait
 from imodels_app.workers.submit import submit
@@ -59,10 +59,10 @@ def asked_for(at_desk, tomas):
 def refused(asked_for, sandbox):
     """refused("clone", 404, "iTwinNotFound", details): asked for, and refused by the platform."""
 
-    def refuse(kind, status, code, details=(), **fields):
+    def refuse(kind, status_code, code, details=(), **fields):
         operation = asked_for(kind, **fields)
         error = {"code": code, "message": SAID} | ({"details": list(details)} if details else {})
-        sandbox.fault("POST", POSTED_TO[kind], status=status, body=json.dumps({"error": error}), times=1)
+        sandbox.fault("POST", POSTED_TO[kind], status=status_code, body=json.dumps({"error": error}), times=1)
         submit(operation.pk)
         operation.refresh_from_db()
         return operation
@@ -110,9 +110,9 @@ def rows():
     yield "empty", 409, "AnythingElse", HEAD, "Failed"
 
 
-@pytest.mark.parametrize(("kind", "status", "code", "field", "badge"), list(rows()))
-def test_each_refusal_has_its_words_and_reaches_its_field(refused, at_desk, kind, status, code, field, badge):
-    operation = refused(kind, status, code)
+@pytest.mark.parametrize(("kind", "status_code", "code", "field", "badge"), list(rows()))
+def test_each_refusal_has_its_words_and_reaches_its_field(refused, at_desk, kind, status_code, code, field, badge):
+    operation = refused(kind, status_code, code)
 
     page = at_desk.get(reverse("imodels:operation-detail", args=[operation.pk])).content.decode()
     assert operation.state == State.FAILED
@@ -253,7 +253,7 @@ HTML = "<html>No</html>"
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "body", "badge", "field"),
+    ("kind", "status_code", "body", "badge", "field"),
     [
         *(("clone", 403, body, "Failed: not permitted", HEAD) for body in ("", "{", '{"error": null}', "[]")),
         ("fork", 403, '{"error": {"code": null}}', "Failed: not permitted", HEAD),
@@ -267,10 +267,10 @@ HTML = "<html>No</html>"
     ],
 )
 def test_a_refusal_without_the_platforms_envelope_is_told_by_its_status(
-    asked_for, at_desk, sandbox, kind, status, body, badge, field
+    asked_for, at_desk, sandbox, kind, status_code, body, badge, field
 ):
     operation = asked_for(kind)
-    sandbox.fault("POST", POSTED_TO[kind], status=status, body=body, times=1)
+    sandbox.fault("POST", POSTED_TO[kind], status=status_code, body=body, times=1)
     submit(operation.pk)
     operation.refresh_from_db()
 
@@ -278,7 +278,7 @@ def test_a_refusal_without_the_platforms_envelope_is_told_by_its_status(
     assert badge == text_of(re.search(r'<span id="badge".*?</span>\s*</span>', page, re.DOTALL)[0]).strip()
     assert "The platform said: “”" not in text_of(page)
     said = said_at(form_again(at_desk, operation))[field]
-    assert wording.headline(operation) in said
+    assert status.headline(operation) in said
 
 
 def test_a_token_that_is_not_taken_is_refreshed_before_anybody_is_asked(asked_for, signed_in_mara, sandbox):

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import ITwinCharge, Membership, Operation, Team
-from imodels_app.requesting.wishes import Extent
+from imodels_app.requesting.spec import Extent
 from imodels_app.states import Kind
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]

@@ -15,7 +15,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Operation, Preset
 from imodels_app.requesting import catalog
 from imodels_app.states import Kind, State
-from imodels_app.views.requests import FORMS
+from imodels_app.views.new_imodel import FORMS
 
 pytestmark = pytest.mark.django_db
 

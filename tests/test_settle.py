@@ -8,7 +8,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, State, Wait, Wish
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 

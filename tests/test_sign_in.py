@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from imodels_app import lifecycle
-from imodels_app.accounts import identity, tokens
+from imodels_app.accounts import sign_in, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
 from imodels_app.states import Wait
 from tests.people import SUBJECTS
@@ -29,7 +29,7 @@ def come_back(client, location: str):
     return client.get(f"{parts.path}?{parts.query}")
 
 
-def sign_in(client, person: str = "mara", **query):
+def sign_in_as(client, person: str = "mara", **query):
     start = client.get(reverse("imodels:sign-in-start"), query)
     return come_back(client, choose(start["Location"], person))
 
@@ -39,7 +39,7 @@ def signed_in(client) -> bool:
 
 
 def test_a_person_signs_in_at_the_providers_page(client, sandbox):
-    answer = sign_in(client)
+    answer = sign_in_as(client)
 
     assert answer["Location"] == reverse("imodels:operation-list")
     mara = User.objects.get()
@@ -59,9 +59,9 @@ def test_the_request_to_the_provider_carries_pkce_state_and_nonce(client, sandbo
 
 
 def test_the_same_person_is_the_same_row_the_next_time(client, sandbox):
-    sign_in(client)
+    sign_in_as(client)
     client.logout()
-    sign_in(client)
+    sign_in_as(client)
 
     assert User.objects.count() == 1
 
@@ -70,7 +70,7 @@ def test_the_session_is_a_new_one_after_signing_in(client, sandbox):
     client.get(reverse("imodels:sign-in-start"))
     before = client.session.session_key
 
-    sign_in(client)
+    sign_in_as(client)
 
     assert client.session.session_key != before
 
@@ -96,7 +96,7 @@ def test_a_code_that_another_browser_asked_for_is_refused(client, sandbox):
 
 
 def test_a_person_who_refuses_is_told_and_can_try_again(client, sandbox):
-    answer = sign_in(client, "nobody")
+    answer = sign_in_as(client, "nobody")
 
     assert answer.status_code == 400
     assert "Sign in again" in answer.text
@@ -118,11 +118,11 @@ def test_a_provider_that_is_down_is_told(client, sandbox):
 
 
 def test_only_the_listed_addresses_become_admins(client, sandbox):
-    sign_in(client, "ines")
+    sign_in_as(client, "ines")
     assert User.objects.get().is_admin
 
     client.logout()
-    sign_in(client, "mara")
+    sign_in_as(client, "mara")
     assert not User.objects.get(first_name="Mara").is_admin
 
 
@@ -130,7 +130,7 @@ def test_a_place_in_a_team_is_bound_at_the_first_sign_in(client, sandbox):
     team = Team.objects.create(name="Bridge team")
     Membership.objects.create(team=team, email="Mara.Lindqvist@harbour.example")
 
-    sign_in(client)
+    sign_in_as(client)
 
     assert Membership.objects.get().user == User.objects.get()
 
@@ -142,13 +142,13 @@ def test_whoever_claims_a_leads_address_never_gets_the_place(sandbox, unverified
     before = Team.objects.create(name="There before")
     Membership.objects.create(team=before, email="tomas.novak@harbour.example", role=Membership.Role.LEAD)
 
-    person = identity.sign_in(claimed, sandbox.tokens_for("mara"))
+    person = sign_in.sign_in(claimed, sandbox.tokens_for("mara"))
     call_command("set_up_team", "Made later", lead=["tomas.novak@harbour.example"])
 
     assert person.email == ""
     assert not Membership.objects.exclude(user=None)
 
-    identity.sign_in(claims | {"email_verified": True}, sandbox.tokens_for("mara"))
+    sign_in.sign_in(claims | {"email_verified": True}, sandbox.tokens_for("mara"))
 
     assert Membership.objects.filter(user=person).count() == 2
 
@@ -156,38 +156,38 @@ def test_whoever_claims_a_leads_address_never_gets_the_place(sandbox, unverified
 def test_an_admins_address_that_is_only_claimed_makes_no_admin(sandbox):
     claims = {"sub": "somebody", "email": "ines.duarte@harbour.example", "email_verified": False}
 
-    assert not identity.sign_in(claims, sandbox.tokens_for("mara")).is_admin
+    assert not sign_in.sign_in(claims, sandbox.tokens_for("mara")).is_admin
 
 
 def test_an_address_that_is_no_longer_verified_is_kept_no_longer(sandbox):
     claims = {"sub": "somebody", "email": "somebody@harbour.example"}
 
-    assert identity.sign_in(claims, sandbox.tokens_for("mara")).email == "somebody@harbour.example"
-    assert identity.sign_in(claims | {"email_verified": False}, sandbox.tokens_for("mara")).email == ""
+    assert sign_in.sign_in(claims, sandbox.tokens_for("mara")).email == "somebody@harbour.example"
+    assert sign_in.sign_in(claims | {"email_verified": False}, sandbox.tokens_for("mara")).email == ""
 
 
 def test_after_signing_in_a_person_is_where_they_wanted_to_be(client, sandbox):
-    assert sign_in(client, next="/approvals/")["Location"] == "/approvals/"
+    assert sign_in_as(client, next="/approvals/")["Location"] == "/approvals/"
 
 
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"]
 )
 def test_the_way_on_never_leads_elsewhere(client, sandbox, target):
-    assert sign_in(client, next=target)["Location"] == reverse("imodels:operation-list")
+    assert sign_in_as(client, next=target)["Location"] == reverse("imodels:operation-list")
 
 
 def test_signing_in_wakes_what_waited_for_it(client, sandbox, queued_clone, mara):
     lifecycle.wait(queued_clone, Wait.SIGN_IN, queued_clone.created_at)
 
-    sign_in(client)
+    sign_in_as(client)
 
     queued_clone.refresh_from_db()
     assert queued_clone.wait_reason == Wait.NONE
 
 
 def test_signing_out_ends_the_session_here_and_leads_to_the_providers_end_of_session(client, sandbox):
-    sign_in(client)
+    sign_in_as(client)
 
     answer = client.post(reverse("imodels:sign-out"))
 
@@ -197,21 +197,21 @@ def test_signing_out_ends_the_session_here_and_leads_to_the_providers_end_of_ses
 
 
 def test_workers_can_go_on_for_somebody_who_signed_out(client, sandbox):
-    sign_in(client)
+    sign_in_as(client)
     client.post(reverse("imodels:sign-out"))
 
     assert tokens.access_token(User.objects.get())
 
 
 def test_signing_out_needs_a_post(client, sandbox):
-    sign_in(client)
+    sign_in_as(client)
 
     assert client.get(reverse("imodels:sign-out")).status_code == 405
     assert signed_in(client)
 
 
 def test_coming_and_going_is_history(client, sandbox):
-    sign_in(client)
+    sign_in_as(client)
     client.post(reverse("imodels:sign-out"))
 
     assert list(Event.objects.values_list("verb", "actor_name")) == [
@@ -231,12 +231,12 @@ def test_a_closed_account_stays_out(client, sandbox, mara):
     mara.is_active = False
     mara.save()
 
-    assert sign_in(client).status_code == 403
+    assert sign_in_as(client).status_code == 403
     assert not signed_in(client)
 
 
 def test_no_token_reaches_the_browser(client, sandbox):
-    answer = sign_in(client)
+    answer = sign_in_as(client)
 
     held = TokenSet.objects.get()
     shown = str(answer.headers) + answer.text + str(dict(client.session)) + str(client.cookies)

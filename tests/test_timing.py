@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from imodels_app.limits import circuit
-from imodels_app.runtime import pulse, timing
+from imodels_app.limits import circuit_breaker
+from imodels_app.runtime import heartbeat, timing
 from imodels_app.workers import poll
 
 
@@ -65,6 +65,6 @@ def test_clocks_differ_by_less_than_anything_that_is_compared_with_them():
 
 
 def test_a_recovery_is_noticed_within_the_promised_thirty_seconds():
-    assert circuit.SHORTEST < circuit.LONGEST < seconds(30)
+    assert circuit_breaker.SHORTEST < circuit_breaker.LONGEST < seconds(30)
     assert seconds(30) > timing.STEP_LEASE
-    assert pulse.SILENT_AFTER_S <= 30
+    assert heartbeat.SILENT_AFTER_S <= 30

@@ -7,8 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.limits import budget
-from imodels_app.limits.turns import first_in_turn, places
+from imodels_app.limits import rate_limits
+from imodels_app.limits.fair_queue import first_in_turn, places
 from imodels_app.models import Attempt
 from imodels_app.states import Kind
 from imodels_app.workers.submit import submit
@@ -94,7 +94,7 @@ def _placed(operations, now):
 def test_the_expected_start_counts_the_pace_and_whoever_comes_before(ask, mara):
     asked = [ask(mara) for _ in range(6)]
     now = timezone.now()
-    budget.freeze("clone", now + timedelta(seconds=60), now)
+    rate_limits.freeze("clone", now + timedelta(seconds=60), now)
 
     starts = [(place.start - now).total_seconds() for place in _placed(asked, now)]
 
@@ -114,7 +114,7 @@ def test_what_waits_for_a_person_is_in_no_queue_and_holds_nobody_up_in_it(ask, m
 def test_the_table_and_the_page_say_where_one_stands_and_when_it_starts(ask, mara, client):
     asked = [ask(mara) for _ in range(3)]
     now = timezone.now()
-    budget.freeze("clone", now + timedelta(seconds=60), now)
+    rate_limits.freeze("clone", now + timedelta(seconds=60), now)
     client.force_login(mara)
 
     table = client.get(reverse("imodels:operation-list")).text
@@ -127,7 +127,7 @@ def test_the_table_and_the_page_say_where_one_stands_and_when_it_starts(ask, mar
 def test_a_poll_tells_a_new_place_and_nothing_while_it_stays(ask, mara, client):
     first, second = ask(mara), ask(mara)
     now = timezone.now()
-    budget.freeze("clone", now + timedelta(seconds=60), now)
+    rate_limits.freeze("clone", now + timedelta(seconds=60), now)
     client.force_login(mara)
     page = reverse("imodels:operation-detail", args=[second.pk])
     seen, htmx = client.get(page).context["seen"], {"HX-Request": "true"}

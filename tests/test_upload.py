@@ -12,7 +12,7 @@ from imodels_app.accounts import tokens
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
 from imodels_app.itwin.types import UploadLink
-from imodels_app.limits import circuit
+from imodels_app.limits import circuit_breaker
 from imodels_app.models import Circuit, Operation, Upload
 from imodels_app.requesting import staging
 from imodels_app.runtime import failpoints
@@ -20,7 +20,7 @@ from imodels_app.states import State, Wait
 from imodels_app.tasks import sweep_lost
 from imodels_app.workers import upload as uploads
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.files import KIB, a_file, in_storage, puts
@@ -190,12 +190,12 @@ def test_a_storage_in_trouble_is_waited_for_and_is_not_the_platform(uploading, s
     sandbox.fault("PUT", r"^/storage/", status=503, times=None, for_s=60)
     operation = uploading(a_file(100 * KIB))
 
-    for _ in range(circuit.FAILURES_TO_OPEN):
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN):
         carried(operation)
 
     assert (operation.state, operation.wait_reason) == (State.UPLOADING, Wait.STORAGE_DOWN)
-    assert circuit.outage(timezone.now()) is None
-    assert circuit.outage(timezone.now(), circuit.STORAGE)
+    assert circuit_breaker.outage(timezone.now()) is None
+    assert circuit_breaker.outage(timezone.now(), circuit_breaker.STORAGE)
     before = len(puts(sandbox))
     carried(operation)
     assert len(puts(sandbox)) == before

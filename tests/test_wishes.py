@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from imodels_app.requesting.wishes import fingerprint
+from imodels_app.requesting.spec import fingerprint
 from imodels_app.states import Kind, Wish
 
 SHA = "1f2e04b666edce395e37a795e2231e995cbf8349"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import override_settings
 
-from imodels_app.display import formats, wording
+from imodels_app.display import formats, status
 from imodels_app.display.estimates import Usual
 from imodels_app.models import Decision, Operation, Team, Upload
 from imodels_app.states import Kind, State, Wait
@@ -116,7 +116,7 @@ def waits(reason: Wait, **later) -> dict:
     ],
 )
 def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
-    told = wording.tell(operation(**fields), NOW, SIX_TO_NINE)
+    told = status.tell(operation(**fields), NOW, SIX_TO_NINE)
 
     assert (told.badge, told.tone, told.icon, told.line) == (badge, tone, icon, line)
 
@@ -155,11 +155,11 @@ def test_a_failure_has_its_own_name_and_remedy(code, badge, line):
         State.FAILED, failure_code=code, failure_message="No.", failure_details=details, file_name="pier.bim"
     )
 
-    told = wording.tell(failed, NOW)
+    told = status.tell(failed, NOW)
 
     assert (told.badge, told.tone, told.icon, told.line) == (badge, "bad", "st-failed", line)
     assert told.remedy.endswith(".")
-    assert wording.headline(failed).endswith(".")
+    assert status.headline(failed).endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -174,22 +174,22 @@ def test_a_failure_has_its_own_name_and_remedy(code, badge, line):
 def test_each_kind_says_which_rights_it_needs_where(kind, fields, needs):
     where = {"itwin_id": "b2b0", "source_itwin_id": "b2b1", "source_itwin_name": "Rail Corridor"}
 
-    assert wording.needs(operation(kind=kind, **(where | fields))) == needs
+    assert status.needs(operation(kind=kind, **(where | fields))) == needs
 
 
 def test_only_what_the_platform_made_nothing_of_was_refused():
-    assert wording.was_refused(operation(State.FAILED, failure_code="iModelExists"))
-    assert not wording.was_refused(operation(State.FAILED, failure_code="failed", imodel_id="91c4"))
-    assert not wording.was_refused(operation(State.FAILED, failure_code="approvalVoid"))
-    assert not wording.was_refused(operation(State.REJECTED))
+    assert status.was_refused(operation(State.FAILED, failure_code="iModelExists"))
+    assert not status.was_refused(operation(State.FAILED, failure_code="failed", imodel_id="91c4"))
+    assert not status.was_refused(operation(State.FAILED, failure_code="approvalVoid"))
+    assert not status.was_refused(operation(State.REJECTED))
 
 
 def test_an_imodel_from_a_template_is_no_copy():
     made = operation(State.RUNNING, kind=Kind.TEMPLATE)
 
-    assert wording.doing(made) == "The platform makes one baseline of 118 changesets"
-    assert wording.origin(made) == "Template iModel"
-    assert "iModels from the template Main Bridge" in wording.basis(made, SIX_TO_NINE, NOW)
+    assert status.doing(made) == "The platform makes one baseline of 118 changesets"
+    assert status.origin(made) == "Template iModel"
+    assert "iModels from the template Main Bridge" in status.basis(made, SIX_TO_NINE, NOW)
 
 
 @pytest.mark.parametrize("state", State)
@@ -198,21 +198,21 @@ def test_an_imodel_from_a_template_is_no_copy():
 def test_no_state_is_without_words(state, reason, kind):
     found = operation(state, kind=kind, wait_reason=reason)
 
-    told = wording.tell(found, NOW)
+    told = status.tell(found, NOW)
 
     assert told.badge
     assert "{" not in told.line + told.remedy
-    assert len(wording.steps(found, told)) in (0, 5, 6, 7)
+    assert len(status.steps(found, told)) in (0, 5, 6, 7)
 
 
 def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
     link = {"sent_bytes": 3, "link_until": NOW + timedelta(minutes=18)}
     up = operation(State.UPLOADING, kind=Kind.BASELINE, file_size=4, upload=link)
 
-    told = wording.tell(up, NOW)
+    told = status.tell(up, NOW)
 
     assert (told.share, told.share_of) == (75, "Sent")
-    assert [step.value for step in wording.steps(up, told)] == [100, 100, 75, 0, 0, 0]
+    assert [step.value for step in status.steps(up, told)] == [100, 100, 75, 0, 0, 0]
     assert told.remedy.endswith("The platform takes it until 10:00:20.")
 
 
@@ -220,14 +220,14 @@ def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
     "state", ["waitingForFile", "initializationScheduled", "initialized", "initializationFailed", "fileIsBriefcase"]
 )
 def test_each_state_of_a_baseline_file_has_a_badge_and_a_sentence(state):
-    badge, sentence = wording.baseline_words(operation(baseline_state=state))
+    badge, sentence = status.baseline_words(operation(baseline_state=state))
 
     assert badge != state
     assert sentence
 
 
 def test_an_unknown_state_of_a_baseline_file_is_shown_as_it_is():
-    assert wording.baseline_words(operation(baseline_state="resting")) == ("resting", "")
+    assert status.baseline_words(operation(baseline_state="resting")) == ("resting", "")
 
 
 @pytest.mark.parametrize(
@@ -239,14 +239,14 @@ def test_sizes_read_in_one_unit(count, words):
 
 
 def test_without_earlier_ones_nothing_is_promised():
-    told = wording.tell(operation(State.RUNNING), NOW, None)
+    told = status.tell(operation(State.RUNNING), NOW, None)
 
     assert told.line == "the platform is working on it"
     assert told.share is None
 
 
 def test_the_bar_is_never_full_while_it_runs():
-    told = wording.tell(operation(State.RUNNING, accepted_at=NOW - timedelta(hours=3)), NOW, SIX_TO_NINE)
+    told = status.tell(operation(State.RUNNING, accepted_at=NOW - timedelta(hours=3)), NOW, SIX_TO_NINE)
 
     assert told.share == 95
 
@@ -264,7 +264,7 @@ def test_the_bar_is_never_full_while_it_runs():
 def test_what_remains_is_a_range_in_minutes(half, most, words):
     usual = Usual(half=timedelta(minutes=half), most=timedelta(minutes=most), count=9)
 
-    assert wording.remains(operation(State.RUNNING), NOW, usual) == words
+    assert status.remains(operation(State.RUNNING), NOW, usual) == words
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts import provider
+from imodels_app.accounts import oidc
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet, Upload, User
 from imodels_app.runtime import clock, failpoints
@@ -141,8 +141,8 @@ def _held(user: User) -> TokenSet:
 
 def _discover() -> None:
     try:
-        provider.discover()
-    except provider.ProviderDown as down:
+        oidc.discover()
+    except oidc.ProviderDown as down:
         raise NotNow(str(down), retry_after_s=15) from down
 
 
@@ -167,13 +167,13 @@ def _refresh(held: TokenSet) -> str:
     if not held.refresh_token:
         raise _ended(mine, held)
     try:
-        token = provider.refresh(unseal(held.refresh_token))
+        token = oidc.refresh(unseal(held.refresh_token))
     except KeyMissing:
         mine.update(**free)
         raise
-    except provider.GrantRevoked as gone:
+    except oidc.GrantRevoked as gone:
         raise _ended(mine, held) from gone
-    except provider.ProviderDown as down:
+    except oidc.ProviderDown as down:
         mine.update(**free)
         raise NotNow(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")

@@ -53,7 +53,7 @@ class Platform:
     def start(self, path: str, body: str, *, correlation_id: str = "") -> str:
         """Send a create, clone or fork request and return the id of the iModel being made.
 
-        path, body  as wishes.py builds them; body is sent byte for byte
+        path, body  as spec.py builds them; body is sent byte for byte
 
         Nothing here is repeated: the platform has no idempotency key. Raises Refused (NameTaken, NotReady,
         NotFound, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.

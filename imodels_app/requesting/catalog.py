@@ -23,7 +23,7 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, NamedVersion
 from imodels_app.models import StagedFile
 from imodels_app.requesting import staging
-from imodels_app.requesting.wishes import IModelRef, ITwinRef
+from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.runtime import clock
 from imodels_app.states import Wait
 

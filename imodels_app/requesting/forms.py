@@ -1,6 +1,6 @@
 """What a person typed, checked and tidied into a wish.
 
-These forms call nobody of ours: what can be picked is handed in (catalog.Catalog fits Choices), and wishes.py is a
+These forms call nobody of ours: what can be picked is handed in (catalog.Catalog fits Choices), and spec.py is a
 plain record. Every field works without JavaScript: what is typed counts, and the id that a picker put beside it
 counts only while the text still is the name of that thing.
 """
@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from imodels_app.requesting.fields import Combobox, Form, Textarea, TextInput
-from imodels_app.requesting.wishes import Extent, IModelRef, IModelWish, ITwinRef
+from imodels_app.requesting.spec import Extent, IModelRef, IModelWish, ITwinRef
 from imodels_app.states import Kind, Wish
 
 # A way to say it in the form; it becomes Wish.CHANGESET.

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from imodels_app.accounts import policy
+from imodels_app.accounts import permissions
 from imodels_app.models import Preset, Team, User
 from imodels_app.runtime import clock
 
@@ -27,26 +27,26 @@ def values_in(typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def keep(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Team | None) -> Preset:
-    """Raises NameTaken, and policy.Denied for a team that the person is not in."""
-    policy.require(policy.why_not_share(by, team))
+    """Raises NameTaken, and permissions.Denied for a team that the person is not in."""
+    permissions.require(permissions.why_not_share(by, team))
     preset = Preset(owner=by, team=team, kind=kind, name=name, values=dict(values), created_at=clock.now())
     _save(preset)
     return preset
 
 
 def change(preset: Preset, *, by: User, name: str, team: Team | None) -> None:
-    """Rename it, and share it or not; only its owner does the latter. Raises NameTaken and policy.Denied."""
-    policy.require(policy.why_not_change(by, preset))
+    """Rename it, and share it or not; only its owner does the latter. Raises NameTaken and permissions.Denied."""
+    permissions.require(permissions.why_not_change(by, preset))
     if team != preset.team:
-        policy.require("" if preset.owner_id == by.pk else f"Only {preset.owner.name} decides who may use this.")
-        policy.require(policy.why_not_share(by, team))
+        permissions.require("" if preset.owner_id == by.pk else f"Only {preset.owner.name} decides who may use this.")
+        permissions.require(permissions.why_not_share(by, team))
     preset.name, preset.team = name, team
     _save(preset)
 
 
 def delete(preset: Preset, *, by: User) -> None:
-    """Raises policy.Denied."""
-    policy.require(policy.why_not_change(by, preset))
+    """Raises permissions.Denied."""
+    permissions.require(permissions.why_not_change(by, preset))
     preset.delete()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imodels_app.display import wording, words
+from imodels_app.display import status, status_table
 from imodels_app.models import Operation
 from imodels_app.requesting.forms import SIDES, RequestForm
 from imodels_app.states import Kind, Wish
@@ -58,10 +58,10 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
 
     given: the operation's wish as the form's own fields
     """
-    if not wording.was_refused(operation):
+    if not status.was_refused(operation):
         return None
     at: dict[str, list[Told]] = {}
-    head = [_needs(operation)] if wording.failure(operation) == "InsufficientPermissions" else []
+    head = [_needs(operation)] if status.failure(operation) == "InsufficientPermissions" else []
     for field, text in _said(operation):
         place = _place(field, operation, form)
         if not place:
@@ -94,7 +94,7 @@ def _said(operation: Operation) -> Iterator[tuple[str, str]]:
     """Each sentence with the field it is about, "" for none."""
     if not operation.failure_details:
         code = operation.failure_code
-        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message) or wording.headline(operation)
+        yield CODES.get(code.casefold(), ""), _quoted(operation.failure_message) or status.headline(operation)
     for detail in operation.failure_details:
         target = str(detail.get("target") or "").split(".")[0].split("[")[0]
         yield TARGETS.get(target.casefold(), ""), _quoted(str(detail.get("message") or detail.get("code", "")))
@@ -121,4 +121,4 @@ def _text(value: object) -> str:
 
 
 def _needs(operation: Operation) -> str:
-    return f"It needs {wording.needs(operation)}." + (words.PREVIEW if operation.kind == Kind.FORK else "")
+    return f"It needs {status.needs(operation)}." + (status_table.PREVIEW if operation.kind == Kind.FORK else "")

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from imodels_app.display import formats, wording
+from imodels_app.display import formats, status
 from imodels_app.models import Operation
 
 register = template.Library()
@@ -27,7 +27,7 @@ def icon(name: str, size: str = "", *, still: bool = False) -> SafeString:
     )
 
 
-register.filter("kind_word", wording.kind_word)
+register.filter("kind_word", status.kind_word)
 register.filter("thin", formats.thin)
 register.filter("file_size", formats.file_size)
 register.filter("arrived_of", formats.arrived)
@@ -41,18 +41,18 @@ register.filter("short_name", formats.short_name)
 register.filter("short_id", formats.short_id)
 register.filter("lower_first", formats.lower_first)
 register.filter("first_name", formats.first_name)
-register.filter("made_from", wording.made_from)
-register.filter("up_to", wording.up_to)
-register.filter("kept_history", wording.history)
-register.filter("origin", wording.origin)
-register.filter("was_refused", wording.was_refused)
-register.filter("origin_verb", wording.origin_verb)
-register.filter("platform_words", wording.platform_words)
+register.filter("made_from", status.made_from)
+register.filter("up_to", status.up_to)
+register.filter("kept_history", status.history)
+register.filter("origin", status.origin)
+register.filter("was_refused", status.was_refused)
+register.filter("origin_verb", status.origin_verb)
+register.filter("platform_words", status.platform_words)
 register.filter("exact", formats.exact)
 register.filter("audit_time", formats.audit_time)
 register.filter("history_time", formats.history_time)
-register.filter("attempt_words", wording.attempt_words)
-register.filter("baseline_words", wording.baseline_words)
+register.filter("attempt_words", status.attempt_words)
+register.filter("baseline_words", status.baseline_words)
 
 
 @register.simple_tag

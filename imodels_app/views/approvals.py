@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import errors, frame, lifecycle
-from imodels_app.accounts import policy
-from imodels_app.display import live, wording
-from imodels_app.guards import HtmxRequest, hands_back, person, signed_in
+from imodels_app import context_processors, error_handlers, lifecycle
+from imodels_app.accounts import permissions
+from imodels_app.decorators import HtmxRequest, hands_back, person, signed_in
+from imodels_app.display import live, status
 from imodels_app.models import Decision, Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
 
@@ -29,7 +29,7 @@ MOST_OPEN = 100
 @dataclass(frozen=True)
 class Row:
     operation: Operation
-    told: wording.Told
+    told: status.Told
 
 
 @signed_in
@@ -39,7 +39,7 @@ def approval_list(request: HtmxRequest) -> HttpResponse:
     """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     lists = _lists(user)
-    banners = frame.banners(user, now)
+    banners = context_processors.banners(user, now)
     shown = [operation for rows in lists.values() for operation in rows]
     seen = live.token(shown, banners.shown, *map(len, lists.values()))
     if request.htmx and request.GET.get("seen") == seen:
@@ -58,7 +58,7 @@ def _not_decided(request: HttpRequest, pk: UUID) -> HttpResponse:
         context = {"comment": request.POST.get("comment", ""), "pk": pk, "section": "approvals"}
         return render(request, "approvals/signed_out.html", context, status=422)
     user = person(request)
-    return _card(request, _visible(user, pk), user, status=422, is_old=True)
+    return _card(request, _visible(user, pk), user, status_code=422, is_old=True)
 
 
 @hands_back(_not_decided)
@@ -91,24 +91,28 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
     operation = _visible(user, pk)
     comment = request.POST.get("comment", "").strip()
     try:
-        policy.require(policy.why_not_decide(user, operation))
+        permissions.require(permissions.why_not_decide(user, operation))
         if done == "rejected" and not comment and operation.state == State.AWAITING_APPROVAL:
-            return _card(request, operation, user, status=422, problem="Say why, so that it can be asked again better")
+            return _card(
+                request, operation, user, status_code=422, problem="Say why, so that it can be asked again better"
+            )
         decide(operation, by=user, comment=comment)
-    except policy.Denied as no:
-        return errors.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
+    except permissions.Denied as no:
+        return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
     except lifecycle.Conflict as conflict:
-        return _card(request, _visible(user, pk), user, status=409, late=str(conflict))
+        return _card(request, _visible(user, pk), user, status_code=409, late=str(conflict))
     messages.success(request, f"You {done} {operation.name}.")
     return redirect("imodels:approval-list")
 
 
-def _card(request: HttpRequest, operation: Operation, user: User, *, status: int = 200, **more: Any) -> HttpResponse:
+def _card(
+    request: HttpRequest, operation: Operation, user: User, *, status_code: int = 200, **more: Any
+) -> HttpResponse:
     now = timezone.now()
     context = {
         "operation": operation,
-        "told": wording.tell(operation, now),
-        "why_not": policy.why_not_decide(user, operation),
+        "told": status.tell(operation, now),
+        "why_not": permissions.why_not_decide(user, operation),
         "leads": _leads(operation, user),
         "open_forks": _open_forks(operation, user),
         "comment": request.POST.get("comment", ""),
@@ -117,7 +121,7 @@ def _card(request: HttpRequest, operation: Operation, user: User, *, status: int
         "section": "approvals",
         "now": now,
     }
-    return render(request, "approvals/detail.html", context | more, status=status)
+    return render(request, "approvals/detail.html", context | more, status=status_code)
 
 
 def _leads(operation: Operation, user: User) -> list[User]:
@@ -148,7 +152,7 @@ def _lists(user: User) -> dict[str, list[Operation]]:
 
 
 def _rows(operations: list[Operation], now: datetime) -> list[Row]:
-    return [Row(operation, wording.tell(operation, now)) for operation in operations]
+    return [Row(operation, status.tell(operation, now)) for operation in operations]
 
 
 def _visible(user: User, pk: UUID) -> Operation:

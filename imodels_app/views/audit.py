@@ -13,9 +13,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from imodels_app import listing
-from imodels_app.display import charts, formats, history, wording
-from imodels_app.guards import auditor, person
+from imodels_app import table_filters
+from imodels_app.decorators import auditor, person
+from imodels_app.display import charts, formats, status, timeline
 from imodels_app.models import Decision, Event, Operation, Team, User
 from imodels_app.states import Kind, State
 
@@ -43,16 +43,18 @@ class Asked:
 
     @classmethod
     def read(cls, query: QueryDict) -> "Asked":
-        word = {name: listing.typed(query.get(name, "")) for name in ("q", "state", "kind", "person", "itwin", "team")}
+        word = {
+            name: table_filters.typed(query.get(name, "")) for name in ("q", "state", "kind", "person", "itwin", "team")
+        }
         return cls(
             text=word["q"],
-            group=word["state"] if word["state"] in listing.GROUPS else "",
+            group=word["state"] if word["state"] in table_filters.GROUPS else "",
             kind=word["kind"] if word["kind"] in Kind.values else "",
             person=word["person"] if word["person"].isdecimal() and len(word["person"]) < 19 else "",
             itwin=word["itwin"].lower()[:36],
             team=word["team"],
-            since=listing.day(query.get("since", "")),
-            until=listing.day(query.get("until", "")),
+            since=table_filters.day(query.get("since", "")),
+            until=table_filters.day(query.get("until", "")),
         )
 
     @property
@@ -70,7 +72,7 @@ class Asked:
         """The operations that the numbers are about: ended within these days."""
         conditions = [*self._facts(""), *_within("finished_at", self.since, self.until)]
         if self.text:
-            conditions.append(listing.named(self.text))
+            conditions.append(table_filters.named(self.text))
         if self.person:
             conditions.append(Q(requested_by=self.person))
         if self.team:
@@ -93,7 +95,7 @@ class Asked:
         if self.itwin:
             yield Q(**{f"{prefix}itwin_id": self.itwin})
         if self.group:
-            fitting = Operation.objects.filter(listing.GROUPS[self.group][1]).values("pk")
+            fitting = Operation.objects.filter(table_filters.GROUPS[self.group][1]).values("pk")
             yield Q(**{f"{prefix}pk__in" if prefix else "pk__in": fitting})
 
 
@@ -103,15 +105,15 @@ def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first, with the numbers of the operations that ended in the same filter."""
     asked = Asked.read(request.GET)
     events = asked.events()
-    page = listing.cut(events, request.GET.get("page"))
-    lines = [(event, history.audit_line(event), history.who(event)) for event in page]
+    page = table_filters.cut(events, request.GET.get("page"))
+    lines = [(event, timeline.audit_line(event), timeline.who(event)) for event in page]
     context = _choices(asked) | {
         "asked": asked,
-        "rows": listing.Slice(lines, page.number, page.more, events.order_by().count()),
+        "rows": table_filters.Slice(lines, page.number, page.more, events.order_by().count()),
         "figures": _figures(asked.operations()),
         "days": _by_day(asked),
         "durations": _by_kind(asked.operations()),
-        "kept": listing.without(request.GET),
+        "kept": table_filters.without(request.GET),
         "section": "audit",
     }
     return render(request, "audit/list.html", context)
@@ -152,7 +154,7 @@ def _csv(events: QuerySet[Event]) -> Iterator[str]:
 
 def _cells(event: Event) -> list[object]:
     operation = event.operation
-    told = [event.at.isoformat(), event.verb, history.who(event), event.team_name, event.operation_name]
+    told = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
     moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
     if operation is None:
         return [*told, "", "", "", *moved, "", "", "", "", "", ""]
@@ -210,7 +212,7 @@ def _by_kind(ended: QuerySet[Operation]) -> charts.Durations:
     took: dict[str, list[timedelta]] = {}
     for kind, lasted in done.annotate(took=F("finished_at") - F("accepted_at")).values_list("kind", "took")[:2000]:
         took.setdefault(kind, []).append(max(lasted, timedelta(0)))
-    found = [(wording.kind_word(kind), *_half_and_most(took[kind])) for kind in reversed(Kind.values) if kind in took]
+    found = [(status.kind_word(kind), *_half_and_most(took[kind])) for kind in reversed(Kind.values) if kind in took]
     return charts.durations(found, formats.lasted)
 
 
@@ -226,27 +228,27 @@ def _percent(part: int, whole: int) -> int:
 
 def _within(column: str, since: date | None, until: date | None) -> Iterator[Q]:
     if since:
-        yield Q(**{f"{column}__gte": listing.start_of(since)})
+        yield Q(**{f"{column}__gte": table_filters.start_of(since)})
     if until:
-        yield Q(**{f"{column}__lt": listing.start_of(until + timedelta(days=1))})
+        yield Q(**{f"{column}__lt": table_filters.start_of(until + timedelta(days=1))})
 
 
 def _says(text: str) -> Q:
     """Events that have this in any field a person reads."""
     fields = ("note", "operation_name", "actor_name", "team_name", "operation__failure_code", "operation__reason")
-    condition = listing.any_of(Q(**{f"{name}__icontains": text}) for name in fields)
-    return condition | Q(operation__in=Operation.objects.filter(listing.named(text)).values("pk"))
+    condition = table_filters.any_of(Q(**{f"{name}__icontains": text}) for name in fields)
+    return condition | Q(operation__in=Operation.objects.filter(table_filters.named(text)).values("pk"))
 
 
 def _choices(asked: Asked) -> dict[str, Any]:
     """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
     people, picked = User.objects.order_by("first_name", "last_name", "pk"), [asked.person] if asked.person else []
-    itwins = listing.itwin_menu(Operation.objects.all(), [asked.itwin] if asked.itwin else [], MOST_CHOICES)
+    itwins = table_filters.itwin_menu(Operation.objects.all(), [asked.itwin] if asked.itwin else [], MOST_CHOICES)
     teams = list(Team.objects.values_list("name", flat=True))
     return {
-        "groups": [(word, label) for word, (label, _) in listing.GROUPS.items()],
+        "groups": [(word, label) for word, (label, _) in table_filters.GROUPS.items()],
         "kinds": Kind.choices,
         "itwins": itwins,
-        "people": listing.menu(people, "pk", picked, MOST_CHOICES, lambda user: (user.pk, user.name)),
+        "people": table_filters.menu(people, "pk", picked, MOST_CHOICES, lambda user: (user.pk, user.name)),
         "teams": teams if asked.team in ("", *teams) else [*teams, asked.team],
     }

@@ -7,7 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
-from imodels_app.runtime import pulse
+from imodels_app.runtime import heartbeat
 
 
 @never_cache
@@ -36,7 +36,7 @@ def _database() -> str:
 
 def _redis() -> str:
     try:
-        cache.get(pulse.KEY)
+        cache.get(heartbeat.KEY)
     except (RedisError, OSError):
         return "not answering"
     return "ok"
@@ -44,9 +44,9 @@ def _redis() -> str:
 
 def _worker() -> str:
     try:
-        age_s = pulse.age_s()
+        age_s = heartbeat.age_s()
     except (RedisError, OSError, DatabaseError):
         return "unknown"
-    if age_s is None or age_s > pulse.SILENT_AFTER_S:
+    if age_s is None or age_s > heartbeat.SILENT_AFTER_S:
         return "not consuming"
     return "ok"

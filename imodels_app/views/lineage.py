@@ -19,8 +19,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app.display import formats, wording
-from imodels_app.guards import HtmxRequest, person, signed_in
+from imodels_app.decorators import HtmxRequest, person, signed_in
+from imodels_app.display import formats, status
 from imodels_app.models import Operation, OperationQuerySet, User
 from imodels_app.requesting.catalog import Catalog, NotFound, Origin, SignInNeeded, Unavailable
 from imodels_app.states import OrphanState
@@ -124,14 +124,14 @@ class _Above:
 
 
 def _row_box(operation: Operation, now: datetime, *, is_here: bool = False) -> Box:
-    state = formats.lower_first(wording.tell(operation, now).badge)
+    state = formats.lower_first(status.tell(operation, now).badge)
     if hasattr(operation, "orphan") and operation.orphan.state != OrphanState.LEFT:
-        state += f", {formats.lower_first(wording.tell_shell(operation.orphan).badge)}"
+        state += f", {formats.lower_first(status.tell_shell(operation.orphan).badge)}"
     return Box(
         operation.name,
         sub=f"this one, {state}" if is_here else f"{operation.itwin_name or 'in another iTwin'}, {state}",
         url="" if is_here else reverse("imodels:operation-detail", args=[operation.pk]),
-        made=wording.edge(operation) if operation.source_id else "",
+        made=status.edge(operation) if operation.source_id else "",
         is_here=is_here,
     )
 

@@ -17,20 +17,20 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import errors, frame, lifecycle, listing
-from imodels_app.accounts import policy
-from imodels_app.display import formats, history, live, wording
+from imodels_app import context_processors, error_handlers, lifecycle, table_filters
+from imodels_app.accounts import permissions
+from imodels_app.decorators import HtmxRequest, person, signed_in
+from imodels_app.display import formats, live, status, timeline
 from imodels_app.display.estimates import Estimates
-from imodels_app.guards import HtmxRequest, person, signed_in
-from imodels_app.limits import budget, turns
+from imodels_app.limits import fair_queue, rate_limits
 from imodels_app.models import Operation, User
-from imodels_app.requesting.wishes import crs_in, extent_in
+from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.states import State
 from imodels_app.views import lineage
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20
-MOST_AT_ONCE = listing.PAGE_SIZE
+MOST_AT_ONCE = table_filters.PAGE_SIZE
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Row:
     """One line of the table."""
 
     operation: Operation
-    told: wording.Told
+    told: status.Told
     why_not_cancel: str
 
     @cached_property
     def made_from(self) -> str:
-        return wording.made_from(self.operation)
+        return status.made_from(self.operation)
 
 
 @signed_in
@@ -53,14 +53,14 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
-    scope = listing.whose(user, tab)
+    scope = table_filters.whose(user, tab)
     if scope is None:
         raise Http404
-    asked = listing.Asked.read(request.GET)
+    asked = table_filters.Asked.read(request.GET)
     found = asked.apply(scope.to_show()).order_by("-created_at", "-pk")
-    page = listing.cut(found, request.GET.get("page"))
-    summary = {"numbers": listing.numbers(scope, now), "budget": budget.left(now)}
-    banners, places = frame.banners(user, now), turns.places(page, now)
+    page = table_filters.cut(found, request.GET.get("page"))
+    summary = {"numbers": table_filters.numbers(scope, now), "budget": rate_limits.left(now)}
+    banners, places = context_processors.banners(user, now), fair_queue.places(page, now)
     seen = live.token(page, summary, banners.shown, _standing(places, now), _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
@@ -69,8 +69,8 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     context |= {"tabs": _tabs(user), "hidden": _hidden(asked, scope, page)}
     if request.htmx:
         return render(request, "operations/_live.html", context)
-    context |= {"chips": listing.chips(asked, request.GET, scope), "section": "operations"}
-    context |= {"kept": listing.others(request.GET, "q")}
+    context |= {"chips": table_filters.chips(asked, request.GET, scope), "section": "operations"}
+    context |= {"kept": table_filters.others(request.GET, "q")}
     return render(request, "operations/list.html", context)
 
 
@@ -81,7 +81,7 @@ def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
-    banners, places = frame.banners(user, now), turns.places([operation], now)
+    banners, places = context_processors.banners(user, now), fair_queue.places([operation], now)
     seen = live.token([operation], banners.shown, _standing(places, now), _tick([operation], now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
@@ -98,10 +98,10 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     operation = _visible(user, pk)
     try:
         lifecycle.cancel(operation, by=user)
-    except policy.Denied as no:
+    except permissions.Denied as no:
         if operation.requested_by_id == user.pk or user.is_admin:
             return _too_late(request, operation, user, now, str(no))
-        return errors.denied(request, str(no), back=operation_url(operation))
+        return error_handlers.denied(request, str(no), back=operation_url(operation))
     except lifecycle.Conflict as conflict:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
     messages.success(request, f"{operation.name} is cancelled. It was not sent.")
@@ -117,7 +117,7 @@ def cancel_selected(request: HttpRequest) -> HttpResponse:
     for operation in _picked(user, request.POST.getlist("pick")):
         try:
             lifecycle.cancel(operation, by=user)
-        except (policy.Denied, lifecycle.Conflict) as no:
+        except (permissions.Denied, lifecycle.Conflict) as no:
             refused.append(f"{operation.name}: {no}")
         else:
             cancelled.append(operation.name)
@@ -133,29 +133,33 @@ def operation_url(operation: Operation) -> str:
 
 
 def _table(
-    page: listing.Slice, found: QuerySet[Operation], user: User, now: datetime, places: dict[UUID, turns.Place]
+    page: table_filters.Slice,
+    found: QuerySet[Operation],
+    user: User,
+    now: datetime,
+    places: dict[UUID, fair_queue.Place],
 ) -> dict[str, Any]:
     estimates = Estimates()
     rows = [
         Row(
             operation,
-            wording.tell(
+            status.tell(
                 operation,
                 now,
                 estimates.of(operation) if operation.state == State.RUNNING else None,
                 places.get(operation.pk),
             ),
-            policy.why_not_cancel(user, operation),
+            permissions.why_not_cancel(user, operation),
         )
         for operation in page
     ]
     return {
-        "rows": listing.Slice(rows, page.number, page.more, _count(page, found)),
+        "rows": table_filters.Slice(rows, page.number, page.more, _count(page, found)),
         "pace": live.pace(page),
     }
 
 
-def _count(page: listing.Slice, found: QuerySet[Operation]) -> int:
+def _count(page: table_filters.Slice, found: QuerySet[Operation]) -> int:
     """How many there are in all; a first page that is also the last has told it."""
     return len(page) if page.number == 1 and not page.more else found.count()
 
@@ -163,18 +167,18 @@ def _count(page: listing.Slice, found: QuerySet[Operation]) -> int:
 def _tabs(user: User) -> list[tuple[str, str, int]]:
     """Whose operations can be looked at, and how many they are."""
     names = [("mine", "Mine"), ("team", "Team")] + ([("all", "All")] if user.is_admin else [])
-    scopes = [(word, label, listing.whose(user, word)) for word, label in names]
+    scopes = [(word, label, table_filters.whose(user, word)) for word, label in names]
     return [(word, label, scope.count()) for word, label, scope in scopes if scope is not None]
 
 
-def _hidden(asked: listing.Asked, scope: QuerySet[Operation], page: listing.Slice) -> int:
+def _hidden(asked: table_filters.Asked, scope: QuerySet[Operation], page: table_filters.Slice) -> int:
     """How many rows an empty page's filter hides."""
     return scope.count() if asked.is_set and not page.rows else 0
 
 
-def _standing(places: dict[UUID, turns.Place], now: datetime) -> list[list[str]]:
+def _standing(places: dict[UUID, fair_queue.Place], now: datetime) -> list[list[str]]:
     """Places as they are read, for the token. Who is next is told no time."""
-    waiting = {pk: place for pk, place in places.items() if not wording.is_next(place, now)}
+    waiting = {pk: place for pk, place in places.items() if not status.is_next(place, now)}
     return [[str(pk), str(place.number), formats.clock_s(place.start)] for pk, place in waiting.items()]
 
 
@@ -189,22 +193,22 @@ def _tick(rows: list[Operation], now: datetime) -> int:
 
 def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
     usual = Estimates().of(operation)
-    told = wording.tell(operation, now, usual, turns.places([operation], now).get(operation.pk))
+    told = status.tell(operation, now, usual, fair_queue.places([operation], now).get(operation.pk))
     attempts = list(operation.attempts.all())
     return {
         "operation": operation,
         "told": told,
         "usual": usual,
-        "steps": wording.steps(operation, told),
-        "doing": wording.doing(operation),
-        "basis": wording.basis(operation, usual, now),
-        "headline": wording.headline(operation) if operation.state == State.FAILED else "",
-        "timeline": [history.retell(event, operation) for event in operation.events.order_by("-at", "-pk")],
+        "steps": status.steps(operation, told),
+        "doing": status.doing(operation),
+        "basis": status.basis(operation, usual, now),
+        "headline": status.headline(operation) if operation.state == State.FAILED else "",
+        "timeline": [timeline.retell(event, operation) for event in operation.events.order_by("-at", "-pk")],
         "attempts": attempts,
         "request_url": request_url(operation),
         "curl": formats.curl(request_url(operation), operation.request_body),
-        "why_not_cancel": policy.why_not_cancel(user, operation),
-        "can_decide": not policy.why_not_decide(user, operation),
+        "why_not_cancel": permissions.why_not_cancel(user, operation),
+        "can_decide": not permissions.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
         # Teams and their iTwins change: whoever may see this one need not see the one before it.
         "again_of": Operation.objects.visible_to(user).filter(again=operation).first(),
@@ -213,7 +217,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "crs": crs_in(operation.request_body),
         # What has ended changes no more.
         "pace": live.pace([operation]) if not operation.is_finished or live.is_deleting(operation) else 0,
-        "why_not_delete": policy.why_not_delete_shell(user, operation),
+        "why_not_delete": permissions.why_not_delete_shell(user, operation),
     }
 
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from imodels_app.guards import View, person, signed_in
+from imodels_app.decorators import View, person, signed_in
 from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Unavailable
 
 SHOWN = 12

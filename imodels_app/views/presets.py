@@ -10,20 +10,20 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from imodels_app.accounts import policy
-from imodels_app.errors import denied
-from imodels_app.guards import hands_back, person, signed_in
+from imodels_app.accounts import permissions
+from imodels_app.decorators import hands_back, person, signed_in
+from imodels_app.error_handlers import denied
 from imodels_app.models import Preset, Team, User
 from imodels_app.requesting import presets
 from imodels_app.requesting.catalog import Catalog
 from imodels_app.requesting.forms import UP_TO_LABELS, PresetForm, RequestForm
 from imodels_app.states import Kind
-from imodels_app.views import requests
+from imodels_app.views import new_imodel
 
 
 def _kept(request: HttpRequest, kind: str) -> HttpResponse:
     """The form again, with all that was typed."""
-    return requests.kept(request, _form_of(kind))
+    return new_imodel.kept(request, _form_of(kind))
 
 
 @hands_back(_kept)
@@ -35,7 +35,7 @@ def keep_preset(request: HttpRequest, kind: str) -> HttpResponse:
     if request.method == "GET":  # reloaded, or come back from the sign-in: what was typed is gone
         return redirect(f"imodels:request-{form_of.kind.value}")
     user, named = person(request), "preset_name" in request.POST
-    typed = form_of(request.POST, catalog=Catalog(user, within_s=requests.FILL_IN_S))
+    typed = form_of(request.POST, catalog=Catalog(user, within_s=new_imodel.FILL_IN_S))
     values = _values(request, typed, are_sure=named)
     # A file is no part of a preset, but stays chosen in the form.
     file = {"staged_file": request.POST["staged_file"]} if request.POST.get("staged_file") else {}
@@ -66,7 +66,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What a preset holds; to be renamed and shared by whoever may."""
     user, preset = person(request), _visible(request, pk)
     is_mine = preset.owner == user
-    why_not = policy.why_not_change(user, preset)
+    why_not = permissions.why_not_change(user, preset)
     form = PresetForm(
         request.POST if request.method == "POST" else None,
         teams=_teams_of(user) if is_mine else None,
@@ -84,7 +84,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
         else:
             messages.success(request, f"“{preset.name}” is changed.")
             return _see(reverse("imodels:new"))
-    fields = requests.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
+    fields = new_imodel.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
     context = {"form": form, "preset": preset, "why_not": why_not, "kept": _told(preset.values, fields)}
     return _page(request, "requests/preset.html", context, form)
 
@@ -95,7 +95,7 @@ def delete_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
     preset = _visible(request, pk)
     try:
         presets.delete(preset, by=person(request))
-    except policy.Denied as no:
+    except permissions.Denied as no:
         return denied(request, str(no), back=reverse("imodels:new"))
     messages.success(request, f"“{preset.name}” is deleted. What was made with it stays.")
     return _see(reverse("imodels:new"))
@@ -112,13 +112,13 @@ def _values(request: HttpRequest, typed: RequestForm, *, are_sure: bool) -> dict
     if are_sure:
         return values
     typed.is_valid()
-    return {name: text for name, text in values.items() if not name.endswith("_id")} | requests.names_found(typed)
+    return {name: text for name, text in values.items() if not name.endswith("_id")} | new_imodel.names_found(typed)
 
 
 def _form_of(kind: str) -> type[RequestForm]:
-    if kind not in requests.FORMS:
+    if kind not in new_imodel.FORMS:
         raise Http404
-    return requests.FORMS[Kind(kind)]
+    return new_imodel.FORMS[Kind(kind)]
 
 
 def _form(form_of: type[RequestForm], asked: dict[str, str]) -> str:
@@ -127,7 +127,7 @@ def _form(form_of: type[RequestForm], asked: dict[str, str]) -> str:
 
 def _visible(request: HttpRequest, pk: UUID) -> Preset:
     shown = Preset.objects.visible_to(person(request)).select_related("owner", "team")
-    return get_object_or_404(shown, pk=pk, kind__in=list(requests.FORMS))
+    return get_object_or_404(shown, pk=pk, kind__in=list(new_imodel.FORMS))
 
 
 def _teams_of(user: User) -> list[tuple[int, str]]:

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import lifecycle
-from imodels_app.accounts import identity, provider
+from imodels_app.accounts import oidc, sign_in
 from imodels_app.models import User
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ LOGGED = 200
 
 @never_cache
 @require_safe
-def sign_in(request: HttpRequest) -> HttpResponse:
+def sign_in_page(request: HttpRequest) -> HttpResponse:
     """The door: one button. Whoever is signed in already goes on."""
     if request.user.is_authenticated:
         return redirect(_safe(request, request.GET.get("next", "")))
@@ -40,8 +40,8 @@ def sign_in_start(request: HttpRequest) -> HttpResponse:
     request.session[NEXT] = _safe(request, request.GET.get("next", ""))
     _forget_abandoned(request)
     try:
-        return provider.authorize(request, _callback())
-    except provider.ProviderDown as down:
+        return oidc.authorize(request, _callback())
+    except oidc.ProviderDown as down:
         return _failed(request, str(down), status=503)
 
 
@@ -50,11 +50,11 @@ def sign_in_start(request: HttpRequest) -> HttpResponse:
 def sign_in_callback(request: HttpRequest) -> HttpResponse:
     """Back from the provider with a code, or with a refusal."""
     try:
-        claims, token = provider.exchange(request)
-        user = identity.sign_in(claims, token)
-    except provider.ProviderDown as down:
+        claims, token = oidc.exchange(request)
+        user = sign_in.sign_in(claims, token)
+    except oidc.ProviderDown as down:
         return _failed(request, str(down), status=503)
-    except (provider.ProviderError, identity.NoIdentity) as no:
+    except (oidc.ProviderError, sign_in.NoIdentity) as no:
         log.info("A sign-in did not work: %s", str(no)[:LOGGED])
         return _failed(request, "The sign-in was not completed. Nothing has changed; sign in again.", status=400)
     if not user.is_active:
@@ -80,7 +80,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """
     end_session = ""
     if isinstance(request.user, User):
-        end_session = identity.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
+        end_session = sign_in.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
     logout(request)
     return render(request, "sign_in/signed_out.html", {"end_session": end_session})
 

@@ -6,7 +6,7 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from imodels_app.frame import CONTRASTS, SHORTCUTS, THEMES
+from imodels_app.context_processors import CONTRASTS, SHORTCUTS, THEMES
 
 A_YEAR_S = 365 * 24 * 60 * 60
 

@@ -22,7 +22,7 @@ from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.http import require_http_methods, require_POST
 
-from imodels_app.guards import View, person, signed_in
+from imodels_app.decorators import View, person, signed_in
 from imodels_app.models import StagedFile
 from imodels_app.requesting import staging
 

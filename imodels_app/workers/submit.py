@@ -9,7 +9,7 @@ from django.db import transaction
 from imodels_app import gateway, lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.limits import budget, turns
+from imodels_app.limits import fair_queue, rate_limits
 from imodels_app.models import Attempt, Operation
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, dispatch, failpoints
@@ -27,13 +27,13 @@ def submit(operation_id: UUID) -> None:
     """Carry one queued operation to the platform. Any number of callers may try; one request is sent.
 
     Create, clone and fork have no idempotency key, so an operation whose answer was lost stays in SUBMITTING
-    until settle.py has looked its name up.
+    until reconcile.py has looked its name up.
     """
     failpoints.reach("submit.begin")
     operation = lifecycle.operation_for(operation_id)
     if operation.state != State.QUEUED or operation.due_at is None or operation.due_at > clock.now():
         return
-    bucket = budget.bucket_of(operation.kind)
+    bucket = rate_limits.bucket_of(operation.kind)
     try:
         claimed = _prepare(operation, bucket)
         if claimed:
@@ -50,8 +50,8 @@ def announce_next(bucket: str, now: datetime) -> None:
 
     One message a bucket, however many are queued: the others stay as they are until it is their turn.
     """
-    at = budget.opens_at(bucket, now)
-    first = turns.first_in_turn(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
+    at = rate_limits.opens_at(bucket, now)
+    first = fair_queue.first_in_turn(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
     if first:
         dispatch.send("imodels_app.submit", first.pk, in_s=(at - now).total_seconds())
 
@@ -69,9 +69,9 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
         return _claim(operation, bucket), platform
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
-    except budget.Spent as spent:
+    except rate_limits.Spent as spent:
         lifecycle.wait(operation, Wait.RATE_LIMIT, spent.until)
-    except turns.NotYet:
+    except fair_queue.NotYet:
         pass  # whoever is first is announced instead
     except lifecycle.NameInFlight:
         lifecycle.wait(operation, Wait.SAME_NAME, clock.now() + BEHIND_SAME_NAME)
@@ -84,14 +84,14 @@ def _claim(operation: Operation, bucket: str) -> Attempt:
     """The next request of this bucket, for this operation. Raises Spent, NotYet and what lifecycle.claim raises."""
     failpoints.reach("submit.claiming")
     with transaction.atomic():
-        budget.lock(bucket)
+        rate_limits.lock(bucket)
         # Under the bucket's lock, so nobody is served between the look and the claim; and by the clock as it is now:
         # a token that was refreshed, or the lock itself, may have taken longer than others waited.
         now = clock.now()
-        budget.take(bucket, now)
-        first = turns.first_in_turn(bucket, now)
+        rate_limits.take(bucket, now)
+        first = fair_queue.first_in_turn(bucket, now)
         if first and first.pk != operation.pk:
-            raise turns.NotYet
+            raise fair_queue.NotYet
         return lifecycle.claim(operation, bucket=bucket, now=now)
 
 

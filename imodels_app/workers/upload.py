@@ -29,7 +29,7 @@ from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.storage import Storage, check_destination
 from imodels_app.itwin.types import UploadLink
-from imodels_app.limits import circuit
+from imodels_app.limits import circuit_breaker
 from imodels_app.models import Operation, StagedFile
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, dispatch, failpoints
@@ -106,16 +106,16 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
         with closing(Storage(link)) as storage:
             is_whole = _send_bytes(operation, storage, path, ending)
     except errors.LinkRefused as no:
-        circuit.worked(circuit.STORAGE)
+        circuit_breaker.worked(circuit_breaker.STORAGE)
         _renew_link(operation, said=no.message)
     except errors.Unavailable as later:
-        circuit.failed(clock.now(), circuit.STORAGE)
+        circuit_breaker.failed(clock.now(), circuit_breaker.STORAGE)
         until = clock.now() + timedelta(seconds=later.retry_after_s)
         raise gateway.MustWait(Wait.STORAGE_DOWN, until, str(later)) from later
     except errors.Refused as no:
-        circuit.worked(circuit.STORAGE)
+        circuit_breaker.worked(circuit_breaker.STORAGE)
         _refused(operation, no)
-    circuit.worked(circuit.STORAGE)
+    circuit_breaker.worked(circuit_breaker.STORAGE)
     if is_whole:
         failpoints.reach("upload.sent")
         lifecycle.sent(operation)
@@ -125,7 +125,7 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
 def _ready(operation: Operation) -> tuple[UploadLink, Path]:
     """Where to, and the file. Raises MustWait (storage down) and Held (the file is gone, or the link has ended)."""
     now = clock.now()
-    until = circuit.may_try(now, circuit.STORAGE)
+    until = circuit_breaker.may_try(now, circuit_breaker.STORAGE)
     if until:
         raise gateway.MustWait(Wait.STORAGE_DOWN, until)
     # Not operation.staged_file: who slept meanwhile may be past the end of all, and the row is gone.
@@ -212,7 +212,7 @@ def _send_blocks(operation: Operation, storage: Storage, path: Path, ending: Cal
                 lifecycle.keep_uploading(operation, sent_bytes=done_bytes)
     if failure:
         if len(there) + len(missing) < block_count(operation):
-            circuit.worked(circuit.STORAGE)  # it does answer, now and then
+            circuit_breaker.worked(circuit_breaker.STORAGE)  # it does answer, now and then
         raise failure
     return not missing
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from imodels_app.accounts import tokens
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload, User
-from imodels_app.requesting.wishes import fingerprint
+from imodels_app.requesting.spec import fingerprint
 from imodels_app.runtime import clock
 from imodels_app.states import FINISHED, Kind, OrphanState, State, Verdict, Wait
 from tests.files import SHA, digest, in_storage

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from imodels_app import lifecycle, tasks
-from imodels_app.accounts import policy, tokens
+from imodels_app.accounts import permissions, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.models import (
     Attempt,
@@ -35,7 +35,7 @@ from imodels_app.models import (
 from imodels_app.runtime import timing
 from imodels_app.states import FINISHED, Kind, State
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.faults import oracle
@@ -352,7 +352,7 @@ class Schedule:
             died = True
             self.log.append("  " * self.depth + "died")
             self.lost_a_rotated_token |= self.unsaved[-1]
-        except (lifecycle.Conflict, policy.Denied):
+        except (lifecycle.Conflict, permissions.Denied):
             pass
         finally:
             self.unsaved.pop()

@@ -12,7 +12,7 @@ from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation
 from imodels_app.states import Kind, Outcome, State, Wait
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR, OLD_QUAY
 
@@ -357,7 +357,7 @@ def test_19_going_back_while_it_runs_is_in_the_history(clone, sandbox):
 def test_20_a_main_imodel_without_federation_guids_fails_by_its_name_with_the_remedy(
     bridge_team, mara, tomas, wish_for, sandbox, tick, goes_by, client
 ):
-    from imodels_app.requesting.wishes import IModelRef, ITwinRef
+    from imodels_app.requesting.spec import IModelRef, ITwinRef
 
     quay = IModelRef(id=OLD_QUAY, name="Old Quay", itwin=ITwinRef(id=HARBOUR, name="Harbour Bridge"))
     sandbox.advance_by_looks(2)

@@ -80,19 +80,19 @@ FENCES = {
         "was sent again after",
     ),
     "whose iModel it is": Fence(
-        "workers/settle.py",
+        "workers/reconcile.py",
         "if found.creator_id.casefold() != operation.requested_by.subject.casefold():",
         "if not found.creator_id:",
         "which its requests did not make",
     ),
     "what it was made from": Fence(
-        "workers/settle.py",
+        "workers/reconcile.py",
         "return creation.is_clone and creation.made_from == operation.source_id",
         "return True",
         "which its requests did not make",
     ),
     "when it was made": Fence(
-        "workers/settle.py",
+        "workers/reconcile.py",
         "if found.created_at < first.sent_at - PLATFORM_CLOCK_DIFFERENCE:",
         "if found.created_at is None:",
         "which its requests did not make",
@@ -104,7 +104,7 @@ FENCES = {
         "ended without knowing of its iModel",
     ),
     "a dead worker's attempt counts as lost": Fence(
-        "workers/settle.py",
+        "workers/reconcile.py",
         '    lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")\n',
         "",
         "ended without knowing of its iModel",

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from imodels_app import lifecycle
-from imodels_app.limits import budget, circuit
+from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Bucket, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import FINISHED, Kind, Outcome, State
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signed_in_mara")]
 
@@ -27,7 +27,7 @@ def test_an_open_circuit_lets_one_call_through_each_twenty_seconds_however_many_
         attempt = lifecycle.claim(operation, bucket="create", now=clock.now() - timedelta(minutes=1))
         lifecycle.answered(attempt, Outcome.UNKNOWN)
     sandbox.fault("*", r"^/imodels", times=100_000, status=500)
-    for _ in range(circuit.FAILURES_TO_OPEN):
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN):
         Operation.objects.update(due_at=clock.now())
         settle(Operation.objects.order_by("created_at").first().pk)
     virtual_clock.passes(60)
@@ -57,7 +57,7 @@ def test_the_journeys_of_all_five_kinds_count_exactly_the_calls_that_arrive(
         tick()
         goes_by(5)
 
-    counted = Bucket.objects.get(name=budget.CALLS).counted
+    counted = Bucket.objects.get(name=rate_limits.CALLS).counted
     arrived = sum(entry.path.startswith(API) for entry in sandbox.journal)
     assert set(Operation.objects.values_list("state", flat=True)) == {State.SUCCEEDED}
     assert counted == arrived

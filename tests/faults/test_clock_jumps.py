@@ -8,7 +8,7 @@ from django.db import connection
 
 from imodels_app import lifecycle, tasks
 from imodels_app.accounts import tokens
-from imodels_app.limits import circuit
+from imodels_app.limits import circuit_breaker
 from imodels_app.models import Operation, TokenSet, Upload
 from imodels_app.runtime import clock, dispatch
 from imodels_app.states import Kind, State
@@ -96,15 +96,15 @@ def test_28_leases_taken_before_the_clock_was_put_back_end_all_the_same(
     queued_clone.refresh_from_db()
     second()
     virtual_clock.passes(HOUR_S)
-    for _ in range(circuit.FAILURES_TO_OPEN):
-        circuit.failed(clock.now())
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN):
+        circuit_breaker.failed(clock.now())
     assert tokens._take_lease(TokenSet.objects.get())
-    assert circuit.may_try(clock.now())
+    assert circuit_breaker.may_try(clock.now())
 
     virtual_clock.jumps(-HOUR_S)
     virtual_clock.passes(1)
 
-    assert circuit.may_try(clock.now()) is None
+    assert circuit_breaker.may_try(clock.now()) is None
     assert tokens.access_token(signed_in_mara)
 
 

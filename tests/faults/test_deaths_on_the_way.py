@@ -7,7 +7,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Attempt, Operation, TokenSet, User
 from imodels_app.runtime import clock, timing
 from imodels_app.states import Kind, Outcome, State, Wait
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from tests.conftest import wait_until
 from tests.people import HARBOUR
@@ -18,7 +18,7 @@ ASK = """
 from imodels_app import lifecycle
 from imodels_app.models import User
 from imodels_app.states import Kind, Wish
-from imodels_app.requesting.wishes import IModelRef, IModelWish, ITwinRef
+from imodels_app.requesting.spec import IModelRef, IModelWish, ITwinRef
 harbour = ITwinRef(id="b2b00000-0000-4000-8000-000000000001", name="Harbour Bridge")
 bridge = IModelRef(id="c3c00000-0000-4000-8000-000000000001", name="Main Bridge", itwin=harbour)
 wish = IModelWish(kind=Kind.CLONE, itwin=harbour, name="Pier 7", source=bridge, up_to=Wish.LATEST, changeset_index=120)

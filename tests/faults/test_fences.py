@@ -16,9 +16,9 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Decision, Operation, Orphan, TokenSet
 from imodels_app.runtime import dispatch, failpoints
 from imodels_app.states import FINISHED, Kind, State, Verdict
-from imodels_app.workers import leftovers
+from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.faults import oracle
@@ -126,7 +126,7 @@ def test_who_read_an_orphan_before_another_worker_took_it_leaves_it_alone(clone,
     poll(clone.pk)
     lifecycle.delete_shell(Operation.objects.get(pk=clone.pk), by=mara)
     at("leftovers.sending", die)
-    waiting = [lambda: leftovers.delete(clone.pk)]
+    waiting = [lambda: cleanup.delete(clone.pk)]
 
     def held_up(execute, sql, params, many, context):
         if waiting and sql.startswith("UPDATE") and Orphan._meta.db_table in sql:
@@ -135,7 +135,7 @@ def test_who_read_an_orphan_before_another_worker_took_it_leaves_it_alone(clone,
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(held_up):
-        leftovers.delete(clone.pk)
+        cleanup.delete(clone.pk)
 
     assert not [call for call in sandbox.journal if call.method == "DELETE"], "two workers were at one orphan"
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Operation, Orphan
 from imodels_app.states import OrphanState, State
-from imodels_app.workers import leftovers
+from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
@@ -26,11 +26,11 @@ def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbo
     lifecycle.delete_shell(operation, by=signed_in_mara)
     processes.struck(place)
 
-    leftovers.delete(operation.pk)
+    cleanup.delete(operation.pk)
     operation.refresh_from_db()
     assert operation.orphan.state == OrphanState.DELETING, "the lease of the dead worker holds others back"
     Orphan.objects.update(due_at=timezone.now())
-    leftovers.delete(operation.pk)
+    cleanup.delete(operation.pk)
 
     operation.refresh_from_db()
     assert operation.orphan.state == OrphanState.DELETED

@@ -7,7 +7,7 @@ import pytest
 
 from imodels_app import lifecycle
 from imodels_app.models import Circuit, Message, Operation
-from imodels_app.notifications import messages
+from imodels_app.notifications import outbox
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
 
@@ -48,7 +48,7 @@ def test_39_a_mail_server_that_hangs_is_given_up_after_its_time_out(waiting_fork
     mail_server.silent = True
     began = time.monotonic()
 
-    messages.send_due()
+    outbox.send_due()
 
     assert time.monotonic() - began < 3
     assert Message.objects.get().sent_at is None

@@ -8,7 +8,7 @@ import requests
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import provider, tokens
+from imodels_app.accounts import oidc, tokens
 from imodels_app.itwin import errors
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload
 from imodels_app.states import Kind, State, Wait
@@ -268,10 +268,10 @@ def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):
 
 def test_it_sees_a_refresh_token_shown_twice(mara, sandbox):
     spent = tokens.unseal(TokenSet.objects.get(user=mara).refresh_token)
-    provider.refresh(spent)
+    oidc.refresh(spent)
     assert not list(oracle.asked_with_a_used_token(sandbox))
 
-    with pytest.raises(provider.GrantRevoked):
-        provider.refresh(spent)
+    with pytest.raises(oidc.GrantRevoked):
+        oidc.refresh(spent)
 
     assert len(list(oracle.asked_with_a_used_token(sandbox))) == 1

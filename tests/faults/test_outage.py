@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.limits import circuit
+from imodels_app.limits import circuit_breaker
 from imodels_app.models import Circuit, Operation
 from imodels_app.states import FINISHED, Kind, State
 from tests.conftest import wait_until
@@ -60,7 +60,7 @@ def test_16_an_hour_of_5xx_opens_the_circuit_slows_everything_and_loses_nothing(
     # A GET may be repeated twice within one call, so a try is up to three requests.
     tries, each = len(sandbox.journal) - before, 1 if how.get("status") == 500 else 3
     assert tries <= each * (minutes * 12 + 20), f"{tries} requests in {minutes} minutes are no slowing down"
-    assert circuit.outage(timezone.now())
+    assert circuit_breaker.outage(timezone.now())
     client.force_login(mara)
     for page in ("operation-list", "approval-list", "new"):
         assert client.get(reverse(f"imodels:{page}")).text.count(BANNER) == 1
@@ -70,7 +70,7 @@ def test_16_an_hour_of_5xx_opens_the_circuit_slows_everything_and_loses_nothing(
     for _ in range(30 // STEP_S):
         tick()
         goes_by(STEP_S)
-    assert circuit.outage(timezone.now()) is None, "not noticed within 30 s that the platform answers again"
+    assert circuit_breaker.outage(timezone.now()) is None, "not noticed within 30 s that the platform answers again"
     assert BANNER not in client.get(reverse("imodels:operation-list")).text
     for _ in range(60):
         if not Operation.objects.exclude(state=State.SUCCEEDED).exists():
@@ -104,8 +104,8 @@ def test_16_answers_lost_in_an_outage_are_settled_after_it_and_nothing_is_made_t
 
 def test_16_while_nothing_runs_the_next_try_is_left_to_whoever_wants_to_send(work, sandbox, tick, goes_by):
     """A sweep with nothing to follow must not use up the one try."""
-    for _ in range(circuit.FAILURES_TO_OPEN):
-        circuit.failed(timezone.now())
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN):
+        circuit_breaker.failed(timezone.now())
     (asked,) = work(1)
 
     for _ in range(6):
@@ -118,14 +118,14 @@ def test_16_while_nothing_runs_the_next_try_is_left_to_whoever_wants_to_send(wor
 
 def test_16_one_failed_call_is_no_outage_and_a_success_forgets_it():
     now = timezone.now()
-    for _ in range(circuit.FAILURES_TO_OPEN - 1):
-        circuit.failed(now)
-    assert circuit.outage(now) is None
+    for _ in range(circuit_breaker.FAILURES_TO_OPEN - 1):
+        circuit_breaker.failed(now)
+    assert circuit_breaker.outage(now) is None
 
-    circuit.worked()
-    circuit.failed(now)
+    circuit_breaker.worked()
+    circuit_breaker.failed(now)
 
-    assert circuit.outage(now) is None
+    assert circuit_breaker.outage(now) is None
     assert Circuit.objects.get().failures == 1
 
 
@@ -134,11 +134,11 @@ def test_16_real_workers_go_on_within_30_s_of_the_end_of_an_outage(work, sandbox
     processes.desk()
     sandbox.fault("*", r"^/(imodels|itwins)", for_s=60, status=503)
     asked = work(4)
-    wait_until(lambda: circuit.outage(timezone.now()) is not None, within_s=40, what="an open circuit")
+    wait_until(lambda: circuit_breaker.outage(timezone.now()) is not None, within_s=40, what="an open circuit")
     wait_until(lambda: not sandbox.platform.faults.waiting, within_s=90, what="the end of the outage")
     began = timezone.now()
 
-    wait_until(lambda: circuit.outage(timezone.now()) is None, within_s=30, what="the recovery")
+    wait_until(lambda: circuit_breaker.outage(timezone.now()) is None, within_s=30, what="the recovery")
 
     wait_until(
         lambda: not Operation.objects.exclude(state=State.SUCCEEDED).exists(), within_s=120, what="all that was asked"

@@ -15,14 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import gateway, lifecycle, tasks
-from imodels_app.accounts import provider, tokens
-from imodels_app.limits import circuit
+from imodels_app.accounts import oidc, tokens
+from imodels_app.limits import circuit_breaker
 from imodels_app.models import Message, Operation, Orphan, TokenSet, Upload
 from imodels_app.runtime import timing
 from imodels_app.states import Kind, News, OrphanState, State, Wait
-from imodels_app.workers import leftovers
+from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.conftest import wait_until
@@ -180,7 +180,7 @@ def test_14_a_provider_that_is_down_is_waited_for_and_is_not_the_platform(
         queued_clone.refresh_from_db()
         assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
         goes_by(16)
-    assert circuit.outage(timezone.now()) is None
+    assert circuit_breaker.outage(timezone.now()) is None
     assert not Message.objects.filter(to=mara_expired).exists()
     submit(queued_clone.pk)
 
@@ -272,16 +272,16 @@ SHORT_S, HANGS_S = 0.3, 3.0
 @pytest.fixture
 def forgetful(monkeypatch) -> None:
     """A process that has not asked the provider for its endpoints and keys yet."""
-    monkeypatch.setattr(provider.oauth.itwin, "server_metadata", {})
+    monkeypatch.setattr(oidc.oauth.itwin, "server_metadata", {})
 
 
 @pytest.fixture
 def impatient(forgetful, monkeypatch) -> None:
     """The provider's time-out is short wherever it is given to Authlib; and the ID token tells no e-mail address."""
-    given = provider.oauth.itwin.client_kwargs
+    given = oidc.oauth.itwin.client_kwargs
     shorter = {name: SHORT_S if value == timing.PROVIDER_TIMEOUT_S else value for name, value in given.items()}
-    monkeypatch.setattr(provider, "PROVIDER_TIMEOUT_S", SHORT_S)
-    monkeypatch.setattr(provider.oauth.itwin, "client_kwargs", shorter | {"scope": "openid profile"})
+    monkeypatch.setattr(oidc, "PROVIDER_TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(oidc.oauth.itwin, "client_kwargs", shorter | {"scope": "openid profile"})
 
 
 @pytest.mark.parametrize(
@@ -449,13 +449,13 @@ def test_40_a_worker_without_the_key_leaves_a_left_over_to_one_that_has_it(
     failed = lifecycle.operation_for(queued_clone.pk)
     lifecycle.delete_shell(failed, by=signed_in_mara)
     with without_the_key():
-        leftovers.delete(failed.pk)
+        cleanup.delete(failed.pk)
     failed.refresh_from_db()
     assert failed.orphan.state == OrphanState.DELETING
     assert failed.orphan.due_at < timezone.now() + timedelta(seconds=61)
 
     Orphan.objects.update(due_at=timezone.now())
-    leftovers.delete(failed.pk)
+    cleanup.delete(failed.pk)
 
     failed.refresh_from_db()
     assert failed.orphan.state == OrphanState.DELETED

@@ -9,13 +9,13 @@ import pytest
 from django.db import connection
 
 from imodels_app import lifecycle
-from imodels_app.limits import budget
+from imodels_app.limits import rate_limits
 from imodels_app.models import Attempt, Bucket, Operation
 from imodels_app.runtime import failpoints
 from imodels_app.states import Kind, OrphanState, State, Wait
-from imodels_app.workers import leftovers
+from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
-from imodels_app.workers.settle import settle
+from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 
@@ -126,7 +126,7 @@ def test_a_retry_after_counts_from_the_answer_and_not_from_before_the_call(queue
         settle(queued_clone.pk)
 
     assert now_of(queued_clone).state == State.SUBMITTING
-    assert budget.frozen_until(virtual_clock.now()) is not None
+    assert rate_limits.frozen_until(virtual_clock.now()) is not None
 
 
 # ---------- deleting ----------
@@ -148,10 +148,10 @@ def test_what_became_usable_while_a_worker_slept_is_not_deleted_by_it(shell, vir
     def another_looks():
         virtual_clock.passes(60)
         sandbox.initialize(shell.imodel_id)
-        leftovers.delete(shell.pk)
+        cleanup.delete(shell.pk)
 
     meanwhile("leftovers.sending", another_looks)
-    leftovers.delete(shell.pk)
+    cleanup.delete(shell.pk)
 
     assert now_of(shell).orphan.state == OrphanState.USABLE
     assert shell.imodel_id in sandbox.world.imodels
@@ -165,10 +165,10 @@ def test_what_was_seen_long_ago_decides_nothing_when_nobody_else_looked_either(
         sandbox.initialize(shell.imodel_id)
 
     meanwhile("leftovers.sending", sleeps)
-    leftovers.delete(shell.pk)
+    cleanup.delete(shell.pk)
     assert shell.imodel_id in sandbox.world.imodels
 
-    leftovers.delete(shell.pk)
+    cleanup.delete(shell.pk)
     assert now_of(shell).orphan.state == OrphanState.USABLE
 
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import policy
+from imodels_app.accounts import permissions
 from imodels_app.models import Attempt, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State
@@ -267,7 +267,7 @@ def test_37_who_cancels_after_the_claim_is_told_that_it_was_sent(desk, wish_for,
 
     with pytest.raises(lifecycle.Conflict, match="moved on"):
         lifecycle.cancel(stale, by=mara)
-    with pytest.raises(policy.Denied, match="cannot stop"):
+    with pytest.raises(permissions.Denied, match="cannot stop"):
         lifecycle.cancel(fresh, by=mara)
 
     reached(clone, State.SUCCEEDED)

@@ -9,9 +9,9 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from imodels_app import lifecycle
 from imodels_app.models import Operation
-from imodels_app.requesting.wishes import IModelRef, ITwinRef
+from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.states import Kind, OrphanState
-from imodels_app.workers import leftovers
+from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR, MAIN_BRIDGE
@@ -71,7 +71,7 @@ def test_a_failure_is_cleared_up_by_keyboard_and_its_name_used_again(mara_at, fa
     page.keyboard.press("Enter")
 
     page.wait_for_selector("text=The shell is being deleted.")
-    leftovers.delete(failed_clone.pk)
+    cleanup.delete(failed_clone.pk)
     page.wait_for_selector("text=so the name “Pier 7” is free.")
     page.click("#try-again")
     page.wait_for_selector("#name")
@@ -84,7 +84,7 @@ def test_the_list_fits_a_phone_and_shows_what_happens_meanwhile(mara_at, failed_
     axe(page)
 
     lifecycle.delete_shell(failed_clone, by=signed_in_mara)
-    leftovers.delete(failed_clone.pk)
+    cleanup.delete(failed_clone.pk)
 
     failed_clone.refresh_from_db()
     assert failed_clone.orphan.state == OrphanState.DELETED

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from imodels_app.accounts import identity
+from imodels_app.accounts import sign_in
 from imodels_app.models import ITwinCharge, Membership, Team
 
 
@@ -41,5 +41,5 @@ def _renamed_default_team(name: str) -> Team:
 
 def _place(team: Team, email: str, role: str) -> None:
     Membership.objects.update_or_create(
-        team=team, email=email, defaults={"role": role, "user": identity.holder_of(email)}
+        team=team, email=email, defaults={"role": role, "user": sign_in.holder_of(email)}
     )

@@ -3,9 +3,9 @@
 Starts an embedded Redis, the sandbox (a stand-in platform to sign in to), web, worker and beat, and
 keeps them running until Ctrl-C. Data, secrets, ports and logs live in var/ and serve the next start.
 
-    python -m demo.demo                     start it
-    python -m demo.demo manage COMMAND ...  run a manage.py command with the settings of the last start
-    python -m demo.demo teams               set up the teams of the sandbox's people (the containers' demo)
+    python -m demo                     start it
+    python -m demo manage COMMAND ...  run a manage.py command with the settings of the last start
+    python -m demo teams               set up the teams of the sandbox's people (the containers' demo)
 
 With OIDC_CLIENT_ID set it works with the platform that the environment names instead of the sandbox.
 REDIS_URL, DATABASE_URL and DASHBOARD_URL are honoured as everywhere.
@@ -28,8 +28,8 @@ import requests
 from celery import Celery
 from cryptography.fernet import Fernet
 
-from demo import kept, redis_server
-from demo.kept import VAR_DIR
+from demo import redis_server, state
+from demo.state import VAR_DIR
 from demo.supervisor import Child, NotReady, StopRequested, Supervisor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -76,12 +76,12 @@ def main() -> int:
     if sys.argv[1:]:
         sys.exit(__doc__)
     try:
-        with kept.only_one() as lock:
+        with state.only_one() as lock:
             return run(lock=lock)
-    except kept.AlreadyRunning as other:
+    except state.AlreadyRunning as other:
         print(already_running(other.pid))
         return 0
-    except kept.LeftOvers:
+    except state.LeftOvers:
         print("Processes of a demo that was killed still run here. Wait for them, or end them, then start again.")
     except (CannotStart, NotReady, redis_server.NoRedisServer) as why:
         print(f"\nThe demo cannot start. {why}")
@@ -90,7 +90,7 @@ def main() -> int:
 
 def manage(arguments: list[str]) -> int:
     """Run manage.py with the settings of the running or last demo."""
-    settings = kept.last_environment()
+    settings = state.last_environment()
     if not settings:
         sys.exit("There is no demo yet: run `make demo` once.")
     command = [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
@@ -100,12 +100,12 @@ def manage(arguments: list[str]) -> int:
 def run(*, lock: int) -> int:
     """Start everything, look after it until we are asked to stop, and stop it."""
     began = time.monotonic()
-    if older := kept.set_older_aside():
+    if older := state.set_older_aside():
         say(f"What an older version kept in var/ was moved to var/{older.name}, whole. This one starts afresh.")
     with_sandbox = not os.environ.get("OIDC_CLIENT_ID")
-    ports = kept.ports(PREFERRED_PORTS)
+    ports = state.ports(PREFERRED_PORTS)
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)
-    kept.remember_environment(ours)
+    state.remember_environment(ours)
     env = ours | {name: value for name, value in os.environ.items() if value}
     # A shell that is used for another Django project may name that one's.
     env["DJANGO_SETTINGS_MODULE"] = "dashboard.settings"
@@ -135,8 +135,8 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
         "PYTHONUNBUFFERED": "1",
     }
     secret_files = {
-        "SECRET_KEY": kept.secret("secret_key", lambda: secrets.token_urlsafe(50)),
-        "TOKEN_KEYS": kept.secret("token_keys", lambda: Fernet.generate_key().decode()),
+        "SECRET_KEY": state.secret("secret_key", lambda: secrets.token_urlsafe(50)),
+        "TOKEN_KEYS": state.secret("token_keys", lambda: Fernet.generate_key().decode()),
     }
     if with_sandbox:
         # The sandbox is on 127.0.0.1 and the dashboard on localhost: cookies know hosts, but no ports.
@@ -146,7 +146,7 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
     ours |= {f"{name}_FILE": str(path) for name, path in secret_files.items() if not os.environ.get(name)}
     redis_command: list[str] = []
     if not os.environ.get("REDIS_URL"):
-        password = kept.secret("redis_password", lambda: secrets.token_urlsafe(24)).read_text()
+        password = state.secret("redis_password", lambda: secrets.token_urlsafe(24)).read_text()
         folder = VAR_DIR / "redis"
         redis_command, ours["REDIS_URL"] = redis_server.prepare(folder, port=ports["redis"], password=password)
     return redis_command, ours
@@ -189,7 +189,7 @@ def sandbox(env: Mapping[str, str], *, port: int) -> Child:
 
 def web(env: Mapping[str, str]) -> Child:
     port = urlsplit(env["DASHBOARD_URL"]).port or 8000
-    if not kept.is_free(port):
+    if not state.is_free(port):
         raise CannotStart(f"DASHBOARD_URL names port {port}, but another program listens there.")
     command = [
         *(sys.executable, "-m", "granian", "dashboard.wsgi:application", "--interface", "wsgi"),
@@ -293,7 +293,7 @@ def welcome(env: Mapping[str, str], *, with_sandbox: bool, seconds: float) -> st
 
 
 def already_running(pid: int) -> str:
-    address = kept.last_environment().get("DASHBOARD_URL", "")
+    address = state.last_environment().get("DASHBOARD_URL", "")
     stop = f"Stop        Ctrl-C where it runs, or: kill {pid}"
     return framed(["The demo is running already", "", f"Open        {address}/", stop])
 

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from imodels_app.accounts import policy
+from imodels_app.accounts import permissions
 from imodels_app.models import User
 
 View = Callable[..., HttpResponseBase]
@@ -39,7 +39,8 @@ def signed_in(view: View) -> View:
 
 def hands_back(kept: View) -> Callable[[View], View]:
     """For what people type and send: whoever was signed out meanwhile gets kept(request, ...), a page with what they
-    typed, and so does whoever sends a page older than their sign-in (errors.csrf_failure). Nothing else is done.
+    typed, and so does whoever sends a page older than their sign-in (error_handlers.csrf_failure). Nothing else is
+    done.
     """
 
     page: View = never_cache(kept)
@@ -61,7 +62,7 @@ def auditor(view: View) -> View:
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not policy.may_audit(person(request)):
+        if not permissions.may_audit(person(request)):
             raise Http404
         return view(request, *args, **kwargs)
 

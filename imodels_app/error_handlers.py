@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
 
-from imodels_app.frame import looks
+from imodels_app.context_processors import looks
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _CLEAR = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 def denied(request: HttpRequest, sentence: str, *, back: str = "") -> HttpResponse:
-    """403 with the reason as policy.Denied gives it."""
+    """403 with the reason as permissions.Denied gives it."""
     return render(request, "errors/403.html", {"sentence": sentence, "back": back}, status=403)
 
 
@@ -64,7 +64,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """403 for an unsafe request without our token: sent from elsewhere, or from a page older than the sign-in.
 
     The latter has a token, only no more the right one: what was typed there is handed back, where the view can
-    (guards.hands_back). Nothing is done in either case.
+    (decorators.hands_back). Nothing is done in either case.
     """
     match = request.resolver_match
     if match and reason.startswith(OLD_TOKEN) and hasattr(match.func, "kept"):

@@ -144,7 +144,7 @@ def secret(name: str, make: Callable[[], str]) -> Path:
 
 
 def remember_environment(ours: Mapping[str, str]) -> None:
-    """Keep the settings of this start, for `python -m demo.demo manage`."""
+    """Keep the settings of this start, for `python -m demo manage`."""
     _write(ENVIRONMENT, dict(ours))
 
 

@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import errors, frame, lifecycle, listing
-from imodels_app.accounts import policy
-from imodels_app.display import live, wording
-from imodels_app.guards import HtmxRequest, person, signed_in
+from imodels_app import context_processors, error_handlers, lifecycle, table_filters
+from imodels_app.accounts import permissions
+from imodels_app.decorators import HtmxRequest, person, signed_in
+from imodels_app.display import live, status
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
 from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Source, Unavailable
 from imodels_app.states import NO_LONGER_THERE, OrphanState
@@ -27,8 +27,8 @@ class Row:
     """One orphan. why: how its operation failed; told: what became of what that left."""
 
     operation: Operation
-    why: wording.Told
-    told: wording.Told
+    why: status.Told
+    told: status.Told
     why_not: str
 
 
@@ -57,17 +57,19 @@ def leftover_list(request: HtmxRequest) -> HttpResponse:
     user, now = person(request), timezone.now()
     found = _visible(user)
     left = found.still_there().order_by("-operation__finished_at", "-pk")
-    page = listing.cut(left, request.GET.get("page"))
-    over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: listing.PAGE_SIZE])
-    banners = frame.banners(user, now)
+    page = table_filters.cut(left, request.GET.get("page"))
+    over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: table_filters.PAGE_SIZE])
+    banners = context_processors.banners(user, now)
     operations = [orphan.operation for orphan in page]
     seen = live.token([*operations, *(orphan.operation for orphan in over)], banners.shown)
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
-    led = policy.teams_led_by(user)
+    led = permissions.teams_led_by(user)
     rows = [_row(operation, user, led) for operation in operations]
     context: dict[str, Any] = {
-        "rows": listing.Slice(rows, page.number, page.more, left.count() if page.newer or page.more else len(page)),
+        "rows": table_filters.Slice(
+            rows, page.number, page.more, left.count() if page.newer or page.more else len(page)
+        ),
         "over": [_row(orphan.operation, user, led) for orphan in over],
         "seen": seen,
         "pace": live.pace(operations),
@@ -96,14 +98,14 @@ def delete_leftover(request: HttpRequest, pk: UUID) -> HttpResponse:
     sure, anyway = "sure" in request.POST, "anyway" in request.POST
     looked = _look(user, operation)
     needs_both = looked.is_usable or operation.orphan.state == OrphanState.USABLE
-    if not policy.why_not_delete_shell(user, operation) and (not sure or (needs_both and not anyway)):
+    if not permissions.why_not_delete_shell(user, operation) and (not sure or (needs_both and not anyway)):
         problem = "Tick both boxes" if needs_both else "Tick the box"
         return _question(request, operation, user, looked, problem=problem, ticked={"sure": sure, "anyway": anyway})
     try:
         lifecycle.delete_shell(operation, by=user, even_if_usable=anyway)
-    except policy.Denied as no:
+    except permissions.Denied as no:
         if operation.orphan.state == OrphanState.LEFT:
-            return errors.denied(request, str(no), back=operation_url(operation))
+            return error_handlers.denied(request, str(no), back=operation_url(operation))
         return _question(request, operation, user, looked, late=str(no))
     except lifecycle.Conflict as late:
         operation.refresh_from_db()
@@ -118,9 +120,9 @@ def _visible(user: User) -> OrphanQuerySet:
 
 
 def _row(operation: Operation, user: User, led: set[int]) -> Row:
-    why = wording.tell(operation, timezone.now())
-    why_not = policy.why_not_delete_shell(user, operation, led=led)
-    return Row(operation, why, wording.tell_shell(operation.orphan), why_not)
+    why = status.tell(operation, timezone.now())
+    why_not = permissions.why_not_delete_shell(user, operation, led=led)
+    return Row(operation, why, status.tell_shell(operation.orphan), why_not)
 
 
 def _look(user: User, operation: Operation) -> Looked:
@@ -147,9 +149,9 @@ def _question(
 ) -> HttpResponse:
     context = {
         "operation": operation,
-        "told": wording.tell_shell(operation.orphan),
-        "why": wording.tell(operation, timezone.now()),
-        "why_not": policy.why_not_delete_shell(user, operation),
+        "told": status.tell_shell(operation.orphan),
+        "why": status.tell(operation, timezone.now()),
+        "why_not": permissions.why_not_delete_shell(user, operation),
         "looked": looked,
         "is_usable": looked.is_usable or operation.orphan.state == OrphanState.USABLE,
         "problem": problem,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make img/land.svg, the land outline of the extent map, from Natural Earth: `python3 tools/land.py`.
+"""Make img/land.svg, the land outline of the extent map, from Natural Earth: `python3 tools/draw_land.py`.
 
 Natural Earth (public domain) comes as the npm package world-atlas. Its outline at 1:50 million is made coarser, since
 the map is small and the numbers beside it are exact. One unit of the drawing is a hundredth of a degree, north is up.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Count, Max, Min
 
-from imodels_app.limits import budget
+from imodels_app.limits import rate_limits
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, State, Wait
 
@@ -52,7 +52,7 @@ def places(operations: Iterable[Operation], now: datetime) -> dict[UUID, Place]:
     asked: dict[str, list[Operation]] = {}
     for operation in operations:
         if operation.state == State.QUEUED and operation.wait_reason in IN_LINE:
-            asked.setdefault(budget.bucket_of(operation.kind), []).append(operation)
+            asked.setdefault(rate_limits.bucket_of(operation.kind), []).append(operation)
     return {pk: place for bucket, some in asked.items() for pk, place in _places(bucket, some, now).items()}
 
 
@@ -66,7 +66,7 @@ def _places(bucket: str, operations: list[Operation], now: datetime) -> dict[UUI
     never = now - MEMORY
     served = _served(bucket, never)
     order = {who: (served.get(who, never), oldest, who) for who, (_, oldest) in people.items()}
-    first_at, apart = budget.opens_at(bucket, now), budget.spacing(bucket)
+    first_at, apart = rate_limits.opens_at(bucket, now), rate_limits.spacing(bucket)
     own: dict[int, dict[UUID, int]] = {}
     found = {}
     for operation in operations:

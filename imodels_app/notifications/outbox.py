@@ -17,7 +17,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F, Q
 from django.urls import reverse
 
-from imodels_app.display import formats, wording
+from imodels_app.display import formats, status
 from imodels_app.models import Circuit, Message, Operation, TokenSet, User
 from imodels_app.runtime import clock
 from imodels_app.states import News, State, Wait
@@ -188,11 +188,11 @@ _EXPIRED_SIGNED_OUT = (
 
 def _filling(operation: Operation) -> dict[str, str]:
     now = clock.now()
-    told = wording.tell(operation, now)
-    kind = wording.kind_word(operation.kind).lower()
+    told = status.tell(operation, now)
+    kind = status.kind_word(operation.kind).lower()
     origin = f" of {operation.source_name}" if operation.source_name else ""
     what = f"the {kind}{origin} “{operation.name}”"
-    up_to = wording.up_to(operation)
+    up_to = status.up_to(operation)
     start, end = operation.accepted_at, operation.finished_at
     decision = operation.last_decision
     return {
@@ -210,7 +210,7 @@ def _filling(operation: Operation) -> dict[str, str]:
         "decider_name": decision.by_name if decision else "",
         "took": formats.lasted(end - start) if start and end else "no time",
         "badge": told.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
-        "headline": wording.headline(operation) if operation.state == State.FAILED else "",
+        "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "remedy": told.remedy,
     }
 

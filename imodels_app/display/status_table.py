@@ -1,6 +1,6 @@
 """The words for every state, failure and left-over, as tables: each has exactly one badge. Data: nothing here runs.
 
-Curly brackets are filled in by wording.py.
+Curly brackets are filled in by status.py.
 """
 
 from dataclasses import dataclass

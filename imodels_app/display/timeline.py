@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from imodels_app.display import formats, wording, words
+from imodels_app.display import formats, status, status_table
 from imodels_app.models import Event, Operation
 from imodels_app.states import Kind, State, Wait
 
@@ -112,7 +112,7 @@ PLATFORM_TOLD = {
 def _look(event: Event) -> tuple[str, str, str]:
     badge, tone, icon = VERBS.get(event.verb, (event.verb.replace("_", " ").capitalize(), "", "history"))
     if event.verb == "failed":
-        badge = words.FAILURES.get(event.data.get("code", ""), words.FAILURES[""]).badge
+        badge = status_table.FAILURES.get(event.data.get("code", ""), status_table.FAILURES[""]).badge
     if event.verb == "postponed" and event.to == State.RUNNING:
         badge, icon = "Running", "st-running"
     if event.verb == "postponed" and event.to == State.SUBMITTING:
@@ -182,7 +182,7 @@ def _owner(name: str) -> str:
 
 
 def a_kind(kind: str) -> str:
-    word = wording.kind_word(kind).lower()
+    word = status.kind_word(kind).lower()
     return {
         "empty": "an empty iModel",
         "template": "an iModel from a template",

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
-from imodels_app.guards import hands_back, person, signed_in
+from imodels_app.decorators import hands_back, person, signed_in
 from imodels_app.models import Operation, Preset, StagedFile, User
-from imodels_app.requesting import checks, refusals
+from imodels_app.requesting import advice, refusals
 from imodels_app.requesting.catalog import Catalog, SignInNeeded, Unavailable
 from imodels_app.requesting.forms import (
     SIDES,
@@ -27,7 +27,7 @@ from imodels_app.requesting.forms import (
     RequestForm,
     TemplateForm,
 )
-from imodels_app.requesting.wishes import crs_in, extent_in
+from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.states import Kind, State, Wish
 from imodels_app.views import uploads
 from imodels_app.views.pickers import signed_in_part
@@ -132,7 +132,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     if kind not in FORMS:
         raise Http404
     form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
-    context = {"form": form, "advice": checks.advice(form, by=person(request))}
+    context = {"form": form, "advice": advice.advice(form, by=person(request))}
     return render(request, "requests/_advice.html", context)
 
 
@@ -147,12 +147,12 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     given = {"up_to": Wish.LATEST.value, "preserve_history": True} | asked
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
-    advice = checks.advice(looked_up, by=person(request)) if asked else None
+    form_advice = advice.advice(looked_up, by=person(request)) if asked else None
     form = form_of(initial=given | names_found(looked_up), catalog=looked_up.catalog)
-    if advice and looked_up.catalog_answered:
+    if form_advice and looked_up.catalog_answered:
         form.initial = _without_ids(given) | names_found(looked_up)
         form.told = refusals.not_found(looked_up, given)
-    return _show(request, form, looked_up, advice if looked_up.catalog_answered else None, earlier, preset=preset)
+    return _show(request, form, looked_up, form_advice if looked_up.catalog_answered else None, earlier, preset=preset)
 
 
 def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:
@@ -174,14 +174,14 @@ def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operat
         except lifecycle.FileTaken as taken:
             form.staged = None
             form.add_error("file", str(taken))
-    return _show(request, form, form, checks.advice(form, by=person(request)), earlier, status=422)
+    return _show(request, form, form, advice.advice(form, by=person(request)), earlier, status=422)
 
 
 def _show(
     request: HttpRequest,
     form: RequestForm,
     looked_up: RequestForm,
-    advice: checks.Advice | None,
+    form_advice: advice.Advice | None,
     earlier: Operation | None,
     *,
     preset: Preset | None = None,
@@ -195,7 +195,7 @@ def _show(
     context = {
         "section": "new",
         "form": form,
-        "advice": advice,
+        "advice": form_advice,
         "earlier": earlier,
         "preset": preset,
         "presets": _presets_of(person(request), form.kind),
@@ -203,7 +203,7 @@ def _show(
         "form_id": request.POST.get("form_id") or uuid4(),
         "other_files": _other_files(looked_up),
         "rules": uploads.rules(),
-        "banner": checks.banner(form) if form.is_bound else None,
+        "banner": advice.banner(form) if form.is_bound else None,
     }
     return render(request, f"requests/{form.kind.value}.html", context, status=status)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from imodels_app.display import formats
-from imodels_app.limits import circuit
+from imodels_app.limits import circuit_breaker
 from imodels_app.models import Operation, User
 from imodels_app.states import FINISHED, Wait
 
@@ -25,7 +25,7 @@ SHORTCUTS = ("on", "off")
 class Banners:
     """What stands above every page. sign_in: how many of the person's operations wait for their sign-in."""
 
-    outage: circuit.Outage | None
+    outage: circuit_breaker.Outage | None
     sign_in: int
 
     @property
@@ -44,7 +44,7 @@ class Banners:
 
 def banners(user: User, now: datetime) -> Banners:
     waiting = Operation.objects.filter(requested_by=user, wait_reason=Wait.SIGN_IN).exclude(state__in=sorted(FINISHED))
-    return Banners(outage=circuit.outage(now), sign_in=waiting.count())
+    return Banners(outage=circuit_breaker.outage(now), sign_in=waiting.count())
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from imodels_app.accounts import provider, tokens
+from imodels_app.accounts import oidc, tokens
 from imodels_app.models import Event, Membership, User
 
 
@@ -42,7 +42,7 @@ def sign_out(user: User, *, back_to: str) -> str:
     Their tokens stay: workers finish what the person asked for.
     """
     Event.record("signed_out", at=timezone.now(), by=user)
-    return provider.end_session_url(tokens.id_token_of(user), back_to)
+    return oidc.end_session_url(tokens.id_token_of(user), back_to)
 
 
 def holder_of(email: str) -> User | None:

@@ -1,6 +1,6 @@
 """What people read about an operation: badge, tone, icon, one line, and what to do next. No queries.
 
-The tables of words.py, filled in with names, numbers and times by formats.py.
+The tables of status_table.py, filled in with names, numbers and times by formats.py.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from imodels_app.display.estimates import Usual
 from imodels_app.display.formats import day_time, file_size, first_name, lasted, moment, nth, thin
-from imodels_app.display.words import (
+from imodels_app.display.status_table import (
     BASELINE_STATES,
     CODES,
     FAILURE_HEADLINES,
@@ -19,7 +19,7 @@ from imodels_app.display.words import (
     WORDS,
     Words,
 )
-from imodels_app.limits.turns import Place
+from imodels_app.limits.fair_queue import Place
 from imodels_app.models import Attempt, Operation, Orphan
 from imodels_app.states import Kind, OrphanState, Outcome, State, Wait, Wish
 

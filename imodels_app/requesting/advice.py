@@ -8,7 +8,7 @@ from imodels_app.display import formats
 from imodels_app.models import Operation, Orphan, Team, User
 from imodels_app.requesting.catalog import SignInNeeded, Unavailable
 from imodels_app.requesting.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
-from imodels_app.requesting.wishes import IModelWish
+from imodels_app.requesting.spec import IModelWish
 from imodels_app.states import FINISHED, Kind, Wish
 
 ICONS = {"good": "st-succeeded", "ask": "warning", "bad": "st-failed", "": "help"}

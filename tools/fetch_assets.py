@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bring the front end's vendored files, exactly as npm serves them: `python3 tools/bring.py`.
+"""Bring the front end's vendored files, exactly as npm serves them: `python3 tools/fetch_assets.py`.
 
 Run by hand when a version below changes; nothing is fetched when the product is installed, built
 or used. Each package is fetched with `npm pack` and unpacked only if its tarball has the integrity
