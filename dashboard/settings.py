@@ -1,6 +1,6 @@
 """Settings of iModel Desk: one file, every outside value from the environment.
 
-Each variable is in the README's table; tests/test_settings.py compares the two. A value that
+Each variable is in the README's table; tests/dashboard/test_settings.py compares the two. A value that
 cannot be understood stops the start with a sentence that names the variable.
 """
 

@@ -39,7 +39,7 @@ pytest_plugins = ["tests.people"]
 BASE_DIR = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 # What they share (a demo, an installed Azurite) is made once.
-IN_ONE_PROCESS = {"tests/test_azurite.py", "tests/test_demo.py"}
+IN_ONE_PROCESS = {"tests/itwin/test_azurite.py", "tests/demo/test_demo.py"}
 MARKED_BY_FIXTURE = {
     "browser": "browser",
     "db": "database",

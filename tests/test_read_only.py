@@ -21,7 +21,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import TokenSet
 from imodels_app.requesting import presets
 from imodels_app.states import Kind, Wait
-from tests.test_sign_in import choose, come_back
+from tests.views.test_sign_in import choose, come_back
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 

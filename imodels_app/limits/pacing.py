@@ -3,7 +3,7 @@
 The platform documents how many a minute, not how it counts: a fixed window, a sliding log, a sliding counter
 or a token bucket. Request i leaves at max(sent[i-1] + 60/L, answered[i-L] + 60). The platform counted a request no
 later than it answered it, so no 60 s at its end can hold more than L, whatever the requests' delays; and the even
-spacing is what a counter that interpolates, or a bucket that drips, expects. tests/test_pacing.py plays it
+spacing is what a counter that interpolates, or a bucket that drips, expects. tests/limits/test_pacing.py plays it
 against all four.
 """
 

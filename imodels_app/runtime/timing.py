@@ -1,4 +1,5 @@
-"""How long things may take. In one place, for they have to fit inside each other: tests/test_timing.py holds them.
+"""How long things may take. In one place, for they have to fit inside each other: tests/runtime/test_timing.py holds
+them.
 
 A call to the platform < a task < "it never arrived" < a redelivered message; a claim < a lost claim; half a lease to
 refresh > a refresh; and what is written down is compared by the database's clock.

@@ -26,7 +26,7 @@ from imodels_app.workers.reconcile import settle
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.conftest import wait_until
-from tests.test_sign_in import choose, come_back
+from tests.views.test_sign_in import choose, come_back
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,7 +17,7 @@ from imodels_app.requesting import staging
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
 from tests.people import HARBOUR
-from tests.test_requests import ORESUND, filled_in, text_of, typed
+from tests.views.test_new_imodel import ORESUND, filled_in, text_of, typed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from imodels_app.accounts import permissions, tokens
 from imodels_app.models import Membership, Operation, Preset
 from imodels_app.requesting import presets
-from tests.test_requests import KINDS, ORESUND, address, text_of, typed
+from tests.views.test_new_imodel import KINDS, ORESUND, address, text_of, typed
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from imodels_app.requesting.fields import Form, Textarea, TextInput
 from imodels_app.requesting.refusals import Told
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Note(Form):

@@ -23,7 +23,7 @@ from tests.files import KIB, MIB, a_file
 from tests.settings import RUN_DIR, free_port
 
 pytestmark = [pytest.mark.soak, pytest.mark.django_db]
-HERE = Path(__file__).parent / "azurite"
+HERE = Path(__file__).parents[1] / "azurite"
 # Azurite's own account, the same for everybody: no secret.
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

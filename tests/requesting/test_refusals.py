@@ -87,7 +87,7 @@ def said_at(page):
 
 
 def rows():
-    """kind, status, code, field, badge: what tests/test_api_pages.py does not reach.
+    """kind, status, code, field, badge: what tests/journeys/test_api_pages.py does not reach.
 
     The pages document creations, clones and forks; a template is a creation that is refused as a copy.
     """

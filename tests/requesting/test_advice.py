@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from imodels_app.accounts import tokens
 from imodels_app.requesting.catalog import Catalog
-from tests.test_requests import ORESUND, address, text_of, typed
+from tests.views.test_new_imodel import ORESUND, address, text_of, typed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
