@@ -1,0 +1,44 @@
+"""Rows: people, teams, operations and their history. Columns, constraints, indexes, queryset adjectives.
+
+States change in lifecycle.py only, and tokens in tokens.py only.
+"""
+
+from imodels_app.models.attempts import Attempt
+from imodels_app.models.decisions import Decision
+from imodels_app.models.events import Event
+from imodels_app.models.limits import Bucket, Circuit
+from imodels_app.models.notifications import Message, MessageQuerySet
+from imodels_app.models.operations import Operation, OperationQuerySet
+from imodels_app.models.orphans import Orphan, OrphanQuerySet
+from imodels_app.models.people import User
+from imodels_app.models.presets import Preset, PresetQuerySet
+from imodels_app.models.teams import ITwinCharge, Membership, Team
+from imodels_app.models.tokens import TokenSet
+from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
+
+__all__ = [
+    "STAGED_FOR",
+    "Attempt",
+    "Bucket",
+    "Circuit",
+    "Decision",
+    "Event",
+    "ITwinCharge",
+    "Membership",
+    "Message",
+    "MessageQuerySet",
+    "Operation",
+    "OperationQuerySet",
+    "Orphan",
+    "OrphanQuerySet",
+    "Preset",
+    "PresetQuerySet",
+    "StagedFile",
+    "StagedFileQuerySet",
+    "Team",
+    "TokenSet",
+    "Upload",
+    "UploadQuerySet",
+    "UploadedBlock",
+    "User",
+]

@@ -1,0 +1,31 @@
+"""What all processes share about the platform's limits, and whether it answers."""
+
+from django.db import models
+
+
+class Bucket(models.Model):
+    """One budget of the platform's rate limits. Its row is the lock under which claims are counted."""
+
+    name = models.CharField(max_length=10, primary_key=True)
+    frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")
+    one_at_a_time_until = models.DateTimeField(null=True, help_text="After a 429, each answer is waited for.")
+    # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
+    tokens = models.FloatField(default=0)
+    dripped_at = models.DateTimeField(null=True)
+    counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind that have left so far.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Circuit(models.Model):
+    """Whether something outside answers (circuit_breaker.py)."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
+    failing_since = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True, help_text="Since when, or since the last try that failed.")
+    open_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name

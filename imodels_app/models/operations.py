@@ -1,0 +1,174 @@
+"""Operations: one request of one person to make one iModel, from request to end."""
+
+import uuid
+from datetime import datetime
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models.functions import Lower
+
+from imodels_app.models.decisions import Decision
+from imodels_app.models.events import Event
+from imodels_app.models.people import User
+from imodels_app.models.teams import Membership, Team
+from imodels_app.models.uploads import StagedFile
+from imodels_app.states import (
+    DUE,
+    FINISHED,
+    IN_FLIGHT,
+    Kind,
+    State,
+    Verdict,
+    Wait,
+    Wish,
+)
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def visible_to(self, user: User) -> Self:
+        """What a person may see: their own, their teams', and for admins everything."""
+        if user.is_admin:
+            return self
+        return self.filter(Q(requested_by=user) | Q(team__in=user.membership_set.values("team")))
+
+    def of_teams(self, user: User) -> Self:
+        return self.filter(team__in=user.membership_set.values("team"))
+
+    def to_show(self) -> Self:
+        """With what the wording of a row needs: the team, the decisions, upload and orphan, and who called it off."""
+        cancelled = Event.objects.filter(operation=OuterRef("pk"), verb="cancelled").values("actor_name")[:1]
+        rows = self.select_related("team", "upload", "orphan").prefetch_related("decisions")
+        return rows.annotate(cancelled_by=Subquery(cancelled))
+
+    def approved(self, request_hash: str) -> Self:
+        """With an approval of exactly this request (one lead is enough here)."""
+        of_this = Decision.objects.filter(operation=OuterRef("pk"), request_hash=request_hash)
+        return self.filter(Exists(of_this.filter(verdict=Verdict.APPROVED)), request_hash=request_hash)
+
+    def waiting_for(self, user: User) -> Self:
+        """What this person is asked to decide: forks of teams they lead, but never their own."""
+        led = user.membership_set.filter(role=Membership.Role.LEAD).values("team")
+        return self.filter(state=State.AWAITING_APPROVAL, team__in=led).exclude(requested_by=user)
+
+    def ready(self, now: datetime) -> Self:
+        """Queued, and the time to try has come; first come, first served."""
+        return self.filter(state=State.QUEUED, due_at__lte=now).order_by("due_at", "created_at")
+
+    def due_for_poll(self, now: datetime) -> Self:
+        return self.filter(state=State.RUNNING, due_at__lte=now).order_by("due_at")
+
+    def lost(self, now: datetime) -> Self:
+        """Submitting, and the time to look for what became of the request has come."""
+        return self.filter(state=State.SUBMITTING, due_at__lte=now).order_by("due_at")
+
+    def overdue(self, now: datetime) -> Self:
+        """Waiting for a person who did not come in time."""
+        signed_out = Q(state=State.UPLOADING, wait_reason=Wait.SIGN_IN)
+        return self.filter(Q(state__in=[State.AWAITING_APPROVAL, State.QUEUED]) | signed_out, expires_at__lte=now)
+
+
+class Operation(models.Model):
+    """One wish of one person to make one iModel, from request to end."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    state = models.CharField(max_length=20, choices=State.choices)
+    # Rises with every change of the row: what a live page has shown, and the fence against late writers.
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    # Who asked, and whose business it is. Names are copied: history must read after both are gone.
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="operations")
+    requested_by_name = models.CharField(max_length=255)
+    requester_key = models.CharField(max_length=511, help_text="User.lasting_key, as it was then.")
+    team = models.ForeignKey(Team, models.PROTECT, related_name="operations")
+    reason = models.TextField(blank=True, help_text="For the approvers.")
+    again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="again")
+
+    # What is wished.
+    name = models.CharField(max_length=255)
+    description = models.CharField(max_length=255, blank=True)
+    itwin_id = models.CharField(max_length=36)
+    itwin_name = models.CharField(max_length=255, blank=True)
+    source_id = models.CharField(max_length=36, blank=True, help_text="The source or main iModel.")
+    source_name = models.CharField(max_length=255, blank=True)
+    source_itwin_id = models.CharField(max_length=36, blank=True)
+    source_itwin_name = models.CharField(max_length=255, blank=True)
+    changeset_wish = models.CharField(max_length=12, choices=Wish.choices, blank=True)
+    changeset_id = models.CharField(max_length=40, blank=True)
+    changeset_index = models.PositiveBigIntegerField(null=True)
+    preserve_history = models.BooleanField(null=True)
+
+    # The exact request. Text, not JSON: PostgreSQL would reorder the keys, and what was approved is what runs.
+    # Written once: the database refuses to change it (migrations/_data_and_triggers.py).
+    request_path = models.CharField(max_length=255)
+    request_body = models.TextField()
+    request_hash = models.CharField(max_length=64)
+
+    # The baseline file. Its name and size stay when the bytes are gone.
+    staged_file = models.OneToOneField(StagedFile, models.SET_NULL, null=True, related_name="operation")
+    file_name = models.CharField(max_length=255, blank=True, db_default="")
+    file_size = models.PositiveBigIntegerField(null=True)
+
+    # Waiting, and when to act next. Columns rather than countdowns: visible, sortable, and they survive a restart.
+    expires_at = models.DateTimeField(null=True, help_text="When waiting for a person ends.")
+    wait_reason = models.CharField(max_length=20, choices=Wait.choices, blank=True)
+    wait_until = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(
+        null=True, help_text="Queued: to be sent; submitting: to be looked up; running: to be polled. Empty otherwise."
+    )
+    polls = models.PositiveIntegerField(default=0)
+    missing_since = models.DateTimeField(null=True, help_text="Since when the platform answers 404.")
+
+    # What the platform said.
+    imodel_id = models.CharField(max_length=36, blank=True)
+    accepted_at = models.DateTimeField(null=True)
+    platform_state = models.CharField(max_length=64, blank=True)
+    baseline_state = models.CharField(max_length=64, blank=True, db_default="")
+    usable_at = models.DateTimeField(null=True, help_text="The iModel is initialized; the operation may go on.")
+    relationship_id = models.CharField(max_length=64, blank=True)
+    failure_code = models.CharField(max_length=64, blank=True)
+    failure_message = models.TextField(blank=True)
+    failure_details = models.JSONField(default=list)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            # While a request is out, its name is how a lost answer is settled. Two of ours must not share it.
+            models.UniqueConstraint(
+                "itwin_id",
+                Lower("name"),
+                name="operation_one_name_in_flight",
+                condition=Q(state__in=sorted(IN_FLIGHT)),
+            ),
+            models.UniqueConstraint(fields=["imodel_id"], name="operation_one_per_imodel", condition=~Q(imodel_id="")),
+        ]
+        indexes: ClassVar = [
+            # Read by the sweeps: ready(), due_for_poll() and lost().
+            models.Index(name="operation_due", fields=["state", "due_at"], condition=Q(state__in=sorted(DUE))),
+            # Read by the live table: newest first, alone, by person and by team.
+            models.Index(name="operation_newest", fields=["-created_at"]),
+            models.Index(name="operation_mine", fields=["requested_by", "-created_at"]),
+            models.Index(name="operation_team", fields=["team", "-created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+    @property
+    def last_decision(self) -> "Decision | None":
+        """The newest answer. Reads all of them, so that a list that has prefetched them costs no query a row."""
+        decisions = list(self.decisions.all())
+        return decisions[-1] if decisions else None
+
+    @property
+    def approvals(self) -> list["Decision"]:
+        return [one for one in self.decisions.all() if one.verdict == Verdict.APPROVED]

@@ -1,0 +1,79 @@
+"""Teams: who looks after which iTwins, and who leads."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from imodels_app.models.people import User
+
+
+class Team(models.Model):
+    """People who look after certain iTwins. iTwins nobody looks after belong to the default team.
+
+    That one comes with the first migration, and the database refuses to be without it.
+    """
+
+    name = models.CharField(max_length=100, unique=True)
+    is_default = models.BooleanField(default=False, help_text="Looks after every iTwin that no other team does.")
+    approval_days = models.PositiveSmallIntegerField(
+        default=7, help_text="A request for approval expires after this many days."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["is_default"], name="team_one_default", condition=Q(is_default=True))
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def looking_after(cls, itwin_id: str) -> "Team":
+        """The team that looks after an iTwin: its own, or the default one."""
+        charge = ITwinCharge.objects.select_related("team").filter(itwin_id=itwin_id.lower()).first()
+        return charge.team if charge else cls.objects.get(is_default=True)
+
+    def leads(self) -> models.QuerySet[User]:
+        """The people who may decide for this team."""
+        return User.objects.filter(
+            is_active=True, membership__team=self, membership__role=Membership.Role.LEAD
+        ).order_by("first_name", "last_name")
+
+
+class Membership(models.Model):
+    """A person's place in a team, given to an e-mail address and bound to the person at the first sign-in."""
+
+    class Role(models.TextChoices):
+        MEMBER = "member", "Member"
+        LEAD = "lead", "Lead"
+
+    team = models.ForeignKey(Team, models.CASCADE)
+    email = models.EmailField(help_text="As the identity provider knows it.")
+    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, editable=False)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("team", Lower("email"), name="membership_once_per_team")]
+
+    def __str__(self) -> str:
+        return f"{self.email}, {self.role} of {self.team}"
+
+
+class ITwinCharge(models.Model):
+    """One iTwin in the care of one team."""
+
+    team = models.ForeignKey(Team, models.CASCADE, related_name="charges")
+    itwin_id = models.CharField("iTwin id", max_length=36, unique=True)
+
+    class Meta:
+        verbose_name = "iTwin"
+
+    def __str__(self) -> str:
+        return self.itwin_id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.itwin_id = self.itwin_id.lower()
+        super().save(*args, **kwargs)

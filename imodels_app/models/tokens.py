@@ -1,0 +1,22 @@
+"""A person's tokens, encrypted. Written in accounts/tokens.py only."""
+
+from django.db import models
+
+from imodels_app.models.people import User
+
+
+class TokenSet(models.Model):
+    """A person's tokens, encrypted (tokens.py), with the lease that lets one process at a time refresh them."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="tokens")
+    access_token = models.TextField()
+    refresh_token = models.TextField(blank=True)
+    id_token = models.TextField(blank=True, help_text="Shown to the provider at sign-out.")
+    expires_at = models.DateTimeField()
+    obtained_at = models.DateTimeField()
+    refreshing_by = models.UUIDField(null=True, help_text="Who holds the lease to refresh.")
+    refreshing_until = models.DateTimeField(null=True)
+    sign_in_needed = models.BooleanField(default=False, help_text="The provider takes the refresh token no more.")
+
+    def __str__(self) -> str:
+        return f"tokens of {self.user_id}"  # never their values
