@@ -161,7 +161,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "imodels_app.context_processors.frame",
+                "imodels_app.context_processors.page",
             ],
         },
     },

@@ -3,10 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from imodels_app.views.sign_in import admin_door
+from imodels_app.views.sign_in import admin_login
 
 urlpatterns = [
-    path("admin/login/", admin_door),
+    path("admin/login/", admin_login),
     path("admin/", admin.site.urls),
     path("", include("imodels_app.urls")),
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import django
 
-LOOK_EVERY_S = 0.5
+CHECK_EVERY_S = 0.5
 SAY_EVERY_S = 10.0
 
 
@@ -42,7 +42,7 @@ def wait_for(name: str, what_is_missing: Callable[[], str]) -> None:
         if time.monotonic() - said_at > SAY_EVERY_S:
             print(f"Waiting for {name}: {missing}", flush=True)
             said_at = time.monotonic()
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(CHECK_EVERY_S)
 
 
 def secrets() -> str:

@@ -18,7 +18,7 @@ from django.conf import settings
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 5.0
+CHECK_EVERY_S = 5.0
 # Idle, and messages wait.
 SILENT_FOR_S = 60.0
 # Busy, and nothing has changed for longer than any task may run: CELERY_TASK_TIME_LIMIT, or that of uploads.
@@ -66,7 +66,7 @@ class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
     def _watch(self, app: Any, queues: list[str]) -> None:
         silence = Silence(busy_for_s=BUSY_FOR_S + (settings.UPLOAD_TIME_LIMIT_S if UPLOADS in queues else 0))
         signals.task_received.connect(silence.broken, weak=False)
-        while not self._ended.wait(LOOK_EVERY_S):
+        while not self._ended.wait(CHECK_EVERY_S):
             if silence.lasts_too_long(waiting=waiting(app, queues), busy=bool(state.active_requests)):
                 log.critical("Messages wait and this worker takes none. It ends, to be started again.")
                 _end()

@@ -81,7 +81,7 @@ def main() -> int:
     except state.AlreadyRunning as other:
         print(already_running(other.pid))
         return 0
-    except state.LeftOvers:
+    except state.StillEnding:
         print("Processes of a demo that was killed still run here. Wait for them, or end them, then start again.")
     except (CannotStart, NotReady, redis_server.NoRedisServer) as why:
         print(f"\nThe demo cannot start. {why}")

@@ -17,7 +17,7 @@ VAR_DIR = Path(__file__).resolve().parent.parent / "var"
 DATABASE = "desk.sqlite3"
 LOCK, ENVIRONMENT, PORTS = VAR_DIR / "demo.lock", VAR_DIR / "demo.env.json", VAR_DIR / "demo.ports.json"
 # How long the processes of a demo that was killed may still need to end.
-LEFTOVERS_WITHIN_S = 20.0
+ENDS_WITHIN_S = 20.0
 
 
 class AlreadyRunning(Exception):
@@ -28,13 +28,13 @@ class AlreadyRunning(Exception):
         self.pid = pid
 
 
-class LeftOvers(Exception):
+class StillEnding(Exception):
     """Processes of a demo that was killed are still here."""
 
 
 @contextlib.contextmanager
 def only_one() -> Iterator[int]:
-    """Hold the lock of this folder's demo; gives its descriptor. Raises AlreadyRunning and LeftOvers.
+    """Hold the lock of this folder's demo; gives its descriptor. Raises AlreadyRunning and StillEnding.
 
     Children inherit the descriptor, so the lock lasts until the last of them is gone. After a
     kill -9 nothing starts on data that an old Redis or worker still has in its hands.
@@ -51,7 +51,7 @@ def only_one() -> Iterator[int]:
 
 
 def _wait_for(lock: int) -> None:
-    deadline = time.monotonic() + LEFTOVERS_WITHIN_S
+    deadline = time.monotonic() + ENDS_WITHIN_S
     while True:
         try:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +60,7 @@ def _wait_for(lock: int) -> None:
             if _lives(holder):
                 raise AlreadyRunning(holder) from None
             if time.monotonic() > deadline:
-                raise LeftOvers from None
+                raise StillEnding from None
             time.sleep(0.2)
 
 

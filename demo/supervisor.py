@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LOOK_EVERY_S = 0.2
+CHECK_EVERY_S = 0.2
 # A child that ran this long before it died starts again at once; one that dies sooner waits longer each time.
 STEADY_AFTER_S = 30.0
 BACK_OFF_S = (0.5, 1, 2, 5, 10, 30)
@@ -115,7 +115,7 @@ class Supervisor:
         """Restart what dies and show what is loud in the logs, until a stop is requested."""
         while not self.stop_requested:
             self.look()
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(CHECK_EVERY_S)
 
     def look(self) -> None:
         """One look at every child and its log."""
@@ -157,7 +157,7 @@ class Supervisor:
             if time.monotonic() > deadline:
                 seconds = f"{child.ready_within_s:.0f} s"
                 raise NotReady(f"{child.name} did not answer within {seconds}. {self._end_of_log(child)}")
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(CHECK_EVERY_S)
         child.was_ready = True
 
     def _restart_if_dead(self, child: Child) -> None:
@@ -276,7 +276,7 @@ def guard(parent: int, command: Sequence[str]) -> int:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_WITHIN_S)
             os.killpg(0, signal.SIGKILL)
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(CHECK_EVERY_S)
     return process.returncode
 
 

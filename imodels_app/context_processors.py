@@ -47,9 +47,9 @@ def banners(user: User, now: datetime) -> Banners:
     return Banners(outage=circuit_breaker.outage(now), sign_in=waiting.count())
 
 
-def frame(request: HttpRequest) -> dict[str, Any]:
+def page(request: HttpRequest) -> dict[str, Any]:
     """How the page looks, what it talks to, and how many requests wait for this person's decision."""
-    about: dict[str, Any] = looks(request) | {
+    about: dict[str, Any] = appearance(request) | {
         # Where one is, to come back to: an act's own address cannot be asked for again.
         "here": request.get_full_path() if request.method == "GET" else "",
         "shortcuts": _chosen(request, "shortcuts", SHORTCUTS),
@@ -65,7 +65,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     return about | {"waiting_for_me": Operation.objects.waiting_for(user).count()}
 
 
-def looks(request: HttpRequest) -> dict[str, Any]:
+def appearance(request: HttpRequest) -> dict[str, Any]:
     """What the person chose for their eyes. Nothing but cookies is read, so it works when all else is down."""
     return {"theme": _chosen(request, "theme", THEMES), "contrast": _chosen(request, "contrast", CONTRASTS)}
 

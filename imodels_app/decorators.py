@@ -30,14 +30,14 @@ def signed_in(view: View) -> View:
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = view(request, *args, **kwargs) if request.user.is_authenticated else _to_the_door(request)
+        answer = view(request, *args, **kwargs) if request.user.is_authenticated else _to_sign_in(request)
         add_never_cache_headers(answer)
         return answer
 
     return guarded
 
 
-def hands_back(kept: View) -> Callable[[View], View]:
+def preserve_input_on_sign_out(kept: View) -> Callable[[View], View]:
     """For what people type and send: whoever was signed out meanwhile gets kept(request, ...), a page with what they
     typed, and so does whoever sends a page older than their sign-in (error_handlers.csrf_failure). Nothing else is
     done.
@@ -75,7 +75,7 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def _to_the_door(request: HttpRequest) -> HttpResponse:
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """Back to the page itself after the sign-in, never to a fragment or an act."""
     htmx = getattr(request, "htmx", None)
     page = htmx.current_url_abs_path if htmx else request.get_full_path() if request.method == "GET" else ""

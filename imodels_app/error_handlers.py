@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
 
-from imodels_app.context_processors import looks
+from imodels_app.context_processors import appearance
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def database_away(request: HttpRequest) -> HttpResponse:
     log.warning("The page %s could not be shown: the database does not answer", request.path[:_LOGGED])
     # What was sent may be sent again: the form carries the id of its operation.
     again = request.get_full_path() if request.method == "GET" else ""
-    page = render_to_string("errors/503.html", looks(request) | {"again": again, "seconds": TRY_AGAIN_S})
+    page = render_to_string("errors/503.html", appearance(request) | {"again": again, "seconds": TRY_AGAIN_S})
     answer = HttpResponse(page, status=503, headers={"Retry-After": str(TRY_AGAIN_S)})
     add_never_cache_headers(answer)
     return answer
@@ -64,7 +64,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """403 for an unsafe request without our token: sent from elsewhere, or from a page older than the sign-in.
 
     The latter has a token, only no more the right one: what was typed there is handed back, where the view can
-    (decorators.hands_back). Nothing is done in either case.
+    (decorators.preserve_input_on_sign_out). Nothing is done in either case.
     """
     match = request.resolver_match
     if match and reason.startswith(OLD_TOKEN) and hasattr(match.func, "kept"):

@@ -4,7 +4,7 @@ Before each request leaves: is the circuit closed, does the platform take calls 
 each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
 "later" is raised as MustWait. AnswerLost and Refused pass through: they are for the step's own row.
 
-The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.take), in its transaction.
+The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.acquire), in its transaction.
 """
 
 import logging
@@ -74,10 +74,10 @@ class _Checkpoint:
         """Called before each request, repeats of a GET too. While the circuit is open one at a time passes."""
         now = clock.now()
         _require_thaw(now)
-        until = circuit_breaker.may_try(now)
+        until = circuit_breaker.open_until(now)
         if until:
             raise MustWait(Wait.PLATFORM_DOWN, until)
-        rate_limits.called(now)
+        rate_limits.count_call(now)
         failpoints.reach("gateway.counted")
 
     @contextmanager
@@ -87,27 +87,27 @@ class _Checkpoint:
         try:
             yield
         except errors.TooMany as busy:
-            circuit_breaker.worked()
+            circuit_breaker.record_success()
             until = _after(busy)
             rate_limits.freeze(rate_limits.bucket_named(busy.operation, self._bucket), until, clock.now())
             raise MustWait(Wait.RATE_LIMIT, until, LIMIT_REACHED, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.
             if self._is_patient or not isinstance(down, errors.TimedOut):
-                circuit_breaker.failed(clock.now(), began_at=began_at)
+                circuit_breaker.record_failure(clock.now(), began_at=began_at)
             raise MustWait(Wait.PLATFORM_DOWN, _after(down), str(down)) from down
         except errors.AnswerLost:
-            circuit_breaker.failed(clock.now(), began_at=began_at)
+            circuit_breaker.record_failure(clock.now(), began_at=began_at)
             raise
         except errors.SignedOut as no:
-            circuit_breaker.worked()
+            circuit_breaker.record_success()
             tokens.refused(self._user, self._token)
             note = "The platform refused the token. It is refreshed."
             raise MustWait(Wait.TOKEN, clock.now(), note, status=no.status) from no
         except errors.Refused:
-            circuit_breaker.worked()
+            circuit_breaker.record_success()
             raise
-        circuit_breaker.worked()
+        circuit_breaker.record_success()
 
 
 def _token(user: User) -> str:
@@ -118,7 +118,7 @@ def _token(user: User) -> str:
     except tokens.KeyMissing as missing:
         log.error("Token of person %s: %s", user.pk, missing)
         raise MustWait(Wait.KEY_MISSING, _after(missing), str(missing)) from missing
-    except tokens.NotNow as later:
+    except tokens.TokenUnavailable as later:
         raise MustWait(Wait.PROVIDER_DOWN, _after(later), str(later)) from later
 
 

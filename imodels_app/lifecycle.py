@@ -88,7 +88,7 @@ def request(
     """
     operation_id = operation_id or uuid4()
     try:
-        return _take_down(wish, by=by, again_of=again_of, operation_id=operation_id, staged_file=staged_file)
+        return _record_request(wish, by=by, again_of=again_of, operation_id=operation_id, staged_file=staged_file)
     except IntegrityError:
         before = Operation.objects.filter(pk=operation_id, requested_by=by).first()
         if before is None:
@@ -127,14 +127,14 @@ def cancel(operation: Operation, *, by: User) -> None:
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
 
-def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False) -> None:
+def delete_orphan(operation: Operation, *, by: User, even_if_usable: bool = False) -> None:
     """Have the iModel deleted that a failure left on the platform, with this person's own rights there.
 
     even_if_usable  though it turned out that it can be used
 
     Raises permissions.Denied and Conflict.
     """
-    permissions.require(permissions.why_not_delete_shell(by, operation))
+    permissions.require(permissions.why_not_delete_orphan(by, operation))
     orphan = operation.orphan
     if orphan.state == OrphanState.USABLE and not even_if_usable:
         raise Conflict(f"{operation.name} can be used, so it is not deleted without being told so twice.")
@@ -150,7 +150,7 @@ def delete_shell(operation: Operation, *, by: User, even_if_usable: bool = False
         sent_at=None,
         note="",
     )
-    dispatch.wake_deleter(operation.pk)
+    dispatch.wake_cleanup(operation.pk)
 
 
 def expire(operation: Operation) -> None:
@@ -177,7 +177,7 @@ def wake_after_sign_in(user: User) -> None:
             dispatch.wake_uploader(operation.pk)
 
 
-def wake_whoever_signed_in() -> None:
+def wake_all_signed_in() -> None:
     """Go on for people whose sign-in is good, though what waits for it was not woken.
 
     The process that they did it with died before it could, or the wait was written down a moment later than the
@@ -191,7 +191,7 @@ def wake_whoever_signed_in() -> None:
 # What workers do
 
 
-def measure_anew(now: datetime) -> None:
+def reschedule_after_clock_jump(now: datetime) -> None:
     """Go on with what was written down later than now: the database's clock was put back.
 
     It would wait until the clock has caught up. Whether it still has to wait is found out by trying.
@@ -301,7 +301,7 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
 # What uploaders do
 
 
-def take_upload(operation: Operation) -> None:
+def lease_upload(operation: Operation) -> None:
     """Become the one that uploads this file, for UPLOAD_LEASE. Raises Conflict: it is not due, or somebody is at it.
 
     Its version rises, so whoever held the lease before and wakes up writes nothing any more.
@@ -313,7 +313,7 @@ def take_upload(operation: Operation) -> None:
     _write(operation.upload, due_at=now + UPLOAD_LEASE)
 
 
-def keep_uploading(operation: Operation, *, sent_bytes: int, block: int | None = None) -> None:
+def renew_upload_lease(operation: Operation, *, sent_bytes: int, block: int | None = None) -> None:
     """Keep the lease, and write down how far it is. Raises Conflict when somebody else has taken over.
 
     sent_bytes  what people see; the whole size only once the storage has acknowledged the file: see sent()
@@ -334,7 +334,7 @@ def release_upload(operation: Operation, *, after: datetime) -> None:
     _write(operation.upload, due_at=after)
 
 
-def sent(operation: Operation) -> None:
+def file_sent(operation: Operation) -> None:
     """The storage has acknowledged the whole file. What is left is to tell the platform."""
     upload = {"sent_bytes": operation.file_size, "due_at": clock.now() + UPLOAD_LEASE}
     _note(operation, "file_sent", upload=upload, **_NO_WAIT)
@@ -345,7 +345,7 @@ def file_missing(operation: Operation, *, look_after: datetime) -> None:
     _note(operation, "file_missing", upload={"due_at": look_after})
 
 
-def upload_again(operation: Operation, *, note: str) -> None:
+def restart_upload(operation: Operation, *, note: str) -> None:
     """What was sent is not there: send all of it again."""
     with transaction.atomic():
         _note(operation, "upload_again", note=note, upload={"sent_bytes": 0, "due_at": clock.now()}, **_NO_WAIT)
@@ -395,7 +395,7 @@ def accepted(
         if has_file:
             upload = {"link": link, "storage_type": storage_type, "link_until": link_until, "due_at": now}
             Upload.objects.create(operation=operation, **upload)
-    (dispatch.wake_uploader if has_file else dispatch.wake_follower)(operation.pk)
+    (dispatch.wake_uploader if has_file else dispatch.wake_poller)(operation.pk)
 
 
 def completed(operation: Operation, *, baseline_state: str) -> None:
@@ -411,10 +411,10 @@ def completed(operation: Operation, *, baseline_state: str) -> None:
         baseline_state=baseline_state[:64],
         **_NO_WAIT,
     )
-    dispatch.wake_follower(operation.pk)
+    dispatch.wake_poller(operation.pk)
 
 
-def looked(operation: Operation, *, platform_state: str, due_at: datetime, missing: bool = False) -> None:
+def polled(operation: Operation, *, platform_state: str, due_at: datetime, missing: bool = False) -> None:
     """One look at a running operation. Only what a person could see makes history and raises the version."""
     seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
     if missing:
@@ -495,7 +495,7 @@ def failed(
 # What a failure left behind
 
 
-def take_shell(orphan: Orphan, *, look_again: datetime) -> None:
+def lease_orphan(orphan: Orphan, *, look_again: datetime) -> None:
     """Become the one that looks at what was left. Raises Conflict when another worker is at it.
 
     look_again: when another one goes on, should this one die
@@ -503,12 +503,12 @@ def take_shell(orphan: Orphan, *, look_again: datetime) -> None:
     _write(orphan, due_at=look_again)
 
 
-def shell_sending(orphan: Orphan, *, look_again: datetime) -> None:
+def deleting_orphan(orphan: Orphan, *, look_again: datetime) -> None:
     """The platform is asked to delete it now. Raises Conflict when another worker is at it."""
     _write(orphan, sent_at=clock.now(), due_at=look_again)
 
 
-def confirm_shell(orphan: Orphan) -> None:
+def confirm_deletion(orphan: Orphan) -> None:
     """Call right before deleting. Raises Conflict when what was seen is old, or another worker has taken over."""
     mine = Orphan.objects.filter(pk=orphan.pk, state=OrphanState.DELETING, version=orphan.version)
     # The time last, as in confirm_claim().
@@ -516,13 +516,13 @@ def confirm_shell(orphan: Orphan) -> None:
         raise Conflict(f"{orphan} has to be looked at again.")
 
 
-def shell_waits(orphan: Orphan, *, until: datetime, note: str) -> None:
+def postpone_deletion(orphan: Orphan, *, until: datetime, note: str) -> None:
     """It cannot be deleted before `until`. A reason that is told already makes no second event."""
     event = None if note == orphan.note else _orphan_event(orphan, "shell_waits", note=note)
     _change_orphan(orphan, clock.now(), event=event, due_at=until, note=note)
 
 
-def shell_ended(orphan: Orphan, to: OrphanState, *, note: str = "", code: str = "") -> None:
+def orphan_ended(orphan: Orphan, to: OrphanState, *, note: str = "", code: str = "") -> None:
     """What became of it. LEFT: it is still there, and note says what is in the way."""
     by = orphan.requested_by if to == OrphanState.DELETED else None
     verb = {OrphanState.LEFT: "shell_kept"}.get(to, f"shell_{to.value}")
@@ -557,7 +557,7 @@ def _orphan_event(
     return _event(verb, by, note, ended, ended, code, "")
 
 
-def _take_down(
+def _record_request(
     wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID, staged_file: StagedFile | None
 ) -> Operation:
     now = clock.now()
@@ -566,7 +566,7 @@ def _take_down(
     state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
     with transaction.atomic():
         if staged_file:
-            _take_file(staged_file, by=by)
+            _claim_file(staged_file, by=by)
         operation = Operation.objects.create(
             id=operation_id,
             kind=wish.kind,
@@ -592,11 +592,11 @@ def _take_down(
         if state == State.QUEUED:
             _wake(operation)
         else:
-            outbox.write(operation, News.ASKED)
+            outbox.enqueue(operation, News.ASKED)
     return operation
 
 
-def _take_file(staged_file: StagedFile, *, by: User) -> None:
+def _claim_file(staged_file: StagedFile, *, by: User) -> None:
     """Take a file for a new operation: a free one, or away from an operation that is over. Holds its row's lock."""
     StagedFile.objects.select_for_update().filter(pk=staged_file.pk).first()
     # Asked under the lock, and not with it: whoever held it may have made an operation of the file.
@@ -673,7 +673,7 @@ def _change(
         _write(operation, changed_at=now, **fields)
         if event:
             Event.record(at=now, operation=operation, **event)
-            _tell(operation, event)
+            _notify(operation, event)
 
 
 def _write(row: Operation | Upload | Orphan, **fields: Any) -> None:
@@ -692,11 +692,11 @@ def _write(row: Operation | Upload | Orphan, **fields: Any) -> None:
         row.refresh_from_db(fields=["version", *fields])
 
 
-def _tell(operation: Operation, event: dict[str, Any]) -> None:
+def _notify(operation: Operation, event: dict[str, Any]) -> None:
     """Put down the e-mail that a change is worth, if any."""
     news = News.SIGN_IN if event.get("wait") == Wait.SIGN_IN else event["verb"]
     if news in News.values:
-        outbox.write(operation, News(news))
+        outbox.enqueue(operation, News(news))
 
 
 def _event(verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str) -> dict[str, Any]:

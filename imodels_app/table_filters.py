@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, Q]] = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class OperationFilter:
     """A filter as the address has it. Each part of it can be taken out of the address again."""
 
     text: str = ""
@@ -46,7 +46,7 @@ class Asked:
     until: date | None = None
 
     @classmethod
-    def read(cls, query: QueryDict) -> "Asked":
+    def read(cls, query: QueryDict) -> "OperationFilter":
         return cls(
             text=typed(query.get("q", "")),
             groups=tuple(word for word in query.getlist("state") if word in GROUPS),
@@ -59,7 +59,7 @@ class Asked:
 
     @property
     def is_set(self) -> bool:
-        return self != Asked()
+        return self != OperationFilter()
 
     def apply(self, operations: OperationQuerySet) -> OperationQuerySet:
         return operations.filter(*self._conditions())
@@ -130,7 +130,7 @@ class Chip:
     others: list[tuple[str, str]] = field(default_factory=list)
 
 
-def cut(rows: QuerySet[Any], page: str | None) -> Slice:
+def paginate(rows: QuerySet[Any], page: str | None) -> Slice:
     """The page of that number; the first one when the number makes no sense. Reads one row more, and counts nothing."""
     number = int(page) if page and page.isdecimal() and 0 < int(page[:9]) < 100_000 else 1
     start = (number - 1) * PAGE_SIZE
@@ -138,7 +138,7 @@ def cut(rows: QuerySet[Any], page: str | None) -> Slice:
     return Slice(found[:PAGE_SIZE], number, len(found) > PAGE_SIZE)
 
 
-def chips(asked: Asked, query: QueryDict, scope: QuerySet[Operation]) -> list[Chip]:
+def chips(asked: OperationFilter, query: QueryDict, scope: QuerySet[Operation]) -> list[Chip]:
     """The filter bar. Two bounded queries, for the iTwins and the people of these operations (menu)."""
     states = Menu([Choice(word, label) for word, (label, _) in GROUPS.items()])
     kinds = Menu([Choice(value, label) for value, label in Kind.choices])
@@ -151,7 +151,7 @@ def chips(asked: Asked, query: QueryDict, scope: QuerySet[Operation]) -> list[Ch
         _chip("kind", "Kind", kinds, asked.kinds, query),
         _chip("itwin", "iTwin", itwins, asked.itwins, query),
         _chip("person", "Person", people, asked.people, query),
-        Chip("dates", "Dates", Menu([]), _dates(asked), without(query, *dates), others(query, *dates)),
+        Chip("dates", "Dates", Menu([]), _dates(asked), without(query, *dates), hidden_inputs(query, *dates)),
     ]
 
 
@@ -249,7 +249,7 @@ def without(query: QueryDict, *names: str) -> str:
     return f"?{rest.urlencode()}" if rest else "?"
 
 
-def others(query: QueryDict, *names: str) -> list[tuple[str, str]]:
+def hidden_inputs(query: QueryDict, *names: str) -> list[tuple[str, str]]:
     """What a filter's form carries along, so that setting one keeps the others."""
     left_out = {*names, "page", "seen"}
     return [(name, value) for name, values in query.lists() if name not in left_out for value in values]
@@ -258,10 +258,10 @@ def others(query: QueryDict, *names: str) -> list[tuple[str, str]]:
 def _chip(name: str, label: str, offered: Menu, picked: tuple[str, ...], query: QueryDict) -> Chip:
     labels = {choice.value: choice.label for choice in offered.choices}
     words = ", ".join(labels[value] for value in picked)
-    return Chip(name, label, offered, words, without(query, name), others(query, name))
+    return Chip(name, label, offered, words, without(query, name), hidden_inputs(query, name))
 
 
-def _dates(asked: Asked) -> str:
+def _dates(asked: OperationFilter) -> str:
     if asked.since and asked.until:
         return f"{_short(asked.since)} to {_short(asked.until)}"
     if asked.since:

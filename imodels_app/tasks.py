@@ -17,7 +17,7 @@ from imodels_app.runtime import clock, dispatch, heartbeat
 from imodels_app.runtime.timing import UPLOAD_LEASE
 from imodels_app.workers.cleanup import delete as delete_what_was_left
 from imodels_app.workers.poll import poll as look
-from imodels_app.workers.reconcile import settle as look_for_lost
+from imodels_app.workers.reconcile import reconcile as look_for_lost
 from imodels_app.workers.submit import announce_next
 from imodels_app.workers.submit import submit as carry
 from imodels_app.workers.upload import upload as carry_file
@@ -59,12 +59,12 @@ def _is_ending() -> bool:
 
 
 @shared_task(name="imodels_app.settle")
-def settle(operation_id: str) -> None:
+def reconcile(operation_id: str) -> None:
     look_for_lost(UUID(operation_id))
 
 
 @shared_task(name="imodels_app.delete_leftover")
-def delete_leftover(operation_id: str) -> None:
+def delete_orphan(operation_id: str) -> None:
     delete_what_was_left(UUID(operation_id))
 
 
@@ -78,7 +78,7 @@ def sweep_queued() -> None:
 @shared_task(name="imodels_app.sweep_running")
 def sweep_running() -> None:
     """Announce what is due for a look, the longest due first, as many as the budget allows."""
-    heartbeat.beat()
+    heartbeat.record()
     now = clock.now()
     due = list(Operation.objects.due_for_poll(now).values_list("pk", "due_at")[:BATCH])
     for pk, due_at in due[: min(rate_limits.polls_left(now), _at_once(now))] if due else ():
@@ -94,11 +94,11 @@ def _at_once(now: datetime) -> int:
 
 
 @shared_task(name="imodels_app.sweep_lost")
-def sweep_lost() -> None:
+def sweep_submitting() -> None:
     """Announce lost answers, and end waits for people who came, or did not come in time."""
     now = clock.now()
-    lifecycle.measure_anew(now)
-    lifecycle.wake_whoever_signed_in()
+    lifecycle.reschedule_after_clock_jump(now)
+    lifecycle.wake_all_signed_in()
     for pk in Operation.objects.lost(now).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.settle", pk)
     for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
@@ -109,7 +109,7 @@ def sweep_lost() -> None:
 
 
 @shared_task(name="imodels_app.sweep_leftovers")
-def sweep_leftovers() -> None:
+def sweep_orphans() -> None:
     """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
     for pk in Orphan.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.delete_leftover", pk)
@@ -128,5 +128,5 @@ def sweep_uploads() -> None:
 
 
 @shared_task(name="imodels_app.send_messages")
-def send_messages() -> None:
+def send_notifications() -> None:
     outbox.send_due()

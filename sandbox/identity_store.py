@@ -77,7 +77,7 @@ class Caller:
 
 
 @dataclass
-class Kept:
+class StoredGrants:
     grants: dict[str, Grant] = field(default_factory=dict)
     access: dict[str, AccessToken] = field(default_factory=dict)
     refresh: dict[str, str] = field(default_factory=dict)  # digest -> grant id, used ones too
@@ -101,7 +101,7 @@ class Grants:
         with self._lock:
             self.token_lifetime_s = self.lifetime_at_start_s
             self._codes: dict[str, Code] = {}
-            self._kept = Kept()
+            self._kept = StoredGrants()
         self.changed()
 
     def use_key(self, key: RSAKey) -> None:
@@ -274,7 +274,7 @@ class Grants:
     def load(self, kept: dict[str, Any]) -> None:
         with self._lock:
             self.use_key(RSAKey.import_key(kept["key"]))
-            self._kept = Kept(
+            self._kept = StoredGrants(
                 grants={key: Grant(**grant) for key, grant in kept["grants"].items()},
                 access={key: AccessToken(**token) for key, token in kept["access"].items()},
                 refresh=kept["refresh"],

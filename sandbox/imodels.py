@@ -63,7 +63,7 @@ def create_imodel() -> tuple[Response, int]:
     return jsonify({"iModel": imodel_json(imodel, just_made=True)}), 201
 
 
-def _check_template(wish: request_bodies.Wish, itwin: w.ITwin) -> None:
+def _check_template(wish: request_bodies.CreationRequest, itwin: w.ITwin) -> None:
     """A template must be visible (404), readable (403), ready (409) and in the same data center (422)."""
     world = current().world
     template = visible_imodel(wish.template_id)
@@ -77,7 +77,7 @@ def _check_template(wish: request_bodies.Wish, itwin: w.ITwin) -> None:
         raise errors.invalid_request("create iModel", Detail("InvalidValue", message, "template"))
 
 
-def _creation_of(wish: request_bodies.Wish) -> w.Creation:
+def _creation_of(wish: request_bodies.CreationRequest) -> w.Creation:
     world = current().world
     if wish.kind == "empty" and not wish.queued:
         return w.Creation("empty")
@@ -87,7 +87,7 @@ def _creation_of(wish: request_bodies.Wish) -> w.Creation:
     return world.new_creation(wish.kind)
 
 
-def _new_imodel(wish: request_bodies.Wish, itwin_id: str, creation: w.Creation) -> w.IModel:
+def _new_imodel(wish: request_bodies.CreationRequest, itwin_id: str, creation: w.Creation) -> w.IModel:
     imodel_id = w.new_id()
     g.entry.imodel_id = imodel_id
     return w.IModel(
@@ -127,7 +127,7 @@ def fork_imodel(imodel_id: str) -> Response:
     return _copy(imodel_id, wish)
 
 
-def _copy(source_id: str, wish: request_bodies.Wish) -> Response:
+def _copy(source_id: str, wish: request_bodies.CreationRequest) -> Response:
     """Start a clone or a fork: 202 without a body, two headers."""
     world = current().world
     with world.lock:
@@ -166,7 +166,7 @@ def _changesets_up_to(source: w.IModel, changeset_id: str | None, index: int | N
     raise errors.not_found("Changeset")
 
 
-def _copy_creation(wish: request_bodies.Wish, source: w.IModel, changeset_id: str) -> w.Creation:
+def _copy_creation(wish: request_bodies.CreationRequest, source: w.IModel, changeset_id: str) -> w.Creation:
     origin = {"iModelId": source.id, "changesetId": changeset_id}
     if wish.kind == "clone":
         return current().world.new_creation("clone", cloned_from=origin)
@@ -176,7 +176,7 @@ def _copy_creation(wish: request_bodies.Wish, source: w.IModel, changeset_id: st
     return creation
 
 
-def _copy_takes_s(wish: request_bodies.Wish, source: w.IModel, count: int) -> float:
+def _copy_takes_s(wish: request_bodies.CreationRequest, source: w.IModel, count: int) -> float:
     takes_s = CLONE_S + CHANGESET_S * count
     if wish.kind == "clone":
         return takes_s

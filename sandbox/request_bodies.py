@@ -32,7 +32,7 @@ LARGEST_INT64 = 2**63 - 1
 
 
 @dataclass
-class Wish:
+class CreationRequest:
     """A request body that is in order. ``None`` means: not given."""
 
     kind: str
@@ -49,7 +49,7 @@ class Wish:
     containers_enabled: int = 0
 
 
-def read_creation(body: dict[str, Any]) -> Wish:
+def read_creation(body: dict[str, Any]) -> CreationRequest:
     """Create iModel. Description may be null or blank."""
     wrong = [*_unknown(body, CREATE), *_itwin_id(body), *_name(body, required=True)]
     wrong += [*_description(body, blank_is_fine=True), *_extent(body)]
@@ -58,7 +58,7 @@ def read_creation(body: dict[str, Any]) -> Wish:
     if wrong:
         raise errors.invalid_request("create iModel", *wrong)
     template, baseline = body.get("template") or {}, body.get("baselineFile") or {}
-    return Wish(
+    return CreationRequest(
         kind="template" if template else "baseline" if baseline else "empty",
         itwin_id=body["iTwinId"],
         name=body["name"],
@@ -72,7 +72,7 @@ def read_creation(body: dict[str, Any]) -> Wish:
     )
 
 
-def read_copy(body: dict[str, Any], doing: str) -> Wish:
+def read_copy(body: dict[str, Any], doing: str) -> CreationRequest:
     """Clone iModel and Fork iModel. A description must not be blank; name and description come from the source."""
     kind = doing.split()[0]
     known = CLONE | ({"preserveHistory"} if kind == "fork" else set())
@@ -81,7 +81,7 @@ def read_copy(body: dict[str, Any], doing: str) -> Wish:
     wrong += _containers(body)
     if wrong:
         raise errors.invalid_request(doing, *wrong)
-    return Wish(
+    return CreationRequest(
         kind=kind,
         itwin_id=body["iTwinId"],
         name=body.get("name"),

@@ -38,7 +38,7 @@ from sandbox.platform import Platform, current
 from sandbox.storage import BlobRefused, storage
 from sandbox.storage_files import BlobFiles
 from sandbox.world import World
-from sandbox.world_store import Keeper
+from sandbox.world_store import WorldStore
 
 CLIENT_ID, CLIENT_SECRET = "imodel-desk-demo", "imodel-desk-demo-secret"
 
@@ -54,7 +54,7 @@ def build_app(platform: Platform) -> Flask:
     app.before_request(_arrive)
     app.after_request(_leave)
     app.register_error_handler(Refusal, _refused)
-    app.register_error_handler(HTTPException, _no_such_door)
+    app.register_error_handler(HTTPException, _no_such_path)
     return app
 
 
@@ -205,7 +205,7 @@ def _refused(refusal: Refusal) -> Response:
     return Response(json.dumps(refusal.as_json()), refusal.status, refusal.headers, mimetype="application/json")
 
 
-def _no_such_door(problem: HTTPException) -> Response:
+def _no_such_path(problem: HTTPException) -> Response:
     """What no page describes: an unknown path, or a method it does not have."""
     if problem.response is not None:
         return problem.response  # type: ignore[return-value]
@@ -346,7 +346,7 @@ def _not_yet(environ: Any, start_response: Any) -> list[bytes]:
 class Sandbox(Controls):
     """A running sandbox in this process. ``url`` is its issuer and the root of its APIs."""
 
-    def __init__(self, platform: Platform, server: Server, keeper: Keeper | None) -> None:
+    def __init__(self, platform: Platform, server: Server, keeper: WorldStore | None) -> None:
         super().__init__(platform)
         self._server, self._keeper = server, keeper
         self.url = platform.issuer
@@ -386,7 +386,7 @@ class Sandbox(Controls):
             redirect_uris=redirect_uris or [],
             world_file=path,
         )
-        keeper = Keeper(platform, path) if path else None
+        keeper = WorldStore(platform, path) if path else None
         if not (keeper and keeper.load()):
             seed.plant(platform.world)
         if keeper:

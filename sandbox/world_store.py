@@ -15,7 +15,7 @@ SOON_S = 0.1
 FORMAT = 1
 
 
-class Keeper:
+class WorldStore:
     """Saves in a thread of its own, so that no request waits for the disk."""
 
     def __init__(self, platform: Platform, path: Path) -> None:

@@ -78,8 +78,8 @@ def bridge_team(mara, tomas):
 
 
 @pytest.fixture
-def wish_for() -> Callable:
-    """Make a wish: wish_for(Kind.CLONE, name="Pier 7", ...)."""
+def spec_for() -> Callable:
+    """Make a wish: spec_for(Kind.CLONE, name="Pier 7", ...)."""
     from imodels_app.requesting.spec import IModelRef, IModelWish, ITwinRef
     from imodels_app.states import Kind, Wish
 

@@ -21,7 +21,7 @@ HTMX = {"HX-Request": "true"}
 
 def platform_fails() -> None:
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
-        circuit_breaker.failed(timezone.now())
+        circuit_breaker.record_failure(timezone.now())
 
 
 @pytest.mark.parametrize("page", ["operation-list", "approval-list", "new", "request-clone", "audit"])
@@ -40,7 +40,7 @@ def test_the_page_of_one_operation_says_so_too_and_stops_when_it_answers(client,
     platform_fails()
     assert client.get(page).text.count(OUTAGE) == 1
 
-    circuit_breaker.worked()
+    circuit_breaker.record_success()
 
     assert OUTAGE not in client.get(page).text
 
@@ -56,7 +56,7 @@ def test_a_poll_brings_the_banner_and_takes_it_away(client, mara, bridge_team, p
     poll = client.get(address, {"seen": seen}, headers=HTMX)
     assert poll.text.count(OUTAGE) == 1
 
-    circuit_breaker.worked()
+    circuit_breaker.record_success()
     poll = client.get(address, {"seen": poll.context["seen"]}, headers=HTMX)
     assert poll.status_code == 200
     assert OUTAGE not in poll.text
@@ -86,6 +86,6 @@ def test_an_open_page_shows_the_banner_and_drops_it_without_a_reload(page, live_
     platform_fails()
     page.locator("#outage").wait_for()
     axe(page)
-    circuit_breaker.worked()
+    circuit_breaker.record_success()
 
     page.locator("#outage").wait_for(state="detached")

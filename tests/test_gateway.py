@@ -12,12 +12,12 @@ from imodels_app import gateway, lifecycle
 from imodels_app.itwin import errors
 from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Bucket, Operation, TokenSet
-from imodels_app.requesting.catalog import Catalog, Unavailable
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, Wait
 from imodels_app.workers.cleanup import delete
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.conftest import BASE_DIR
@@ -64,14 +64,14 @@ def at_each_step(mara, wish_for, baseline_of, failed_fork, signed_in_mara, sandb
     Operation.objects.get(pk=running.pk).attempts.update(sent_at=timezone.now() - timedelta(minutes=5))
     uploading = baseline_of(b"SQLite format 3\0" + bytes(100))
     submit(uploading.pk)
-    lifecycle.delete_shell(failed_fork, by=mara)
+    lifecycle.delete_orphan(failed_fork, by=mara)
     queued = lifecycle.request(wish_for(Kind.CLONE), by=mara)
     Operation.objects.get(pk=lost.pk).attempts.update(sent_at=timezone.now() - timedelta(minutes=5))
     make_due()
-    return {submit: queued, poll: running, settle: lost, upload: uploading, delete: failed_fork}
+    return {submit: queued, poll: running, reconcile: lost, upload: uploading, delete: failed_fork}
 
 
-@pytest.mark.parametrize("step", [submit, poll, settle, upload, delete], ids=lambda step: step.__name__)
+@pytest.mark.parametrize("step", [submit, poll, reconcile, upload, delete], ids=lambda step: step.__name__)
 def test_each_step_calls_when_nothing_is_in_the_way(at_each_step, sandbox, step):
     before = calls(sandbox)
 
@@ -80,7 +80,7 @@ def test_each_step_calls_when_nothing_is_in_the_way(at_each_step, sandbox, step)
     assert calls(sandbox) > before
 
 
-@pytest.mark.parametrize("step", [submit, poll, settle, upload, delete], ids=lambda step: step.__name__)
+@pytest.mark.parametrize("step", [submit, poll, reconcile, upload, delete], ids=lambda step: step.__name__)
 def test_while_every_call_is_frozen_no_step_makes_one(at_each_step, sandbox, step):
     until = clock.now() + timedelta(seconds=30)
     rate_limits.freeze(rate_limits.CALLS, until, clock.now())
@@ -95,7 +95,7 @@ def test_while_every_call_is_frozen_no_picker_makes_one(mara, sandbox):
     rate_limits.freeze(rate_limits.CALLS, clock.now() + timedelta(seconds=30), clock.now())
 
     for ask in (lambda it: it.itwins("bridge"), lambda it: it.imodels("road"), lambda it: it.source(HARBOUR)):
-        with pytest.raises(Unavailable, match="takes no more questions for"):
+        with pytest.raises(CatalogUnavailable, match="takes no more questions for"):
             ask(Catalog(mara))
 
     assert calls(sandbox) == 0
@@ -137,7 +137,7 @@ def test_a_429_to_the_request_queues_it_again_and_a_429_to_the_look_for_it_does_
     submit(queued_clone.pk)
     sandbox.fault("GET", r"^/imodels", status=429, retry_after=7, times=1)
     make_due()
-    settle(queued_clone.pk)
+    reconcile(queued_clone.pk)
 
     queued_clone.refresh_from_db()
     assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.RATE_LIMIT)
@@ -201,7 +201,7 @@ def test_a_person_who_waits_three_seconds_learns_nothing_about_the_platform(mara
 
 def test_a_refusal_closes_the_circuit_and_passes_untouched(mara, sandbox):
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
-        circuit_breaker.failed(clock.now() - timedelta(minutes=1))
+        circuit_breaker.record_failure(clock.now() - timedelta(minutes=1))
 
     with pytest.raises(errors.NotFound):
         gateway.for_person(mara).imodel(HARBOUR)

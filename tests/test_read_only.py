@@ -140,7 +140,7 @@ def browsers(mara, tomas, ines, otto, sandbox) -> dict[str, Client]:
 def things(running_clone, failed_fork, wish_for, bridge_team, mara) -> dict[str, str]:
     """Ids for addresses: something of Mara's of each sort."""
     fork = lifecycle.request(wish_for(Kind.FORK), by=mara)
-    preset = presets.keep(Kind.FORK, "Monthly", {"source_id": VIADUCT}, by=mara, team=bridge_team)
+    preset = presets.save(Kind.FORK, "Monthly", {"source_id": VIADUCT}, by=mara, team=bridge_team)
     rows = {"clone": running_clone, "failed": failed_fork, "fork": fork, "preset": preset}
     return {name: str(row.pk) for name, row in rows.items()}
 

@@ -52,7 +52,7 @@ def why_not_share(user: User, team: Team | None) -> str:
     return "" if is_in else f"You are not in {team}."
 
 
-def why_not_delete_shell(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:
+def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:
     """Why this person may not ask for what a failure left behind to be deleted; empty when they may.
 
     The platform is asked with this person's own token, and has the last word.

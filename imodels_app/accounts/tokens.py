@@ -23,8 +23,8 @@ from imodels_app.runtime.timing import REFRESH_LEASE, TOKEN_MARGIN
 log = logging.getLogger(__name__)
 
 WAIT_FOR_OTHERS_S = 15.0
-LOOK_EVERY_S = 0.1
-_SEALED = ("access_token", "refresh_token", "id_token")
+CHECK_EVERY_S = 0.1
+_ENCRYPTED = ("access_token", "refresh_token", "id_token")
 # A token this young that the platform refuses was not merely old.
 YOUNG = timedelta(seconds=60)
 
@@ -33,11 +33,11 @@ class SignInNeeded(Exception):
     """There is no token that could act for this person: they have to sign in again."""
 
 
-class NotNow(errors.Unavailable):
+class TokenUnavailable(errors.Unavailable):
     """The sign-in service, or what we know of the sign-in, keeps us waiting: not the platform."""
 
 
-class KeyMissing(NotNow):
+class KeyMissing(TokenUnavailable):
     """This process has no key that opens the token, as in the middle of a change of keys. Another one may have it."""
 
     def __init__(self) -> None:
@@ -48,7 +48,8 @@ class KeyMissing(NotNow):
 
 
 def access_token(user: User) -> str:
-    """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded and NotNow.
+    """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded and
+    TokenUnavailable.
 
     1. Read the row. A token that lasts is used as it is.
     2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
@@ -57,15 +58,15 @@ def access_token(user: User) -> str:
     """
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
-        held = _held(user)
+        held = _token_set(user)
         if held.expires_at > clock.now() + TOKEN_MARGIN:
-            return unseal(held.access_token)
+            return decrypt(held.access_token)
         _discover()
         if _take_lease(held):
             return _refresh(held)
         if time.monotonic() > give_up:
-            raise NotNow("Another process refreshes this person's token.", retry_after_s=5)
-        time.sleep(LOOK_EVERY_S)
+            raise TokenUnavailable("Another process refreshes this person's token.", retry_after_s=5)
+        time.sleep(CHECK_EVERY_S)
 
 
 def store(user: User, token: dict[str, Any]) -> None:
@@ -85,7 +86,7 @@ def refused(user: User, access_token: str) -> None:
     now = clock.now()
     held = TokenSet.objects.filter(user=user).first()
     try:
-        if held is None or unseal(held.access_token) != access_token:
+        if held is None or decrypt(held.access_token) != access_token:
             return
     except KeyMissing:
         return  # sealed after we had opened it: by now it is another one
@@ -96,7 +97,7 @@ def refused(user: User, access_token: str) -> None:
         same.filter(expires_at__gt=now).update(sign_in_needed=True)
 
 
-def reseal() -> int:
+def reencrypt() -> int:
     """Seal every token and upload link with the newest key, so that older keys can be taken away; how many there were.
 
     Safe while people work: a row that was refreshed meanwhile is sealed with the newest key already.
@@ -104,19 +105,19 @@ def reseal() -> int:
     done = 0
     for held in TokenSet.objects.all():
         try:
-            columns = {name: seal(unseal(value)) for name in _SEALED if (value := getattr(held, name))}
+            columns = {name: encrypt(decrypt(value)) for name in _ENCRYPTED if (value := getattr(held, name))}
         except KeyMissing:
             continue
-        same = TokenSet.objects.filter(pk=held.pk, **{name: getattr(held, name) for name in _SEALED})
+        same = TokenSet.objects.filter(pk=held.pk, **{name: getattr(held, name) for name in _ENCRYPTED})
         done += same.update(**columns)
-    return done + _reseal_links()
+    return done + _reencrypt_links()
 
 
-def _reseal_links() -> int:
+def _reencrypt_links() -> int:
     done = 0
     for pk, link in Upload.objects.exclude(link="").values_list("pk", "link"):
         try:
-            sealed = seal(unseal(link))
+            sealed = encrypt(decrypt(link))
         except KeyMissing:
             continue
         done += Upload.objects.filter(pk=pk, link=link).update(link=sealed)
@@ -127,12 +128,12 @@ def id_token_of(user: User) -> str:
     """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
     held = TokenSet.objects.filter(user=user).first()
     try:
-        return unseal(held.id_token) if held and held.id_token else ""
+        return decrypt(held.id_token) if held and held.id_token else ""
     except KeyMissing:
         return ""
 
 
-def _held(user: User) -> TokenSet:
+def _token_set(user: User) -> TokenSet:
     held = TokenSet.objects.filter(user=user).first()
     if held is None or held.sign_in_needed:
         raise SignInNeeded(str(user.pk))
@@ -143,7 +144,7 @@ def _discover() -> None:
     try:
         oidc.discover()
     except oidc.ProviderDown as down:
-        raise NotNow(str(down), retry_after_s=15) from down
+        raise TokenUnavailable(str(down), retry_after_s=15) from down
 
 
 def _take_lease(held: TokenSet) -> bool:
@@ -167,7 +168,7 @@ def _refresh(held: TokenSet) -> str:
     if not held.refresh_token:
         raise _ended(mine, held)
     try:
-        token = oidc.refresh(unseal(held.refresh_token))
+        token = oidc.refresh(decrypt(held.refresh_token))
     except KeyMissing:
         mine.update(**free)
         raise
@@ -175,7 +176,7 @@ def _refresh(held: TokenSet) -> str:
         raise _ended(mine, held) from gone
     except oidc.ProviderDown as down:
         mine.update(**free)
-        raise NotNow(str(down), retry_after_s=15) from down
+        raise TokenUnavailable(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
     if not mine.update(**(_columns(token, before=held) | free)):
         raise _overtaken()
@@ -189,21 +190,21 @@ def _ended(mine: QuerySet[TokenSet], held: TokenSet) -> Exception:
     return _overtaken()
 
 
-def _overtaken() -> NotNow:
-    return NotNow("The lease to refresh was lost.", retry_after_s=1)
+def _overtaken() -> TokenUnavailable:
+    return TokenUnavailable("The lease to refresh was lost.", retry_after_s=1)
 
 
 def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:
     """A provider's answer as columns. It may leave out the refresh token when it does not rotate."""
     now = clock.now()
     columns: dict[str, Any] = {
-        "access_token": seal(token["access_token"]),
+        "access_token": encrypt(token["access_token"]),
         "expires_at": _expiry(token, now),
         "obtained_at": now,
     }
     for name in ("refresh_token", "id_token"):
         if token.get(name):
-            columns[name] = seal(token[name])
+            columns[name] = encrypt(token[name])
         elif before is None:
             columns[name] = ""
     return columns
@@ -219,12 +220,12 @@ def _keys() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.TOKEN_KEYS])
 
 
-def seal(text: str) -> str:
+def encrypt(text: str) -> str:
     """Encrypt a secret that has to be kept: a token, an upload link."""
     return _keys().encrypt(text.encode()).decode()
 
 
-def unseal(text: str) -> str:
+def decrypt(text: str) -> str:
     """What seal() encrypted. Raises KeyMissing."""
     try:
         return _keys().decrypt(text.encode()).decode()

@@ -13,7 +13,7 @@ LATEST = 200
 
 
 @dataclass(frozen=True)
-class Usual:
+class UsualDuration:
     """Half of `count` earlier ones took up to `half`, nine in ten up to `most`.
 
     source: the name of the iModel they were all copies of; empty when they are all of the kind.
@@ -35,7 +35,7 @@ class Estimates:
     def __init__(self) -> None:
         self._durations: dict[str, list[tuple[str, timedelta]]] = {}
 
-    def of(self, operation: Operation) -> Usual | None:
+    def of(self, operation: Operation) -> UsualDuration | None:
         """The usual time of such an operation, or None when too few are known."""
         known = self._of_kind(operation.kind)
         if operation.source_id:
@@ -63,9 +63,9 @@ def _between(start: datetime, end: datetime) -> timedelta:
     return max(end - start, timedelta(0))
 
 
-def _usual(durations: list[timedelta], source: str = "") -> Usual:
+def _usual(durations: list[timedelta], source: str = "") -> UsualDuration:
     ordered = sorted(durations)
-    return Usual(half=_at(ordered, 0.5), most=_at(ordered, 0.9), count=len(ordered), source=source)
+    return UsualDuration(half=_at(ordered, 0.5), most=_at(ordered, 0.9), count=len(ordered), source=source)
 
 
 def _at(ordered: list[timedelta], share: float) -> timedelta:

@@ -42,10 +42,10 @@ def curl(url: str, body: str) -> str:
 # Times and numbers
 
 
-def nth(number: int) -> str:
+def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 11th, 1 002nd"""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{thin(number)}{ending}"
+    return f"{thousands(number)}{ending}"
 
 
 def iso(moment: datetime) -> str:
@@ -145,6 +145,6 @@ def _short(number: float) -> str:
     return f"{number:.0f}" if number >= 100 else f"{number:.1f}".removesuffix(".0")
 
 
-def thin(number: int) -> str:
+def thousands(number: int) -> str:
     """18 204, with a narrow space that does not break."""
     return f"{number:,}".replace(",", "\u202f")

@@ -6,8 +6,8 @@ The tables of status_table.py, filled in with names, numbers and times by format
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from imodels_app.display.estimates import Usual
-from imodels_app.display.formats import day_time, file_size, first_name, lasted, moment, nth, thin
+from imodels_app.display.estimates import UsualDuration
+from imodels_app.display.formats import day_time, file_size, first_name, lasted, moment, ordinal, thousands
 from imodels_app.display.status_table import (
     BASELINE_STATES,
     CODES,
@@ -16,10 +16,10 @@ from imodels_app.display.status_table import (
     ORPHANS,
     PLATFORM_STATES,
     PREVIEW,
-    WORDS,
-    Words,
+    STATUSES,
+    StatusRow,
 )
-from imodels_app.limits.fair_queue import Place
+from imodels_app.limits.fair_queue import QueuePosition
 from imodels_app.models import Attempt, Operation, Orphan
 from imodels_app.states import Kind, OrphanState, Outcome, State, Wait, Wish
 
@@ -28,7 +28,7 @@ A_MOMENT = timedelta(seconds=6)
 
 
 @dataclass(frozen=True)
-class Told(Words):
+class StatusText(StatusRow):
     """Words about one operation, filled in. share: percent of the usual time used, None if nothing is known."""
 
     share: int | None = None
@@ -40,20 +40,22 @@ class Told(Words):
         return f"{self.badge}, {self.line}" if self.line else self.badge
 
 
-def platform_words(state: str) -> str:
+def platform_state_text(state: str) -> str:
     """What the platform means by the state of an operation."""
     return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
 
 
-def tell(operation: Operation, now: datetime, usual: Usual | None = None, place: Place | None = None) -> Told:
+def describe(
+    operation: Operation, now: datetime, usual: UsualDuration | None = None, place: QueuePosition | None = None
+) -> StatusText:
     """Badge, tone, icon, line and remedy of an operation as it is now.
 
     place: where it stands in the queue, if that is known
     """
     row = _row(operation, now, usual, place)
-    words = FAILURES[failure(operation)] if operation.state == State.FAILED else WORDS[row]
-    filled = _filling(operation, now, usual) | _standing(place, now) | _progress(operation, now)
-    return Told(
+    words = FAILURES[failure(operation)] if operation.state == State.FAILED else STATUSES[row]
+    filled = _values(operation, now, usual) | _position(place, now) | _progress(operation, now)
+    return StatusText(
         badge=words.badge,
         tone=words.tone,
         icon=words.icon,
@@ -64,12 +66,12 @@ def tell(operation: Operation, now: datetime, usual: Usual | None = None, place:
     )
 
 
-def tell_shell(orphan: Orphan) -> Told:
+def describe_orphan(orphan: Orphan) -> StatusText:
     """The same about the iModel that a failed operation left on the platform."""
     words = ORPHANS[OrphanState(orphan.state)]
     filled = {"name": orphan.operation.name, "deleter": first_name(orphan.requested_by_name) or "nobody"}
     stands = orphan.note if orphan.state in (OrphanState.LEFT, OrphanState.DELETING) else ""
-    return Told(
+    return StatusText(
         badge=words.badge,
         tone="bad" if orphan.state == OrphanState.LEFT and stands else words.tone,
         icon=words.icon,
@@ -114,7 +116,7 @@ def needs(operation: Operation) -> str:
     return f"imodels_manage in {source} and in {target}"
 
 
-def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place | None) -> str:
+def _row(operation: Operation, now: datetime, usual: UsualDuration | None, place: QueuePosition | None) -> str:
     """Which row of the table fits."""
     state = State(operation.state)
     if place and state == State.QUEUED:
@@ -126,10 +128,10 @@ def _row(operation: Operation, now: datetime, usual: Usual | None, place: Place 
     if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
         return "expired:sign_in"
     waiting = f"{state}:{operation.wait_reason}"
-    return waiting if waiting in WORDS else str(state)
+    return waiting if waiting in STATUSES else str(state)
 
 
-def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> str:
+def _running_row(operation: Operation, now: datetime, usual: UsualDuration | None) -> str:
     if operation.usable_at:
         return "running:usable"
     if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
@@ -137,13 +139,13 @@ def _running_row(operation: Operation, now: datetime, usual: Usual | None) -> st
     return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
 
 
-def is_next(place: Place, now: datetime) -> bool:
+def is_next(place: QueuePosition, now: datetime) -> bool:
     """Whether it starts so soon that nobody needs to be told when."""
     return place.number == 1 and place.start - now <= A_MOMENT
 
 
-def _standing(place: Place | None, now: datetime) -> dict[str, str]:
-    return {"place": nth(place.number), "start": moment(place.start, now)} if place else {}
+def _position(place: QueuePosition | None, now: datetime) -> dict[str, str]:
+    return {"place": ordinal(place.number), "start": moment(place.start, now)} if place else {}
 
 
 def failure(operation: Operation) -> str:
@@ -151,10 +153,10 @@ def failure(operation: Operation) -> str:
     return CODES.get(operation.failure_code.casefold(), "")
 
 
-def _filling(operation: Operation, now: datetime, usual: Usual | None) -> dict[str, str]:
+def _values(operation: Operation, now: datetime, usual: UsualDuration | None) -> dict[str, str]:
     """Every word that a row may ask for."""
     until = operation.expires_at if operation.state == State.AWAITING_APPROVAL else operation.wait_until
-    remaining = remains(operation, now, usual)
+    remaining = time_remaining(operation, now, usual)
     decision = operation.last_decision
     return {
         "team": operation.team.name,
@@ -202,7 +204,7 @@ def _until(operation: Operation, until: datetime, now: datetime) -> str:
     return moment(until, now)
 
 
-def remains(operation: Operation, now: datetime, usual: Usual | None) -> str:
+def time_remaining(operation: Operation, now: datetime, usual: UsualDuration | None) -> str:
     """usually 2 to 5 min more; empty when nothing can be said."""
     if usual is None or operation.accepted_at is None:
         return ""
@@ -226,7 +228,7 @@ def _elapsed(operation: Operation, now: datetime) -> timedelta:
     return now - (operation.accepted_at or operation.created_at)
 
 
-def _share(operation: Operation, now: datetime, usual: Usual | None) -> int | None:
+def _share(operation: Operation, now: datetime, usual: UsualDuration | None) -> int | None:
     if operation.state == State.UPLOADING and operation.file_size:
         return 100 * operation.upload.sent_bytes // operation.file_size
     if operation.state != State.RUNNING or usual is None or not usual.most:
@@ -246,7 +248,7 @@ def _days(days: int) -> str:
     return "1 day" if days == 1 else f"{days} days"
 
 
-def attempt_words(attempt: Attempt) -> str:
+def attempt_text(attempt: Attempt) -> str:
     """What became of one POST: Accepted after 1.8 s."""
     if attempt.outcome == Outcome.PENDING:
         return "No answer yet"
@@ -266,7 +268,7 @@ class Step:
     is_here: bool = False
 
 
-def steps(operation: Operation, told: Told) -> list[Step]:
+def steps(operation: Operation, told: StatusText) -> list[Step]:
     """The way from asked to succeeded; empty when it ended elsewhere."""
     here = _STEP_OF.get(State(operation.state))
     if here is None:
@@ -298,14 +300,14 @@ def _has_file(operation: Operation) -> bool:
     return operation.kind == Kind.BASELINE or operation.state == State.UPLOADING
 
 
-def doing(operation: Operation) -> str:
+def progress_headline(operation: Operation) -> str:
     """What is going on, as a headline."""
     if operation.state == State.RUNNING and operation.usable_at:
         return "The iModel can be used while the platform finishes"
     if operation.state == State.RUNNING and operation.changeset_index and operation.kind == Kind.TEMPLATE:
-        return f"The platform makes one baseline of {thin(operation.changeset_index)} changesets"
+        return f"The platform makes one baseline of {thousands(operation.changeset_index)} changesets"
     if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
-        return f"The platform is copying {thin(operation.changeset_index)} changesets"
+        return f"The platform is copying {thousands(operation.changeset_index)} changesets"
     return {
         State.AWAITING_APPROVAL: f"{operation.team.name} decides about it",
         State.QUEUED: "It waits to be sent",
@@ -316,7 +318,7 @@ def doing(operation: Operation) -> str:
     }.get(State(operation.state), "")
 
 
-def basis(operation: Operation, usual: Usual | None, now: datetime) -> str:
+def estimate_basis(operation: Operation, usual: UsualDuration | None, now: datetime) -> str:
     """What the estimate rests on; empty when there is nothing to estimate."""
     if operation.state != State.RUNNING:
         return ""
@@ -329,20 +331,20 @@ def basis(operation: Operation, usual: Usual | None, now: datetime) -> str:
     )
 
 
-def _which(operation: Operation, usual: Usual) -> str:
+def _which(operation: Operation, usual: UsualDuration) -> str:
     """The earlier ones that an estimate rests on: clones of Main Bridge."""
     if operation.kind == Kind.TEMPLATE:
         return f"iModels from the template {usual.source}" if usual.source else "iModels from templates"
     if not operation.source_id:
-        return f"{kind_word(operation.kind)} iModels"
-    kinds = f"{kind_word(operation.kind).lower()}s"
+        return f"{kind_label(operation.kind)} iModels"
+    kinds = f"{kind_label(operation.kind).lower()}s"
     return f"{kinds} of {usual.source}" if usual.source else kinds
 
 
 # Names
 
 
-def kind_word(kind: str) -> str:
+def kind_label(kind: str) -> str:
     """One word for a table cell."""
     return "Baseline" if kind == Kind.BASELINE else Kind(kind).label
 
@@ -376,7 +378,7 @@ def origin_verb(operation: Operation) -> str:
     return {Kind.FORK: "forked", Kind.TEMPLATE: "as template"}.get(Kind(operation.kind), "cloned")
 
 
-def edge(operation: Operation) -> str:
+def lineage_label(operation: Operation) -> str:
     """How it came from its source: forked at #118, cloned at its baseline, cloned."""
     at = up_to(operation)
     if not at:
@@ -385,15 +387,15 @@ def edge(operation: Operation) -> str:
     return f"{origin_verb(operation)} at {where}"
 
 
-def history(operation: Operation) -> str:
+def fork_history(operation: Operation) -> str:
     """What becomes of the main iModel's changesets in a fork."""
     if operation.preserve_history is None:
         return ""
     if not operation.preserve_history:
         return "Squashed into the baseline"
-    return f"Preserved, {thin(operation.changeset_index)} changesets" if operation.changeset_index else "Preserved"
+    return f"Preserved, {thousands(operation.changeset_index)} changesets" if operation.changeset_index else "Preserved"
 
 
-def baseline_words(operation: Operation) -> tuple[str, str]:
+def baseline_text(operation: Operation) -> tuple[str, str]:
     """Badge and sentence of what the platform says about the baseline file; a word that we do not know as it is."""
     return BASELINE_STATES.get(operation.baseline_state, (operation.baseline_state, ""))

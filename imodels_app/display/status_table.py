@@ -9,18 +9,18 @@ from imodels_app.states import OrphanState
 
 PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
 FOLLOWED_FOR = "24 h"
-TELL_THE_ADMINISTRATOR = (
+ASK_AN_ADMINISTRATOR = (
     "Read the platform’s own message below and try again. "
     "If it fails twice, write to your administrator with the operation id."
 )
 
 
 MAKE_IT_AGAIN = "Make it again once its shell is deleted, which keeps the name “{name}” taken."
-FILE_IS_KEPT = "The file is kept here for a day and need not be uploaded again."
+FILE_STAYS = "The file is kept here for a day and need not be uploaded again."
 
 
 @dataclass(frozen=True)
-class Words:
+class StatusRow:
     """One row of the table. tone: "" (calm), move, good, ask (a person has to act) or bad."""
 
     badge: str
@@ -44,182 +44,182 @@ _MEANWHILE = {
     "uploading": ("Uploading", "move", "st-uploading", "The file is safe, and it is tried again until it works."),
     "running": ("Running", "move", "st-running", "The platform works on; we look again until it answers."),
 }
-WORDS: dict[str, Words] = {
+STATUSES: dict[str, StatusRow] = {
     **{
-        f"{state}:{reason}": Words(badge, tone, icon, line, f"Nothing to do. {remedy}")
+        f"{state}:{reason}": StatusRow(badge, tone, icon, line, f"Nothing to do. {remedy}")
         for state, (badge, tone, icon, remedy) in _MEANWHILE.items()
         for reason, line in _IN_THE_WAY.items()
     },
-    "awaiting_approval": Words(
+    "awaiting_approval": StatusRow(
         "Awaiting approval",
         "ask",
         "st-approval",
         "{team} decides until {until}",
         "Withdraw it, or remind the leads.",
     ),
-    "queued": Words("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
-    "queued:rate_limit": Words(
+    "queued": StatusRow("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
+    "queued:rate_limit": StatusRow(
         "Queued",
         "",
         "st-queued",
         "the {bucket} of this minute are used, until {until}",
         "Nothing to do. It is sent as soon as the budget allows.",
     ),
-    "queued:turn": Words(
+    "queued:turn": StatusRow(
         "Queued",
         "",
         "st-queued",
         "{place} in the queue, about {start}",
         "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
     ),
-    "queued:same_name": Words(
+    "queued:same_name": StatusRow(
         "Queued",
         "",
         "st-queued",
         "another “{name}” comes first",
         "Waits for the other one, or cancel and choose another name.",
     ),
-    "queued:sign_in": Words(
+    "queued:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
         "{person} must sign in again, until {until}",
         "Sign in. It goes on by itself.",
     ),
-    "submitting": Words(
+    "submitting": StatusRow(
         "Submitting", "move", "st-submitting", "request sent, waiting for the answer", "Nothing to do."
     ),
-    "submitting:lost_answer": Words(
+    "submitting:lost_answer": StatusRow(
         "Checking",
         "move",
         "search",
         "the answer was lost, looking for “{name}”",
         "Nothing to do. It is never sent twice.",
     ),
-    "submitting:not_permitted": Words(
+    "submitting:not_permitted": StatusRow(
         "Checking",
         "ask",
         "st-signin",
         "the answer was lost, and {person} may not look for “{name}”",
         "Give {person} access to {itwin} again. It is looked for every two minutes, and never sent twice.",
     ),
-    "submitting:sign_in": Words(
+    "submitting:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
         "{person} must sign in again to look for “{name}”",
         "Sign in. It goes on by itself, and is never sent twice.",
     ),
-    "uploading": Words(
+    "uploading": StatusRow(
         "Uploading",
         "move",
         "st-uploading",
         "{sent} of {size}",
         "You can leave. The file is safe here and goes up by itself.{link}",
     ),
-    "uploading:sent": Words(
+    "uploading:sent": StatusRow(
         "Uploading",
         "move",
         "st-uploading",
         "the file is up, the platform is being told",
         "Nothing to do. The platform may need a moment to see the file.",
     ),
-    "uploading:storage_down": Words(
+    "uploading:storage_down": StatusRow(
         "Uploading",
         "move",
         "st-uploading",
         "storage not answering, next try {until}",
         "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
     ),
-    "uploading:rate_limit": Words(
+    "uploading:rate_limit": StatusRow(
         "Uploading",
         "move",
         "st-uploading",
         "calls of this minute are used, next try {until}",
         "Nothing to do. It goes on as soon as the budget allows.",
     ),
-    "uploading:not_permitted": Words(
+    "uploading:not_permitted": StatusRow(
         "Uploading",
         "ask",
         "st-signin",
         "{person} may not go on in {itwin}, next try {until}",
         "Give {person} access to {itwin} again. The file is safe, and it is tried again until it works.",
     ),
-    "uploading:sign_in": Words(
+    "uploading:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
         "{person} must sign in again to finish the upload",
         "Sign in. It goes on by itself.",
     ),
-    "running": Words(
+    "running": StatusRow(
         "Running",
         "move",
         "st-running",
         "{estimate}",
         "You can leave. It is all here when you come back.",
     ),
-    "running:slow": Words(
+    "running:slow": StatusRow(
         "Running",
         "move",
         "st-running",
         "longer than usual, 9 of 10 end within {most}",
         f"Nothing to do. We keep asking for {FOLLOWED_FOR}.",
     ),
-    "running:rate_limit": Words(
+    "running:rate_limit": StatusRow(
         "Running",
         "move",
         "st-running",
         "calls of this minute are used, next look {until}",
         "Nothing to do. The platform works on; we look again as soon as the budget allows.",
     ),
-    "running:sign_in": Words(
+    "running:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
         "the platform works on; {person} must sign in again to see how it ends",
         "Sign in. It goes on by itself.",
     ),
-    "running:not_permitted": Words(
+    "running:not_permitted": StatusRow(
         "Running",
         "move",
         "st-running",
         "{person} may not look at it, next look {until}",
         "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform works on.",
     ),
-    "running:unknown": Words(
+    "running:unknown": StatusRow(
         "Running",
         "move",
         "st-running",
         "the platform calls it “{platform_state}”",
         "Nothing to do. iModel Desk does not know this word of the platform’s, and keeps asking until it does.",
     ),
-    "running:usable": Words(
+    "running:usable": StatusRow(
         "Usable now",
         "good",
         "st-usable",
         "still finishing{finishing}",
         "Open it now. Aids for viewing and authoring still arrive.",
     ),
-    "succeeded": Words("Succeeded", "good", "st-succeeded", "took {took}", "Open it, or make one from it."),
-    "rejected": Words(
+    "succeeded": StatusRow("Succeeded", "good", "st-succeeded", "took {took}", "Open it, or make one from it."),
+    "rejected": StatusRow(
         "Rejected", "", "st-rejected", "{decider}{comment}", "Read the comment. Ask again if things have changed."
     ),
-    "expired": Words(
+    "expired": StatusRow(
         "Expired", "", "st-expired", "nobody decided within {patience}", "Ask again, or speak with a lead."
     ),
-    "expired:sign_in": Words(
+    "expired:sign_in": StatusRow(
         "Expired",
         "",
         "st-expired",
         "{person} did not sign in again in time",
         "Sign in and ask for the same again.",
     ),
-    "cancelled": Words("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Same again."),
+    "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Same again."),
 }
 
-FAILURES: dict[str, Words] = {
-    code: Words(badge, "bad", "st-failed", line, remedy)
+FAILURES: dict[str, StatusRow] = {
+    code: StatusRow(badge, "bad", "st-failed", line, remedy)
     for code, badge, line, remedy in (
         (
             "iModelExists",
@@ -237,43 +237,43 @@ FAILURES: dict[str, Words] = {
             "uploadLinkExpired",
             "Failed: upload link expired",
             "the file did not arrive in time",
-            f"{MAKE_IT_AGAIN} {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "uploadLinkLost",
             "Failed: no upload link",
             "the platform told no place for the file",
-            f"{MAKE_IT_AGAIN} {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "uploadLinkForeign",
             "Failed: upload link not used",
             "it leads where nothing may be sent",
-            f"Write to your administrator with the operation id. {FILE_IS_KEPT}",
+            f"Write to your administrator with the operation id. {FILE_STAYS}",
         ),
         (
             "uploadRefused",
             "Failed: file not taken",
             "the platform’s storage refused it",
-            f"{MAKE_IT_AGAIN} If it fails twice, write to your administrator. {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} If it fails twice, write to your administrator. {FILE_STAYS}",
         ),
         (
             "baselineSizeMismatch",
             "Failed: size differs",
             "another size arrived than was announced",
-            f"The size cannot be changed later. {MAKE_IT_AGAIN} {FILE_IS_KEPT}",
+            f"The size cannot be changed later. {MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "baselineFileMissing",
             "Failed: file not found",
             "the platform does not find the file",
-            f"It was sent twice. {MAKE_IT_AGAIN} {FILE_IS_KEPT}",
+            f"It was sent twice. {MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "uploadAbandoned",
             "Failed: nobody signed in",
             "the requester did not sign in again in time",
-            f"{MAKE_IT_AGAIN} {FILE_IS_KEPT}",
+            f"{MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "stagedFileMissing",
@@ -372,27 +372,29 @@ FAILURES: dict[str, Words] = {
             "",
             "Failed",
             "{said}",
-            TELL_THE_ADMINISTRATOR,
+            ASK_AN_ADMINISTRATOR,
         ),
     )
 }
 # What a failure left on the platform. The line is what is in the way, where something is.
-ORPHANS: dict[OrphanState, Words] = {
-    OrphanState.LEFT: Words(
+ORPHANS: dict[OrphanState, StatusRow] = {
+    OrphanState.LEFT: StatusRow(
         "Left over", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
     ),
-    OrphanState.DELETING: Words(
+    OrphanState.DELETING: StatusRow(
         "Deleting", "move", "trash", "asked for by {deleter}", "Nothing to do. It is tried until the platform answers."
     ),
-    OrphanState.USABLE: Words(
+    OrphanState.USABLE: StatusRow(
         "Usable after all",
         "ask",
         "st-usable",
         "it can be opened, so it was not deleted",
         "Open it. If nobody needs it, delete it all the same.",
     ),
-    OrphanState.DELETED: Words("Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."),
-    OrphanState.GONE: Words("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
+    OrphanState.DELETED: StatusRow(
+        "Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."
+    ),
+    OrphanState.GONE: StatusRow("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
 }
 # What the platform says of a baseline file, beside the operation's state. The platform's word -> badge and sentence.
 BASELINE_STATES = {

@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "signed_out": ("Signed out", "", "user"),
 }
 
-WAITS: dict[str, str] = {
+WAIT_REASONS: dict[str, str] = {
     Wait.RATE_LIMIT: "The budget of this minute is used",
     Wait.PLATFORM_DOWN: "The platform did not answer",
     Wait.PROVIDER_DOWN: "The sign-in service did not answer",
@@ -49,7 +49,7 @@ WAITS: dict[str, str] = {
     Wait.SAME_NAME: "Another operation with this name comes first",
     Wait.LOST_ANSWER: "The answer was lost",
 }
-FILE_WORDS = {
+FILE_SENTENCES = {
     "file_sent": "The platform’s storage has all of {file}",
     "file_missing": "The platform does not see {file} yet",
     "link_renewed": "The one before had ended; what has arrived stays there",
@@ -60,7 +60,7 @@ QUOTED = {"requested", "approved", "rejected"}
 
 
 @dataclass(frozen=True)
-class Line:
+class TimelineEntry:
     """One entry of a timeline: strong words, the rest of the sentence, why, and what somebody wrote."""
 
     event: Event
@@ -74,29 +74,29 @@ class Line:
     code: str = ""
 
 
-def retell(event: Event, operation: Operation) -> Line:
+def entry(event: Event, operation: Operation) -> TimelineEntry:
     """What an event says on its operation's page."""
-    badge, tone, icon = _look(event)
+    badge, tone, icon = _badge(event)
     strong, rest = _sentence(event, operation, badge)
     quote = event.note if event.verb in QUOTED else ""
-    return Line(event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event))
+    return TimelineEntry(event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event))
 
 
-def audit_line(event: Event) -> Line:
+def audit_entry(event: Event) -> TimelineEntry:
     """What an event says in the audit: the badge, and why."""
-    badge, tone, icon = _look(event)
+    badge, tone, icon = _badge(event)
     why = f"“{event.note}”" if event.note and event.verb in QUOTED else _reason(event)
-    return Line(event, badge, tone, icon, badge, why=why, code=_code(event))
+    return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event))
 
 
 def who(event: Event) -> str:
     """The person, or the part that acted."""
     if event.actor_name:
         return event.actor_name
-    return "platform" if event.verb in PLATFORM_TOLD else "iModel Desk"
+    return "platform" if event.verb in FROM_PLATFORM else "iModel Desk"
 
 
-PLATFORM_TOLD = {
+FROM_PLATFORM = {
     "accepted",
     "completed",
     "file_missing",
@@ -109,7 +109,7 @@ PLATFORM_TOLD = {
 }
 
 
-def _look(event: Event) -> tuple[str, str, str]:
+def _badge(event: Event) -> tuple[str, str, str]:
     badge, tone, icon = VERBS.get(event.verb, (event.verb.replace("_", " ").capitalize(), "", "history"))
     if event.verb == "failed":
         badge = status_table.FAILURES.get(event.data.get("code", ""), status_table.FAILURES[""]).badge
@@ -148,9 +148,9 @@ def _why(event: Event, operation: Operation) -> str:
         days = operation.team.approval_days
         return f"{event.team_name} has to agree within {days} days"
     if event.verb == "accepted":
-        return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _told(event)
-    if event.verb in FILE_WORDS:
-        return FILE_WORDS[event.verb].format(file=operation.file_name or "The file")
+        return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _note(event)
+    if event.verb in FILE_SENTENCES:
+        return FILE_SENTENCES[event.verb].format(file=operation.file_name or "The file")
     return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
 
 
@@ -158,18 +158,18 @@ def _reason(event: Event) -> str:
     """Why it waits, and what was noted; nothing for what the code says already."""
     if event.verb == "platform_state":
         return "Platform state:"
-    said = [WAITS.get(event.data.get("wait", ""), ""), event.note]
-    return ". ".join(dict.fromkeys(_begun(part) for part in said if part))
+    said = [WAIT_REASONS.get(event.data.get("wait", ""), ""), event.note]
+    return ". ".join(dict.fromkeys(_as_sentence(part) for part in said if part))
 
 
-def _begun(note: str) -> str:
+def _as_sentence(note: str) -> str:
     """A note as a sentence begins, without its full stop."""
     text = note.strip().rstrip(".")
     return text[:1].upper() + text[1:]
 
 
-def _told(event: Event) -> str:
-    return f" {_begun(event.note)}." if event.note else ""
+def _note(event: Event) -> str:
+    return f" {_as_sentence(event.note)}." if event.note else ""
 
 
 def _code(event: Event) -> str:
@@ -182,7 +182,7 @@ def _owner(name: str) -> str:
 
 
 def a_kind(kind: str) -> str:
-    word = status.kind_word(kind).lower()
+    word = status.kind_label(kind).lower()
     return {
         "empty": "an empty iModel",
         "template": "an iModel from a template",

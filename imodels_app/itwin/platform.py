@@ -12,7 +12,7 @@ from imodels_app.itwin.http import V1, Connection
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
-    Creation,
+    CreateOperation,
     IModel,
     ITwin,
     Malformed,
@@ -55,8 +55,8 @@ class Platform:
 
         path, body  as spec.py builds them; body is sent byte for byte
 
-        Nothing here is repeated: the platform has no idempotency key. Raises Refused (NameTaken, NotReady,
-        NotFound, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
+        Nothing here is repeated: the platform has no idempotency key. Raises Refused (PresetNameTaken, NotReady,
+        NotInCatalog, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
         Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
         """
         return self.start_with_file(path, body, correlation_id=correlation_id)[0]
@@ -77,9 +77,9 @@ class Platform:
     def complete_baseline(self, imodel_id: str) -> BaselineFile:
         """Say that the baseline file is in the storage. Safe to repeat: the second time it is Invalid (InvalidChange).
 
-        Raises NotFound (no such file there, or not yet), NotReady (DataConflict: not the announced size), Forbidden,
-        Invalid, SignedOut, Unavailable, AnswerLost.
-        Source: https://developer.bentley.com/apis/imodels-v2/operations/complete-imodel-baseline-file-upload/
+        Raises NotInCatalog (no such file there, or not yet), NotReady (DataConflict: not the announced size),
+        Forbidden, Invalid, SignedOut, Unavailable, AnswerLost. Source:
+        https://developer.bentley.com/apis/imodels-v2/operations/complete-imodel-baseline-file-upload/
         """
         answer = self._http.post(f"/imodels/{quote(imodel_id, safe='')}/baselinefile", "{}")
         try:
@@ -93,15 +93,15 @@ class Platform:
             f"/imodels/{quote(imodel_id, safe='')}/baselinefile", read=_one("baselineFile", BaselineFile)
         )
 
-    def creation(self, imodel_id: str) -> Creation:
+    def creation(self, imodel_id: str) -> CreateOperation:
         """How far the making of an iModel is.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
         """
-        return self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create", read=Creation.from_json)
+        return self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create", read=CreateOperation.from_json)
 
     def delete_imodel(self, imodel_id: str, *, at_last: Callable[[], None] = lambda: None) -> None:
-        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
+        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotInCatalog.
 
         at_last  called right before the request leaves; what it raises keeps it from leaving
 

@@ -31,7 +31,7 @@ LINK_IS_OVER = {"ExpiredToken"}
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """The bytes of one request, read piece by piece so that memory stays constant."""
 
     def __len__(self) -> int: ...
@@ -74,7 +74,7 @@ class Storage:
         if self._blob:
             self._blob.close()
 
-    def put(self, source: Source) -> None:
+    def put(self, source: ByteSource) -> None:
         """Write the whole file in one request; a request that is cut leaves nothing."""
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"} if self._is_azure else {}
         try:

@@ -180,7 +180,7 @@ class NamedVersion:
 
 
 @dataclass(frozen=True)
-class Creation:
+class CreateOperation:
     """A Create iModel Operation. state is the platform's word, known to us or not.
 
     made_from  id of the source or main iModel, "" when it is neither clone nor fork

@@ -36,7 +36,7 @@ def outage(now: datetime, of: str = PLATFORM) -> Outage | None:
     return Outage(since=row.failing_since, until=max(row.open_until, now))
 
 
-def may_try(now: datetime, of: str = PLATFORM) -> datetime | None:
+def open_until(now: datetime, of: str = PLATFORM) -> datetime | None:
     """None: go ahead. Otherwise when to ask again.
 
     While it is open exactly one caller gets through each time it is due: whoever moves open_until on.
@@ -51,7 +51,7 @@ def may_try(now: datetime, of: str = PLATFORM) -> datetime | None:
     return None if mine.update(open_until=now + LONGEST) else now + SHORTEST
 
 
-def failed(now: datetime, of: str = PLATFORM, *, began_at: datetime | None = None) -> None:
+def record_failure(now: datetime, of: str = PLATFORM, *, began_at: datetime | None = None) -> None:
     """A call found nobody, or a platform in trouble.
 
     began_at  when it left: one that was under way when the circuit opened says nothing new, however many there were
@@ -67,7 +67,7 @@ def failed(now: datetime, of: str = PLATFORM, *, began_at: datetime | None = Non
         Circuit.objects.filter(name=of).update(opened_at=now, open_until=now + min(doubled, LONGEST))
 
 
-def worked(of: str = PLATFORM) -> None:
+def record_success(of: str = PLATFORM) -> None:
     """A call was answered, be it with a refusal. Writes only when there is something to forget."""
     troubled = Circuit.objects.filter(name=of, failures__gt=0)
     troubled.update(failures=0, failing_since=None, opened_at=None, open_until=None)

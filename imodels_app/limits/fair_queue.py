@@ -18,24 +18,24 @@ KINDS = {"clone": [Kind.CLONE], "fork": [Kind.FORK], "create": [Kind.EMPTY, Kind
 
 
 # What waits for a person or another operation is in no queue, for nobody can say when it goes on.
-IN_LINE = [Wait.NONE, Wait.RATE_LIMIT]
+IN_QUEUE = [Wait.NONE, Wait.RATE_LIMIT]
 # Times that people read come in steps, so that a page stays as it is while little changes.
 STEP_S = 5
 
 
-class NotYet(Exception):
+class NotNext(Exception):
     """Somebody else is served before."""
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePosition:
     """Where a queued operation stands among those of its budget, and when its turn is expected."""
 
     number: int
     start: datetime
 
 
-def first_in_turn(bucket: str, now: datetime) -> Operation | None:
+def next_operation(bucket: str, now: datetime) -> Operation | None:
     """The operation of this budget that goes next: the oldest of whoever was served least recently."""
     ready = Operation.objects.ready(now).filter(kind__in=KINDS[bucket]).order_by()
     oldest = dict(ready.values_list("requested_by").annotate(Min("created_at")))
@@ -47,18 +47,18 @@ def first_in_turn(bucket: str, now: datetime) -> Operation | None:
     return ready.filter(requested_by=person).order_by("created_at", "pk").first()
 
 
-def places(operations: Iterable[Operation], now: datetime) -> dict[UUID, Place]:
+def positions(operations: Iterable[Operation], now: datetime) -> dict[UUID, QueuePosition]:
     """Where those of these operations stand that only wait for their turn."""
     asked: dict[str, list[Operation]] = {}
     for operation in operations:
-        if operation.state == State.QUEUED and operation.wait_reason in IN_LINE:
+        if operation.state == State.QUEUED and operation.wait_reason in IN_QUEUE:
             asked.setdefault(rate_limits.bucket_of(operation.kind), []).append(operation)
-    return {pk: place for bucket, some in asked.items() for pk, place in _places(bucket, some, now).items()}
+    return {pk: place for bucket, some in asked.items() for pk, place in _positions(bucket, some, now).items()}
 
 
-def _places(bucket: str, operations: list[Operation], now: datetime) -> dict[UUID, Place]:
+def _positions(bucket: str, operations: list[Operation], now: datetime) -> dict[UUID, QueuePosition]:
     """Each round serves everybody once who has something left, in the order in which they were last served."""
-    line = Operation.objects.filter(state=State.QUEUED, wait_reason__in=IN_LINE, kind__in=KINDS[bucket]).order_by()
+    line = Operation.objects.filter(state=State.QUEUED, wait_reason__in=IN_QUEUE, kind__in=KINDS[bucket]).order_by()
     people = {
         who: (count, oldest)
         for who, count, oldest in line.values_list("requested_by").annotate(Count("pk"), Min("created_at"))
@@ -66,7 +66,7 @@ def _places(bucket: str, operations: list[Operation], now: datetime) -> dict[UUI
     never = now - MEMORY
     served = _served(bucket, never)
     order = {who: (served.get(who, never), oldest, who) for who, (_, oldest) in people.items()}
-    first_at, apart = rate_limits.opens_at(bucket, now), rate_limits.spacing(bucket)
+    first_at, apart = rate_limits.available_at(bucket, now), rate_limits.spacing(bucket)
     own: dict[int, dict[UUID, int]] = {}
     found = {}
     for operation in operations:
@@ -81,7 +81,7 @@ def _places(bucket: str, operations: list[Operation], now: datetime) -> dict[UUI
             min(count, turn - 1) + (count >= turn and order[other] <= order[who])
             for other, (count, _) in people.items()
         )
-        found[operation.pk] = Place(number, _rounded(first_at + (number - 1) * apart))
+        found[operation.pk] = QueuePosition(number, _rounded(first_at + (number - 1) * apart))
     return found
 
 

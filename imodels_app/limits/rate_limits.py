@@ -33,7 +33,7 @@ ONE_AT_A_TIME_FOR = timedelta(minutes=5)
 RESERVE_FOR_PEOPLE = 0.3
 
 
-class Spent(Exception):
+class RateLimited(Exception):
     """The budget allows the next request at `until`."""
 
     def __init__(self, until: datetime) -> None:
@@ -42,7 +42,7 @@ class Spent(Exception):
 
 
 @dataclass(frozen=True)
-class Left:
+class Remaining:
     """What is left of a budget this minute. until: when there is more, if nothing is left."""
 
     name: str
@@ -66,17 +66,17 @@ def lock(bucket: str) -> None:
     _locked(bucket)
 
 
-def take(bucket: str, now: datetime) -> None:
+def acquire(bucket: str, now: datetime) -> None:
     """Claim the next request of a bucket, or raise Spent. Call in the transaction that writes the Attempt.
 
     The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
     """
     at = _next_at(_locked(bucket), now, frozen_until(now))
     if at > now:
-        raise Spent(at)
+        raise RateLimited(at)
 
 
-def opens_at(bucket: str, now: datetime) -> datetime:
+def available_at(bucket: str, now: datetime) -> datetime:
     """When the next request of a bucket may leave; now when it may at once."""
     rows = {row.name: row for row in Bucket.objects.filter(name__in=[bucket, CALLS])}
     everything = rows.get(CALLS)
@@ -111,7 +111,7 @@ def frozen_until(now: datetime) -> datetime | None:
     return row.frozen_until if row else None
 
 
-def called(now: datetime) -> None:
+def count_call(now: datetime) -> None:
     """Count one request of any kind, as it leaves.
 
     It may dip into the reserve and below nothing; following then waits until that has dripped in again.
@@ -130,12 +130,12 @@ def polls_left(now: datetime) -> int:
     return max(0, int(_tokens(row, now) - RESERVE_FOR_PEOPLE * _capacity()))
 
 
-def left(now: datetime) -> list[Left]:
+def remaining(now: datetime) -> list[Remaining]:
     """The three budgets as people see them."""
-    return list(_left(now))
+    return list(_remaining(now))
 
 
-def _left(now: datetime) -> Iterator[Left]:
+def _remaining(now: datetime) -> Iterator[Remaining]:
     rows = {row.name: row for row in Bucket.objects.all()}
     everything = rows.get(CALLS)
     held = everything.frozen_until if everything and (everything.frozen_until or now) > now else None
@@ -144,7 +144,7 @@ def _left(now: datetime) -> Iterator[Left]:
         row = rows.get(bucket) or Bucket(name=bucket)
         frozen = bool(held or (row.frozen_until and row.frozen_until > now))
         rest = 0 if frozen else max(limit(bucket) - used, 0)
-        yield Left(name=name, left=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, held))
+        yield Remaining(name=name, left=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, held))
 
 
 def _next_at(row: Bucket, now: datetime, held: datetime | None) -> datetime:

@@ -35,14 +35,14 @@ FIRST_GAP, LONGEST_GAP = timedelta(minutes=2), timedelta(hours=4)
 GIVEN_UP_AFTER = timedelta(days=3)
 
 
-def write(operation: Operation, news: News) -> None:
+def enqueue(operation: Operation, news: News) -> None:
     """Put down whom to tell. Call in the transaction of the change."""
     now = clock.now()
     people = operation.team.leads() if news == News.ASKED else User.objects.filter(pk=operation.requested_by_id)
     for person in people:
         if news == News.ASKED and person.pk == operation.requested_by_id:
             continue
-        if not _may_be_told(person) or (news == News.SIGN_IN and _knows(person)):
+        if not _may_be_notified(person) or (news == News.SIGN_IN and _was_notified(person)):
             continue
         Message.objects.create(to=person, operation=operation, news=news, written_at=now, due_at=now)
 
@@ -72,8 +72,8 @@ def send_due() -> None:
 def subject_and_text(message: Message) -> tuple[str, str]:
     """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
     operation, news = message.operation, News(message.news)
-    filled = _filling(operation)
-    subject, text = _WORDS[news]
+    filled = _values(operation)
+    subject, text = _TEXTS[news]
     if news == News.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
         subject, text = _EXPIRED_SIGNED_OUT
     link = settings.DASHBOARD_URL + _page(operation, news)
@@ -83,7 +83,7 @@ def subject_and_text(message: Message) -> tuple[str, str]:
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
 
-def is_news(message: Message) -> bool:
+def is_current(message: Message) -> bool:
     """Whether it is still worth telling: what was asked may be decided, and who should sign in may have."""
     if message.news == News.ASKED:
         return message.operation.state == State.AWAITING_APPROVAL
@@ -95,11 +95,11 @@ def is_news(message: Message) -> bool:
 # Whom
 
 
-def _may_be_told(person: User) -> bool:
+def _may_be_notified(person: User) -> bool:
     return person.is_active and person.wants_mail and bool(person.email)
 
 
-def _knows(person: User) -> bool:
+def _was_notified(person: User) -> bool:
     """Whether this person was asked to sign in since they last did: once is enough for all that waits."""
     held = TokenSet.objects.filter(user=person).first()
     told = Message.objects.filter(to=person, news=News.SIGN_IN)
@@ -112,7 +112,7 @@ def _knows(person: User) -> bool:
 def _send(message: Message, connection: BaseEmailBackend) -> None:
     """One message. What the server refuses for itself is tried again later; what breaks the connection is raised."""
     now = clock.now()
-    if not is_news(message) or not _may_be_told(message.to):
+    if not is_current(message) or not _may_be_notified(message.to):
         Message.objects.filter(pk=message.pk).update(due_at=None)
         return
     mine = Message.objects.filter(pk=message.pk, due_at=message.due_at)
@@ -165,7 +165,7 @@ _SIGN_IN = (
     "Your last sign-in has run out, so {name} and what else you asked for waits. Nothing is lost. "
     "It goes on by itself as soon as you have signed in."
 )
-_WORDS: dict[News, tuple[str, str]] = {
+_TEXTS: dict[News, tuple[str, str]] = {
     News.ASKED: (
         "{who} asks to fork {source}{decide_by}",
         "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
@@ -186,10 +186,10 @@ _EXPIRED_SIGNED_OUT = (
 )
 
 
-def _filling(operation: Operation) -> dict[str, str]:
+def _values(operation: Operation) -> dict[str, str]:
     now = clock.now()
-    told = status.tell(operation, now)
-    kind = status.kind_word(operation.kind).lower()
+    told = status.describe(operation, now)
+    kind = status.kind_label(operation.kind).lower()
     origin = f" of {operation.source_name}" if operation.source_name else ""
     what = f"the {kind}{origin} “{operation.name}”"
     up_to = status.up_to(operation)

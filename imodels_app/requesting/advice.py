@@ -6,7 +6,7 @@ from django.conf import settings
 
 from imodels_app.display import formats
 from imodels_app.models import Operation, Orphan, Team, User
-from imodels_app.requesting.catalog import SignInNeeded, Unavailable
+from imodels_app.requesting.catalog import CatalogUnavailable, SignInNeeded
 from imodels_app.requesting.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
 from imodels_app.requesting.spec import IModelWish
 from imodels_app.states import FINISHED, Kind, Wish
@@ -66,12 +66,12 @@ class Banner:
     links: list[tuple[str, str]]
 
 
-def advice(form: RequestForm, *, by: User) -> Advice:
+def advise(form: RequestForm, *, by: User) -> Advice:
     """What can be told about a form as it is typed so far. The form is bound, and need not be valid."""
     form.is_valid()  # cleans it, if it is not yet
     wish = form.draft()
     return Advice(
-        checks=[*_checks(form), *_left_over(form, by), *_namesakes(form, by)],
+        checks=[*_checks(form), *_orphan(form, by), *_namesakes(form, by)],
         approvers=_approvers(form, by) if form.kind == Kind.FORK else None,
         preview=_preview(wish) if wish else None,
         newer=_newer(form, wish),
@@ -143,7 +143,7 @@ def _namesakes(form: RequestForm, by: User) -> list[Check]:
     return [Check("ask", "One with this name is under way", f"Asked for by {', '.join(who)}.")] if who else []
 
 
-def _left_over(form: RequestForm, by: User) -> list[Check]:
+def _orphan(form: RequestForm, by: User) -> list[Check]:
     """A name that is taken by what a failed operation of ours left there."""
     if not form.free_name:
         return []
@@ -221,7 +221,7 @@ def _rights(form: RequestForm) -> Check | None:
         return None
     try:
         missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
-    except (Unavailable, SignInNeeded):
+    except (CatalogUnavailable, SignInNeeded):
         where = " and ".join(concerned.values())
         return Check("", f"Your rights in {where} are not known", "The platform does not answer just now.")
     if missing:

@@ -20,7 +20,7 @@ from redis import RedisError
 from imodels_app import gateway
 from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Changeset, Creation, IModel, ITwin, NamedVersion
+from imodels_app.itwin.types import Changeset, CreateOperation, IModel, ITwin, NamedVersion
 from imodels_app.models import StagedFile
 from imodels_app.requesting import staging
 from imodels_app.requesting.spec import IModelRef, ITwinRef
@@ -65,11 +65,11 @@ T = TypeVar("T")
 Person = Any
 
 
-class Unavailable(Exception):
+class CatalogUnavailable(Exception):
     """The platform is slow, down, or wants fewer questions. Its text is a sentence fit to be shown."""
 
 
-class NotFound(Exception):
+class NotInCatalog(Exception):
     """There is no such thing, or this person cannot see it: the platform does not tell which."""
 
 
@@ -129,7 +129,7 @@ class Origin:
 
     imodel: IModel
     itwin_name: str
-    creation: Creation
+    creation: CreateOperation
 
 
 class Catalog:
@@ -139,13 +139,13 @@ class Catalog:
     within_s        all its answers together take no longer: after that it is unavailable
     is_from_memory  never ask it, and raise Unavailable for what is not remembered: for what nobody waits for
 
-    Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotFound.
+    Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotInCatalog.
     """
 
     Unavailable: ClassVar[type[Exception]] = Unavailable
     NotFound: ClassVar[type[Exception]] = NotFound
     SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
-    FileRefused: ClassVar[type[Exception]] = staging.Refused
+    FileRefused: ClassVar[type[Exception]] = staging.FileRefused
 
     def __init__(
         self, user: Person, *, is_fresh: bool = False, within_s: float = 60, is_from_memory: bool = False
@@ -178,7 +178,7 @@ class Catalog:
 
     def favourites(self, kind: str) -> set[str]:
         """Ids of the person's favourite "itwins" or "imodels"; none when the platform does not tell."""
-        with suppress(Unavailable):
+        with suppress(CatalogUnavailable):
             items = self._favourite_itwins() if kind == "itwins" else self._favourite_imodels()
             return {item.id for item in items}
         return set()
@@ -206,7 +206,7 @@ class Catalog:
         """
         try:
             found = self._remember(A_WHILE_S, lambda platform: platform.imodels(itwin.id, top=1), "region", itwin.id)
-        except NotFound:
+        except NotInCatalog:
             found = []
         if found:
             return found[0].data_center
@@ -216,7 +216,7 @@ class Catalog:
         """None at all for an iTwin that the person cannot see."""
         try:
             return self._remember(A_WHILE_S, lambda platform: platform.permissions(itwin_id), "permissions", itwin_id)
-        except NotFound:
+        except NotInCatalog:
             return frozenset()
 
     # iModels
@@ -351,7 +351,7 @@ class Catalog:
 
     def people(self, imodel_id: str) -> dict[str, str]:
         """Names by id of who works on an iModel; none when the platform does not tell."""
-        with suppress(NotFound, Unavailable):
+        with suppress(NotInCatalog, CatalogUnavailable):
             return self._remember(A_WHILE_S, lambda platform: platform.people(imodel_id), "people", imodel_id)
         return {}
 
@@ -367,35 +367,35 @@ class Catalog:
         try:
             return StagedFile.objects.free().get(owner=self._user, pk=UUID(staged_file_id))
         except (ValueError, StagedFile.DoesNotExist) as unknown:
-            raise NotFound(staged_file_id) from unknown
+            raise NotInCatalog(staged_file_id) from unknown
 
     def keep(self, uploaded: Any) -> StagedFile:
         """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
         if uploaded.refused:
             raise uploaded.refused
-        return staging.keep(uploaded.part, name=uploaded.name, owner=self._user)
+        return staging.save(uploaded.part, name=uploaded.name, owner=self._user)
 
     # How
 
     def _recent_itwins(self) -> list[ITwin]:
         """A convenience: without it, or when the platform does not know it, the list is only less well sorted."""
-        with suppress(NotFound):
+        with suppress(NotInCatalog):
             return self._remember(A_WHILE_S, lambda platform: platform.recent_itwins(), "recent-itwins")
         return []
 
     def _favourite_itwins(self) -> list[ITwin]:
-        with suppress(NotFound):
+        with suppress(NotInCatalog):
             return self._remember(A_WHILE_S, lambda platform: platform.favourite_itwins(), "favourite-itwins")
         return []
 
     def _favourite_imodels(self) -> list[IModel]:
-        with suppress(NotFound):
+        with suppress(NotInCatalog):
             return self._remember(A_WHILE_S, lambda platform: platform.favourite_imodels(), "favourite-imodels")
         return []
 
     def _own_permissions(self, imodel: IModel) -> frozenset[str] | None:
         """None when they cannot be told."""
-        with suppress(NotFound):
+        with suppress(NotInCatalog):
             return self._remember(
                 A_WHILE_S, lambda platform: platform.imodel_permissions(imodel.id), "imodel-permissions", imodel.id
             )
@@ -413,7 +413,7 @@ class Catalog:
         return [item for item in page if item.is_whole]
 
     def _recent_imodels(self) -> list[IModel]:
-        with suppress(NotFound):
+        with suppress(NotInCatalog):
             return self._remember(BRIEFLY_S, lambda platform: platform.recent_imodels(), "recent-imodels")
         return []
 
@@ -444,9 +444,9 @@ class Catalog:
                 return _once(found), False
             try:
                 found += self._imodels_in(itwin.id, wanted_there)
-            except NotFound:
+            except NotInCatalog:
                 continue
-            except Unavailable:
+            except CatalogUnavailable:
                 if not found:
                     raise
                 return _once(found), False
@@ -455,7 +455,7 @@ class Catalog:
     def _with_itwin(self, imodel: IModel) -> Source:
         try:
             itwin = self.itwin(imodel.itwin_id)
-        except NotFound:  # shared with the person, though they are no member of its iTwin
+        except NotInCatalog:  # shared with the person, though they are no member of its iTwin
             itwin = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
         return Source(imodel=imodel, itwin=itwin, permissions=self.permissions(imodel.itwin_id))
 
@@ -463,7 +463,7 @@ class Catalog:
         """What of it did not come in time is left out: a list with gaps is better than none."""
         try:
             return self._with_itwin(imodel)
-        except Unavailable:
+        except CatalogUnavailable:
             nameless = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
             itwin = self._asked.get(self._key("itwin", imodel.itwin_id), nameless)
             return Source(imodel=imodel, itwin=itwin, permissions=None)
@@ -477,13 +477,13 @@ class Catalog:
 
         try:
             return self._remember(BRIEFLY_S, ask, "names", itwin_id, name)
-        except NotFound:  # a name the search does not take: the platform itself will judge it
+        except NotInCatalog:  # a name the search does not take: the platform itself will judge it
             return set()
 
     def _if_found(self, look: Callable[[], T]) -> list[T]:
         try:
             return [look()]
-        except NotFound:
+        except NotInCatalog:
             return []
 
     def _remember(self, seconds: int, ask: Callable[[Platform], T], *what: str) -> T:
@@ -493,7 +493,7 @@ class Catalog:
             answer = None if self._is_fresh else self._from_cache(key)
             if answer is None:
                 if self._is_from_memory:
-                    raise Unavailable("Not remembered.")
+                    raise CatalogUnavailable("Not remembered.")
                 answer = self._ask(ask)
                 self._to_cache(key, answer, seconds)
             self._asked[key] = answer
@@ -536,7 +536,7 @@ class Catalog:
         except gateway.MustWait as later:
             raise self._cannot_ask(later) from later
         except errors.Refused as no:
-            raise NotFound(no.code) from no
+            raise NotInCatalog(no.code) from no
 
     def _cannot_ask(self, later: gateway.MustWait) -> Exception:
         # A missing key that no other process has either is made up for by signing in.
@@ -544,13 +544,13 @@ class Catalog:
             return SignInNeeded(str(self._user.pk))
         if later.reason == Wait.RATE_LIMIT:
             left_s = max((later.until - clock.now()).total_seconds(), 1)
-            return Unavailable(f"The platform takes no more questions for {left_s:.0f} s.")
-        return Unavailable("The platform is not answering.")
+            return CatalogUnavailable(f"The platform takes no more questions for {left_s:.0f} s.")
+        return CatalogUnavailable("The platform is not answering.")
 
     def _platform(self) -> Platform:
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
-            raise Unavailable("Nobody waits for the answer any more.")
+            raise CatalogUnavailable("Nobody waits for the answer any more.")
         return gateway.for_person(self._user, read_timeout_s=min(READ_TIMEOUT_S, left_s))
 
 

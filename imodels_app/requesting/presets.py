@@ -10,24 +10,24 @@ from imodels_app.models import Preset, Team, User
 from imodels_app.runtime import clock
 
 # The fields that are kept. “All up to now” stays that: what was pinned is no part of it, nor is what was uploaded.
-KEPT = (
+SAVED_FIELDS = (
     *("source", "source_id", "up_to", "version", "changeset", "itwin", "itwin_id", "name", "description"),
     *("north", "south", "west", "east", "crs", "preserve_history", "reason"),
 )
 LONGEST = 2000
 
 
-class NameTaken(Exception):
+class PresetNameTaken(Exception):
     """Its owner has another preset of this name."""
 
 
 def values_in(typed: Mapping[str, str]) -> dict[str, str]:
     """What of a form's fields is kept; a text longer than any field takes is cut."""
-    return {field: typed[field][:LONGEST] for field in KEPT if typed.get(field)}
+    return {field: typed[field][:LONGEST] for field in SAVED_FIELDS if typed.get(field)}
 
 
-def keep(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Team | None) -> Preset:
-    """Raises NameTaken, and permissions.Denied for a team that the person is not in."""
+def save(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Team | None) -> Preset:
+    """Raises PresetNameTaken, and permissions.Denied for a team that the person is not in."""
     permissions.require(permissions.why_not_share(by, team))
     preset = Preset(owner=by, team=team, kind=kind, name=name, values=dict(values), created_at=clock.now())
     _save(preset)
@@ -35,7 +35,7 @@ def keep(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Tea
 
 
 def change(preset: Preset, *, by: User, name: str, team: Team | None) -> None:
-    """Rename it, and share it or not; only its owner does the latter. Raises NameTaken and permissions.Denied."""
+    """Rename it, and share it or not; only its owner does the latter. Raises PresetNameTaken and permissions.Denied."""
     permissions.require(permissions.why_not_change(by, preset))
     if team != preset.team:
         permissions.require("" if preset.owner_id == by.pk else f"Only {preset.owner.name} decides who may use this.")
@@ -55,4 +55,4 @@ def _save(preset: Preset) -> None:
         with transaction.atomic():
             preset.save()
     except IntegrityError as taken:
-        raise NameTaken(preset.name) from taken
+        raise PresetNameTaken(preset.name) from taken

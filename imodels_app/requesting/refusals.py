@@ -36,7 +36,7 @@ CONTROLS = {"extent": SIDES, "up_to": HOW_FAR, "changeset": HOW_FAR}
 
 
 @dataclass(frozen=True)
-class Told:
+class FieldRefusal:
     """A sentence at a field, and the names of the controls that take it back."""
 
     text: str
@@ -47,7 +47,7 @@ class Told:
 class Refusal:
     """What is said at fields, and at the form's head what is about none of them. links: id and label of each field."""
 
-    at: dict[str, list[Told]]
+    at: dict[str, list[FieldRefusal]]
     head: list[str]
     links: list[tuple[str, str]]
     is_name_taken: bool
@@ -60,14 +60,14 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
     """
     if not status.was_refused(operation):
         return None
-    at: dict[str, list[Told]] = {}
+    at: dict[str, list[FieldRefusal]] = {}
     head = [_needs(operation)] if status.failure(operation) == "InsufficientPermissions" else []
     for field, text in _said(operation):
-        place = _place(field, operation, form)
+        place = _field_for(field, operation, form)
         if not place:
             head.append(text)
         elif _is_unchanged(form, given, controls := CONTROLS.get(place, (place,))):
-            at.setdefault(place, []).append(Told(text, controls))
+            at.setdefault(place, []).append(FieldRefusal(text, controls))
     if not at and not head:
         return None
     links = [
@@ -76,17 +76,17 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
     return Refusal(at, head, links, is_name_taken="name" in at and operation.failure_code.casefold() == "imodelexists")
 
 
-def not_found(looked_up: RequestForm, given: Mapping[str, Any]) -> dict[str, list[Told]]:
+def not_found(looked_up: RequestForm, given: Mapping[str, Any]) -> dict[str, list[FieldRefusal]]:
     """What a form was filled in with and is not there any more, or fits no more, at its fields.
 
     A name that is taken is left out: the form offers another one by itself.
     """
-    at: dict[str, list[Told]] = {}
+    at: dict[str, list[FieldRefusal]] = {}
     for field, errors in looked_up.errors.items():
         place = "extent" if field in SIDES else field
         if given.get(field) not in (None, "") and field in looked_up.fields and field != "name":
             controls = CONTROLS.get(place, (place,))
-            at.setdefault(place, []).extend(Told(str(error), controls) for error in errors)
+            at.setdefault(place, []).extend(FieldRefusal(str(error), controls) for error in errors)
     return at
 
 
@@ -104,7 +104,7 @@ def _quoted(message: str) -> str:
     return f"The platform said: “{message}”" if message else ""
 
 
-def _place(field: str, operation: Operation, form: RequestForm) -> str:
+def _field_for(field: str, operation: Operation, form: RequestForm) -> str:
     """The field as this form has it; "" if it has none."""
     if field == "changeset" and operation.changeset_wish != Wish.CHANGESET:
         field = "up_to"

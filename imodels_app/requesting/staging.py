@@ -36,33 +36,33 @@ NO_IMODEL = "This is no iModel: it does not begin as an SQLite file does. Choose
 PART = ".part"
 
 
-class Refused(Exception):
+class FileRefused(Exception):
     """This file is not taken. Its text can be shown."""
 
 
-class NoIModel(Refused):
+class NoIModel(FileRefused):
     """Its bytes are something else."""
 
     def __init__(self) -> None:
         super().__init__(NO_IMODEL)
 
 
-class TooLarge(Refused):
+class TooLarge(FileRefused):
     """Larger than files may be here."""
 
 
-class NoSpace(Refused):
+class NoSpace(FileRefused):
     """The disk has no room, now."""
 
     def __init__(self) -> None:
         super().__init__("There is no room for this file at the moment. Try later, or tell whoever runs iModel Desk.")
 
 
-class InUse(Refused):
+class InUse(FileRefused):
     """An operation needs it."""
 
 
-class Overtaken(Exception):
+class OffsetConflict(Exception):
     """The file stands somewhere else than where the bytes belong. received: there."""
 
     def __init__(self, received: int) -> None:
@@ -70,7 +70,7 @@ class Overtaken(Exception):
         self.received = received
 
 
-class Gone(Exception):
+class FileGone(Exception):
     """The file was removed, or nobody came for too long."""
 
 
@@ -87,7 +87,7 @@ def is_whole(staged: StagedFile | None, size: int | None) -> bool:
         return False
 
 
-def expect(*, name: str, size: int, owner: User) -> StagedFile:
+def announce(*, name: str, size: int, owner: User) -> StagedFile:
     """A file of this size is about to come, in pieces. Raises Refused."""
     check(name=name, size=size)
     check_space(size)
@@ -95,7 +95,7 @@ def expect(*, name: str, size: int, owner: User) -> StagedFile:
         # The person's row is the lock under which their files are counted.
         User.objects.select_for_update().get(pk=owner.pk)
         if StagedFile.objects.free().filter(owner=owner).count() >= AT_MOST:
-            raise Refused(f"{AT_MOST} files of yours wait here already. Remove one of them first.")
+            raise FileRefused(f"{AT_MOST} files of yours wait here already. Remove one of them first.")
         now = clock.now()
         return StagedFile.objects.create(owner=owner, name=name, size=size, created_at=now, touched_at=now)
 
@@ -103,11 +103,11 @@ def expect(*, name: str, size: int, owner: User) -> StagedFile:
 def check(*, name: str, size: int) -> None:
     """What can be said of a file before its first byte. Raises Refused."""
     if not name.lower().endswith(".bim"):
-        raise Refused(NOT_BIM)
+        raise FileRefused(NOT_BIM)
     if len(name) > 255:
-        raise Refused("The file’s name is longer than 255 characters. Shorten it.")
+        raise FileRefused("The file’s name is longer than 255 characters. Shorten it.")
     if size <= 0:
-        raise Refused(EMPTY)
+        raise FileRefused(EMPTY)
     if size > most_bytes():
         raise TooLarge(too_large())
 
@@ -138,19 +138,19 @@ def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
         with transaction.atomic():
             row = StagedFile.objects.select_for_update().filter(pk=staged.pk).first()
             if row is None:
-                raise Gone
+                raise FileGone
             safe = offset(row)
             if at != safe or at + len(chunk) > row.size:
-                raise Overtaken(safe)
+                raise OffsetConflict(safe)
             if not _may_be_imodel(chunk, at) or row.size < len(HEADER):
                 raise NoIModel
-            with _room():
+            with _free_space():
                 _write(path_of(row), chunk, at=at)
             row.received, row.touched_at = at + len(chunk), clock.now()
             row.arrived_at = row.touched_at if row.received == row.size else None
             row.save(update_fields=["received", "touched_at", "arrived_at"])
     except NoIModel:
-        forget(staged)
+        delete(staged)
         raise
     return row
 
@@ -161,30 +161,30 @@ def remove(staged: StagedFile) -> None:
         StagedFile.objects.select_for_update().filter(pk=staged.pk).first()
         if StagedFile.objects.filter(pk=staged.pk).exclude(pk__in=StagedFile.objects.free()).exists():
             raise InUse(f"{staged.name} is on its way into an iModel. Cancel that operation first.")
-        forget(staged)
+        delete(staged)
 
 
-def forget(staged: StagedFile) -> None:
+def delete(staged: StagedFile) -> None:
     """Delete row and bytes. An operation that had it keeps its name and size."""
     StagedFile.objects.filter(pk=staged.pk).delete()
     transaction.on_commit(partial(path_of(staged).unlink, missing_ok=True))
 
 
-def forget_unneeded(pk: UUID, now: datetime) -> bool:
+def delete_unneeded(pk: UUID, now: datetime) -> bool:
     """Forget a file if nobody needs it any more; whether it was so."""
     with transaction.atomic():
         # First the lock, then the question again: a piece, or an operation, may have come meanwhile.
         StagedFile.objects.select_for_update().filter(pk=pk).first()
         staged = StagedFile.objects.stale(now).filter(pk=pk).first()
         if staged:
-            forget(staged)
+            delete(staged)
     return staged is not None
 
 
 def clean(now: datetime) -> int:
     """Forget what nobody came back for, and bytes that belong to no row; how many."""
     unneeded = list(StagedFile.objects.stale(now).values_list("pk", flat=True))
-    return sum(forget_unneeded(pk, now) for pk in unneeded) + _clean_folder(now)
+    return sum(delete_unneeded(pk, now) for pk in unneeded) + _clean_folder(now)
 
 
 def check_space(size: int) -> None:
@@ -212,11 +212,11 @@ def grow(part: Path, chunk: bytes, *, at: int) -> None:
     if not _may_be_imodel(chunk, at):
         raise NoIModel
     check_space(len(chunk))
-    with _room(), part.open("ab") as file:
+    with _free_space(), part.open("ab") as file:
         file.write(chunk)
 
 
-def keep(part: Path, *, name: str, owner: User) -> StagedFile:
+def save(part: Path, *, name: str, owner: User) -> StagedFile:
     """Make a staged file of bytes that came in one go. The part is gone afterwards. Raises Refused."""
     try:
         with part.open("rb") as file:
@@ -227,7 +227,7 @@ def keep(part: Path, *, name: str, owner: User) -> StagedFile:
         if begins != HEADER:
             raise NoIModel
         # The row comes first: bytes without one are taken for left behind.
-        staged = expect(name=name, size=size, owner=owner)
+        staged = announce(name=name, size=size, owner=owner)
         part.rename(path_of(staged))
     finally:
         part.unlink(missing_ok=True)
@@ -238,7 +238,7 @@ def keep(part: Path, *, name: str, owner: User) -> StagedFile:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def _free_space() -> Iterator[None]:
     """A disk that is full though there was room a moment ago, or a quota that is used up, is no space too."""
     try:
         yield
@@ -282,13 +282,13 @@ def _clean_folder(now: datetime) -> int:
     """Delete bytes without a row. A row is there before its bytes, so who looks at the folder first misses none."""
     there = list(folder().iterdir())
     known = {str(pk) for pk in StagedFile.objects.values_list("pk", flat=True)}
-    left = [path for path in there if _is_left_behind(path, known, now)]
+    left = [path for path in there if _is_orphaned(path, known, now)]
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)
 
 
-def _is_left_behind(path: Path, known: set[str], now: datetime) -> bool:
+def _is_orphaned(path: Path, known: set[str], now: datetime) -> bool:
     """Files that are not named as ours are left alone."""
     try:
         if path.suffix == PART:

@@ -30,12 +30,12 @@ def wake_submitter(operation_id: UUID) -> None:
     transaction.on_commit(partial(send, "imodels_app.submit", operation_id))
 
 
-def wake_follower(operation_id: UUID) -> None:
+def wake_poller(operation_id: UUID) -> None:
     """An operation runs and may be looked at."""
     transaction.on_commit(partial(send, "imodels_app.poll", operation_id))
 
 
-def wake_deleter(operation_id: UUID) -> None:
+def wake_cleanup(operation_id: UUID) -> None:
     """What an operation left on the platform is to be deleted."""
     transaction.on_commit(partial(send, "imodels_app.delete_leftover", operation_id))
 

@@ -9,7 +9,7 @@ KEY = "pulse"
 SILENT_AFTER_S = 30.0
 
 
-def beat() -> None:
+def record() -> None:
     """A worker runs one of beat's tasks right now."""
     cache.set(KEY, clock.now().timestamp(), timeout=3600)
 

@@ -17,7 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import context_processors, error_handlers, lifecycle
 from imodels_app.accounts import permissions
-from imodels_app.decorators import HtmxRequest, hands_back, person, signed_in
+from imodels_app.decorators import HtmxRequest, person, preserve_input_on_sign_out, signed_in
 from imodels_app.display import live, status
 from imodels_app.models import Decision, Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
@@ -27,9 +27,9 @@ MOST_OPEN = 100
 
 
 @dataclass(frozen=True)
-class Row:
+class ApprovalRow:
     operation: Operation
-    told: status.Told
+    told: status.StatusText
 
 
 @signed_in
@@ -61,7 +61,7 @@ def _not_decided(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _card(request, _visible(user, pk), user, status_code=422, is_old=True)
 
 
-@hands_back(_not_decided)
+@preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -70,7 +70,7 @@ def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _card(request, _visible(user, pk), user)
 
 
-@hands_back(_not_decided)
+@preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_POST
 def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -78,7 +78,7 @@ def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
     return _decide(request, pk, lifecycle.approve, "approved")
 
 
-@hands_back(_not_decided)
+@preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_POST
 def reject(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -111,7 +111,7 @@ def _card(
     now = timezone.now()
     context = {
         "operation": operation,
-        "told": status.tell(operation, now),
+        "told": status.describe(operation, now),
         "why_not": permissions.why_not_decide(user, operation),
         "leads": _leads(operation, user),
         "open_forks": _open_forks(operation, user),
@@ -151,8 +151,8 @@ def _lists(user: User) -> dict[str, list[Operation]]:
     }
 
 
-def _rows(operations: list[Operation], now: datetime) -> list[Row]:
-    return [Row(operation, status.tell(operation, now)) for operation in operations]
+def _rows(operations: list[Operation], now: datetime) -> list[ApprovalRow]:
+    return [ApprovalRow(operation, status.describe(operation, now)) for operation in operations]
 
 
 def _visible(user: User, pk: UUID) -> Operation:

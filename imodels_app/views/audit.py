@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class EventFilter:
     """A filter as the address has it."""
 
     text: str = ""
@@ -42,7 +42,7 @@ class Asked:
     until: date | None = None
 
     @classmethod
-    def read(cls, query: QueryDict) -> "Asked":
+    def read(cls, query: QueryDict) -> "EventFilter":
         word = {
             name: table_filters.typed(query.get(name, "")) for name in ("q", "state", "kind", "person", "itwin", "team")
         }
@@ -103,10 +103,10 @@ class Asked:
 @require_safe
 def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first, with the numbers of the operations that ended in the same filter."""
-    asked = Asked.read(request.GET)
+    asked = EventFilter.read(request.GET)
     events = asked.events()
-    page = table_filters.cut(events, request.GET.get("page"))
-    lines = [(event, timeline.audit_line(event), timeline.who(event)) for event in page]
+    page = table_filters.paginate(events, request.GET.get("page"))
+    lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
     context = _choices(asked) | {
         "asked": asked,
         "rows": table_filters.Slice(lines, page.number, page.more, events.order_by().count()),
@@ -123,12 +123,12 @@ def audit(request: HttpRequest) -> HttpResponse:
 @require_safe
 def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     """Exactly the filtered events as CSV, row by row; that it was taken out is itself an event."""
-    user, asked, now = person(request), Asked.read(request.GET), timezone.now()
+    user, asked, now = person(request), EventFilter.read(request.GET), timezone.now()
     # Read up to the last event there is now: the export's own line belongs to the next one.
     last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
     events = asked.events().filter(pk__lte=last)
     count = events.order_by().count()
-    Event.record("exported", at=now, by=user, note=f"CSV, {formats.thin(count)} events: {asked.words}", rows=count)
+    Event.record("exported", at=now, by=user, note=f"CSV, {formats.thousands(count)} events: {asked.words}", rows=count)
     answer = StreamingHttpResponse(_csv(events), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"'
     return answer
@@ -188,10 +188,10 @@ def _waits(ended: QuerySet[Operation]) -> tuple[timedelta, timedelta] | None:
     decisions = Decision.objects.filter(operation__in=ended).order_by("-decided_at")
     waited = decisions.annotate(waited=F("decided_at") - F("operation__created_at"))
     waits = list(waited.values_list("waited", flat=True)[:1000])
-    return _half_and_most(waits) if waits else None
+    return _median_and_p95(waits) if waits else None
 
 
-def _by_day(asked: Asked) -> charts.Days:
+def _by_day(asked: EventFilter) -> charts.Days:
     """How operations ended, day by day; without dates the last fortnight."""
     until = asked.until or timezone.localdate()
     since = max(asked.since or date.min, until - timedelta(days=CHART_DAYS - 1))
@@ -212,11 +212,11 @@ def _by_kind(ended: QuerySet[Operation]) -> charts.Durations:
     took: dict[str, list[timedelta]] = {}
     for kind, lasted in done.annotate(took=F("finished_at") - F("accepted_at")).values_list("kind", "took")[:2000]:
         took.setdefault(kind, []).append(max(lasted, timedelta(0)))
-    found = [(status.kind_word(kind), *_half_and_most(took[kind])) for kind in reversed(Kind.values) if kind in took]
+    found = [(status.kind_label(kind), *_median_and_p95(took[kind])) for kind in reversed(Kind.values) if kind in took]
     return charts.durations(found, formats.lasted)
 
 
-def _half_and_most(times: list[timedelta]) -> tuple[timedelta, timedelta]:
+def _median_and_p95(times: list[timedelta]) -> tuple[timedelta, timedelta]:
     """The time within which half, and 95 %, came to an end."""
     ordered = sorted(times)
     return ordered[len(ordered) // 2], ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)]
@@ -240,7 +240,7 @@ def _says(text: str) -> Q:
     return condition | Q(operation__in=Operation.objects.filter(table_filters.named(text)).values("pk"))
 
 
-def _choices(asked: Asked) -> dict[str, Any]:
+def _choices(asked: EventFilter) -> dict[str, Any]:
     """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
     people, picked = User.objects.order_by("first_name", "last_name", "pk"), [asked.person] if asked.person else []
     itwins = table_filters.itwin_menu(Operation.objects.all(), [asked.itwin] if asked.itwin else [], MOST_CHOICES)

@@ -22,7 +22,7 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import formats, status
 from imodels_app.models import Operation, OperationQuerySet, User
-from imodels_app.requesting.catalog import Catalog, NotFound, Origin, SignInNeeded, Unavailable
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, Origin, SignInNeeded
 from imodels_app.states import OrphanState
 
 # Levels above and below, and how many are drawn side by side: a picture, not an inventory.
@@ -116,22 +116,22 @@ class _Above:
     def _ask(self, imodel_id: str) -> Origin | None:
         try:
             return self._catalog.origin(imodel_id)
-        except NotFound:
+        except NotInCatalog:
             return None
-        except (Unavailable, SignInNeeded):
+        except (CatalogUnavailable, SignInNeeded):
             self.is_cut = True
             return None
 
 
 def _row_box(operation: Operation, now: datetime, *, is_here: bool = False) -> Box:
-    state = formats.lower_first(status.tell(operation, now).badge)
+    state = formats.lower_first(status.describe(operation, now).badge)
     if hasattr(operation, "orphan") and operation.orphan.state != OrphanState.LEFT:
-        state += f", {formats.lower_first(status.tell_shell(operation.orphan).badge)}"
+        state += f", {formats.lower_first(status.describe_orphan(operation.orphan).badge)}"
     return Box(
         operation.name,
         sub=f"this one, {state}" if is_here else f"{operation.itwin_name or 'in another iTwin'}, {state}",
         url="" if is_here else reverse("imodels:operation-detail", args=[operation.pk]),
-        made=status.edge(operation) if operation.source_id else "",
+        made=status.lineage_label(operation) if operation.source_id else "",
         is_here=is_here,
     )
 

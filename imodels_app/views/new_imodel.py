@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
-from imodels_app.decorators import hands_back, person, signed_in
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.requesting import advice, refusals
-from imodels_app.requesting.catalog import Catalog, SignInNeeded, Unavailable
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
 from imodels_app.requesting.forms import (
     SIDES,
     BaselineForm,
@@ -67,7 +67,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return render(request, "requests/new.html", context)
 
 
-def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
+def redisplay_form(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     """The form with all that was typed: to be sent after signing in elsewhere, or once more where that was done."""
     # A switch that is off is not sent, so its absence is what was typed.
     typed = request.POST.dict() | {"preserve_history": "preserve_history" in request.POST}
@@ -84,19 +84,19 @@ def kept(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     return render(request, f"requests/{form.kind.value}.html", context, status=422)
 
 
-@hands_back(partial(kept, form_of=EmptyForm))
+@preserve_input_on_sign_out(partial(redisplay_form, form_of=EmptyForm))
 @require_http_methods(["GET", "POST"])
 def request_empty(request: HttpRequest) -> HttpResponseBase:
     return _for_person(request, EmptyForm)
 
 
-@hands_back(partial(kept, form_of=TemplateForm))
+@preserve_input_on_sign_out(partial(redisplay_form, form_of=TemplateForm))
 @require_http_methods(["GET", "POST"])
 def request_template(request: HttpRequest) -> HttpResponseBase:
     return _for_person(request, TemplateForm)
 
 
-@hands_back(partial(kept, form_of=BaselineForm))
+@preserve_input_on_sign_out(partial(redisplay_form, form_of=BaselineForm))
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
 def request_baseline(request: HttpRequest) -> HttpResponseBase:
@@ -113,13 +113,13 @@ def _request_baseline(request: HttpRequest) -> HttpResponseBase:
     return _for_person(request, BaselineForm)
 
 
-@hands_back(partial(kept, form_of=CloneForm))
+@preserve_input_on_sign_out(partial(redisplay_form, form_of=CloneForm))
 @require_http_methods(["GET", "POST"])
 def request_clone(request: HttpRequest) -> HttpResponseBase:
     return _for_person(request, CloneForm)
 
 
-@hands_back(partial(kept, form_of=ForkForm))
+@preserve_input_on_sign_out(partial(redisplay_form, form_of=ForkForm))
 @require_http_methods(["GET", "POST"])
 def request_fork(request: HttpRequest) -> HttpResponseBase:
     return _for_person(request, ForkForm)
@@ -132,7 +132,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     if kind not in FORMS:
         raise Http404
     form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
-    context = {"form": form, "advice": advice.advice(form, by=person(request))}
+    context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "requests/_advice.html", context)
 
 
@@ -141,13 +141,13 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     """The form, perhaps filled in; sent: an operation, or the form again (422) with what is in the way."""
     earlier = _earlier(request)
     if request.method == "POST":
-        return _take_down(request, form_of, earlier)
+        return _submit(request, form_of, earlier)
     preset = _preset(request)
     asked = _given(request, earlier, preset)
     given = {"up_to": Wish.LATEST.value, "preserve_history": True} | asked
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
-    form_advice = advice.advice(looked_up, by=person(request)) if asked else None
+    form_advice = advice.advise(looked_up, by=person(request)) if asked else None
     form = form_of(initial=given | names_found(looked_up), catalog=looked_up.catalog)
     if form_advice and looked_up.catalog_answered:
         form.initial = _without_ids(given) | names_found(looked_up)
@@ -155,7 +155,7 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     return _show(request, form, looked_up, form_advice if looked_up.catalog_answered else None, earlier, preset=preset)
 
 
-def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:
+def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:
     operation_id = _one_time_id(request)
     sent_before = Operation.objects.filter(pk=operation_id, requested_by=person(request)).first()
     if sent_before:
@@ -174,7 +174,7 @@ def _take_down(request: HttpRequest, form_of: type[RequestForm], earlier: Operat
         except lifecycle.FileTaken as taken:
             form.staged = None
             form.add_error("file", str(taken))
-    return _show(request, form, form, advice.advice(form, by=person(request)), earlier, status=422)
+    return _show(request, form, form, advice.advise(form, by=person(request)), earlier, status=422)
 
 
 def _show(
@@ -187,7 +187,7 @@ def _show(
     preset: Preset | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    refused = refusals.of(earlier, form, _wish_of(earlier)) if earlier and earlier.kind == form.kind else None
+    refused = refusals.of(earlier, form, _spec_of(earlier)) if earlier and earlier.kind == form.kind else None
     form.found = looked_up
     if refused:
         form.told |= refused.at
@@ -221,7 +221,7 @@ def _free_name(form: RequestForm) -> str:
         return ""
     try:
         return form.catalog.free_name_like(form.into.id, form.cleaned_data["name"])
-    except (Unavailable, SignInNeeded):
+    except (CatalogUnavailable, SignInNeeded):
         return ""
 
 
@@ -281,7 +281,7 @@ def _presets_of(user: User, kind: Kind | None = None) -> list[Preset]:
 
 def _given(request: HttpRequest, earlier: Operation | None, preset: Preset | None) -> dict[str, Any]:
     """What the form is filled in with: an earlier operation's wish or a preset, and over it what the address says."""
-    given = (_wish_of(earlier) if earlier else {}) | (preset.values if preset else {})
+    given = (_spec_of(earlier) if earlier else {}) | (preset.values if preset else {})
     if "preserve_history" in given:
         given["preserve_history"] = given["preserve_history"] in (True, "on")
     asked = {key: request.GET[key] for key in PREFILLED if request.GET.get(key)}
@@ -303,7 +303,7 @@ def _without_ids(given: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in given.items() if not field.endswith("_id")}
 
 
-def _wish_of(operation: Operation) -> dict[str, Any]:
+def _spec_of(operation: Operation) -> dict[str, Any]:
     return {
         "itwin": operation.itwin_name or operation.itwin_id,
         "itwin_id": operation.itwin_id,

@@ -34,11 +34,11 @@ MOST_AT_ONCE = table_filters.PAGE_SIZE
 
 
 @dataclass(frozen=True)
-class Row:
+class OperationRow:
     """One line of the table."""
 
     operation: Operation
-    told: status.Told
+    told: status.StatusText
     why_not_cancel: str
 
     @cached_property
@@ -56,12 +56,12 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     scope = table_filters.whose(user, tab)
     if scope is None:
         raise Http404
-    asked = table_filters.Asked.read(request.GET)
+    asked = table_filters.OperationFilter.read(request.GET)
     found = asked.apply(scope.to_show()).order_by("-created_at", "-pk")
-    page = table_filters.cut(found, request.GET.get("page"))
-    summary = {"numbers": table_filters.numbers(scope, now), "budget": rate_limits.left(now)}
-    banners, places = context_processors.banners(user, now), fair_queue.places(page, now)
-    seen = live.token(page, summary, banners.shown, _standing(places, now), _tick(page.rows, now))
+    page = table_filters.paginate(found, request.GET.get("page"))
+    summary = {"numbers": table_filters.numbers(scope, now), "budget": rate_limits.remaining(now)}
+    banners, places = context_processors.banners(user, now), fair_queue.positions(page, now)
+    seen = live.token(page, summary, banners.shown, _positions(places, now), _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = summary | _table(page, found, user, now, places) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
@@ -70,7 +70,7 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     if request.htmx:
         return render(request, "operations/_live.html", context)
     context |= {"chips": table_filters.chips(asked, request.GET, scope), "section": "operations"}
-    context |= {"kept": table_filters.others(request.GET, "q")}
+    context |= {"kept": table_filters.hidden_inputs(request.GET, "q")}
     return render(request, "operations/list.html", context)
 
 
@@ -81,8 +81,8 @@ def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
-    banners, places = context_processors.banners(user, now), fair_queue.places([operation], now)
-    seen = live.token([operation], banners.shown, _standing(places, now), _tick([operation], now))
+    banners, places = context_processors.banners(user, now), fair_queue.positions([operation], now)
+    seen = live.token([operation], banners.shown, _positions(places, now), _tick([operation], now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
@@ -137,13 +137,13 @@ def _table(
     found: QuerySet[Operation],
     user: User,
     now: datetime,
-    places: dict[UUID, fair_queue.Place],
+    places: dict[UUID, fair_queue.QueuePosition],
 ) -> dict[str, Any]:
     estimates = Estimates()
     rows = [
-        Row(
+        OperationRow(
             operation,
-            status.tell(
+            status.describe(
                 operation,
                 now,
                 estimates.of(operation) if operation.state == State.RUNNING else None,
@@ -171,12 +171,12 @@ def _tabs(user: User) -> list[tuple[str, str, int]]:
     return [(word, label, scope.count()) for word, label, scope in scopes if scope is not None]
 
 
-def _hidden(asked: table_filters.Asked, scope: QuerySet[Operation], page: table_filters.Slice) -> int:
+def _hidden(asked: table_filters.OperationFilter, scope: QuerySet[Operation], page: table_filters.Slice) -> int:
     """How many rows an empty page's filter hides."""
     return scope.count() if asked.is_set and not page.rows else 0
 
 
-def _standing(places: dict[UUID, fair_queue.Place], now: datetime) -> list[list[str]]:
+def _positions(places: dict[UUID, fair_queue.QueuePosition], now: datetime) -> list[list[str]]:
     """Places as they are read, for the token. Who is next is told no time."""
     waiting = {pk: place for pk, place in places.items() if not status.is_next(place, now)}
     return [[str(pk), str(place.number), formats.clock_s(place.start)] for pk, place in waiting.items()]
@@ -193,17 +193,17 @@ def _tick(rows: list[Operation], now: datetime) -> int:
 
 def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
     usual = Estimates().of(operation)
-    told = status.tell(operation, now, usual, fair_queue.places([operation], now).get(operation.pk))
+    told = status.describe(operation, now, usual, fair_queue.positions([operation], now).get(operation.pk))
     attempts = list(operation.attempts.all())
     return {
         "operation": operation,
         "told": told,
         "usual": usual,
         "steps": status.steps(operation, told),
-        "doing": status.doing(operation),
-        "basis": status.basis(operation, usual, now),
+        "doing": status.progress_headline(operation),
+        "basis": status.estimate_basis(operation, usual, now),
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
-        "timeline": [timeline.retell(event, operation) for event in operation.events.order_by("-at", "-pk")],
+        "timeline": [timeline.entry(event, operation) for event in operation.events.order_by("-at", "-pk")],
         "attempts": attempts,
         "request_url": request_url(operation),
         "curl": formats.curl(request_url(operation), operation.request_body),
@@ -217,7 +217,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "crs": crs_in(operation.request_body),
         # What has ended changes no more.
         "pace": live.pace([operation]) if not operation.is_finished or live.is_deleting(operation) else 0,
-        "why_not_delete": permissions.why_not_delete_shell(user, operation),
+        "why_not_delete": permissions.why_not_delete_orphan(user, operation),
     }
 
 

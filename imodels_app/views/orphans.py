@@ -17,23 +17,23 @@ from imodels_app.accounts import permissions
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, status
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
-from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Source, Unavailable
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded, Source
 from imodels_app.states import NO_LONGER_THERE, OrphanState
 from imodels_app.views.operations import operation_url
 
 
 @dataclass(frozen=True)
-class Row:
+class OrphanRow:
     """One orphan. why: how its operation failed; told: what became of what that left."""
 
     operation: Operation
-    why: status.Told
-    told: status.Told
+    why: status.StatusText
+    told: status.StatusText
     why_not: str
 
 
 @dataclass(frozen=True)
-class Looked:
+class PlatformAnswer:
     """What the platform says about it now, as far as it could be asked. trouble: a sentence, or empty."""
 
     source: Source | None = None
@@ -52,12 +52,12 @@ class Looked:
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
-def leftover_list(request: HtmxRequest) -> HttpResponse:
+def orphan_list(request: HtmxRequest) -> HttpResponse:
     """What is still there, newest first, and what was deleted. For htmx its live parts; 204 if nothing was missed."""
     user, now = person(request), timezone.now()
     found = _visible(user)
     left = found.still_there().order_by("-operation__finished_at", "-pk")
-    page = table_filters.cut(left, request.GET.get("page"))
+    page = table_filters.paginate(left, request.GET.get("page"))
     over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: table_filters.PAGE_SIZE])
     banners = context_processors.banners(user, now)
     operations = [orphan.operation for orphan in page]
@@ -82,27 +82,27 @@ def leftover_list(request: HtmxRequest) -> HttpResponse:
 
 @signed_in
 @require_safe
-def leftover_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
+def orphan_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The question before it is deleted, with what the platform says about it now."""
     user = person(request)
     operation = get_object_or_404(_visible(user), pk=pk).operation
-    return _question(request, operation, user, _look(user, operation))
+    return _question(request, operation, user, _ask_platform(user, operation))
 
 
 @signed_in
 @require_POST
-def delete_leftover(request: HttpRequest, pk: UUID) -> HttpResponse:
+def delete_orphan(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Have it deleted: 422 and the question again without the tick, 403 for who may not, 409 when it is too late."""
     user = person(request)
     operation = get_object_or_404(_visible(user), pk=pk).operation
     sure, anyway = "sure" in request.POST, "anyway" in request.POST
-    looked = _look(user, operation)
+    looked = _ask_platform(user, operation)
     needs_both = looked.is_usable or operation.orphan.state == OrphanState.USABLE
-    if not permissions.why_not_delete_shell(user, operation) and (not sure or (needs_both and not anyway)):
+    if not permissions.why_not_delete_orphan(user, operation) and (not sure or (needs_both and not anyway)):
         problem = "Tick both boxes" if needs_both else "Tick the box"
         return _question(request, operation, user, looked, problem=problem, ticked={"sure": sure, "anyway": anyway})
     try:
-        lifecycle.delete_shell(operation, by=user, even_if_usable=anyway)
+        lifecycle.delete_orphan(operation, by=user, even_if_usable=anyway)
     except permissions.Denied as no:
         if operation.orphan.state == OrphanState.LEFT:
             return error_handlers.denied(request, str(no), back=operation_url(operation))
@@ -119,29 +119,29 @@ def _visible(user: User) -> OrphanQuerySet:
     return rows.prefetch_related("operation__decisions")
 
 
-def _row(operation: Operation, user: User, led: set[int]) -> Row:
-    why = status.tell(operation, timezone.now())
-    why_not = permissions.why_not_delete_shell(user, operation, led=led)
-    return Row(operation, why, status.tell_shell(operation.orphan), why_not)
+def _row(operation: Operation, user: User, led: set[int]) -> OrphanRow:
+    why = status.describe(operation, timezone.now())
+    why_not = permissions.why_not_delete_orphan(user, operation, led=led)
+    return OrphanRow(operation, why, status.describe_orphan(operation.orphan), why_not)
 
 
-def _look(user: User, operation: Operation) -> Looked:
+def _ask_platform(user: User, operation: Operation) -> PlatformAnswer:
     """The platform as this person sees it now. Without an answer the worker's own look, before it deletes, decides."""
     if operation.orphan.state in NO_LONGER_THERE:
-        return Looked()
+        return PlatformAnswer()
     try:
-        return Looked(Catalog(user, is_fresh=True).source(operation.imodel_id))
-    except NotFound:
-        return Looked(trouble="The platform does not know it any more, or you cannot see it.")
-    except (Unavailable, SignInNeeded):
-        return Looked(trouble="The platform cannot be asked now. It is asked again before anything is deleted.")
+        return PlatformAnswer(Catalog(user, is_fresh=True).source(operation.imodel_id))
+    except NotInCatalog:
+        return PlatformAnswer(trouble="The platform does not know it any more, or you cannot see it.")
+    except (CatalogUnavailable, SignInNeeded):
+        return PlatformAnswer(trouble="The platform cannot be asked now. It is asked again before anything is deleted.")
 
 
 def _question(
     request: HttpRequest,
     operation: Operation,
     user: User,
-    looked: Looked,
+    looked: PlatformAnswer,
     *,
     problem: str = "",
     late: str = "",
@@ -149,9 +149,9 @@ def _question(
 ) -> HttpResponse:
     context = {
         "operation": operation,
-        "told": status.tell_shell(operation.orphan),
-        "why": status.tell(operation, timezone.now()),
-        "why_not": permissions.why_not_delete_shell(user, operation),
+        "told": status.describe_orphan(operation.orphan),
+        "why": status.describe(operation, timezone.now()),
+        "why_not": permissions.why_not_delete_orphan(user, operation),
         "looked": looked,
         "is_usable": looked.is_usable or operation.orphan.state == OrphanState.USABLE,
         "problem": problem,

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from imodels_app.decorators import View, person, signed_in
-from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Unavailable
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 
 SHOWN = 12
 # A person types on meanwhile: what takes longer is told as not answering.
@@ -107,11 +107,11 @@ def _listed(
     """
     try:
         answer = look(Catalog(person(request), within_s=WITHIN_S)) if of != "" else {"said": "Pick the iModel first."}
-    except Unavailable as down:
+    except CatalogUnavailable as down:
         answer = {"said": str(down), "is_down": True}
     except SignInNeeded:
         answer = {"said": "The platform asks you to sign in again.", "sign_in": True}
-    except NotFound:
+    except NotInCatalog:
         answer = {}
     return render(request, "requests/_list.html", {"kind": kind, "is_all": True, "goes_on": goes_on} | answer)
 

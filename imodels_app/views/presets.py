@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from imodels_app.accounts import permissions
-from imodels_app.decorators import hands_back, person, signed_in
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.error_handlers import denied
 from imodels_app.models import Preset, Team, User
 from imodels_app.requesting import presets
@@ -21,15 +21,15 @@ from imodels_app.states import Kind
 from imodels_app.views import new_imodel
 
 
-def _kept(request: HttpRequest, kind: str) -> HttpResponse:
+def _redisplay_form(request: HttpRequest, kind: str) -> HttpResponse:
     """The form again, with all that was typed."""
-    return new_imodel.kept(request, _form_of(kind))
+    return new_imodel.redisplay_form(request, _form_of(kind))
 
 
-@hands_back(_kept)
+@preserve_input_on_sign_out(_redisplay_form)
 @signed_in
 @require_http_methods(["GET", "POST"])
-def keep_preset(request: HttpRequest, kind: str) -> HttpResponse:
+def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
     """What a request form holds, brought here by its own button: first to be named, and then kept."""
     form_of = _form_of(kind)
     if request.method == "GET":  # reloaded, or come back from the sign-in: what was typed is gone
@@ -44,8 +44,8 @@ def keep_preset(request: HttpRequest, kind: str) -> HttpResponse:
     if form.is_valid():
         name, team = form.cleaned_data["preset_name"], _team(form, None)
         try:
-            preset = presets.keep(form_of.kind, name, values, by=user, team=team)
-        except presets.NameTaken:
+            preset = presets.save(form_of.kind, name, values, by=user, team=team)
+        except presets.PresetNameTaken:
             form.add_error("preset_name", "You have a preset of this name. Give another, or delete that one first.")
         else:
             messages.success(request, f"Kept as “{preset.name}”.")
@@ -54,7 +54,7 @@ def keep_preset(request: HttpRequest, kind: str) -> HttpResponse:
         "form": form,
         "kind": form_of.kind,
         "values": values,
-        "kept": _told(values, typed.fields),
+        "kept": _described(values, typed.fields),
         "back": _form(form_of, {name: text for name, text in values.items() if not name.endswith("_id")} | file),
     }
     return _page(request, "requests/preset_new.html", context | file, form)
@@ -77,7 +77,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     if form.is_valid():
         try:
             presets.change(preset, by=user, name=form.cleaned_data["preset_name"], team=_team(form, preset.team))
-        except presets.NameTaken:
+        except presets.PresetNameTaken:
             whose = "You have" if is_mine else f"{preset.owner.name} has"
             form.add_error("preset_name", f"{whose} another preset of this name.")
             preset.refresh_from_db()
@@ -85,7 +85,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.success(request, f"“{preset.name}” is changed.")
             return _see(reverse("imodels:new"))
     fields = new_imodel.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
-    context = {"form": form, "preset": preset, "why_not": why_not, "kept": _told(preset.values, fields)}
+    context = {"form": form, "preset": preset, "why_not": why_not, "kept": _described(preset.values, fields)}
     return _page(request, "requests/preset.html", context, form)
 
 
@@ -146,7 +146,7 @@ def _name_for(values: dict[str, str]) -> str:
     return (values.get("name") or " ".join(part for part in (values.get("source"), values.get("itwin")) if part))[:100]
 
 
-def _told(values: dict[str, Any], fields: dict[str, Any]) -> list[tuple[str, str]]:
+def _described(values: dict[str, Any], fields: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and text of each field that is kept, for a person to read."""
     told = {"up_to": UP_TO_LABELS.get(values.get("up_to", ""), "")}
     if "preserve_history" in values:

@@ -64,7 +64,7 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-def admin_door(request: HttpRequest) -> HttpResponse:
+def admin_login(request: HttpRequest) -> HttpResponse:
     """Django's admin has no door of its own: it is entered through ours, and for all but admins it is not there."""
     if request.user.is_authenticated:
         raise Http404

@@ -29,7 +29,7 @@ from imodels_app.requesting import staging
 VERSION = "1.0.0"
 PIECE = 8 * staging.MIB
 CHUNK = staging.MIB
-STATUS: dict[type[staging.Refused], int] = {staging.TooLarge: 413, staging.NoSpace: 507, staging.InUse: 409}
+STATUS: dict[type[staging.FileRefused], int] = {staging.TooLarge: 413, staging.NoSpace: 507, staging.InUse: 409}
 
 
 def rules() -> dict[str, Any]:
@@ -68,7 +68,7 @@ def tus(view: View) -> View:
 class StagedUpload(UploadedFile):  # type: ignore[type-arg]
     """A file that came with a form: its bytes in `part`, or why it is not taken."""
 
-    def __init__(self, *, part: Path, name: str | None, size: int, refused: staging.Refused | None) -> None:
+    def __init__(self, *, part: Path, name: str | None, size: int, refused: staging.FileRefused | None) -> None:
         super().__init__(name=name, size=size)
         self.part = part
         self.refused = refused
@@ -86,13 +86,13 @@ class IntoStaging(FileUploadHandler):
         if self.field_name != "file":
             raise SkipFile
         self.part = staging.new_part()
-        self.refused: staging.Refused | None = None
+        self.refused: staging.FileRefused | None = None
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         try:
             if self.refused is None:
                 staging.grow(self.part, raw_data, at=start)
-        except staging.Refused as no:
+        except staging.FileRefused as no:
             self.refused = no
             self.part.unlink(missing_ok=True)
 
@@ -119,8 +119,8 @@ def staged_files(request: HttpRequest) -> HttpResponse:
     """What is spoken here; or a new file, announced by its exact size and its name."""
     if request.method == "OPTIONS":
         return _abilities()
-    staged = staging.expect(name=_name(request), size=_number(request, "Upload-Length"), owner=person(request))
-    answer = _told(staged, status=201)
+    staged = staging.announce(name=_name(request), size=_number(request, "Upload-Length"), owner=person(request))
+    answer = _state_answer(staged, status=201)
     answer["Location"] = reverse("imodels:staged-file", args=[staged.pk])
     return answer
 
@@ -133,11 +133,11 @@ def staged_file(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _abilities()
     staged = get_object_or_404(StagedFile, pk=pk, owner=person(request))
     if request.method == "PATCH":
-        return _told(_add(request, staged), status=204)
+        return _state_answer(_add(request, staged), status=204)
     if request.method == "DELETE":
         staging.remove(staged)
         return HttpResponse(status=204)
-    answer = _told(staged, status=200)
+    answer = _state_answer(staged, status=200)
     answer["Upload-Length"] = str(staged.size)
     return answer
 
@@ -157,23 +157,23 @@ def _answered(
     view: Callable[..., HttpResponseBase], request: HttpRequest, *args: Any, **kwargs: Any
 ) -> HttpResponseBase:
     if not request.user.is_authenticated:
-        return _said(401, "You are signed out. Sign in in another tab, then go on here.")
+        return _error_answer(401, "You are signed out. Sign in in another tab, then go on here.")
     if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
-        answer = _said(412, f"This speaks tus {VERSION}.")
+        answer = _error_answer(412, f"This speaks tus {VERSION}.")
         answer["Tus-Version"] = VERSION
         return answer
     try:
         return view(request, *args, **kwargs)
     except _Wrong as wrong:
-        return _said(wrong.status, str(wrong))
-    except staging.Refused as no:
-        return _said(STATUS.get(type(no), 422), str(no))
-    except staging.Overtaken as told:
-        answer = _said(409, str(told))
+        return _error_answer(wrong.status, str(wrong))
+    except staging.FileRefused as no:
+        return _error_answer(STATUS.get(type(no), 422), str(no))
+    except staging.OffsetConflict as told:
+        answer = _error_answer(409, str(told))
         answer["Upload-Offset"] = str(told.received)
         return answer
-    except (staging.Gone, Http404):
-        return _said(404, "This file is not here, or not here any more.")
+    except (staging.FileGone, Http404):
+        return _error_answer(404, "This file is not here, or not here any more.")
 
 
 def _add(request: HttpRequest, staged: StagedFile) -> StagedFile:
@@ -184,7 +184,7 @@ def _add(request: HttpRequest, staged: StagedFile) -> StagedFile:
     if length > PIECE or at + length > staged.size:
         raise _Wrong(413, f"A piece has at most {PIECE} bytes, and ends with the file.")
     if at != staging.offset(staged):
-        raise staging.Overtaken(staging.offset(staged))
+        raise staging.OffsetConflict(staging.offset(staged))
     staging.check_space(length)
     for chunk in _chunks(request):
         staged = staging.append(staged, chunk, at=at)
@@ -228,7 +228,7 @@ def _abilities() -> HttpResponse:
     return answer
 
 
-def _told(staged: StagedFile, *, status: int) -> HttpResponse:
+def _state_answer(staged: StagedFile, *, status: int) -> HttpResponse:
     """Where the file stands, and until when it is kept."""
     answer = HttpResponse(status=status)
     answer["Upload-Offset"] = str(staging.offset(staged))
@@ -236,5 +236,5 @@ def _told(staged: StagedFile, *, status: int) -> HttpResponse:
     return answer
 
 
-def _said(status: int, sentence: str) -> HttpResponse:
+def _error_answer(status: int, sentence: str) -> HttpResponse:
     return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")

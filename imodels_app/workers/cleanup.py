@@ -26,7 +26,7 @@ def delete(operation_id: UUID) -> None:
     if orphan.state != OrphanState.DELETING or not is_due or orphan.requested_by is None:
         return
     try:
-        lifecycle.take_shell(orphan, look_again=now + ORPHAN_LEASE)
+        lifecycle.lease_orphan(orphan, look_again=now + ORPHAN_LEASE)
         _try(orphan, orphan.requested_by)
     except lifecycle.Conflict:
         return  # another worker is at it
@@ -35,21 +35,21 @@ def delete(operation_id: UUID) -> None:
 def _try(orphan: Orphan, person: User) -> None:
     """One try, and what came of it."""
     try:
-        _look_and_delete(orphan, gateway.for_person(person))
+        _check_and_delete(orphan, gateway.for_person(person))
     except gateway.MustWait as later:
         if later.reason == Wait.SIGN_IN:
             # Not kept until they come back: what is deleted days later is a surprise.
-            _keep(orphan, f"{person.name} must sign in again, and ask for it once more.")
+            _give_up(orphan, f"{person.name} must sign in again, and ask for it once more.")
         else:
-            lifecycle.shell_waits(orphan, until=later.until, note=later.note or f"{later.reason.label}.")
+            lifecycle.postpone_deletion(orphan, until=later.until, note=later.note or f"{later.reason.label}.")
     except errors.Forbidden as no:
         where = orphan.operation.itwin_name or "the iTwin"
-        _keep(orphan, f"{person.name} may not delete it. It needs imodels_delete in {where}.", no.code)
+        _give_up(orphan, f"{person.name} may not delete it. It needs imodels_delete in {where}.", no.code)
     except errors.Refused as no:
-        _keep(orphan, f"The platform said: “{no.message or no.status}”", no.code)
+        _give_up(orphan, f"The platform said: “{no.message or no.status}”", no.code)
 
 
-def _look_and_delete(orphan: Orphan, platform: Platform) -> None:
+def _check_and_delete(orphan: Orphan, platform: Platform) -> None:
     """Delete it unless it is of use: the platform may have finished after all."""
     try:
         found = platform.imodel(orphan.operation.imodel_id)
@@ -57,14 +57,14 @@ def _look_and_delete(orphan: Orphan, platform: Platform) -> None:
         _not_found(orphan, platform, no)
         return
     if found.is_initialized and not orphan.even_if_usable:
-        lifecycle.shell_ended(orphan, OrphanState.USABLE, note="It can be used, so it was not deleted.")
+        lifecycle.orphan_ended(orphan, OrphanState.USABLE, note="It can be used, so it was not deleted.")
         return
-    lifecycle.shell_sending(orphan, look_again=clock.now() + ORPHAN_LEASE)
+    lifecycle.deleting_orphan(orphan, look_again=clock.now() + ORPHAN_LEASE)
     failpoints.reach("leftovers.sending")
     with suppress(errors.NotFound):  # somebody was quicker, a moment ago
-        platform.delete_imodel(orphan.operation.imodel_id, at_last=partial(lifecycle.confirm_shell, orphan))
+        platform.delete_imodel(orphan.operation.imodel_id, at_last=partial(lifecycle.confirm_deletion, orphan))
     failpoints.reach("leftovers.deleted")
-    lifecycle.shell_ended(orphan, OrphanState.DELETED)
+    lifecycle.orphan_ended(orphan, OrphanState.DELETED)
 
 
 def _not_found(orphan: Orphan, platform: Platform, no: errors.NotFound) -> None:
@@ -73,11 +73,11 @@ def _not_found(orphan: Orphan, platform: Platform, no: errors.NotFound) -> None:
     Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/ (Authorization)
     """
     if orphan.sent_at:
-        lifecycle.shell_ended(orphan, OrphanState.DELETED, note="The answer was lost; it is gone.")
+        lifecycle.orphan_ended(orphan, OrphanState.DELETED, note="The answer was lost; it is gone.")
     elif _sees_all(platform, orphan.operation.itwin_id):
-        lifecycle.shell_ended(orphan, OrphanState.GONE, note="The platform no longer knows it.")
+        lifecycle.orphan_ended(orphan, OrphanState.GONE, note="The platform no longer knows it.")
     else:
-        _keep(orphan, f"The platform does not know it, or {orphan.requested_by_name} cannot see it.", no.code)
+        _give_up(orphan, f"The platform does not know it, or {orphan.requested_by_name} cannot see it.", no.code)
 
 
 def _sees_all(platform: Platform, itwin_id: str) -> bool:
@@ -87,5 +87,5 @@ def _sees_all(platform: Platform, itwin_id: str) -> bool:
         return False  # no member of the iTwin
 
 
-def _keep(orphan: Orphan, why: str, code: str = "") -> None:
-    lifecycle.shell_ended(orphan, OrphanState.LEFT, note=why, code=code)
+def _give_up(orphan: Orphan, why: str, code: str = "") -> None:
+    lifecycle.orphan_ended(orphan, OrphanState.LEFT, note=why, code=code)

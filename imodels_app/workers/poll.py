@@ -6,7 +6,7 @@ from uuid import UUID
 
 from imodels_app import gateway, lifecycle
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Creation
+from imodels_app.itwin.types import CreateOperation
 from imodels_app.models import Operation
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, failpoints
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 # Age of the operation -> seconds between looks: quick while small clones end, rare for what takes hours.
 PLAN: list[tuple[float, float]] = [(30, 1), (60, 3), (120, 5), (300, 10), (1800, 30)]
-RARELY_S = 120.0
+LONGEST_PAUSE_S = 120.0
 # A look at the iModel itself ("usable already?") comes with every third look at its operation.
-LOOK_AT_IMODEL_EVERY = 3
+POLLS_PER_IMODEL_POLL = 3
 
 BASELINE_FAILURES = {"fileIsBriefcase", "initializationFailed"}
 MISSING_GUIDS = {"mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"}
@@ -31,14 +31,14 @@ def poll(operation_id: UUID) -> None:
     if operation is None:
         return
     try:
-        _look(operation, clock.now())
+        _poll(operation, clock.now())
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
     except lifecycle.Conflict:
         log.info("Operation %s: a look came later than another, and told nothing new", operation.pk)
 
 
-def _look(operation: Operation, now: datetime) -> None:
+def _poll(operation: Operation, now: datetime) -> None:
     platform = gateway.for_person(operation.requested_by)
     try:
         creation = platform.creation(operation.imodel_id)
@@ -52,13 +52,13 @@ def _look(operation: Operation, now: datetime) -> None:
         lifecycle.wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
 
 
-def _follow(operation: Operation, creation: Creation, platform: Platform, now: datetime) -> None:
+def _follow(operation: Operation, creation: CreateOperation, platform: Platform, now: datetime) -> None:
     """Take the platform's word: ended, or look again later."""
     if creation.state == "successful":
         lifecycle.succeeded(operation, relationship_id=creation.relationship_id)
         if operation.staged_file_id:
             # From here on another operation may have been asked for with the same file.
-            staging.forget_unneeded(operation.staged_file_id, now)
+            staging.delete_unneeded(operation.staged_file_id, now)
     elif creation.state == "failed":
         _failed(operation, platform)
     elif creation.state in MISSING_GUIDS:
@@ -67,9 +67,9 @@ def _follow(operation: Operation, creation: Creation, platform: Platform, now: d
         if creation.state not in ("scheduled", "waitingForFile"):
             log.warning("Operation %s: the platform's state %r is not known", operation.pk, creation.state[:64])
         if creation.state == "waitingForFile" and operation.kind == Kind.BASELINE:
-            _say_again(operation, platform)
+            _complete_again(operation, platform)
         usable = _is_usable(operation, platform)
-        lifecycle.looked(operation, platform_state=creation.state[:64], due_at=next_look(operation, now))
+        lifecycle.polled(operation, platform_state=creation.state[:64], due_at=next_poll(operation, now))
         if usable:
             lifecycle.usable(operation)
 
@@ -87,9 +87,9 @@ def _failed(operation: Operation, platform: Platform) -> None:
     lifecycle.failed(operation, code=code, note=note, platform_state="failed", baseline_state=state)
 
 
-def _say_again(operation: Operation, platform: Platform) -> None:
+def _complete_again(operation: Operation, platform: Platform) -> None:
     """The platform was told that the file is there, and waits for it all the same. Telling it twice does no harm."""
-    if (operation.polls + 1) % LOOK_AT_IMODEL_EVERY:
+    if (operation.polls + 1) % POLLS_PER_IMODEL_POLL:
         return  # its two answers may just be a moment apart
     try:
         platform.complete_baseline(operation.imodel_id)
@@ -99,7 +99,7 @@ def _say_again(operation: Operation, platform: Platform) -> None:
 
 def _is_usable(operation: Operation, platform: Platform) -> bool:
     """Whether the iModel has become usable just now; asked with every third look, until it is."""
-    if operation.usable_at or operation.polls % LOOK_AT_IMODEL_EVERY:
+    if operation.usable_at or operation.polls % POLLS_PER_IMODEL_POLL:
         return False
     try:
         return platform.imodel(operation.imodel_id).is_initialized
@@ -115,7 +115,7 @@ def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
     if lasts and not _is_there(operation, platform):
         lifecycle.failed(operation, code="vanished", note="The platform no longer knows this iModel.")
         return
-    lifecycle.looked(operation, platform_state=operation.platform_state, due_at=next_look(operation, now), missing=True)
+    lifecycle.polled(operation, platform_state=operation.platform_state, due_at=next_poll(operation, now), missing=True)
 
 
 def _is_there(operation: Operation, platform: Platform) -> bool:
@@ -129,8 +129,8 @@ def _is_there(operation: Operation, platform: Platform) -> bool:
     return True
 
 
-def next_look(operation: Operation, now: datetime) -> datetime:
+def next_poll(operation: Operation, now: datetime) -> datetime:
     """When to look again, by the age of the operation."""
     age_s = (now - (operation.accepted_at or now)).total_seconds()
-    gap_s = next((gap for until, gap in PLAN if age_s < until), RARELY_S)
+    gap_s = next((gap for until, gap in PLAN if age_s < until), LONGEST_PAUSE_S)
     return now + timedelta(seconds=gap_s)

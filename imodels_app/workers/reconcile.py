@@ -29,21 +29,21 @@ class Undecided(Exception):
     """What was found can neither be adopted nor ruled out yet."""
 
 
-def settle(operation_id: UUID) -> None:
+def reconcile(operation_id: UUID) -> None:
     """Look once for what a lost request made. Any number of callers may try; one looks."""
     operation = lifecycle.lease(operation_id, State.SUBMITTING)
     last = operation.attempts.last() if operation else None
     if operation is None or last is None:
         return
     try:
-        _look(operation, last, clock.now())
+        _reconcile(operation, last, clock.now())
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
     except lifecycle.Conflict:
         return  # somebody else settled it
 
 
-def _look(operation: Operation, last: Attempt, now: datetime) -> None:
+def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
     platform = gateway.for_person(operation.requested_by)
     try:
         found = _by_name(platform, operation, last)
@@ -53,11 +53,11 @@ def _look(operation: Operation, last: Attempt, now: datetime) -> None:
         lifecycle.wait(operation, Wait.NOT_PERMITTED, clock.now() + WHILE_NOT_PERMITTED, str(no))
         return
     except (errors.Refused, Undecided) as unclear:
-        lifecycle.wait(operation, Wait.LOST_ANSWER, _look_again(last), str(unclear))
+        lifecycle.wait(operation, Wait.LOST_ANSWER, _next_try(last), str(unclear))
         return
     failpoints.reach("settle.looked")
     if not found and now < last.sent_at + (NAME_TAKEN_FOR if last.outcome == Outcome.REJECTED else NEVER_ARRIVED_AFTER):
-        lifecycle.wait(operation, Wait.LOST_ANSWER, _look_again(last), "not found yet")
+        lifecycle.wait(operation, Wait.LOST_ANSWER, _next_try(last), "not found yet")
         return
     if not found and last.outcome == Outcome.REJECTED:
         note = "The name is taken by what the requester cannot see."
@@ -123,7 +123,7 @@ def _waits_for_file(platform: Platform, operation: Operation, found: IModel) -> 
     return baseline.state == "waitingForFile" and baseline.size == operation.file_size
 
 
-def _look_again(last: Attempt) -> datetime:
+def _next_try(last: Attempt) -> datetime:
     """Soon at first, and ever more seldom."""
     now = clock.now()
     return now + min(max((now - last.sent_at) / 20, RECONCILE_EVERY), RECONCILE_SELDOM)

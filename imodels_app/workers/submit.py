@@ -50,8 +50,8 @@ def announce_next(bucket: str, now: datetime) -> None:
 
     One message a bucket, however many are queued: the others stay as they are until it is their turn.
     """
-    at = rate_limits.opens_at(bucket, now)
-    first = fair_queue.first_in_turn(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
+    at = rate_limits.available_at(bucket, now)
+    first = fair_queue.next_operation(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
     if first:
         dispatch.send("imodels_app.submit", first.pk, in_s=(at - now).total_seconds())
 
@@ -69,9 +69,9 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
         return _claim(operation, bucket), platform
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
-    except rate_limits.Spent as spent:
+    except rate_limits.RateLimited as spent:
         lifecycle.wait(operation, Wait.RATE_LIMIT, spent.until)
-    except fair_queue.NotYet:
+    except fair_queue.NotNext:
         pass  # whoever is first is announced instead
     except lifecycle.NameInFlight:
         lifecycle.wait(operation, Wait.SAME_NAME, clock.now() + BEHIND_SAME_NAME)
@@ -81,17 +81,17 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
 
 
 def _claim(operation: Operation, bucket: str) -> Attempt:
-    """The next request of this bucket, for this operation. Raises Spent, NotYet and what lifecycle.claim raises."""
+    """The next request of this bucket, for this operation. Raises Spent, NotNext and what lifecycle.claim raises."""
     failpoints.reach("submit.claiming")
     with transaction.atomic():
         rate_limits.lock(bucket)
         # Under the bucket's lock, so nobody is served between the look and the claim; and by the clock as it is now:
         # a token that was refreshed, or the lock itself, may have taken longer than others waited.
         now = clock.now()
-        rate_limits.take(bucket, now)
-        first = fair_queue.first_in_turn(bucket, now)
+        rate_limits.acquire(bucket, now)
+        first = fair_queue.next_operation(bucket, now)
         if first and first.pk != operation.pk:
-            raise fair_queue.NotYet
+            raise fair_queue.NotNext
         return lifecycle.claim(operation, bucket=bucket, now=now)
 
 
@@ -119,7 +119,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     else:
         failpoints.reach("submit.answered")
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
-        link = {"link": tokens.seal(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
+        link = {"link": tokens.encrypt(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
         until = upload.until if upload else None
         lifecycle.accepted(operation, imodel_id=imodel_id, link_until=until, **link)
 

@@ -1,6 +1,6 @@
 """The baseline file of one operation: from here to the platform's storage, and the platform told that it is there.
 
-1. One process at a time holds the lease (lifecycle.take_upload) and says every second that it lives. Whoever lost
+1. One process at a time holds the lease (lifecycle.lease_upload) and says every second that it lives. Whoever lost
    the lease, because it slept, finds a newer version of the Upload row and writes nothing any more.
 2. A small file is one PUT. A large one is blocks: each is a row once the storage has acknowledged it, so after a kill
    only those in flight are sent again. Both read the file piece by piece.
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 WAITING = "waitingForFile"
 MOST_BLOCKS = 50_000
 BLOCKS_AT_ONCE = 3
-TELL_EVERY_S = 1.0
+RENEW_LEASE_EVERY_S = 1.0
 # Then others' files have their turn, and a worker that is to end can.
 SLICE_S = 60.0
 # No line is faster (10 Gbit/s): a file that would need more time than its link has is not begun.
@@ -50,16 +50,16 @@ LINK_MARGIN = timedelta(seconds=5)
 # A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
 MOST_LINKS = 50
 # The platform took no notice of being told.
-TELL_AGAIN = timedelta(seconds=5)
+COMPLETE_AGAIN_AFTER = timedelta(seconds=5)
 # The platform may see a file later than its storage acknowledged it: pauses before each next look.
-LOOKS_FOR_FILE_S = (2.0, 5.0, 10.0)
+FILE_PAUSES_S = (2.0, 5.0, 10.0)
 
 
-class Held(Exception):
+class Waiting(Exception):
     """The operation waits now, or has ended, and its row says why."""
 
 
-class Overtaken(Exception):
+class LeaseLost(Exception):
     """The lease is somebody else's; a thread that still sends stops."""
 
 
@@ -71,13 +71,13 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
     failpoints.reach("upload.begin")
     operation = lifecycle.operation_for(operation_id)
     try:
-        lifecycle.take_upload(operation)
+        lifecycle.lease_upload(operation)
         if operation.upload.is_sent or _send(operation, ending):
             _complete(operation)
         else:
             lifecycle.release_upload(operation, after=clock.now())
             dispatch.wake_uploader(operation.pk)
-    except (lifecycle.Conflict, Held):
+    except (lifecycle.Conflict, Waiting):
         return
     except tokens.KeyMissing as missing:
         # Of the link. The lease runs out by itself, and a worker that has the key may take it.
@@ -106,36 +106,36 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
         with closing(Storage(link)) as storage:
             is_whole = _send_bytes(operation, storage, path, ending)
     except errors.LinkRefused as no:
-        circuit_breaker.worked(circuit_breaker.STORAGE)
+        circuit_breaker.record_success(circuit_breaker.STORAGE)
         _renew_link(operation, said=no.message)
     except errors.Unavailable as later:
-        circuit_breaker.failed(clock.now(), circuit_breaker.STORAGE)
+        circuit_breaker.record_failure(clock.now(), circuit_breaker.STORAGE)
         until = clock.now() + timedelta(seconds=later.retry_after_s)
         raise gateway.MustWait(Wait.STORAGE_DOWN, until, str(later)) from later
     except errors.Refused as no:
-        circuit_breaker.worked(circuit_breaker.STORAGE)
+        circuit_breaker.record_success(circuit_breaker.STORAGE)
         _refused(operation, no)
-    circuit_breaker.worked(circuit_breaker.STORAGE)
+    circuit_breaker.record_success(circuit_breaker.STORAGE)
     if is_whole:
         failpoints.reach("upload.sent")
-        lifecycle.sent(operation)
+        lifecycle.file_sent(operation)
     return is_whole
 
 
 def _ready(operation: Operation) -> tuple[UploadLink, Path]:
     """Where to, and the file. Raises MustWait (storage down) and Held (the file is gone, or the link has ended)."""
     now = clock.now()
-    until = circuit_breaker.may_try(now, circuit_breaker.STORAGE)
+    until = circuit_breaker.open_until(now, circuit_breaker.STORAGE)
     if until:
         raise gateway.MustWait(Wait.STORAGE_DOWN, until)
     # Not operation.staged_file: who slept meanwhile may be past the end of all, and the row is gone.
     staged = StagedFile.objects.filter(operation=operation).first()
     if staged is None or not staging.is_whole(staged, operation.file_size):
         lifecycle.failed(operation, code="stagedFileMissing")
-        raise Held
+        raise Waiting
     if not operation.upload.link or not _can_finish(operation, now):
         _renew_link(operation)
-    return UploadLink(tokens.unseal(operation.upload.link), operation.upload.storage_type), staging.path_of(staged)
+    return UploadLink(tokens.decrypt(operation.upload.link), operation.upload.storage_type), staging.path_of(staged)
 
 
 def _can_finish(operation: Operation, now: datetime) -> bool:
@@ -153,17 +153,17 @@ def _send_bytes(operation: Operation, storage: Storage, path: Path, ending: Call
         return True
     if not _send_blocks(operation, storage, path, ending):
         return False
-    _kept(operation, partial(storage.commit, block_count(operation)))
+    _run_with_lease(operation, partial(storage.commit, block_count(operation)))
     return True
 
 
 def _send_whole(operation: Operation, storage: Storage, path: Path) -> None:
     with path.open("rb") as file:
         source = _Counted(file, size=operation.file_size or 0)
-        _kept(operation, partial(storage.put, source), source)
+        _run_with_lease(operation, partial(storage.put, source), source)
 
 
-def _kept(operation: Operation, call: Callable[[], None], source: "_Counted | None" = None) -> None:
+def _run_with_lease(operation: Operation, call: Callable[[], None], source: "_Counted | None" = None) -> None:
     """One call to the storage, in a thread, while this one keeps the lease and tells how far it is.
 
     Whatever ends the wait (a lost lease, a time limit) ends the thread: what it reads from breaks.
@@ -171,8 +171,10 @@ def _kept(operation: Operation, call: Callable[[], None], source: "_Counted | No
     with ThreadPoolExecutor(1, "storage") as crew:
         future = crew.submit(call)
         try:
-            while not wait([future], timeout=TELL_EVERY_S).done:
-                lifecycle.keep_uploading(operation, sent_bytes=source.passed if source else operation.upload.sent_bytes)
+            while not wait([future], timeout=RENEW_LEASE_EVERY_S).done:
+                lifecycle.renew_upload_lease(
+                    operation, sent_bytes=source.passed if source else operation.upload.sent_bytes
+                )
         except BaseException:
             if source:
                 source.stop()
@@ -199,7 +201,7 @@ def _send_blocks(operation: Operation, storage: Storage, path: Path, ending: Cal
             while missing and not over and len(flying) < BLOCKS_AT_ONCE:
                 number = missing.popleft()
                 flying[crew.submit(_send_block, storage, file, number, block)] = number
-            landed, _ = wait(flying, timeout=TELL_EVERY_S, return_when=FIRST_COMPLETED)
+            landed, _ = wait(flying, timeout=RENEW_LEASE_EVERY_S, return_when=FIRST_COMPLETED)
             for future in landed:
                 number = flying.pop(future)
                 if future.exception():
@@ -207,12 +209,12 @@ def _send_blocks(operation: Operation, storage: Storage, path: Path, ending: Cal
                     continue
                 failpoints.reach("upload.block_sent")
                 done_bytes += min(block, size - number * block)
-                lifecycle.keep_uploading(operation, sent_bytes=done_bytes, block=number)
+                lifecycle.renew_upload_lease(operation, sent_bytes=done_bytes, block=number)
             if not landed:
-                lifecycle.keep_uploading(operation, sent_bytes=done_bytes)
+                lifecycle.renew_upload_lease(operation, sent_bytes=done_bytes)
     if failure:
         if len(there) + len(missing) < block_count(operation):
-            circuit_breaker.worked(circuit_breaker.STORAGE)  # it does answer, now and then
+            circuit_breaker.record_success(circuit_breaker.STORAGE)  # it does answer, now and then
         raise failure
     return not missing
 
@@ -244,7 +246,7 @@ class _Counted:
 
     def read(self, size: int = -1, /) -> bytes:
         if self._stop.is_set():
-            raise Overtaken
+            raise LeaseLost
         piece = self._file.read(size)
         self.passed += len(piece)
         return piece
@@ -253,11 +255,11 @@ class _Counted:
 def _refused(operation: Operation, no: errors.Refused) -> None:
     """The storage said no, for good; but for a list of blocks that it has forgotten, which is sent again once."""
     if no.code == "InvalidBlockList" and not operation.events.filter(verb="upload_again").exists():
-        lifecycle.upload_again(operation, note="The storage no longer has what it acknowledged.")
+        lifecycle.restart_upload(operation, note="The storage no longer has what it acknowledged.")
     else:
         code = "uploadLinkForeign" if isinstance(no, errors.ForeignLink) else "uploadRefused"
         lifecycle.failed(operation, code=code, message=no.message)
-    raise Held from None
+    raise Waiting from None
 
 
 # To the platform
@@ -265,20 +267,20 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
 
 def _renew_link(operation: Operation, *, said: str = "") -> None:
     """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Held."""
-    before = tokens.unseal(operation.upload.link) if operation.upload.link else ""
+    before = tokens.decrypt(operation.upload.link) if operation.upload.link else ""
     try:
         link = gateway.for_person(operation.requested_by).imodel(operation.imodel_id).upload
     except errors.NotFound as gone:
         _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
     if link and asked < MOST_LINKS and link.href != before and _lasts(link):
-        sealed = tokens.seal(link.href)
+        sealed = tokens.encrypt(link.href)
         lifecycle.link_renewed(operation, link=sealed, storage_type=link.storage_type[:10], until=link.until)
     elif not _arrived_all_the_same(operation):
         lifecycle.failed(
             operation, code="uploadLinkExpired" if operation.upload.link else "uploadLinkLost", message=said
         )
-    raise Held
+    raise Waiting
 
 
 def _arrived_all_the_same(operation: Operation) -> bool:
@@ -287,7 +289,7 @@ def _arrived_all_the_same(operation: Operation) -> bool:
     try:
         state = platform.complete_baseline(operation.imodel_id).state
     except errors.AnswerLost as lost:
-        raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + TELL_AGAIN, str(lost)) from lost
+        raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + COMPLETE_AGAIN_AFTER, str(lost)) from lost
     except errors.Refused:
         state = _state_of_file(operation, platform)
     if state != WAITING:
@@ -309,7 +311,7 @@ def _complete(operation: Operation) -> None:
     except errors.AnswerLost as lost:
         state = platform.baseline_file(operation.imodel_id).state
         if state == WAITING:
-            raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + TELL_AGAIN, str(lost)) from lost
+            raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + COMPLETE_AGAIN_AFTER, str(lost)) from lost
     except errors.Refused as no:
         # Perhaps it was told before, and that answer was lost: whatever this one says, the file's state decides.
         state = _state_of_file(operation, platform)
@@ -332,21 +334,21 @@ def _not_completed(operation: Operation, platform: Platform, no: errors.Refused)
     if isinstance(no, errors.NotReady):
         is_size = no.code.casefold() == "dataconflict"
         lifecycle.failed(operation, code="baselineSizeMismatch" if is_size else no.code or "409", message=no.message)
-        raise Held
+        raise Waiting
     if isinstance(no, errors.NotFound) or any(detail["code"] == "InvalidChange" for detail in no.details):
         _not_there(operation, platform, no)
     lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)
-    raise Held
+    raise Waiting
 
 
 def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> None:
     """The platform does not see the file: look again some times, send it once more, and then give up. Raises Held."""
     looks = operation.events.filter(verb="file_missing").count()
     again = operation.events.filter(verb="upload_again").count()
-    if looks < len(LOOKS_FOR_FILE_S) * (again + 1):
-        pause = timedelta(seconds=LOOKS_FOR_FILE_S[looks % len(LOOKS_FOR_FILE_S)])
+    if looks < len(FILE_PAUSES_S) * (again + 1):
+        pause = timedelta(seconds=FILE_PAUSES_S[looks % len(FILE_PAUSES_S)])
         lifecycle.file_missing(operation, look_after=clock.now() + pause)
-        raise Held from None
+        raise Waiting from None
     try:
         platform.imodel(operation.imodel_id)
     except errors.NotFound as gone:
@@ -354,15 +356,15 @@ def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> 
     if again:
         lifecycle.failed(operation, code="baselineFileMissing", message=no.message)
     else:
-        lifecycle.upload_again(operation, note="The platform does not find the file.")
-    raise Held from None
+        lifecycle.restart_upload(operation, note="The platform does not find the file.")
+    raise Waiting from None
 
 
 def _vanished(operation: Operation, gone: errors.NotFound) -> None:
     """The platform does not know the iModel. Right after its answer that is normal, later it is final. Raises Held."""
     now = clock.now()
     if now - (operation.accepted_at or now) < MISSING_IS_NORMAL_FOR:
-        lifecycle.release_upload(operation, after=now + TELL_AGAIN)
+        lifecycle.release_upload(operation, after=now + COMPLETE_AGAIN_AFTER)
     else:
         lifecycle.failed(operation, code="vanished", message=gone.message)
-    raise Held from None
+    raise Waiting from None

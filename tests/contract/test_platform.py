@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Creation, IModel
+from imodels_app.itwin.types import CreateOperation, IModel
 from tests.contract.conftest import EVERY_API, LIVE_ITWIN_ID, Caller, details_of, error_of, walk
 
 UNKNOWN = "0badc0de-0000-4000-8000-000000000000"
@@ -222,7 +222,7 @@ class Workshop:
         self._made[name] = self._client.start(path, json.dumps({"iTwinId": self.itwin_id, "name": name}))
         return self._made[name]
 
-    def until_final(self, imodel_id: str, *, within_s: float = 900) -> Creation:
+    def until_final(self, imodel_id: str, *, within_s: float = 900) -> CreateOperation:
         """Its create operation, once it has ended."""
         deadline = time.monotonic() + within_s
         while (operation := self._client.creation(imodel_id)).state not in FINAL:

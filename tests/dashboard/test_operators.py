@@ -23,7 +23,7 @@ def test_the_process_is_healthy_without_asking_anybody(client):
 
 
 def test_readiness_tells_of_each_part(client):
-    heartbeat.beat()
+    heartbeat.record()
 
     assert client.get("/readyz").json() == {"database": "ok", "redis": "ok", "worker": "ok"}
 

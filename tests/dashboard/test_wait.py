@@ -20,7 +20,7 @@ def test_it_becomes_the_command_once_nothing_is_missing(monkeypatch):
 
 
 def test_it_says_what_is_missing_and_goes_on_when_it_is_there(monkeypatch, capsys):
-    monkeypatch.setattr(wait, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(wait, "CHECK_EVERY_S", 0)
     answers = iter(["connection refused", "connection refused", ""])
 
     wait.wait_for("database", lambda: next(answers))

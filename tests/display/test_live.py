@@ -36,10 +36,10 @@ def test_the_token_changes_with_the_progress_of_an_upload_and_not_with_its_lease
     lifecycle.accepted(operation, imodel_id=str(uuid4()))
     before = live.token([operation])
 
-    lifecycle.take_upload(operation)
-    lifecycle.keep_uploading(operation, sent_bytes=0)
+    lifecycle.lease_upload(operation)
+    lifecycle.renew_upload_lease(operation, sent_bytes=0)
     assert live.token([operation]) == before
-    lifecycle.keep_uploading(operation, sent_bytes=1)
+    lifecycle.renew_upload_lease(operation, sent_bytes=1)
     assert live.token([operation]) != before
 
 
@@ -47,7 +47,7 @@ def test_the_token_changes_with_what_becomes_of_an_orphan(running_clone, mara):
     lifecycle.failed(running_clone, code="failed")
     before = live.token([running_clone])
 
-    lifecycle.delete_shell(running_clone, by=mara)
+    lifecycle.delete_orphan(running_clone, by=mara)
 
     assert live.token([running_clone]) != before
 

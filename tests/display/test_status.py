@@ -7,14 +7,14 @@ import pytest
 from django.test import override_settings
 
 from imodels_app.display import formats, status
-from imodels_app.display.estimates import Usual
+from imodels_app.display.estimates import UsualDuration
 from imodels_app.models import Decision, Operation, Team, Upload
 from imodels_app.states import Kind, State, Wait
 
 pytestmark = pytest.mark.same_on_both
 
 NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
-SIX_TO_NINE = Usual(half=timedelta(minutes=6), most=timedelta(minutes=9), count=41, source="Main Bridge")
+SIX_TO_NINE = UsualDuration(half=timedelta(minutes=6), most=timedelta(minutes=9), count=41, source="Main Bridge")
 
 
 def operation(
@@ -116,7 +116,7 @@ def waits(reason: Wait, **later) -> dict:
     ],
 )
 def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
-    told = status.tell(operation(**fields), NOW, SIX_TO_NINE)
+    told = status.describe(operation(**fields), NOW, SIX_TO_NINE)
 
     assert (told.badge, told.tone, told.icon, told.line) == (badge, tone, icon, line)
 
@@ -155,7 +155,7 @@ def test_a_failure_has_its_own_name_and_remedy(code, badge, line):
         State.FAILED, failure_code=code, failure_message="No.", failure_details=details, file_name="pier.bim"
     )
 
-    told = status.tell(failed, NOW)
+    told = status.describe(failed, NOW)
 
     assert (told.badge, told.tone, told.icon, told.line) == (badge, "bad", "st-failed", line)
     assert told.remedy.endswith(".")
@@ -187,9 +187,9 @@ def test_only_what_the_platform_made_nothing_of_was_refused():
 def test_an_imodel_from_a_template_is_no_copy():
     made = operation(State.RUNNING, kind=Kind.TEMPLATE)
 
-    assert status.doing(made) == "The platform makes one baseline of 118 changesets"
+    assert status.progress_headline(made) == "The platform makes one baseline of 118 changesets"
     assert status.origin(made) == "Template iModel"
-    assert "iModels from the template Main Bridge" in status.basis(made, SIX_TO_NINE, NOW)
+    assert "iModels from the template Main Bridge" in status.estimate_basis(made, SIX_TO_NINE, NOW)
 
 
 @pytest.mark.parametrize("state", State)
@@ -198,7 +198,7 @@ def test_an_imodel_from_a_template_is_no_copy():
 def test_no_state_is_without_words(state, reason, kind):
     found = operation(state, kind=kind, wait_reason=reason)
 
-    told = status.tell(found, NOW)
+    told = status.describe(found, NOW)
 
     assert told.badge
     assert "{" not in told.line + told.remedy
@@ -209,7 +209,7 @@ def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
     link = {"sent_bytes": 3, "link_until": NOW + timedelta(minutes=18)}
     up = operation(State.UPLOADING, kind=Kind.BASELINE, file_size=4, upload=link)
 
-    told = status.tell(up, NOW)
+    told = status.describe(up, NOW)
 
     assert (told.share, told.share_of) == (75, "Sent")
     assert [step.value for step in status.steps(up, told)] == [100, 100, 75, 0, 0, 0]
@@ -220,14 +220,14 @@ def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
     "state", ["waitingForFile", "initializationScheduled", "initialized", "initializationFailed", "fileIsBriefcase"]
 )
 def test_each_state_of_a_baseline_file_has_a_badge_and_a_sentence(state):
-    badge, sentence = status.baseline_words(operation(baseline_state=state))
+    badge, sentence = status.baseline_text(operation(baseline_state=state))
 
     assert badge != state
     assert sentence
 
 
 def test_an_unknown_state_of_a_baseline_file_is_shown_as_it_is():
-    assert status.baseline_words(operation(baseline_state="resting")) == ("resting", "")
+    assert status.baseline_text(operation(baseline_state="resting")) == ("resting", "")
 
 
 @pytest.mark.parametrize(
@@ -239,14 +239,14 @@ def test_sizes_read_in_one_unit(count, words):
 
 
 def test_without_earlier_ones_nothing_is_promised():
-    told = status.tell(operation(State.RUNNING), NOW, None)
+    told = status.describe(operation(State.RUNNING), NOW, None)
 
     assert told.line == "the platform is working on it"
     assert told.share is None
 
 
 def test_the_bar_is_never_full_while_it_runs():
-    told = status.tell(operation(State.RUNNING, accepted_at=NOW - timedelta(hours=3)), NOW, SIX_TO_NINE)
+    told = status.describe(operation(State.RUNNING, accepted_at=NOW - timedelta(hours=3)), NOW, SIX_TO_NINE)
 
     assert told.share == 95
 
@@ -262,9 +262,9 @@ def test_the_bar_is_never_full_while_it_runs():
     ],
 )
 def test_what_remains_is_a_range_in_minutes(half, most, words):
-    usual = Usual(half=timedelta(minutes=half), most=timedelta(minutes=most), count=9)
+    usual = UsualDuration(half=timedelta(minutes=half), most=timedelta(minutes=most), count=9)
 
-    assert status.remains(operation(State.RUNNING), NOW, usual) == words
+    assert status.time_remaining(operation(State.RUNNING), NOW, usual) == words
 
 
 @pytest.mark.parametrize(
@@ -302,4 +302,4 @@ def test_an_age_has_one_unit(seconds, words):
 
 
 def test_thousands_are_kept_together():
-    assert formats.thin(18204) == "18\u202f204"
+    assert formats.thousands(18204) == "18\u202f204"

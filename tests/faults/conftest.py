@@ -92,7 +92,7 @@ def tick(redis_url) -> Callable[[], None]:
         with redis.Redis.from_url(redis_url) as client:
             for key in client.scan_iter("desk:*announced*"):  # in a test's time that was long ago
                 client.delete(key)
-        for sweep in (tasks.sweep_lost, tasks.sweep_queued, tasks.sweep_uploads, tasks.sweep_running):
+        for sweep in (tasks.sweep_submitting, tasks.sweep_queued, tasks.sweep_uploads, tasks.sweep_running):
             sweep()
         with app.connection_for_read() as connection:
             for name in ("celery", "uploads"):

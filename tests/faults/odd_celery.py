@@ -33,7 +33,7 @@ if __name__ == "__main__":
     if silent_for_s := os.environ.get("SILENT_FOR_S"):
         from dashboard import watchdog
 
-        watchdog.SILENT_FOR_S, watchdog.LOOK_EVERY_S = float(silent_for_s), 0.5
+        watchdog.SILENT_FOR_S, watchdog.CHECK_EVERY_S = float(silent_for_s), 0.5
     from celery.__main__ import main
 
     main()

@@ -245,9 +245,9 @@ def _secrets() -> Iterator[str]:
     for held in TokenSet.objects.all():
         for sealed in (held.access_token, held.refresh_token, held.id_token):
             if sealed:
-                yield tokens.unseal(sealed)
+                yield tokens.decrypt(sealed)
     for sealed in Upload.objects.exclude(link="").values_list("link", flat=True):
-        yield tokens.unseal(sealed)
+        yield tokens.decrypt(sealed)
 
 
 def _everything_in(redis_url: str) -> str:

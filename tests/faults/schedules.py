@@ -35,7 +35,7 @@ from imodels_app.models import (
 from imodels_app.runtime import timing
 from imodels_app.states import FINISHED, Kind, State
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.faults import oracle
@@ -46,11 +46,11 @@ KINDS = list(Kind)
 # What workers do: with one operation, when a hint comes; and by the timetable.
 WORK: dict[str, Callable[[UUID], None]] = {
     "imodels_app.submit": submit,
-    "imodels_app.settle": settle,
+    "imodels_app.settle": reconcile,
     "imodels_app.poll": poll,
     "imodels_app.upload": upload,
 }
-SWEEPS = [tasks.sweep_queued, tasks.sweep_running, tasks.sweep_lost, tasks.sweep_uploads]
+SWEEPS = [tasks.sweep_queued, tasks.sweep_running, tasks.sweep_submitting, tasks.sweep_uploads]
 # Sizes of baseline files: one piece, or several blocks. The settings of the test agree.
 BLOCK_BYTES, SINGLE_PUT_BYTES, FILES_BYTES = 1024, 2048, (600, 6000)
 

@@ -12,7 +12,7 @@ from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation
 from imodels_app.states import Kind, Outcome, State, Wait
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR, OLD_QUAY
 
@@ -88,7 +88,7 @@ def test_10_a_location_that_is_missing_relative_or_foreign_leads_to_the_right_im
     after(submit, queued_clone)
     if queued_clone.state == State.SUBMITTING:  # nothing told the id: the name is looked up
         goes_by(5)
-        after(settle, queued_clone)
+        after(reconcile, queued_clone)
 
     (made,) = sandbox.imodels_named(queued_clone.name, HARBOUR)
     assert (queued_clone.state, queued_clone.imodel_id) == (State.RUNNING, made.id)
@@ -105,7 +105,7 @@ def test_10_a_location_that_makes_no_sense_is_no_id_and_the_name_decides(queued_
     after(submit, queued_clone)
     assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
     goes_by(100)
-    after(settle, queued_clone)
+    after(reconcile, queued_clone)
     after(submit, queued_clone)
 
     (made,) = sandbox.imodels_named(queued_clone.name, HARBOUR)
@@ -231,7 +231,7 @@ def test_17_an_answer_to_a_post_that_makes_no_sense_is_a_lost_answer(
     after(submit, operation)
     assert (operation.state, operation.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
     goes_by(100)
-    after(settle, operation)
+    after(reconcile, operation)
     if operation.state == State.QUEUED:
         after(submit, operation)
 

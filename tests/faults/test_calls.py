@@ -9,7 +9,7 @@ from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Bucket, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import FINISHED, Kind, Outcome, State
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signed_in_mara")]
 
@@ -29,14 +29,14 @@ def test_an_open_circuit_lets_one_call_through_each_twenty_seconds_however_many_
     sandbox.fault("*", r"^/imodels", times=100_000, status=500)
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
         Operation.objects.update(due_at=clock.now())
-        settle(Operation.objects.order_by("created_at").first().pk)
+        reconcile(Operation.objects.order_by("created_at").first().pk)
     virtual_clock.passes(60)
     opened = len(sandbox.journal)
 
     for _ in range(300):
         virtual_clock.passes(1)
         for pk in Operation.objects.lost(clock.now()).values_list("pk", flat=True):
-            settle(pk)
+            reconcile(pk)
 
     assert 300 / 20 - 1 <= len(sandbox.journal) - opened <= 300 / 20 + 2
 

@@ -33,7 +33,7 @@ def second(virtual_clock, monkeypatch):
 
     def pass_() -> None:
         virtual_clock.passes(1)
-        for sweep in (tasks.sweep_lost, tasks.sweep_queued, tasks.sweep_running):
+        for sweep in (tasks.sweep_submitting, tasks.sweep_queued, tasks.sweep_running):
             sweep()
         while hints:
             task, pk = hints.pop(0)
@@ -97,14 +97,14 @@ def test_28_leases_taken_before_the_clock_was_put_back_end_all_the_same(
     second()
     virtual_clock.passes(HOUR_S)
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
-        circuit_breaker.failed(clock.now())
+        circuit_breaker.record_failure(clock.now())
     assert tokens._take_lease(TokenSet.objects.get())
-    assert circuit_breaker.may_try(clock.now())
+    assert circuit_breaker.open_until(clock.now())
 
     virtual_clock.jumps(-HOUR_S)
     virtual_clock.passes(1)
 
-    assert circuit_breaker.may_try(clock.now()) is None
+    assert circuit_breaker.open_until(clock.now()) is None
     assert tokens.access_token(signed_in_mara)
 
 
@@ -130,10 +130,10 @@ def test_28_a_file_whose_uploader_died_right_before_the_clock_was_put_back_goes_
     operation = baseline_of(a_file())
     submit(operation.pk)
     virtual_clock.passes(3 * HOUR_S)
-    lifecycle.take_upload(lifecycle.operation_for(operation.pk))
+    lifecycle.lease_upload(lifecycle.operation_for(operation.pk))
 
     virtual_clock.jumps(-HOUR_S)
-    tasks.sweep_lost()
+    tasks.sweep_submitting()
 
     assert Upload.objects.due(virtual_clock.now()).exists()
 

@@ -7,7 +7,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Attempt, Operation, TokenSet, User
 from imodels_app.runtime import clock, timing
 from imodels_app.states import Kind, Outcome, State, Wait
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.conftest import wait_until
 from tests.people import HARBOUR
@@ -237,14 +237,14 @@ def test_08_a_name_taken_whose_answer_comes_cut_off_is_looked_up_too(
     sandbox.fault("POST", r"/clone$", lost_answer=True, times=1)
     sandbox.fault("POST", r"/clone$", truncated=True, times=1)
     submit(queued_clone.pk)
-    for step in (settle, submit):
+    for step in (reconcile, submit):
         time_passes(100)
         step(queued_clone.pk)
     queued_clone.refresh_from_db()
     assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
 
     sandbox.switch(list_lag_s=0)
-    settle(queued_clone.pk)
+    reconcile(queued_clone.pk)
 
     queued_clone.refresh_from_db()
     assert queued_clone.imodel_id == sandbox.imodels_named(queued_clone.name, HARBOUR)[0].id
@@ -256,12 +256,12 @@ def test_a_sign_in_whose_process_dies_before_it_woke_anything_is_noticed_by_a_sw
     until = clock.now() + timing.SIGN_IN_PATIENCE
     TokenSet.objects.update(sign_in_needed=True)
     lifecycle.wait(queued_clone, Wait.SIGN_IN, until)
-    tasks.sweep_lost()
+    tasks.sweep_submitting()
     assert reached(queued_clone, State.QUEUED).wait_reason == Wait.SIGN_IN
 
     tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
-    tasks.sweep_lost()
-    tasks.sweep_lost()
+    tasks.sweep_submitting()
+    tasks.sweep_submitting()
 
     queued_clone.refresh_from_db()
     assert queued_clone.wait_reason == Wait.NONE

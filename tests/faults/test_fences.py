@@ -18,7 +18,7 @@ from imodels_app.runtime import dispatch, failpoints
 from imodels_app.states import FINISHED, Kind, State, Verdict
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.faults import oracle
@@ -62,7 +62,7 @@ def goes_its_way(virtual_clock, sandbox) -> Callable[[Operation], Operation]:
 
     def go(operation: Operation) -> Operation:
         for _ in range(120):
-            for does in (submit, settle, poll):
+            for does in (submit, reconcile, poll):
                 does(operation.pk)
             operation.refresh_from_db()
             if operation.state in FINISHED:
@@ -83,7 +83,7 @@ def test_who_slept_over_the_next_attempt_does_not_take_it_back(clone, at, virtua
 
     def meanwhile() -> None:
         virtual_clock.passes(100)
-        settle(clone.pk)  # it never arrived: the same request is queued again
+        reconcile(clone.pk)  # it never arrived: the same request is queued again
         at("submit.answered", die)
         with suppress(Died):
             submit(clone.pk)  # and made an iModel whose answer nobody has written down
@@ -124,7 +124,7 @@ def test_who_read_an_orphan_before_another_worker_took_it_leaves_it_alone(clone,
     sandbox.next_outcome("failed")
     submit(clone.pk)
     poll(clone.pk)
-    lifecycle.delete_shell(Operation.objects.get(pk=clone.pk), by=mara)
+    lifecycle.delete_orphan(Operation.objects.get(pk=clone.pk), by=mara)
     at("leftovers.sending", die)
     waiting = [lambda: cleanup.delete(clone.pk)]
 
@@ -149,7 +149,7 @@ def test_a_claim_that_was_settled_meanwhile_sends_nothing(
 ):
     def meanwhile() -> None:
         virtual_clock.passes(120)
-        settle(clone.pk)
+        reconcile(clone.pk)
         submit(clone.pk)
         virtual_clock.jumps(-clock_goes_back_s)
 
@@ -206,7 +206,7 @@ def test_what_was_sent_once_is_not_called_off(clone, at, mara, virtual_clock, sa
     sandbox.fault("POST", r"/clone$", lost_answer=True)
     submit(clone.pk)
     virtual_clock.passes(100)
-    settle(clone.pk)
+    reconcile(clone.pk)
     clone.refresh_from_db()
     assert clone.state == State.QUEUED
 
@@ -413,7 +413,7 @@ def test_who_read_the_row_before_somebody_refreshed_does_not_refresh_again(mara,
             waiting.pop()()
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(held_up), suppress(tokens.NotNow, tokens.SignInNeeded):
+    with connection.execute_wrapper(held_up), suppress(tokens.TokenUnavailable, tokens.SignInNeeded):
         tokens.access_token(mara)
 
     nobody_showed_a_used_token(sandbox)
@@ -428,7 +428,7 @@ def test_a_refresh_that_comes_later_than_a_new_sign_in_changes_nothing(mara, exp
         tokens.store(mara, fresh)
 
     at("tokens.rotated", meanwhile)
-    with suppress(tokens.NotNow):
+    with suppress(tokens.TokenUnavailable):
         tokens.access_token(mara)
 
     assert tokens.access_token(mara) == fresh["access_token"], "the token of the new sign-in was overwritten"

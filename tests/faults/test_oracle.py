@@ -47,45 +47,45 @@ def send(sandbox, platform_of):
     return post
 
 
-def told(sandbox, **more) -> str:
+def violations(sandbox, **more) -> str:
     return "\n".join(oracle.violations(sandbox, **more))
 
 
 def test_it_says_nothing_when_all_is_well(done_clone, sandbox, redis_url):
     assert done_clone.state == State.SUCCEEDED
-    assert told(sandbox, redis_url=redis_url, logs={"worker": "Task imodels_app.submit succeeded"}) == ""
+    assert violations(sandbox, redis_url=redis_url, logs={"worker": "Task imodels_app.submit succeeded"}) == ""
 
 
 def test_it_sees_a_second_imodel(done_clone, sandbox, send):
     send(f"/imodels/{MAIN_BRIDGE}/clone", {"iTwinId": HARBOUR, "name": "Another"}, done_clone.pk)
 
-    assert f"{done_clone.pk} made 2 iModels" in told(sandbox)
+    assert f"{done_clone.pk} made 2 iModels" in violations(sandbox)
 
 
 def test_it_sees_a_request_that_was_not_written_down(queued_clone, sandbox, send):
     send(queued_clone.request_path, json.loads(queued_clone.request_body), queued_clone.pk)
 
-    assert "sent 1 requests and recorded 0" in told(sandbox)
+    assert "sent 1 requests and recorded 0" in violations(sandbox)
 
 
 @pytest.mark.parametrize("due", [None, timezone.now() + timedelta(hours=2)])
 def test_it_sees_an_operation_that_nothing_will_look_at(queued_clone, sandbox, due):
     Operation.objects.update(due_at=due)
 
-    assert "look" in told(sandbox)
+    assert "look" in violations(sandbox)
 
 
 def test_it_lets_a_person_be_waited_for(queued_clone, sandbox):
     until = timezone.now() + timedelta(days=5)
     lifecycle.wait(queued_clone, Wait.SIGN_IN, until)
 
-    assert told(sandbox) == ""
+    assert violations(sandbox) == ""
 
 
 def test_it_sees_an_imodel_that_its_ended_operation_does_not_know(done_clone, sandbox):
     Operation.objects.update(imodel_id="")
 
-    assert "ended without knowing" in told(sandbox)
+    assert "ended without knowing" in violations(sandbox)
 
 
 def test_it_sees_a_failure_that_was_none(done_clone, sandbox):
@@ -93,22 +93,22 @@ def test_it_sees_a_failure_that_was_none(done_clone, sandbox):
     with triggers_off():
         Event.objects.filter(verb="succeeded").update(to=State.FAILED)
 
-    assert "the platform says otherwise" in told(sandbox)
+    assert "the platform says otherwise" in violations(sandbox)
 
 
 def test_it_sees_an_orphan_that_no_row_tells_of(running_clone, sandbox):
     lifecycle.failed(running_clone, code="failed")
     Orphan.objects.all().delete()
 
-    assert "left an iModel, and no row says so" in told(sandbox)
+    assert "left an iModel, and no row says so" in violations(sandbox)
 
 
 def test_it_sees_a_stranger_adopted(done_clone, sandbox, platform_of):
     theirs = platform_of("tomas").start("/imodels", json.dumps({"iTwinId": HARBOUR, "name": "Theirs"}))
     Operation.objects.update(imodel_id=theirs)
 
-    assert "did not make" in told(sandbox)
-    assert "made\n" in told(sandbox) + "\n"
+    assert "did not make" in violations(sandbox)
+    assert "made\n" in violations(sandbox) + "\n"
 
 
 def test_it_sees_a_limit_exceeded(done_clone, sandbox, send):
@@ -116,14 +116,14 @@ def test_it_sees_a_limit_exceeded(done_clone, sandbox, send):
     with pytest.raises(errors.TooMany):
         send(f"/imodels/{MAIN_BRIDGE}/clone", {"iTwinId": HARBOUR, "name": "One too many"})
 
-    assert "went beyond a limit" in told(sandbox)
+    assert "went beyond a limit" in violations(sandbox)
 
 
 def test_it_lets_a_429_pass_that_a_fault_told(queued_clone, sandbox):
     sandbox.fault("POST", r"/clone$", status=429, retry_after=7)
     submit(queued_clone.pk)
 
-    assert told(sandbox) == ""
+    assert violations(sandbox) == ""
 
 
 @pytest.mark.parametrize("what", ["missing", "twice", "disconnected"])
@@ -139,26 +139,26 @@ def test_it_sees_a_history_that_does_not_hang_together(done_clone, sandbox, what
         else:
             event.update(came_from=State.RUNNING)
 
-    assert "history" in told(sandbox) or "comes from" in told(sandbox)
+    assert "history" in violations(sandbox) or "comes from" in violations(sandbox)
 
 
 def test_it_sees_a_claim_without_an_attempt(done_clone, sandbox):
     Attempt.objects.all()._raw_delete("default")
 
-    assert "1 claims in its history and 0 attempts" in told(sandbox)
+    assert "1 claims in its history and 0 attempts" in violations(sandbox)
 
 
 def test_it_sees_a_fork_that_nobody_approved(waiting_fork, sandbox, send):
     send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
 
-    assert "without an approval" in told(sandbox)
+    assert "without an approval" in violations(sandbox)
 
 
 def test_it_sees_a_fork_that_is_not_what_was_approved(waiting_fork, tomas, sandbox, send):
     lifecycle.approve(waiting_fork, by=tomas)
     send(waiting_fork.request_path, {"iTwinId": HARBOUR, "name": "Something else"}, waiting_fork.pk)
 
-    assert "something else than its row holds" in told(sandbox)
+    assert "something else than its row holds" in violations(sandbox)
 
 
 def test_it_sees_an_approval_of_something_else(waiting_fork, tomas, sandbox, send):
@@ -167,7 +167,7 @@ def test_it_sees_an_approval_of_something_else(waiting_fork, tomas, sandbox, sen
         Decision.objects.update(request_hash="0" * 64)
     send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
 
-    assert "without an approval" in told(sandbox)
+    assert "without an approval" in violations(sandbox)
 
 
 @pytest.mark.parametrize("place", ["events", "attempts", "operations", "logs", "redis"])
@@ -186,13 +186,13 @@ def test_it_sees_a_secret(done_clone, mara, sandbox, redis_url, place):
             client.lpush("celery", secret)
     logs = {"worker": f"refreshed {secret}"} if place == "logs" else {}
 
-    assert "a secret is in" in told(sandbox, logs=logs, redis_url=redis_url)
+    assert "a secret is in" in violations(sandbox, logs=logs, redis_url=redis_url)
 
 
 def test_it_sees_a_secret_in_a_page(done_clone, mara, sandbox):
     Operation.objects.update(name="https://blob.example/x?sv=1&sig=abcdefghijk%3D")
 
-    assert f"a secret is in /operations/{done_clone.pk}/" in told(sandbox)
+    assert f"a secret is in /operations/{done_clone.pk}/" in violations(sandbox)
 
 
 def test_it_sees_two_imodels_of_one_name(done_clone, wish_for, mara, sandbox):
@@ -202,7 +202,7 @@ def test_it_sees_two_imodels_of_one_name(done_clone, wish_for, mara, sandbox):
     other.refresh_from_db()
     sandbox.world.imodels[other.imodel_id].name = done_clone.name.upper()
 
-    assert "2 iModels are called" in told(sandbox)
+    assert "2 iModels are called" in violations(sandbox)
 
 
 @pytest.fixture
@@ -216,37 +216,37 @@ def uploaded(baseline_of, sandbox):
 
 
 def test_it_sees_other_bytes_in_the_storage(uploaded, sandbox):
-    assert told(sandbox) == ""
+    assert violations(sandbox) == ""
     name = f"baselines/{uploaded.imodel_id}/{uploaded.imodel_id}.bim"
     sandbox.platform.blobs.write(name, [a_file()])
 
-    assert "the storage has other bytes" in told(sandbox)
+    assert "the storage has other bytes" in violations(sandbox)
 
 
 def test_it_sees_a_file_that_is_due_though_it_is_there(uploaded, sandbox):
     Upload.objects.update(due_at=timezone.now())
 
-    assert "its file is still to be uploaded" in told(sandbox)
+    assert "its file is still to be uploaded" in violations(sandbox)
 
 
 def test_it_sees_an_upload_that_nobody_will_go_on_with(baseline_of, sandbox):
     submit(baseline_of(a_file()).pk)
     Upload.objects.update(due_at=None)
 
-    assert "is uploading and nothing will ever look at it" in told(sandbox)
+    assert "is uploading and nothing will ever look at it" in violations(sandbox)
 
 
 def test_it_sees_a_file_that_was_completed_twice(uploaded, sandbox, platform_of):
     sandbox.world.imodels[uploaded.imodel_id].creation.baseline_state = "waitingForFile"
     platform_of("mara").complete_baseline(uploaded.imodel_id)
 
-    assert "took effect 2 times" in told(sandbox)
+    assert "took effect 2 times" in violations(sandbox)
 
 
 def test_it_sees_a_token_sent_to_the_storage(uploaded, sandbox):
     requests.put(f"{sandbox.url}/storage/x", data=b"x", headers={"Authorization": "Bearer x"}, timeout=5)
 
-    assert "was sent credentials" in told(sandbox)
+    assert "was sent credentials" in violations(sandbox)
 
 
 def test_it_sees_an_upload_link_outside(baseline_of, sandbox):
@@ -254,9 +254,9 @@ def test_it_sees_an_upload_link_outside(baseline_of, sandbox):
     submit(operation.pk)
     operation.refresh_from_db()
 
-    link = tokens.unseal(operation.upload.link)
+    link = tokens.decrypt(operation.upload.link)
 
-    assert "a secret is in" in told(sandbox, logs={"worker": f"PUT {link}"})
+    assert "a secret is in" in violations(sandbox, logs={"worker": f"PUT {link}"})
 
 
 def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):
@@ -267,7 +267,7 @@ def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):
 
 
 def test_it_sees_a_refresh_token_shown_twice(mara, sandbox):
-    spent = tokens.unseal(TokenSet.objects.get(user=mara).refresh_token)
+    spent = tokens.decrypt(TokenSet.objects.get(user=mara).refresh_token)
     oidc.refresh(spent)
     assert not list(oracle.asked_with_a_used_token(sandbox))
 

@@ -23,7 +23,7 @@ def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbo
     operation = Operation.objects.get(state=State.FAILED)
     processes.worker()
     processes.arm(place, "kill")
-    lifecycle.delete_shell(operation, by=signed_in_mara)
+    lifecycle.delete_orphan(operation, by=signed_in_mara)
     processes.struck(place)
 
     cleanup.delete(operation.pk)

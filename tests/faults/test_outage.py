@@ -105,7 +105,7 @@ def test_16_answers_lost_in_an_outage_are_settled_after_it_and_nothing_is_made_t
 def test_16_while_nothing_runs_the_next_try_is_left_to_whoever_wants_to_send(work, sandbox, tick, goes_by):
     """A sweep with nothing to follow must not use up the one try."""
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
-        circuit_breaker.failed(timezone.now())
+        circuit_breaker.record_failure(timezone.now())
     (asked,) = work(1)
 
     for _ in range(6):
@@ -119,11 +119,11 @@ def test_16_while_nothing_runs_the_next_try_is_left_to_whoever_wants_to_send(wor
 def test_16_one_failed_call_is_no_outage_and_a_success_forgets_it():
     now = timezone.now()
     for _ in range(circuit_breaker.FAILURES_TO_OPEN - 1):
-        circuit_breaker.failed(now)
+        circuit_breaker.record_failure(now)
     assert circuit_breaker.outage(now) is None
 
-    circuit_breaker.worked()
-    circuit_breaker.failed(now)
+    circuit_breaker.record_success()
+    circuit_breaker.record_failure(now)
 
     assert circuit_breaker.outage(now) is None
     assert Circuit.objects.get().failures == 1

@@ -22,7 +22,7 @@ from imodels_app.runtime import timing
 from imodels_app.states import Kind, News, OrphanState, State, Wait
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.conftest import wait_until
@@ -233,7 +233,7 @@ def test_14_who_signs_in_while_a_worker_finds_no_refresh_token_is_not_asked_eith
                 tokens.store(mara_expired, sandbox.tokens_for("mara"))
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(meanwhile), pytest.raises(tokens.NotNow):
+    with connection.execute_wrapper(meanwhile), pytest.raises(tokens.TokenUnavailable):
         tokens.access_token(mara_expired)
 
     assert tokens.access_token(mara_expired)
@@ -243,7 +243,7 @@ def test_14_who_signs_in_a_moment_before_the_wait_is_written_down_is_not_waited_
     later = timezone.now() + timing.SIGN_IN_PATIENCE
     lifecycle.wait(queued_clone, Wait.SIGN_IN, later)
 
-    tasks.sweep_lost()
+    tasks.sweep_submitting()
 
     queued_clone.refresh_from_db()
     assert queued_clone.wait_reason == Wait.NONE
@@ -257,7 +257,7 @@ def test_14_what_waits_for_a_sign_in_for_good_reason_is_not_tried_again_and_agai
     for _ in range(3):
         submit(queued_clone.pk)
         poll(many_running[0].pk)
-        tasks.sweep_lost()
+        tasks.sweep_submitting()
 
     assert refreshes(sandbox) == 1
     for operation in (queued_clone, many_running[0]):
@@ -371,7 +371,7 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
     for person in people.values():
         assert tokens.access_token(person)
     settings.TOKEN_KEYS = [old, new]
-    tokens.reseal()
+    tokens.reencrypt()
 
 
 @pytest.fixture
@@ -430,10 +430,10 @@ def test_40_a_worker_without_the_key_leaves_a_lost_answer_to_one_that_has_it(
     submit(queued_clone.pk)
     goes_by(5)
     with without_the_key():
-        settle(queued_clone.pk)
+        reconcile(queued_clone.pk)
 
     goes_by(60)
-    settle(queued_clone.pk)
+    reconcile(queued_clone.pk)
 
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.RUNNING
@@ -447,7 +447,7 @@ def test_40_a_worker_without_the_key_leaves_a_left_over_to_one_that_has_it(
     submit(queued_clone.pk)
     poll(queued_clone.pk)
     failed = lifecycle.operation_for(queued_clone.pk)
-    lifecycle.delete_shell(failed, by=signed_in_mara)
+    lifecycle.delete_orphan(failed, by=signed_in_mara)
     with without_the_key():
         cleanup.delete(failed.pk)
     failed.refresh_from_db()

@@ -15,7 +15,7 @@ from imodels_app.runtime import failpoints
 from imodels_app.states import Kind, OrphanState, State, Wait
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 
@@ -123,7 +123,7 @@ def test_a_retry_after_counts_from_the_answer_and_not_from_before_the_call(queue
     sandbox.fault("GET", r"^/imodels", status=429, retry_after=5)
 
     with slow("UPDATE", Bucket, 8):
-        settle(queued_clone.pk)
+        reconcile(queued_clone.pk)
 
     assert now_of(queued_clone).state == State.SUBMITTING
     assert rate_limits.frozen_until(virtual_clock.now()) is not None
@@ -140,7 +140,7 @@ def shell(queued_clone, signed_in_mara, sandbox):
     now_of(queued_clone)
     sandbox.finish(queued_clone.imodel_id, state="failed")
     poll(queued_clone.pk)
-    lifecycle.delete_shell(now_of(queued_clone), by=signed_in_mara)
+    lifecycle.delete_orphan(now_of(queued_clone), by=signed_in_mara)
     return now_of(queued_clone)
 
 
@@ -187,7 +187,7 @@ def hours(virtual_clock, operation, count=1):
     ends = virtual_clock.now().timestamp() + count * 3600
     while virtual_clock.now().timestamp() < ends and now_of(operation).state in (State.SUBMITTING, State.QUEUED):
         virtual_clock.passes(1)
-        (settle if operation.state == State.SUBMITTING else submit)(operation.pk)
+        (reconcile if operation.state == State.SUBMITTING else submit)(operation.pk)
 
 
 def test_a_name_that_is_taken_in_other_capitals_ends_it_without_asking_on_and_on(

@@ -75,7 +75,7 @@ def test_a_file_goes_up_byte_for_byte(azurite, link, baseline_of, signed_in_mara
     submit(operation.pk)
     operation.refresh_from_db()
     name = f"baselines/{operation.imodel_id}/{operation.imodel_id}.bim"
-    Upload.objects.update(link=tokens.seal(link(operation.imodel_id).href))
+    Upload.objects.update(link=tokens.encrypt(link(operation.imodel_id).href))
     sandbox.platform.blobs.write(name, [data])  # what the platform finds when it is told
 
     upload(operation.pk)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imodels_app.itwin.http import DEFAULT_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S, retry_after_s
-from imodels_app.itwin.types import BaselineFile, Creation, IModel, Malformed, UploadLink, imodel_id_in, instant
+from imodels_app.itwin.types import BaselineFile, CreateOperation, IModel, Malformed, UploadLink, imodel_id_in, instant
 
 GUID = "5e19bee0-3aea-4355-a9f0-c6df9989ee7d"
 
@@ -67,15 +67,15 @@ def test_baseline_only_is_told_from_no_origin():
     cloned = {"createOperation": {"state": "scheduled", "clonedFrom": {"iModelId": GUID, "changesetId": ""}}}
     plain = {"createOperation": {"state": "successful", "clonedFrom": None, "forkedFrom": None}}
 
-    assert Creation.from_json(cloned).is_clone
-    assert Creation.from_json(cloned).changeset_id == ""
-    assert not Creation.from_json(plain).is_clone
+    assert CreateOperation.from_json(cloned).is_clone
+    assert CreateOperation.from_json(cloned).changeset_id == ""
+    assert not CreateOperation.from_json(plain).is_clone
 
 
 @pytest.mark.parametrize("body", [{}, {"createOperation": None}, {"createOperation": {"state": 7}}])
 def test_an_operation_without_a_state_is_no_news(body):
     with pytest.raises(Malformed):
-        Creation.from_json(body)
+        CreateOperation.from_json(body)
 
 
 def test_new_and_missing_fields_do_no_harm():

@@ -26,7 +26,7 @@ from imodels_app.limits import fair_queue
 from imodels_app.models import Operation, TokenSet, Upload
 from imodels_app.states import State
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.people import HARBOUR, MAIN_BRIDGE
@@ -290,7 +290,7 @@ def too_many(kind: str, code: str, noun: str) -> Way:
         page = text_of(desk.page(desk.send(operation)))
         assert badge_of(desk.page(operation)) == "Queued"
         assert timedelta(seconds=30) < operation.wait_until - timezone.now() <= timedelta(seconds=40)
-        place = fair_queue.places([operation], timezone.now())[operation.pk]
+        place = fair_queue.positions([operation], timezone.now())[operation.pk]
         assert timedelta(seconds=0) <= place.start - operation.wait_until <= timedelta(seconds=10)
         assert f"1st in the queue, about {timezone.localtime(place.start):%H:%M:%S}" in page
         assert f"People share the {noun} of a minute" in page
@@ -309,7 +309,7 @@ def located(kind: str, how: str) -> Way:
         if how == "missing":
             assert badge_of(desk.page(operation)) == "Checking"
             Operation.objects.update(due_at=timezone.now())
-            settle(operation.pk)
+            reconcile(operation.pk)
             operation.refresh_from_db()
         assert operation.imodel_id == desk.sandbox.imodels_named("Pier 7", HARBOUR)[0].id
         assert badge_of(desk.page(operation)) == "Running"
@@ -357,7 +357,7 @@ def adopted(kind: str) -> Way:
         desk.sandbox.fault("POST", POSTED_TO[kind], lost_answer=True)
         desk.send(operation)
         Operation.objects.update(due_at=timezone.now())
-        settle(operation.pk)
+        reconcile(operation.pk)
         operation.refresh_from_db()
         assert operation.state == State.RUNNING
         assert "Found by its name after the answer was lost" in text_of(desk.page(operation))
@@ -555,7 +555,7 @@ def closed_preview(desk: Desk) -> None:
 # ---------- following ----------
 
 
-def looked(desk: Desk, **fault: Any) -> tuple[Operation, str]:
+def polled(desk: Desk, **fault: Any) -> tuple[Operation, str]:
     """A running clone after a look that met this fault."""
     operation = desk.look(desk.started("clone"))
     desk.sandbox.fault("GET", r"/operations/create$", **fault)
@@ -609,7 +609,7 @@ def vanished(desk: Desk) -> None:
 
 
 def follow_401(desk: Desk) -> None:
-    operation, page = looked(desk, status=401)
+    operation, page = polled(desk, status=401)
     desk.look(operation)
     page = desk.page(operation)
     assert badge_of(page) == "Waiting for sign-in"
@@ -617,20 +617,20 @@ def follow_401(desk: Desk) -> None:
 
 
 def follow_403(desk: Desk) -> None:
-    _, page = looked(desk, status=403)
+    _, page = polled(desk, status=403)
     assert "Mara may not look at it, next look" in page
     assert "Following it needs imodels_webview in Harbour Bridge." in page
     assert "The requester may not look at it" in page
 
 
 def follow_404(desk: Desk) -> None:
-    operation, page = looked(desk, status=404)
+    operation, page = polled(desk, status=404)
     assert operation.state == State.RUNNING
     assert "Running" in page
 
 
 def follow_429(desk: Desk) -> None:
-    operation, page = looked(desk, status=429, retry_after=40)
+    operation, page = polled(desk, status=429, retry_after=40)
     assert timedelta(seconds=30) < operation.wait_until - timezone.now() <= timedelta(seconds=40)
     assert f"calls of this minute are used, next look {timezone.localtime(operation.wait_until):%H:%M:%S}" in page
 
@@ -657,7 +657,7 @@ def uploaded(desk: Desk) -> None:
     assert completed == [f"/imodels/{operation.imodel_id}/baselinefile"]
 
 
-def told(**fault: Any) -> Callable[[Desk], tuple[Operation, str]]:
+def completing(**fault: Any) -> Callable[[Desk], tuple[Operation, str]]:
     """What the page says after the platform was told that the file is there, and met this fault."""
 
     def way(desk: Desk) -> tuple[Operation, str]:
@@ -671,7 +671,7 @@ def told(**fault: Any) -> Callable[[Desk], tuple[Operation, str]]:
 
 def not_taken(status: int, code: str, badge: str, *words: str) -> Way:
     def way(desk: Desk) -> None:
-        operation, page = told(status=status, body=json.dumps({"error": {"code": code, "message": SAID}}))(desk)
+        operation, page = completing(status=status, body=json.dumps({"error": {"code": code, "message": SAID}}))(desk)
         assert (operation.state, badge_of(page)) == (State.FAILED, badge)
         for words_ in (SAID, "Delete the shell", *words):
             assert words_ in text_of(page)
@@ -733,7 +733,7 @@ def complete_200(desk: Desk) -> None:
 
 
 def complete_401(desk: Desk) -> None:
-    operation, _ = told(status=401, times=2)(desk)
+    operation, _ = completing(status=401, times=2)(desk)
     page = desk.page(desk.carry(operation))
     assert badge_of(page) == "Waiting for sign-in"
     assert "Mara must sign in again to finish the upload" in text_of(page)
@@ -741,7 +741,7 @@ def complete_401(desk: Desk) -> None:
 
 def complete_404(desk: Desk) -> None:
     """Perhaps only late: looked again, sent again, and then told."""
-    operation, page = told(status=404, times=99)(desk)
+    operation, page = completing(status=404, times=99)(desk)
     assert badge_of(page) == "Uploading"
     for _ in range(20):
         desk.carry(operation)
@@ -762,7 +762,7 @@ def complete_422(desk: Desk) -> None:
 
 
 def complete_429(desk: Desk) -> None:
-    operation, page = told(status=429, retry_after=40)(desk)
+    operation, page = completing(status=429, retry_after=40)(desk)
     assert timedelta(seconds=30) < operation.wait_until - timezone.now() <= timedelta(seconds=40)
     until = f"{timezone.localtime(operation.wait_until):%H:%M:%S}"
     assert f"calls of this minute are used, next try {until}" in text_of(page)

@@ -378,7 +378,7 @@ def test_files_that_are_here_can_be_used_and_removed(enter, line, mara):
     for name in ("yesterday.bim", "before.bim"):
         part = staging.new_part()
         part.write_bytes(staging.HEADER + bytes(MIB))
-        staging.keep(part, name=name, owner=mara)
+        staging.save(part, name=name, owner=mara)
     tab = enter()
     tab.get_by_label("Description").fill("stays")
 

@@ -13,7 +13,7 @@ LONG_MS = 40_000
 
 
 @pytest.fixture
-def house(processes, sandbox, bridge_team, otto):
+def desk(processes, sandbox, bridge_team, otto):
     """Worker and beat on the sandbox; Mara and Tomas in one team, Otto in another."""
     sandbox.advance_by_looks(4)
     processes.worker()

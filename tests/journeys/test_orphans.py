@@ -83,7 +83,7 @@ def test_the_list_fits_a_phone_and_shows_what_happens_meanwhile(mara_at, failed_
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     axe(page)
 
-    lifecycle.delete_shell(failed_clone, by=signed_in_mara)
+    lifecycle.delete_orphan(failed_clone, by=signed_in_mara)
     cleanup.delete(failed_clone.pk)
 
     failed_clone.refresh_from_db()

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.limits import rate_limits
-from imodels_app.limits.fair_queue import first_in_turn, places
+from imodels_app.limits.fair_queue import next_operation, positions
 from imodels_app.models import Attempt
 from imodels_app.states import Kind
 from imodels_app.workers.submit import submit
@@ -24,7 +24,7 @@ def ask(bridge_team, wish_for):
 
 def serve(now) -> str:
     """Send whatever is next, and return whose it was."""
-    operation = first_in_turn("clone", now)
+    operation = next_operation("clone", now)
     lifecycle.claim(operation, bucket="clone", now=now)
     return operation.requested_by.first_name
 
@@ -43,20 +43,20 @@ def test_ones_own_requests_go_in_the_order_they_were_asked(ask, mara):
     first = ask(mara)
     ask(mara)
 
-    assert first_in_turn("clone", timezone.now()) == first
+    assert next_operation("clone", timezone.now()) == first
 
 
 def test_each_budget_has_its_own_queue(ask, mara):
     ask(mara)
 
-    assert first_in_turn("create", timezone.now()) is None
+    assert next_operation("create", timezone.now()) is None
 
 
 def test_what_waits_for_a_reason_of_its_own_holds_nobody_up(ask, mara, tomas):
     lifecycle.wait(ask(mara), "sign_in", timezone.now() + timedelta(days=1))
     other = ask(tomas)
 
-    assert first_in_turn("clone", timezone.now()) == other
+    assert next_operation("clone", timezone.now()) == other
 
 
 def test_a_worker_that_comes_out_of_turn_sends_nothing(ask, signed_in_mara, tomas, sandbox):
@@ -79,7 +79,7 @@ def test_the_place_shown_is_the_order_in_which_they_are_served(ask, mara, tomas,
 
     served = []
     for turn in range(8):
-        operation = first_in_turn("clone", now + timedelta(seconds=3 * turn))
+        operation = next_operation("clone", now + timedelta(seconds=3 * turn))
         lifecycle.claim(operation, bucket="clone", now=now + timedelta(seconds=3 * turn))
         served.append(operation.pk)
 
@@ -87,7 +87,7 @@ def test_the_place_shown_is_the_order_in_which_they_are_served(ask, mara, tomas,
 
 
 def _placed(operations, now):
-    found = places(operations, now)
+    found = positions(operations, now)
     return [found[operation.pk] for operation in operations]
 
 
@@ -106,7 +106,7 @@ def test_what_waits_for_a_person_is_in_no_queue_and_holds_nobody_up_in_it(ask, m
     waits, other = ask(mara), ask(tomas)
     lifecycle.wait(waits, "sign_in", timezone.now() + timedelta(days=1))
 
-    found = places([waits, other], timezone.now())
+    found = positions([waits, other], timezone.now())
 
     assert {pk: place.number for pk, place in found.items()} == {other.pk: 1}
 
@@ -163,7 +163,7 @@ def test_whoever_must_sign_in_does_not_hold_up_the_others(ask, mara, tomas, sand
     tokens.store(tomas, sandbox.tokens_for("tomas"))
 
     for _ in range(4):
-        submit(first_in_turn("clone", timezone.now()).pk)
+        submit(next_operation("clone", timezone.now()).pk)
 
     other.refresh_from_db()
     assert other.state == "running"

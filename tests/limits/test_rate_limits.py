@@ -25,8 +25,8 @@ def may_send_at(now, bucket: str = "clone"):
     """Now, or when the budget says."""
     try:
         with transaction.atomic():
-            rate_limits.take(bucket, now)
-    except rate_limits.Spent as spent:
+            rate_limits.acquire(bucket, now)
+    except rate_limits.RateLimited as spent:
         return spent.until
     return now
 
@@ -35,7 +35,7 @@ def follow(wanted: int, now) -> int:
     """Poll up to `wanted` operations, as many as following may; how many that were."""
     polls = min(wanted, rate_limits.polls_left(now))
     for _ in range(polls):
-        rate_limits.called(now)
+        rate_limits.count_call(now)
     return polls
 
 
@@ -99,7 +99,7 @@ def test_people_see_what_is_left_and_until_when(queued_clone):
     rate_limits.freeze("fork", now + timedelta(seconds=30), now)
     send(queued_clone, 1, at=now)
 
-    left = {one.name: one for one in rate_limits.left(now)}
+    left = {one.name: one for one in rate_limits.remaining(now)}
 
     assert (left["clones"].left, left["clones"].limit) == (19, 20)
     assert (left["forks"].left, left["forks"].until) == (0, now + timedelta(seconds=30))
@@ -147,7 +147,7 @@ def test_calls_of_people_and_of_sending_count_and_may_use_the_reserve():
     assert follow(10_000, now) > 300  # all but the reserve
 
     for _ in range(200):  # 150 are the reserve
-        rate_limits.called(now)
+        rate_limits.count_call(now)
 
     assert follow(10_000, now + timedelta(seconds=2)) == 0
 
@@ -156,7 +156,7 @@ def test_what_people_used_is_given_back_before_following_goes_on():
     now = timezone.now()
     follow(10_000, now)
     for _ in range(450):
-        rate_limits.called(now)
+        rate_limits.count_call(now)
 
     # 75 a second drip in: first what was taken from the reserve and beyond, then what following may take.
     assert follow(10_000, now + timedelta(seconds=5)) == 0
@@ -173,7 +173,7 @@ def test_a_trials_hour_counts_everybodys_calls(settings):
         taken += follow(10_000, at)
         if second % 60 == 0:
             for _ in range(20):  # 1200 an hour by people
-                rate_limits.called(at)
+                rate_limits.count_call(at)
                 taken += 1
 
     assert 4200 <= taken <= 5000
@@ -186,7 +186,7 @@ def test_while_the_application_is_frozen_nothing_is_sent_either():
     rate_limits.freeze(rate_limits.CALLS, until, now)
 
     assert may_send_at(now) == may_send_at(now, "fork") == until
-    assert {one.left for one in rate_limits.left(now)} == {0}
+    assert {one.left for one in rate_limits.remaining(now)} == {0}
 
 
 @pytest.mark.parametrize(("named", "bucket"), [("all", "calls"), ("clone imodel", "clone"), ("", "clone")])
@@ -206,7 +206,7 @@ def test_following_and_sending_do_not_starve_each_other(queued_clone, settings):
         looks += follow(1000, now)
         if may_send_at(now) <= now:
             send(queued_clone, len(sent_at) + 1, at=now)
-            rate_limits.called(now)
+            rate_limits.count_call(now)
             sent_at.append(now)
 
     assert len(sent_at) >= 0.92 * 5 * 10  # a whole second is the test's finest step

@@ -44,7 +44,7 @@ def imodel(size: int = 1000) -> bytes:
 def arrived(owner, *, name: str = "harbour.bim", size: int = 1000) -> StagedFile:
     part = staging.new_part()
     part.write_bytes(imodel(size))
-    return staging.keep(part, name=name, owner=owner)
+    return staging.save(part, name=name, owner=owner)
 
 
 def filled(staged: StagedFile | None = None, **fields):
@@ -112,7 +112,7 @@ def test_a_file_that_came_with_a_wrong_form_need_not_be_given_again(at_desk):
 
 
 def test_the_request_is_shown_while_the_file_is_still_on_its_way(at_desk, mara):
-    staged = staging.expect(name="harbour.bim", size=300 * MIB, owner=mara)
+    staged = staging.announce(name="harbour.bim", size=300 * MIB, owner=mara)
 
     shown = text_of(at_desk.get("/new/baseline/checks/", filled(staged)))
 
@@ -121,8 +121,8 @@ def test_the_request_is_shown_while_the_file_is_still_on_its_way(at_desk, mara):
 
 
 def test_the_page_lists_what_is_here_and_how_long_it_is_kept(at_desk, mara, tomas):
-    staging.expect(name="tomas.bim", size=100, owner=tomas)
-    begun = staging.expect(name="quay.bim", size=300 * MIB, owner=mara)
+    staging.announce(name="tomas.bim", size=100, owner=tomas)
+    begun = staging.announce(name="quay.bim", size=300 * MIB, owner=mara)
     staging.append(begun, imodel(3 * MIB), at=0)
     arrived(mara, name="harbour.bim")
 
@@ -182,7 +182,7 @@ def test_a_form_needs_a_file(at_desk):
 
 
 def test_a_file_on_its_way_is_waited_for(at_desk, mara):
-    staged = staging.expect(name="harbour.bim", size=1000, owner=mara)
+    staged = staging.announce(name="harbour.bim", size=1000, owner=mara)
 
     answer = at_desk.post(FORM, filled(staged))
 
@@ -317,7 +317,7 @@ def test_a_failed_operation_is_tried_again_with_the_file_it_had(at_desk, mara, w
 def test_a_file_that_is_not_kept_any_more_has_to_be_chosen_again(at_desk, mara, wish_for):
     staged = arrived(mara)
     operation = operation_of(staged, wish_for)
-    staging.forget(staged)
+    staging.delete(staged)
 
     page = at_desk.get(FORM, {"from": str(operation.pk)})
 

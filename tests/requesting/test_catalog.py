@@ -11,7 +11,7 @@ from django.core.cache import cache
 
 from imodels_app.accounts import tokens
 from imodels_app.requesting import catalog as catalog_room
-from imodels_app.requesting.catalog import Catalog, NotFound, SignInNeeded, Unavailable, id_in
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded, id_in
 
 pytestmark = pytest.mark.same_on_both
 
@@ -112,7 +112,7 @@ def test_nobody_picks_what_they_cannot_see(of_mara, sandbox):
     assert of_mara.itwins("City Transit") == []
     assert of_mara.itwins(sandbox.ids["city-transit"]) == []
     assert of_mara.imodels(sandbox.ids["metro-line-4"]) == ([], True)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotInCatalog):
         of_mara.source(sandbox.ids["metro-line-4"])
 
 
@@ -302,7 +302,7 @@ def test_all_its_questions_together_have_an_end(of_mara, mara, sandbox):
     sandbox.fault("GET", r"/", slow_s=0.3, times=100)
     began = time.monotonic()
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(CatalogUnavailable):
         Catalog(mara, within_s=0.5).imodels("main")
     assert time.monotonic() - began < 1.5
 
@@ -334,7 +334,7 @@ def test_a_slow_platform_is_given_up_on(of_mara, sandbox):
     sandbox.fault("GET", r"/itwins", hang_s=30, times=100)
     began = time.monotonic()
 
-    with pytest.raises(Unavailable, match="not answering"):
+    with pytest.raises(CatalogUnavailable, match="not answering"):
         of_mara.itwins("bridge")
     assert time.monotonic() - began < 5
 
@@ -342,7 +342,7 @@ def test_a_slow_platform_is_given_up_on(of_mara, sandbox):
 def test_a_platform_that_wants_fewer_questions_says_for_how_long(of_mara, sandbox):
     sandbox.fault("GET", r"/itwins", status=429, retry_after=7, times=100)
 
-    with pytest.raises(Unavailable, match="for 7 s"):
+    with pytest.raises(CatalogUnavailable, match="for 7 s"):
         of_mara.itwins("bridge")
 
 

@@ -61,7 +61,7 @@ def a_file(owner, size):
     """A baseline file that has arrived."""
     part = staging.new_part()
     part.write_bytes(staging.HEADER + bytes(size - len(staging.HEADER)))
-    return staging.keep(part, name="harbour.bim", owner=owner)
+    return staging.save(part, name="harbour.bim", owner=owner)
 
 
 @st.composite

@@ -26,7 +26,7 @@ def _folder(tmp_path, settings):
 @pytest.fixture
 def harbour(mara):
     """A file of which nothing has come yet."""
-    return staging.expect(name="harbour.bim", size=len(BYTES), owner=mara)
+    return staging.announce(name="harbour.bim", size=len(BYTES), owner=mara)
 
 
 def long_ago(staged: StagedFile) -> None:
@@ -56,7 +56,7 @@ def test_bytes_that_come_in_order_make_the_file(harbour):
 def test_bytes_for_another_place_change_nothing_and_are_told_the_right_one(harbour, at):
     staging.append(harbour, BYTES[:50], at=0)
 
-    with pytest.raises(staging.Overtaken) as told:
+    with pytest.raises(staging.OffsetConflict) as told:
         staging.append(harbour, b"x" * 10, at=at)
 
     assert told.value.received == 50
@@ -64,7 +64,7 @@ def test_bytes_for_another_place_change_nothing_and_are_told_the_right_one(harbo
 
 
 def test_more_bytes_than_were_announced_are_not_taken(harbour):
-    with pytest.raises(staging.Overtaken):
+    with pytest.raises(staging.OffsetConflict):
         staging.append(harbour, BYTES + b"x", at=0)
 
     assert staging.offset(harbour) == 0
@@ -119,8 +119,8 @@ def test_what_is_no_imodel_is_refused_with_its_first_bytes_and_forgotten(harbour
 def test_a_file_is_refused_before_its_first_byte(mara, settings, name, size, said):
     settings.BASELINE_MAX_MIB = 3
 
-    with pytest.raises(staging.Refused, match=said):
-        staging.expect(name=name, size=size, owner=mara)
+    with pytest.raises(staging.FileRefused, match=said):
+        staging.announce(name=name, size=size, owner=mara)
 
     assert not StagedFile.objects.exists()
 
@@ -128,14 +128,14 @@ def test_a_file_is_refused_before_its_first_byte(mara, settings, name, size, sai
 def test_the_largest_file_and_any_case_of_bim_are_taken(mara, settings):
     settings.BASELINE_MAX_MIB = 3
 
-    assert staging.expect(name="HARBOUR.BIM", size=3 * staging.MIB, owner=mara).pk
+    assert staging.announce(name="HARBOUR.BIM", size=3 * staging.MIB, owner=mara).pk
 
 
 def test_a_file_that_would_fill_the_disk_is_refused(mara, settings):
     settings.STAGING_RESERVE_MIB = 1 << 40
 
     with pytest.raises(staging.NoSpace, match="no room"):
-        staging.expect(name="harbour.bim", size=100, owner=mara)
+        staging.announce(name="harbour.bim", size=100, owner=mara)
 
 
 def test_a_disk_that_is_full_all_of_a_sudden_has_no_room(harbour):
@@ -150,18 +150,18 @@ def test_a_disk_that_is_full_all_of_a_sudden_has_no_room(harbour):
 
 def test_nobody_keeps_more_files_than_a_few(mara, tomas):
     for _ in range(staging.AT_MOST):
-        staging.expect(name="harbour.bim", size=100, owner=mara)
+        staging.announce(name="harbour.bim", size=100, owner=mara)
 
-    with pytest.raises(staging.Refused, match="Remove one of them"):
-        staging.expect(name="harbour.bim", size=100, owner=mara)
-    assert staging.expect(name="harbour.bim", size=100, owner=tomas).pk
+    with pytest.raises(staging.FileRefused, match="Remove one of them"):
+        staging.announce(name="harbour.bim", size=100, owner=mara)
+    assert staging.announce(name="harbour.bim", size=100, owner=tomas).pk
 
 
 def test_a_file_that_came_in_one_go_is_kept_like_one_in_pieces(mara):
     part = staging.new_part()
     part.write_bytes(BYTES)
 
-    staged = staging.keep(part, name="harbour.bim", owner=mara)
+    staged = staging.save(part, name="harbour.bim", owner=mara)
 
     assert staged.arrived_at
     assert staging.offset(staged) == len(BYTES)
@@ -174,7 +174,7 @@ def test_a_file_in_one_go_that_is_no_imodel_leaves_nothing_behind(mara):
     part.write_bytes(b"PK\3\4" * 20)
 
     with pytest.raises(staging.NoIModel):
-        staging.keep(part, name="harbour.bim", owner=mara)
+        staging.save(part, name="harbour.bim", owner=mara)
 
     assert not list(staging.folder().iterdir())
     assert not StagedFile.objects.exists()
@@ -184,7 +184,7 @@ def test_forgetting_takes_the_bytes_and_the_operation_keeps_name_and_size(bridge
     staging.append(harbour, BYTES, at=0)
     operation = used_by_operation(harbour, wish_for)
 
-    staging.forget(harbour)
+    staging.delete(harbour)
 
     operation.refresh_from_db()
     assert operation.staged_file is None
@@ -194,7 +194,7 @@ def test_forgetting_takes_the_bytes_and_the_operation_keeps_name_and_size(bridge
 class TestCleaning:
     def test_what_nobody_came_back_for_goes_after_a_day(self, harbour, mara):
         staging.append(harbour, BYTES[:50], at=0)
-        young = staging.expect(name="young.bim", size=100, owner=mara)
+        young = staging.announce(name="young.bim", size=100, owner=mara)
         long_ago(harbour)
 
         staging.clean(young.touched_at)
@@ -250,7 +250,7 @@ class TestCleaning:
     def test_a_piece_that_comes_while_we_clean_is_never_lost(self, mara):
         """Either the piece is counted and the file stays, or the file is gone and the piece is told so."""
         for _ in range(20):
-            staged = staging.expect(name="harbour.bim", size=len(BYTES), owner=mara)
+            staged = staging.announce(name="harbour.bim", size=len(BYTES), owner=mara)
             staging.append(staged, BYTES[:50], at=0)
             long_ago(staged)
             told = []
@@ -264,7 +264,7 @@ class TestCleaning:
             assert staging.path_of(staged).exists() is bool(there)
             if there:
                 assert staging.path_of(staged).read_bytes() == BYTES
-                staging.forget(there)
+                staging.delete(there)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -288,9 +288,9 @@ def bring(staged: StagedFile, told: list[str], data: bytes = BYTES[50:], at: int
     try:
         staging.append(staged, data, at=at)
         told.append("counted")
-    except staging.Gone:
+    except staging.FileGone:
         told.append("gone")
-    except staging.Overtaken:
+    except staging.OffsetConflict:
         told.append("overtaken")
     finally:
         connection.close()

@@ -15,7 +15,7 @@ from imodels_app.accounts import permissions, tokens
 from imodels_app.models import Bucket, Circuit, Operation, Orphan
 from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, OrphanState, State
-from imodels_app.tasks import sweep_leftovers
+from imodels_app.tasks import sweep_orphans
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
@@ -86,7 +86,7 @@ def after(operation: Operation) -> Operation:
 
 
 def asked(operation: Operation, by, **how) -> Operation:
-    lifecycle.delete_shell(operation, by=by, **how)
+    lifecycle.delete_orphan(operation, by=by, **how)
     return operation
 
 
@@ -158,7 +158,7 @@ def test_nothing_but_left_overs_can_be_deleted(client, mara, request, fixture):
 
     assert client.post(delete(operation), SURE).status_code == 404
     with pytest.raises(permissions.Denied):
-        lifecycle.delete_shell(operation, by=mara)
+        lifecycle.delete_orphan(operation, by=mara)
 
 
 def test_a_page_of_them_costs_no_query_for_each(client, mara, bridge_team, wish_for, django_assert_max_num_queries):
@@ -298,7 +298,7 @@ def test_what_turned_out_usable_meanwhile_is_not_deleted(client, mara, left, san
     client.force_login(mara)
     assert "What was left can be used." in page_of(client, operation)
     with pytest.raises(lifecycle.Conflict):
-        lifecycle.delete_shell(operation, by=mara)
+        lifecycle.delete_orphan(operation, by=mara)
     assert after(asked(operation, mara, even_if_usable=True)).orphan.state == OrphanState.DELETED
 
 
@@ -402,11 +402,11 @@ def test_two_workers_delete_it_once(mara, left, sandbox):
 
 def test_a_worker_that_died_between_request_and_answer_is_followed_by_another(mara, left, sandbox, redis_url):
     operation = asked(left(), mara)
-    lifecycle.shell_sending(operation.orphan, look_again=timezone.now())
+    lifecycle.deleting_orphan(operation.orphan, look_again=timezone.now())
     sandbox.world.delete_imodel(operation.imodel_id)
 
     assert Orphan.objects.due(timezone.now()).get() == operation.orphan
-    sweep_leftovers()
+    sweep_orphans()
     assert after(operation).orphan.state == OrphanState.DELETED
 
 

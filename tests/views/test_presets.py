@@ -46,7 +46,7 @@ def as_otto(otto, sandbox):
 def monthly(bridge_team, mara, sandbox):
     """Mara's own preset for a clone."""
     values = {"source": "Main Bridge", "source_id": sandbox.ids["main-bridge"], "itwin": "Rail Corridor 2027"}
-    return presets.keep("clone", "Monthly copy", values | {"up_to": "latest"}, by=mara, team=None)
+    return presets.save("clone", "Monthly copy", values | {"up_to": "latest"}, by=mara, team=None)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_no_secret_and_nothing_but_fields_is_kept(at_desk, mara):
     more = {"access_token": "x", "csrfmiddlewaretoken": "y", "is_staff": "1", "pinned": "a:1", "changesetIndex": "3"}
     keep(at_desk, "clone", "Mine", **more)
 
-    assert set(Preset.objects.get().values) <= set(presets.KEPT)
+    assert set(Preset.objects.get().values) <= set(presets.SAVED_FIELDS)
     assert not set(Preset.objects.get().values) & set(more)
 
 
@@ -264,7 +264,7 @@ def test_nobody_shares_with_a_team_they_are_not_in(at_desk, mara, monthly, otto)
     assert keep(at_desk, "empty", "Mine", team=theirs.pk).status_code == 422
     assert at_desk.post(page_of(monthly), {"preset_name": "Mine", "preset_team": theirs.pk}).status_code == 422
     with pytest.raises(permissions.Denied):
-        presets.keep("empty", "Mine", {}, by=mara, team=theirs)
+        presets.save("empty", "Mine", {}, by=mara, team=theirs)
     assert not Preset.objects.filter(team=theirs).exists()
 
 

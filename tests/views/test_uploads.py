@@ -269,7 +269,7 @@ class TestOverHTTP:
         assert hashlib.sha256(staging.path_of(staged).read_bytes()).digest() == hashlib.sha256(data).digest()
 
     def test_what_came_of_a_piece_that_was_cut_is_kept(self, live_server, signed_in, mara):
-        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        staged = staging.announce(name="harbour.bim", size=4 * MIB, owner=mara)
         data = imodel(4 * MIB)
 
         cut_after(live_server.url, staged, signed_in, data, sent=3 * MIB)
@@ -281,7 +281,7 @@ class TestOverHTTP:
 
     def test_a_connection_that_hangs_does_not_keep_the_file_from_another_one(self, live_server, signed_in, mara):
         """The laptop was closed: our end of its connection still waits, and a new one comes."""
-        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        staged = staging.announce(name="harbour.bim", size=4 * MIB, owner=mara)
         data = imodel(4 * MIB)
         hanging = begin_piece(live_server.url, staged, signed_in, data, sent=MIB)
         wait_until(lambda: StagedFile.objects.get().received > 0, what="the first chunk")
@@ -312,10 +312,10 @@ class TestWebProcess:
         ("size", "grows"), [(64 * MIB, 32 * MIB), pytest.param(300 * MIB, 64 * MIB, marks=pytest.mark.soak)]
     )
     def test_a_large_file_needs_little_memory(self, web, signed_in, mara, size, grows, record_property):
-        warm_up = staging.expect(name="small.bim", size=uploads.PIECE, owner=mara)
+        warm_up = staging.announce(name="small.bim", size=uploads.PIECE, owner=mara)
         whole_in_pieces(web, warm_up, signed_in)
         before = rss_of_web()
-        staged = staging.expect(name="large.bim", size=size, owner=mara)
+        staged = staging.announce(name="large.bim", size=size, owner=mara)
 
         most = whole_in_pieces(web, staged, signed_in)
 
@@ -324,7 +324,7 @@ class TestWebProcess:
         assert most - before < grows
 
     def test_a_killed_web_process_costs_no_byte_that_was_counted(self, web, processes, signed_in, mara):
-        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        staged = staging.announce(name="harbour.bim", size=4 * MIB, owner=mara)
         data = imodel(4 * MIB)
         line = begin_piece(web, staged, signed_in, data, sent=3 * MIB)
         wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
@@ -340,7 +340,7 @@ class TestWebProcess:
         assert staging.path_of(staged).read_bytes() == data
 
     def test_a_cut_piece_breaks_nothing(self, web, processes, signed_in, mara):
-        staged = staging.expect(name="harbour.bim", size=4 * MIB, owner=mara)
+        staged = staging.announce(name="harbour.bim", size=4 * MIB, owner=mara)
         cut_after(web, staged, signed_in, imodel(4 * MIB), sent=3 * MIB)
         wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
 

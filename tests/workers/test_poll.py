@@ -8,7 +8,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation, TokenSet
 from imodels_app.states import Kind, State, Wait, Wish
-from imodels_app.workers.poll import next_look, poll
+from imodels_app.workers.poll import next_poll, poll
 from imodels_app.workers.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
@@ -24,7 +24,7 @@ def clone(queued_clone, sandbox):
     return queued_clone
 
 
-def looked(operation: Operation) -> Operation:
+def polled(operation: Operation) -> Operation:
     """After one poll, whenever it was due."""
     Operation.objects.filter(pk=operation.pk, state=State.RUNNING).update(due_at=timezone.now())
     poll(operation.pk)
@@ -33,14 +33,14 @@ def looked(operation: Operation) -> Operation:
 
 
 def test_a_scheduled_operation_goes_on(clone):
-    assert (looked(clone).state, clone.platform_state) == (State.RUNNING, "scheduled")
+    assert (polled(clone).state, clone.platform_state) == (State.RUNNING, "scheduled")
     assert clone.due_at > timezone.now() - timedelta(seconds=1)
 
 
 def test_initialized_before_successful_is_usable_and_still_running(clone, sandbox):
     sandbox.initialize(clone.imodel_id)
 
-    assert looked(clone).state == State.RUNNING
+    assert polled(clone).state == State.RUNNING
     assert clone.usable_at
 
 
@@ -56,7 +56,7 @@ def test_initialized_before_successful_is_usable_and_still_running(clone, sandbo
 def test_the_platforms_last_word_ends_it(clone, sandbox, said, state, code):
     sandbox.finish(clone.imodel_id, state=said)
 
-    assert (looked(clone).state, clone.failure_code) == (state, code)
+    assert (polled(clone).state, clone.failure_code) == (state, code)
     assert clone.platform_state == said
 
 
@@ -65,22 +65,22 @@ def test_an_imodel_from_a_template_is_followed_to_its_end(bridge_team, mara, wis
     wish = wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE, changeset_index=None)
     operation = lifecycle.request(wish, by=mara)
     submit(operation.pk)
-    assert looked(operation).platform_state == "scheduled"
+    assert polled(operation).platform_state == "scheduled"
     sandbox.finish(operation.imodel_id)
 
-    assert looked(operation).state == State.SUCCEEDED
+    assert polled(operation).state == State.SUCCEEDED
 
 
 def test_an_unknown_state_is_kept_and_watched_on(clone, sandbox):
     sandbox.finish(clone.imodel_id, state="somethingNew")
 
-    assert (looked(clone).state, clone.platform_state) == (State.RUNNING, "somethingNew")
+    assert (polled(clone).state, clone.platform_state) == (State.RUNNING, "somethingNew")
 
 
 def test_a_429_while_following_is_obeyed_and_told(clone, sandbox):
     sandbox.fault("GET", r"/operations/create$", status=429, retry_after=23, times=1)
 
-    assert (looked(clone).state, clone.wait_reason) == (State.RUNNING, Wait.RATE_LIMIT)
+    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, Wait.RATE_LIMIT)
     assert timedelta(seconds=20) < clone.wait_until - timezone.now() <= timedelta(seconds=23)
     assert clone.due_at == clone.wait_until
     assert Bucket.objects.get(name="calls").frozen_until
@@ -88,10 +88,10 @@ def test_a_429_while_following_is_obeyed_and_told(clone, sandbox):
 
 def test_the_next_answer_ends_the_wait(clone, sandbox):
     sandbox.fault("GET", r"/operations/create$", status=429, retry_after=1, times=1)
-    looked(clone)
+    polled(clone)
     Bucket.objects.update(frozen_until=None)
 
-    assert looked(clone).wait_reason == Wait.NONE
+    assert polled(clone).wait_reason == Wait.NONE
 
 
 @pytest.mark.parametrize(
@@ -106,34 +106,34 @@ def test_the_next_answer_ends_the_wait(clone, sandbox):
 def test_no_news_is_no_failure(clone, sandbox, fault):
     sandbox.fault("GET", r"/operations/create$", **fault)
 
-    assert (looked(clone).state, clone.wait_reason) == (State.RUNNING, Wait.PLATFORM_DOWN)
+    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, Wait.PLATFORM_DOWN)
 
 
 def test_a_short_404_right_after_the_answer_is_normal(clone, sandbox):
     sandbox.fault("GET", r"/operations/create$", status=404, times=2)
-    looked(clone)
-    looked(clone)
+    polled(clone)
+    polled(clone)
     assert clone.missing_since
 
-    assert (looked(clone).state, clone.missing_since) == (State.RUNNING, None)
+    assert (polled(clone).state, clone.missing_since) == (State.RUNNING, None)
 
 
 def test_a_404_that_lasts_while_the_imodel_is_there_is_no_failure(clone, sandbox):
     sandbox.fault("GET", r"/operations/create$", status=404, times=2)
-    looked(clone)
+    polled(clone)
     ago = timezone.now() - timedelta(seconds=90)
     Operation.objects.filter(pk=clone.pk).update(missing_since=ago, accepted_at=ago)
 
-    assert looked(clone).state == State.RUNNING
+    assert polled(clone).state == State.RUNNING
 
 
 def test_a_404_that_lasts_is_a_failure_with_its_own_name(clone, sandbox):
     sandbox.fault("GET", rf"/imodels/{clone.imodel_id}", status=404, times=10)
-    looked(clone)
+    polled(clone)
     ago = timezone.now() - timedelta(seconds=90)
     Operation.objects.filter(pk=clone.pk).update(missing_since=ago, accepted_at=ago)
 
-    assert (looked(clone).state, clone.failure_code) == (State.FAILED, "vanished")
+    assert (polled(clone).state, clone.failure_code) == (State.FAILED, "vanished")
 
 
 def test_an_expired_token_is_refreshed_once_and_the_rotated_one_is_kept(clone, sandbox):
@@ -141,8 +141,8 @@ def test_an_expired_token_is_refreshed_once_and_the_rotated_one_is_kept(clone, s
     TokenSet.objects.update(expires_at=timezone.now())
     sandbox.expire_tokens()
 
-    looked(clone)
-    looked(clone)
+    polled(clone)
+    polled(clone)
 
     assert clone.state == State.RUNNING
     assert clone.wait_reason == Wait.NONE
@@ -154,12 +154,12 @@ def test_an_operation_whose_requester_must_sign_in_stays_running(clone, sandbox)
     TokenSet.objects.update(expires_at=timezone.now())
     sandbox.revoke("mara")
 
-    assert (looked(clone).state, clone.wait_reason) == (State.RUNNING, Wait.SIGN_IN)
+    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, Wait.SIGN_IN)
 
 
 def test_an_ended_operation_is_not_asked_about(clone, sandbox):
     sandbox.finish(clone.imodel_id)
-    looked(clone)
+    polled(clone)
     asked = sandbox.calls("GET", "/operations/create")
 
     poll(clone.pk)
@@ -174,4 +174,4 @@ def test_looks_grow_rarer_with_age(clone, age_s, gap_s):
     now = timezone.now()
     clone.accepted_at = now - timedelta(seconds=age_s)
 
-    assert next_look(clone, now) == now + timedelta(seconds=gap_s)
+    assert next_poll(clone, now) == now + timedelta(seconds=gap_s)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, State, Wait, Wish
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 
@@ -23,7 +23,7 @@ def make_due(operation: Operation, *, sent_ago_s: float = 10) -> None:
 
 
 def settled(operation: Operation) -> Operation:
-    settle(operation.pk)
+    reconcile(operation.pk)
     operation.refresh_from_db()
     return operation
 
@@ -158,8 +158,8 @@ def test_a_requester_who_must_sign_in_is_waited_for(lost_clone, mara, sandbox):
 
 
 def test_settling_twice_adopts_once(lost_clone):
-    settle(lost_clone.pk)
-    settle(lost_clone.pk)
+    reconcile(lost_clone.pk)
+    reconcile(lost_clone.pk)
 
     lost_clone.refresh_from_db()
     assert lost_clone.events.filter(verb="accepted").count() == 1

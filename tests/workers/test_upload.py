@@ -17,10 +17,10 @@ from imodels_app.models import Circuit, Operation, Upload
 from imodels_app.requesting import staging
 from imodels_app.runtime import failpoints
 from imodels_app.states import State, Wait
-from imodels_app.tasks import sweep_lost
+from imodels_app.tasks import sweep_submitting
 from imodels_app.workers import upload as uploads
 from imodels_app.workers.poll import poll
-from imodels_app.workers.reconcile import settle
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.files import KIB, a_file, in_storage, puts
@@ -66,7 +66,7 @@ def test_a_shell_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
     assert (operation.state, operation.baseline_state) == (State.UPLOADING, "waitingForFile")
     assert operation.imodel_id in sandbox.world.imodels
     assert "sig=" not in operation.upload.link
-    assert "sig=" in tokens.unseal(operation.upload.link)
+    assert "sig=" in tokens.decrypt(operation.upload.link)
     assert timedelta(minutes=19) < operation.upload.link_until - timezone.now() <= timedelta(minutes=20)
 
 
@@ -144,7 +144,7 @@ def test_the_bytes_are_forgotten_once_the_imodel_is_there(uploading, sandbox):
 
 def test_while_one_is_at_it_nobody_else_is(uploading, sandbox):
     operation = uploading(a_file())
-    lifecycle.take_upload(Operation.objects.get(pk=operation.pk))
+    lifecycle.lease_upload(Operation.objects.get(pk=operation.pk))
 
     upload(operation.pk)
 
@@ -154,13 +154,13 @@ def test_while_one_is_at_it_nobody_else_is(uploading, sandbox):
 def test_whoever_slept_through_their_lease_writes_nothing(uploading, sandbox):
     operation = uploading(a_file())
     sleeper = Operation.objects.get(pk=operation.pk)
-    lifecycle.take_upload(sleeper)
+    lifecycle.lease_upload(sleeper)
     after_the_lease = carried(operation)
 
     with pytest.raises(lifecycle.Conflict):
-        lifecycle.keep_uploading(sleeper, sent_bytes=5, block=0)
+        lifecycle.renew_upload_lease(sleeper, sent_bytes=5, block=0)
     with pytest.raises(lifecycle.Conflict):
-        lifecycle.sent(sleeper)
+        lifecycle.file_sent(sleeper)
 
     operation.refresh_from_db()
     assert operation.upload.version == after_the_lease.upload.version
@@ -168,9 +168,9 @@ def test_whoever_slept_through_their_lease_writes_nothing(uploading, sandbox):
 
 def test_progress_is_written_down_with_the_block_that_made_it(uploading):
     operation = uploading(a_file())
-    lifecycle.take_upload(operation)
+    lifecycle.lease_upload(operation)
 
-    lifecycle.keep_uploading(operation, sent_bytes=64 * KIB, block=0)
+    lifecycle.renew_upload_lease(operation, sent_bytes=64 * KIB, block=0)
 
     operation.refresh_from_db()
     assert operation.upload.sent_bytes == 64 * KIB
@@ -179,9 +179,9 @@ def test_progress_is_written_down_with_the_block_that_made_it(uploading):
 
 def test_the_file_counts_as_sent_only_when_the_storage_said_so(uploading):
     operation = uploading(a_file())
-    lifecycle.take_upload(operation)
+    lifecycle.lease_upload(operation)
 
-    lifecycle.keep_uploading(operation, sent_bytes=operation.file_size)
+    lifecycle.renew_upload_lease(operation, sent_bytes=operation.file_size)
 
     assert not operation.upload.is_sent
 
@@ -233,8 +233,8 @@ def test_a_link_that_the_platform_renews_is_used(uploading, sandbox):
 
 def test_a_link_that_is_refused_before_its_time_is_asked_for_again(uploading, sandbox):
     operation = uploading(a_file(100 * KIB))
-    spoiled = tokens.unseal(operation.upload.link).replace("sig=", "sig=A")
-    Upload.objects.update(link=tokens.seal(spoiled))
+    spoiled = tokens.decrypt(operation.upload.link).replace("sig=", "sig=A")
+    Upload.objects.update(link=tokens.encrypt(spoiled))
     sandbox.switch(new_upload_link=True)
 
     carried(operation)
@@ -249,7 +249,7 @@ def test_a_shell_whose_answer_was_lost_asks_for_its_link(baseline_of, sandbox):
     submit(operation.pk)
     Operation.objects.update(due_at=timezone.now())
 
-    settle(operation.pk)
+    reconcile(operation.pk)
     operation.refresh_from_db()
     assert operation.state == State.UPLOADING
     carried(operation)
@@ -263,7 +263,7 @@ def test_a_shell_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
     operation = baseline_of(a_file())
     submit(operation.pk)
     Operation.objects.update(due_at=timezone.now())
-    settle(operation.pk)
+    reconcile(operation.pk)
 
     carried(operation)
 
@@ -280,7 +280,7 @@ def test_a_shell_of_another_size_is_not_adopted(baseline_of, sandbox, platform_o
     platform_of("mara").start("/imodels", body)
     Operation.objects.update(due_at=timezone.now())
 
-    settle(operation.pk)
+    reconcile(operation.pk)
 
     operation.refresh_from_db()
     assert (operation.state, operation.failure_code) == (State.FAILED, "iModelExists")
@@ -484,11 +484,11 @@ def test_who_never_signs_in_leaves_a_failure_with_a_shell_and_the_file_for_a_day
     operation = uploading(a_file(100 * KIB))
     mara.tokens.__class__.objects.update(sign_in_needed=True)
     carried(operation)
-    sweep_lost()
+    sweep_submitting()
     assert carried(operation).state == State.UPLOADING
 
     Operation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    sweep_lost()
+    sweep_submitting()
 
     operation.refresh_from_db()
     assert (operation.state, operation.failure_code) == (State.FAILED, "uploadAbandoned")
@@ -504,7 +504,7 @@ def test_a_sign_in_in_time_ends_the_wait_for_it(uploading, sandbox, mara):
 
     tokens.store(mara, sandbox.tokens_for("mara"))
     lifecycle.wake_after_sign_in(mara)
-    sweep_lost()
+    sweep_submitting()
 
     operation.refresh_from_db()
     assert operation.state == State.UPLOADING
@@ -529,11 +529,11 @@ def test_a_new_key_seals_links_too(uploading, settings):
     old = settings.TOKEN_KEYS
     settings.TOKEN_KEYS = [Fernet.generate_key().decode(), *old]
 
-    tokens.reseal()
+    tokens.reencrypt()
 
     settings.TOKEN_KEYS = settings.TOKEN_KEYS[:1]
     operation.refresh_from_db()
-    assert "sig=" in tokens.unseal(operation.upload.link)
+    assert "sig=" in tokens.decrypt(operation.upload.link)
 
 
 def test_a_link_tells_nobody_where_it_leads():

@@ -11,4 +11,4 @@ class Command(BaseCommand):
     help = "Seal all stored tokens with the newest of TOKEN_KEYS. Afterwards older keys can be taken out of it."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{tokens.reseal()} token sets are sealed with the newest key.")
+        self.stdout.write(f"{tokens.reencrypt()} token sets are sealed with the newest key.")
