@@ -114,10 +114,10 @@ class Supervisor:
     def watch(self) -> None:
         """Restart what dies and show what is loud in the logs, until a stop is requested."""
         while not self.stop_requested:
-            self.look()
+            self.check()
             time.sleep(CHECK_EVERY_S)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """One look at every child and its log."""
         for child in self.children:
             self._restart_if_dead(child)
@@ -151,7 +151,7 @@ class Supervisor:
         while not child.ready():
             if self.stop_requested:
                 raise StopRequested
-            self.look()
+            self.check()
             if child.deaths >= TRIES_TO_GET_READY:
                 raise NotReady(f"{child.name} ends as soon as it is started. {self._end_of_log(child)}")
             if time.monotonic() > deadline:
@@ -176,10 +176,10 @@ class Supervisor:
 
     def _show_loud_lines(self, child: Child) -> None:
         for line in self._new_lines(child):
-            if _LOUD.search(line) and not child.quiet and self._is_news(f"{child.name} {_NUMBER.sub('', line)}"):
+            if _LOUD.search(line) and not child.quiet and self._is_new(f"{child.name} {_NUMBER.sub('', line)}"):
                 self.say(f"{child.name}: {line.strip()}")
 
-    def _is_news(self, gist: str) -> bool:
+    def _is_new(self, gist: str) -> bool:
         now = time.monotonic()
         if now - self._said_at.get(gist, -SAME_AGAIN_AFTER_S) < SAME_AGAIN_AFTER_S:
             return False

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from imodels_app.accounts import sign_in
-from imodels_app.models import Attempt, Decision, Event, ITwinCharge, Membership, Operation, Orphan, Preset, Team, User
+from imodels_app.models import Attempt, Decision, Event, Membership, Operation, Orphan, Preset, Team, TeamITwin, User
 
 admin.site.site_header = "iModel Desk"
 admin.site.site_title = "iModel Desk"
@@ -55,15 +55,15 @@ class MembershipInline(Inline):
     readonly_fields = ("user",)
 
 
-class ChargeInline(Inline):
-    model = ITwinCharge
+class TeamITwinInline(Inline):
+    model = TeamITwin
 
 
 @admin.register(Team)
 class TeamAdmin(ForAdmins):
     list_display = ("name", "is_default", "approval_days")
     readonly_fields = ("is_default",)
-    inlines = (MembershipInline, ChargeInline)
+    inlines = (MembershipInline, TeamITwinInline)
 
     def has_delete_permission(self, request: HttpRequest, obj: Team | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_default)

@@ -14,7 +14,7 @@ from django.utils.functional import SimpleLazyObject
 from imodels_app.display import formats
 from imodels_app.limits import circuit_breaker
 from imodels_app.models import Operation, User
-from imodels_app.states import FINISHED, Wait
+from imodels_app.states import FINISHED, WaitReason
 
 THEMES = ("system", "light", "dark")
 CONTRASTS = ("normal", "high")
@@ -29,13 +29,13 @@ class Banners:
     sign_in: int
 
     @property
-    def shown(self) -> list[str]:
+    def visible_state(self) -> list[str]:
         """For a live page's token: what can be read, so that it changes by the minute at most."""
         outage = [formats.clock(self.outage.since), formats.clock(self.outage.until)] if self.outage else []
         return [*outage, str(self.sign_in)]
 
     @property
-    def said(self) -> str:
+    def announcement(self) -> str:
         """For screen readers, once it appears."""
         if self.outage:
             return "The platform is not answering, nothing is lost"
@@ -43,7 +43,9 @@ class Banners:
 
 
 def banners(user: User, now: datetime) -> Banners:
-    waiting = Operation.objects.filter(requested_by=user, wait_reason=Wait.SIGN_IN).exclude(state__in=sorted(FINISHED))
+    waiting = Operation.objects.filter(requested_by=user, wait_reason=WaitReason.SIGN_IN).exclude(
+        state__in=sorted(FINISHED)
+    )
     return Banners(outage=circuit_breaker.outage(now), sign_in=waiting.count())
 
 

@@ -29,44 +29,44 @@ def signed_in(view: View) -> View:
     """To the sign-in page and back again; a fragment makes the whole page go there. Never kept by a cache."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         answer = view(request, *args, **kwargs) if request.user.is_authenticated else _to_sign_in(request)
         add_never_cache_headers(answer)
         return answer
 
-    return guarded
+    return wrapped
 
 
-def preserve_input_on_sign_out(kept: View) -> Callable[[View], View]:
+def preserve_input_on_sign_out(redisplay: View) -> Callable[[View], View]:
     """For what people type and send: whoever was signed out meanwhile gets kept(request, ...), a page with what they
     typed, and so does whoever sends a page older than their sign-in (error_handlers.csrf_failure). Nothing else is
     done.
     """
 
-    page: View = never_cache(kept)
+    page: View = never_cache(redisplay)
 
-    def guard(view: View) -> View:
+    def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             is_lost = request.method == "POST" and not request.user.is_authenticated
             return (page if is_lost else view)(request, *args, **kwargs)
 
-        guarded.kept = page  # type: ignore[attr-defined]
-        return guarded
+        wrapped.redisplay = page  # type: ignore[attr-defined]
+        return wrapped
 
-    return guard
+    return decorate
 
 
 def auditor(view: View) -> View:
     """For whom may audit. For others the page does not exist."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not permissions.may_audit(person(request)):
             raise Http404
         return view(request, *args, **kwargs)
 
-    return signed_in(guarded)
+    return signed_in(wrapped)
 
 
 def person(request: HttpRequest) -> User:
@@ -79,5 +79,5 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """Back to the page itself after the sign-in, never to a fragment or an act."""
     htmx = getattr(request, "htmx", None)
     page = htmx.current_url_abs_path if htmx else request.get_full_path() if request.method == "GET" else ""
-    door = reverse("imodels:sign-in") + (f"?{urlencode({'next': page})}" if page else "")
-    return HttpResponseClientRedirect(door) if htmx else redirect(door)
+    sign_in_url = reverse("imodels:sign-in") + (f"?{urlencode({'next': page})}" if page else "")
+    return HttpResponseClientRedirect(sign_in_url) if htmx else redirect(sign_in_url)

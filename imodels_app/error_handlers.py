@@ -67,7 +67,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     (decorators.preserve_input_on_sign_out). Nothing is done in either case.
     """
     match = request.resolver_match
-    if match and reason.startswith(OLD_TOKEN) and hasattr(match.func, "kept"):
-        answer: HttpResponseBase = match.func.kept(request, *match.args, **match.kwargs)
+    if match and reason.startswith(OLD_TOKEN) and hasattr(match.func, "redisplay"):
+        answer: HttpResponseBase = match.func.redisplay(request, *match.args, **match.kwargs)
         return answer
     return render(request, "errors/csrf.html", status=403)

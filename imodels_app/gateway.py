@@ -20,7 +20,7 @@ from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import User
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_SIGNED_OUT
-from imodels_app.states import Wait
+from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
 LIMIT_REACHED = "The platform’s rate limit is reached."
@@ -33,7 +33,7 @@ class MustWait(Exception):
     status  of the answer that says so; None when there was none
     """
 
-    def __init__(self, reason: Wait, until: datetime, note: str = "", *, status: int | None = None) -> None:
+    def __init__(self, reason: WaitReason, until: datetime, note: str = "", *, status: int | None = None) -> None:
         super().__init__(note or reason.label)
         self.reason, self.until, self.note, self.status = reason, until, note, status
 
@@ -60,7 +60,7 @@ def require_open() -> None:
     now = clock.now()
     down = circuit_breaker.outage(now)
     if down and down.until > now:
-        raise MustWait(Wait.PLATFORM_DOWN, down.until)
+        raise MustWait(WaitReason.PLATFORM_DOWN, down.until)
     _require_thaw(now)
 
 
@@ -76,7 +76,7 @@ class _Checkpoint:
         _require_thaw(now)
         until = circuit_breaker.open_until(now)
         if until:
-            raise MustWait(Wait.PLATFORM_DOWN, until)
+            raise MustWait(WaitReason.PLATFORM_DOWN, until)
         rate_limits.count_call(now)
         failpoints.reach("gateway.counted")
 
@@ -90,12 +90,12 @@ class _Checkpoint:
             circuit_breaker.record_success()
             until = _after(busy)
             rate_limits.freeze(rate_limits.bucket_named(busy.operation, self._bucket), until, clock.now())
-            raise MustWait(Wait.RATE_LIMIT, until, LIMIT_REACHED, status=busy.status) from busy
+            raise MustWait(WaitReason.RATE_LIMIT, until, LIMIT_REACHED, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.
             if self._is_patient or not isinstance(down, errors.TimedOut):
                 circuit_breaker.record_failure(clock.now(), began_at=began_at)
-            raise MustWait(Wait.PLATFORM_DOWN, _after(down), str(down)) from down
+            raise MustWait(WaitReason.PLATFORM_DOWN, _after(down), str(down)) from down
         except errors.AnswerLost:
             circuit_breaker.record_failure(clock.now(), began_at=began_at)
             raise
@@ -103,7 +103,7 @@ class _Checkpoint:
             circuit_breaker.record_success()
             tokens.refused(self._user, self._token)
             note = "The platform refused the token. It is refreshed."
-            raise MustWait(Wait.TOKEN, clock.now(), note, status=no.status) from no
+            raise MustWait(WaitReason.TOKEN, clock.now(), note, status=no.status) from no
         except errors.Refused:
             circuit_breaker.record_success()
             raise
@@ -114,18 +114,18 @@ def _token(user: User) -> str:
     try:
         return tokens.access_token(user)
     except tokens.SignInNeeded as gone:
-        raise MustWait(Wait.SIGN_IN, clock.now() + WHILE_SIGNED_OUT) from gone
+        raise MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_SIGNED_OUT) from gone
     except tokens.KeyMissing as missing:
         log.error("Token of person %s: %s", user.pk, missing)
-        raise MustWait(Wait.KEY_MISSING, _after(missing), str(missing)) from missing
+        raise MustWait(WaitReason.KEY_MISSING, _after(missing), str(missing)) from missing
     except tokens.TokenUnavailable as later:
-        raise MustWait(Wait.PROVIDER_DOWN, _after(later), str(later)) from later
+        raise MustWait(WaitReason.PROVIDER_DOWN, _after(later), str(later)) from later
 
 
 def _require_thaw(now: datetime) -> None:
     frozen = rate_limits.frozen_until(now)
     if frozen:
-        raise MustWait(Wait.RATE_LIMIT, frozen, LIMIT_REACHED)
+        raise MustWait(WaitReason.RATE_LIMIT, frozen, LIMIT_REACHED)
 
 
 def _after(later: errors.Unavailable) -> datetime:

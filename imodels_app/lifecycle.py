@@ -28,7 +28,7 @@ from imodels_app.models import (
     User,
 )
 from imodels_app.notifications import outbox
-from imodels_app.requesting.spec import IModelWish, fingerprint
+from imodels_app.requesting.spec import CreationSpec, fingerprint
 from imodels_app.runtime import clock, dispatch, failpoints
 from imodels_app.runtime.timing import (
     CLAIM_LASTS,
@@ -45,12 +45,12 @@ from imodels_app.states import (
     MOVES,
     ORPHAN_MOVES,
     Kind,
-    News,
+    NotificationKind,
     OrphanState,
     Outcome,
     State,
     Verdict,
-    Wait,
+    WaitReason,
 )
 
 
@@ -74,7 +74,7 @@ class ApprovalVoid(Conflict):
 
 
 def request(
-    wish: IModelWish,
+    spec: CreationSpec,
     *,
     by: User,
     again_of: Operation | None = None,
@@ -88,7 +88,7 @@ def request(
     """
     operation_id = operation_id or uuid4()
     try:
-        return _record_request(wish, by=by, again_of=again_of, operation_id=operation_id, staged_file=staged_file)
+        return _record_request(spec, by=by, again_of=again_of, operation_id=operation_id, staged_file=staged_file)
     except IntegrityError:
         before = Operation.objects.filter(pk=operation_id, requested_by=by).first()
         if before is None:
@@ -165,7 +165,7 @@ def expire(operation: Operation) -> None:
 def wake_after_sign_in(user: User) -> None:
     """Go on with whatever waited for this person to sign in."""
     now = clock.now()
-    for operation in Operation.objects.filter(requested_by=user, wait_reason=Wait.SIGN_IN, state__in=_DUE):
+    for operation in Operation.objects.filter(requested_by=user, wait_reason=WaitReason.SIGN_IN, state__in=_DUE):
         due = _DUE[State(operation.state)](now)
         try:
             _note(operation, "resumed", by=user, note="signed in again", **_NO_WAIT, **due)
@@ -183,7 +183,7 @@ def wake_all_signed_in() -> None:
     The process that they did it with died before it could, or the wait was written down a moment later than the
     sign-in. None goes round in circles: before anybody waits for a sign-in, tokens.py has marked the old one.
     """
-    waits = Q(operations__wait_reason=Wait.SIGN_IN, operations__state__in=_DUE)
+    waits = Q(operations__wait_reason=WaitReason.SIGN_IN, operations__state__in=_DUE)
     for user in User.objects.filter(waits, tokens__sign_in_needed=False).distinct():
         wake_after_sign_in(user)
 
@@ -199,10 +199,10 @@ def reschedule_after_clock_jump(now: datetime) -> None:
     for state, due in _DUE.items():
         later = Q(changed_at__gt=now + CLOCK_DIFFERENCE)
         if state == State.RUNNING:  # a look that tells nothing new does not count as a change
-            later |= Q(wait_reason=Wait.NONE, due_at__gt=now + LONGEST_PAUSE)
+            later |= Q(wait_reason=WaitReason.NONE, due_at__gt=now + LONGEST_PAUSE)
         if state == State.UPLOADING:  # nor does a lease
-            later |= Q(wait_reason=Wait.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
-        for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=Wait.SIGN_IN):
+            later |= Q(wait_reason=WaitReason.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
+        for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=WaitReason.SIGN_IN):
             with suppress(Conflict):
                 _note(operation, "resumed", note="the clock was put back", **_NO_WAIT, **due(now))
 
@@ -265,18 +265,18 @@ def confirm_claim(operation: Operation, attempt: Attempt) -> None:
         raise Conflict(f"The claim of {operation.name} is over.")
 
 
-def wait(operation: Operation, reason: Wait, until: datetime, note: str = "") -> None:
+def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "") -> None:
     """Nothing can be done before `until`. The operation stays what it is, and says why."""
     fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
     if operation.state == State.UPLOADING:
         fields |= {"due_at": None, "upload": {"due_at": until}}
-    if reason == Wait.SIGN_IN and operation.state in (State.QUEUED, State.UPLOADING):
+    if reason == WaitReason.SIGN_IN and operation.state in (State.QUEUED, State.UPLOADING):
         ends_at = operation.expires_at if operation.wait_reason == reason else clock.now() + SIGN_IN_PATIENCE
         fields |= {"expires_at": ends_at, "wait_until": ends_at}
     _note(operation, "postponed", note=note, wait=reason, **fields)
 
 
-def requeue(operation: Operation, attempt: Attempt, *, reason: Wait, until: datetime, note: str = "") -> None:
+def requeue(operation: Operation, attempt: Attempt, *, reason: WaitReason, until: datetime, note: str = "") -> None:
     """Queue again what provably was not sent. Raises Conflict unless its attempt says so."""
     if not Attempt.objects.filter(pk=attempt.pk, operation=operation, outcome=Outcome.NOT_SENT).exists():
         raise Conflict(f"{operation.name} may have been sent.")
@@ -340,9 +340,9 @@ def file_sent(operation: Operation) -> None:
     _note(operation, "file_sent", upload=upload, **_NO_WAIT)
 
 
-def file_missing(operation: Operation, *, look_after: datetime) -> None:
+def file_missing(operation: Operation, *, retry_at: datetime) -> None:
     """The platform does not find the file yet, which the storage has acknowledged."""
-    _note(operation, "file_missing", upload={"due_at": look_after})
+    _note(operation, "file_missing", upload={"due_at": retry_at})
 
 
 def restart_upload(operation: Operation, *, note: str) -> None:
@@ -495,17 +495,17 @@ def failed(
 # What a failure left behind
 
 
-def lease_orphan(orphan: Orphan, *, look_again: datetime) -> None:
+def lease_orphan(orphan: Orphan, *, retry_at: datetime) -> None:
     """Become the one that looks at what was left. Raises Conflict when another worker is at it.
 
-    look_again: when another one goes on, should this one die
+    retry_at: when another one goes on, should this one die
     """
-    _write(orphan, due_at=look_again)
+    _write(orphan, due_at=retry_at)
 
 
-def deleting_orphan(orphan: Orphan, *, look_again: datetime) -> None:
+def deleting_orphan(orphan: Orphan, *, retry_at: datetime) -> None:
     """The platform is asked to delete it now. Raises Conflict when another worker is at it."""
-    _write(orphan, sent_at=clock.now(), due_at=look_again)
+    _write(orphan, sent_at=clock.now(), due_at=retry_at)
 
 
 def confirm_deletion(orphan: Orphan) -> None:
@@ -558,18 +558,18 @@ def _orphan_event(
 
 
 def _record_request(
-    wish: IModelWish, *, by: User, again_of: Operation | None, operation_id: UUID, staged_file: StagedFile | None
+    spec: CreationSpec, *, by: User, again_of: Operation | None, operation_id: UUID, staged_file: StagedFile | None
 ) -> Operation:
     now = clock.now()
-    team = Team.looking_after(wish.source.itwin.id if wish.kind == Kind.FORK and wish.source else wish.itwin.id)
-    needs_approval = wish.kind == Kind.FORK
+    team = Team.looking_after(spec.source.itwin.id if spec.kind == Kind.FORK and spec.source else spec.itwin.id)
+    needs_approval = spec.kind == Kind.FORK
     state = State.AWAITING_APPROVAL if needs_approval else State.QUEUED
     with transaction.atomic():
         if staged_file:
             _claim_file(staged_file, by=by)
         operation = Operation.objects.create(
             id=operation_id,
-            kind=wish.kind,
+            kind=spec.kind,
             state=state,
             created_at=now,
             changed_at=now,
@@ -579,20 +579,20 @@ def _record_request(
             requested_by_name=by.name,
             requester_key=by.lasting_key,
             team=team,
-            reason=wish.reason,
+            reason=spec.reason,
             again_of=again_of,
             staged_file=staged_file,
-            request_path=wish.path,
-            request_body=wish.body_text,
-            request_hash=wish.fingerprint(str(by.pk)),
-            **_columns_of(wish),
+            request_path=spec.path,
+            request_body=spec.body_text,
+            request_hash=spec.fingerprint(str(by.pk)),
+            **_columns_of(spec),
         )
-        Event.record("requested", at=now, by=by, operation=operation, to=state, note=wish.reason)
+        Event.record("requested", at=now, by=by, operation=operation, to=state, note=spec.reason)
         failpoints.reach("request.written")
         if state == State.QUEUED:
             _wake(operation)
         else:
-            outbox.enqueue(operation, News.ASKED)
+            outbox.enqueue(operation, NotificationKind.REQUESTED)
     return operation
 
 
@@ -613,7 +613,7 @@ _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
     State.UPLOADING: lambda now: {"upload": {"due_at": now}},
     State.RUNNING: lambda now: {"due_at": now},
 }
-_NO_WAIT: dict[str, Any] = {"wait_reason": Wait.NONE, "wait_until": None}
+_NO_WAIT: dict[str, Any] = {"wait_reason": WaitReason.NONE, "wait_until": None}
 # Of an upload. A secret is not kept longer than it is of use.
 _OVER: dict[str, Any] = {"link": "", "link_until": None, "due_at": None}
 
@@ -626,7 +626,7 @@ def _move(
     by: User | None = None,
     note: str = "",
     code: str = "",
-    wait: Wait = Wait.NONE,
+    wait: WaitReason = WaitReason.NONE,
     **fields: Any,
 ) -> None:
     """Take one edge and write its event, or raise Conflict: see _change()."""
@@ -645,7 +645,7 @@ def _note(
     *,
     by: User | None = None,
     note: str = "",
-    wait: Wait = Wait.NONE,
+    wait: WaitReason = WaitReason.NONE,
     **fields: Any,
 ) -> None:
     """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
@@ -694,9 +694,9 @@ def _write(row: Operation | Upload | Orphan, **fields: Any) -> None:
 
 def _notify(operation: Operation, event: dict[str, Any]) -> None:
     """Put down the e-mail that a change is worth, if any."""
-    news = News.SIGN_IN if event.get("wait") == Wait.SIGN_IN else event["verb"]
-    if news in News.values:
-        outbox.enqueue(operation, News(news))
+    kind = NotificationKind.SIGN_IN if event.get("wait") == WaitReason.SIGN_IN else event["verb"]
+    if kind in NotificationKind.values:
+        outbox.enqueue(operation, NotificationKind(kind))
 
 
 def _event(verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str) -> dict[str, Any]:
@@ -738,23 +738,23 @@ def _hash_of(operation: Operation) -> str:
     return fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
 
 
-def _columns_of(wish: IModelWish) -> dict[str, Any]:
-    source = wish.source
+def _columns_of(spec: CreationSpec) -> dict[str, Any]:
+    source = spec.source
     return {
-        "name": wish.name,
-        "description": wish.description,
-        "itwin_id": wish.itwin.id,
-        "itwin_name": wish.itwin.name,
+        "name": spec.name,
+        "description": spec.description,
+        "itwin_id": spec.itwin.id,
+        "itwin_name": spec.itwin.name,
         "source_id": source.id if source else "",
         "source_name": source.name if source else "",
         "source_itwin_id": source.itwin.id if source else "",
         "source_itwin_name": source.itwin.name if source else "",
-        "changeset_wish": wish.up_to or "",
-        "changeset_id": wish.changeset_id,
-        "changeset_index": wish.changeset_index,
-        "preserve_history": wish.preserve_history,
-        "file_name": wish.file_name,
-        "file_size": wish.file_size,
+        "changeset_selection": spec.up_to or "",
+        "changeset_id": spec.changeset_id,
+        "changeset_index": spec.changeset_index,
+        "preserve_history": spec.preserve_history,
+        "file_name": spec.file_name,
+        "file_size": spec.file_size,
     }
 
 

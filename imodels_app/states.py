@@ -28,7 +28,7 @@ class State(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-class Wait(models.TextChoices):
+class WaitReason(models.TextChoices):
     """Why an operation stands still. NONE: it does not."""
 
     NONE = "", "Nothing"
@@ -44,7 +44,7 @@ class Wait(models.TextChoices):
     LOST_ANSWER = "lost_answer", "The answer was lost"
 
 
-class Wish(models.TextChoices):
+class ChangesetSelection(models.TextChoices):
     """Up to which changeset. The platform tells absent, "" and 0 apart, and so do we."""
 
     LATEST = "latest", "All up to now"  # pinned: changesetIndex as seen when it was asked for
@@ -85,10 +85,10 @@ class Verdict(models.TextChoices):
 MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED}
 
 
-class News(models.TextChoices):
+class NotificationKind(models.TextChoices):
     """What a person is told by e-mail."""
 
-    ASKED = "asked", "A fork awaits approval"
+    REQUESTED = "asked", "A fork awaits approval"
     APPROVED = "approved", "Approved"
     REJECTED = "rejected", "Rejected"
     EXPIRED = "expired", "Expired"

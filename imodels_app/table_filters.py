@@ -12,20 +12,20 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from imodels_app.models import Operation, OperationQuerySet, User
-from imodels_app.states import FINISHED, Kind, State, Wait
+from imodels_app.states import FINISHED, Kind, State, WaitReason
 
 PAGE_SIZE = 25
 # More choices than this help nobody; the search finds the others by their names.
 MOST_CHOICES = 40
 
-NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | (Q(wait_reason=Wait.SIGN_IN) & ~Q(state__in=sorted(FINISHED)))
+NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | (Q(wait_reason=WaitReason.SIGN_IN) & ~Q(state__in=sorted(FINISHED)))
 # The states as people group them, in the order in which they are offered.
 GROUPS: dict[str, tuple[str, Q]] = {
     "running": (
         "Running",
-        Q(state__in=[State.SUBMITTING, State.UPLOADING, State.RUNNING]) & ~Q(wait_reason=Wait.SIGN_IN),
+        Q(state__in=[State.SUBMITTING, State.UPLOADING, State.RUNNING]) & ~Q(wait_reason=WaitReason.SIGN_IN),
     ),
-    "waiting": ("Waiting", Q(state=State.QUEUED) & ~Q(wait_reason=Wait.SIGN_IN)),
+    "waiting": ("Waiting", Q(state=State.QUEUED) & ~Q(wait_reason=WaitReason.SIGN_IN)),
     "person": ("Needs a person", NEEDS_PERSON),
     "failed": ("Failed", Q(state=State.FAILED)),
     "succeeded": ("Succeeded", Q(state=State.SUCCEEDED)),
@@ -138,20 +138,20 @@ def paginate(rows: QuerySet[Any], page: str | None) -> Slice:
     return Slice(found[:PAGE_SIZE], number, len(found) > PAGE_SIZE)
 
 
-def chips(asked: OperationFilter, query: QueryDict, scope: QuerySet[Operation]) -> list[Chip]:
+def chips(filters: OperationFilter, query: QueryDict, scope: QuerySet[Operation]) -> list[Chip]:
     """The filter bar. Two bounded queries, for the iTwins and the people of these operations (menu)."""
     states = Menu([Choice(word, label) for word, (label, _) in GROUPS.items()])
     kinds = Menu([Choice(value, label) for value, label in Kind.choices])
-    itwins = itwin_menu(scope, asked.itwins, MOST_CHOICES)
+    itwins = itwin_menu(scope, filters.itwins, MOST_CHOICES)
     by_person = scope.values_list("requested_by").annotate(known_as=Max("requested_by_name"))
-    people = menu(by_person.order_by("known_as", "requested_by"), "requested_by", asked.people, MOST_CHOICES)
+    people = menu(by_person.order_by("known_as", "requested_by"), "requested_by", filters.people, MOST_CHOICES)
     dates = ("since", "until")
     return [
-        _chip("state", "State", states, asked.groups, query),
-        _chip("kind", "Kind", kinds, asked.kinds, query),
-        _chip("itwin", "iTwin", itwins, asked.itwins, query),
-        _chip("person", "Person", people, asked.people, query),
-        Chip("dates", "Dates", Menu([]), _dates(asked), without(query, *dates), hidden_inputs(query, *dates)),
+        _chip("state", "State", states, filters.groups, query),
+        _chip("kind", "Kind", kinds, filters.kinds, query),
+        _chip("itwin", "iTwin", itwins, filters.itwins, query),
+        _chip("person", "Person", people, filters.people, query),
+        Chip("dates", "Dates", Menu([]), _dates(filters), without(query, *dates), hidden_inputs(query, *dates)),
     ]
 
 
@@ -261,12 +261,12 @@ def _chip(name: str, label: str, offered: Menu, picked: tuple[str, ...], query: 
     return Chip(name, label, offered, words, without(query, name), hidden_inputs(query, name))
 
 
-def _dates(asked: OperationFilter) -> str:
-    if asked.since and asked.until:
-        return f"{_short(asked.since)} to {_short(asked.until)}"
-    if asked.since:
-        return f"Since {_short(asked.since)}"
-    return f"Until {_short(asked.until)}" if asked.until else ""
+def _dates(filters: OperationFilter) -> str:
+    if filters.since and filters.until:
+        return f"{_short(filters.since)} to {_short(filters.until)}"
+    if filters.since:
+        return f"Since {_short(filters.since)}"
+    return f"Until {_short(filters.until)}" if filters.until else ""
 
 
 def _short(on: date) -> str:

@@ -99,7 +99,7 @@ def sweep_submitting() -> None:
     now = clock.now()
     lifecycle.reschedule_after_clock_jump(now)
     lifecycle.wake_all_signed_in()
-    for pk in Operation.objects.lost(now).values_list("pk", flat=True)[:BATCH]:
+    for pk in Operation.objects.due_for_reconcile(now).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.settle", pk)
     for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
         try:

@@ -166,7 +166,7 @@ def visible_imodel(imodel_id: object) -> IModel:
         raise errors.not_found("iModel")
     if not may_see(imodel):
         raise errors.insufficient_permissions()
-    return world.settle(imodel)
+    return world.advance(imodel)
 
 
 def viewable_imodel(imodel_id: object) -> IModel:

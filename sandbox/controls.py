@@ -58,7 +58,7 @@ class Controls:
         return self.world.person(key)
 
     def imodels_named(self, name: str, itwin_id: str | None = None) -> list[IModel]:
-        return [self.world.settle(imodel) for imodel in self.world.imodels_named(name, itwin_id)]
+        return [self.world.advance(imodel) for imodel in self.world.imodels_named(name, itwin_id)]
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -89,13 +89,13 @@ class Controls:
         """Creations asked for from now on move only by finish() and initialize(). reset() ends this."""
         self.world.manual = True
 
-    def do_advance_by_looks(self, looks: int) -> None:
+    def do_advance_by_polls(self, polls: int) -> None:
         """Creations asked for from now on answer ``scheduled`` to so many looks and then end."""
-        self.world.looks = looks
+        self.world.polls = polls
 
     def do_advance_by_clock(self, speed: float | None = None) -> None:
         """Back to the clock, and perhaps at another speed."""
-        self.world.manual, self.world.looks = False, None
+        self.world.manual, self.world.polls = False, None
         self.world.speed = speed or self.world.speed
 
     def do_push_changeset(self, imodel_id: str, description: str = "Pushed while you were looking") -> Changeset:
@@ -157,7 +157,7 @@ class Controls:
         self.world.changed()
 
     reset, fault, clear_faults, next_outcome, finish = do_reset, do_fault, do_clear_faults, do_next_outcome, do_finish
-    initialize, advance_manually, advance_by_looks = do_initialize, do_advance_manually, do_advance_by_looks
+    initialize, advance_manually, advance_by_polls = do_initialize, do_advance_manually, do_advance_by_polls
     advance_by_clock, push_changeset, allow, expire_tokens = (
         do_advance_by_clock,
         do_push_changeset,

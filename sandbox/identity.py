@@ -271,7 +271,7 @@ def end_session() -> Response | str | tuple[str, int]:
     back = asked.get("post_logout_redirect_uri", "")
     if back and not _may_return_to(back):
         return _error_page("This post_logout_redirect_uri is not registered."), 400
-    current().grants.forget(request.cookies.get(COOKIE))
+    current().grants.sign_out(request.cookies.get(COOKIE))
     answer: Any = Response(render_template("message.html", title="Signed out", message="You are signed out."))
     if back:
         query = f"?{urlencode({'state': asked['state']})}" if "state" in asked else ""

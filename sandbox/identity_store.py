@@ -101,7 +101,7 @@ class Grants:
         with self._lock:
             self.token_lifetime_s = self.lifetime_at_start_s
             self._codes: dict[str, Code] = {}
-            self._kept = StoredGrants()
+            self._stored = StoredGrants()
         self.changed()
 
     def use_key(self, key: RSAKey) -> None:
@@ -120,17 +120,17 @@ class Grants:
         """Start a session of the browser; returns the value of its cookie."""
         cookie = secrets.token_urlsafe(24)
         with self._lock:
-            self._kept.sessions[_digest(cookie)] = person_id
+            self._stored.sessions[_digest(cookie)] = person_id
         self.changed()
         return cookie
 
     def remembered(self, cookie: str | None) -> str | None:
         with self._lock:
-            return self._kept.sessions.get(_digest(cookie)) if cookie else None
+            return self._stored.sessions.get(_digest(cookie)) if cookie else None
 
-    def forget(self, cookie: str | None) -> None:
+    def sign_out(self, cookie: str | None) -> None:
         with self._lock:
-            self._kept.sessions.pop(_digest(cookie or ""), None)
+            self._stored.sessions.pop(_digest(cookie or ""), None)
         self.changed()
 
     # -- codes ---------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class Grants:
     def refresh(self, token: str, *, client_id: str, scope: str | None, person: PersonOf) -> dict[str, Any]:
         """Rotate. A refresh token that is not the newest of its grant kills the grant."""
         with self._lock:
-            grant = self._kept.grants.get(self._kept.refresh.get(_digest(token), ""))
+            grant = self._stored.grants.get(self._stored.refresh.get(_digest(token), ""))
             if grant is None or grant.client_id != client_id or grant.person_id is None:
                 raise InvalidGrant("The refresh token is not known.")
             if grant.revoked:
@@ -191,40 +191,40 @@ class Grants:
     def revoke_token(self, token: str, client_id: str) -> None:
         """RFC 7009: revoking either token of a grant ends the grant; an unknown token is no error."""
         with self._lock:
-            access = self._kept.access.get(_digest(token))
-            grant_id = access.grant_id if access else self._kept.refresh.get(_digest(token))
-            grant = self._kept.grants.get(grant_id or "")
+            access = self._stored.access.get(_digest(token))
+            grant_id = access.grant_id if access else self._stored.refresh.get(_digest(token))
+            grant = self._stored.grants.get(grant_id or "")
             if grant and grant.client_id == client_id:
                 self._revoke(grant.id)
 
     def revoke_person(self, person_id: str) -> None:
         with self._lock:
-            for grant in self._kept.grants.values():
+            for grant in self._stored.grants.values():
                 if grant.person_id == person_id:
                     self._revoke(grant.id)
 
     def expire_access_tokens(self) -> None:
         with self._lock:
-            for token in self._kept.access.values():
+            for token in self._stored.access.values():
                 token.expires_at = 0
         self.changed()
 
     def caller(self, token: str) -> Caller | None:
         """Who shows this access token; None when it is unknown, expired or revoked."""
         with self._lock:
-            access = self._kept.access.get(_digest(token))
-            grant = self._kept.grants.get(access.grant_id) if access else None
+            access = self._stored.access.get(_digest(token))
+            grant = self._stored.grants.get(access.grant_id) if access else None
             if access is None or grant is None or grant.revoked or self.clock() >= access.expires_at:
                 return None
             return Caller(grant.person_id or grant.client_id, grant.client_id, grant.scope)
 
     def _revoke(self, grant_id: str) -> None:
-        self._kept.grants[grant_id].revoked = True
+        self._stored.grants[grant_id].revoked = True
         self.changed()
 
     def _new_grant(self, client_id: str, person_id: str | None, scope: str) -> Grant:
         grant = Grant(secrets.token_hex(12), client_id, person_id, scope, auth_time=self.clock())
-        self._kept.grants[grant.id] = grant
+        self._stored.grants[grant.id] = grant
         return grant
 
     # -- tokens --------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class Grants:
             "scope": scopes,
         }
         access = self._signed({**access_claims, "aud": [f"{self.issuer}/resources", "itwin-platform"]}, "at+jwt")
-        self._kept.access[_digest(access)] = AccessToken(grant.id, now + self.token_lifetime_s)
+        self._stored.access[_digest(access)] = AccessToken(grant.id, now + self.token_lifetime_s)
         answer: dict[str, Any] = {
             "access_token": access,
             "token_type": "Bearer",
@@ -254,7 +254,7 @@ class Grants:
         if person and "offline_access" in scopes:
             answer["refresh_token"] = secrets.token_urlsafe(48)
             grant.refresh_digest = _digest(answer["refresh_token"])
-            self._kept.refresh[grant.refresh_digest] = grant.id
+            self._stored.refresh[grant.refresh_digest] = grant.id
         self.changed()
         return answer
 
@@ -269,16 +269,16 @@ class Grants:
 
     def as_json(self) -> dict[str, Any]:
         with self._lock:
-            return {"key": self.key.as_dict(private=True), **asdict(self._kept)}
+            return {"key": self.key.as_dict(private=True), **asdict(self._stored)}
 
-    def load(self, kept: dict[str, Any]) -> None:
+    def load(self, stored: dict[str, Any]) -> None:
         with self._lock:
-            self.use_key(RSAKey.import_key(kept["key"]))
-            self._kept = StoredGrants(
-                grants={key: Grant(**grant) for key, grant in kept["grants"].items()},
-                access={key: AccessToken(**token) for key, token in kept["access"].items()},
-                refresh=kept["refresh"],
-                sessions=kept["sessions"],
+            self.use_key(RSAKey.import_key(stored["key"]))
+            self._stored = StoredGrants(
+                grants={key: Grant(**grant) for key, grant in stored["grants"].items()},
+                access={key: AccessToken(**token) for key, token in stored["access"].items()},
+                refresh=stored["refresh"],
+                sessions=stored["sessions"],
             )
 
 

@@ -43,65 +43,65 @@ def create_imodel() -> tuple[Response, int]:
     Without creationMode an empty iModel is initialized in the answer; with "empty" it is queued.
     https://developer.bentley.com/apis/imodels-v2/operations/create-imodel/
     """
-    wish = request_bodies.read_creation(json_body("create iModel"))
+    requested = request_bodies.read_creation(json_body("create iModel"))
     world = current().world
     with world.lock:
-        itwin = visible_itwin(wish.itwin_id)
+        itwin = visible_itwin(requested.itwin_id)
         require_on_itwin(itwin.id, w.MANAGE)
-        if wish.template_id is not None:
-            _check_template(wish, itwin)
-        if world.name_is_taken(wish.name or "", itwin.id):
+        if requested.template_id is not None:
+            _check_template(requested, itwin)
+        if world.name_is_taken(requested.name or "", itwin.id):
             raise errors.imodel_exists()
-        imodel = _new_imodel(wish, itwin.id, _creation_of(wish))
-        if wish.kind == "template":
+        imodel = _new_imodel(requested, itwin.id, _creation_of(requested))
+        if requested.kind == "template":
             world.schedule(imodel.creation, takes_s=TEMPLATE_S)
-        elif wish.kind == "empty" and wish.queued:
+        elif requested.kind == "empty" and requested.queued:
             world.schedule(imodel.creation, takes_s=EMPTY_S)
-        elif wish.kind == "empty":
+        elif requested.kind == "empty":
             imodel.state = "initialized"
         world.add_imodel(imodel)
     return jsonify({"iModel": imodel_json(imodel, just_made=True)}), 201
 
 
-def _check_template(wish: request_bodies.CreationRequest, itwin: w.ITwin) -> None:
+def _check_template(requested: request_bodies.CreationRequest, itwin: w.ITwin) -> None:
     """A template must be visible (404), readable (403), ready (409) and in the same data center (422)."""
     world = current().world
-    template = visible_imodel(wish.template_id)
+    template = visible_imodel(requested.template_id)
     if w.READ not in world.permissions_on_imodel(me(), template):
         raise errors.insufficient_permissions()
     if not template.initialized:
         raise errors.source_not_initialized()
-    _changesets_up_to(template, wish.changeset_id or "", None)
+    _changesets_up_to(template, requested.changeset_id or "", None)
     if world.itwins[template.itwin_id].data_center != itwin.data_center:
         message = "Source and target iTwins must be in the same data center."
         raise errors.invalid_request("create iModel", Detail("InvalidValue", message, "template"))
 
 
-def _creation_of(wish: request_bodies.CreationRequest) -> w.Creation:
+def _creation_of(requested: request_bodies.CreationRequest) -> w.Creation:
     world = current().world
-    if wish.kind == "empty" and not wish.queued:
+    if requested.kind == "empty" and not requested.queued:
         return w.Creation("empty")
-    if wish.kind == "baseline":
-        origin = {"baseline_size": wish.baseline_size, "baseline_state": "waitingForFile"}
+    if requested.kind == "baseline":
+        origin = {"baseline_size": requested.baseline_size, "baseline_state": "waitingForFile"}
         return world.new_creation("baseline", state=w.WAITING_FOR_FILE, **origin)
-    return world.new_creation(wish.kind)
+    return world.new_creation(requested.kind)
 
 
-def _new_imodel(wish: request_bodies.CreationRequest, itwin_id: str, creation: w.Creation) -> w.IModel:
+def _new_imodel(requested: request_bodies.CreationRequest, itwin_id: str, creation: w.Creation) -> w.IModel:
     imodel_id = w.new_id()
     g.entry.imodel_id = imodel_id
     return w.IModel(
         id=imodel_id,
         itwin_id=itwin_id,
-        name=wish.name or "",
-        description=wish.description,
+        name=requested.name or "",
+        description=requested.description,
         creator_id=me(),
         created_at=current().world.clock(),
         creation=creation,
         state="notInitialized",
-        extent=wish.extent,
+        extent=requested.extent,
         timeline=imodel_id,
-        containers_enabled=wish.containers_enabled,
+        containers_enabled=requested.containers_enabled,
     )
 
 
@@ -111,8 +111,8 @@ def _new_imodel(wish: request_bodies.CreationRequest, itwin_id: str, creation: w
 @imodels.post("/<imodel_id>/clone")
 def clone_imodel(imodel_id: str) -> Response:
     """https://developer.bentley.com/apis/imodels-v2/operations/clone-imodel/"""
-    wish = request_bodies.read_copy(json_body("clone iModel"), "clone iModel")
-    return _copy(imodel_id, wish)
+    requested = request_bodies.read_copy(json_body("clone iModel"), "clone iModel")
+    return _copy(imodel_id, requested)
 
 
 @imodels.post("/<imodel_id>/fork")
@@ -121,33 +121,33 @@ def fork_imodel(imodel_id: str) -> Response:
 
     https://developer.bentley.com/apis/imodels-v2/operations/fork-imodel/
     """
-    wish = request_bodies.read_copy(json_body("fork iModel"), "fork iModel")
+    requested = request_bodies.read_copy(json_body("fork iModel"), "fork iModel")
     if not current().world.switches.fork_preview:
         raise errors.insufficient_permissions()
-    return _copy(imodel_id, wish)
+    return _copy(imodel_id, requested)
 
 
-def _copy(source_id: str, wish: request_bodies.CreationRequest) -> Response:
+def _copy(source_id: str, requested: request_bodies.CreationRequest) -> Response:
     """Start a clone or a fork: 202 without a body, two headers."""
     world = current().world
     with world.lock:
         source = viewable_imodel(source_id)
-        target = visible_itwin(wish.itwin_id)
+        target = visible_itwin(requested.itwin_id)
         require_on_itwin(source.itwin_id, w.MANAGE)
         require_on_itwin(target.id, w.MANAGE)
         if not source.initialized:
             raise errors.source_not_initialized()
-        count, changeset_id = _changesets_up_to(source, wish.changeset_id, wish.changeset_index)
-        wish.name = wish.name or source.name
-        wish.description = source.description if wish.description is None else wish.description
-        wish.extent = source.extent
-        if world.name_is_taken(wish.name, target.id):
+        count, changeset_id = _changesets_up_to(source, requested.changeset_id, requested.changeset_index)
+        requested.name = requested.name or source.name
+        requested.description = source.description if requested.description is None else requested.description
+        requested.extent = source.extent
+        if world.name_is_taken(requested.name, target.id):
             raise errors.imodel_exists()
-        copy = _new_imodel(wish, target.id, _copy_creation(wish, source, changeset_id))
+        copy = _new_imodel(requested, target.id, _copy_creation(requested, source, changeset_id))
         copy.has_federation_guids = source.has_federation_guids
-        if wish.kind == "clone" or wish.preserve_history:
+        if requested.kind == "clone" or requested.preserve_history:
             copy.timeline, copy.changeset_count = source.timeline, count
-        world.schedule(copy.creation, takes_s=_copy_takes_s(wish, source, count))
+        world.schedule(copy.creation, takes_s=_copy_takes_s(requested, source, count))
         world.add_imodel(copy)
     url = f"{current().issuer}/imodels/{copy.id}"
     return Response(status=202, headers={"Location": url, "Create-iModel-Operation": f"{url}/operations/create"})
@@ -166,9 +166,9 @@ def _changesets_up_to(source: w.IModel, changeset_id: str | None, index: int | N
     raise errors.not_found("Changeset")
 
 
-def _copy_creation(wish: request_bodies.CreationRequest, source: w.IModel, changeset_id: str) -> w.Creation:
+def _copy_creation(requested: request_bodies.CreationRequest, source: w.IModel, changeset_id: str) -> w.Creation:
     origin = {"iModelId": source.id, "changesetId": changeset_id}
-    if wish.kind == "clone":
+    if requested.kind == "clone":
         return current().world.new_creation("clone", cloned_from=origin)
     creation = current().world.new_creation("fork", forked_from=origin | {"relationshipId": w.new_id()})
     if not source.has_federation_guids and creation.outcome == w.SUCCESSFUL:
@@ -176,13 +176,13 @@ def _copy_creation(wish: request_bodies.CreationRequest, source: w.IModel, chang
     return creation
 
 
-def _copy_takes_s(wish: request_bodies.CreationRequest, source: w.IModel, count: int) -> float:
+def _copy_takes_s(requested: request_bodies.CreationRequest, source: w.IModel, count: int) -> float:
     takes_s = CLONE_S + CHANGESET_S * count
-    if wish.kind == "clone":
+    if requested.kind == "clone":
         return takes_s
     if not source.has_federation_guids:
         return FORK_WITHOUT_GUIDS_S
-    return takes_s * (HISTORY_IS_SLOWER if wish.preserve_history else FORK_IS_SLOWER)
+    return takes_s * (HISTORY_IS_SLOWER if requested.preserve_history else FORK_IS_SLOWER)
 
 
 @imodels.get("/<imodel_id>/operations/create")
@@ -192,7 +192,7 @@ def get_create_imodel_operation(imodel_id: str) -> Response:
     imodel = viewable_imodel(imodel_id)
     if world.clock() < imodel.created_at + world.switches.operation_lag_s:
         raise errors.not_found("iModel")
-    creation = world.settle(imodel, a_look=True).creation
+    creation = world.advance(imodel, is_poll=True).creation
     state, origin = creation.state, {"clonedFrom": creation.cloned_from, "forkedFrom": creation.forked_from}
     return jsonify({"createOperation": {"state": state, **origin}})
 
@@ -343,7 +343,7 @@ def get_itwin_imodels() -> Response:
     itwin = visible_itwin(request.args["iTwinId"])
     require_on_itwin(itwin.id, w.WEBVIEW)
     seen_since = world.clock() - world.switches.list_lag_s
-    found = [world.settle(m) for m in world.imodels_of(itwin.id) if may_see(m) and m.created_at <= seen_since]
+    found = [world.advance(m) for m in world.imodels_of(itwin.id) if may_see(m) and m.created_at <= seen_since]
     found = [imodel for imodel in found if _passes(imodel, state)]
     found = ordered(found, {"name": _by_name, "createdDateTime": _by_age}, _refuse, default="name")
     return page_of(found, "iModels", _shown, refuse=_refuse)

@@ -255,7 +255,9 @@ def get_users() -> Response:
     search = request.args.get("$search", "")
     if not 3 <= len(search) <= 200:
         raise errors.invalid_itwins_request(Detail("InvalidValue", "3 to 200 characters.", "$search"))
-    return jsonify({"users": [_user_json(person) for person in _colleagues() if search.casefold() in _words(person)]})
+    return jsonify(
+        {"users": [_user_json(person) for person in _colleagues() if search.casefold() in _search_words(person)]}
+    )
 
 
 @users.post("/getbyidlist")
@@ -273,7 +275,7 @@ def _colleagues() -> list[w.Person]:
     return [person for person in people.values() if myself and person.organization == myself.organization]
 
 
-def _words(person: w.Person) -> str:
+def _search_words(person: w.Person) -> str:
     return f"{person.name} {person.email}".casefold()
 
 

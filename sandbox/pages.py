@@ -47,7 +47,7 @@ OUTCOMES = ["successful", "failed", "mainIModelIsMissingFederationGuids", "fileI
 @pages.get("/")
 def control_page() -> str:
     world = current().world
-    made = [world.settle(imodel) for imodel in list(world.imodels.values())]
+    made = [world.advance(imodel) for imodel in list(world.imodels.values())]
     under_way = [m for m in made if m.creation.state in (w.SCHEDULED, w.WAITING_FOR_FILE)]
     return render_template(
         "control.html",

@@ -49,8 +49,8 @@ def build_app(platform: Platform) -> Flask:
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["sandbox"] = platform
-    for door in (imodels, itwins, users, access_control, storage, identity, pages):
-        app.register_blueprint(door)
+    for blueprint in (imodels, itwins, users, access_control, storage, identity, pages):
+        app.register_blueprint(blueprint)
     app.before_request(_arrive)
     app.after_request(_leave)
     app.register_error_handler(Refusal, _refused)
@@ -346,9 +346,9 @@ def _not_yet(environ: Any, start_response: Any) -> list[bytes]:
 class Sandbox(Controls):
     """A running sandbox in this process. ``url`` is its issuer and the root of its APIs."""
 
-    def __init__(self, platform: Platform, server: Server, keeper: WorldStore | None) -> None:
+    def __init__(self, platform: Platform, server: Server, store: WorldStore | None) -> None:
         super().__init__(platform)
-        self._server, self._keeper = server, keeper
+        self._server, self._store = server, store
         self.url = platform.issuer
         self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -386,13 +386,13 @@ class Sandbox(Controls):
             redirect_uris=redirect_uris or [],
             world_file=path,
         )
-        keeper = WorldStore(platform, path) if path else None
-        if not (keeper and keeper.load()):
+        store = WorldStore(platform, path) if path else None
+        if not (store and store.load()):
             seed.plant(platform.world)
-        if keeper:
-            keeper.watch()
+        if store:
+            store.watch()
         server.app = build_app(platform)
-        sandbox = cls(platform, server, keeper)
+        sandbox = cls(platform, server, store)
         sandbox._thread.start()
         return sandbox
 
@@ -403,8 +403,8 @@ class Sandbox(Controls):
         self._server.shut_connections()
         self._server.server_close()
         self._thread.join(5)
-        if self._keeper:
-            self._keeper.close()
+        if self._store:
+            self._store.close()
         self.platform.blobs.close()
 
     def wait(self) -> None:

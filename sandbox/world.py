@@ -2,7 +2,7 @@
 
 A creation is a plan: when the iModel becomes ``initialized`` and when its operation ends, as instants of the wall
 clock. Looking (``World.settle``) applies what is due, so nothing runs in the background and a restart loses nothing.
-Tests replace the clock: ``advance_manually`` (only finish() and initialize() move things) or ``advance_by_looks``.
+Tests replace the clock: ``advance_manually`` (only finish() and initialize() move things) or ``advance_by_polls``.
 States: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
 """
 
@@ -119,7 +119,7 @@ class Creation:
     outcome: str = SUCCESSFUL
     initialized_at: float | None = None
     ends_at: float | None = None
-    looks_left: int | None = None
+    polls_left: int | None = None
     cloned_from: dict[str, str] | None = None
     forked_from: dict[str, str] | None = None
     baseline_size: int | None = None
@@ -198,7 +198,7 @@ class World:
         self.outcomes: list[str] = []
         self.speed = self.speed_at_start
         self.manual = False
-        self.looks: int | None = None
+        self.polls: int | None = None
 
     # -- finding -------------------------------------------------------------------------------------------------
 
@@ -297,23 +297,23 @@ class World:
         creation.state = SCHEDULED
         if self.manual or creation.outcome == STUCK:
             return
-        if self.looks is not None:
-            creation.looks_left = self.looks
+        if self.polls is not None:
+            creation.polls_left = self.polls
             return
         now, takes_s = self.clock(), takes_s / self.speed
         creation.ends_at = now + takes_s
         if creation.outcome == SUCCESSFUL:
             creation.initialized_at = now + takes_s * initialized_after
 
-    def settle(self, imodel: IModel, *, a_look: bool = False) -> IModel:
-        """Apply what is due. ``a_look`` marks a look at the operation, which is what looks are counted by."""
+    def advance(self, imodel: IModel, *, is_poll: bool = False) -> IModel:
+        """Apply what is due. ``is_poll`` marks a look at the operation, which is what looks are counted by."""
         with self.lock:
             creation, now = imodel.creation, self.clock()
             if creation.state != SCHEDULED:
                 return imodel
-            if a_look and creation.looks_left is not None:
-                creation.looks_left -= 1
-                if creation.looks_left < 0:
+            if is_poll and creation.polls_left is not None:
+                creation.polls_left -= 1
+                if creation.polls_left < 0:
                     self._end(imodel, creation.outcome)
                 return imodel
             if creation.initialized_at is not None and now >= creation.initialized_at:
@@ -339,7 +339,7 @@ class World:
 
     def _end(self, imodel: IModel, outcome: str) -> None:
         creation = imodel.creation
-        creation.initialized_at = creation.ends_at = creation.looks_left = None
+        creation.initialized_at = creation.ends_at = creation.polls_left = None
         creation.state = FAILED if outcome in BASELINE_FAILURES else outcome
         if outcome == SUCCESSFUL:
             self._initialize(imodel)
@@ -362,15 +362,15 @@ class World:
                 "switches": asdict(self.switches),
             }
 
-    def load(self, kept: dict[str, Any]) -> None:
+    def load(self, stored: dict[str, Any]) -> None:
         with self.lock:
             self.clear()
-            self.people = {p["id"]: Person(**p) for p in kept["people"]}
-            self.itwins = {t["id"]: ITwin(**t) for t in kept["itwins"]}
-            self.imodels = {m["id"]: _imodel_from_json(m) for m in kept["imodels"]}
-            self.timelines = {key: [Changeset(**c) for c in timeline] for key, timeline in kept["timelines"].items()}
-            self.favorites, self.recents, self.ids = kept["favorites"], kept["recents"], kept["ids"]
-            self.switches = Switches(**kept["switches"])
+            self.people = {p["id"]: Person(**p) for p in stored["people"]}
+            self.itwins = {t["id"]: ITwin(**t) for t in stored["itwins"]}
+            self.imodels = {m["id"]: _imodel_from_json(m) for m in stored["imodels"]}
+            self.timelines = {key: [Changeset(**c) for c in timeline] for key, timeline in stored["timelines"].items()}
+            self.favorites, self.recents, self.ids = stored["favorites"], stored["recents"], stored["ids"]
+            self.switches = Switches(**stored["switches"])
 
 
 def new_id() -> str:
@@ -390,7 +390,7 @@ def _baseline_state(outcome: str) -> str:
     return outcome if outcome in BASELINE_FAILURES else "initializationFailed"
 
 
-def _imodel_from_json(kept: dict[str, Any]) -> IModel:
-    creation = Creation(**kept.pop("creation"))
-    versions = [NamedVersion(**version) for version in kept.pop("named_versions")]
-    return IModel(creation=creation, named_versions=versions, **kept)
+def _imodel_from_json(stored: dict[str, Any]) -> IModel:
+    creation = Creation(**stored.pop("creation"))
+    versions = [NamedVersion(**version) for version in stored.pop("named_versions")]
+    return IModel(creation=creation, named_versions=versions, **stored)

@@ -28,12 +28,12 @@ class WorldStore:
         """Read the file if there is one. Operations under way go on by the clock: their plan is kept as instants."""
         if not self.path.exists():
             return False
-        kept = json.loads(self.path.read_text("utf-8"))
-        if kept.get("format") != FORMAT:
+        stored = json.loads(self.path.read_text("utf-8"))
+        if stored.get("format") != FORMAT:
             raise ValueError(f"{self.path} is no world of this version; remove it to begin anew")
-        self.platform.world.load(kept["world"])
-        self.platform.grants.load(kept["identity"])
-        self.platform.blobs.key = base64.b64decode(kept["storage_key"])
+        self.platform.world.load(stored["world"])
+        self.platform.grants.load(stored["identity"])
+        self.platform.blobs.key = base64.b64decode(stored["storage_key"])
         return True
 
     def watch(self) -> None:
@@ -58,7 +58,7 @@ class WorldStore:
 
     def save(self) -> None:
         with self._saving:
-            kept = {
+            stored = {
                 "format": FORMAT,
                 "world": self.platform.world.as_json(),
                 "identity": self.platform.grants.as_json(),
@@ -66,7 +66,7 @@ class WorldStore:
             }
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
             with os.fdopen(handle, "w", encoding="utf-8") as part:
-                json.dump(kept, part)
+                json.dump(stored, part)
                 part.flush()
                 os.fsync(part.fileno())
             Path(name).replace(self.path)

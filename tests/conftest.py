@@ -298,7 +298,7 @@ class Processes:
         command = [sys.executable, "-m", module, "-A", "dashboard", *arguments, "--loglevel", "INFO"]
         return self._spawn(command, {name.upper(): str(value) for name, value in odd.items()})
 
-    def shell(self, code: str) -> subprocess.Popen[bytes]:
+    def orphan_state(self, code: str) -> subprocess.Popen[bytes]:
         """A process of the web's side that runs these lines, started and not waited for."""
         return self._spawn([sys.executable, "manage.py", "shell", "--no-imports", "-c", code])
 
@@ -498,7 +498,7 @@ def axe() -> Callable[["Page"], None]:
     def check(page: "Page") -> None:
         # Without preload axe copies no style sheet into the page, which the content policy would refuse.
         found = Axe().run(page, options={"preload": False}).response["violations"]
-        told = [f"{rule['id']}: {rule['help']}: {node['html']}" for rule in found for node in rule["nodes"]]
-        assert not found, "\n".join(told)
+        problems = [f"{rule['id']}: {rule['help']}: {node['html']}" for rule in found for node in rule["nodes"]]
+        assert not found, "\n".join(problems)
 
     return check

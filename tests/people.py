@@ -68,10 +68,10 @@ def otto(db):
 @pytest.fixture
 def bridge_team(mara, tomas):
     """Looks after Harbour Bridge; Tomas leads it, Mara is in it."""
-    from imodels_app.models import ITwinCharge, Membership, Team
+    from imodels_app.models import Membership, Team, TeamITwin
 
     team = Team.objects.create(name="Bridge team")
-    ITwinCharge.objects.create(team=team, itwin_id=HARBOUR)
+    TeamITwin.objects.create(team=team, itwin_id=HARBOUR)
     Membership.objects.create(team=team, email=tomas.email, user=tomas, role=Membership.Role.LEAD)
     Membership.objects.create(team=team, email=mara.email, user=mara)
     return team
@@ -80,42 +80,42 @@ def bridge_team(mara, tomas):
 @pytest.fixture
 def spec_for() -> Callable:
     """Make a wish: spec_for(Kind.CLONE, name="Pier 7", ...)."""
-    from imodels_app.requesting.spec import IModelRef, IModelWish, ITwinRef
-    from imodels_app.states import Kind, Wish
+    from imodels_app.requesting.spec import CreationSpec, IModelRef, ITwinRef
+    from imodels_app.states import ChangesetSelection, Kind
 
-    def make(kind: Kind, **fields) -> IModelWish:
+    def make(kind: Kind, **fields) -> CreationSpec:
         harbour = ITwinRef(id=HARBOUR, name="Harbour Bridge")
         usual = {"kind": kind, "itwin": harbour, "name": f"Pier {uuid4().hex[:6]}"}
         if kind in (Kind.CLONE, Kind.FORK, Kind.TEMPLATE):
             source = IModelRef(id=MAIN_BRIDGE, name="Main Bridge", itwin=harbour)
-            usual |= {"source": source, "up_to": Wish.LATEST, "changeset_index": 120}
+            usual |= {"source": source, "up_to": ChangesetSelection.LATEST, "changeset_index": 120}
         if kind == Kind.FORK:
             usual |= {"preserve_history": True, "reason": "Try the seismic retrofit of pier 7."}
-        return IModelWish(**(usual | fields))
+        return CreationSpec(**(usual | fields))
 
     return make
 
 
 @pytest.fixture
-def queued_clone(bridge_team, mara, wish_for):
+def queued_clone(bridge_team, mara, spec_for):
     """A clone that Mara asked for and no worker has touched."""
     from imodels_app import lifecycle
     from imodels_app.states import Kind
 
-    return lifecycle.request(wish_for(Kind.CLONE, name="Pier 7 copy"), by=mara)
+    return lifecycle.request(spec_for(Kind.CLONE, name="Pier 7 copy"), by=mara)
 
 
 @pytest.fixture
-def waiting_fork(bridge_team, mara, wish_for):
+def waiting_fork(bridge_team, mara, spec_for):
     """A fork that Mara asked for and nobody has decided about."""
     from imodels_app import lifecycle
     from imodels_app.states import Kind
 
-    return lifecycle.request(wish_for(Kind.FORK, name="Pier 7 retrofit"), by=mara)
+    return lifecycle.request(spec_for(Kind.FORK, name="Pier 7 retrofit"), by=mara)
 
 
 @pytest.fixture
-def baseline_of(bridge_team, mara, wish_for) -> Callable:
+def baseline_of(bridge_team, mara, spec_for) -> Callable:
     """baseline_of(bytes) is Mara's wish for an iModel from a file of these bytes, which is here; queued."""
     from django.utils import timezone
 
@@ -138,8 +138,8 @@ def baseline_of(bridge_team, mara, wish_for) -> Callable:
         )
         staging.folder()
         staging.path_of(staged).write_bytes(data)
-        wish = wish_for(Kind.BASELINE, file_name="pier.bim", file_size=len(data), description=digest(data), **fields)
-        return lifecycle.request(wish, by=mara, staged_file=staged)
+        spec = spec_for(Kind.BASELINE, file_name="pier.bim", file_size=len(data), description=digest(data), **fields)
+        return lifecycle.request(spec, by=mara, staged_file=staged)
 
     return make
 
@@ -188,9 +188,9 @@ def delayed_clone(queued_clone):
     from django.utils import timezone
 
     from imodels_app import lifecycle
-    from imodels_app.states import Wait
+    from imodels_app.states import WaitReason
 
-    lifecycle.wait(queued_clone, Wait.RATE_LIMIT, timezone.now() + timedelta(seconds=40))
+    lifecycle.wait(queued_clone, WaitReason.RATE_LIMIT, timezone.now() + timedelta(seconds=40))
     return queued_clone
 
 

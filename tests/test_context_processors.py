@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.limits import circuit_breaker
-from imodels_app.states import Wait
+from imodels_app.states import WaitReason
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
@@ -63,7 +63,7 @@ def test_a_poll_brings_the_banner_and_takes_it_away(client, mara, bridge_team, p
 
 
 def test_whoever_must_sign_in_again_is_told_on_every_page_and_nobody_else(client, mara, tomas, queued_clone):
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=5))
 
     client.force_login(mara)
     assert "one of your operations waits for it" in client.get(reverse("imodels:approval-list")).text

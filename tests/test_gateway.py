@@ -14,7 +14,7 @@ from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Bucket, Operation, TokenSet
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable
 from imodels_app.runtime import clock
-from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.cleanup import delete
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
@@ -53,19 +53,19 @@ def test_one_place_makes_clients_of_the_platform():
 
 
 @pytest.fixture
-def at_each_step(mara, wish_for, baseline_of, failed_fork, signed_in_mara, sandbox):
+def at_each_step(mara, spec_for, baseline_of, failed_fork, signed_in_mara, sandbox):
     """Work for each step that speaks to the platform, due now."""
     sandbox.fault("POST", r"/clone$", lost_answer=True, times=1)
-    lost = lifecycle.request(wish_for(Kind.CLONE), by=mara)
+    lost = lifecycle.request(spec_for(Kind.CLONE), by=mara)
     submit(lost.pk)
-    running = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
+    running = lifecycle.request(spec_for(Kind.EMPTY), by=mara)
     submit(running.pk)
     sandbox.switch(upload_link=False)
     Operation.objects.get(pk=running.pk).attempts.update(sent_at=timezone.now() - timedelta(minutes=5))
     uploading = baseline_of(b"SQLite format 3\0" + bytes(100))
     submit(uploading.pk)
     lifecycle.delete_orphan(failed_fork, by=mara)
-    queued = lifecycle.request(wish_for(Kind.CLONE), by=mara)
+    queued = lifecycle.request(spec_for(Kind.CLONE), by=mara)
     Operation.objects.get(pk=lost.pk).attempts.update(sent_at=timezone.now() - timedelta(minutes=5))
     make_due()
     return {submit: queued, poll: running, reconcile: lost, upload: uploading, delete: failed_fork}
@@ -140,7 +140,7 @@ def test_a_429_to_the_request_queues_it_again_and_a_429_to_the_look_for_it_does_
     reconcile(queued_clone.pk)
 
     queued_clone.refresh_from_db()
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.RATE_LIMIT)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, WaitReason.RATE_LIMIT)
     assert [call.status for call in sandbox.journal if call.method == "POST"] == [429, None]
 
 
@@ -150,7 +150,7 @@ def test_what_may_have_been_sent_is_never_queued_again(running_clone):
 
     with pytest.raises(lifecycle.Conflict):
         lifecycle.requeue(
-            running_clone, running_clone.attempts.get(), reason=Wait.RATE_LIMIT, until=clock.now(), note=""
+            running_clone, running_clone.attempts.get(), reason=WaitReason.RATE_LIMIT, until=clock.now(), note=""
         )
 
 
@@ -161,7 +161,7 @@ def test_a_token_that_the_platform_refuses_is_refreshed_before_the_next_use(mara
     with pytest.raises(gateway.MustWait) as told:
         gateway.for_person(mara).itwins()
 
-    assert (told.value.reason, told.value.status) == (Wait.TOKEN, 401)
+    assert (told.value.reason, told.value.status) == (WaitReason.TOKEN, 401)
     assert gateway.for_person(mara).itwins()
 
 

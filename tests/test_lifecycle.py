@@ -10,7 +10,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.models import Event, Membership, Operation
-from imodels_app.states import FINISHED, MOVES, Kind, State, Verdict, Wait
+from imodels_app.states import FINISHED, MOVES, Kind, State, Verdict, WaitReason
 from tests.triggers import triggers_off
 
 
@@ -29,9 +29,9 @@ def test_a_fork_waits_for_the_team_that_looks_after_its_main_imodel(waiting_fork
     assert waiting_fork.expires_at - waiting_fork.created_at == timedelta(days=7)
 
 
-def test_an_itwin_that_nobody_looks_after_belongs_to_the_default_team(mara, wish_for):
-    first = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
-    second = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
+def test_an_itwin_that_nobody_looks_after_belongs_to_the_default_team(mara, spec_for):
+    first = lifecycle.request(spec_for(Kind.EMPTY), by=mara)
+    second = lifecycle.request(spec_for(Kind.EMPTY), by=mara)
 
     assert first.team == second.team
     assert first.team.is_default
@@ -65,10 +65,10 @@ def test_nobody_but_a_lead_of_the_team_decides(waiting_fork, person, request):
     assert waiting_fork.state == State.AWAITING_APPROVAL
 
 
-def test_a_lead_who_is_superuser_too_cannot_approve_their_own_fork(bridge_team, tomas, wish_for):
+def test_a_lead_who_is_superuser_too_cannot_approve_their_own_fork(bridge_team, tomas, spec_for):
     tomas.is_staff = tomas.is_superuser = True
     tomas.save()
-    own = lifecycle.request(wish_for(Kind.FORK), by=tomas)
+    own = lifecycle.request(spec_for(Kind.FORK), by=tomas)
 
     with pytest.raises(permissions.Denied, match="asked for this yourself"):
         lifecycle.approve(own, by=tomas)
@@ -134,9 +134,9 @@ def test_a_second_claim_meets_a_conflict(queued_clone):
     assert queued_clone.attempts.count() == 1
 
 
-def test_two_operations_with_one_name_are_not_under_way_at_once(bridge_team, mara, otto, wish_for):
-    first = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
-    second = lifecycle.request(wish_for(Kind.EMPTY, name="PIER 7"), by=otto)
+def test_two_operations_with_one_name_are_not_under_way_at_once(bridge_team, mara, otto, spec_for):
+    first = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
+    second = lifecycle.request(spec_for(Kind.EMPTY, name="PIER 7"), by=otto)
     lifecycle.claim(first, bucket="clone", now=timezone.now())
 
     with pytest.raises(lifecycle.NameInFlight):
@@ -164,32 +164,32 @@ def test_a_state_that_ends_it_leads_nowhere():
 def test_waiting_says_why_and_until_when(queued_clone):
     until = timezone.now() + timedelta(seconds=40)
 
-    lifecycle.wait(queued_clone, Wait.RATE_LIMIT, until)
+    lifecycle.wait(queued_clone, WaitReason.RATE_LIMIT, until)
 
-    assert (queued_clone.wait_reason, queued_clone.wait_until) == (Wait.RATE_LIMIT, until)
+    assert (queued_clone.wait_reason, queued_clone.wait_until) == (WaitReason.RATE_LIMIT, until)
     assert queued_clone not in Operation.objects.ready(timezone.now())
 
 
 def test_waiting_longer_for_the_same_reason_is_one_line_of_history(queued_clone):
     for seconds in (10, 20, 30):
-        lifecycle.wait(queued_clone, Wait.RATE_LIMIT, timezone.now() + timedelta(seconds=seconds))
+        lifecycle.wait(queued_clone, WaitReason.RATE_LIMIT, timezone.now() + timedelta(seconds=seconds))
 
     assert verbs(queued_clone) == ["requested", "postponed"]
 
 
 def test_signing_in_again_wakes_what_waited_for_it(queued_clone, mara):
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=5))
 
     lifecycle.wake_after_sign_in(mara)
 
     assert queued_clone in Operation.objects.ready(timezone.now())
     queued_clone.refresh_from_db()
-    assert queued_clone.wait_reason == Wait.NONE
+    assert queued_clone.wait_reason == WaitReason.NONE
     assert queued_clone.expires_at is None
 
 
 def test_what_waits_for_a_person_who_never_comes_expires(queued_clone, waiting_fork):
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=5))
     after = timezone.now() + timedelta(days=8)
 
     for operation in Operation.objects.overdue(after):

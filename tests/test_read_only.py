@@ -20,7 +20,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import TokenSet
 from imodels_app.requesting import presets
-from imodels_app.states import Kind, Wait
+from imodels_app.states import Kind, WaitReason
 from tests.views.test_sign_in import choose, come_back
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
@@ -137,9 +137,9 @@ def browsers(mara, tomas, ines, otto, sandbox) -> dict[str, Client]:
 
 
 @pytest.fixture
-def things(running_clone, failed_fork, wish_for, bridge_team, mara) -> dict[str, str]:
+def things(running_clone, failed_fork, spec_for, bridge_team, mara) -> dict[str, str]:
     """Ids for addresses: something of Mara's of each sort."""
-    fork = lifecycle.request(wish_for(Kind.FORK), by=mara)
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
     preset = presets.save(Kind.FORK, "Monthly", {"source_id": VIADUCT}, by=mara, team=bridge_team)
     rows = {"clone": running_clone, "failed": failed_fork, "fork": fork, "preset": preset}
     return {name: str(row.pk) for name, row in rows.items()}
@@ -185,7 +185,7 @@ def test_a_page_writes_nothing_but_what_is_explained(browsers, things, name):
 
 
 def test_signing_in_writes_what_is_explained(browsers, queued_clone):
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=1))
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=1))
     start = browsers[""].get(PAGES["sign-in-start"])
     back = choose(start["Location"], "mara")
 

@@ -123,5 +123,5 @@ def _metadata() -> dict[str, Any]:
 
 def _userinfo(token: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
     """The provider's answer about this person; nothing if it speaks of somebody else."""
-    told = dict(oauth.itwin.userinfo(token=token))
-    return told if told.get("sub") == claims.get("sub") else {}
+    userinfo = dict(oauth.itwin.userinfo(token=token))
+    return userinfo if userinfo.get("sub") == claims.get("sub") else {}

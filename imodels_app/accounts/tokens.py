@@ -58,12 +58,12 @@ def access_token(user: User) -> str:
     """
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
-        held = _token_set(user)
-        if held.expires_at > clock.now() + TOKEN_MARGIN:
-            return decrypt(held.access_token)
+        row = _token_set(user)
+        if row.expires_at > clock.now() + TOKEN_MARGIN:
+            return decrypt(row.access_token)
         _discover()
-        if _take_lease(held):
-            return _refresh(held)
+        if _take_lease(row):
+            return _refresh(row)
         if time.monotonic() > give_up:
             raise TokenUnavailable("Another process refreshes this person's token.", retry_after_s=5)
         time.sleep(CHECK_EVERY_S)
@@ -84,14 +84,14 @@ def refused(user: User, access_token: str) -> None:
     about the new one. A token that was refused right after it was made will not get better by refreshing: sign in.
     """
     now = clock.now()
-    held = TokenSet.objects.filter(user=user).first()
+    row = TokenSet.objects.filter(user=user).first()
     try:
-        if held is None or decrypt(held.access_token) != access_token:
+        if row is None or decrypt(row.access_token) != access_token:
             return
     except KeyMissing:
         return  # sealed after we had opened it: by now it is another one
-    same = TokenSet.objects.filter(pk=held.pk, obtained_at=held.obtained_at)
-    if held.obtained_at < now - YOUNG:
+    same = TokenSet.objects.filter(pk=row.pk, obtained_at=row.obtained_at)
+    if row.obtained_at < now - YOUNG:
         same.update(expires_at=now)
     else:
         same.filter(expires_at__gt=now).update(sign_in_needed=True)
@@ -103,12 +103,12 @@ def reencrypt() -> int:
     Safe while people work: a row that was refreshed meanwhile is sealed with the newest key already.
     """
     done = 0
-    for held in TokenSet.objects.all():
+    for row in TokenSet.objects.all():
         try:
-            columns = {name: encrypt(decrypt(value)) for name in _ENCRYPTED if (value := getattr(held, name))}
+            columns = {name: encrypt(decrypt(value)) for name in _ENCRYPTED if (value := getattr(row, name))}
         except KeyMissing:
             continue
-        same = TokenSet.objects.filter(pk=held.pk, **{name: getattr(held, name) for name in _ENCRYPTED})
+        same = TokenSet.objects.filter(pk=row.pk, **{name: getattr(row, name) for name in _ENCRYPTED})
         done += same.update(**columns)
     return done + _reencrypt_links()
 
@@ -126,18 +126,18 @@ def _reencrypt_links() -> int:
 
 def id_token_of(user: User) -> str:
     """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
-    held = TokenSet.objects.filter(user=user).first()
+    row = TokenSet.objects.filter(user=user).first()
     try:
-        return decrypt(held.id_token) if held and held.id_token else ""
+        return decrypt(row.id_token) if row and row.id_token else ""
     except KeyMissing:
         return ""
 
 
 def _token_set(user: User) -> TokenSet:
-    held = TokenSet.objects.filter(user=user).first()
-    if held is None or held.sign_in_needed:
+    row = TokenSet.objects.filter(user=user).first()
+    if row is None or row.sign_in_needed:
         raise SignInNeeded(str(user.pk))
-    return held
+    return row
 
 
 def _discover() -> None:
@@ -147,46 +147,46 @@ def _discover() -> None:
         raise TokenUnavailable(str(down), retry_after_s=15) from down
 
 
-def _take_lease(held: TokenSet) -> bool:
+def _take_lease(row: TokenSet) -> bool:
     """Whether we are the one to refresh. obtained_at: nobody has refreshed since we read the row."""
     now = clock.now()
     me = uuid.uuid4()
     # One that ends much later than any lease was taken before the database's clock was put back.
     free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * REFRESH_LEASE)
-    taken = TokenSet.objects.filter(free, pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False).update(
+    taken = TokenSet.objects.filter(free, pk=row.pk, obtained_at=row.obtained_at, sign_in_needed=False).update(
         refreshing_by=me, refreshing_until=now + REFRESH_LEASE
     )
-    held.refreshing_by = me
+    row.refreshing_by = me
     # A process that was held up around the UPDATE has a lease that is nearly over: it lets it end.
     return bool(taken) and clock.now() < now + REFRESH_LEASE / 2
 
 
-def _refresh(held: TokenSet) -> str:
+def _refresh(row: TokenSet) -> str:
     """Refresh under the lease, and store the rotated token before the new access token is used."""
-    mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)
+    mine = TokenSet.objects.filter(pk=row.pk, refreshing_by=row.refreshing_by)
     free = {"refreshing_by": None, "refreshing_until": None}
-    if not held.refresh_token:
-        raise _ended(mine, held)
+    if not row.refresh_token:
+        raise _ended(mine, row)
     try:
-        token = oidc.refresh(decrypt(held.refresh_token))
+        token = oidc.refresh(decrypt(row.refresh_token))
     except KeyMissing:
         mine.update(**free)
         raise
     except oidc.GrantRevoked as gone:
-        raise _ended(mine, held) from gone
+        raise _ended(mine, row) from gone
     except oidc.ProviderDown as down:
         mine.update(**free)
         raise TokenUnavailable(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
-    if not mine.update(**(_columns(token, before=held) | free)):
+    if not mine.update(**(_columns(token, before=row) | free)):
         raise _overtaken()
     return str(token["access_token"])
 
 
-def _ended(mine: QuerySet[TokenSet], held: TokenSet) -> Exception:
+def _ended(mine: QuerySet[TokenSet], row: TokenSet) -> Exception:
     """What to raise when this grant is over; written down, unless the person has signed in again meanwhile."""
     if mine.update(sign_in_needed=True, refreshing_by=None, refreshing_until=None):
-        return SignInNeeded(str(held.user_id))
+        return SignInNeeded(str(row.user_id))
     return _overtaken()
 
 

@@ -65,8 +65,8 @@ class Range:
 
     label: str
     y: int
-    half: float
-    most: float
+    median: float
+    p95: float
     words: str
 
 
@@ -79,24 +79,24 @@ class Durations:
 
 def durations(found: list[tuple[str, timedelta, timedelta]], words: Callable[[timedelta], str]) -> Durations:
     """found: label, half and 95 % of each kind. words: how a duration reads."""
-    longest = max((most for _, _, most in found), default=timedelta(minutes=1))
+    longest = max((p95 for _, _, p95 in found), default=timedelta(minutes=1))
     whole, unit, size = _axis(longest)
     ranges = [
         Range(
             label,
             20 + number * 29,
-            _along(half, whole * size),
-            _along(most, whole * size),
-            f"{words(half)}, {words(most)}",
+            _along(median, whole * size),
+            _along(p95, whole * size),
+            f"{words(median)}, {words(p95)}",
         )
-        for number, (label, half, most) in enumerate(found)
+        for number, (label, median, p95) in enumerate(found)
     ]
-    told = "; ".join(f"{one.label.lower()} {one.words}" for one in ranges) or "none has ended yet"
+    text = "; ".join(f"{one.label.lower()} {one.words}" for one in ranges) or "none has ended yet"
     steps = [whole * part / 4 for part in range(5)]
     scale = [
         Tick(f"{step:g}" + (f" {unit}" if step == whole else ""), _along_s(step * size, whole * size)) for step in steps
     ]
-    return Durations(ranges, scale, f"How long operations take, half and 95 %: {told}")
+    return Durations(ranges, scale, f"How long operations take, half and 95 %: {text}")
 
 
 # Where the names of the kinds end, and where the longest bar ends: the words stand behind it.

@@ -19,14 +19,14 @@ class UsualDuration:
     source: the name of the iModel they were all copies of; empty when they are all of the kind.
     """
 
-    half: timedelta
-    most: timedelta
+    median: timedelta
+    p90: timedelta
     count: int
     source: str = ""
 
     def share(self, elapsed: timedelta) -> int:
         """Percent of the usual time that has passed; never full while it runs."""
-        return max(1, min(95, round(100 * elapsed / self.most)))
+        return max(1, min(95, round(100 * elapsed / self.p90)))
 
 
 class Estimates:
@@ -65,7 +65,7 @@ def _between(start: datetime, end: datetime) -> timedelta:
 
 def _usual(durations: list[timedelta], source: str = "") -> UsualDuration:
     ordered = sorted(durations)
-    return UsualDuration(half=_at(ordered, 0.5), most=_at(ordered, 0.9), count=len(ordered), source=source)
+    return UsualDuration(median=_at(ordered, 0.5), p90=_at(ordered, 0.9), count=len(ordered), source=source)
 
 
 def _at(ordered: list[timedelta], share: float) -> timedelta:

@@ -21,7 +21,7 @@ from imodels_app.display.status_table import (
 )
 from imodels_app.limits.fair_queue import QueuePosition
 from imodels_app.models import Attempt, Operation, Orphan
-from imodels_app.states import Kind, OrphanState, Outcome, State, Wait, Wish
+from imodels_app.states import ChangesetSelection, Kind, OrphanState, Outcome, State, WaitReason
 
 # Whoever is first and goes within this time needs no number.
 A_MOMENT = timedelta(seconds=6)
@@ -46,21 +46,21 @@ def platform_state_text(state: str) -> str:
 
 
 def describe(
-    operation: Operation, now: datetime, usual: UsualDuration | None = None, place: QueuePosition | None = None
+    operation: Operation, now: datetime, usual: UsualDuration | None = None, position: QueuePosition | None = None
 ) -> StatusText:
     """Badge, tone, icon, line and remedy of an operation as it is now.
 
     place: where it stands in the queue, if that is known
     """
-    row = _row(operation, now, usual, place)
-    words = FAILURES[failure(operation)] if operation.state == State.FAILED else STATUSES[row]
-    filled = _values(operation, now, usual) | _position(place, now) | _progress(operation, now)
+    row = _row(operation, now, usual, position)
+    texts = FAILURES[failure(operation)] if operation.state == State.FAILED else STATUSES[row]
+    filled = _values(operation, now, usual) | _position(position, now) | _progress(operation, now)
     return StatusText(
-        badge=words.badge,
-        tone=words.tone,
-        icon=words.icon,
-        line=words.line.format_map(filled),
-        remedy=words.remedy.format_map(filled),
+        badge=texts.badge,
+        tone=texts.tone,
+        icon=texts.icon,
+        line=texts.line.format_map(filled),
+        remedy=texts.remedy.format_map(filled),
         share=_share(operation, now, usual),
         share_of="Sent" if operation.state == State.UPLOADING else "Usual time used",
     )
@@ -68,15 +68,15 @@ def describe(
 
 def describe_orphan(orphan: Orphan) -> StatusText:
     """The same about the iModel that a failed operation left on the platform."""
-    words = ORPHANS[OrphanState(orphan.state)]
+    texts = ORPHANS[OrphanState(orphan.state)]
     filled = {"name": orphan.operation.name, "deleter": first_name(orphan.requested_by_name) or "nobody"}
     stands = orphan.note if orphan.state in (OrphanState.LEFT, OrphanState.DELETING) else ""
     return StatusText(
-        badge=words.badge,
-        tone="bad" if orphan.state == OrphanState.LEFT and stands else words.tone,
-        icon=words.icon,
-        line=(stands or words.line.format_map(filled)).rstrip("."),
-        remedy=words.remedy,
+        badge=texts.badge,
+        tone="bad" if orphan.state == OrphanState.LEFT and stands else texts.tone,
+        icon=texts.icon,
+        line=(stands or texts.line.format_map(filled)).rstrip("."),
+        remedy=texts.remedy,
     )
 
 
@@ -116,16 +116,16 @@ def needs(operation: Operation) -> str:
     return f"imodels_manage in {source} and in {target}"
 
 
-def _row(operation: Operation, now: datetime, usual: UsualDuration | None, place: QueuePosition | None) -> str:
+def _row(operation: Operation, now: datetime, usual: UsualDuration | None, position: QueuePosition | None) -> str:
     """Which row of the table fits."""
     state = State(operation.state)
-    if place and state == State.QUEUED:
-        return "queued" if is_next(place, now) else "queued:turn"
+    if position and state == State.QUEUED:
+        return "queued" if is_next(position, now) else "queued:turn"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
     if state == State.UPLOADING and not operation.wait_reason and operation.upload.is_sent:
         return "uploading:sent"
-    if state == State.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
+    if state == State.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
         return "expired:sign_in"
     waiting = f"{state}:{operation.wait_reason}"
     return waiting if waiting in STATUSES else str(state)
@@ -136,16 +136,16 @@ def _running_row(operation: Operation, now: datetime, usual: UsualDuration | Non
         return "running:usable"
     if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
         return "running:unknown"
-    return "running:slow" if usual and _elapsed(operation, now) > usual.most else "running"
+    return "running:slow" if usual and _elapsed(operation, now) > usual.p90 else "running"
 
 
-def is_next(place: QueuePosition, now: datetime) -> bool:
+def is_next(position: QueuePosition, now: datetime) -> bool:
     """Whether it starts so soon that nobody needs to be told when."""
-    return place.number == 1 and place.start - now <= A_MOMENT
+    return position.number == 1 and position.start - now <= A_MOMENT
 
 
-def _position(place: QueuePosition | None, now: datetime) -> dict[str, str]:
-    return {"place": ordinal(place.number), "start": moment(place.start, now)} if place else {}
+def _position(position: QueuePosition | None, now: datetime) -> dict[str, str]:
+    return {"position": ordinal(position.number), "start": moment(position.start, now)} if position else {}
 
 
 def failure(operation: Operation) -> str:
@@ -168,7 +168,7 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         "person": first_name(operation.requested_by_name),
         "estimate": remaining or "the platform is working on it",
         "finishing": f", {remaining}" if remaining else "",
-        "most": lasted(usual.most) if usual else "",
+        "most": lasted(usual.p90) if usual else "",
         "took": lasted(operation.finished_at - operation.accepted_at)
         if operation.finished_at and operation.accepted_at
         else "no time",
@@ -199,7 +199,7 @@ def _progress(operation: Operation, now: datetime) -> dict[str, str]:
 
 def _until(operation: Operation, until: datetime, now: datetime) -> str:
     """A wait for a person that lasts days needs no minutes."""
-    if operation.wait_reason == Wait.SIGN_IN and until - now > timedelta(days=1):
+    if operation.wait_reason == WaitReason.SIGN_IN and until - now > timedelta(days=1):
         return day_time(until).rsplit(" ", 1)[0]
     return moment(until, now)
 
@@ -209,7 +209,7 @@ def time_remaining(operation: Operation, now: datetime, usual: UsualDuration | N
     if usual is None or operation.accepted_at is None:
         return ""
     elapsed = _elapsed(operation, now)
-    low, high = usual.half - elapsed, usual.most - elapsed
+    low, high = usual.median - elapsed, usual.p90 - elapsed
     if high <= timedelta(0):
         return ""
     if high < timedelta(minutes=1):
@@ -231,7 +231,7 @@ def _elapsed(operation: Operation, now: datetime) -> timedelta:
 def _share(operation: Operation, now: datetime, usual: UsualDuration | None) -> int | None:
     if operation.state == State.UPLOADING and operation.file_size:
         return 100 * operation.upload.sent_bytes // operation.file_size
-    if operation.state != State.RUNNING or usual is None or not usual.most:
+    if operation.state != State.RUNNING or usual is None or not usual.p90:
         return None
     return usual.share(_elapsed(operation, now))
 
@@ -268,7 +268,7 @@ class Step:
     is_here: bool = False
 
 
-def steps(operation: Operation, told: StatusText) -> list[Step]:
+def steps(operation: Operation, status_text: StatusText) -> list[Step]:
     """The way from asked to succeeded; empty when it ended elsewhere."""
     here = _STEP_OF.get(State(operation.state))
     if here is None:
@@ -281,7 +281,7 @@ def steps(operation: Operation, told: StatusText) -> list[Step]:
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
     at = labels.index(here)
-    value = told.share if operation.state in (State.RUNNING, State.UPLOADING) else 0
+    value = status_text.share if operation.state in (State.RUNNING, State.UPLOADING) else 0
     done, coming = labels[:at], labels[at + 1 :]
     return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
 
@@ -326,8 +326,8 @@ def estimate_basis(operation: Operation, usual: UsualDuration | None, now: datet
         return "The platform tells no percentage, and too few earlier ones are known to say how long it usually takes."
     return (
         f"The platform tells no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
-        f"{usual.count} {_which(operation, usual)}: half took {lasted(usual.half)}, "
-        f"nine in ten under {lasted(usual.most)}."
+        f"{usual.count} {_which(operation, usual)}: half took {lasted(usual.median)}, "
+        f"nine in ten under {lasted(usual.p90)}."
     )
 
 
@@ -361,7 +361,7 @@ def made_from(operation: Operation) -> str:
 
 def up_to(operation: Operation) -> str:
     """118, baseline or the first digits of a changeset id; empty when all is copied."""
-    if operation.changeset_wish == Wish.BASELINE or operation.changeset_index == 0:
+    if operation.changeset_selection == ChangesetSelection.BASELINE or operation.changeset_index == 0:
         return "baseline"
     if operation.changeset_index is not None:
         return str(operation.changeset_index)

@@ -69,7 +69,7 @@ STATUSES: dict[str, StatusRow] = {
         "Queued",
         "",
         "st-queued",
-        "{place} in the queue, about {start}",
+        "{position} in the queue, about {start}",
         "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
     ),
     "queued:same_name": StatusRow(

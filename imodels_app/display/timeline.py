@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from imodels_app.display import formats, status, status_table
 from imodels_app.models import Event, Operation
-from imodels_app.states import Kind, State, Wait
+from imodels_app.states import Kind, State, WaitReason
 
 # verb -> badge, tone, icon.
 VERBS: dict[str, tuple[str, str, str]] = {
@@ -38,16 +38,16 @@ VERBS: dict[str, tuple[str, str, str]] = {
 }
 
 WAIT_REASONS: dict[str, str] = {
-    Wait.RATE_LIMIT: "The budget of this minute is used",
-    Wait.PLATFORM_DOWN: "The platform did not answer",
-    Wait.PROVIDER_DOWN: "The sign-in service did not answer",
-    Wait.STORAGE_DOWN: "The upload stopped",
-    Wait.SIGN_IN: "The requester must sign in again",
-    Wait.TOKEN: "The platform did not take the access token",
-    Wait.KEY_MISSING: "A worker lacked a key",
-    Wait.NOT_PERMITTED: "The requester may not look at it",
-    Wait.SAME_NAME: "Another operation with this name comes first",
-    Wait.LOST_ANSWER: "The answer was lost",
+    WaitReason.RATE_LIMIT: "The budget of this minute is used",
+    WaitReason.PLATFORM_DOWN: "The platform did not answer",
+    WaitReason.PROVIDER_DOWN: "The sign-in service did not answer",
+    WaitReason.STORAGE_DOWN: "The upload stopped",
+    WaitReason.SIGN_IN: "The requester must sign in again",
+    WaitReason.TOKEN: "The platform did not take the access token",
+    WaitReason.KEY_MISSING: "A worker lacked a key",
+    WaitReason.NOT_PERMITTED: "The requester may not look at it",
+    WaitReason.SAME_NAME: "Another operation with this name comes first",
+    WaitReason.LOST_ANSWER: "The answer was lost",
 }
 FILE_SENTENCES = {
     "file_sent": "The platform’s storage has all of {file}",

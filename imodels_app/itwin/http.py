@@ -80,17 +80,17 @@ class Connection:
                 raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
             return read(body)
 
-    def delete(self, path: str, *, at_last: Callable[[], None] = lambda: None) -> None:
-        """Raises Unavailable and Refused, as get does: to ask again harms nothing. at_last: as in post()."""
+    def delete(self, path: str, *, before_send: Callable[[], None] = lambda: None) -> None:
+        """Raises Unavailable and Refused, as get does: to ask again harms nothing. before_send: as in post()."""
         with self._around_call():
-            self._send_repeatable("DELETE", f"{self._base_url}{path}", self._headers(V2), at_last)
+            self._send_repeatable("DELETE", f"{self._base_url}{path}", self._headers(V2), before_send)
 
     def post(
-        self, path: str, body: str, *, correlation_id: str = "", at_last: Callable[[], None] = lambda: None
+        self, path: str, body: str, *, correlation_id: str = "", before_send: Callable[[], None] = lambda: None
     ) -> requests.Response:
         """Send a body of JSON text once, over a connection of its own. Raises all three kinds of error.
 
-        at_last  called when only the request itself is left to do; what it raises keeps it from being sent
+        before_send  called when only the request itself is left to do; what it raises keeps it from being sent
 
         A pooled connection that the server has just closed would make an unsent request look like a lost answer.
         """
@@ -98,7 +98,7 @@ class Connection:
         headers |= {"X-Correlation-Id": correlation_id} if correlation_id else {}
         with self._around_call():
             self._before_request()
-            at_last()
+            before_send()
             try:
                 answer = requests.post(
                     f"{self._base_url}{path}",
@@ -117,13 +117,13 @@ class Connection:
             return answer
 
     def _send_repeatable(
-        self, method: str, url: str, headers: dict[str, str], at_last: Callable[[], None] = lambda: None
+        self, method: str, url: str, headers: dict[str, str], before_send: Callable[[], None] = lambda: None
     ) -> requests.Response:
         """Over a pooled connection. An answer that is lost means only that nothing is known yet."""
         session = _session()
         _local.before_request = self._before_request
         self._before_request()
-        at_last()
+        before_send()
         try:
             answer = session.request(method, url, headers=headers, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
@@ -206,10 +206,10 @@ def _envelope(answer: requests.Response) -> tuple[str, str, list[errors.Detail]]
     error = body.get("error")
     if not isinstance(error, dict):
         return "", str(body.get("message") or ""), []
-    told = error.get("details")
+    listed = error.get("details")
     details: list[errors.Detail] = [
         {key: str(item.get(key) or "") for key in ("code", "message", "target")}  # type: ignore[misc]
-        for item in (told if isinstance(told, list) else [])
+        for item in (listed if isinstance(listed, list) else [])
         if isinstance(item, dict)
     ]
     return str(error.get("code") or ""), str(error.get("message") or ""), details

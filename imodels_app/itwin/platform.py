@@ -62,13 +62,13 @@ class Platform:
         return self.start_with_file(path, body, correlation_id=correlation_id)[0]
 
     def start_with_file(
-        self, path: str, body: str, *, correlation_id: str = "", at_last: Callable[[], None] = lambda: None
+        self, path: str, body: str, *, correlation_id: str = "", before_send: Callable[[], None] = lambda: None
     ) -> tuple[str, UploadLink | None]:
         """As start(), and where the baseline file that the request announced goes; None when the answer names none.
 
-        at_last  called right before the request leaves; what it raises keeps it from leaving
+        before_send  called right before the request leaves; what it raises keeps it from leaving
         """
-        answer = self._http.post(path, body, correlation_id=correlation_id, at_last=at_last)
+        answer = self._http.post(path, body, correlation_id=correlation_id, before_send=before_send)
         imodel_id = _new_imodel_id(answer)
         if not imodel_id:
             raise errors.AnswerLost(f"The platform answered {answer.status_code} without the new iModel's id.")
@@ -100,14 +100,14 @@ class Platform:
         """
         return self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create", read=CreateOperation.from_json)
 
-    def delete_imodel(self, imodel_id: str, *, at_last: Callable[[], None] = lambda: None) -> None:
+    def delete_imodel(self, imodel_id: str, *, before_send: Callable[[], None] = lambda: None) -> None:
         """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotInCatalog.
 
-        at_last  called right before the request leaves; what it raises keeps it from leaving
+        before_send  called right before the request leaves; what it raises keeps it from leaving
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/delete-imodel/
         """
-        self._http.delete(f"/imodels/{quote(imodel_id, safe='')}", at_last=at_last)
+        self._http.delete(f"/imodels/{quote(imodel_id, safe='')}", before_send=before_send)
 
     # Looking at iModels
 

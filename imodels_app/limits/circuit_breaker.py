@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
-from imodels_app.models import Circuit
+from imodels_app.models import CircuitBreaker
 
 PLATFORM, STORAGE = "platform", "storage"
 FAILURES_TO_OPEN = 5
@@ -30,7 +30,7 @@ class Outage:
 
 def outage(now: datetime, of: str = PLATFORM) -> Outage | None:
     """What to tell people; None while the platform answers."""
-    row = Circuit.objects.filter(name=of, failures__gte=FAILURES_TO_OPEN).first()
+    row = CircuitBreaker.objects.filter(name=of, failures__gte=FAILURES_TO_OPEN).first()
     if row is None or row.failing_since is None or row.open_until is None:
         return None
     return Outage(since=row.failing_since, until=max(row.open_until, now))
@@ -41,13 +41,13 @@ def open_until(now: datetime, of: str = PLATFORM) -> datetime | None:
 
     While it is open exactly one caller gets through each time it is due: whoever moves open_until on.
     """
-    row = Circuit.objects.filter(name=of, failures__gte=FAILURES_TO_OPEN).first()
+    row = CircuitBreaker.objects.filter(name=of, failures__gte=FAILURES_TO_OPEN).first()
     if row is None or row.open_until is None:
         return None
     # Never open for so long: what lies beyond was written before the database's clock was put back.
     if now < row.open_until <= now + 2 * LONGEST:
         return row.open_until
-    mine = Circuit.objects.filter(name=of, open_until=row.open_until, failures=row.failures)
+    mine = CircuitBreaker.objects.filter(name=of, open_until=row.open_until, failures=row.failures)
     return None if mine.update(open_until=now + LONGEST) else now + SHORTEST
 
 
@@ -56,18 +56,18 @@ def record_failure(now: datetime, of: str = PLATFORM, *, began_at: datetime | No
 
     began_at  when it left: one that was under way when the circuit opened says nothing new, however many there were
     """
-    Circuit.objects.get_or_create(name=of)
-    row = Circuit.objects.filter(name=of).exclude(opened_at__gte=began_at or now)
+    CircuitBreaker.objects.get_or_create(name=of)
+    row = CircuitBreaker.objects.filter(name=of).exclude(opened_at__gte=began_at or now)
     row.filter(failures=0).update(failing_since=now)
     if not row.update(failures=F("failures") + 1):
         return
-    failures = Circuit.objects.values_list("failures", flat=True).get(name=of)
+    failures = CircuitBreaker.objects.values_list("failures", flat=True).get(name=of)
     if failures >= FAILURES_TO_OPEN:
         doubled = SHORTEST * 2 ** min(failures - FAILURES_TO_OPEN, 8)
-        Circuit.objects.filter(name=of).update(opened_at=now, open_until=now + min(doubled, LONGEST))
+        CircuitBreaker.objects.filter(name=of).update(opened_at=now, open_until=now + min(doubled, LONGEST))
 
 
 def record_success(of: str = PLATFORM) -> None:
     """A call was answered, be it with a refusal. Writes only when there is something to forget."""
-    troubled = Circuit.objects.filter(name=of, failures__gt=0)
+    troubled = CircuitBreaker.objects.filter(name=of, failures__gt=0)
     troubled.update(failures=0, failing_since=None, opened_at=None, open_until=None)

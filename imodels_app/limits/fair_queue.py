@@ -9,7 +9,7 @@ from django.db.models import Count, Max, Min
 
 from imodels_app.limits import rate_limits
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Kind, State, Wait
+from imodels_app.states import Kind, State, WaitReason
 
 # Whoever was last served longer ago than this counts as not served.
 MEMORY = timedelta(hours=1)
@@ -18,7 +18,7 @@ KINDS = {"clone": [Kind.CLONE], "fork": [Kind.FORK], "create": [Kind.EMPTY, Kind
 
 
 # What waits for a person or another operation is in no queue, for nobody can say when it goes on.
-IN_QUEUE = [Wait.NONE, Wait.RATE_LIMIT]
+IN_QUEUE = [WaitReason.NONE, WaitReason.RATE_LIMIT]
 # Times that people read come in steps, so that a page stays as it is while little changes.
 STEP_S = 5
 
@@ -53,7 +53,7 @@ def positions(operations: Iterable[Operation], now: datetime) -> dict[UUID, Queu
     for operation in operations:
         if operation.state == State.QUEUED and operation.wait_reason in IN_QUEUE:
             asked.setdefault(rate_limits.bucket_of(operation.kind), []).append(operation)
-    return {pk: place for bucket, some in asked.items() for pk, place in _positions(bucket, some, now).items()}
+    return {pk: position for bucket, some in asked.items() for pk, position in _positions(bucket, some, now).items()}
 
 
 def _positions(bucket: str, operations: list[Operation], now: datetime) -> dict[UUID, QueuePosition]:

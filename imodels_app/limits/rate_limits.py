@@ -46,7 +46,7 @@ class Remaining:
     """What is left of a budget this minute. until: when there is more, if nothing is left."""
 
     name: str
-    left: int
+    remaining: int
     limit: int
     until: datetime | None
 
@@ -118,8 +118,8 @@ def count_call(now: datetime) -> None:
     """
     with transaction.atomic():
         row = _locked(CALLS)
-        left = max(_tokens(row, now) - 1, -float(limit(CALLS)))
-        Bucket.objects.filter(name=CALLS).update(tokens=left, dripped_at=now, counted=F("counted") + 1)
+        remaining = max(_tokens(row, now) - 1, -float(limit(CALLS)))
+        Bucket.objects.filter(name=CALLS).update(tokens=remaining, dripped_at=now, counted=F("counted") + 1)
 
 
 def polls_left(now: datetime) -> int:
@@ -138,23 +138,25 @@ def remaining(now: datetime) -> list[Remaining]:
 def _remaining(now: datetime) -> Iterator[Remaining]:
     rows = {row.name: row for row in Bucket.objects.all()}
     everything = rows.get(CALLS)
-    held = everything.frozen_until if everything and (everything.frozen_until or now) > now else None
+    frozen_until_ = everything.frozen_until if everything and (everything.frozen_until or now) > now else None
     for bucket, name in NAMES.items():
         used = Attempt.objects.filter(bucket=bucket, sent_at__gt=now - MINUTE).count()
         row = rows.get(bucket) or Bucket(name=bucket)
-        frozen = bool(held or (row.frozen_until and row.frozen_until > now))
+        frozen = bool(frozen_until_ or (row.frozen_until and row.frozen_until > now))
         rest = 0 if frozen else max(limit(bucket) - used, 0)
-        yield Remaining(name=name, left=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, held))
+        yield Remaining(
+            name=name, remaining=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, frozen_until_)
+        )
 
 
-def _next_at(row: Bucket, now: datetime, held: datetime | None) -> datetime:
+def _next_at(row: Bucket, now: datetime, frozen_until_: datetime | None) -> datetime:
     """When the next request of this bucket may leave; now or earlier if at once. held: until when no call is taken."""
     most = limit(row.name)
     sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + CLOCK_DIFFERENCE)
     latest = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
     careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
     paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
-    return max((at for at in (paced, row.frozen_until, held) if at), default=now)
+    return max((at for at in (paced, row.frozen_until, frozen_until_) if at), default=now)
 
 
 def _locked(bucket: str) -> Bucket:

@@ -6,13 +6,13 @@ States change in lifecycle.py only, and tokens in tokens.py only.
 from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
-from imodels_app.models.limits import Bucket, Circuit
-from imodels_app.models.notifications import Message, MessageQuerySet
+from imodels_app.models.limits import Bucket, CircuitBreaker
+from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
 from imodels_app.models.people import User
 from imodels_app.models.presets import Preset, PresetQuerySet
-from imodels_app.models.teams import ITwinCharge, Membership, Team
+from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.tokens import TokenSet
 from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
 
@@ -20,13 +20,12 @@ __all__ = [
     "STAGED_FOR",
     "Attempt",
     "Bucket",
-    "Circuit",
+    "CircuitBreaker",
     "Decision",
     "Event",
-    "ITwinCharge",
     "Membership",
-    "Message",
-    "MessageQuerySet",
+    "Notification",
+    "NotificationQuerySet",
     "Operation",
     "OperationQuerySet",
     "Orphan",
@@ -36,6 +35,7 @@ __all__ = [
     "StagedFile",
     "StagedFileQuerySet",
     "Team",
+    "TeamITwin",
     "TokenSet",
     "Upload",
     "UploadQuerySet",

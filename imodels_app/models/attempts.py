@@ -27,7 +27,7 @@ class Attempt(models.Model):
         ordering: ClassVar = ["number"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["operation", "number"], name="attempt_numbered_once")]
         # Read by rate_limits.py: the latest sends of a bucket.
-        indexes: ClassVar = [models.Index(name="attempt_budget", fields=["bucket", "-sent_at"])]
+        indexes: ClassVar = [models.Index(name="attempt_rate_limit", fields=["bucket", "-sent_at"])]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.operation_id}"

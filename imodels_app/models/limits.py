@@ -18,7 +18,7 @@ class Bucket(models.Model):
         return self.name
 
 
-class Circuit(models.Model):
+class CircuitBreaker(models.Model):
     """Whether something outside answers (circuit_breaker.py)."""
 
     name = models.CharField(max_length=20, primary_key=True)

@@ -9,31 +9,31 @@ from django.db.models import Q
 from imodels_app.models.operations import Operation
 from imodels_app.models.people import User
 from imodels_app.states import (
-    News,
+    NotificationKind,
 )
 
 
-class MessageQuerySet(models.QuerySet["Message"]):
+class NotificationQuerySet(models.QuerySet["Notification"]):
     def due(self, now: datetime) -> Self:
         return self.filter(sent_at=None, due_at__lte=now)
 
 
-class Message(models.Model):
+class Notification(models.Model):
     """One e-mail to one person (outbox.py), written with the change it tells of."""
 
     to = models.ForeignKey(User, models.CASCADE, related_name="messages")
     operation = models.ForeignKey(Operation, models.CASCADE, related_name="messages")
-    news = models.CharField(max_length=12, choices=News.choices)
+    kind = models.CharField(max_length=12, choices=NotificationKind.choices)
     written_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, help_text="When to try next; empty: never again.")
     tries = models.PositiveSmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True)
 
-    objects = MessageQuerySet.as_manager()
+    objects = NotificationQuerySet.as_manager()
 
     class Meta:
         # Read by outbox.py: what is due.
-        indexes: ClassVar = [models.Index(name="message_due", fields=["due_at"], condition=Q(sent_at=None))]
+        indexes: ClassVar = [models.Index(name="notification_due", fields=["due_at"], condition=Q(sent_at=None))]
 
     def __str__(self) -> str:
-        return f"{self.news} to {self.to_id}"
+        return f"{self.kind} to {self.to_id}"

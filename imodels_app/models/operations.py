@@ -17,11 +17,11 @@ from imodels_app.states import (
     DUE,
     FINISHED,
     IN_FLIGHT,
+    ChangesetSelection,
     Kind,
     State,
     Verdict,
-    Wait,
-    Wish,
+    WaitReason,
 )
 
 
@@ -58,13 +58,13 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def due_for_poll(self, now: datetime) -> Self:
         return self.filter(state=State.RUNNING, due_at__lte=now).order_by("due_at")
 
-    def lost(self, now: datetime) -> Self:
+    def due_for_reconcile(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""
         return self.filter(state=State.SUBMITTING, due_at__lte=now).order_by("due_at")
 
     def overdue(self, now: datetime) -> Self:
         """Waiting for a person who did not come in time."""
-        signed_out = Q(state=State.UPLOADING, wait_reason=Wait.SIGN_IN)
+        signed_out = Q(state=State.UPLOADING, wait_reason=WaitReason.SIGN_IN)
         return self.filter(Q(state__in=[State.AWAITING_APPROVAL, State.QUEUED]) | signed_out, expires_at__lte=now)
 
 
@@ -97,7 +97,7 @@ class Operation(models.Model):
     source_name = models.CharField(max_length=255, blank=True)
     source_itwin_id = models.CharField(max_length=36, blank=True)
     source_itwin_name = models.CharField(max_length=255, blank=True)
-    changeset_wish = models.CharField(max_length=12, choices=Wish.choices, blank=True)
+    changeset_selection = models.CharField(max_length=12, choices=ChangesetSelection.choices, blank=True)
     changeset_id = models.CharField(max_length=40, blank=True)
     changeset_index = models.PositiveBigIntegerField(null=True)
     preserve_history = models.BooleanField(null=True)
@@ -115,7 +115,7 @@ class Operation(models.Model):
 
     # Waiting, and when to act next. Columns rather than countdowns: visible, sortable, and they survive a restart.
     expires_at = models.DateTimeField(null=True, help_text="When waiting for a person ends.")
-    wait_reason = models.CharField(max_length=20, choices=Wait.choices, blank=True)
+    wait_reason = models.CharField(max_length=20, choices=WaitReason.choices, blank=True)
     wait_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(
         null=True, help_text="Queued: to be sent; submitting: to be looked up; running: to be polled. Empty otherwise."

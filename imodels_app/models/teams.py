@@ -33,8 +33,8 @@ class Team(models.Model):
     @classmethod
     def looking_after(cls, itwin_id: str) -> "Team":
         """The team that looks after an iTwin: its own, or the default one."""
-        charge = ITwinCharge.objects.select_related("team").filter(itwin_id=itwin_id.lower()).first()
-        return charge.team if charge else cls.objects.get(is_default=True)
+        team_itwin = TeamITwin.objects.select_related("team").filter(itwin_id=itwin_id.lower()).first()
+        return team_itwin.team if team_itwin else cls.objects.get(is_default=True)
 
     def leads(self) -> models.QuerySet[User]:
         """The people who may decide for this team."""
@@ -62,10 +62,10 @@ class Membership(models.Model):
         return f"{self.email}, {self.role} of {self.team}"
 
 
-class ITwinCharge(models.Model):
+class TeamITwin(models.Model):
     """One iTwin in the care of one team."""
 
-    team = models.ForeignKey(Team, models.CASCADE, related_name="charges")
+    team = models.ForeignKey(Team, models.CASCADE, related_name="itwins")
     itwin_id = models.CharField("iTwin id", max_length=36, unique=True)
 
     class Meta:

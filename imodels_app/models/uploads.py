@@ -53,7 +53,7 @@ class StagedFile(models.Model):
         return self.name
 
     @property
-    def kept_until(self) -> datetime:
+    def expires_at(self) -> datetime:
         """When it is forgotten if nothing more happens to it, nor to an operation that was made of it."""
         operation = getattr(self, "operation", None)
         last = operation.finished_at if operation and operation.finished_at else self.touched_at

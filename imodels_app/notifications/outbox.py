@@ -18,9 +18,9 @@ from django.db.models import F, Q
 from django.urls import reverse
 
 from imodels_app.display import formats, status
-from imodels_app.models import Circuit, Message, Operation, TokenSet, User
+from imodels_app.models import CircuitBreaker, Notification, Operation, TokenSet, User
 from imodels_app.runtime import clock
-from imodels_app.states import News, State, Wait
+from imodels_app.states import NotificationKind, State, WaitReason
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +35,26 @@ FIRST_GAP, LONGEST_GAP = timedelta(minutes=2), timedelta(hours=4)
 GIVEN_UP_AFTER = timedelta(days=3)
 
 
-def enqueue(operation: Operation, news: News) -> None:
+def enqueue(operation: Operation, kind: NotificationKind) -> None:
     """Put down whom to tell. Call in the transaction of the change."""
     now = clock.now()
-    people = operation.team.leads() if news == News.ASKED else User.objects.filter(pk=operation.requested_by_id)
+    people = (
+        operation.team.leads()
+        if kind == NotificationKind.REQUESTED
+        else User.objects.filter(pk=operation.requested_by_id)
+    )
     for person in people:
-        if news == News.ASKED and person.pk == operation.requested_by_id:
+        if kind == NotificationKind.REQUESTED and person.pk == operation.requested_by_id:
             continue
-        if not _may_be_notified(person) or (news == News.SIGN_IN and _was_notified(person)):
+        if not _may_be_notified(person) or (kind == NotificationKind.SIGN_IN and _was_notified(person)):
             continue
-        Message.objects.create(to=person, operation=operation, news=news, written_at=now, due_at=now)
+        Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now)
 
 
 def send_due() -> None:
     """Send what is due, if nobody else does so now and the mail server is not being left alone."""
     now = clock.now()
-    due = Message.objects.due(now).select_related("to", "operation__team", "operation__requested_by")
+    due = Notification.objects.due(now).select_related("to", "operation__team", "operation__requested_by")
     due = due.prefetch_related("operation__decisions")
     if not due.exists() or not _take_lease(now):
         return
@@ -64,31 +68,31 @@ def send_due() -> None:
     except (OSError, smtplib.SMTPException) as down:
         _leave_alone(down)
     else:
-        Circuit.objects.filter(name=MAIL).update(failures=0, failing_since=None, open_until=None)
+        CircuitBreaker.objects.filter(name=MAIL).update(failures=0, failing_since=None, open_until=None)
     finally:
         connection.close()
 
 
-def subject_and_text(message: Message) -> tuple[str, str]:
+def subject_and_text(message: Notification) -> tuple[str, str]:
     """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
-    operation, news = message.operation, News(message.news)
+    operation, kind = message.operation, NotificationKind(message.kind)
     filled = _values(operation)
-    subject, text = _TEXTS[news]
-    if news == News.EXPIRED and operation.wait_reason == Wait.SIGN_IN:
+    subject, text = _TEXTS[kind]
+    if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
         subject, text = _EXPIRED_SIGNED_OUT
-    link = settings.DASHBOARD_URL + _page(operation, news)
-    why = _WHY_LEAD if news == News.ASKED else _WHY_REQUESTER
-    parts = [text.format_map(filled), _quote(operation, news), f"{_LINKS.get(news, 'Look')}: {link}"]
+    link = settings.DASHBOARD_URL + _page(operation, kind)
+    why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
+    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Look')}: {link}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
 
-def is_current(message: Message) -> bool:
+def is_current(message: Notification) -> bool:
     """Whether it is still worth telling: what was asked may be decided, and who should sign in may have."""
-    if message.news == News.ASKED:
+    if message.kind == NotificationKind.REQUESTED:
         return message.operation.state == State.AWAITING_APPROVAL
-    if message.news == News.SIGN_IN:
-        return message.operation.wait_reason == Wait.SIGN_IN and not message.operation.is_finished
+    if message.kind == NotificationKind.SIGN_IN:
+        return message.operation.wait_reason == WaitReason.SIGN_IN and not message.operation.is_finished
     return True
 
 
@@ -101,21 +105,21 @@ def _may_be_notified(person: User) -> bool:
 
 def _was_notified(person: User) -> bool:
     """Whether this person was asked to sign in since they last did: once is enough for all that waits."""
-    held = TokenSet.objects.filter(user=person).first()
-    told = Message.objects.filter(to=person, news=News.SIGN_IN)
-    return (told.filter(written_at__gt=held.obtained_at) if held else told).exists()
+    token_set = TokenSet.objects.filter(user=person).first()
+    earlier = Notification.objects.filter(to=person, kind=NotificationKind.SIGN_IN)
+    return (earlier.filter(written_at__gt=token_set.obtained_at) if token_set else earlier).exists()
 
 
 # Sending
 
 
-def _send(message: Message, connection: BaseEmailBackend) -> None:
+def _send(message: Notification, connection: BaseEmailBackend) -> None:
     """One message. What the server refuses for itself is tried again later; what breaks the connection is raised."""
     now = clock.now()
     if not is_current(message) or not _may_be_notified(message.to):
-        Message.objects.filter(pk=message.pk).update(due_at=None)
+        Notification.objects.filter(pk=message.pk).update(due_at=None)
         return
-    mine = Message.objects.filter(pk=message.pk, due_at=message.due_at)
+    mine = Notification.objects.filter(pk=message.pk, due_at=message.due_at)
     if not mine.update(due_at=_next_try(message, now), tries=F("tries") + 1):
         return
     subject, text = subject_and_text(message)
@@ -126,36 +130,40 @@ def _send(message: Message, connection: BaseEmailBackend) -> None:
         log.warning("The mail server did not take message %s: %s", message.pk, type(refused).__name__)
     except (OSError, smtplib.SMTPException):
         # Not this message's fault: it keeps its turn.
-        Message.objects.filter(pk=message.pk).update(due_at=message.due_at, tries=message.tries)
+        Notification.objects.filter(pk=message.pk).update(due_at=message.due_at, tries=message.tries)
         raise
     else:
-        Message.objects.filter(pk=message.pk).update(sent_at=clock.now(), due_at=None)
+        Notification.objects.filter(pk=message.pk).update(sent_at=clock.now(), due_at=None)
 
 
-def _next_try(message: Message, now: datetime) -> datetime | None:
+def _next_try(message: Notification, now: datetime) -> datetime | None:
     gap: timedelta = min(FIRST_GAP * 2 ** min(message.tries, 12), LONGEST_GAP)
     return now + gap if now + gap < message.written_at + GIVEN_UP_AFTER else None
 
 
 def _take_lease(now: datetime) -> bool:
-    Circuit.objects.get_or_create(name=MAIL)
-    free = Circuit.objects.filter(Q(open_until=None) | Q(open_until__lte=now), name=MAIL)
+    CircuitBreaker.objects.get_or_create(name=MAIL)
+    free = CircuitBreaker.objects.filter(Q(open_until=None) | Q(open_until__lte=now), name=MAIL)
     return bool(free.update(open_until=now + LEASE))
 
 
 def _leave_alone(trouble: Exception) -> None:
     now = clock.now()
-    row = Circuit.objects.get(name=MAIL)
+    row = CircuitBreaker.objects.get(name=MAIL)
     gap = min(SHORTEST * 2 ** min(row.failures, 12), LONGEST)
     log.warning("The mail server does not answer (%s); next try in %d s", type(trouble).__name__, gap.total_seconds())
-    Circuit.objects.filter(name=MAIL).update(
+    CircuitBreaker.objects.filter(name=MAIL).update(
         failures=F("failures") + 1, failing_since=row.failing_since or now, open_until=now + gap
     )
 
 
 # Words
 
-_LINKS = {News.ASKED: "Look and decide", News.SIGN_IN: "Sign in", News.FAILED: "What to do next"}
+_LINKS = {
+    NotificationKind.REQUESTED: "Look and decide",
+    NotificationKind.SIGN_IN: "Sign in",
+    NotificationKind.FAILED: "What to do next",
+}
 _WHY_LEAD = (
     "You get this because you are a lead of {team}. Approving needs you to be signed in; "
     "nobody can decide from this e-mail."
@@ -165,20 +173,20 @@ _SIGN_IN = (
     "Your last sign-in has run out, so {name} and what else you asked for waits. Nothing is lost. "
     "It goes on by itself as soon as you have signed in."
 )
-_TEXTS: dict[News, tuple[str, str]] = {
-    News.ASKED: (
+_TEXTS: dict[NotificationKind, tuple[str, str]] = {
+    NotificationKind.REQUESTED: (
         "{who} asks to fork {source}{decide_by}",
         "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
     ),
-    News.APPROVED: ("{decider} approved {name}", "{decider_name} approved {what}. It is sent by itself."),
-    News.REJECTED: ("{decider} rejected {name}", "{decider_name} rejected {what}. Nothing was sent."),
-    News.EXPIRED: (
+    NotificationKind.APPROVED: ("{decider} approved {name}", "{decider_name} approved {what}. It is sent by itself."),
+    NotificationKind.REJECTED: ("{decider} rejected {name}", "{decider_name} rejected {what}. Nothing was sent."),
+    NotificationKind.EXPIRED: (
         "{name} expired: nobody decided",
         "Nobody decided about {what} in time. Nothing was sent. Ask again, or speak with a lead.",
     ),
-    News.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
-    News.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
-    News.SIGN_IN: ("Sign in again, so that {name} can go on", _SIGN_IN),
+    NotificationKind.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
+    NotificationKind.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
+    NotificationKind.SIGN_IN: ("Sign in again, so that {name} can go on", _SIGN_IN),
 }
 _EXPIRED_SIGNED_OUT = (
     "{name} expired: you did not sign in again",
@@ -188,7 +196,7 @@ _EXPIRED_SIGNED_OUT = (
 
 def _values(operation: Operation) -> dict[str, str]:
     now = clock.now()
-    told = status.describe(operation, now)
+    earlier = status.describe(operation, now)
     kind = status.kind_label(operation.kind).lower()
     origin = f" of {operation.source_name}" if operation.source_name else ""
     what = f"the {kind}{origin} “{operation.name}”"
@@ -209,25 +217,25 @@ def _values(operation: Operation) -> dict[str, str]:
         "decider": formats.first_name(decision.by_name) if decision else "",
         "decider_name": decision.by_name if decision else "",
         "took": formats.lasted(end - start) if start and end else "no time",
-        "badge": told.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
+        "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
-        "remedy": told.remedy,
+        "remedy": earlier.remedy,
     }
 
 
-def _quote(operation: Operation, news: News) -> str:
+def _quote(operation: Operation, kind: NotificationKind) -> str:
     """What somebody wrote for this reader."""
-    if news == News.ASKED:
+    if kind == NotificationKind.REQUESTED:
         words = operation.reason
-    elif news in (News.APPROVED, News.REJECTED) and operation.last_decision:
+    elif kind in (NotificationKind.APPROVED, NotificationKind.REJECTED) and operation.last_decision:
         words = operation.last_decision.comment
-    elif news == News.FAILED and operation.failure_message:
+    elif kind == NotificationKind.FAILED and operation.failure_message:
         return f"The platform said: “{operation.failure_message}”"
     else:
         words = ""
     return f"“{words}”" if words else ""
 
 
-def _page(operation: Operation, news: News) -> str:
-    name = "imodels:approval-detail" if news == News.ASKED else "imodels:operation-detail"
+def _page(operation: Operation, kind: NotificationKind) -> str:
+    name = "imodels:approval-detail" if kind == NotificationKind.REQUESTED else "imodels:operation-detail"
     return reverse(name, args=[operation.pk])

@@ -8,8 +8,8 @@ from imodels_app.display import formats
 from imodels_app.models import Operation, Orphan, Team, User
 from imodels_app.requesting.catalog import CatalogUnavailable, SignInNeeded
 from imodels_app.requesting.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
-from imodels_app.requesting.spec import IModelWish
-from imodels_app.states import FINISHED, Kind, Wish
+from imodels_app.requesting.spec import CreationSpec
+from imodels_app.states import FINISHED, ChangesetSelection, Kind
 
 ICONS = {"good": "st-succeeded", "ask": "warning", "bad": "st-failed", "": "help"}
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -69,12 +69,12 @@ class Banner:
 def advise(form: RequestForm, *, by: User) -> Advice:
     """What can be told about a form as it is typed so far. The form is bound, and need not be valid."""
     form.is_valid()  # cleans it, if it is not yet
-    wish = form.draft()
+    spec = form.draft()
     return Advice(
         checks=[*_checks(form), *_orphan(form, by), *_namesakes(form, by)],
         approvers=_approvers(form, by) if form.kind == Kind.FORK else None,
-        preview=_preview(wish) if wish else None,
-        newer=_newer(form, wish),
+        preview=_preview(spec) if spec else None,
+        newer=_newer(form, spec),
     )
 
 
@@ -166,10 +166,10 @@ def _copy(form: CopyForm) -> list[Check | None]:
 
 
 def _how_much(form: CopyForm) -> Check | None:
-    wish = form.copy
-    if wish is None:
+    spec = form.copy
+    if spec is None:
         return None
-    if wish["up_to"] == Wish.EVERYTHING:
+    if spec["up_to"] == ChangesetSelection.EVERYTHING:
         now = f"Now up to #{form.pinned_index}, and what comes until it runs."
         return Check("", "All changesets will be copied", now)
     index = form.last_index
@@ -268,12 +268,12 @@ def _extent(form: RequestForm) -> Check | None:
     return None
 
 
-def _newer(form: RequestForm, wish: IModelWish | None) -> int:
-    if not isinstance(form, CopyForm) or form.data.get("up_to") != Wish.LATEST:
+def _newer(form: RequestForm, spec: CreationSpec | None) -> int:
+    if not isinstance(form, CopyForm) or form.data.get("up_to") != ChangesetSelection.LATEST:
         return 0
-    if wish is None or wish.changeset_index is None:
+    if spec is None or spec.changeset_index is None:
         return 0
-    return form.pinned_index - wish.changeset_index
+    return form.pinned_index - spec.changeset_index
 
 
 def _approvers(form: RequestForm, by: User) -> Approvers | None:
@@ -283,8 +283,8 @@ def _approvers(form: RequestForm, by: User) -> Approvers | None:
     return Approvers(team, [lead.name for lead in team.leads() if lead != by])
 
 
-def _preview(wish: IModelWish) -> Preview:
-    return Preview(settings.ITWIN_API_URL + wish.path, wish.body_text)
+def _preview(spec: CreationSpec) -> Preview:
+    return Preview(settings.ITWIN_API_URL + spec.path, spec.body_text)
 
 
 def _first_sentence(text: str) -> str:

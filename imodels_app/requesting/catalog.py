@@ -25,7 +25,7 @@ from imodels_app.models import StagedFile
 from imodels_app.requesting import staging
 from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.runtime import clock
-from imodels_app.states import Wait
+from imodels_app.states import WaitReason
 
 READ_TIMEOUT_S = 3.0
 # A search over many iTwins stops asking after this long and shows what it has.
@@ -142,8 +142,8 @@ class Catalog:
     Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotInCatalog.
     """
 
-    Unavailable: ClassVar[type[Exception]] = Unavailable
-    NotFound: ClassVar[type[Exception]] = NotFound
+    Unavailable: ClassVar[type[Exception]] = CatalogUnavailable
+    NotFound: ClassVar[type[Exception]] = NotInCatalog
     SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
     FileRefused: ClassVar[type[Exception]] = staging.FileRefused
 
@@ -369,7 +369,7 @@ class Catalog:
         except (ValueError, StagedFile.DoesNotExist) as unknown:
             raise NotInCatalog(staged_file_id) from unknown
 
-    def keep(self, uploaded: Any) -> StagedFile:
+    def save(self, uploaded: Any) -> StagedFile:
         """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
         if uploaded.refused:
             raise uploaded.refused
@@ -480,9 +480,9 @@ class Catalog:
         except NotInCatalog:  # a name the search does not take: the platform itself will judge it
             return set()
 
-    def _if_found(self, look: Callable[[], T]) -> list[T]:
+    def _if_found(self, ask: Callable[[], T]) -> list[T]:
         try:
-            return [look()]
+            return [ask()]
         except NotInCatalog:
             return []
 
@@ -530,7 +530,7 @@ class Catalog:
             try:
                 return ask(self._platform())
             except gateway.MustWait as later:
-                if later.reason != Wait.TOKEN:
+                if later.reason != WaitReason.TOKEN:
                     raise
                 return ask(self._platform())
         except gateway.MustWait as later:
@@ -540,9 +540,9 @@ class Catalog:
 
     def _cannot_ask(self, later: gateway.MustWait) -> Exception:
         # A missing key that no other process has either is made up for by signing in.
-        if later.reason in (Wait.SIGN_IN, Wait.TOKEN, Wait.KEY_MISSING):
+        if later.reason in (WaitReason.SIGN_IN, WaitReason.TOKEN, WaitReason.KEY_MISSING):
             return SignInNeeded(str(self._user.pk))
-        if later.reason == Wait.RATE_LIMIT:
+        if later.reason == WaitReason.RATE_LIMIT:
             left_s = max((later.until - clock.now()).total_seconds(), 1)
             return CatalogUnavailable(f"The platform takes no more questions for {left_s:.0f} s.")
         return CatalogUnavailable("The platform is not answering.")

@@ -15,17 +15,17 @@ from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from imodels_app.requesting.fields import Combobox, Form, Textarea, TextInput
-from imodels_app.requesting.spec import Extent, IModelRef, IModelWish, ITwinRef
-from imodels_app.states import Kind, Wish
+from imodels_app.requesting.spec import CreationSpec, Extent, IModelRef, ITwinRef
+from imodels_app.states import ChangesetSelection, Kind
 
 # A way to say it in the form; it becomes Wish.CHANGESET.
 VERSION = "version"
 UP_TO_LABELS = {
-    Wish.LATEST: "All up to now",
-    Wish.EVERYTHING: "All, whatever is there when it runs",
+    ChangesetSelection.LATEST: "All up to now",
+    ChangesetSelection.EVERYTHING: "All, whatever is there when it runs",
     VERSION: "A named version",
-    Wish.CHANGESET: "A changeset",
-    Wish.BASELINE: "Baseline only",
+    ChangesetSelection.CHANGESET: "A changeset",
+    ChangesetSelection.BASELINE: "Baseline only",
 }
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER = re.compile(r"#?([0-9]{1,18})", re.ASCII)
@@ -62,7 +62,7 @@ class Choices(Protocol):
     def named_versions(self, imodel_id: str, text: str = "") -> list[Any]: ...
     def staged_file(self, staged_file_id: str) -> Any: ...
     def staged_files(self) -> list[Any]: ...
-    def keep(self, uploaded: Any) -> Any: ...
+    def save(self, uploaded: Any) -> Any: ...
 
 
 def _typed(label: str, missing: str, *, most: int = 255, **options: Any) -> forms.CharField:
@@ -154,21 +154,21 @@ class RequestForm(Form):
         self.other_name = ""  # offered when the platform says that it is taken, though it seems to be free
         self.overlooked = ""  # why a search by name may have missed what was meant
 
-    def wish(self) -> IModelWish:
+    def spec(self) -> CreationSpec:
         """What a valid form asks for."""
-        wish = self.draft() if self.is_valid() else None
-        if wish is None:
+        spec = self.draft() if self.is_valid() else None
+        if spec is None:
             raise ValueError("A wish needs a valid form.")
-        return wish
+        return spec
 
-    def draft(self) -> IModelWish | None:
+    def draft(self) -> CreationSpec | None:
         """The wish as far as it decides the request: None while a part of the request is missing or wrong."""
         cleaned = getattr(self, "cleaned_data", {})
         # A taken name is still a request; a field that failed for another reason is not in cleaned_data.
         name = cleaned.get("name") or (self.free_name and self.data.get("name", "").strip())
         if not (self.into and name) or "description" not in cleaned:
             return None
-        return IModelWish(
+        return CreationSpec(
             kind=self.kind,
             itwin=ITwinRef(id=self.into.id, name=self.into.name),
             name=name,
@@ -233,7 +233,7 @@ class RequestForm(Form):
             by_text=self.catalog.itwins,
             id_of=lambda itwin: itwin.id,
             names=lambda itwin: (itwin.name, itwin.number),
-            told=lambda itwin: f"“{itwin.name}” ({itwin.number})" if itwin.number else f"“{itwin.name}”",
+            refusals=lambda itwin: f"“{itwin.name}” ({itwin.number})" if itwin.number else f"“{itwin.name}”",
         )
 
     def _find(
@@ -246,7 +246,7 @@ class RequestForm(Form):
         by_text: Callable[[str], list[Any]],
         id_of: Callable[[Any], str],
         names: Callable[[Any], tuple[str, ...]],
-        told: Callable[[Any], str],
+        refusals: Callable[[Any], str],
     ) -> Any:
         """The one thing that was picked or typed; None with an error at the field, or if nothing was typed."""
         text, picked = cleaned.get(field, ""), cleaned.get(f"{field}_id", "")
@@ -265,7 +265,7 @@ class RequestForm(Form):
         found = self._found(by_text, text)
         meant = found if _GUID.search(text) else [item for item in found if _same(text, *names(item))]
         if len(meant) != 1:
-            self.add_error(field, _not_one(noun, text, meant or found, told) + self.overlooked)
+            self.add_error(field, _not_one(noun, text, meant or found, refusals) + self.overlooked)
             return None
         return meant[0]
 
@@ -332,11 +332,11 @@ class ExtentForm(RequestForm):
             return None
         return Extent(**{side: cleaned[side] for side in SIDES})
 
-    def draft(self) -> IModelWish | None:
-        wish = super().draft()
-        if wish is None or any(side in self.errors for side in SIDES):
+    def draft(self) -> CreationSpec | None:
+        spec = super().draft()
+        if spec is None or any(side in self.errors for side in SIDES):
             return None
-        return replace(wish, extent=self.extent)
+        return replace(spec, extent=self.extent)
 
 
 class EmptyForm(ExtentForm):
@@ -364,11 +364,11 @@ class EmptyForm(ExtentForm):
             raise forms.ValidationError(f"“{typed}” is no coordinate system. Give its id, like EPSG:25832.")
         return typed.upper()
 
-    def draft(self) -> IModelWish | None:
-        wish = super().draft()
-        if wish is None or "crs" in self.errors:
+    def draft(self) -> CreationSpec | None:
+        spec = super().draft()
+        if spec is None or "crs" in self.errors:
             return None
-        return replace(wish, crs=self.cleaned_data.get("crs", ""))
+        return replace(spec, crs=self.cleaned_data.get("crs", ""))
 
 
 class CopyForm(RequestForm):
@@ -418,7 +418,7 @@ class CopyForm(RequestForm):
     def last_index(self) -> int | None:
         """Of the last changeset to be copied, as far as it is known; 0 is the baseline."""
         copy = self.copy or {}
-        known = {Wish.BASELINE: 0, Wish.EVERYTHING: self.pinned_index}
+        known = {ChangesetSelection.BASELINE: 0, ChangesetSelection.EVERYTHING: self.pinned_index}
         index: int | None = known.get(copy.get("up_to", ""), copy.get("changeset_index", self._index_of_id))
         return index
 
@@ -440,17 +440,17 @@ class CopyForm(RequestForm):
     @property
     def shown_index(self) -> int:
         pinned: int | None = (self.copy or {}).get("changeset_index")
-        return self.pinned_index if pinned is None or self.data.get("up_to") != Wish.LATEST else pinned
+        return self.pinned_index if pinned is None or self.data.get("up_to") != ChangesetSelection.LATEST else pinned
 
-    def draft(self) -> IModelWish | None:
-        wish = super().draft()
-        if wish is None or self.origin is None or self.copy is None:
+    def draft(self) -> CreationSpec | None:
+        spec = super().draft()
+        if spec is None or self.origin is None or self.copy is None:
             return None
         ref: IModelRef = self.origin.ref
-        return self.complete(replace(wish, **self.copy, source=ref))
+        return self.complete(replace(spec, **self.copy, source=ref))
 
-    def complete(self, wish: IModelWish) -> IModelWish:
-        return wish
+    def complete(self, spec: CreationSpec) -> CreationSpec:
+        return spec
 
     def clean_up_to(self) -> str:
         way: str = self.cleaned_data["up_to"]
@@ -495,7 +495,7 @@ class CopyForm(RequestForm):
             by_text=self._imodels_like,
             id_of=lambda source: source.imodel.id,
             names=lambda source: (source.imodel.name, f"{source.itwin.name} / {source.imodel.name}"),
-            told=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
+            refusals=lambda source: f"“{source.imodel.name}” in {source.itwin.name}",
         )
 
     def _imodels_like(self, text: str) -> list[Any]:
@@ -512,15 +512,15 @@ class CopyForm(RequestForm):
     def _how_far(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
         """The wish's fields, told apart as the platform does: absent, index, id and ""; None with an error."""
         match cleaned.get("up_to"):
-            case Wish.BASELINE:
-                return {"up_to": Wish.BASELINE}
-            case Wish.EVERYTHING:
-                return {"up_to": Wish.EVERYTHING}
-            case Wish.LATEST:
+            case ChangesetSelection.BASELINE:
+                return {"up_to": ChangesetSelection.BASELINE}
+            case ChangesetSelection.EVERYTHING:
+                return {"up_to": ChangesetSelection.EVERYTHING}
+            case ChangesetSelection.LATEST:
                 return self._up_to_now(cleaned.get("pinned", ""))
             case "version":
                 return self._up_to_version(cleaned.get("version", ""))
-            case Wish.CHANGESET:
+            case ChangesetSelection.CHANGESET:
                 return self._up_to_changeset(cleaned.get("changeset", ""))
             case _:
                 return None
@@ -529,13 +529,13 @@ class CopyForm(RequestForm):
         source_id, _, index = pinned.partition(":")
         is_older = _NUMBER.fullmatch(index) and int(index) < self.pinned_index
         if source_id == self.origin.imodel.id and is_older and self._exists(index):
-            return {"up_to": Wish.CHANGESET, "changeset_index": int(index)}
-        return {"up_to": Wish.LATEST, "changeset_index": self.pinned_index}
+            return {"up_to": ChangesetSelection.CHANGESET, "changeset_index": int(index)}
+        return {"up_to": ChangesetSelection.LATEST, "changeset_index": self.pinned_index}
 
     def _up_to_version(self, text: str) -> dict[str, Any] | None:
         for version in self._found(self._versions, text):
             if text and _same(text, version.name, version.id):
-                return {"up_to": Wish.CHANGESET, "changeset_index": version.changeset_index}
+                return {"up_to": ChangesetSelection.CHANGESET, "changeset_index": version.changeset_index}
         self.add_error(VERSION, self._no_version(text, self._versions()))
         return None
 
@@ -551,11 +551,11 @@ class CopyForm(RequestForm):
     def _up_to_changeset(self, text: str) -> dict[str, Any] | None:
         number = _NUMBER.fullmatch(text)
         if number and self._exists(number[1]):
-            return {"up_to": Wish.CHANGESET, "changeset_index": int(number[1])}
+            return {"up_to": ChangesetSelection.CHANGESET, "changeset_index": int(number[1])}
         if _CHANGESET_ID.fullmatch(text) and (found := self._changeset(text.lower())):
             self._index_of_id = found.index
-            return {"up_to": Wish.CHANGESET, "changeset_id": found.id}
-        self.add_error(Wish.CHANGESET, self._no_changeset(text, is_well_formed=bool(number)))
+            return {"up_to": ChangesetSelection.CHANGESET, "changeset_id": found.id}
+        self.add_error(ChangesetSelection.CHANGESET, self._no_changeset(text, is_well_formed=bool(number)))
         return None
 
     def _no_changeset(self, text: str, *, is_well_formed: bool) -> str:
@@ -581,7 +581,13 @@ class CloneForm(CopyForm):
     """A copy on its own."""
 
     kind = Kind.CLONE
-    ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE, Wish.EVERYTHING)
+    ways = (
+        ChangesetSelection.LATEST,
+        VERSION,
+        ChangesetSelection.CHANGESET,
+        ChangesetSelection.BASELINE,
+        ChangesetSelection.EVERYTHING,
+    )
     or_else = ", or paste ids or links and give a changeset by number, which need not be looked up"
 
     def take_ids(self, cleaned: dict[str, Any]) -> bool:
@@ -591,11 +597,11 @@ class CloneForm(CopyForm):
 
     def _far_unseen(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
         way, changeset = cleaned.get("up_to"), cleaned.get("changeset", "")
-        if way in (Wish.BASELINE, Wish.EVERYTHING):
+        if way in (ChangesetSelection.BASELINE, ChangesetSelection.EVERYTHING):
             return {"up_to": way}
-        if way == Wish.CHANGESET and (number := _NUMBER.fullmatch(changeset)):
+        if way == ChangesetSelection.CHANGESET and (number := _NUMBER.fullmatch(changeset)):
             return {"up_to": way, "changeset_index": int(number[1])}
-        if way == Wish.CHANGESET and _CHANGESET_ID.fullmatch(changeset):
+        if way == ChangesetSelection.CHANGESET and _CHANGESET_ID.fullmatch(changeset):
             return {"up_to": way, "changeset_id": changeset.lower()}
         return None
 
@@ -609,7 +615,7 @@ class TemplateForm(CopyForm, ExtentForm):
     kind = Kind.TEMPLATE
     creation_mode = "fromiModelVersion"
     or_else = ""
-    ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
+    ways = (ChangesetSelection.LATEST, VERSION, ChangesetSelection.CHANGESET, ChangesetSelection.BASELINE)
     region = target_region = ""
     source = _source("Template iModel", "Pick the template iModel.", query="?as=template")
     up_to = _typed("Start from", "Choose how far to copy.", most=20, template_name="requests/_up_to.html")
@@ -634,7 +640,7 @@ class TemplateForm(CopyForm, ExtentForm):
     def _how_far(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
         """As for a copy, but by id: the request knows no index, and without an id it is the baseline only."""
         copy = super()._how_far(cleaned)
-        if copy is None or copy["up_to"] == Wish.BASELINE or copy.get("changeset_index") == 0:
+        if copy is None or copy["up_to"] == ChangesetSelection.BASELINE or copy.get("changeset_index") == 0:
             return copy
         wanted = str(copy.get("changeset_index") or copy["changeset_id"])
         try:
@@ -650,7 +656,7 @@ class ForkForm(CopyForm):
 
     kind = Kind.FORK
     or_else = ""  # whom to ask depends on where the main iModel lives
-    ways = (Wish.LATEST, VERSION, Wish.CHANGESET, Wish.BASELINE)
+    ways = (ChangesetSelection.LATEST, VERSION, ChangesetSelection.CHANGESET, ChangesetSelection.BASELINE)
     source = _source("Main iModel", "Pick the main iModel.")
     preserve_history = forms.BooleanField(
         label="Preserve history",
@@ -672,9 +678,9 @@ class ForkForm(CopyForm):
     )
     field_order = (*CopyForm.field_order, "preserve_history", "reason")
 
-    def complete(self, wish: IModelWish) -> IModelWish:
+    def complete(self, spec: CreationSpec) -> CreationSpec:
         cleaned = self.cleaned_data
-        return replace(wish, preserve_history=cleaned["preserve_history"], reason=cleaned.get("reason", ""))
+        return replace(spec, preserve_history=cleaned["preserve_history"], reason=cleaned.get("reason", ""))
 
 
 class BaselineForm(ExtentForm):
@@ -708,7 +714,7 @@ class BaselineForm(ExtentForm):
     def _find_file(self, cleaned: dict[str, Any]) -> Any:
         try:
             if cleaned.get("file"):
-                return self.catalog.keep(cleaned["file"])
+                return self.catalog.save(cleaned["file"])
             if cleaned.get("staged_file"):
                 return self.catalog.staged_file(cleaned["staged_file"])
         except self.catalog.NotFound:
@@ -719,11 +725,11 @@ class BaselineForm(ExtentForm):
             self.add_error("file", "Choose the baseline file.")
         return None
 
-    def draft(self) -> IModelWish | None:
-        wish = super().draft()
-        if wish is None or self.staged is None:
+    def draft(self) -> CreationSpec | None:
+        spec = super().draft()
+        if spec is None or self.staged is None:
             return None
-        return replace(wish, file_name=self.staged.name, file_size=self.staged.size)
+        return replace(spec, file_name=self.staged.name, file_size=self.staged.size)
 
 
 def _same(typed: str, *names: str) -> bool:
@@ -734,12 +740,12 @@ def _unknown_id(noun: str) -> str:
     return f"No {noun} with this id, or you cannot see it. Pick one from the list, or paste its id or link."
 
 
-def _not_one(noun: str, text: str, found: list[Any], told: Callable[[Any], str]) -> str:
+def _not_one(noun: str, text: str, found: list[Any], refusals: Callable[[Any], str]) -> str:
     if _GUID.search(text):
         return _unknown_id(noun)
     if not found:
         return f"No {noun} “{text[:60]}” that you can see. Pick one from the list, or paste its id or link."
-    names = _listed([told(item) for item in found])
+    names = _listed([refusals(item) for item in found])
     if len(found) == 1:
         return f"The only {noun} like “{text[:60]}” is {names}. Type its whole name or pick it from the list."
     return f"{len(found)} {noun}s fit “{text[:60]}”: {names}. Pick one from the list, or paste its id or link."

@@ -7,7 +7,7 @@ from typing import Any
 from imodels_app.display import status, status_table
 from imodels_app.models import Operation
 from imodels_app.requesting.forms import SIDES, RequestForm
-from imodels_app.states import Kind, Wish
+from imodels_app.states import ChangesetSelection, Kind
 
 # First part of a detail's target, in small letters, to our field. Source: the create, clone and fork pages' bodies.
 TARGETS = {
@@ -71,7 +71,8 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
     if not at and not head:
         return None
     links = [
-        (told[0].controls[0], "Extent" if place == "extent" else str(form[place].label)) for place, told in at.items()
+        (refused[0].controls[0], "Extent" if place == "extent" else str(form[place].label))
+        for place, refused in at.items()
     ]
     return Refusal(at, head, links, is_name_taken="name" in at and operation.failure_code.casefold() == "imodelexists")
 
@@ -106,7 +107,7 @@ def _quoted(message: str) -> str:
 
 def _field_for(field: str, operation: Operation, form: RequestForm) -> str:
     """The field as this form has it; "" if it has none."""
-    if field == "changeset" and operation.changeset_wish != Wish.CHANGESET:
+    if field == "changeset" and operation.changeset_selection != ChangesetSelection.CHANGESET:
         field = "up_to"
     is_there = "north" in form.fields if field == "extent" else field in form.fields
     return field if is_there else ""

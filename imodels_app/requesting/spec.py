@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from imodels_app.states import Kind, Wish
+from imodels_app.states import ChangesetSelection, Kind
 
 # Part of what an approval is bound to: raise it when the meaning of an approval changes.
 POLICY_VERSION = 1
@@ -49,7 +49,7 @@ class Extent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IModelWish:
+class CreationSpec:
     """One iModel to be made.
 
     name             1-255 characters, unique within the iTwin. Always sent: it is how a lost answer is settled
@@ -70,7 +70,7 @@ class IModelWish:
     name: str
     description: str = ""
     source: IModelRef | None = None
-    up_to: Wish | None = None
+    up_to: ChangesetSelection | None = None
     changeset_id: str = ""
     changeset_index: int | None = None
     preserve_history: bool | None = None
@@ -128,13 +128,13 @@ class IModelWish:
     def _changeset(self) -> dict[str, Any]:
         # Compared with None and by name, never by truth: "", 0 and absent are three different wishes.
         match self.up_to:
-            case Wish.BASELINE:
+            case ChangesetSelection.BASELINE:
                 return {"changesetId": ""}
-            case Wish.LATEST:
+            case ChangesetSelection.LATEST:
                 return {"changesetIndex": self.changeset_index}
-            case Wish.CHANGESET if self.changeset_index is not None:
+            case ChangesetSelection.CHANGESET if self.changeset_index is not None:
                 return {"changesetIndex": self.changeset_index}
-            case Wish.CHANGESET:
+            case ChangesetSelection.CHANGESET:
                 return {"changesetId": self.changeset_id}
             case _:
                 return {}

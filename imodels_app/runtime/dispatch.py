@@ -52,10 +52,10 @@ def announce(task: str, operation_id: UUID, *, due_at: datetime | None = None, f
     """
     try:
         due = due_at.timestamp() if due_at else ""
-        news = cache.add(f"announced:{task}:{operation_id}:{due}", 1, timeout=int(for_s))
+        is_new = cache.add(f"announced:{task}:{operation_id}:{due}", 1, timeout=int(for_s))
     except (RedisError, OSError):
         return  # the broker is this same Redis
-    if news:
+    if is_new:
         send(task, operation_id)
 
 

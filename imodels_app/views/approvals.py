@@ -29,7 +29,7 @@ MOST_OPEN = 100
 @dataclass(frozen=True)
 class ApprovalRow:
     operation: Operation
-    told: status.StatusText
+    status_text: status.StatusText
 
 
 @signed_in
@@ -41,7 +41,7 @@ def approval_list(request: HtmxRequest) -> HttpResponse:
     lists = _lists(user)
     banners = context_processors.banners(user, now)
     shown = [operation for rows in lists.values() for operation in rows]
-    seen = live.token(shown, banners.shown, *map(len, lists.values()))
+    seen = live.token(shown, banners.visible_state, *map(len, lists.values()))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context: dict[str, Any] = {name: _rows(rows, now) for name, rows in lists.items()}
@@ -111,7 +111,7 @@ def _card(
     now = timezone.now()
     context = {
         "operation": operation,
-        "told": status.describe(operation, now),
+        "status_text": status.describe(operation, now),
         "why_not": permissions.why_not_decide(user, operation),
         "leads": _leads(operation, user),
         "open_forks": _open_forks(operation, user),
@@ -139,14 +139,14 @@ def _open_forks(operation: Operation, user: User) -> list[Operation]:
 def _lists(user: User) -> dict[str, list[Operation]]:
     """The three tables, soonest deadline or newest decision first."""
     forks = Operation.objects.filter(kind=Kind.FORK).to_show()
-    asked = forks.filter(requested_by=user, state=State.AWAITING_APPROVAL)
+    requested = forks.filter(requested_by=user, state=State.AWAITING_APPROVAL)
     decided = forks.filter(Q(pk__in=Operation.objects.of_teams(user).values("pk")) | Q(requested_by=user))
     newest = Decision.objects.filter(operation=OuterRef("pk")).order_by("-decided_at").values("decided_at")[:1]
     decided = decided.annotate(decided_at=Subquery(newest))
     decided = decided.filter(Q(decided_at__isnull=False) | Q(state=State.EXPIRED))
     return {
         "waiting": list(Operation.objects.waiting_for(user).to_show().order_by("expires_at")[:MOST_OPEN]),
-        "asked": list(asked.order_by("expires_at")[:MOST_OPEN]),
+        "requested": list(requested.order_by("expires_at")[:MOST_OPEN]),
         "decided": list(decided.order_by(F("decided_at").desc(nulls_last=True), "-changed_at")[:MOST_DECIDED]),
     }
 

@@ -58,7 +58,7 @@ class EventFilter:
         )
 
     @property
-    def words(self) -> str:
+    def sentence(self) -> str:
         """The filter as a sentence, for the record of an export."""
         parts: list[object] = [self.text and f"text “{self.text}”", self.group, self.kind]
         parts += [self.person and f"person {self.person}", self.itwin and f"iTwin {self.itwin}", self.team]
@@ -103,17 +103,17 @@ class EventFilter:
 @require_safe
 def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first, with the numbers of the operations that ended in the same filter."""
-    asked = EventFilter.read(request.GET)
-    events = asked.events()
+    filters = EventFilter.read(request.GET)
+    events = filters.events()
     page = table_filters.paginate(events, request.GET.get("page"))
     lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
-    context = _choices(asked) | {
-        "asked": asked,
+    context = _choices(filters) | {
+        "filters": filters,
         "rows": table_filters.Slice(lines, page.number, page.more, events.order_by().count()),
-        "figures": _figures(asked.operations()),
-        "days": _by_day(asked),
-        "durations": _by_kind(asked.operations()),
-        "kept": table_filters.without(request.GET),
+        "figures": _figures(filters.operations()),
+        "days": _by_day(filters),
+        "durations": _by_kind(filters.operations()),
+        "query": table_filters.without(request.GET),
         "section": "audit",
     }
     return render(request, "audit/list.html", context)
@@ -123,12 +123,14 @@ def audit(request: HttpRequest) -> HttpResponse:
 @require_safe
 def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     """Exactly the filtered events as CSV, row by row; that it was taken out is itself an event."""
-    user, asked, now = person(request), EventFilter.read(request.GET), timezone.now()
+    user, filters, now = person(request), EventFilter.read(request.GET), timezone.now()
     # Read up to the last event there is now: the export's own line belongs to the next one.
     last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
-    events = asked.events().filter(pk__lte=last)
+    events = filters.events().filter(pk__lte=last)
     count = events.order_by().count()
-    Event.record("exported", at=now, by=user, note=f"CSV, {formats.thousands(count)} events: {asked.words}", rows=count)
+    Event.record(
+        "exported", at=now, by=user, note=f"CSV, {formats.thousands(count)} events: {filters.sentence}", rows=count
+    )
     answer = StreamingHttpResponse(_csv(events), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"'
     return answer
@@ -154,13 +156,13 @@ def _csv(events: QuerySet[Event]) -> Iterator[str]:
 
 def _cells(event: Event) -> list[object]:
     operation = event.operation
-    told = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
+    cells = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
     moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
     if operation is None:
-        return [*told, "", "", "", *moved, "", "", "", "", "", ""]
+        return [*cells, "", "", "", *moved, "", "", "", "", "", ""]
     facts = [operation.itwin_name, operation.source_name, operation.imodel_id, operation.requested_by_name]
     who = [", ".join(decision.by_name for decision in operation.decisions.all()), operation.request_hash]
-    return [*told, operation.pk, operation.kind, operation.state, *moved, *facts, *who]
+    return [*cells, operation.pk, operation.kind, operation.state, *moved, *facts, *who]
 
 
 def safe(cell: object) -> str:
@@ -191,12 +193,12 @@ def _waits(ended: QuerySet[Operation]) -> tuple[timedelta, timedelta] | None:
     return _median_and_p95(waits) if waits else None
 
 
-def _by_day(asked: EventFilter) -> charts.Days:
+def _by_day(filters: EventFilter) -> charts.Days:
     """How operations ended, day by day; without dates the last fortnight."""
-    until = asked.until or timezone.localdate()
-    since = max(asked.since or date.min, until - timedelta(days=CHART_DAYS - 1))
+    until = filters.until or timezone.localdate()
+    since = max(filters.since or date.min, until - timedelta(days=CHART_DAYS - 1))
     rows = (
-        asked.operations()
+        filters.operations()
         .filter(*_within("finished_at", since, until))
         .annotate(day=TruncDate("finished_at"))
         .values_list("day", "state")
@@ -240,15 +242,15 @@ def _says(text: str) -> Q:
     return condition | Q(operation__in=Operation.objects.filter(table_filters.named(text)).values("pk"))
 
 
-def _choices(asked: EventFilter) -> dict[str, Any]:
+def _choices(filters: EventFilter) -> dict[str, Any]:
     """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
-    people, picked = User.objects.order_by("first_name", "last_name", "pk"), [asked.person] if asked.person else []
-    itwins = table_filters.itwin_menu(Operation.objects.all(), [asked.itwin] if asked.itwin else [], MOST_CHOICES)
+    people, picked = User.objects.order_by("first_name", "last_name", "pk"), [filters.person] if filters.person else []
+    itwins = table_filters.itwin_menu(Operation.objects.all(), [filters.itwin] if filters.itwin else [], MOST_CHOICES)
     teams = list(Team.objects.values_list("name", flat=True))
     return {
         "groups": [(word, label) for word, (label, _) in table_filters.GROUPS.items()],
         "kinds": Kind.choices,
         "itwins": itwins,
         "people": table_filters.menu(people, "pk", picked, MOST_CHOICES, lambda user: (user.pk, user.name)),
-        "teams": teams if asked.team in ("", *teams) else [*teams, asked.team],
+        "teams": teams if filters.team in ("", *teams) else [*teams, filters.team],
     }

@@ -95,7 +95,7 @@ class _Above:
     def of(self, operation: Operation) -> Iterator[Box]:
         imodel_id, seen = operation.source_id, {operation.imodel_id}
         # Whoever may see an operation may read what its source is called: it is part of what was asked for.
-        told = Box(operation.source_name or operation.source_id, sub=operation.source_itwin_name)
+        source = Box(operation.source_name or operation.source_id, sub=operation.source_itwin_name)
         for _ in range(LEVELS_UP):
             if not imodel_id or imodel_id in seen:
                 return
@@ -103,13 +103,13 @@ class _Above:
             row = self._rows.filter(imodel_id=imodel_id).first()
             if row:
                 yield _row_box(row, self._now)
-                imodel_id, told = row.source_id, Box(row.source_name or row.source_id, sub=row.source_itwin_name)
+                imodel_id, source = row.source_id, Box(row.source_name or row.source_id, sub=row.source_itwin_name)
                 continue
             origin = self._ask(imodel_id)
-            yield _platform_box(origin, told) if origin else told
+            yield _platform_box(origin, source) if origin else source
             if not origin:
                 return
-            imodel_id, told = origin.creation.made_from, Box(HIDDEN, is_hidden=True)
+            imodel_id, source = origin.creation.made_from, Box(HIDDEN, is_hidden=True)
         if imodel_id:
             yield Box("Earlier ones", is_hidden=True)
 
@@ -136,13 +136,13 @@ def _row_box(operation: Operation, now: datetime, *, is_here: bool = False) -> B
     )
 
 
-def _platform_box(origin: Origin, told: Box) -> Box:
+def _platform_box(origin: Origin, source: Box) -> Box:
     """What the platform tells this person; their own rights let them read it."""
     creation = origin.creation
     verb = "forked" if creation.is_fork else "cloned" if creation.is_clone else ""
     at = creation.changeset_id[:8] or "its baseline"
     state = "usable" if origin.imodel.is_initialized else "not usable yet"
-    where = origin.itwin_name or told.sub
+    where = origin.itwin_name or source.sub
     return Box(origin.imodel.name, sub=f"{where}, {state}" if where else state, made=f"{verb} at {at}" if verb else "")
 
 

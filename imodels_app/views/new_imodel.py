@@ -28,7 +28,7 @@ from imodels_app.requesting.forms import (
     TemplateForm,
 )
 from imodels_app.requesting.spec import crs_in, extent_in
-from imodels_app.states import Kind, State, Wish
+from imodels_app.states import ChangesetSelection, Kind, State
 from imodels_app.views import uploads
 from imodels_app.views.pickers import signed_in_part
 
@@ -144,14 +144,14 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
         return _submit(request, form_of, earlier)
     preset = _preset(request)
     asked = _given(request, earlier, preset)
-    given = {"up_to": Wish.LATEST.value, "preserve_history": True} | asked
+    given = {"up_to": ChangesetSelection.LATEST.value, "preserve_history": True} | asked
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
     form_advice = advice.advise(looked_up, by=person(request)) if asked else None
     form = form_of(initial=given | names_found(looked_up), catalog=looked_up.catalog)
     if form_advice and looked_up.catalog_answered:
         form.initial = _without_ids(given) | names_found(looked_up)
-        form.told = refusals.not_found(looked_up, given)
+        form.refusals = refusals.not_found(looked_up, given)
     return _show(request, form, looked_up, form_advice if looked_up.catalog_answered else None, earlier, preset=preset)
 
 
@@ -164,7 +164,7 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
     if form.is_valid():
         try:
             operation = lifecycle.request(
-                form.wish(),
+                form.spec(),
                 by=person(request),
                 again_of=_tried_again(earlier, form.kind),
                 operation_id=operation_id,
@@ -190,7 +190,7 @@ def _show(
     refused = refusals.of(earlier, form, _spec_of(earlier)) if earlier and earlier.kind == form.kind else None
     form.found = looked_up
     if refused:
-        form.told |= refused.at
+        form.refusals |= refused.at
         form.other_name = _free_name(looked_up) if refused.is_name_taken else ""
     context = {
         "section": "new",
@@ -313,11 +313,11 @@ def _spec_of(operation: Operation) -> dict[str, Any]:
         "description": operation.description,
         "reason": operation.reason,
         "preserve_history": operation.preserve_history is not False,
-        "up_to": operation.changeset_wish or Wish.LATEST.value,
+        "up_to": operation.changeset_selection or ChangesetSelection.LATEST.value,
         "crs": crs_in(operation.request_body),
         "staged_file": str(operation.staged_file_id or ""),
         **_sides_of(operation),
-        "changeset": _changeset_of(operation) if operation.changeset_wish == Wish.CHANGESET else "",
+        "changeset": _changeset_of(operation) if operation.changeset_selection == ChangesetSelection.CHANGESET else "",
     }
 
 
@@ -347,6 +347,6 @@ def _last_different(user: User) -> list[Operation]:
     different: dict[tuple[str, ...], Operation] = {}
     for operation in mine:
         made_of = operation.source_id or operation.file_name
-        wish = (operation.kind, made_of, operation.itwin_id, operation.changeset_wish)
-        different.setdefault(wish, operation)
+        spec = (operation.kind, made_of, operation.itwin_id, operation.changeset_selection)
+        different.setdefault(spec, operation)
     return list(different.values())[:SAME_AGAIN]

@@ -38,7 +38,7 @@ class OperationRow:
     """One line of the table."""
 
     operation: Operation
-    told: status.StatusText
+    status_text: status.StatusText
     why_not_cancel: str
 
     @cached_property
@@ -56,21 +56,23 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     scope = table_filters.whose(user, tab)
     if scope is None:
         raise Http404
-    asked = table_filters.OperationFilter.read(request.GET)
-    found = asked.apply(scope.to_show()).order_by("-created_at", "-pk")
+    filters = table_filters.OperationFilter.read(request.GET)
+    found = filters.apply(scope.to_show()).order_by("-created_at", "-pk")
     page = table_filters.paginate(found, request.GET.get("page"))
     summary = {"numbers": table_filters.numbers(scope, now), "budget": rate_limits.remaining(now)}
-    banners, places = context_processors.banners(user, now), fair_queue.positions(page, now)
-    seen = live.token(page, summary, banners.shown, _positions(places, now), _tick(page.rows, now))
+    banners, positions = context_processors.banners(user, now), fair_queue.positions(page, now)
+    seen = live.token(page, summary, banners.visible_state, _positions(positions, now), _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
-    context = summary | _table(page, found, user, now, places) | {"seen": seen, "tab": tab, "asked": asked, "now": now}
+    context = (
+        summary | _table(page, found, user, now, positions) | {"seen": seen, "tab": tab, "filters": filters, "now": now}
+    )
     context |= {"banners": banners}
-    context |= {"tabs": _tabs(user), "hidden": _hidden(asked, scope, page)}
+    context |= {"tabs": _tabs(user), "hidden": _hidden(filters, scope, page)}
     if request.htmx:
         return render(request, "operations/_live.html", context)
-    context |= {"chips": table_filters.chips(asked, request.GET, scope), "section": "operations"}
-    context |= {"kept": table_filters.hidden_inputs(request.GET, "q")}
+    context |= {"chips": table_filters.chips(filters, request.GET, scope), "section": "operations"}
+    context |= {"hidden_inputs": table_filters.hidden_inputs(request.GET, "q")}
     return render(request, "operations/list.html", context)
 
 
@@ -81,8 +83,8 @@ def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
-    banners, places = context_processors.banners(user, now), fair_queue.positions([operation], now)
-    seen = live.token([operation], banners.shown, _positions(places, now), _tick([operation], now))
+    banners, positions = context_processors.banners(user, now), fair_queue.positions([operation], now)
+    seen = live.token([operation], banners.visible_state, _positions(positions, now), _tick([operation], now))
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
@@ -137,7 +139,7 @@ def _table(
     found: QuerySet[Operation],
     user: User,
     now: datetime,
-    places: dict[UUID, fair_queue.QueuePosition],
+    positions: dict[UUID, fair_queue.QueuePosition],
 ) -> dict[str, Any]:
     estimates = Estimates()
     rows = [
@@ -147,7 +149,7 @@ def _table(
                 operation,
                 now,
                 estimates.of(operation) if operation.state == State.RUNNING else None,
-                places.get(operation.pk),
+                positions.get(operation.pk),
             ),
             permissions.why_not_cancel(user, operation),
         )
@@ -171,15 +173,15 @@ def _tabs(user: User) -> list[tuple[str, str, int]]:
     return [(word, label, scope.count()) for word, label, scope in scopes if scope is not None]
 
 
-def _hidden(asked: table_filters.OperationFilter, scope: QuerySet[Operation], page: table_filters.Slice) -> int:
+def _hidden(filters: table_filters.OperationFilter, scope: QuerySet[Operation], page: table_filters.Slice) -> int:
     """How many rows an empty page's filter hides."""
-    return scope.count() if asked.is_set and not page.rows else 0
+    return scope.count() if filters.is_set and not page.rows else 0
 
 
-def _positions(places: dict[UUID, fair_queue.QueuePosition], now: datetime) -> list[list[str]]:
+def _positions(positions: dict[UUID, fair_queue.QueuePosition], now: datetime) -> list[list[str]]:
     """Places as they are read, for the token. Who is next is told no time."""
-    waiting = {pk: place for pk, place in places.items() if not status.is_next(place, now)}
-    return [[str(pk), str(place.number), formats.clock_s(place.start)] for pk, place in waiting.items()]
+    waiting = {pk: position for pk, position in positions.items() if not status.is_next(position, now)}
+    return [[str(pk), str(position.number), formats.clock_s(position.start)] for pk, position in waiting.items()]
 
 
 def _tick(rows: list[Operation], now: datetime) -> int:
@@ -193,13 +195,13 @@ def _tick(rows: list[Operation], now: datetime) -> int:
 
 def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
     usual = Estimates().of(operation)
-    told = status.describe(operation, now, usual, fair_queue.positions([operation], now).get(operation.pk))
+    status_text = status.describe(operation, now, usual, fair_queue.positions([operation], now).get(operation.pk))
     attempts = list(operation.attempts.all())
     return {
         "operation": operation,
-        "told": told,
+        "status_text": status_text,
         "usual": usual,
-        "steps": status.steps(operation, told),
+        "steps": status.steps(operation, status_text),
         "doing": status.progress_headline(operation),
         "basis": status.estimate_basis(operation, usual, now),
         "headline": status.headline(operation) if operation.state == State.FAILED else "",

@@ -28,7 +28,7 @@ class OrphanRow:
 
     operation: Operation
     why: status.StatusText
-    told: status.StatusText
+    status_text: status.StatusText
     why_not: str
 
 
@@ -61,7 +61,7 @@ def orphan_list(request: HtmxRequest) -> HttpResponse:
     over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: table_filters.PAGE_SIZE])
     banners = context_processors.banners(user, now)
     operations = [orphan.operation for orphan in page]
-    seen = live.token([*operations, *(orphan.operation for orphan in over)], banners.shown)
+    seen = live.token([*operations, *(orphan.operation for orphan in over)], banners.visible_state)
     if request.htmx and request.GET.get("seen") == seen:
         return HttpResponse(status=204)
     led = permissions.teams_led_by(user)
@@ -96,20 +96,20 @@ def delete_orphan(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = person(request)
     operation = get_object_or_404(_visible(user), pk=pk).operation
     sure, anyway = "sure" in request.POST, "anyway" in request.POST
-    looked = _ask_platform(user, operation)
-    needs_both = looked.is_usable or operation.orphan.state == OrphanState.USABLE
+    answer = _ask_platform(user, operation)
+    needs_both = answer.is_usable or operation.orphan.state == OrphanState.USABLE
     if not permissions.why_not_delete_orphan(user, operation) and (not sure or (needs_both and not anyway)):
         problem = "Tick both boxes" if needs_both else "Tick the box"
-        return _question(request, operation, user, looked, problem=problem, ticked={"sure": sure, "anyway": anyway})
+        return _question(request, operation, user, answer, problem=problem, ticked={"sure": sure, "anyway": anyway})
     try:
         lifecycle.delete_orphan(operation, by=user, even_if_usable=anyway)
     except permissions.Denied as no:
         if operation.orphan.state == OrphanState.LEFT:
             return error_handlers.denied(request, str(no), back=operation_url(operation))
-        return _question(request, operation, user, looked, late=str(no))
+        return _question(request, operation, user, answer, late=str(no))
     except lifecycle.Conflict as late:
         operation.refresh_from_db()
-        return _question(request, operation, user, looked, late=str(late))
+        return _question(request, operation, user, answer, late=str(late))
     messages.info(request, f"What “{operation.name}” left in {operation.itwin_name or 'the iTwin'} is being deleted.")
     return redirect(operation_url(operation))
 
@@ -141,7 +141,7 @@ def _question(
     request: HttpRequest,
     operation: Operation,
     user: User,
-    looked: PlatformAnswer,
+    answer: PlatformAnswer,
     *,
     problem: str = "",
     late: str = "",
@@ -149,11 +149,11 @@ def _question(
 ) -> HttpResponse:
     context = {
         "operation": operation,
-        "told": status.describe_orphan(operation.orphan),
+        "status_text": status.describe_orphan(operation.orphan),
         "why": status.describe(operation, timezone.now()),
         "why_not": permissions.why_not_delete_orphan(user, operation),
-        "looked": looked,
-        "is_usable": looked.is_usable or operation.orphan.state == OrphanState.USABLE,
+        "answer": answer,
+        "is_usable": answer.is_usable or operation.orphan.state == OrphanState.USABLE,
         "problem": problem,
         "late": late,
         "ticked": ticked or {},

@@ -20,12 +20,12 @@ def signed_in_part(view: View) -> View:
     """For parts of a form: whoever was signed out meanwhile is told so there, and what they typed stays."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated or not getattr(request, "htmx", False):
             return signed_in(view)(request, *args, **kwargs)
         return render(request, "requests/_signed_out.html")
 
-    return guarded
+    return wrapped
 
 
 @signed_in_part
@@ -34,11 +34,11 @@ def pick_itwins(request: HttpRequest) -> HttpResponse:
     """iTwins that a new iModel may go into."""
     text = _typed(request, "itwin")
 
-    def look(catalog: Catalog) -> dict[str, Any]:
+    def query(catalog: Catalog) -> dict[str, Any]:
         found = catalog.itwins(text)
         return {"found": found[:SHOWN], "is_all": len(found) <= SHOWN, "favourites": catalog.favourites("itwins")}
 
-    return _listed(request, "itwins", look)
+    return _listed(request, "itwins", query)
 
 
 @signed_in_part
@@ -50,12 +50,12 @@ def pick_imodels(request: HttpRequest) -> HttpResponse:
     """
     text, itwin_id = _typed(request, "source"), request.GET.get("itwin_id", "")
 
-    def look(catalog: Catalog) -> dict[str, Any]:
+    def query(catalog: Catalog) -> dict[str, Any]:
         found, is_all = catalog.imodels(text, itwin_id=itwin_id)
         is_all = is_all and len(found) <= SHOWN
         return {"found": found[:SHOWN], "is_all": is_all, "favourites": catalog.favourites("imodels")}
 
-    return _listed(request, "templates" if request.GET.get("as") == "template" else "imodels", look)
+    return _listed(request, "templates" if request.GET.get("as") == "template" else "imodels", query)
 
 
 @signed_in_part
@@ -65,7 +65,7 @@ def pick_changesets(request: HttpRequest) -> HttpResponse:
     text, source, start = _typed(request, "changeset"), request.GET.get("source_id", ""), request.GET.get("before", "")
     before = int(start) if start.isascii() and start.isdigit() and len(start) < 19 else None
 
-    def look(catalog: Catalog) -> dict[str, Any]:
+    def query(catalog: Catalog) -> dict[str, Any]:
         found, older = catalog.changesets(source, text, before=before, most=SHOWN)
         more = QueryDict(mutable=True)
         more.update({"source_id": source, "q": text, "before": str(older)})
@@ -76,7 +76,7 @@ def pick_changesets(request: HttpRequest) -> HttpResponse:
             "older": older,
         }
 
-    return _listed(request, "changesets", look, of=source, goes_on=before is not None)
+    return _listed(request, "changesets", query, of=source, goes_on=before is not None)
 
 
 @signed_in_part
@@ -85,17 +85,17 @@ def pick_versions(request: HttpRequest) -> HttpResponse:
     """The named versions of ?source_id=."""
     text, source = _typed(request, "version"), request.GET.get("source_id", "")
 
-    def look(catalog: Catalog) -> dict[str, Any]:
+    def query(catalog: Catalog) -> dict[str, Any]:
         found = catalog.named_versions(source, text)
         return {"found": found[:SHOWN], "is_all": len(found) <= SHOWN}
 
-    return _listed(request, "versions", look, of=source)
+    return _listed(request, "versions", query, of=source)
 
 
 def _listed(
     request: HttpRequest,
     kind: str,
-    look: Callable[[Catalog], dict[str, Any]],
+    query: Callable[[Catalog], dict[str, Any]],
     *,
     of: str | None = None,
     goes_on: bool = False,
@@ -106,7 +106,7 @@ def _listed(
     goes_on  options alone, to follow those of a list that is there
     """
     try:
-        answer = look(Catalog(person(request), within_s=WITHIN_S)) if of != "" else {"said": "Pick the iModel first."}
+        answer = query(Catalog(person(request), within_s=WITHIN_S)) if of != "" else {"said": "Pick the iModel first."}
     except CatalogUnavailable as down:
         answer = {"said": str(down), "is_down": True}
     except SignInNeeded:

@@ -54,7 +54,7 @@ def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
         "form": form,
         "kind": form_of.kind,
         "values": values,
-        "kept": _described(values, typed.fields),
+        "summary": _described(values, typed.fields),
         "back": _form(form_of, {name: text for name, text in values.items() if not name.endswith("_id")} | file),
     }
     return _page(request, "requests/preset_new.html", context | file, form)
@@ -85,7 +85,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.success(request, f"“{preset.name}” is changed.")
             return _see(reverse("imodels:new"))
     fields = new_imodel.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
-    context = {"form": form, "preset": preset, "why_not": why_not, "kept": _described(preset.values, fields)}
+    context = {"form": form, "preset": preset, "why_not": why_not, "summary": _described(preset.values, fields)}
     return _page(request, "requests/preset.html", context, form)
 
 
@@ -148,11 +148,11 @@ def _name_for(values: dict[str, str]) -> str:
 
 def _described(values: dict[str, Any], fields: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and text of each field that is kept, for a person to read."""
-    told = {"up_to": UP_TO_LABELS.get(values.get("up_to", ""), "")}
+    choices = {"up_to": UP_TO_LABELS.get(values.get("up_to", ""), "")}
     if "preserve_history" in values:
-        told["preserve_history"] = "Yes" if values["preserve_history"] == "on" else "No"
+        choices["preserve_history"] = "Yes" if values["preserve_history"] == "on" else "No"
     shown = [name for name in fields if name in values and not name.endswith("_id")]
-    return [(str(fields[name].label), told.get(name) or str(values[name])) for name in shown]
+    return [(str(fields[name].label), choices.get(name) or str(values[name])) for name in shown]
 
 
 def _page(request: HttpRequest, template: str, context: dict[str, Any], form: PresetForm) -> HttpResponse:

@@ -56,13 +56,13 @@ def tus(view: View) -> View:
     """Speak the protocol: versions, refusals as sentences, and a status instead of the way to the sign-in page."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         answer = _answered(view, request, *args, **kwargs)
         answer["Tus-Resumable"] = VERSION
         answer["Cache-Control"] = "no-store"
         return answer
 
-    return guarded
+    return wrapped
 
 
 class StagedUpload(UploadedFile):  # type: ignore[type-arg]
@@ -168,9 +168,9 @@ def _answered(
         return _error_answer(wrong.status, str(wrong))
     except staging.FileRefused as no:
         return _error_answer(STATUS.get(type(no), 422), str(no))
-    except staging.OffsetConflict as told:
-        answer = _error_answer(409, str(told))
-        answer["Upload-Offset"] = str(told.received)
+    except staging.OffsetConflict as metadata:
+        answer = _error_answer(409, str(metadata))
+        answer["Upload-Offset"] = str(metadata.received)
         return answer
     except (staging.FileGone, Http404):
         return _error_answer(404, "This file is not here, or not here any more.")
@@ -203,9 +203,9 @@ def _chunks(request: HttpRequest) -> Iterator[bytes]:
 def _name(request: HttpRequest) -> str:
     """The file's name, which the protocol hides in pairs of a word and base64."""
     pairs = (pair.split(" ", 1) for pair in request.headers.get("Upload-Metadata", "").split(","))
-    told = {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
+    metadata = {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
     try:
-        name = base64.b64decode(told["filename"], validate=True).decode()
+        name = base64.b64decode(metadata["filename"], validate=True).decode()
     except (KeyError, binascii.Error, UnicodeDecodeError) as garbled:
         raise _Wrong(400, "Upload-Metadata must have a filename.") from garbled
     # As Django does with the name of a file in a form.
@@ -232,7 +232,7 @@ def _state_answer(staged: StagedFile, *, status: int) -> HttpResponse:
     """Where the file stands, and until when it is kept."""
     answer = HttpResponse(status=status)
     answer["Upload-Offset"] = str(staging.offset(staged))
-    answer["Upload-Expires"] = http_date(staged.kept_until.timestamp())
+    answer["Upload-Expires"] = http_date(staged.expires_at.timestamp())
     return answer
 
 

@@ -13,7 +13,7 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.models import Orphan, User
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import ORPHAN_LEASE
-from imodels_app.states import OrphanState, Wait
+from imodels_app.states import OrphanState, WaitReason
 
 MANAGE = "imodels_manage"
 
@@ -26,7 +26,7 @@ def delete(operation_id: UUID) -> None:
     if orphan.state != OrphanState.DELETING or not is_due or orphan.requested_by is None:
         return
     try:
-        lifecycle.lease_orphan(orphan, look_again=now + ORPHAN_LEASE)
+        lifecycle.lease_orphan(orphan, retry_at=now + ORPHAN_LEASE)
         _try(orphan, orphan.requested_by)
     except lifecycle.Conflict:
         return  # another worker is at it
@@ -37,7 +37,7 @@ def _try(orphan: Orphan, person: User) -> None:
     try:
         _check_and_delete(orphan, gateway.for_person(person))
     except gateway.MustWait as later:
-        if later.reason == Wait.SIGN_IN:
+        if later.reason == WaitReason.SIGN_IN:
             # Not kept until they come back: what is deleted days later is a surprise.
             _give_up(orphan, f"{person.name} must sign in again, and ask for it once more.")
         else:
@@ -59,10 +59,10 @@ def _check_and_delete(orphan: Orphan, platform: Platform) -> None:
     if found.is_initialized and not orphan.even_if_usable:
         lifecycle.orphan_ended(orphan, OrphanState.USABLE, note="It can be used, so it was not deleted.")
         return
-    lifecycle.deleting_orphan(orphan, look_again=clock.now() + ORPHAN_LEASE)
+    lifecycle.deleting_orphan(orphan, retry_at=clock.now() + ORPHAN_LEASE)
     failpoints.reach("leftovers.sending")
     with suppress(errors.NotFound):  # somebody was quicker, a moment ago
-        platform.delete_imodel(orphan.operation.imodel_id, at_last=partial(lifecycle.confirm_deletion, orphan))
+        platform.delete_imodel(orphan.operation.imodel_id, before_send=partial(lifecycle.confirm_deletion, orphan))
     failpoints.reach("leftovers.deleted")
     lifecycle.orphan_ended(orphan, OrphanState.DELETED)
 

@@ -11,7 +11,7 @@ from imodels_app.models import Operation
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import MISSING_IS_NORMAL_FOR, VANISHED_AFTER, WHILE_NOT_PERMITTED
-from imodels_app.states import Kind, State, Wait
+from imodels_app.states import Kind, State, WaitReason
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def _poll(operation: Operation, now: datetime) -> None:
         _missing(operation, platform, now)
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
-        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.PLATFORM_DOWN
         lifecycle.wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
 
 

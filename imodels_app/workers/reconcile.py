@@ -20,7 +20,7 @@ from imodels_app.runtime.timing import (
     RECONCILE_SELDOM,
     WHILE_NOT_PERMITTED,
 )
-from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, WaitReason
 
 MOST_FOUND = 1000
 
@@ -50,14 +50,14 @@ def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
         ours = next((one for one in found if _is_ours(platform, operation, one)), None)
     except (errors.Forbidden, errors.NotFound) as no:
         # The requester may not look there any more. Rights may come back, and nothing else can tell.
-        lifecycle.wait(operation, Wait.NOT_PERMITTED, clock.now() + WHILE_NOT_PERMITTED, str(no))
+        lifecycle.wait(operation, WaitReason.NOT_PERMITTED, clock.now() + WHILE_NOT_PERMITTED, str(no))
         return
     except (errors.Refused, Undecided) as unclear:
-        lifecycle.wait(operation, Wait.LOST_ANSWER, _next_try(last), str(unclear))
+        lifecycle.wait(operation, WaitReason.LOST_ANSWER, _next_try(last), str(unclear))
         return
     failpoints.reach("settle.looked")
     if not found and now < last.sent_at + (NAME_TAKEN_FOR if last.outcome == Outcome.REJECTED else NEVER_ARRIVED_AFTER):
-        lifecycle.wait(operation, Wait.LOST_ANSWER, _next_try(last), "not found yet")
+        lifecycle.wait(operation, WaitReason.LOST_ANSWER, _next_try(last), "not found yet")
         return
     if not found and last.outcome == Outcome.REJECTED:
         note = "The name is taken by what the requester cannot see."

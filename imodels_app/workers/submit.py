@@ -14,7 +14,7 @@ from imodels_app.models import Attempt, Operation
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, dispatch, failpoints
 from imodels_app.runtime.timing import BEHIND_SAME_NAME, RECONCILE_AFTER
-from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, Wait
+from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, WaitReason
 
 log = logging.getLogger(__name__)
 # Too large, or of a type that the platform does not take: nothing a person typed.
@@ -41,7 +41,7 @@ def submit(operation_id: UUID) -> None:
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
     # Whoever waits for something of their own lets the next one pass.
-    if operation.wait_reason != Wait.PLATFORM_DOWN:
+    if operation.wait_reason != WaitReason.PLATFORM_DOWN:
         announce_next(bucket, clock.now())
 
 
@@ -69,12 +69,12 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
         return _claim(operation, bucket), platform
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
-    except rate_limits.RateLimited as spent:
-        lifecycle.wait(operation, Wait.RATE_LIMIT, spent.until)
+    except rate_limits.RateLimited as limited:
+        lifecycle.wait(operation, WaitReason.RATE_LIMIT, limited.until)
     except fair_queue.NotNext:
         pass  # whoever is first is announced instead
     except lifecycle.NameInFlight:
-        lifecycle.wait(operation, Wait.SAME_NAME, clock.now() + BEHIND_SAME_NAME)
+        lifecycle.wait(operation, WaitReason.SAME_NAME, clock.now() + BEHIND_SAME_NAME)
     except lifecycle.ApprovalVoid as void:
         lifecycle.failed(operation, code="approvalVoid", note=str(void))
     return None
@@ -99,17 +99,17 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     """Send the one request of this attempt, and write down what came of it."""
     failpoints.reach("submit.claimed")
 
-    def at_last() -> None:
+    def before_send() -> None:
         lifecycle.confirm_claim(operation, attempt)
         failpoints.reach("submit.sending")
 
     try:
         imodel_id, upload = platform.start_with_file(
-            operation.request_path, operation.request_body, correlation_id=str(operation.pk), at_last=at_last
+            operation.request_path, operation.request_body, correlation_id=str(operation.pk), before_send=before_send
         )
     except errors.AnswerLost as lost:
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
-        lifecycle.wait(operation, Wait.LOST_ANSWER, clock.now() + RECONCILE_AFTER, str(lost))
+        lifecycle.wait(operation, WaitReason.LOST_ANSWER, clock.now() + RECONCILE_AFTER, str(lost))
     except gateway.MustWait as later:
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=later.status, answer=str(later.__cause__ or later))
         lifecycle.requeue(operation, attempt, reason=later.reason, until=later.until, note=later.note)
@@ -129,7 +129,7 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
     # A 409 that came cut off names no code: it may be that one.
     about_the_name = isinstance(no, errors.NameTaken) or (no.status == 409 and not no.code)
     if about_the_name and operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
-        lifecycle.wait(operation, Wait.LOST_ANSWER, clock.now(), "The name is taken, perhaps by our own request.")
+        lifecycle.wait(operation, WaitReason.LOST_ANSWER, clock.now(), "The name is taken, perhaps by our own request.")
         return
     if no.status in OUR_FAULT:
         log.error("The platform did not take the request of operation %s: %s", operation.pk, no)

@@ -34,7 +34,7 @@ from imodels_app.models import Operation, StagedFile
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, dispatch, failpoints
 from imodels_app.runtime.timing import MISSING_IS_NORMAL_FOR, WHILE_NOT_PERMITTED
-from imodels_app.states import Wait
+from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +86,11 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
         _wait(operation, later.reason, later.until, later.note)
     except errors.Refused as no:
         # The platform. Rights may come back, and the file is safe.
-        reason = Wait.NOT_PERMITTED if isinstance(no, errors.Forbidden) else Wait.PLATFORM_DOWN
+        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.PLATFORM_DOWN
         _wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
 
 
-def _wait(operation: Operation, reason: Wait, until: datetime, note: str) -> None:
+def _wait(operation: Operation, reason: WaitReason, until: datetime, note: str) -> None:
     with suppress(lifecycle.Conflict):  # somebody else has taken over
         lifecycle.wait(operation, reason, until, note)
 
@@ -111,7 +111,7 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
     except errors.Unavailable as later:
         circuit_breaker.record_failure(clock.now(), circuit_breaker.STORAGE)
         until = clock.now() + timedelta(seconds=later.retry_after_s)
-        raise gateway.MustWait(Wait.STORAGE_DOWN, until, str(later)) from later
+        raise gateway.MustWait(WaitReason.STORAGE_DOWN, until, str(later)) from later
     except errors.Refused as no:
         circuit_breaker.record_success(circuit_breaker.STORAGE)
         _refused(operation, no)
@@ -127,7 +127,7 @@ def _ready(operation: Operation) -> tuple[UploadLink, Path]:
     now = clock.now()
     until = circuit_breaker.open_until(now, circuit_breaker.STORAGE)
     if until:
-        raise gateway.MustWait(Wait.STORAGE_DOWN, until)
+        raise gateway.MustWait(WaitReason.STORAGE_DOWN, until)
     # Not operation.staged_file: who slept meanwhile may be past the end of all, and the row is gone.
     staged = StagedFile.objects.filter(operation=operation).first()
     if staged is None or not staging.is_whole(staged, operation.file_size):
@@ -274,8 +274,8 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
         _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
     if link and asked < MOST_LINKS and link.href != before and _lasts(link):
-        sealed = tokens.encrypt(link.href)
-        lifecycle.link_renewed(operation, link=sealed, storage_type=link.storage_type[:10], until=link.until)
+        encrypted = tokens.encrypt(link.href)
+        lifecycle.link_renewed(operation, link=encrypted, storage_type=link.storage_type[:10], until=link.until)
     elif not _arrived_all_the_same(operation):
         lifecycle.failed(
             operation, code="uploadLinkExpired" if operation.upload.link else "uploadLinkLost", message=said
@@ -289,7 +289,7 @@ def _arrived_all_the_same(operation: Operation) -> bool:
     try:
         state = platform.complete_baseline(operation.imodel_id).state
     except errors.AnswerLost as lost:
-        raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + COMPLETE_AGAIN_AFTER, str(lost)) from lost
+        raise gateway.MustWait(WaitReason.PLATFORM_DOWN, clock.now() + COMPLETE_AGAIN_AFTER, str(lost)) from lost
     except errors.Refused:
         state = _state_of_file(operation, platform)
     if state != WAITING:
@@ -311,7 +311,7 @@ def _complete(operation: Operation) -> None:
     except errors.AnswerLost as lost:
         state = platform.baseline_file(operation.imodel_id).state
         if state == WAITING:
-            raise gateway.MustWait(Wait.PLATFORM_DOWN, clock.now() + COMPLETE_AGAIN_AFTER, str(lost)) from lost
+            raise gateway.MustWait(WaitReason.PLATFORM_DOWN, clock.now() + COMPLETE_AGAIN_AFTER, str(lost)) from lost
     except errors.Refused as no:
         # Perhaps it was told before, and that answer was lost: whatever this one says, the file's state decides.
         state = _state_of_file(operation, platform)
@@ -347,7 +347,7 @@ def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> 
     again = operation.events.filter(verb="upload_again").count()
     if looks < len(FILE_PAUSES_S) * (again + 1):
         pause = timedelta(seconds=FILE_PAUSES_S[looks % len(FILE_PAUSES_S)])
-        lifecycle.file_missing(operation, look_after=clock.now() + pause)
+        lifecycle.file_missing(operation, retry_at=clock.now() + pause)
         raise Waiting from None
     try:
         platform.imodel(operation.imodel_id)

@@ -104,9 +104,9 @@ def test_a_new_key_reads_what_the_old_one_sealed(signed_in_mara, settings):
 
 def test_a_key_that_is_missing_here_is_waited_for_and_a_new_sign_in_does_without_it(signed_in_mara, sandbox, settings):
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
-    with pytest.raises(tokens.TokenUnavailable) as told:
+    with pytest.raises(tokens.TokenUnavailable) as raised:
         tokens.access_token(signed_in_mara)
-    assert told.value.retry_after_s == 60
+    assert raised.value.retry_after_s == 60
 
     tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
 

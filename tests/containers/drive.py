@@ -107,13 +107,13 @@ def ask_for(kind: str, browser: requests.Session, address: str, name: str) -> st
     """Fill in the form; the address of the operation's page."""
     page = must(browser.get(f"{address}/new/{kind}/", timeout=10), "the form")
     form = next(form for form in Forms(page).forms if form.method == "post" and "name" in form.fields)
-    wish, file = form.fields | {"itwin": HARBOUR_BRIDGE, "name": name}, None
+    spec, file = form.fields | {"itwin": HARBOUR_BRIDGE, "name": name}, None
     if kind == "baseline":
-        wish.pop("file", None)
+        spec.pop("file", None)
         file = {"file": ("bridge.bim", BASELINE)}
     else:
-        wish["source"] = MAIN_BRIDGE
-    answer = browser.post(form.action, data=wish, files=file, headers={"Referer": page.url}, timeout=60)
+        spec["source"] = MAIN_BRIDGE
+    answer = browser.post(form.action, data=spec, files=file, headers={"Referer": page.url}, timeout=60)
     must(answer, "the operation's page")
     if "/operations/" not in answer.url:
         words = re.sub(r"<[^>]+>|\s+", " ", answer.text)

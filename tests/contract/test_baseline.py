@@ -14,15 +14,15 @@ SINGLE_PUT = {"x-ms-blob-type": "BlockBlob"}
 
 
 @pytest.fixture
-def shell(mara, ids):
+def orphan_state(mara, ids):
     """The iModel of an announced baseline, as the creation answered it."""
-    wish = {"iTwinId": ids["harbour-bridge"], "name": "Uploaded", "baselineFile": {"size": len(FILE)}}
-    return mara.post("/imodels", wish).json()["iModel"]
+    spec = {"iTwinId": ids["harbour-bridge"], "name": "Uploaded", "baselineFile": {"size": len(FILE)}}
+    return mara.post("/imodels", spec).json()["iModel"]
 
 
 @pytest.fixture
-def upload(shell):
-    return shell["_links"]["upload"]["href"]
+def upload(orphan_state):
+    return orphan_state["_links"]["upload"]["href"]
 
 
 def put(url, data=FILE, headers=SINGLE_PUT):
@@ -34,8 +34,8 @@ def xml_code(answer):
     return answer.text.partition("<Code>")[2].partition("</Code>")[0]
 
 
-def complete(caller, shell):
-    return caller.post(f"/imodels/{shell['id']}/baselinefile", {})
+def complete(caller, orphan_state):
+    return caller.post(f"/imodels/{orphan_state['id']}/baselinefile", {})
 
 
 def put_block(url, block_id, data):
@@ -47,59 +47,59 @@ def put_list(url, block_ids):
     return put(f"{url}&comp=blocklist", f"<BlockList>{listed}</BlockList>", {})
 
 
-def test_the_creation_hands_out_two_links(sandbox, shell):
-    links = shell["_links"]
+def test_the_creation_hands_out_two_links(sandbox, orphan_state):
+    links = orphan_state["_links"]
 
     assert links["upload"]["storageType"] == "azure"
     assert {"sv", "se", "sr", "sp", "sig"} <= parse_qs(urlsplit(links["upload"]["href"]).query).keys()
-    assert links["complete"] == {"href": f"{sandbox.url}/imodels/{shell['id']}/baselinefile"}
+    assert links["complete"] == {"href": f"{sandbox.url}/imodels/{orphan_state['id']}/baselinefile"}
 
 
-def test_later_looks_hand_out_no_upload_link(mara, shell):
-    links = mara.get(f"/imodels/{shell['id']}").json()["iModel"]["_links"]
+def test_later_looks_hand_out_no_upload_link(mara, orphan_state):
+    links = mara.get(f"/imodels/{orphan_state['id']}").json()["iModel"]["_links"]
 
     assert (links["upload"], links["complete"]) == (None, None)
 
 
-def test_a_file_goes_up_is_completed_and_becomes_an_imodel(sandbox, mara, shell, upload):
+def test_a_file_goes_up_is_completed_and_becomes_an_imodel(sandbox, mara, orphan_state, upload):
     assert put(upload).status_code == 201
 
-    answer = complete(mara, shell)
+    answer = complete(mara, orphan_state)
 
     assert answer.status_code == 200
     assert answer.json() == {
         "baselineFile": {
-            "id": shell["id"],
-            "displayName": f"{shell['id']}.bim",
+            "id": orphan_state["id"],
+            "displayName": f"{orphan_state['id']}.bim",
             "fileSize": len(FILE),
             "state": "initializationScheduled",
-            "_links": {"creator": shell["_links"]["creator"], "download": None},
+            "_links": {"creator": orphan_state["_links"]["creator"], "download": None},
         }
     }
-    assert operation_state(mara, shell["id"]) == "scheduled"
-    sandbox.finish(shell["id"])
-    baseline = mara.get(f"/imodels/{shell['id']}/baselinefile").json()["baselineFile"]
+    assert operation_state(mara, orphan_state["id"]) == "scheduled"
+    sandbox.finish(orphan_state["id"])
+    baseline = mara.get(f"/imodels/{orphan_state['id']}/baselinefile").json()["baselineFile"]
     assert baseline["state"] == "initialized"
     assert requests.get(baseline["_links"]["download"]["href"], timeout=10).content == FILE
-    assert operation_state(mara, shell["id"]) == "successful"
+    assert operation_state(mara, orphan_state["id"]) == "successful"
 
 
-def test_before_completion_both_states_wait_for_the_file(mara, shell):
-    baseline = mara.get(f"/imodels/{shell['id']}/baselinefile").json()["baselineFile"]
+def test_before_completion_both_states_wait_for_the_file(mara, orphan_state):
+    baseline = mara.get(f"/imodels/{orphan_state['id']}/baselinefile").json()["baselineFile"]
 
     assert (baseline["state"], baseline["_links"]["download"]) == ("waitingForFile", None)
-    assert operation_state(mara, shell["id"]) == "waitingForFile"
+    assert operation_state(mara, orphan_state["id"]) == "waitingForFile"
 
 
 @pytest.mark.parametrize("body", [None, {}])
-def test_completing_needs_no_body(mara, shell, upload, body):
+def test_completing_needs_no_body(mara, orphan_state, upload, body):
     put(upload)
 
-    assert mara.post(f"/imodels/{shell['id']}/baselinefile", body).status_code == 200
+    assert mara.post(f"/imodels/{orphan_state['id']}/baselinefile", body).status_code == 200
 
 
-def test_completing_without_an_upload_is_404(mara, shell):
-    answer = complete(mara, shell)
+def test_completing_without_an_upload_is_404(mara, orphan_state):
+    answer = complete(mara, orphan_state)
 
     assert (answer.status_code, error_of(answer)["code"]) == (404, "FileNotFound")
 
@@ -116,21 +116,21 @@ def test_completing_what_has_no_baseline_entity_is_404(mara, ids):
     assert (answer.status_code, error_of(answer)["code"]) == (404, "BaselineFileNotFound")
 
 
-def test_another_size_than_announced_is_409(mara, shell, upload):
+def test_another_size_than_announced_is_409(mara, orphan_state, upload):
     put(upload, FILE + b"!")
 
-    answer = complete(mara, shell)
+    answer = complete(mara, orphan_state)
 
     assert answer.status_code == 409
     message = "File size provided during iModel creation does not match actual file size."
     assert answer.json() == {"error": {"code": "DataConflict", "message": message}}
 
 
-def test_completing_twice_is_422_invalid_change(mara, shell, upload):
+def test_completing_twice_is_422_invalid_change(mara, orphan_state, upload):
     put(upload)
-    complete(mara, shell)
+    complete(mara, orphan_state)
 
-    answer = complete(mara, shell)
+    answer = complete(mara, orphan_state)
 
     assert details_of(answer) == [("InvalidChange", None)]
     assert error_of(answer)["message"] == "Cannot complete Baseline File upload."
@@ -140,10 +140,10 @@ def test_completing_what_is_no_baseline_creation_is_422(mara, ids):
     assert details_of(mara.post(f"/imodels/{ids['depot']}/baselinefile", {})) == [("InvalidChange", None)]
 
 
-def test_completing_needs_manage(sandbox, mara, ids, shell):
+def test_completing_needs_manage(sandbox, mara, ids, orphan_state):
     sandbox.allow(ids["harbour-bridge"], "mara", ["imodels_webview"])
 
-    assert complete(mara, shell).status_code == 403
+    assert complete(mara, orphan_state).status_code == 403
 
 
 def test_the_baseline_of_an_older_imodel_is_initialized(mara, ids):
@@ -154,26 +154,26 @@ def test_the_baseline_of_an_older_imodel_is_initialized(mara, ids):
     ("content", "state"),
     [(b"no SQLite file".ljust(len(FILE)), "initializationFailed"), (FILE[:16] + b"briefcase", "fileIsBriefcase")],
 )
-def test_a_file_that_is_no_baseline_fails_later(sandbox, mara, shell, upload, content, state):
+def test_a_file_that_is_no_baseline_fails_later(sandbox, mara, orphan_state, upload, content, state):
     sandbox.advance_by_clock(speed=1_000_000)
     put(upload, content.ljust(len(FILE), b"\0"))
-    complete(mara, shell)
+    complete(mara, orphan_state)
 
-    assert operation_state(mara, shell["id"]) == "failed"
-    assert mara.get(f"/imodels/{shell['id']}/baselinefile").json()["baselineFile"]["state"] == state
+    assert operation_state(mara, orphan_state["id"]) == "failed"
+    assert mara.get(f"/imodels/{orphan_state['id']}/baselinefile").json()["baselineFile"]["state"] == state
 
 
 @pytest.mark.parametrize("state", ["fileIsBriefcase", "initializationFailed"])
 def test_a_baselines_failure_can_be_ordered(sandbox, mara, ids, state):
     sandbox.advance_by_clock(speed=1_000_000)
     sandbox.next_outcome(state)
-    wish = {"iTwinId": ids["harbour-bridge"], "name": "Ordered", "baselineFile": {"size": len(FILE)}}
-    shell = mara.post("/imodels", wish).json()["iModel"]
-    put(shell["_links"]["upload"]["href"])
-    complete(mara, shell)
+    spec = {"iTwinId": ids["harbour-bridge"], "name": "Ordered", "baselineFile": {"size": len(FILE)}}
+    orphan_state = mara.post("/imodels", spec).json()["iModel"]
+    put(orphan_state["_links"]["upload"]["href"])
+    complete(mara, orphan_state)
 
-    assert operation_state(mara, shell["id"]) == "failed"
-    assert mara.get(f"/imodels/{shell['id']}/baselinefile").json()["baselineFile"]["state"] == state
+    assert operation_state(mara, orphan_state["id"]) == "failed"
+    assert mara.get(f"/imodels/{orphan_state['id']}/baselinefile").json()["baselineFile"]["state"] == state
 
 
 # -- the storage ---------------------------------------------------------------------------------------------------
@@ -203,9 +203,9 @@ def test_a_link_that_was_changed_is_403_in_xml(upload, spoil):
 
 def test_an_expired_link_is_403_in_xml(sandbox, mara, ids):
     sandbox.switch(upload_link_life_s=-1)
-    wish = {"iTwinId": ids["harbour-bridge"], "name": "Late", "baselineFile": {"size": 10}}
+    spec = {"iTwinId": ids["harbour-bridge"], "name": "Late", "baselineFile": {"size": 10}}
 
-    answer = put(mara.post("/imodels", wish).json()["iModel"]["_links"]["upload"]["href"])
+    answer = put(mara.post("/imodels", spec).json()["iModel"]["_links"]["upload"]["href"])
 
     assert (answer.status_code, xml_code(answer)) == (403, "AuthenticationFailed")
 
@@ -232,16 +232,16 @@ def test_a_single_put_over_256_mib_is_413(sandbox, upload):
     assert (answer.status_code, xml_code(answer)) == (413, "RequestBodyTooLarge")
 
 
-def test_blocks_are_put_together_in_the_order_of_the_list(mara, shell, upload):
+def test_blocks_are_put_together_in_the_order_of_the_list(mara, orphan_state, upload):
     pieces = {f"{n:04}".encode(): FILE[start : start + 3000] for n, start in enumerate(range(0, len(FILE), 3000))}
     for block_id in sorted(pieces, reverse=True):
         assert put_block(upload, block_id, b"first try").status_code == 201
         assert put_block(upload, block_id, pieces[block_id]).status_code == 201
-    assert complete(mara, shell).status_code == 404
+    assert complete(mara, orphan_state).status_code == 404
 
     assert put_list(upload, sorted(pieces)).status_code == 201
 
-    assert complete(mara, shell).status_code == 200
+    assert complete(mara, orphan_state).status_code == 200
 
 
 def test_block_ids_are_of_equal_length(upload):
@@ -272,21 +272,21 @@ def test_a_single_put_drops_the_uncommitted_blocks(upload):
     assert put_list(upload, [b"0001"]).status_code == 400
 
 
-def test_the_same_list_of_blocks_may_be_sent_again(mara, shell, upload):
+def test_the_same_list_of_blocks_may_be_sent_again(mara, orphan_state, upload):
     put_block(upload, b"0001", FILE)
     put_list(upload, [b"0001"])
 
     assert put_list(upload, [b"0001"]).status_code == 201
 
-    assert complete(mara, shell).status_code == 200
+    assert complete(mara, orphan_state).status_code == 200
 
 
 # -- what the sandbox can be told ------------------------------------------------------------------------------------
 
 
 def announced(mara, ids, name="Told"):
-    wish = {"iTwinId": ids["harbour-bridge"], "name": name, "baselineFile": {"size": len(FILE)}}
-    return mara.post("/imodels", wish).json()["iModel"]
+    spec = {"iTwinId": ids["harbour-bridge"], "name": name, "baselineFile": {"size": len(FILE)}}
+    return mara.post("/imodels", spec).json()["iModel"]
 
 
 def test_a_creation_can_lack_its_upload_link(sandbox, mara, ids):
@@ -297,15 +297,15 @@ def test_a_creation_can_lack_its_upload_link(sandbox, mara, ids):
 
 def test_a_later_look_can_hand_out_a_new_link_while_the_file_is_waited_for(sandbox, mara, ids):
     sandbox.switch(upload_link_life_s=-1)
-    shell = announced(mara, ids)
+    orphan_state = announced(mara, ids)
     sandbox.switch(upload_link_life_s=60, new_upload_link=True)
 
-    link = mara.get(f"/imodels/{shell['id']}").json()["iModel"]["_links"]["upload"]
+    link = mara.get(f"/imodels/{orphan_state['id']}").json()["iModel"]["_links"]["upload"]
 
-    assert link["href"] != shell["_links"]["upload"]["href"]
+    assert link["href"] != orphan_state["_links"]["upload"]["href"]
     assert put(link["href"]).status_code == 201
-    assert complete(mara, shell).status_code == 200
-    assert mara.get(f"/imodels/{shell['id']}").json()["iModel"]["_links"]["upload"] is None
+    assert complete(mara, orphan_state).status_code == 200
+    assert mara.get(f"/imodels/{orphan_state['id']}").json()["iModel"]["_links"]["upload"] is None
 
 
 @pytest.fixture
@@ -348,7 +348,7 @@ def test_googles_link_expires_too(sandbox, mara, ids):
 
 
 @pytest.mark.parametrize("count", [1, 4000])
-def test_an_upload_can_be_cut_after_so_many_bytes_and_leaves_nothing(sandbox, mara, shell, upload, count):
+def test_an_upload_can_be_cut_after_so_many_bytes_and_leaves_nothing(sandbox, mara, orphan_state, upload, count):
     sandbox.fault("PUT", r"^/storage/", cut_after=count)
 
     with pytest.raises(requests.ConnectionError):
@@ -356,7 +356,7 @@ def test_an_upload_can_be_cut_after_so_many_bytes_and_leaves_nothing(sandbox, ma
 
     [entry] = [entry for entry in sandbox.journal if entry.path.startswith("/storage")]
     assert (entry.received, entry.status) == (count, None)
-    assert complete(mara, shell).status_code == 404
+    assert complete(mara, orphan_state).status_code == 404
     assert put(upload).status_code == 201
 
 
@@ -378,12 +378,12 @@ def test_the_storage_can_be_slow(sandbox, upload):
     assert 0.3 < time.monotonic() - began < 3
 
 
-def test_a_file_can_be_seen_late(sandbox, mara, shell, upload):
+def test_a_file_can_be_seen_late(sandbox, mara, orphan_state, upload):
     sandbox.switch(blob_lag_s=30)
     put(upload)
-    answer = complete(mara, shell)
+    answer = complete(mara, orphan_state)
     assert (answer.status_code, error_of(answer)["code"]) == (404, "FileNotFound")
 
     sandbox.switch(blob_lag_s=0)
 
-    assert complete(mara, shell).status_code == 200
+    assert complete(mara, orphan_state).status_code == 200

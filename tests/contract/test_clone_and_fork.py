@@ -12,8 +12,8 @@ def copy(mara, ids):
     """copy("clone", name=...) -> the answer to a clone or fork of Main Bridge into its own iTwin."""
 
     def ask(verb, source="main-bridge", **body):
-        wish = {"iTwinId": ids["harbour-bridge"], "name": "Copy"} | body
-        return mara.post(f"/imodels/{ids.get(source, source)}/{verb}", wish)
+        spec = {"iTwinId": ids["harbour-bridge"], "name": "Copy"} | body
+        return mara.post(f"/imodels/{ids.get(source, source)}/{verb}", spec)
 
     return ask
 
@@ -197,13 +197,13 @@ def test_manage_is_needed_on_the_target_too(copy, ids, verb):
 
 @BOTH
 def test_a_secured_source_needs_webview_on_itself_beside_manage_on_its_itwin(sandbox, otto, ids, verb):
-    metro, wish = ids["metro-line-4"], {"iTwinId": ids["city-transit"], "name": "Copy"}
+    metro, spec = ids["metro-line-4"], {"iTwinId": ids["city-transit"], "name": "Copy"}
 
     sandbox.world.imodels[metro].permissions = {}
-    assert otto.post(f"/imodels/{metro}/{verb}", wish).status_code == 403
+    assert otto.post(f"/imodels/{metro}/{verb}", spec).status_code == 403
 
     sandbox.world.imodels[metro].permissions = {sandbox.person("otto").id: ["imodels_webview"]}
-    assert otto.post(f"/imodels/{metro}/{verb}", wish).status_code == 202
+    assert otto.post(f"/imodels/{metro}/{verb}", spec).status_code == 202
 
 
 def test_an_application_outside_the_preview_may_not_fork(sandbox, copy):
@@ -248,7 +248,7 @@ def test_a_faster_sandbox_ends_sooner(sandbox, mara, copy):
 
 
 def test_by_looks_an_operation_ends_after_so_many(sandbox, mara, copy):
-    sandbox.advance_by_looks(2)
+    sandbox.advance_by_polls(2)
     new_id = new_id_in(copy("clone"))
 
     assert [operation_state(mara, new_id) for _ in range(4)] == ["scheduled", "scheduled", "successful", "successful"]

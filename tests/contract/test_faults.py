@@ -182,8 +182,8 @@ def test_the_journal_tells_who_asked_what_and_what_came_of_it(sandbox, mara, ids
 
 def test_the_journal_holds_no_secret(sandbox, mara, ids):
     tokens = sandbox.tokens_for("mara")
-    wish = {"iTwinId": ids["harbour-bridge"], "name": "Up", "baselineFile": {"size": 3}}
-    upload = mara.post("/imodels", wish).json()["iModel"]["_links"]["upload"]["href"]
+    spec = {"iTwinId": ids["harbour-bridge"], "name": "Up", "baselineFile": {"size": 3}}
+    upload = mara.post("/imodels", spec).json()["iModel"]["_links"]["upload"]["href"]
     requests.put(upload, data=b"abc", headers={"x-ms-blob-type": "BlockBlob"}, timeout=10)
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     requests.post(

@@ -32,8 +32,8 @@ def test_the_sixth_creation_of_a_minute_is_429_on_trial(trial, verb):
     trial.reset()
     mara = Caller(trial.url, trial.tokens_for("mara")["access_token"])
     path = "/imodels" if verb == "create" else f"/imodels/{trial.ids['main-bridge']}/{verb}"
-    wish = {"iTwinId": trial.ids["harbour-bridge"]}
-    answers = [mara.post(path, wish | {"name": f"N{number}"}) for number in range(6)]
+    spec = {"iTwinId": trial.ids["harbour-bridge"]}
+    answers = [mara.post(path, spec | {"name": f"N{number}"}) for number in range(6)]
 
     assert [answer.status_code for answer in answers[:5]] == [201 if verb == "create" else 202] * 5
     assert answers[5].status_code == 429
@@ -47,9 +47,9 @@ def test_the_sixth_creation_of_a_minute_is_429_on_trial(trial, verb):
 
 def test_the_people_of_one_client_share_its_limit(sandbox, as_person, ids):
     sandbox.limit("create", 2)
-    wish = {"iTwinId": ids["harbour-bridge"]}
+    spec = {"iTwinId": ids["harbour-bridge"]}
 
-    codes = [as_person(who).post("/imodels", wish | {"name": who}).status_code for who in ("mara", "tomas", "ines")]
+    codes = [as_person(who).post("/imodels", spec | {"name": who}).status_code for who in ("mara", "tomas", "ines")]
 
     assert codes == [201, 201, 429]
 

@@ -14,7 +14,7 @@ from tests.contract.conftest import ROOT, free_port
 def real(program):
     """What the run takes for the real platform."""
     remote = RemoteSandbox(program().url)
-    remote.advance_by_looks(looks=0)
+    remote.advance_by_polls(looks=0)
     return remote
 
 

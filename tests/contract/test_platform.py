@@ -252,7 +252,7 @@ def workshop(request, client):
         workshop = Workshop(client, LIVE_ITWIN_ID, pause_s=5)
     else:
         sandbox = request.getfixturevalue("sandbox")
-        sandbox.advance_by_looks(1)
+        sandbox.advance_by_polls(1)
         workshop = Workshop(client, sandbox.ids["harbour-bridge"], pause_s=0)
     yield workshop
     workshop.clear()

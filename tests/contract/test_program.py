@@ -45,10 +45,10 @@ def test_a_sandbox_elsewhere_has_the_same_verbs(program):
     mara = Caller(remote.url, remote.tokens_for("mara")["access_token"])
     remote.advance_manually()
     remote.fault("GET", "/users/me$", status=503)
-    wish = {"iTwinId": remote.ids["harbour-bridge"], "name": "Far"}
+    spec = {"iTwinId": remote.ids["harbour-bridge"], "name": "Far"}
 
     assert mara.get("/users/me").status_code == 503
-    new_id = mara.post(f"/imodels/{remote.ids['depot']}/clone", wish).headers["Location"].rpartition("/")[2]
+    new_id = mara.post(f"/imodels/{remote.ids['depot']}/clone", spec).headers["Location"].rpartition("/")[2]
     assert operation_state(mara, new_id) == "scheduled"
     remote.finish(new_id, "failed")
     assert operation_state(mara, new_id) == "failed"
@@ -70,15 +70,15 @@ def test_the_world_sign_ins_and_uploads_survive_a_restart(tmp_path):
     first = Sandbox.start(world_file=path)
     tokens, keys = first.tokens_for("mara"), first.platform.grants.public_keys
     mara = Caller(first.url, tokens["access_token"])
-    wish = {"iTwinId": first.ids["harbour-bridge"], "name": "Up", "baselineFile": {"size": 3}}
-    shell = mara.post("/imodels", wish).json()["iModel"]
-    upload = shell["_links"]["upload"]["href"]
+    spec = {"iTwinId": first.ids["harbour-bridge"], "name": "Up", "baselineFile": {"size": 3}}
+    orphan_state = mara.post("/imodels", spec).json()["iModel"]
+    upload = orphan_state["_links"]["upload"]["href"]
     requests.put(upload, data=b"abc", headers={"x-ms-blob-type": "BlockBlob"}, timeout=10)
 
     with restarted(first, path) as second:
         mara.url = second.url
         assert second.platform.grants.public_keys == keys
-        assert mara.post(f"/imodels/{shell['id']}/baselinefile").status_code == 200
+        assert mara.post(f"/imodels/{orphan_state['id']}/baselinefile").status_code == 200
         form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
         auth = (second.client_id, second.client_secret)
         assert requests.post(f"{second.url}/connect/token", data=form, auth=auth, timeout=10).status_code == 200
@@ -90,8 +90,8 @@ def test_an_operation_under_way_goes_on_by_the_clock(tmp_path):
     path = tmp_path / "world.json"
     first = Sandbox.start(world_file=path)
     tokens = first.tokens_for("mara")
-    wish = {"iTwinId": first.ids["harbour-bridge"], "name": "Slow", "creationMode": "empty"}
-    made = Caller(first.url, tokens["access_token"]).post("/imodels", wish).json()["iModel"]
+    spec = {"iTwinId": first.ids["harbour-bridge"], "name": "Slow", "creationMode": "empty"}
+    made = Caller(first.url, tokens["access_token"]).post("/imodels", spec).json()["iModel"]
 
     with restarted(first, path) as second:
         mara = Caller(second.url, tokens["access_token"])
@@ -119,10 +119,10 @@ def test_a_stopped_sandbox_answers_nobody_not_even_on_an_open_connection():
 
 
 def test_many_clones_at_once_of_one_name_make_one_imodel(sandbox, mara, ids):
-    wish = {"iTwinId": ids["harbour-bridge"], "name": "Race"}
+    spec = {"iTwinId": ids["harbour-bridge"], "name": "Race"}
     with ThreadPoolExecutor(8) as pool:
         callers = [Caller(mara.url, mara.token) for _ in range(16)]
-        answers = list(pool.map(lambda one: one.post(f"/imodels/{ids['depot']}/clone", wish), callers))
+        answers = list(pool.map(lambda one: one.post(f"/imodels/{ids['depot']}/clone", spec), callers))
 
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 15
     assert len(sandbox.imodels_named("race")) == 1

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app.models import ITwinCharge, Membership, Team, User
+from imodels_app.models import Membership, Team, TeamITwin, User
 from imodels_app.runtime import heartbeat
 from tests.people import HARBOUR
 
@@ -44,7 +44,7 @@ def test_a_team_is_set_up_from_the_command_line_and_again_without_harm(mara, cap
 
     team = Team.objects.get(name="Bridge team")
     assert Team.looking_after(HARBOUR) == team
-    assert ITwinCharge.objects.count() == 1
+    assert TeamITwin.objects.count() == 1
     assert Membership.objects.get(email=mara.email).user == mara
     assert Membership.objects.get(role=Membership.Role.LEAD).user is None
 
@@ -118,7 +118,7 @@ def give_the_lead_to(client, ines, bridge_team):
         lead, mara = bridge_team.membership_set.order_by("pk")
         form = {"name": bridge_team.name, "approval_days": 7}
         form |= {
-            f"{inline}-{count}_FORMS": 0 for inline in ("membership_set", "charges") for count in ("TOTAL", "INITIAL")
+            f"{inline}-{count}_FORMS": 0 for inline in ("membership_set", "itwins") for count in ("TOTAL", "INITIAL")
         }
         form |= {"membership_set-TOTAL_FORMS": 2, "membership_set-INITIAL_FORMS": 2}
         for number, place in enumerate((lead, mara)):

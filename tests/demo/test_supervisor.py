@@ -43,10 +43,10 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def keeper(tmp_path, said):
-    keeper = Supervisor(log_dir=tmp_path / "log", env=os.environ, cwd=BASE_DIR, say=said.append)
-    yield keeper
-    keeper.stop()
+def demo_supervisor(tmp_path, said):
+    demo_supervisor = Supervisor(log_dir=tmp_path / "log", env=os.environ, cwd=BASE_DIR, say=said.append)
+    yield demo_supervisor
+    demo_supervisor.stop()
 
 
 def is_alive(pid: int) -> bool:
@@ -57,65 +57,65 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_start_returns_when_the_child_is_ready(keeper, tmp_path):
+def test_start_returns_when_the_child_is_ready(demo_supervisor, tmp_path):
     flag = tmp_path / "ready"
     child = Child("slow", ["sh", "-c", f"sleep 0.3; touch {flag}; sleep 600"], flag.exists)
 
-    keeper.start(child)
+    demo_supervisor.start(child)
 
     assert flag.exists()
 
 
-def test_a_child_that_dies_is_started_again(keeper, said):
+def test_a_child_that_dies_is_started_again(demo_supervisor, said):
     child = Child("sleeper", SLEEP, lambda: True)
-    keeper.start(child)
+    demo_supervisor.start(child)
     first = child.process
 
     first.kill()
-    wait_until(lambda: keeper.look() or child.process is not first)
+    wait_until(lambda: demo_supervisor.check() or child.process is not first)
 
     assert child.process.poll() is None
     assert said == ["sleeper: ended (signal SIGKILL), starts again in 0.5 s"]
 
 
-def test_what_a_dead_child_had_started_does_not_live_on(keeper):
-    child = Child("family", FAMILY, lambda: "\n" in keeper.log_of(child).read_text())
-    keeper.start(child)
-    kid = int(keeper.log_of(child).read_text())
+def test_what_a_dead_child_had_started_does_not_live_on(demo_supervisor):
+    child = Child("family", FAMILY, lambda: "\n" in demo_supervisor.log_of(child).read_text())
+    demo_supervisor.start(child)
+    kid = int(demo_supervisor.log_of(child).read_text())
 
     child.process.kill()
-    wait_until(lambda: keeper.look() or not is_alive(kid))
+    wait_until(lambda: demo_supervisor.check() or not is_alive(kid))
 
 
-def test_a_child_that_cannot_start_is_given_up_with_the_end_of_its_log(keeper, monkeypatch):
+def test_a_child_that_cannot_start_is_given_up_with_the_end_of_its_log(demo_supervisor, monkeypatch):
     monkeypatch.setattr(supervisor, "BACK_OFF_S", (0.05,))
     child = Child("broken", ["sh", "-c", "echo no such port; exit 3"], lambda: False)
 
     with pytest.raises(NotReady, match="no such port"):
-        keeper.start(child)
+        demo_supervisor.start(child)
 
 
-def test_a_child_that_never_answers_is_given_up(keeper):
+def test_a_child_that_never_answers_is_given_up(demo_supervisor):
     with pytest.raises(NotReady, match=r"mute did not answer within 0 s"):
-        keeper.start(Child("mute", SLEEP, lambda: False, ready_within_s=0.3))
+        demo_supervisor.start(Child("mute", SLEEP, lambda: False, ready_within_s=0.3))
 
 
-def test_only_what_is_loud_reaches_the_console_and_once(keeper, said):
+def test_only_what_is_loud_reaches_the_console_and_once(demo_supervisor, said):
     lines = "echo calm; echo 1 WARNING disk full; echo 2 WARNING disk full; echo '3 ERROR gone'; sleep 600"
-    child = Child("talker", ["sh", "-c", lines], lambda: "gone" in keeper.log_of(child).read_text())
-    keeper.start(child)
+    child = Child("talker", ["sh", "-c", lines], lambda: "gone" in demo_supervisor.log_of(child).read_text())
+    demo_supervisor.start(child)
 
-    keeper.look()
+    demo_supervisor.check()
 
     assert said == ["talker: 1 WARNING disk full", "talker: 3 ERROR gone"]
 
 
-def test_stop_ends_even_a_child_that_does_not_listen(keeper, monkeypatch):
+def test_stop_ends_even_a_child_that_does_not_listen(demo_supervisor, monkeypatch):
     monkeypatch.setattr(supervisor, "STOP_WITHIN_S", 0.3)
-    child = Child("deaf", DEAF, lambda: keeper.log_of(child).stat().st_size > 0)
-    keeper.start(child)
+    child = Child("deaf", DEAF, lambda: demo_supervisor.log_of(child).stat().st_size > 0)
+    demo_supervisor.start(child)
 
-    keeper.stop()
+    demo_supervisor.stop()
 
     assert child.process.returncode == -signal.SIGKILL
 

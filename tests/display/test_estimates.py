@@ -39,7 +39,7 @@ def test_half_and_nine_in_ten_of_the_same_source(running_clone, earlier):
 
     usual = Estimates().of(running_clone)
 
-    assert (round(usual.half.total_seconds() / 60), round(usual.most.total_seconds() / 60)) == (6, 10)
+    assert (round(usual.median.total_seconds() / 60), round(usual.p90.total_seconds() / 60)) == (6, 10)
     assert (usual.count, usual.source) == (10, running_clone.source_name)
 
 

@@ -80,8 +80,8 @@ def enter(live_server, transactional_db):
     return sign_in
 
 
-def test_a_change_of_one_row_disturbs_nothing_else(page, enter, mara, queued_clone, wish_for):
-    other = lifecycle.request(wish_for(Kind.EMPTY, name="Undisturbed"), by=mara)
+def test_a_change_of_one_row_disturbs_nothing_else(page, enter, mara, queued_clone, spec_for):
+    other = lifecycle.request(spec_for(Kind.EMPTY, name="Undisturbed"), by=mara)
     enter(page, mara)
     page.goto("/operations/")
     page.check(f"#pick-{queued_clone.pk}")
@@ -98,12 +98,12 @@ def test_a_change_of_one_row_disturbs_nothing_else(page, enter, mara, queued_clo
     assert page.inner_text("#operations-status") == "Pier 7 copy: Cancelled, by Mara before it was sent."
 
 
-def test_a_new_operation_comes_by_itself_even_to_an_empty_table(page, enter, mara, bridge_team, wish_for):
+def test_a_new_operation_comes_by_itself_even_to_an_empty_table(page, enter, mara, bridge_team, spec_for):
     enter(page, mara)
     page.goto("/operations/")
     page.evaluate("document.querySelector('[data-live]').dataset.pace = '1'")
 
-    lifecycle.request(wish_for(Kind.EMPTY, name="Just asked for"), by=mara)
+    lifecycle.request(spec_for(Kind.EMPTY, name="Just asked for"), by=mara)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
     page.wait_for_selector("text=Just asked for", timeout=QUICK_MS)
@@ -145,9 +145,9 @@ def test_a_slash_goes_to_the_search_and_into_a_field_it_is_a_slash(page, enter, 
     ],
 )
 def test_nobody_is_shut_out(
-    live_server, open_page, enter, axe, ines, tomas, failed_fork, running_clone, wish_for, mara, looks
+    live_server, open_page, enter, axe, ines, tomas, failed_fork, running_clone, spec_for, mara, looks
 ):
-    waiting = lifecycle.request(wish_for(Kind.FORK, name="Abutment"), by=mara)
+    waiting = lifecycle.request(spec_for(Kind.FORK, name="Abutment"), by=mara)
     page = open_page(viewport={"width": looks.get("width", 1280), "height": 900})
     enter(page, ines)
     page.context.add_cookies([{"name": "theme", "value": looks["theme"], "url": live_server.url}])
@@ -160,10 +160,10 @@ def test_nobody_is_shut_out(
 
 
 def test_a_name_of_255_characters_without_a_space_makes_no_page_wider_than_a_phone(
-    open_page, enter, ines, mara, wish_for, failed_fork
+    open_page, enter, ines, mara, spec_for, failed_fork
 ):
     name = ("Harbour_Bridge_2027_asbuilt_rev03_final_" * 7)[:255]
-    waiting = lifecycle.request(wish_for(Kind.FORK, name=name), by=mara)
+    waiting = lifecycle.request(spec_for(Kind.FORK, name=name), by=mara)
     Operation.objects.filter(pk=failed_fork.pk).update(name=name, itwin_name=name, source_name=name)
     page = open_page(viewport={"width": 390, "height": 800})
     enter(page, ines)

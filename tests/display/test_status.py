@@ -9,12 +9,12 @@ from django.test import override_settings
 from imodels_app.display import formats, status
 from imodels_app.display.estimates import UsualDuration
 from imodels_app.models import Decision, Operation, Team, Upload
-from imodels_app.states import Kind, State, Wait
+from imodels_app.states import Kind, State, WaitReason
 
 pytestmark = pytest.mark.same_on_both
 
 NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
-SIX_TO_NINE = UsualDuration(half=timedelta(minutes=6), most=timedelta(minutes=9), count=41, source="Main Bridge")
+SIX_TO_NINE = UsualDuration(median=timedelta(minutes=6), p90=timedelta(minutes=9), count=41, source="Main Bridge")
 
 
 def operation(
@@ -39,7 +39,7 @@ def operation(
     return made
 
 
-def waits(reason: Wait, **later) -> dict:
+def waits(reason: WaitReason, **later) -> dict:
     return {"wait_reason": reason, "wait_until": NOW + timedelta(**later)}
 
 
@@ -52,21 +52,21 @@ def waits(reason: Wait, **later) -> dict:
         ),
         ({}, "Queued", "", "st-queued", "sent in a moment"),
         (
-            waits(Wait.RATE_LIMIT, seconds=30),
+            waits(WaitReason.RATE_LIMIT, seconds=30),
             *("Queued", "", "st-queued", "the clones of this minute are used, until 09:42:50"),
         ),
         (
-            waits(Wait.PLATFORM_DOWN, minutes=3),
+            waits(WaitReason.PLATFORM_DOWN, minutes=3),
             *("Queued", "", "st-queued", "platform not answering, next try 09:45:20"),
         ),
-        (waits(Wait.SAME_NAME, seconds=9), "Queued", "", "st-queued", "another “Pier 7” comes first"),
+        (waits(WaitReason.SAME_NAME, seconds=9), "Queued", "", "st-queued", "another “Pier 7” comes first"),
         (
-            waits(Wait.SIGN_IN, days=5),
+            waits(WaitReason.SIGN_IN, days=5),
             *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again, until Mon 23 Nov"),
         ),
         ({"state": State.SUBMITTING}, "Submitting", "move", "st-submitting", "request sent, waiting for the answer"),
         (
-            {"state": State.SUBMITTING} | waits(Wait.LOST_ANSWER, minutes=1),
+            {"state": State.SUBMITTING} | waits(WaitReason.LOST_ANSWER, minutes=1),
             *("Checking", "move", "search", "the answer was lost, looking for “Pier 7”"),
         ),
         (
@@ -78,11 +78,11 @@ def waits(reason: Wait, **later) -> dict:
             *("Uploading", "move", "st-uploading", "the file is up, the platform is being told"),
         ),
         (
-            {"state": State.UPLOADING} | waits(Wait.STORAGE_DOWN, minutes=3),
+            {"state": State.UPLOADING} | waits(WaitReason.STORAGE_DOWN, minutes=3),
             *("Uploading", "move", "st-uploading", "storage not answering, next try 09:45:20"),
         ),
         (
-            {"state": State.UPLOADING} | waits(Wait.SIGN_IN, hours=1),
+            {"state": State.UPLOADING} | waits(WaitReason.SIGN_IN, hours=1),
             *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again to finish the upload"),
         ),
         ({"state": State.RUNNING}, "Running", "move", "st-running", "usually 2 to 5 min more"),
@@ -95,7 +95,7 @@ def waits(reason: Wait, **later) -> dict:
             *("Usable now", "good", "st-usable", "still finishing, usually 2 to 5 min more"),
         ),
         (
-            {"state": State.RUNNING} | waits(Wait.SIGN_IN, days=1),
+            {"state": State.RUNNING} | waits(WaitReason.SIGN_IN, days=1),
             "Waiting for sign-in",
             *("ask", "st-signin", "the platform works on; Jun must sign in again to see how it ends"),
         ),
@@ -109,16 +109,16 @@ def waits(reason: Wait, **later) -> dict:
         ),
         ({"state": State.EXPIRED}, "Expired", "", "st-expired", "nobody decided within 7 days"),
         (
-            {"state": State.EXPIRED} | waits(Wait.SIGN_IN, days=0),
+            {"state": State.EXPIRED} | waits(WaitReason.SIGN_IN, days=0),
             *("Expired", "", "st-expired", "Jun did not sign in again in time"),
         ),
         ({"state": State.CANCELLED}, "Cancelled", "", "st-cancelled", "by Jun before it was sent"),
     ],
 )
 def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
-    told = status.describe(operation(**fields), NOW, SIX_TO_NINE)
+    text = status.describe(operation(**fields), NOW, SIX_TO_NINE)
 
-    assert (told.badge, told.tone, told.icon, told.line) == (badge, tone, icon, line)
+    assert (text.badge, text.tone, text.icon, text.line) == (badge, tone, icon, line)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +155,10 @@ def test_a_failure_has_its_own_name_and_remedy(code, badge, line):
         State.FAILED, failure_code=code, failure_message="No.", failure_details=details, file_name="pier.bim"
     )
 
-    told = status.describe(failed, NOW)
+    text = status.describe(failed, NOW)
 
-    assert (told.badge, told.tone, told.icon, told.line) == (badge, "bad", "st-failed", line)
-    assert told.remedy.endswith(".")
+    assert (text.badge, text.tone, text.icon, text.line) == (badge, "bad", "st-failed", line)
+    assert text.remedy.endswith(".")
     assert status.headline(failed).endswith(".")
 
 
@@ -193,27 +193,27 @@ def test_an_imodel_from_a_template_is_no_copy():
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("reason", Wait)
+@pytest.mark.parametrize("reason", WaitReason)
 @pytest.mark.parametrize("kind", Kind)
 def test_no_state_is_without_words(state, reason, kind):
     found = operation(state, kind=kind, wait_reason=reason)
 
-    told = status.describe(found, NOW)
+    text = status.describe(found, NOW)
 
-    assert told.badge
-    assert "{" not in told.line + told.remedy
-    assert len(status.steps(found, told)) in (0, 5, 6, 7)
+    assert text.badge
+    assert "{" not in text.line + text.remedy
+    assert len(status.steps(found, text)) in (0, 5, 6, 7)
 
 
 def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
     link = {"sent_bytes": 3, "link_until": NOW + timedelta(minutes=18)}
     up = operation(State.UPLOADING, kind=Kind.BASELINE, file_size=4, upload=link)
 
-    told = status.describe(up, NOW)
+    text = status.describe(up, NOW)
 
-    assert (told.share, told.share_of) == (75, "Sent")
-    assert [step.value for step in status.steps(up, told)] == [100, 100, 75, 0, 0, 0]
-    assert told.remedy.endswith("The platform takes it until 10:00:20.")
+    assert (text.share, text.share_of) == (75, "Sent")
+    assert [step.value for step in status.steps(up, text)] == [100, 100, 75, 0, 0, 0]
+    assert text.remedy.endswith("The platform takes it until 10:00:20.")
 
 
 @pytest.mark.parametrize(
@@ -239,20 +239,20 @@ def test_sizes_read_in_one_unit(count, words):
 
 
 def test_without_earlier_ones_nothing_is_promised():
-    told = status.describe(operation(State.RUNNING), NOW, None)
+    text = status.describe(operation(State.RUNNING), NOW, None)
 
-    assert told.line == "the platform is working on it"
-    assert told.share is None
+    assert text.line == "the platform is working on it"
+    assert text.share is None
 
 
 def test_the_bar_is_never_full_while_it_runs():
-    told = status.describe(operation(State.RUNNING, accepted_at=NOW - timedelta(hours=3)), NOW, SIX_TO_NINE)
+    text = status.describe(operation(State.RUNNING, accepted_at=NOW - timedelta(hours=3)), NOW, SIX_TO_NINE)
 
-    assert told.share == 95
+    assert text.share == 95
 
 
 @pytest.mark.parametrize(
-    ("half", "most", "words"),
+    ("median", "most", "words"),
     [
         (6, 9, "usually 2 to 5 min more"),
         (3, 9, "usually up to 5 min more"),
@@ -261,8 +261,8 @@ def test_the_bar_is_never_full_while_it_runs():
         (1, 3, ""),
     ],
 )
-def test_what_remains_is_a_range_in_minutes(half, most, words):
-    usual = UsualDuration(half=timedelta(minutes=half), most=timedelta(minutes=most), count=9)
+def test_what_remains_is_a_range_in_minutes(median, most, words):
+    usual = UsualDuration(median=timedelta(minutes=median), p90=timedelta(minutes=most), count=9)
 
     assert status.time_remaining(operation(State.RUNNING), NOW, usual) == words
 

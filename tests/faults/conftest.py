@@ -47,7 +47,7 @@ def goes_by() -> Callable[[float], None]:
     """goes_by(120): all that is written down about requests and waits happened so many seconds earlier."""
     from django.db.models import F
 
-    from imodels_app.models import Attempt, Bucket, Circuit, Operation, Upload
+    from imodels_app.models import Attempt, Bucket, CircuitBreaker, Operation, Upload
 
     columns = {
         Attempt: ("sent_at", "answered_at"),
@@ -57,7 +57,7 @@ def goes_by() -> Callable[[float], None]:
         ),
         Upload: ("due_at",),
         Bucket: ("frozen_until", "one_at_a_time_until", "dripped_at"),
-        Circuit: ("failing_since", "open_until"),
+        CircuitBreaker: ("failing_since", "open_until"),
     }
 
     def go(seconds: float) -> None:

@@ -19,7 +19,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload, User
 from imodels_app.requesting.spec import fingerprint
 from imodels_app.runtime import clock
-from imodels_app.states import FINISHED, Kind, OrphanState, State, Verdict, Wait
+from imodels_app.states import FINISHED, Kind, OrphanState, State, Verdict, WaitReason
 from tests.files import SHA, digest, in_storage
 
 # Whoever waits for nothing in particular is due within this.
@@ -77,7 +77,7 @@ def lost(sandbox: Any, now: datetime) -> Iterator[str]:
             yield from _left_behind(sandbox, operation)
         elif due is None:
             yield f"{operation.name} is {operation.state} and nothing will ever look at it"
-        elif operation.wait_reason == Wait.SIGN_IN or operation.state == State.AWAITING_APPROVAL:
+        elif operation.wait_reason == WaitReason.SIGN_IN or operation.state == State.AWAITING_APPROVAL:
             continue
         elif due > now + (WAITS_FOR_AT_MOST if operation.wait_reason else DUE_WITHIN):
             yield f"{operation.name} is {operation.state} and is not looked at before {due}"
@@ -242,12 +242,12 @@ def _secrets() -> Iterator[str]:
     yield settings.OIDC_CLIENT_SECRET
     yield settings.SECRET_KEY
     yield from settings.TOKEN_KEYS
-    for held in TokenSet.objects.all():
-        for sealed in (held.access_token, held.refresh_token, held.id_token):
-            if sealed:
-                yield tokens.decrypt(sealed)
-    for sealed in Upload.objects.exclude(link="").values_list("link", flat=True):
-        yield tokens.decrypt(sealed)
+    for token_set in TokenSet.objects.all():
+        for encrypted in (token_set.access_token, token_set.refresh_token, token_set.id_token):
+            if encrypted:
+                yield tokens.decrypt(encrypted)
+    for encrypted in Upload.objects.exclude(link="").values_list("link", flat=True):
+        yield tokens.decrypt(encrypted)
 
 
 def _everything_in(redis_url: str) -> str:

@@ -20,10 +20,10 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.models import (
     Attempt,
     Bucket,
-    Circuit,
+    CircuitBreaker,
     Decision,
     Event,
-    Message,
+    Notification,
     Operation,
     Orphan,
     StagedFile,
@@ -147,12 +147,12 @@ class Schedule:
         clock: VirtualClock,
         mara: User,
         tomas: User,
-        wish_for: Callable,
+        spec_for: Callable,
         baseline_of: Callable,
     ):
         self.dice = random.Random(seed)
         self.sandbox, self.clock, self.mara, self.tomas = sandbox, clock, mara, tomas
-        self.wish_for, self.baseline_of = wish_for, baseline_of
+        self.spec_for, self.baseline_of = spec_for, baseline_of
         self.hints: list[tuple[str, str]] = []
         self.log: list[str] = []
         self.depth = 0
@@ -198,9 +198,9 @@ class Schedule:
     # What happens to the platform
 
     def _begin(self) -> None:
-        ours = [Message, Event, Attempt, UploadedBlock, Upload, Orphan, Decision, Operation, StagedFile]
+        ours = [Notification, Event, Attempt, UploadedBlock, Upload, Orphan, Decision, Operation, StagedFile]
         with triggers_off():
-            for model in [*ours, Bucket, Circuit]:
+            for model in [*ours, Bucket, CircuitBreaker]:
                 model.objects.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])
@@ -294,13 +294,13 @@ class Schedule:
         for _ in range(count):
             kind = self.dice.choice(KINDS)
             name = self.dice.choice(names)  # now and then two of ours want one
-            self._act(lambda kind=kind, name=name: self._wish(kind, name), f"ask {kind} {name}")
+            self._act(lambda kind=kind, name=name: self._request(kind, name), f"ask {kind} {name}")
 
-    def _wish(self, kind: Kind, name: str) -> None:
+    def _request(self, kind: Kind, name: str) -> None:
         if kind == Kind.BASELINE:
             self.baseline_of(b"SQLite format 3\0" + self.dice.randbytes(self.dice.choice(FILES_BYTES)), name=name)
         else:
-            lifecycle.request(self.wish_for(kind, name=name), by=self.mara)
+            lifecycle.request(self.spec_for(kind, name=name), by=self.mara)
 
     def step(self) -> None:
         """One thing that some process or person does."""

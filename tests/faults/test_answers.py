@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation
-from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
@@ -50,9 +50,9 @@ def page_of(client, person, operation) -> str:
 
 @pytest.mark.parametrize("kind", [Kind.EMPTY, Kind.CLONE])
 def test_09_a_name_that_somebody_else_took_meanwhile_is_final_and_a_new_one_is_offered(
-    bridge_team, mara, wish_for, sandbox, platform_of, client, kind
+    bridge_team, mara, spec_for, sandbox, platform_of, client, kind
 ):
-    operation = lifecycle.request(wish_for(kind, name="Pier 7"), by=mara)
+    operation = lifecycle.request(spec_for(kind, name="Pier 7"), by=mara)
     taken = platform_of("tomas").start("/imodels", json.dumps({"iTwinId": HARBOUR, "name": "PIER 7"}))
 
     assert after(submit, operation).failure_code == "iModelExists"
@@ -65,12 +65,12 @@ def test_09_a_name_that_somebody_else_took_meanwhile_is_final_and_a_new_one_is_o
 
 
 def test_09_a_name_taken_by_an_earlier_operation_of_the_same_person_is_not_adopted(
-    bridge_team, mara, wish_for, sandbox
+    bridge_team, mara, spec_for, sandbox
 ):
-    first = after(submit, lifecycle.request(wish_for(Kind.EMPTY, name="Pier 7"), by=mara))
+    first = after(submit, lifecycle.request(spec_for(Kind.EMPTY, name="Pier 7"), by=mara))
     sandbox.finish(first.imodel_id)
     poll(first.pk)
-    second = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    second = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
 
     assert after(submit, second).failure_code == "iModelExists"
     assert second.imodel_id == ""
@@ -103,7 +103,7 @@ def test_10_a_location_that_makes_no_sense_is_no_id_and_the_name_decides(queued_
     sandbox.fault("POST", r"/clone$", times=1, status=202, headers={"Location": location})
 
     after(submit, queued_clone)
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)
     goes_by(100)
     after(reconcile, queued_clone)
     after(submit, queued_clone)
@@ -112,10 +112,10 @@ def test_10_a_location_that_makes_no_sense_is_no_id_and_the_name_decides(queued_
     assert (queued_clone.state, queued_clone.imodel_id) == (State.RUNNING, made.id)
 
 
-def test_10_a_created_imodel_is_taken_from_the_body_when_no_header_tells_it(bridge_team, mara, wish_for, sandbox):
+def test_10_a_created_imodel_is_taken_from_the_body_when_no_header_tells_it(bridge_team, mara, spec_for, sandbox):
     sandbox.fault("POST", r"/imodels$", times=1, location="missing")
 
-    operation = after(submit, lifecycle.request(wish_for(Kind.EMPTY, name="Pier 7"), by=mara))
+    operation = after(submit, lifecycle.request(spec_for(Kind.EMPTY, name="Pier 7"), by=mara))
 
     assert operation.imodel_id == sandbox.imodels_named("Pier 7", HARBOUR)[0].id
 
@@ -124,18 +124,18 @@ def test_10_a_created_imodel_is_taken_from_the_body_when_no_header_tells_it(brid
 
 
 def test_11_a_storm_of_429_freezes_its_bucket_while_others_run_and_the_page_shows_the_wait(
-    bridge_team, mara, wish_for, sandbox, tick, goes_by, client
+    bridge_team, mara, spec_for, sandbox, tick, goes_by, client
 ):
-    sandbox.advance_by_looks(1)
+    sandbox.advance_by_polls(1)
     sandbox.limits_off()  # its clock does not jump
     sandbox.fault("POST", r"/clone$", retry_after=30, times=100)
-    clones = [lifecycle.request(wish_for(Kind.CLONE), by=mara) for _ in range(3)]
+    clones = [lifecycle.request(spec_for(Kind.CLONE), by=mara) for _ in range(3)]
 
     for refused in range(1, 101):
         tick()
         assert sandbox.calls("POST", "/clone") == refused  # one request for each Retry-After, never a second
         if refused == 50:
-            other = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
+            other = lifecycle.request(spec_for(Kind.EMPTY), by=mara)
             tick()
             tick()
             other.refresh_from_db()
@@ -176,20 +176,20 @@ def test_12_a_429_without_with_a_date_or_with_an_absurd_retry_after_waits_a_boun
 
     after(submit, queued_clone)
 
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.RATE_LIMIT)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, WaitReason.RATE_LIMIT)
     left_s = (queued_clone.wait_until - timezone.now()).total_seconds()
     assert least_s - 1 <= left_s <= most_s
     assert queued_clone.attempts.get().outcome == Outcome.NOT_SENT
 
 
-def test_12_a_429_of_the_whole_application_holds_every_kind(queued_clone, bridge_team, mara, wish_for, sandbox):
+def test_12_a_429_of_the_whole_application_holds_every_kind(queued_clone, bridge_team, mara, spec_for, sandbox):
     named = {"ITwinPlatform-RateLimited-Operation": "all"}
     sandbox.fault("POST", r"/clone$", status=429, retry_after=40, headers=named, times=1)
     submit(queued_clone.pk)
 
-    empty = after(submit, lifecycle.request(wish_for(Kind.EMPTY), by=mara))
+    empty = after(submit, lifecycle.request(spec_for(Kind.EMPTY), by=mara))
 
-    assert (empty.state, empty.wait_reason) == (State.QUEUED, Wait.RATE_LIMIT)
+    assert (empty.state, empty.wait_reason) == (State.QUEUED, WaitReason.RATE_LIMIT)
     assert sandbox.calls("POST", "/imodels") == 0
     assert Bucket.objects.get(name="calls").frozen_until
 
@@ -198,7 +198,7 @@ def test_12_a_429_of_the_whole_application_holds_every_kind(queued_clone, bridge
 
 
 def test_15_rights_lost_after_the_approval_are_final_and_the_approval_is_not_used_again(
-    waiting_fork, mara, tomas, wish_for, sandbox, client
+    waiting_fork, mara, tomas, spec_for, sandbox, client
 ):
     lifecycle.approve(waiting_fork, by=tomas, comment="Fine.")
     sandbox.allow(HARBOUR, "mara", ["imodels_read"])
@@ -209,7 +209,7 @@ def test_15_rights_lost_after_the_approval_are_final_and_the_approval_is_not_use
     assert "may not do this in Harbour Bridge" in page_of(client, mara, waiting_fork)
     sandbox.allow(HARBOUR, "mara", ["imodels_read", "imodels_write", "imodels_manage"])
     submit(waiting_fork.pk)
-    again = lifecycle.request(wish_for(Kind.FORK, name=waiting_fork.name), by=mara, again_of=waiting_fork)
+    again = lifecycle.request(spec_for(Kind.FORK, name=waiting_fork.name), by=mara, again_of=waiting_fork)
     submit(again.pk)
     assert again.state == State.AWAITING_APPROVAL
     assert not again.decisions.exists()
@@ -221,15 +221,15 @@ def test_15_rights_lost_after_the_approval_are_final_and_the_approval_is_not_use
 
 @pytest.mark.parametrize("what", ["html", "cut", "empty", "list"])
 def test_17_an_answer_to_a_post_that_makes_no_sense_is_a_lost_answer(
-    bridge_team, mara, wish_for, sandbox, goes_by, what
+    bridge_team, mara, spec_for, sandbox, goes_by, what
 ):
-    operation = lifecycle.request(wish_for(Kind.EMPTY, name="Pier 7"), by=mara)
+    operation = lifecycle.request(spec_for(Kind.EMPTY, name="Pier 7"), by=mara)
     bodies = {"html": "<html>Welcome to the airport</html>", "empty": "", "list": "[]"}
     how = {"truncated": True, "location": "missing"} if what == "cut" else {"status": 201, "body": bodies[what]}
     sandbox.fault("POST", r"/imodels$", times=1, **how)
 
     after(submit, operation)
-    assert (operation.state, operation.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+    assert (operation.state, operation.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)
     goes_by(100)
     after(reconcile, operation)
     if operation.state == State.QUEUED:
@@ -274,7 +274,7 @@ def test_17_a_state_that_we_do_not_know_is_in_the_history_and_the_log(clone, san
 
 
 def test_18_an_operation_that_is_not_found_for_the_first_seconds_goes_on(queued_clone, sandbox, tick, goes_by):
-    sandbox.advance_by_looks(1)
+    sandbox.advance_by_polls(1)
     sandbox.fault("GET", r"/operations/create$", status=404, times=3)
 
     for _ in range(8):
@@ -355,13 +355,13 @@ def test_19_going_back_while_it_runs_is_in_the_history(clone, sandbox):
 
 
 def test_20_a_main_imodel_without_federation_guids_fails_by_its_name_with_the_remedy(
-    bridge_team, mara, tomas, wish_for, sandbox, tick, goes_by, client
+    bridge_team, mara, tomas, spec_for, sandbox, tick, goes_by, client
 ):
     from imodels_app.requesting.spec import IModelRef, ITwinRef
 
     quay = IModelRef(id=OLD_QUAY, name="Old Quay", itwin=ITwinRef(id=HARBOUR, name="Harbour Bridge"))
-    sandbox.advance_by_looks(2)
-    fork = lifecycle.request(wish_for(Kind.FORK, source=quay, up_to="", changeset_index=None), by=mara)
+    sandbox.advance_by_polls(2)
+    fork = lifecycle.request(spec_for(Kind.FORK, source=quay, up_to="", changeset_index=None), by=mara)
     lifecycle.approve(fork, by=tomas)
 
     for _ in range(6):

@@ -174,14 +174,14 @@ FENCES = {
     ),
     "nobody has refreshed since": Fence(
         "accounts/tokens.py",
-        "pk=held.pk, obtained_at=held.obtained_at, sign_in_needed=False)",
-        "pk=held.pk, sign_in_needed=False)",
+        "pk=row.pk, obtained_at=row.obtained_at, sign_in_needed=False)",
+        "pk=row.pk, sign_in_needed=False)",
         "a refresh token that it had taken back",
     ),
     "whose lease it is": Fence(
         "accounts/tokens.py",
-        "mine = TokenSet.objects.filter(pk=held.pk, refreshing_by=held.refreshing_by)",
-        "mine = TokenSet.objects.filter(pk=held.pk)",
+        "mine = TokenSet.objects.filter(pk=row.pk, refreshing_by=row.refreshing_by)",
+        "mine = TokenSet.objects.filter(pk=row.pk)",
         "the token of the new sign-in was overwritten",
     ),
     "an event is not changed": Fence(
@@ -219,7 +219,7 @@ def play(tmp_path):
     def run(fence: Fence | None, *files: str) -> subprocess.CompletedProcess[str]:
         if fence:
             _take_away(fence, tmp_path)
-        # A shell of its own: what this run has set is for this run.
+        # A orphan_state of its own: what this run has set is for this run.
         env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         env |= {"SOAK_SEED": "1", "SOAK_SCHEDULES": SCHEDULES}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]

@@ -19,11 +19,11 @@ API = ("/imodels", "/itwins", "/accesscontrol", "/users")
 @pytest.mark.no_oracle
 @pytest.mark.parametrize("count", [5, 50])
 def test_an_open_circuit_lets_one_call_through_each_twenty_seconds_however_many_wait(
-    mara, wish_for, sandbox, settings, virtual_clock, count
+    mara, spec_for, sandbox, settings, virtual_clock, count
 ):
     settings.ITWIN_TIER = "premium"
     for _ in range(count):
-        operation = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
+        operation = lifecycle.request(spec_for(Kind.EMPTY), by=mara)
         attempt = lifecycle.claim(operation, bucket="create", now=clock.now() - timedelta(minutes=1))
         lifecycle.answered(attempt, Outcome.UNKNOWN)
     sandbox.fault("*", r"^/imodels", times=100_000, status=500)
@@ -42,14 +42,14 @@ def test_an_open_circuit_lets_one_call_through_each_twenty_seconds_however_many_
 
 
 def test_the_journeys_of_all_five_kinds_count_exactly_the_calls_that_arrive(
-    bridge_team, mara, tomas, wish_for, baseline_of, sandbox, tick, goes_by
+    bridge_team, mara, tomas, spec_for, baseline_of, sandbox, tick, goes_by
 ):
     sandbox.limits_off()
-    sandbox.advance_by_looks(4)
+    sandbox.advance_by_polls(4)
     for kind in (Kind.EMPTY, Kind.TEMPLATE, Kind.CLONE):
-        lifecycle.request(wish_for(kind), by=mara)
+        lifecycle.request(spec_for(kind), by=mara)
     baseline_of(b"SQLite format 3\0" + bytes(1000))
-    lifecycle.approve(lifecycle.request(wish_for(Kind.FORK), by=mara), by=tomas)
+    lifecycle.approve(lifecycle.request(spec_for(Kind.FORK), by=mara), by=tomas)
 
     for _ in range(100):
         if not Operation.objects.exclude(state__in=FINISHED).exists():

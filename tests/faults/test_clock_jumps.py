@@ -43,10 +43,10 @@ def second(virtual_clock, monkeypatch):
 
 
 @pytest.fixture
-def clones(bridge_team, signed_in_mara, wish_for, virtual_clock, sandbox):
+def clones(bridge_team, signed_in_mara, spec_for, virtual_clock, sandbox):
     """More than a minute's budget allows."""
-    sandbox.advance_by_looks(0)
-    return [lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara) for _ in range(30)]
+    sandbox.advance_by_polls(0)
+    return [lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara) for _ in range(30)]
 
 
 @pytest.mark.no_oracle
@@ -173,16 +173,16 @@ def databases_clock(postgres_process):
 @pytest.mark.soak
 @JUMPS
 def test_28_real_workers_go_on_when_the_clock_of_a_real_postgres_jumps(
-    databases_clock, processes, bridge_team, signed_in_mara, wish_for, sandbox, reached, jump_s
+    databases_clock, processes, bridge_team, signed_in_mara, spec_for, sandbox, reached, jump_s
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.desk()
-    asked = [lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara) for _ in range(5)]
+    asked = [lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara) for _ in range(5)]
     wait_until(lambda: sandbox.calls("POST", "/clone") >= 2, within_s=30, what="a beginning")
     before = clock.now()
 
     databases_clock(jump_s)
-    asked += [lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara) for _ in range(2)]
+    asked += [lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara) for _ in range(2)]
 
     assert abs((clock.now() - before).total_seconds() - jump_s) < 60
     for clone in asked:

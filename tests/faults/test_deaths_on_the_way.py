@@ -6,7 +6,7 @@ from imodels_app import lifecycle, tasks
 from imodels_app.accounts import tokens
 from imodels_app.models import Attempt, Operation, TokenSet, User
 from imodels_app.runtime import clock, timing
-from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.conftest import wait_until
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ASK = """
 from imodels_app import lifecycle
 from imodels_app.models import User
-from imodels_app.states import Kind, Wish
-from imodels_app.requesting.spec import IModelRef, IModelWish, ITwinRef
+from imodels_app.states import Kind, ChangesetSelection
+from imodels_app.requesting.spec import IModelRef, CreationSpec, ITwinRef
 harbour = ITwinRef(id="b2b00000-0000-4000-8000-000000000001", name="Harbour Bridge")
 bridge = IModelRef(id="c3c00000-0000-4000-8000-000000000001", name="Main Bridge", itwin=harbour)
-wish = IModelWish(kind=Kind.CLONE, itwin=harbour, name="Pier 7", source=bridge, up_to=Wish.LATEST, changeset_index=120)
-lifecycle.request(wish, by=User.objects.get(first_name="Mara"))
+spec = CreationSpec(kind=Kind.CLONE, itwin=harbour, name="Pier 7", source=bridge, up_to=ChangesetSelection.LATEST,
+changeset_index=120) lifecycle.request(spec, by=User.objects.get(first_name="Mara"))
 """
 APPROVE = """
 from imodels_app import lifecycle
@@ -36,7 +36,7 @@ DEATHS = pytest.mark.parametrize("death", ["kill", pytest.param("kill all", mark
 @pytest.fixture
 def desk(processes, sandbox, bridge_team, signed_in_mara):
     """A worker and a beat at work; an operation ends at the first look."""
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.desk()
     return processes
 
@@ -54,7 +54,7 @@ def made(sandbox, name: str = "Pier 7") -> int:
 def test_01_killed_before_the_intent_commit_nothing_is_left_and_nothing_sent(desk, sandbox):
     desk.arm("request.written", "kill")
 
-    asked = desk.shell(ASK)
+    asked = desk.orphan_state(ASK)
 
     assert asked.wait(20) == -9, desk.log(asked)
     assert not Operation.objects.exists()
@@ -64,7 +64,7 @@ def test_01_killed_before_the_intent_commit_nothing_is_left_and_nothing_sent(des
 def test_02_killed_after_the_commit_and_before_the_wake_up_a_sweep_finds_it(desk, sandbox, reached):
     desk.arm("wake.committed", "kill")
 
-    asked = desk.shell(ASK)
+    asked = desk.orphan_state(ASK)
 
     assert asked.wait(20) == -9, desk.log(asked)
     reached(Operation.objects.get(), State.SUCCEEDED, within_s=20)
@@ -76,7 +76,7 @@ def test_02_an_approval_whose_web_process_is_killed_after_its_commit_still_leads
 ):
     desk.arm("wake.committed", "kill")
 
-    decided = desk.shell(APPROVE)
+    decided = desk.orphan_state(APPROVE)
 
     assert decided.wait(20) == -9, desk.log(decided)
     reached(waiting_fork, State.SUCCEEDED, within_s=20)
@@ -86,7 +86,7 @@ def test_02_an_approval_whose_web_process_is_killed_after_its_commit_still_leads
 def test_02_an_approval_killed_before_its_commit_is_none(desk, waiting_fork, tomas, sandbox):
     desk.arm("approve.allowed", "kill")
 
-    assert desk.shell(APPROVE).wait(20) == -9
+    assert desk.orphan_state(APPROVE).wait(20) == -9
 
     waiting_fork.refresh_from_db()
     assert waiting_fork.state == State.AWAITING_APPROVAL
@@ -95,10 +95,10 @@ def test_02_an_approval_killed_before_its_commit_is_none(desk, waiting_fork, tom
 
 @DEATHS
 def test_03_killed_after_the_wake_up_and_before_submitting_it_is_delivered_again(
-    desk, wish_for, mara, sandbox, reached, death
+    desk, spec_for, mara, sandbox, reached, death
 ):
     desk.arm("submit.begin", death)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
 
     desk.struck("submit.begin")
     start_again(desk, death)
@@ -109,10 +109,10 @@ def test_03_killed_after_the_wake_up_and_before_submitting_it_is_delivered_again
 
 @DEATHS
 def test_04_killed_after_submitting_and_before_the_socket_it_is_sent_after_the_settle_time(
-    desk, wish_for, mara, sandbox, reached, time_passes, death
+    desk, spec_for, mara, sandbox, reached, time_passes, death
 ):
     desk.arm("submit.claimed", death)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     desk.struck("submit.claimed")
 
     time_passes(30)
@@ -127,12 +127,12 @@ def test_04_killed_after_submitting_and_before_the_socket_it_is_sent_after_the_s
 
 
 def test_05_killed_after_the_post_left_and_before_its_answer_the_imodel_is_adopted(
-    processes, sandbox, bridge_team, signed_in_mara, wish_for, reached, time_passes
+    processes, sandbox, bridge_team, signed_in_mara, spec_for, reached, time_passes
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     worker = processes.desk()
     sandbox.fault("POST", r"/clone$", slow_s=20, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=signed_in_mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=signed_in_mara)
     wait_until(lambda: made(sandbox) == 1, what="the iModel at the platform")
 
     processes.kill(worker)
@@ -146,10 +146,10 @@ def test_05_killed_after_the_post_left_and_before_its_answer_the_imodel_is_adopt
 
 @DEATHS
 def test_06_killed_after_the_answer_and_before_its_commit_the_imodel_is_adopted(
-    desk, wish_for, mara, sandbox, reached, time_passes, death
+    desk, spec_for, mara, sandbox, reached, time_passes, death
 ):
     desk.arm("submit.answered", death)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     desk.struck("submit.answered")
 
     time_passes(30)
@@ -163,23 +163,23 @@ def test_06_killed_after_the_answer_and_before_its_commit_the_imodel_is_adopted(
     "kind",
     [pytest.param(Kind.EMPTY, marks=pytest.mark.soak), Kind.CLONE, pytest.param(Kind.FORK, marks=pytest.mark.soak)],
 )
-def test_07_an_answer_lost_by_a_reset_is_looked_up(desk, wish_for, mara, tomas, sandbox, reached, kind):
+def test_07_an_answer_lost_by_a_reset_is_looked_up(desk, spec_for, mara, tomas, sandbox, reached, kind):
     sandbox.fault("POST", r"/imodels", lost_answer=True, times=1)
 
-    wish = lifecycle.request(wish_for(kind, name="Pier 7"), by=mara)
+    spec = lifecycle.request(spec_for(kind, name="Pier 7"), by=mara)
     if kind == Kind.FORK:
-        lifecycle.approve(wish, by=tomas)
+        lifecycle.approve(spec, by=tomas)
 
-    reached(wish, State.SUCCEEDED)
+    reached(spec, State.SUCCEEDED)
     assert made(sandbox) == 1
-    assert wish.events.filter(verb="answer_lost").count() == 1
+    assert spec.events.filter(verb="answer_lost").count() == 1
 
 
 def test_07_a_request_cut_before_it_arrived_is_sent_again_under_its_name(
-    desk, wish_for, mara, sandbox, reached, time_passes
+    desk, spec_for, mara, sandbox, reached, time_passes
 ):
     sandbox.fault("POST", r"/clone$", cut=True, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: clone.attempts.filter(outcome=Outcome.UNKNOWN).exists(), what="the lost answer")
 
     time_passes(100)
@@ -189,20 +189,20 @@ def test_07_a_request_cut_before_it_arrived_is_sent_again_under_its_name(
 
 
 @pytest.mark.soak
-def test_07_an_answer_later_than_the_read_time_out_is_looked_up(desk, wish_for, mara, sandbox, reached):
+def test_07_an_answer_later_than_the_read_time_out_is_looked_up(desk, spec_for, mara, sandbox, reached):
     sandbox.fault("POST", r"/clone$", slow_s=32, times=1)
 
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
 
     reached(clone, State.SUCCEEDED, within_s=60)
     assert made(sandbox) == sandbox.calls("POST", "/clone") == 1
 
 
 def test_08_while_an_answer_is_slower_than_the_settle_time_somebody_else_settles_and_the_late_one_changes_nothing(
-    desk, wish_for, mara, sandbox, reached, time_passes
+    desk, spec_for, mara, sandbox, reached, time_passes
 ):
     sandbox.fault("POST", r"/clone$", slow_s=6, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: made(sandbox) == 1, what="the iModel at the platform")
 
     time_passes(30)
@@ -213,16 +213,16 @@ def test_08_while_an_answer_is_slower_than_the_settle_time_somebody_else_settles
 
 
 def test_08_an_imodel_listed_only_after_the_settle_time_is_met_as_a_name_taken_and_adopted(
-    desk, wish_for, mara, sandbox, reached, time_passes
+    desk, spec_for, mara, sandbox, reached, time_passes
 ):
     sandbox.switch(list_lag_s=600)
     sandbox.fault("POST", r"/clone$", lost_answer=True, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: clone.attempts.filter(outcome=Outcome.UNKNOWN).exists(), what="the lost answer")
 
     time_passes(100)
     wait_until(lambda: sandbox.calls("POST", "/clone") == 2, what="the second request")
-    wait_until(lambda: Operation.objects.filter(wait_reason=Wait.LOST_ANSWER).exists(), what="the wait")
+    wait_until(lambda: Operation.objects.filter(wait_reason=WaitReason.LOST_ANSWER).exists(), what="the wait")
     sandbox.switch(list_lag_s=0)
 
     reached(clone, State.SUCCEEDED)
@@ -241,7 +241,7 @@ def test_08_a_name_taken_whose_answer_comes_cut_off_is_looked_up_too(
         time_passes(100)
         step(queued_clone.pk)
     queued_clone.refresh_from_db()
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)
 
     sandbox.switch(list_lag_s=0)
     reconcile(queued_clone.pk)
@@ -255,16 +255,16 @@ def test_a_sign_in_whose_process_dies_before_it_woke_anything_is_noticed_by_a_sw
 ):
     until = clock.now() + timing.SIGN_IN_PATIENCE
     TokenSet.objects.update(sign_in_needed=True)
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, until)
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, until)
     tasks.sweep_submitting()
-    assert reached(queued_clone, State.QUEUED).wait_reason == Wait.SIGN_IN
+    assert reached(queued_clone, State.QUEUED).wait_reason == WaitReason.SIGN_IN
 
     tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
     tasks.sweep_submitting()
     tasks.sweep_submitting()
 
     queued_clone.refresh_from_db()
-    assert queued_clone.wait_reason == Wait.NONE
+    assert queued_clone.wait_reason == WaitReason.NONE
     assert queued_clone.events.filter(verb="resumed").count() == 1
 
 

@@ -51,7 +51,7 @@ def die() -> None:
 
 @pytest.fixture
 def clone(queued_clone, signed_in_mara, sandbox, virtual_clock) -> Operation:
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     lifecycle._note(queued_clone, "resumed", due_at=virtual_clock.now())
     return queued_clone
 
@@ -157,8 +157,8 @@ def test_a_claim_that_was_settled_meanwhile_sends_nothing(
     submit(clone.pk)
 
     virtual_clock.jumps(clock_goes_back_s)
-    told = list(oracle.sent_in_vain(sandbox))
-    assert not told, told
+    found = list(oracle.sent_in_vain(sandbox))
+    assert not found, found
     assert goes_its_way(clone).state == State.SUCCEEDED
 
 
@@ -181,8 +181,8 @@ def test_a_lost_answer_is_waited_for_until_the_platform_must_list_what_came_of_i
 
     done = goes_its_way(clone)
 
-    told = list(oracle.sent_in_vain(sandbox))
-    assert not told, told
+    found = list(oracle.sent_in_vain(sandbox))
+    assert not found, found
     assert done.state == State.SUCCEEDED
 
 
@@ -231,10 +231,10 @@ def test_what_is_somebody_elses_or_made_from_something_else_is_not_adopted(
     assert (done.state, done.failure_code) == (State.FAILED, "iModelExists")
 
 
-def test_what_an_earlier_operation_made_is_not_adopted(clone, at, mara, wish_for, virtual_clock, sandbox, goes_its_way):
+def test_what_an_earlier_operation_made_is_not_adopted(clone, at, mara, spec_for, virtual_clock, sandbox, goes_its_way):
     submit(clone.pk)
     poll(clone.pk)
-    second = lifecycle.request(wish_for(Kind.CLONE, name=clone.name), by=mara)
+    second = lifecycle.request(spec_for(Kind.CLONE, name=clone.name), by=mara)
     virtual_clock.passes(70)
     sandbox.fault("POST", r"/clone$", cut=True)
 
@@ -376,8 +376,8 @@ def expired(clone, mara, virtual_clock) -> TokenSet:
 
 
 def nobody_showed_a_used_token(sandbox) -> None:
-    told = list(oracle.asked_with_a_used_token(sandbox))
-    assert not told, told
+    found = list(oracle.asked_with_a_used_token(sandbox))
+    assert not found, found
 
 
 def test_one_worker_refreshes_while_another_waits(clone, expired, at, sandbox, goes_its_way):

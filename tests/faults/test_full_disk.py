@@ -68,12 +68,12 @@ def disk(processes, tmp_path):
 
 
 def test_29_a_disk_that_is_full_when_the_answer_comes_delays_it_until_there_is_room(
-    disk, processes, sandbox, bridge_team, signed_in_mara, wish_for, reached, time_passes
+    disk, processes, sandbox, bridge_team, signed_in_mara, spec_for, reached, time_passes
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     sandbox.fault("POST", r"/clone$", slow_s=3, times=1)
     processes.desk()
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=signed_in_mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=signed_in_mara)
     wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
 
     disk.fill()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from imodels_app import lifecycle
-from imodels_app.models import Circuit, Message, Operation
+from imodels_app.models import CircuitBreaker, Notification, Operation
 from imodels_app.notifications import outbox
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
@@ -16,31 +16,33 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 
 @pytest.mark.parametrize("how", [pytest.param("down", marks=pytest.mark.soak), "hangs"])
 def test_39_a_mail_server_that_is_down_or_hangs_holds_up_no_operation_and_gets_everything_later(
-    bridge_team, signed_in_mara, wish_for, sandbox, processes, mail_server, reached, how
+    bridge_team, signed_in_mara, spec_for, sandbox, processes, mail_server, reached, how
 ):
     if how == "down":
         mail_server.stop()
     mail_server.silent = how == "hangs"
     processes.env["EMAIL_URL"] = f"smtp://127.0.0.1:{mail_server.port}"
-    sandbox.advance_by_looks(2)
+    sandbox.advance_by_polls(2)
     processes.desk()
 
-    asked = [lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara) for _ in range(6)]
+    asked = [lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara) for _ in range(6)]
     began = time.monotonic()
     for operation in asked:
         reached(operation, State.SUCCEEDED, within_s=30)
     took_s = time.monotonic() - began
-    wait_until(lambda: Circuit.objects.filter(name="mail", failures__gt=0).exists(), within_s=20, what="a failed try")
+    wait_until(
+        lambda: CircuitBreaker.objects.filter(name="mail", failures__gt=0).exists(), within_s=20, what="a failed try"
+    )
 
     assert took_s < 20
-    assert Message.objects.filter(sent_at=None).count() == 6
+    assert Notification.objects.filter(sent_at=None).count() == 6
     assert not Operation.objects.exclude(state=State.SUCCEEDED).exists()
     mail_server.silent = False
     if how == "down":
         mail_server.start()
-    for row in Circuit.objects.filter(name="mail"):  # its pause is over
-        Circuit.objects.filter(pk=row.pk).update(open_until=row.open_until - timedelta(hours=1))
-    wait_until(lambda: not Message.objects.filter(sent_at=None).exists(), within_s=20, what="six messages")
+    for row in CircuitBreaker.objects.filter(name="mail"):  # its pause is over
+        CircuitBreaker.objects.filter(pk=row.pk).update(open_until=row.open_until - timedelta(hours=1))
+    wait_until(lambda: not Notification.objects.filter(sent_at=None).exists(), within_s=20, what="six messages")
     assert len(mail_server.inbox) == 6
 
 
@@ -51,4 +53,4 @@ def test_39_a_mail_server_that_hangs_is_given_up_after_its_time_out(waiting_fork
     outbox.send_due()
 
     assert time.monotonic() - began < 3
-    assert Message.objects.get().sent_at is None
+    assert Notification.objects.get().sent_at is None

@@ -11,7 +11,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import oidc, tokens
 from imodels_app.itwin import errors
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload
-from imodels_app.states import Kind, State, Wait
+from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
@@ -30,7 +30,7 @@ pytestmark = [
 @pytest.fixture
 def done_clone(queued_clone, sandbox):
     """A clone that was made as it should be."""
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     submit(queued_clone.pk)
     poll(queued_clone.pk)
     queued_clone.refresh_from_db()
@@ -77,7 +77,7 @@ def test_it_sees_an_operation_that_nothing_will_look_at(queued_clone, sandbox, d
 
 def test_it_lets_a_person_be_waited_for(queued_clone, sandbox):
     until = timezone.now() + timedelta(days=5)
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, until)
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, until)
 
     assert violations(sandbox) == ""
 
@@ -195,8 +195,8 @@ def test_it_sees_a_secret_in_a_page(done_clone, mara, sandbox):
     assert f"a secret is in /operations/{done_clone.pk}/" in violations(sandbox)
 
 
-def test_it_sees_two_imodels_of_one_name(done_clone, wish_for, mara, sandbox):
-    other = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
+def test_it_sees_two_imodels_of_one_name(done_clone, spec_for, mara, sandbox):
+    other = lifecycle.request(spec_for(Kind.EMPTY), by=mara)
     Attempt.objects.update(sent_at=timezone.now() - timedelta(minutes=5))
     submit(other.pk)
     other.refresh_from_db()

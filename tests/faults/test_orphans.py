@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("place", [pytest.param("leftovers.sending", marks=pytest.mark.soak), "leftovers.deleted"])
 def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbox, queued_clone, signed_in_mara, place):
     sandbox.next_outcome("failed")
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     submit(queued_clone.pk)
     poll(queued_clone.pk)
     operation = Operation.objects.get(state=State.FAILED)

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.limits import circuit_breaker
-from imodels_app.models import Circuit, Operation
+from imodels_app.models import CircuitBreaker, Operation
 from imodels_app.states import FINISHED, Kind, State
 from tests.conftest import wait_until
 
@@ -17,14 +17,14 @@ STEP_S = 5
 
 
 @pytest.fixture
-def work(bridge_team, signed_in_mara, wish_for, sandbox):
+def work(bridge_team, signed_in_mara, spec_for, sandbox):
     """What was under way when it began: three clones that run; and three more that were asked for just then."""
     sandbox.limits_off()  # its clock does not jump
-    sandbox.advance_by_looks(3)
+    sandbox.advance_by_polls(3)
 
     def ask(number: int) -> list[Operation]:
         kinds = [Kind.CLONE, Kind.EMPTY, Kind.CLONE]
-        return [lifecycle.request(wish_for(kinds[one % 3]), by=signed_in_mara) for one in range(number)]
+        return [lifecycle.request(spec_for(kinds[one % 3]), by=signed_in_mara) for one in range(number)]
 
     return ask
 
@@ -126,7 +126,7 @@ def test_16_one_failed_call_is_no_outage_and_a_success_forgets_it():
     circuit_breaker.record_failure(now)
 
     assert circuit_breaker.outage(now) is None
-    assert Circuit.objects.get().failures == 1
+    assert CircuitBreaker.objects.get().failures == 1
 
 
 @pytest.mark.soak

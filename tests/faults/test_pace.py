@@ -18,14 +18,14 @@ A_MINUTE = 20
 
 @pytest.mark.soak
 def test_ten_minutes_of_real_workers_at_20_a_minute_meet_no_429_and_use_95_percent(
-    bridge_team, signed_in_mara, tomas, wish_for, sandbox, processes, record_property
+    bridge_team, signed_in_mara, tomas, spec_for, sandbox, processes, record_property
 ):
     tokens.store(tomas, sandbox.tokens_for("tomas"))
-    sandbox.advance_by_looks(2)
+    sandbox.advance_by_polls(2)
     processes.desk()
     processes.worker(concurrency=2)
     for number in range(int(A_MINUTE * (MINUTES + 1))):
-        lifecycle.request(wish_for(Kind.CLONE), by=(signed_in_mara, tomas)[number % 3 == 0])
+        lifecycle.request(spec_for(Kind.CLONE), by=(signed_in_mara, tomas)[number % 3 == 0])
 
     began = time.time()
     time.sleep(MINUTES * 60)

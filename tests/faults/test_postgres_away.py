@@ -75,9 +75,9 @@ def test_24_what_was_sent_while_postgres_was_down_is_sent_again_and_counts_once(
 
 
 def test_24_an_open_live_table_says_that_it_is_not_connected_and_goes_on_by_itself(
-    web, postgres_process, cookie, browser, mara, wish_for, troubles
+    web, postgres_process, cookie, browser, mara, spec_for, troubles
 ):
-    lifecycle.request(wish_for(Kind.EMPTY, name="Pier 7"), by=mara)
+    lifecycle.request(spec_for(Kind.EMPTY, name="Pier 7"), by=mara)
     page = browser.new_context(base_url=web).new_page()
     page.context.add_cookies([{"name": name, "value": value, "url": web} for name, value in cookie.items()])
     page.goto("/operations/")
@@ -95,16 +95,16 @@ def test_24_an_open_live_table_says_that_it_is_not_connected_and_goes_on_by_itse
 
 
 def test_24_operations_go_on_by_themselves_after_some_seconds_without_postgres(
-    web, postgres_process, processes, sandbox, signed_in_mara, wish_for, reached
+    web, postgres_process, processes, sandbox, signed_in_mara, spec_for, reached
 ):
     """Not a restart: workers meet refused connections again and again, and nobody starts them anew."""
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.desk()
-    wish = lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara)
+    spec = lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara)
 
     postgres_process.stop()
     time.sleep(8)
     postgres_process.start()
 
-    reached(wish, State.SUCCEEDED)
+    reached(spec, State.SUCCEEDED)
     wait_until(lambda: sandbox.calls("POST", "/imodels") == 1, what="one request")

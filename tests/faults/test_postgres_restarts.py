@@ -19,11 +19,11 @@ def desk(restart_postgres, processes, sandbox, bridge_team, signed_in_mara):
 
 
 def test_24_postgres_restarted_during_submit_the_imodel_is_adopted(
-    desk, restart_postgres, wish_for, mara, sandbox, reached, time_passes
+    desk, restart_postgres, spec_for, mara, sandbox, reached, time_passes
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     sandbox.fault("POST", r"/clone$", slow_s=2, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
 
     restart_postgres()
@@ -34,11 +34,11 @@ def test_24_postgres_restarted_during_submit_the_imodel_is_adopted(
 
 
 def test_24_postgres_restarted_before_the_claim_only_delays_it(
-    desk, restart_postgres, wish_for, mara, sandbox, reached
+    desk, restart_postgres, spec_for, mara, sandbox, reached
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     desk.arm("submit.claiming", "pause 2")
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     desk.struck("submit.claiming")
 
     restart_postgres()
@@ -48,10 +48,10 @@ def test_24_postgres_restarted_before_the_claim_only_delays_it(
 
 
 def test_24_postgres_restarted_while_following_only_delays_the_next_look(
-    desk, restart_postgres, wish_for, mara, sandbox, reached
+    desk, restart_postgres, spec_for, mara, sandbox, reached
 ):
     sandbox.advance_manually()
-    clone = reached(lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara), State.RUNNING)
+    clone = reached(lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara), State.RUNNING)
     desk.arm("poll.answered", "pause 2")
     desk.struck("poll.answered")
 
@@ -61,19 +61,19 @@ def test_24_postgres_restarted_while_following_only_delays_the_next_look(
     reached(clone, State.SUCCEEDED)
 
 
-def test_24_postgres_restarted_under_sweeps_strands_no_lease(desk, restart_postgres, wish_for, mara, sandbox, reached):
+def test_24_postgres_restarted_under_sweeps_strands_no_lease(desk, restart_postgres, spec_for, mara, sandbox, reached):
     sandbox.advance_manually()
-    wishes = [lifecycle.request(wish_for(Kind.EMPTY), by=mara) for _ in range(2)]
+    operations = [lifecycle.request(spec_for(Kind.EMPTY), by=mara) for _ in range(2)]
 
     for _ in range(2):
         restart_postgres()
     for imodel in list(sandbox.world.imodels.values()):
         sandbox.finish(imodel.id)
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
 
-    for wish in wishes:
-        wait_until(lambda wish=wish: Operation.objects.filter(pk=wish.pk).exclude(imodel_id="").exists(), within_s=30)
-        wish.refresh_from_db()
-        if wish.state == State.RUNNING:
-            sandbox.finish(wish.imodel_id)
-        reached(wish, State.SUCCEEDED)
+    for spec in operations:
+        wait_until(lambda spec=spec: Operation.objects.filter(pk=spec.pk).exclude(imodel_id="").exists(), within_s=30)
+        spec.refresh_from_db()
+        if spec.state == State.RUNNING:
+            sandbox.finish(spec.imodel_id)
+        reached(spec, State.SUCCEEDED)

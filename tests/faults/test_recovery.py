@@ -49,13 +49,13 @@ def stopwatch(request, record_property):
 
 
 @pytest.fixture
-def ask(bridge_team, signed_in_mara, wish_for):
+def ask(bridge_team, signed_in_mara, spec_for):
     """ask() is one more operation of Mara's; ask(Kind.CLONE) one that the platform takes its time for."""
-    return lambda kind=Kind.EMPTY: lifecycle.request(wish_for(kind), by=signed_in_mara)
+    return lambda kind=Kind.EMPTY: lifecycle.request(spec_for(kind), by=signed_in_mara)
 
 
 def test_progress_after_a_worker_was_killed(processes, sandbox, ask, reached, stopwatch):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     worker = processes.desk()
     for _ in range(TIMES):
         processes.kill(worker)
@@ -66,7 +66,7 @@ def test_progress_after_a_worker_was_killed(processes, sandbox, ask, reached, st
 
 
 def test_progress_after_a_worker_was_killed_amid_a_request(processes, sandbox, ask, reached, stopwatch):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.desk()
     for _ in range(TIMES):
         processes.arm("submit.answered", "kill")
@@ -92,7 +92,7 @@ def test_progress_after_beat_was_killed(processes, sandbox, ask, reached, stopwa
 
 
 def test_progress_after_redis_was_away(processes, sandbox, ask, redis_process, stopwatch):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.desk()
     for _ in range(TIMES):
         redis_process.stop()
@@ -104,7 +104,7 @@ def test_progress_after_redis_was_away(processes, sandbox, ask, redis_process, s
 
 
 def test_progress_after_postgres_was_restarted(restart_postgres, processes, sandbox, ask, stopwatch):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.desk()
     for _ in range(TIMES):
         operation = ask()

@@ -38,7 +38,7 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
     waiting_fork,
     signed_in_mara,
     tomas,
-    wish_for,
+    spec_for,
     sandbox,
     processes,
     redis_process,
@@ -47,9 +47,9 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
     length,
     record_property,
 ):
-    sandbox.advance_by_looks(1)
+    sandbox.advance_by_polls(1)
     processes.desk()
-    first = lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara)
+    first = lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara)
     reached(first, State.SUCCEEDED)
 
     redis_process.stop()
@@ -59,7 +59,7 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
         assert quick(lambda page=page: client.get(reverse(f"imodels:{page}")).status_code, within_s=4) == 200
     approve = reverse("imodels:approve", args=[waiting_fork.pk])
     assert quick(lambda: client.post(approve, {"comment": "Fine."}).status_code, within_s=6) == 302
-    asked = [quick(lambda: lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara), within_s=4) for _ in range(2)]
+    asked = [quick(lambda: lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara), within_s=4) for _ in range(2)]
     waiting_fork.refresh_from_db()
     assert waiting_fork.state == State.QUEUED
     time.sleep(max(0.0, DOWN_FOR_S[length] - (time.monotonic() - gone_at)))
@@ -75,13 +75,13 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
 
 
 def test_22_a_redis_flushed_at_full_load_loses_nothing_and_causes_no_429(
-    bridge_team, signed_in_mara, wish_for, sandbox, processes, redis_url
+    bridge_team, signed_in_mara, spec_for, sandbox, processes, redis_url
 ):
     """As many as are allowed in the first half minute, of two kinds, and a flush each second."""
-    sandbox.advance_by_looks(2)
+    sandbox.advance_by_polls(2)
     processes.desk()
     for number in range(14):
-        lifecycle.request(wish_for(Kind.CLONE if number % 4 == 0 else Kind.EMPTY), by=signed_in_mara)
+        lifecycle.request(spec_for(Kind.CLONE if number % 4 == 0 else Kind.EMPTY), by=signed_in_mara)
 
     with redis.Redis.from_url(redis_url) as client:
         deadline = time.monotonic() + 60
@@ -96,9 +96,9 @@ def test_22_a_redis_flushed_at_full_load_loses_nothing_and_causes_no_429(
 
 @pytest.mark.parametrize("length", IN_SOAK)
 def test_23_a_worker_consumes_again_each_time_that_redis_was_restarted(
-    bridge_team, signed_in_mara, wish_for, sandbox, processes, redis_process, reached, length, record_property
+    bridge_team, signed_in_mara, spec_for, sandbox, processes, redis_process, reached, length, record_property
 ):
-    sandbox.advance_by_looks(1)
+    sandbox.advance_by_polls(1)
     worker = processes.desk()
     took = []
 
@@ -106,9 +106,9 @@ def test_23_a_worker_consumes_again_each_time_that_redis_was_restarted(
         redis_process.stop()
         redis_process.start()
         began = time.monotonic()
-        reached(lifecycle.request(wish_for(Kind.EMPTY), by=signed_in_mara), State.SUCCEEDED, within_s=60)
+        reached(lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara), State.SUCCEEDED, within_s=60)
         took.append(time.monotonic() - began)
 
     assert worker.poll() is None
-    told = ", ".join(f"{seconds:.1f}" for seconds in took)
-    record_property("figure", f"Redis restarted {len(took)} times, next operation done after {told} s")
+    figures = ", ".join(f"{seconds:.1f}" for seconds in took)
+    record_property("figure", f"Redis restarted {len(took)} times, next operation done after {figures} s")

@@ -25,10 +25,10 @@ PARTS = [range(COUNT)[first : first + 10] for first in range(0, COUNT, 10)]
 
 
 @pytest.fixture
-def people(mara, tomas, ines, wish_for, baseline_of, settings):
+def people(mara, tomas, ines, spec_for, baseline_of, settings):
     """Who asks and who decides, and how; with files of which some are too large for one piece."""
     settings.UPLOAD_SINGLE_PUT, settings.UPLOAD_BLOCK = schedules.SINGLE_PUT_BYTES, schedules.BLOCK_BYTES
-    return {"mara": mara, "tomas": tomas, "wish_for": wish_for, "baseline_of": baseline_of}
+    return {"mara": mara, "tomas": tomas, "spec_for": spec_for, "baseline_of": baseline_of}
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part[0]}-{part[-1]}")
@@ -49,9 +49,9 @@ def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
             raise
         assert not wrong, "\n".join(wrong) + _story(seed, schedule)
         ends.update(Operation.objects.values_list("state", flat=True))
-    told = ", ".join(f"{count} {state}" for state, count in sorted(ends.items()))
+    figures = ", ".join(f"{count} {state}" for state, count in sorted(ends.items()))
     took_s = time.monotonic() - began
-    record_property("figure", f"{len(part)} schedules from seed {FIRST_SEED + part[0]}: {told}; {took_s:.0f} s")
+    record_property("figure", f"{len(part)} schedules from seed {FIRST_SEED + part[0]}: {figures}; {took_s:.0f} s")
 
 
 def _story(seed: int, schedule: schedules.Schedule) -> str:

@@ -17,9 +17,9 @@ from django.utils import timezone
 from imodels_app import gateway, lifecycle, tasks
 from imodels_app.accounts import oidc, tokens
 from imodels_app.limits import circuit_breaker
-from imodels_app.models import Message, Operation, Orphan, TokenSet, Upload
+from imodels_app.models import Notification, Operation, Orphan, TokenSet, Upload
 from imodels_app.runtime import timing
-from imodels_app.states import Kind, News, OrphanState, State, Wait
+from imodels_app.states import Kind, NotificationKind, OrphanState, State, WaitReason
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
@@ -56,13 +56,13 @@ def together(number: int, work: Callable[[int], None]) -> None:
 
 
 @pytest.fixture
-def many_running(bridge_team, signed_in_mara, wish_for, sandbox) -> list[Operation]:
+def many_running(bridge_team, signed_in_mara, spec_for, sandbox) -> list[Operation]:
     """As many running operations as there are workers, all Mara's."""
     sandbox.advance_manually()
     sandbox.limits_off()
     running = []
     for _ in range(WORKERS):
-        operation = lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara)
+        operation = lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara)
         lifecycle.claim(operation, bucket="clone", now=timezone.now() - timedelta(minutes=5))
         platform = gateway.for_person(signed_in_mara)
         made = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
@@ -87,7 +87,7 @@ def test_13_fifty_workers_with_a_token_that_ran_out_refresh_it_once_and_all_go_o
     assert refreshes(sandbox) == 1
     for operation in many_running:
         operation.refresh_from_db()
-        assert (operation.state, operation.wait_reason) == (State.RUNNING, Wait.NONE)
+        assert (operation.state, operation.wait_reason) == (State.RUNNING, WaitReason.NONE)
         assert operation.polls == 1
 
 
@@ -101,7 +101,7 @@ def test_13_fifty_workers_whose_token_the_platform_refuses_refresh_it_once_and_a
     assert refreshes(sandbox) == 1
     assert not TokenSet.objects.get().sign_in_needed
     states = Operation.objects.values_list("state", "wait_reason").distinct()
-    assert list(states) == [(State.RUNNING, Wait.NONE)]
+    assert list(states) == [(State.RUNNING, WaitReason.NONE)]
 
 
 # ---------- 14: rotated token lost, invalid_grant, provider slow or down ----------
@@ -116,8 +116,8 @@ def mara_expired(signed_in_mara):
 def goes_on_after_sign_in(operation, mara, sandbox) -> None:
     """The reason is told, and after the next sign-in everything goes its way by itself."""
     operation.refresh_from_db()
-    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.SIGN_IN)
-    assert [one.news for one in Message.objects.filter(to=mara)] == [News.SIGN_IN]
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, WaitReason.SIGN_IN)
+    assert [one.kind for one in Notification.objects.filter(to=mara)] == [NotificationKind.SIGN_IN]
 
     tokens.store(mara, sandbox.tokens_for("mara"))
     lifecycle.wake_after_sign_in(mara)
@@ -133,7 +133,7 @@ def test_14_a_rotated_token_whose_answer_was_lost_waits_for_the_next_sign_in(
     sandbox.fault("POST", r"/connect/token$", lost_answer=True, times=1)
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, WaitReason.PROVIDER_DOWN)
 
     goes_by(20)
     submit(queued_clone.pk)  # with the token that was rotated away: invalid_grant
@@ -159,14 +159,14 @@ def test_14_what_runs_is_followed_again_after_the_next_sign_in(many_running, mar
     sandbox.revoke("mara")
     for operation in many_running[:3]:
         poll(operation.pk)
-    assert Operation.objects.filter(state=State.RUNNING, wait_reason=Wait.SIGN_IN).count() == 3
-    assert Message.objects.filter(to=mara, news=News.SIGN_IN).count() == 1
+    assert Operation.objects.filter(state=State.RUNNING, wait_reason=WaitReason.SIGN_IN).count() == 3
+    assert Notification.objects.filter(to=mara, kind=NotificationKind.SIGN_IN).count() == 1
 
     tokens.store(mara, sandbox.tokens_for("mara"))
     lifecycle.wake_after_sign_in(mara)
 
     assert Operation.objects.due_for_poll(timezone.now()).count() == WORKERS
-    assert not Operation.objects.filter(wait_reason=Wait.SIGN_IN).exists()
+    assert not Operation.objects.filter(wait_reason=WaitReason.SIGN_IN).exists()
 
 
 @pytest.mark.parametrize("how", [{"status": 503}, {"cut": True}, {"status": 200, "body": "<html>Sorry</html>"}])
@@ -178,10 +178,10 @@ def test_14_a_provider_that_is_down_is_waited_for_and_is_not_the_platform(
     for _ in range(8):
         submit(queued_clone.pk)
         queued_clone.refresh_from_db()
-        assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.PROVIDER_DOWN)
+        assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, WaitReason.PROVIDER_DOWN)
         goes_by(16)
     assert circuit_breaker.outage(timezone.now()) is None
-    assert not Message.objects.filter(to=mara_expired).exists()
+    assert not Notification.objects.filter(to=mara_expired).exists()
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
@@ -195,7 +195,7 @@ def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, qu
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
-    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    assert queued_clone.wait_reason == WaitReason.PROVIDER_DOWN
     goes_by(20)
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
@@ -214,12 +214,12 @@ def test_14_who_signs_in_while_a_refresh_fails_is_not_asked_to_sign_in(mara_expi
     worker.join()
 
     queued_clone.refresh_from_db()
-    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    assert queued_clone.wait_reason == WaitReason.PROVIDER_DOWN
     goes_by(1)
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.RUNNING
-    assert not Message.objects.filter(news=News.SIGN_IN).exists()
+    assert not Notification.objects.filter(kind=NotificationKind.SIGN_IN).exists()
 
 
 def test_14_who_signs_in_while_a_worker_finds_no_refresh_token_is_not_asked_either(mara_expired, sandbox):
@@ -241,12 +241,12 @@ def test_14_who_signs_in_while_a_worker_finds_no_refresh_token_is_not_asked_eith
 
 def test_14_who_signs_in_a_moment_before_the_wait_is_written_down_is_not_waited_for(queued_clone, signed_in_mara):
     later = timezone.now() + timing.SIGN_IN_PATIENCE
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, later)
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, later)
 
     tasks.sweep_submitting()
 
     queued_clone.refresh_from_db()
-    assert queued_clone.wait_reason == Wait.NONE
+    assert queued_clone.wait_reason == WaitReason.NONE
     assert queued_clone.expires_at is None
 
 
@@ -262,7 +262,7 @@ def test_14_what_waits_for_a_sign_in_for_good_reason_is_not_tried_again_and_agai
     assert refreshes(sandbox) == 1
     for operation in (queued_clone, many_running[0]):
         operation.refresh_from_db()
-        assert operation.wait_reason == Wait.SIGN_IN
+        assert operation.wait_reason == WaitReason.SIGN_IN
         assert not operation.events.filter(verb="resumed").exists()
 
 
@@ -317,7 +317,7 @@ def test_14_a_provider_that_stays_silent_holds_no_worker_longer_than_its_time_ou
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
-    assert queued_clone.wait_reason == Wait.PROVIDER_DOWN
+    assert queued_clone.wait_reason == WaitReason.PROVIDER_DOWN
     assert time.monotonic() - began < HANGS_S - 1
 
 
@@ -355,12 +355,12 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
 
     def rotate() -> None:
         try:
-            for keys, reseal in (([old, new], False), ([new, old], False), ([new, old], True), ([new], False)):
+            for keys, reencrypt in (([old, new], False), ([new, old], False), ([new, old], True), ([new], False)):
                 # Twice each: what a worker had begun with the keys before is over then, however slow it is.
                 before = len(used)
                 wait_until(lambda begun=before: all(used[begun:].count(one) > 1 for one in range(20)), within_s=60)
                 settings.TOKEN_KEYS = keys
-                if reseal:
+                if reencrypt:
                     call_command("reseal_tokens", stdout=io.StringIO())
         finally:
             over.set()
@@ -385,8 +385,8 @@ def without_the_key(settings) -> Callable:
         settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
         yield
         settings.TOKEN_KEYS = keys
-        assert not Message.objects.filter(news=News.SIGN_IN).exists()
-        assert not Operation.objects.filter(wait_reason=Wait.SIGN_IN).exists()
+        assert not Notification.objects.filter(kind=NotificationKind.SIGN_IN).exists()
+        assert not Operation.objects.filter(wait_reason=WaitReason.SIGN_IN).exists()
 
     return worker
 
@@ -397,7 +397,7 @@ def test_40_a_worker_without_the_key_leaves_what_is_queued_to_one_that_has_it(
     with without_the_key():
         submit(queued_clone.pk)
     queued_clone.refresh_from_db()
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, Wait.KEY_MISSING)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, WaitReason.KEY_MISSING)
 
     goes_by(60)
     submit(queued_clone.pk)
@@ -420,7 +420,7 @@ def test_40_a_worker_without_the_key_leaves_what_runs_to_one_that_has_it(
     assert Operation.objects.due_for_poll(timezone.now()).exists()
     poll(queued_clone.pk)
     queued_clone.refresh_from_db()
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.RUNNING, Wait.NONE)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.RUNNING, WaitReason.NONE)
 
 
 def test_40_a_worker_without_the_key_leaves_a_lost_answer_to_one_that_has_it(
@@ -443,7 +443,7 @@ def test_40_a_worker_without_the_key_leaves_a_left_over_to_one_that_has_it(
     queued_clone, signed_in_mara, sandbox, without_the_key
 ):
     sandbox.next_outcome("failed")
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     submit(queued_clone.pk)
     poll(queued_clone.pk)
     failed = lifecycle.operation_for(queued_clone.pk)

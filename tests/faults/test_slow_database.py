@@ -12,7 +12,7 @@ from imodels_app import lifecycle
 from imodels_app.limits import rate_limits
 from imodels_app.models import Attempt, Bucket, Operation
 from imodels_app.runtime import failpoints
-from imodels_app.states import Kind, OrphanState, State, Wait
+from imodels_app.states import Kind, OrphanState, State, WaitReason
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
@@ -108,7 +108,7 @@ def test_who_waited_for_a_token_takes_no_place_of_those_who_were_served_meanwhil
     submit(queued_clone.pk)
 
     assert sandbox.calls("POST", "/clone") == 0
-    assert now_of(queued_clone).wait_reason == Wait.RATE_LIMIT
+    assert now_of(queued_clone).wait_reason == WaitReason.RATE_LIMIT
     assert (queued_clone.wait_until - now).total_seconds() > 60
     Attempt.objects.filter(number__gte=10).delete()
 
@@ -133,7 +133,7 @@ def test_a_retry_after_counts_from_the_answer_and_not_from_before_the_call(queue
 
 
 @pytest.fixture
-def shell(queued_clone, signed_in_mara, sandbox):
+def orphan_state(queued_clone, signed_in_mara, sandbox):
     """What a failed clone of Mara's left, and is to be deleted."""
     sandbox.advance_manually()
     submit(queued_clone.pk)
@@ -144,32 +144,32 @@ def shell(queued_clone, signed_in_mara, sandbox):
     return now_of(queued_clone)
 
 
-def test_what_became_usable_while_a_worker_slept_is_not_deleted_by_it(shell, virtual_clock, meanwhile, sandbox):
+def test_what_became_usable_while_a_worker_slept_is_not_deleted_by_it(orphan_state, virtual_clock, meanwhile, sandbox):
     def another_looks():
         virtual_clock.passes(60)
-        sandbox.initialize(shell.imodel_id)
-        cleanup.delete(shell.pk)
+        sandbox.initialize(orphan_state.imodel_id)
+        cleanup.delete(orphan_state.pk)
 
     meanwhile("leftovers.sending", another_looks)
-    cleanup.delete(shell.pk)
+    cleanup.delete(orphan_state.pk)
 
-    assert now_of(shell).orphan.state == OrphanState.USABLE
-    assert shell.imodel_id in sandbox.world.imodels
+    assert now_of(orphan_state).orphan.state == OrphanState.USABLE
+    assert orphan_state.imodel_id in sandbox.world.imodels
 
 
 def test_what_was_seen_long_ago_decides_nothing_when_nobody_else_looked_either(
-    shell, virtual_clock, meanwhile, sandbox
+    orphan_state, virtual_clock, meanwhile, sandbox
 ):
     def sleeps():
         virtual_clock.passes(600)
-        sandbox.initialize(shell.imodel_id)
+        sandbox.initialize(orphan_state.imodel_id)
 
     meanwhile("leftovers.sending", sleeps)
-    cleanup.delete(shell.pk)
-    assert shell.imodel_id in sandbox.world.imodels
+    cleanup.delete(orphan_state.pk)
+    assert orphan_state.imodel_id in sandbox.world.imodels
 
-    cleanup.delete(shell.pk)
-    assert now_of(shell).orphan.state == OrphanState.USABLE
+    cleanup.delete(orphan_state.pk)
+    assert now_of(orphan_state).orphan.state == OrphanState.USABLE
 
 
 # ---------- looking that tells nothing ----------
@@ -191,9 +191,9 @@ def hours(virtual_clock, operation, count=1):
 
 
 def test_a_name_that_is_taken_in_other_capitals_ends_it_without_asking_on_and_on(
-    bridge_team, signed_in_mara, wish_for, sandbox, platform_of, virtual_clock
+    bridge_team, signed_in_mara, spec_for, sandbox, platform_of, virtual_clock
 ):
-    operation = lost(lifecycle.request(wish_for(Kind.EMPTY, name="Pier 7"), by=signed_in_mara), sandbox)
+    operation = lost(lifecycle.request(spec_for(Kind.EMPTY, name="Pier 7"), by=signed_in_mara), sandbox)
     platform_of("tomas").start("/imodels", json.dumps({"iTwinId": HARBOUR, "name": "PIER 7"}))
 
     hours(virtual_clock, operation)
@@ -203,9 +203,9 @@ def test_a_name_that_is_taken_in_other_capitals_ends_it_without_asking_on_and_on
 
 
 def test_a_name_that_is_taken_by_nobody_we_can_see_ends_it_after_a_while(
-    bridge_team, signed_in_mara, wish_for, sandbox, virtual_clock
+    bridge_team, signed_in_mara, spec_for, sandbox, virtual_clock
 ):
-    operation = lost(lifecycle.request(wish_for(Kind.EMPTY, name="Pier 7"), by=signed_in_mara), sandbox)
+    operation = lost(lifecycle.request(spec_for(Kind.EMPTY, name="Pier 7"), by=signed_in_mara), sandbox)
     taken = {"error": {"code": "iModelExists", "message": "iModel with the same name already exists."}}
     sandbox.fault("POST", r"^/imodels$", status=409, body=json.dumps(taken), times=99)
 
@@ -221,7 +221,7 @@ def test_who_may_no_longer_look_is_told_so_and_looked_for_seldom(queued_clone, s
 
     hours(virtual_clock, queued_clone)
 
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.NOT_PERMITTED)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, WaitReason.NOT_PERMITTED)
     assert sandbox.calls("GET", "/imodels") <= 32
     sandbox.allow(queued_clone.itwin_id, "mara", ["imodels_webview", "imodels_manage"])
     hours(virtual_clock, queued_clone)

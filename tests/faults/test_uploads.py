@@ -14,7 +14,7 @@ from django.urls import reverse
 from imodels_app import lifecycle
 from imodels_app.models import Operation, StagedFile, UploadedBlock
 from imodels_app.requesting import staging
-from imodels_app.states import Kind, State, Wait
+from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import BLOCKS_AT_ONCE, upload
@@ -42,7 +42,7 @@ def small_blocks(settings):
 @pytest.fixture
 def desk(processes, sandbox):
     """A worker and a beat at work, for whom small files are large; an operation ends at the first look."""
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
     processes.worker_at_work = processes.desk()
     return processes
@@ -53,7 +53,7 @@ def uploading(baseline_of, sandbox):
     """uploading(bytes): the platform has made the shell; nobody has sent a byte."""
 
     def make(data: bytes):
-        sandbox.advance_by_looks(0)
+        sandbox.advance_by_polls(0)
         operation = baseline_of(data)
         submit(operation.pk)
         operation.refresh_from_db()
@@ -96,7 +96,7 @@ def test_30_a_file_in_one_piece_that_is_cut_is_sent_again(uploading, sandbox, go
 
     upload(operation.pk)
     operation.refresh_from_db()
-    assert (operation.state, operation.wait_reason) == (State.UPLOADING, Wait.STORAGE_DOWN)
+    assert (operation.state, operation.wait_reason) == (State.UPLOADING, WaitReason.STORAGE_DOWN)
     assert "The upload stopped. The connection to the platform’s storage was cut" in page_of(operation)
     for _ in range(3):
         goes_by(5)
@@ -221,9 +221,9 @@ def test_30_a_task_delivered_again_finds_the_lease_and_returns(uploading, sandbo
 
 @pytest.mark.soak
 def test_30_an_uploader_of_its_own_leaves_the_workers_to_what_is_to_be_sent(
-    processes, baseline_of, wish_for, mara, sandbox, reached
+    processes, baseline_of, spec_for, mara, sandbox, reached
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     sandbox.switch(storage_bytes_per_s=40 * KIB)
     processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
     for queue in ("celery", "uploads"):
@@ -234,7 +234,7 @@ def test_30_an_uploader_of_its_own_leaves_the_workers_to_what_is_to_be_sent(
     reached(large, State.UPLOADING)
     wait_until(lambda: puts(sandbox), what="an upload")
 
-    reached(lifecycle.request(wish_for(Kind.EMPTY), by=mara), State.SUCCEEDED, within_s=15)
+    reached(lifecycle.request(spec_for(Kind.EMPTY), by=mara), State.SUCCEEDED, within_s=15)
 
     large.refresh_from_db()
     assert large.state == State.UPLOADING
@@ -389,13 +389,13 @@ def test_34_a_file_that_is_no_baseline_fails_by_its_name_with_the_remedy(
 
 
 def test_a_file_asked_for_again_before_it_is_forgotten_stays_for_the_new_operation(
-    uploading, wish_for, mara, sandbox, goes_by
+    uploading, spec_for, mara, sandbox, goes_by
 ):
     """The worker that saw the first one succeed is held up right before it forgets the file."""
     first = uploading(data := a_file(WHOLE))
     upload(first.pk)
     path = staging.path_of(first.staged_file)
-    wish = wish_for(Kind.BASELINE, file_name="pier.bim", file_size=WHOLE, description=first.description)
+    spec = spec_for(Kind.BASELINE, file_name="pier.bim", file_size=WHOLE, description=first.description)
     asked = []
 
     def held_up(execute, sql, params, many, context):
@@ -403,7 +403,7 @@ def test_a_file_asked_for_again_before_it_is_forgotten_stays_for_the_new_operati
             over = Operation.objects.get(pk=first.pk)
             if over.state == State.SUCCEEDED:
                 asked.append(over)
-                asked.append(lifecycle.request(wish, by=mara, staged_file=over.staged_file))
+                asked.append(lifecycle.request(spec, by=mara, staged_file=over.staged_file))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(held_up):

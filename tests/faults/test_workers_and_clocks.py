@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def desk(processes, sandbox, bridge_team, signed_in_mara):
     """A worker and a beat at work; an operation ends at the first look."""
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.desk()
     return processes
 
@@ -39,9 +39,9 @@ def deliver(task: str, operation: Operation, *, times: int) -> None:
 
 
 @pytest.mark.parametrize("times", [pytest.param(2, marks=pytest.mark.soak), 10])
-def test_25_a_task_delivered_several_times_sends_one_request(desk, wish_for, mara, sandbox, reached, times):
+def test_25_a_task_delivered_several_times_sends_one_request(desk, spec_for, mara, sandbox, reached, times):
     sandbox.fault("POST", r"/clone$", slow_s=1, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
 
     deliver("submit", clone, times=times)
     reached(clone, State.RUNNING, State.SUCCEEDED)
@@ -52,14 +52,14 @@ def test_25_a_task_delivered_several_times_sends_one_request(desk, wish_for, mar
     assert sandbox.calls("POST", "/clone") == clone.attempts.count() == 1
 
 
-def test_25_a_task_delivered_an_hour_late_does_nothing(desk, wish_for, mara, sandbox, reached, time_passes):
-    clone = reached(lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara), State.SUCCEEDED)
+def test_25_a_task_delivered_an_hour_late_does_nothing(desk, spec_for, mara, sandbox, reached, time_passes):
+    clone = reached(lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara), State.SUCCEEDED)
     time_passes(3600)
     before = (clone.version, len(sandbox.journal))
 
     for task in ("submit", "settle", "poll"):
         deliver(task, clone, times=2)
-    later = reached(lifecycle.request(wish_for(Kind.CLONE), by=mara), State.SUCCEEDED)
+    later = reached(lifecycle.request(spec_for(Kind.CLONE), by=mara), State.SUCCEEDED)
 
     clone.refresh_from_db()
     assert clone.version == before[0]
@@ -70,10 +70,10 @@ def test_25_a_task_delivered_an_hour_late_does_nothing(desk, wish_for, mara, san
 # 26
 
 
-def test_26_two_beats_and_two_workers_send_each_request_once(desk, wish_for, mara, sandbox, reached, time_passes):
+def test_26_two_beats_and_two_workers_send_each_request_once(desk, spec_for, mara, sandbox, reached, time_passes):
     desk.desk()
 
-    clones = [lifecycle.request(wish_for(Kind.EMPTY), by=mara) for _ in range(3)]
+    clones = [lifecycle.request(spec_for(Kind.EMPTY), by=mara) for _ in range(3)]
 
     for clone in clones:
         reached(clone, State.SUCCEEDED, within_s=45)
@@ -94,10 +94,10 @@ def test_26_two_sweeps_at_once_announce_each_row_once(queued_clone, running_clon
     assert waiting == 3
 
 
-def test_26_a_dead_beat_is_made_up_for_by_the_next(desk, wish_for, mara, reached, processes):
+def test_26_a_dead_beat_is_made_up_for_by_the_next(desk, spec_for, mara, reached, processes):
     for process, _ in processes._started[1:]:
         processes.kill(process)
-    clone = lifecycle.request(wish_for(Kind.EMPTY), by=mara)
+    clone = lifecycle.request(spec_for(Kind.EMPTY), by=mara)
     processes.beat()
 
     reached(clone, State.SUCCEEDED)
@@ -107,10 +107,10 @@ def test_26_a_dead_beat_is_made_up_for_by_the_next(desk, wish_for, mara, reached
 
 
 def test_27_a_worker_stopped_before_it_sent_sends_nothing_when_it_goes_on_after_its_lease(
-    desk, wish_for, mara, sandbox, reached, time_passes
+    desk, spec_for, mara, sandbox, reached, time_passes
 ):
     desk.arm("submit.claimed", "stop")
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     stopped = desk.struck("submit.claimed")
 
     time_passes(120)
@@ -141,10 +141,10 @@ def test_27_a_claim_that_grows_old_while_the_database_is_asked_for_it_sends_noth
 
 
 def test_27_a_worker_stopped_after_the_answer_writes_nothing_when_it_goes_on(
-    desk, wish_for, mara, sandbox, reached, time_passes
+    desk, spec_for, mara, sandbox, reached, time_passes
 ):
     desk.arm("submit.answered", "stop")
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     stopped = desk.struck("submit.answered")
 
     time_passes(30)
@@ -162,13 +162,13 @@ def test_27_a_worker_stopped_after_the_answer_writes_nothing_when_it_goes_on(
 
 @pytest.mark.parametrize("ahead_s", [3600, pytest.param(-300, marks=pytest.mark.soak)])
 def test_28_a_worker_whose_clock_is_wrong_works_as_any_other(
-    processes, sandbox, bridge_team, signed_in_mara, wish_for, reached, ahead_s
+    processes, sandbox, bridge_team, signed_in_mara, spec_for, reached, ahead_s
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     processes.worker(clock_ahead_s=ahead_s)
     processes.beat()
 
-    clones = [lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara) for _ in range(2)]
+    clones = [lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara) for _ in range(2)]
 
     for clone in clones:
         reached(clone, State.SUCCEEDED, within_s=45)
@@ -225,9 +225,9 @@ def database_that_refuses(transactional_db):
 
 
 def test_29_an_answer_that_cannot_be_stored_is_found_again_when_the_database_takes_it(
-    desk, database_that_refuses, wish_for, mara, sandbox, reached, time_passes
+    desk, database_that_refuses, spec_for, mara, sandbox, reached, time_passes
 ):
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
     time_passes(30)
     time.sleep(2)
@@ -244,9 +244,9 @@ def test_29_an_answer_that_cannot_be_stored_is_found_again_when_the_database_tak
 # 37
 
 
-def test_37_who_cancels_before_the_claim_wins_and_nothing_is_sent(desk, wish_for, mara, sandbox, reached):
+def test_37_who_cancels_before_the_claim_wins_and_nothing_is_sent(desk, spec_for, mara, sandbox, reached):
     desk.arm("submit.claiming", "pause 6")
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     desk.struck("submit.claiming")
 
     lifecycle.cancel(clone, by=mara)
@@ -258,9 +258,9 @@ def test_37_who_cancels_before_the_claim_wins_and_nothing_is_sent(desk, wish_for
     assert sandbox.calls("POST", "/clone") == 0
 
 
-def test_37_who_cancels_after_the_claim_is_told_that_it_was_sent(desk, wish_for, mara, sandbox, reached):
+def test_37_who_cancels_after_the_claim_is_told_that_it_was_sent(desk, spec_for, mara, sandbox, reached):
     desk.arm("submit.claimed", "pause 2")
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     stale = Operation.objects.get(pk=clone.pk)
     desk.struck("submit.claimed")
     fresh = Operation.objects.get(pk=clone.pk)
@@ -288,10 +288,10 @@ def test_37_what_was_sent_once_and_seems_never_to_have_arrived_cannot_be_cancell
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_38_workers_replaced_one_after_another_finish_what_they_do_and_lose_nothing(
-    desk, wish_for, mara, sandbox, reached, processes, times
+    desk, spec_for, mara, sandbox, reached, processes, times
 ):
     sandbox.fault("POST", r"/imodels$", slow_s=1.5, times=3)
-    wishes = [lifecycle.request(wish_for(Kind.EMPTY), by=mara) for _ in range(3 * times)]
+    operations = [lifecycle.request(spec_for(Kind.EMPTY), by=mara) for _ in range(3 * times)]
 
     old = processes._started[0][0]
     for _ in range(times):
@@ -299,8 +299,8 @@ def test_38_workers_replaced_one_after_another_finish_what_they_do_and_lose_noth
         processes.stop(old)
         old = new
 
-    for wish in wishes:
-        reached(wish, State.SUCCEEDED, within_s=45)
+    for spec in operations:
+        reached(spec, State.SUCCEEDED, within_s=45)
     assert sandbox.calls("POST", "/imodels") == 3 * times
     # Nothing was cut off in the middle, so nothing had to be looked up.
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {Outcome.ACCEPTED}
@@ -326,8 +326,8 @@ def newer_schema(transactional_db):
         cursor.execute(f"ALTER TABLE {table} DROP COLUMN of_the_next_version")
 
 
-def test_38_an_old_worker_works_on_the_next_versions_tables(desk, newer_schema, wish_for, mara, sandbox, reached):
-    clone = lifecycle.request(wish_for(Kind.CLONE), by=mara)
+def test_38_an_old_worker_works_on_the_next_versions_tables(desk, newer_schema, spec_for, mara, sandbox, reached):
+    clone = lifecycle.request(spec_for(Kind.CLONE), by=mara)
 
     reached(clone, State.SUCCEEDED)
 
@@ -336,12 +336,12 @@ def test_38_an_old_worker_works_on_the_next_versions_tables(desk, newer_schema, 
 
 
 def test_a_worker_that_no_longer_consumes_ends_and_the_next_one_goes_on(
-    processes, sandbox, bridge_team, signed_in_mara, wish_for, reached
+    processes, sandbox, bridge_team, signed_in_mara, spec_for, reached
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     worker = processes.worker(silent_for_s=3)
     assert current_app.control.cancel_consumer("celery", reply=True, timeout=5)
-    clone = lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara)
     processes.beat()
 
     assert worker.wait(20) == -signal.SIGKILL

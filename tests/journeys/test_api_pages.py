@@ -130,14 +130,14 @@ class Desk:
         operation.refresh_from_db()
         return operation
 
-    def carry(self, operation: Operation) -> Operation:
+    def upload(self, operation: Operation) -> Operation:
         """One step of the uploader, whose time has come."""
         Upload.objects.exclude(due_at=None).update(due_at=timezone.now())
         upload(operation.pk)
         operation.refresh_from_db()
         return operation
 
-    def look(self, operation: Operation) -> Operation:
+    def poll(self, operation: Operation) -> Operation:
         """One poll, whose time has come."""
         Operation.objects.exclude(due_at=None).update(due_at=timezone.now())
         poll(operation.pk)
@@ -341,7 +341,7 @@ def ends(kind: str, state: str, badge: str, *words: str, source: str = "Main Bri
         given = {} if kind == "empty" else {"source": source, "up_to": "baseline", "changeset": None}
         operation = desk.started(kind, **given)
         desk.sandbox.finish(operation.imodel_id, state=state)
-        page = desk.page(desk.look(operation))
+        page = desk.page(desk.poll(operation))
         assert badge_of(page) == badge
         for words_ in words:
             assert words_ in text_of(page)
@@ -533,7 +533,7 @@ def without_guids(desk: Desk) -> None:
     """Explained, with the way out: the documentation, and the form of the same fork."""
     operation = desk.started("fork", source="Old Quay", changeset="6")
     desk.sandbox.finish(operation.imodel_id, state="mainIModelIsMissingFederationGuids")
-    page = desk.page(desk.look(operation))
+    page = desk.page(desk.poll(operation))
     assert badge_of(page) == "Failed: FederationGuids missing"
     assert "Old Quay has elements without a FederationGuid, so it cannot be forked at changeset 6." in text_of(page)
     assert "populate-federation-guids" in page
@@ -557,9 +557,9 @@ def closed_preview(desk: Desk) -> None:
 
 def polled(desk: Desk, **fault: Any) -> tuple[Operation, str]:
     """A running clone after a look that met this fault."""
-    operation = desk.look(desk.started("clone"))
+    operation = desk.poll(desk.started("clone"))
     desk.sandbox.fault("GET", r"/operations/create$", **fault)
-    desk.look(operation)
+    desk.poll(operation)
     return operation, text_of(desk.page(operation))
 
 
@@ -591,7 +591,7 @@ def follow_rows() -> Iterator[tuple[str, Way]]:
 def usable_before(desk: Desk) -> None:
     operation = desk.started("clone")
     desk.sandbox.initialize(operation.imodel_id)
-    page = desk.page(desk.look(operation))
+    page = desk.page(desk.poll(operation))
     assert (operation.state, badge_of(page)) == (State.RUNNING, "Usable now")
     assert "The iModel can be used while the platform finishes" in text_of(page)
 
@@ -602,7 +602,7 @@ def vanished(desk: Desk) -> None:
     long_ago = timezone.now() - timedelta(minutes=5)
     Operation.objects.update(accepted_at=long_ago, missing_since=long_ago)
     operation.refresh_from_db()
-    page = desk.page(desk.look(operation))
+    page = desk.page(desk.poll(operation))
     assert badge_of(page) == "Failed: vanished"
     assert "The platform no longer knows this iModel." in text_of(page)
     assert "Delete the shell" not in text_of(page)
@@ -610,7 +610,7 @@ def vanished(desk: Desk) -> None:
 
 def follow_401(desk: Desk) -> None:
     operation, page = polled(desk, status=401)
-    desk.look(operation)
+    desk.poll(operation)
     page = desk.page(operation)
     assert badge_of(page) == "Waiting for sign-in"
     assert "the platform works on; Mara must sign in again to see how it ends" in text_of(page)
@@ -638,8 +638,8 @@ def follow_429(desk: Desk) -> None:
 def relationship(desk: Desk) -> None:
     operation = desk.started("fork")
     desk.sandbox.finish(operation.imodel_id)
-    told = desk.sandbox.world.imodels[operation.imodel_id].creation.forked_from["relationshipId"]
-    assert told in desk.page(desk.look(operation))
+    relationship_id = desk.sandbox.world.imodels[operation.imodel_id].creation.forked_from["relationshipId"]
+    assert relationship_id in desk.page(desk.poll(operation))
 
 
 # ---------- a baseline file ----------
@@ -649,7 +649,7 @@ def uploaded(desk: Desk) -> None:
     """The bytes are where the link leads, the platform is told, and the link is nowhere to be read."""
     operation = desk.started("baseline")
     assert "sig=" not in desk.page(operation)
-    desk.carry(operation)
+    desk.upload(operation)
     assert operation.state == State.RUNNING, operation.failure_message
     put = next(call for call in desk.sandbox.journal if call.method == "PUT")
     assert operation.imodel_id in put.path
@@ -663,7 +663,7 @@ def completing(**fault: Any) -> Callable[[Desk], tuple[Operation, str]]:
     def way(desk: Desk) -> tuple[Operation, str]:
         operation = desk.started("baseline")
         desk.sandbox.fault("POST", r"/baselinefile$", **fault)
-        desk.carry(operation)
+        desk.upload(operation)
         return operation, desk.page(operation)
 
     return way
@@ -681,9 +681,9 @@ def not_taken(status: int, code: str, badge: str, *words: str) -> Way:
 
 def baseline_ends(state: str, badge: str, *words: str) -> Way:
     def way(desk: Desk) -> None:
-        operation = desk.carry(desk.started("baseline"))
+        operation = desk.upload(desk.started("baseline"))
         desk.sandbox.finish(operation.imodel_id, state=state)
-        page = desk.page(desk.look(operation))
+        page = desk.page(desk.poll(operation))
         assert badge_of(page) == badge
         for words_ in words:
             assert words_ in text_of(page)
@@ -726,7 +726,7 @@ def _page_has(desk: Desk, operation: Operation, words: str) -> None:
 
 
 def complete_200(desk: Desk) -> None:
-    operation = desk.carry(desk.started("baseline"))
+    operation = desk.upload(desk.started("baseline"))
     page = desk.page(operation)
     assert badge_of(page) == "Running"
     assert "Being read" in text_of(page)
@@ -734,7 +734,7 @@ def complete_200(desk: Desk) -> None:
 
 def complete_401(desk: Desk) -> None:
     operation, _ = completing(status=401, times=2)(desk)
-    page = desk.page(desk.carry(operation))
+    page = desk.page(desk.upload(operation))
     assert badge_of(page) == "Waiting for sign-in"
     assert "Mara must sign in again to finish the upload" in text_of(page)
 
@@ -744,7 +744,7 @@ def complete_404(desk: Desk) -> None:
     operation, page = completing(status=404, times=99)(desk)
     assert badge_of(page) == "Uploading"
     for _ in range(20):
-        desk.carry(operation)
+        desk.upload(operation)
     page = desk.page(operation)
     assert badge_of(page) == "Failed: file not found"
     assert "Delete the shell" in text_of(page)
@@ -757,7 +757,7 @@ def complete_422(desk: Desk) -> None:
     operation = desk.started("baseline")
     desk.sandbox.fault("POST", r"/baselinefile$", status=422, body=json.dumps(body))
     desk.sandbox.world.imodels[operation.imodel_id].creation.baseline_state = "initializationScheduled"
-    desk.carry(operation)
+    desk.upload(operation)
     assert badge_of(desk.page(operation)) == "Running"
 
 

@@ -17,7 +17,7 @@ def test_a_file_becomes_an_imodel_and_its_way_can_be_watched(
     open_page, live_server, processes, sandbox, bridge_team, signed_in_mara, tmp_path, axe, troubles
 ):
     troubles.expect(r"htmx:(sendAbort|afterRequest)")  # who leaves the form calls off what it was asking
-    sandbox.advance_by_looks(1)
+    sandbox.advance_by_polls(1)
     sandbox.switch(storage_bytes_per_s=MIB // 16)
     processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
     processes.desk()

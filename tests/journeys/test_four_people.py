@@ -15,14 +15,14 @@ LONG_MS = 40_000
 @pytest.fixture
 def desk(processes, sandbox, bridge_team, otto):
     """Worker and beat on the sandbox; Mara and Tomas in one team, Otto in another."""
-    sandbox.advance_by_looks(4)
+    sandbox.advance_by_polls(4)
     processes.worker()
     processes.beat()
     return sandbox
 
 
 @pytest.fixture
-def enter(open_page, house, troubles):
+def enter(open_page, desk, troubles):
     """enter("mara") is a tab in which this person signed in through the provider's page."""
     troubles.expect("^htmx:(sendAbort|afterRequest)")  # checks and searches that newer ones replace
 
@@ -70,7 +70,7 @@ def expect_state(tab, name: str, state: str) -> None:
     row(tab, name).get_by_text(state, exact=True).wait_for(timeout=LONG_MS)
 
 
-def test_a_clone_and_an_approved_fork_go_through_and_only_those_concerned_see_them(enter, house):
+def test_a_clone_and_an_approved_fork_go_through_and_only_those_concerned_see_them(enter, desk):
     mara = enter("mara")
     ask_for_clone(mara, "Pier 7 copy")
     mara.goto("/operations/")
@@ -82,7 +82,7 @@ def test_a_clone_and_an_approved_fork_go_through_and_only_those_concerned_see_th
     operation = mara.url.rstrip("/").rsplit("/", 1)[1]
     mara.goto(f"/approvals/{operation}/")
     assert mara.get_by_role("button", name="Approve").count() == 0
-    assert house.calls("POST", "/fork") == 0
+    assert desk.calls("POST", "/fork") == 0
 
     tomas = enter("tomas")
     tomas.goto("/approvals/")
@@ -93,7 +93,7 @@ def test_a_clone_and_an_approved_fork_go_through_and_only_those_concerned_see_th
 
     mara.goto("/operations/")
     expect_state(mara, "Pier 7 retrofit", "Succeeded")
-    assert house.calls("POST", "/fork") == 1
+    assert desk.calls("POST", "/fork") == 1
 
     ines = enter("ines")
     ines.goto("/audit/")
@@ -108,7 +108,7 @@ def test_a_clone_and_an_approved_fork_go_through_and_only_those_concerned_see_th
     assert otto.get_by_text("Pier 7").count() == 0
 
 
-def test_a_fork_without_federation_guids_says_what_to_do(enter, house):
+def test_a_fork_without_federation_guids_says_what_to_do(enter, desk):
     mara, tomas = enter("mara"), enter("tomas")
     ask_for_fork(mara, "Quay study", source=OLD_QUAY)
     tomas.goto(mara.url.replace("/operations/", "/approvals/"))

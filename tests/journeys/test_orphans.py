@@ -39,15 +39,15 @@ def mara_at(live_server, transactional_db, open_page, signed_in_mara):
 
 
 @pytest.fixture
-def failed_clone(bridge_team, signed_in_mara, wish_for, sandbox, platform_of):
+def failed_clone(bridge_team, signed_in_mara, spec_for, sandbox, platform_of):
     """A clone, that came to nothing, of a clone that somebody made beside the desk."""
     sandbox.advance_manually()
     body = {"iTwinId": HARBOUR, "name": "Made with curl", "changesetIndex": 40}
     outside = platform_of("tomas").start(f"/imodels/{MAIN_BRIDGE}/clone", json.dumps(body))
     sandbox.finish(outside)
     source = IModelRef(id=outside, name="Made with curl", itwin=ITwinRef(id=HARBOUR, name="Harbour Bridge"))
-    wish = wish_for(Kind.CLONE, name="Pier 7", source=source, changeset_index=40)
-    operation = lifecycle.request(wish, by=signed_in_mara)
+    spec = spec_for(Kind.CLONE, name="Pier 7", source=source, changeset_index=40)
+    operation = lifecycle.request(spec, by=signed_in_mara)
     submit(operation.pk)
     operation.refresh_from_db()
     sandbox.finish(operation.imodel_id, state="failed")

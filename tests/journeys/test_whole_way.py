@@ -25,7 +25,7 @@ def test_a_large_file_survives_five_cuts_of_the_browser_and_a_killed_worker(
     open_page, processes, sandbox, bridge_team, signed_in_mara, tmp_path, troubles, record_property
 ):
     troubles.expect(r"net::ERR_|Failed to load resource|htmx:")
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     sandbox.switch(storage_bytes_per_s=20 * MIB)
     path = tmp_path / "harbour.bim"
     data = a_file(SIZE)
@@ -71,9 +71,11 @@ def test_a_large_file_survives_five_cuts_of_the_browser_and_a_killed_worker(
     wait_until(there, within_s=240, what="the iModel")
     grown["next worker"] = second.grown_mib()
     blocks = len(puts(sandbox, "block"))
-    told = ", ".join(f"{who} +{mib:.0f} MiB" for who, mib in grown.items())
+    figures = ", ".join(f"{who} +{mib:.0f} MiB" for who, mib in grown.items())
     twice = (went_up - SIZE) / MIB
-    record_property("figure", f"300 MiB, five cuts and a kill: {told}; {twice:.0f} MiB went up again, {blocks} blocks")
+    record_property(
+        "figure", f"300 MiB, five cuts and a kill: {figures}; {twice:.0f} MiB went up again, {blocks} blocks"
+    )
     assert digest_in_storage(sandbox, operation.imodel_id) == sha
     assert went_up < SIZE + CUTS * uploads.PIECE
     assert blocks <= BLOCKS + 3

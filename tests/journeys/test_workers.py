@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
-from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, WaitReason
 from tests.conftest import wait_until
 from tests.people import HARBOUR
 
@@ -28,14 +28,14 @@ def reached(operation: Operation, state: State, *, within_s: float = 30) -> Oper
 @pytest.fixture
 def team_at_work(processes, sandbox, bridge_team, signed_in_mara):
     """A worker and a beat on the sandbox, which ends an operation at the fifth look."""
-    sandbox.advance_by_looks(5)
+    sandbox.advance_by_polls(5)
     worker = processes.worker()
     processes.beat()
     return worker
 
 
-def test_a_clone_goes_from_row_to_imodel_by_itself(team_at_work, wish_for, mara, sandbox):
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+def test_a_clone_goes_from_row_to_imodel_by_itself(team_at_work, spec_for, mara, sandbox):
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
 
     reached(clone, State.SUCCEEDED)
 
@@ -45,10 +45,10 @@ def test_a_clone_goes_from_row_to_imodel_by_itself(team_at_work, wish_for, mara,
 
 @pytest.mark.soak
 def test_a_worker_killed_after_the_post_left_and_before_its_answer_was_stored_makes_one_imodel(
-    team_at_work, processes, wish_for, mara, sandbox
+    team_at_work, processes, spec_for, mara, sandbox
 ):
     sandbox.fault("POST", r"/clone$", slow_s=25, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE, name="Pier 7"), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
 
     processes.kill(team_at_work)
@@ -64,9 +64,9 @@ def test_a_worker_killed_after_the_post_left_and_before_its_answer_was_stored_ma
     assert sandbox.calls("POST", "/clone") == 1
 
 
-def test_the_access_token_runs_out_during_a_long_clone_and_is_refreshed_once(team_at_work, wish_for, mara, sandbox):
+def test_the_access_token_runs_out_during_a_long_clone_and_is_refreshed_once(team_at_work, spec_for, mara, sandbox):
     sandbox.advance_manually()
-    clone = reached(lifecycle.request(wish_for(Kind.CLONE), by=mara), State.RUNNING)
+    clone = reached(lifecycle.request(spec_for(Kind.CLONE), by=mara), State.RUNNING)
     before = TokenSet.objects.get().refresh_token
     TokenSet.objects.update(obtained_at=timezone.now() - timedelta(hours=1))
 
@@ -78,23 +78,23 @@ def test_the_access_token_runs_out_during_a_long_clone_and_is_refreshed_once(tea
     assert sandbox.calls("POST", "/token") == 1
 
 
-def test_a_429_at_submit_and_one_while_following_only_delay_it(team_at_work, wish_for, mara, sandbox):
+def test_a_429_at_submit_and_one_while_following_only_delay_it(team_at_work, spec_for, mara, sandbox):
     sandbox.fault("POST", r"/clone$", status=429, retry_after=3, times=1)
     sandbox.fault("GET", r"/operations/create$", status=429, retry_after=3, times=1)
-    clone = lifecycle.request(wish_for(Kind.CLONE), by=mara)
+    clone = lifecycle.request(spec_for(Kind.CLONE), by=mara)
 
     reached(clone, State.SUCCEEDED)
 
     waits = [event.data.get("wait") for event in clone.events.filter(verb="postponed")]
-    assert waits == [Wait.RATE_LIMIT, Wait.RATE_LIMIT]
+    assert waits == [WaitReason.RATE_LIMIT, WaitReason.RATE_LIMIT]
     assert sandbox.calls("POST", "/clone") == 2
 
 
 @pytest.mark.soak
-def test_a_flushed_redis_loses_nothing(team_at_work, wish_for, mara, redis_url, sandbox):
+def test_a_flushed_redis_loses_nothing(team_at_work, spec_for, mara, redis_url, sandbox):
     import redis
 
-    clones = [lifecycle.request(wish_for(Kind.CLONE), by=mara) for _ in range(3)]
+    clones = [lifecycle.request(spec_for(Kind.CLONE), by=mara) for _ in range(3)]
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
 

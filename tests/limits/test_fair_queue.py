@@ -17,9 +17,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def ask(bridge_team, wish_for):
+def ask(bridge_team, spec_for):
     """ask(mara) queues a clone."""
-    return lambda person, kind=Kind.CLONE: lifecycle.request(wish_for(kind), by=person)
+    return lambda person, kind=Kind.CLONE: lifecycle.request(spec_for(kind), by=person)
 
 
 def serve(now) -> str:
@@ -75,7 +75,7 @@ def test_a_worker_that_comes_out_of_turn_sends_nothing(ask, signed_in_mara, toma
 def test_the_place_shown_is_the_order_in_which_they_are_served(ask, mara, tomas, otto):
     asked = [ask(person) for person in [mara] * 5 + [tomas] * 2 + [otto]]
     now = timezone.now()
-    shown = {operation.pk: place.number for operation, place in zip(asked, _placed(asked, now), strict=True)}
+    shown = {operation.pk: position.number for operation, position in zip(asked, _placed(asked, now), strict=True)}
 
     served = []
     for turn in range(8):
@@ -96,7 +96,7 @@ def test_the_expected_start_counts_the_pace_and_whoever_comes_before(ask, mara):
     now = timezone.now()
     rate_limits.freeze("clone", now + timedelta(seconds=60), now)
 
-    starts = [(place.start - now).total_seconds() for place in _placed(asked, now)]
+    starts = [(position.start - now).total_seconds() for position in _placed(asked, now)]
 
     for number, start_s in enumerate(starts):
         assert 60 + 3 * number <= start_s <= 60 + 3.1 * number + 5
@@ -108,7 +108,7 @@ def test_what_waits_for_a_person_is_in_no_queue_and_holds_nobody_up_in_it(ask, m
 
     found = positions([waits, other], timezone.now())
 
-    assert {pk: place.number for pk, place in found.items()} == {other.pk: 1}
+    assert {pk: position.number for pk, position in found.items()} == {other.pk: 1}
 
 
 def test_the_table_and_the_page_say_where_one_stands_and_when_it_starts(ask, mara, client):

@@ -99,11 +99,11 @@ def test_people_see_what_is_left_and_until_when(queued_clone):
     rate_limits.freeze("fork", now + timedelta(seconds=30), now)
     send(queued_clone, 1, at=now)
 
-    left = {one.name: one for one in rate_limits.remaining(now)}
+    remaining = {one.name: one for one in rate_limits.remaining(now)}
 
-    assert (left["clones"].left, left["clones"].limit) == (19, 20)
-    assert (left["forks"].left, left["forks"].until) == (0, now + timedelta(seconds=30))
-    assert (left["creations"].left, left["creations"].until) == (50, None)
+    assert (remaining["clones"].remaining, remaining["clones"].limit) == (19, 20)
+    assert (remaining["forks"].remaining, remaining["forks"].until) == (0, now + timedelta(seconds=30))
+    assert (remaining["creations"].remaining, remaining["creations"].until) == (50, None)
 
 
 def test_after_a_429_each_answer_is_waited_for(queued_clone):
@@ -186,7 +186,7 @@ def test_while_the_application_is_frozen_nothing_is_sent_either():
     rate_limits.freeze(rate_limits.CALLS, until, now)
 
     assert may_send_at(now) == may_send_at(now, "fork") == until
-    assert {one.left for one in rate_limits.remaining(now)} == {0}
+    assert {one.remaining for one in rate_limits.remaining(now)} == {0}
 
 
 @pytest.mark.parametrize(("named", "bucket"), [("all", "calls"), ("clone imodel", "clone"), ("", "clone")])

@@ -9,24 +9,24 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import Circuit, Message
+from imodels_app.models import CircuitBreaker, Notification
 from imodels_app.notifications import outbox
-from imodels_app.states import Kind, News, Wait
+from imodels_app.states import Kind, NotificationKind, WaitReason
 
 pytestmark = pytest.mark.django_db
 
 
 def written() -> list[tuple[str, str]]:
     """Who is told what."""
-    return [(one.to.first_name, one.news) for one in Message.objects.select_related("to").order_by("pk")]
+    return [(one.to.first_name, one.kind) for one in Notification.objects.select_related("to").order_by("pk")]
 
 
 def later(**gap) -> None:
     """As if so much time had passed for the mail server and its messages."""
-    for row in Circuit.objects.filter(name="mail", open_until__isnull=False):
-        Circuit.objects.filter(pk=row.pk).update(open_until=row.open_until - timedelta(**gap))
-    for message in Message.objects.filter(due_at__isnull=False):
-        Message.objects.filter(pk=message.pk).update(
+    for row in CircuitBreaker.objects.filter(name="mail", open_until__isnull=False):
+        CircuitBreaker.objects.filter(pk=row.pk).update(open_until=row.open_until - timedelta(**gap))
+    for message in Notification.objects.filter(due_at__isnull=False):
+        Notification.objects.filter(pk=message.pk).update(
             due_at=message.due_at - timedelta(**gap), written_at=message.written_at - timedelta(**gap)
         )
 
@@ -35,41 +35,41 @@ def later(**gap) -> None:
 
 
 def test_the_leads_are_asked_and_the_requester_learns_the_decision(waiting_fork, tomas):
-    assert written() == [("Tomas", News.ASKED)]
+    assert written() == [("Tomas", NotificationKind.REQUESTED)]
 
     lifecycle.approve(waiting_fork, by=tomas)
 
-    assert written()[1:] == [("Mara", News.APPROVED)]
+    assert written()[1:] == [("Mara", NotificationKind.APPROVED)]
 
 
-def test_a_lead_who_asks_is_not_asked_to_decide(bridge_team, tomas, wish_for):
-    lifecycle.request(wish_for(Kind.FORK), by=tomas)
+def test_a_lead_who_asks_is_not_asked_to_decide(bridge_team, tomas, spec_for):
+    lifecycle.request(spec_for(Kind.FORK), by=tomas)
 
     assert written() == []
 
 
 def test_the_requester_learns_how_it_ended(succeeded_clone, failed_fork):
-    assert written()[0] == ("Mara", News.SUCCEEDED)
-    assert written()[-1] == ("Mara", News.FAILED)
+    assert written()[0] == ("Mara", NotificationKind.SUCCEEDED)
+    assert written()[-1] == ("Mara", NotificationKind.FAILED)
 
 
-def test_whoever_must_sign_in_is_told_once_however_much_waits(bridge_team, signed_in_mara, wish_for):
+def test_whoever_must_sign_in_is_told_once_however_much_waits(bridge_team, signed_in_mara, spec_for):
     until = timezone.now() + timedelta(days=5)
     for _ in range(3):
-        lifecycle.wait(lifecycle.request(wish_for(Kind.CLONE), by=signed_in_mara), Wait.SIGN_IN, until)
+        lifecycle.wait(lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara), WaitReason.SIGN_IN, until)
 
-    assert written() == [("Mara", News.SIGN_IN)]
+    assert written() == [("Mara", NotificationKind.SIGN_IN)]
 
 
 def test_after_the_next_sign_in_it_may_be_told_again(queued_clone, signed_in_mara, sandbox):
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=5))
     tokens.store(signed_in_mara, sandbox.tokens_for("mara"))
     lifecycle.wake_after_sign_in(signed_in_mara)
     queued_clone.refresh_from_db()
 
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=5))
 
-    assert written() == [("Mara", News.SIGN_IN)] * 2
+    assert written() == [("Mara", NotificationKind.SIGN_IN)] * 2
 
 
 def test_whoever_wants_no_mail_gets_none(mara, waiting_fork, tomas):
@@ -78,7 +78,7 @@ def test_whoever_wants_no_mail_gets_none(mara, waiting_fork, tomas):
 
     lifecycle.reject(waiting_fork, by=tomas, comment="No.")
 
-    assert written() == [("Tomas", News.ASKED)]
+    assert written() == [("Tomas", NotificationKind.REQUESTED)]
 
 
 def test_what_did_not_happen_is_not_told(waiting_fork, tomas):
@@ -86,7 +86,7 @@ def test_what_did_not_happen_is_not_told(waiting_fork, tomas):
         lifecycle.approve(waiting_fork, by=tomas)
         transaction.set_rollback(True)
 
-    assert written() == [("Tomas", News.ASKED)]
+    assert written() == [("Tomas", NotificationKind.REQUESTED)]
 
 
 # ---------- the words ----------
@@ -113,12 +113,12 @@ def test_a_requester_reads_why_it_failed_and_what_to_do(failed_fork, mara, mail_
     assert f"{settings.DASHBOARD_URL}/operations/{failed_fork.pk}/" in mail.get_content()
 
 
-@pytest.mark.parametrize("news", News.values)
-def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sandbox, news):
+@pytest.mark.parametrize("kind", NotificationKind.values)
+def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sandbox, kind):
     queued_clone.name = "Pier\r\nBcc: everybody@example.com"
     secret = sandbox.tokens_for("mara")["access_token"]
 
-    subject, text = outbox.subject_and_text(Message(operation=queued_clone, to=mara, news=news))
+    subject, text = outbox.subject_and_text(Notification(operation=queued_clone, to=mara, kind=kind))
 
     assert "\n" not in subject
     assert settings.DASHBOARD_URL in text
@@ -134,7 +134,7 @@ def test_a_message_is_sent_once(waiting_fork, tomas, mail_server):
     outbox.send_due()
 
     assert len(mail_server.inbox) == 1
-    assert Message.objects.get().sent_at
+    assert Notification.objects.get().sent_at
 
 
 def test_what_was_decided_meanwhile_is_no_news_any_more(waiting_fork, tomas, mail_server):
@@ -148,12 +148,12 @@ def test_what_was_decided_meanwhile_is_no_news_any_more(waiting_fork, tomas, mai
 def test_one_address_that_is_refused_holds_up_nobody(waiting_fork, tomas, mara, mail_server):
     mail_server.refuses = {tomas.email}
     lifecycle.reject(waiting_fork, by=tomas, comment="Use the old one.")
-    Message.objects.filter(news=News.ASKED).update(news=News.SUCCEEDED)
+    Notification.objects.filter(kind=NotificationKind.REQUESTED).update(kind=NotificationKind.SUCCEEDED)
 
     outbox.send_due()
 
     assert len(mail_server.to(mara.email)) == 1
-    refused = Message.objects.get(sent_at=None)
+    refused = Notification.objects.get(sent_at=None)
     assert (refused.tries, refused.due_at > timezone.now() + timedelta(minutes=1)) == (1, True)
 
 
@@ -162,7 +162,7 @@ def test_a_dead_server_is_left_alone_for_longer_and_longer_and_then_everything_a
     gaps = []
     for _ in range(9):
         outbox.send_due()
-        row = Circuit.objects.get(name="mail")
+        row = CircuitBreaker.objects.get(name="mail")
         gaps.append(round((row.open_until - timezone.now()).total_seconds()))
         later(seconds=gaps[-1] + 1)
     assert gaps == sorted(gaps)
@@ -188,5 +188,5 @@ def test_a_message_that_is_never_taken_is_given_up_after_some_days(waiting_fork,
         outbox.send_due()
         later(hours=4)
 
-    message = Message.objects.get()
+    message = Notification.objects.get()
     assert (message.sent_at, message.due_at) == (None, None)

@@ -31,91 +31,91 @@ def sent(client, kind, **fields):
 # The target
 
 
-def test_rights_that_the_platform_does_not_tell_are_not_known_and_the_rest_is(told, sandbox):
+def test_rights_that_the_platform_does_not_tell_are_not_known_and_the_rest_is(advice_for, sandbox):
     sandbox.fault("GET", r"^/accesscontrol/", status=500, times=9)
 
-    said = told("empty")
+    said = advice_for("empty")
 
     assert "Your rights in Harbour Bridge are not known" in said
     assert "Name is free in Harbour Bridge" in said
 
 
-def test_whether_the_name_is_free_there(told):
-    assert "Name is free in Harbour Bridge" in told("empty")
-    assert "Name is taken in Harbour Bridge “Main Bridge 2” is free." in told("empty", name="Main Bridge")
+def test_whether_the_name_is_free_there(advice_for):
+    assert "Name is free in Harbour Bridge" in advice_for("empty")
+    assert "Name is taken in Harbour Bridge “Main Bridge 2” is free." in advice_for("empty", name="Main Bridge")
 
 
-def test_an_inactive_itwin_is_warned_of(told, client, sandbox):
-    assert "Old Ferry Terminal is inactive" in told("empty", itwin="Old Ferry Terminal")
-    assert "inactive" not in told("empty")
+def test_an_inactive_itwin_is_warned_of(advice_for, client, sandbox):
+    assert "Old Ferry Terminal is inactive" in advice_for("empty", itwin="Old Ferry Terminal")
+    assert "inactive" not in advice_for("empty")
     assert sent(client, "empty", itwin="Old Ferry Terminal") == 303
 
 
-def test_whether_one_may_create_there(told, client):
-    assert "You may create iModels in Harbour Bridge imodels_manage is yours there." in told("empty")
-    assert "imodels_manage is not yours in Water West" in told("empty", itwin="Water West")
+def test_whether_one_may_create_there(advice_for, client):
+    assert "You may create iModels in Harbour Bridge imodels_manage is yours there." in advice_for("empty")
+    assert "imodels_manage is not yours in Water West" in advice_for("empty", itwin="Water West")
     assert sent(client, "empty", itwin="Water West") == 303
 
 
 # The source
 
 
-def test_whether_the_source_is_ready(told, sandbox):
-    assert "Main Bridge is ready" in told("clone")
-    assert "Main Bridge temporary works is not ready" in told("clone", source=sandbox.ids["not-initialized"])
+def test_whether_the_source_is_ready(advice_for, sandbox):
+    assert "Main Bridge is ready" in advice_for("clone")
+    assert "Main Bridge temporary works is not ready" in advice_for("clone", source=sandbox.ids["not-initialized"])
 
 
 @pytest.mark.parametrize("kind", ["clone", "fork"])
-def test_whether_one_may_copy_from_there(told, sandbox, kind):
+def test_whether_one_may_copy_from_there(advice_for, sandbox, kind):
     sandbox.allow(sandbox.ids["rail-corridor"], "mara", ["imodels_webview"])
 
-    assert "You may create iModels in Harbour Bridge imodels_manage" in told(kind)
-    assert "imodels_manage is not yours in Rail Corridor 2027" in told(kind, source="Viaduct")
+    assert "You may create iModels in Harbour Bridge imodels_manage" in advice_for(kind)
+    assert "imodels_manage is not yours in Rail Corridor 2027" in advice_for(kind, source="Viaduct")
 
 
 @pytest.mark.parametrize("kind", ["clone", "fork"])
-def test_a_source_with_permissions_of_its_own_has_to_be_seen(told, client, sandbox, kind):
-    assert "permissions of its own" not in told(kind)
+def test_a_source_with_permissions_of_its_own_has_to_be_seen(advice_for, client, sandbox, kind):
+    assert "permissions of its own" not in advice_for(kind)
 
     sandbox.secure(sandbox.ids["viaduct"], "mara", ["imodels_webview"])
-    assert "You may view Viaduct It has permissions of its own." in told(kind, source="Viaduct")
+    assert "You may view Viaduct It has permissions of its own." in advice_for(kind, source="Viaduct")
 
     sandbox.secure(sandbox.ids["depot"], "tomas", ["imodels_webview"])
-    shut = told(kind, source="Depot")
+    shut = advice_for(kind, source="Depot")
     assert "imodels_webview is not yours on Depot" in shut
     assert "You may not look at the changesets of Depot" in shut
     assert "Depot is ready" not in shut
     assert sent(client, kind, source="Depot") == 422
 
 
-def test_rights_that_cannot_be_asked_for_are_not_known(told, sandbox):
+def test_rights_that_cannot_be_asked_for_are_not_known(advice_for, sandbox):
     sandbox.secure(sandbox.ids["viaduct"], "mara", ["imodels_webview"])
     sandbox.fault("GET", r"^/imodels/.*/permissions$", status=403, times=5)
 
-    assert "Viaduct: your rights there are not known" in told("clone", source="Viaduct")
+    assert "Viaduct: your rights there are not known" in advice_for("clone", source="Viaduct")
 
 
-def test_whether_a_template_may_be_read(told, sandbox):
-    assert "You may read Main Bridge imodels_read is yours there." in told("template")
+def test_whether_a_template_may_be_read(advice_for, sandbox):
+    assert "You may read Main Bridge imodels_read is yours there." in advice_for("template")
 
     sandbox.secure(sandbox.ids["viaduct"], "mara", ["imodels_webview"])
-    secured = told("template", source="Viaduct")
+    secured = advice_for("template", source="Viaduct")
     assert "imodels_read is not yours on Viaduct It has permissions of its own." in secured
 
 
 # How much
 
 
-def test_how_many_changesets_will_be_copied(told, mara, sandbox):
+def test_how_many_changesets_will_be_copied(advice_for, mara, sandbox):
     forty = Catalog(mara).changeset(sandbox.ids["main-bridge"], "40").id
 
-    assert "Changesets up to #120 will be copied At most 120 of them." in told("clone")
+    assert "Changesets up to #120 will be copied At most 120 of them." in advice_for("clone")
     for changeset in ("40", forty):
-        by = told("clone", up_to="changeset", changeset=changeset)
+        by = advice_for("clone", up_to="changeset", changeset=changeset)
         assert "Changesets up to #40 will be copied At most 40 of them." in by
-    version = told("clone", up_to="version", version="60 % design")
+    version = advice_for("clone", up_to="version", version="60 % design")
     assert "Changesets up to #96 will be copied At most 96 of them." in version
-    everything = told("clone", up_to="everything")
+    everything = advice_for("clone", up_to="everything")
     assert "All changesets will be copied Now up to #120, and what comes until it runs." in everything
 
 
@@ -123,40 +123,42 @@ def test_how_many_changesets_will_be_copied(told, mara, sandbox):
     "way", [{"up_to": "baseline"}, {"up_to": "changeset", "changeset": "0"}, {"source": "Depot", "up_to": "latest"}]
 )
 @pytest.mark.parametrize("kind", ["clone", "fork", "template"])
-def test_nothing_but_the_baseline_is_said_so(told, kind, way):
-    assert "Only the baseline will be copied" in told(kind, **way)
+def test_nothing_but_the_baseline_is_said_so(advice_for, kind, way):
+    assert "Only the baseline will be copied" in advice_for(kind, **way)
 
 
-def test_a_fork_without_its_history_is_warned_of(told, client):
+def test_a_fork_without_its_history_is_warned_of(advice_for, client):
     lost = "The fork loses its history: 120 changesets become one baseline"
 
-    assert lost in told("fork", preserve_history="")
-    assert "1 changeset becomes one baseline" in told("fork", preserve_history="", up_to="changeset", changeset="1")
-    assert "loses its history" not in told("fork")
-    assert "loses its history" not in told("fork", preserve_history="", up_to="baseline")
+    assert lost in advice_for("fork", preserve_history="")
+    assert "1 changeset becomes one baseline" in advice_for(
+        "fork", preserve_history="", up_to="changeset", changeset="1"
+    )
+    assert "loses its history" not in advice_for("fork")
+    assert "loses its history" not in advice_for("fork", preserve_history="", up_to="baseline")
     assert sent(client, "fork", preserve_history="") == 303
 
 
-def test_a_template_becomes_one_baseline(told):
-    assert "Content up to #120 becomes the baseline Without history: no changeset is copied." in told("template")
+def test_a_template_becomes_one_baseline(advice_for):
+    assert "Content up to #120 becomes the baseline Without history: no changeset is copied." in advice_for("template")
 
 
 # Where
 
 
-def test_a_copy_to_another_region_is_warned_of(told, client, sandbox):
+def test_a_copy_to_another_region_is_warned_of(advice_for, client, sandbox):
     sandbox.world.itwins[sandbox.ids["rail-corridor"]].data_center = "UK South"
 
-    assert "Same region, East US" in told("clone")
-    assert "From East US to UK South The platform may refuse" in told("clone", itwin="Rail Corridor 2027")
+    assert "Same region, East US" in advice_for("clone")
+    assert "From East US to UK South The platform may refuse" in advice_for("clone", itwin="Rail Corridor 2027")
     assert sent(client, "clone", itwin="Rail Corridor 2027") == 303
 
 
-def test_a_template_has_to_be_in_the_same_data_center(told, sandbox):
+def test_a_template_has_to_be_in_the_same_data_center(advice_for, sandbox):
     sandbox.world.itwins[sandbox.ids["rail-corridor"]].data_center = "UK South"
 
-    assert "Same data center, East US" in told("template")
-    elsewhere = told("template", itwin="Rail Corridor 2027")
+    assert "Same data center, East US" in advice_for("template")
+    elsewhere = advice_for("template", itwin="Rail Corridor 2027")
     assert "From East US to UK South They must be in the same data center." in elsewhere
 
 
@@ -168,21 +170,21 @@ def test_a_template_has_to_be_in_the_same_data_center(told, sandbox):
     ],
 )
 @pytest.mark.parametrize("kind", ["empty", "template"])
-def test_swapped_corners_are_warned_of(told, client, kind, swapped, warning):
-    assert warning in told(kind, **(ORESUND | swapped))
-    assert warning not in told(kind, **ORESUND)
+def test_swapped_corners_are_warned_of(advice_for, client, kind, swapped, warning):
+    assert warning in advice_for(kind, **(ORESUND | swapped))
+    assert warning not in advice_for(kind, **ORESUND)
 
 
-def test_a_fork_says_what_only_its_running_will_tell(told):
-    assert "FederationGuids: known only when it runs" in told("fork")
+def test_a_fork_says_what_only_its_running_will_tell(advice_for):
+    assert "FederationGuids: known only when it runs" in advice_for("fork")
 
 
 # It is late
 
 
-def test_a_platform_that_is_down_is_said_and_nothing_else_is_claimed(told, sandbox):
+def test_a_platform_that_is_down_is_said_and_nothing_else_is_claimed(advice_for, sandbox):
     sandbox.fault("GET", r"/", status=503, times=100)
-    page = told("fork")
+    page = advice_for("fork")
 
     assert "The platform is not answering." in page
     assert not re.search("is free|is ready|You may", page)

@@ -63,9 +63,9 @@ def folder() -> list[str]:
     return sorted(path.name for path in staging.folder().iterdir())
 
 
-def operation_of(staged: StagedFile, wish_for) -> Operation:
-    wish = wish_for(Kind.BASELINE, name="Before", file_name=staged.name, file_size=staged.size)
-    return lifecycle.request(wish, by=staged.owner, staged_file=staged)
+def operation_of(staged: StagedFile, spec_for) -> Operation:
+    spec = spec_for(Kind.BASELINE, name="Before", file_name=staged.name, file_size=staged.size)
+    return lifecycle.request(spec, by=staged.owner, staged_file=staged)
 
 
 # It works
@@ -208,9 +208,9 @@ def test_somebody_elses_file_is_refused_and_its_name_not_told(at_desk, tomas):
     assert not Operation.objects.exists()
 
 
-def test_a_file_makes_one_operation_at_a_time(at_desk, mara, wish_for):
+def test_a_file_makes_one_operation_at_a_time(at_desk, mara, spec_for):
     staged = arrived(mara)
-    operation_of(staged, wish_for)
+    operation_of(staged, spec_for)
 
     answer = at_desk.post(FORM, filled(staged))
 
@@ -219,18 +219,18 @@ def test_a_file_makes_one_operation_at_a_time(at_desk, mara, wish_for):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_operations_asked_for_at_once_do_not_share_a_file(bridge_team, mara, wish_for):
-    staged, told = arrived(mara), []
+def test_two_operations_asked_for_at_once_do_not_share_a_file(bridge_team, mara, spec_for):
+    staged, outcomes = arrived(mara), []
 
     def ask(name: str) -> None:
         from django.db import connection
 
-        wish = wish_for(Kind.BASELINE, name=name, file_name=staged.name, file_size=staged.size)
+        spec = spec_for(Kind.BASELINE, name=name, file_name=staged.name, file_size=staged.size)
         try:
-            lifecycle.request(wish, by=mara, staged_file=staged)
-            told.append("made")
+            lifecycle.request(spec, by=mara, staged_file=staged)
+            outcomes.append("made")
         except lifecycle.FileTaken:
-            told.append("taken")
+            outcomes.append("taken")
         finally:
             connection.close()
 
@@ -240,7 +240,7 @@ def test_two_operations_asked_for_at_once_do_not_share_a_file(bridge_team, mara,
     for thread in both:
         thread.join()
 
-    assert sorted(told) == ["made", "taken"]
+    assert sorted(outcomes) == ["made", "taken"]
     assert Operation.objects.get().staged_file == staged
 
 
@@ -299,9 +299,9 @@ def test_a_preset_keeps_what_was_typed_and_no_file(at_desk, mara):
 # The same again
 
 
-def test_a_failed_operation_is_tried_again_with_the_file_it_had(at_desk, mara, wish_for):
+def test_a_failed_operation_is_tried_again_with_the_file_it_had(at_desk, mara, spec_for):
     staged = arrived(mara)
-    failed = operation_of(staged, wish_for)
+    failed = operation_of(staged, spec_for)
     Operation.objects.filter(pk=failed.pk).update(state=State.FAILED, finished_at=failed.created_at)
 
     page = at_desk.get(FORM, {"from": str(failed.pk)}).content.decode()
@@ -314,9 +314,9 @@ def test_a_failed_operation_is_tried_again_with_the_file_it_had(at_desk, mara, w
     assert (failed.staged_file, failed.file_name, failed.file_size) == (None, "harbour.bim", 1000)
 
 
-def test_a_file_that_is_not_kept_any_more_has_to_be_chosen_again(at_desk, mara, wish_for):
+def test_a_file_that_is_not_kept_any_more_has_to_be_chosen_again(at_desk, mara, spec_for):
     staged = arrived(mara)
-    operation = operation_of(staged, wish_for)
+    operation = operation_of(staged, spec_for)
     staging.delete(staged)
 
     page = at_desk.get(FORM, {"from": str(operation.pk)})
@@ -325,8 +325,8 @@ def test_a_file_that_is_not_kept_any_more_has_to_be_chosen_again(at_desk, mara, 
     assert 'id="staged_file" value=""' in page.content.decode()
 
 
-def test_the_file_of_an_operation_under_way_is_not_offered_again(at_desk, mara, wish_for):
-    operation = operation_of(arrived(mara), wish_for)
+def test_the_file_of_an_operation_under_way_is_not_offered_again(at_desk, mara, spec_for):
+    operation = operation_of(arrived(mara), spec_for)
 
     page = at_desk.get(FORM, {"from": str(operation.pk)}).content.decode()
 
@@ -345,9 +345,9 @@ def test_a_file_can_be_removed_without_javascript(at_desk, mara):
     assert not StagedFile.objects.exists()
 
 
-def test_a_file_on_its_way_into_an_imodel_cannot_be_removed(at_desk, mara, wish_for):
+def test_a_file_on_its_way_into_an_imodel_cannot_be_removed(at_desk, mara, spec_for):
     staged = arrived(mara)
-    operation_of(staged, wish_for)
+    operation_of(staged, spec_for)
 
     removed = at_desk.post(reverse("imodels:remove-staged-file", args=[staged.pk]), follow=True)
     deleted = at_desk.delete(reverse("imodels:staged-file", args=[staged.pk]), headers={"Tus-Resumable": "1.0.0"})
@@ -357,9 +357,9 @@ def test_a_file_on_its_way_into_an_imodel_cannot_be_removed(at_desk, mara, wish_
     assert staging.path_of(staged).exists()
 
 
-def test_the_task_forgets_what_is_of_no_use(bridge_team, mara, wish_for):
+def test_the_task_forgets_what_is_of_no_use(bridge_team, mara, spec_for):
     staged = arrived(mara)
-    operation = operation_of(staged, wish_for)
+    operation = operation_of(staged, spec_for)
     Operation.objects.filter(pk=operation.pk).update(state=State.SUCCEEDED, finished_at=operation.created_at)
 
     clean_staging()

@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from django.core.cache import cache
 
 from imodels_app.accounts import tokens
-from imodels_app.requesting import catalog as catalog_room
+from imodels_app.requesting import catalog as catalog_cache
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded, id_in
 
 pytestmark = pytest.mark.same_on_both
@@ -79,7 +79,7 @@ def test_favourite_itwins_come_first_and_are_known_as_such(of_mara, sandbox, pla
 
 
 def test_favourite_imodels_are_found_wherever_they_are(of_mara, sandbox, monkeypatch):
-    monkeypatch.setattr(catalog_room, "ITWINS_SEARCHED", 0)
+    monkeypatch.setattr(catalog_cache, "ITWINS_SEARCHED", 0)
     sandbox.world.favorites[f"imodels:{sandbox.person('mara').id}"] = [sandbox.ids["viaduct"]]
 
     assert [source.imodel.name for source in of_mara.imodels("via")[0]] == ["Viaduct"]
@@ -133,7 +133,7 @@ def test_imodels_can_be_searched_in_one_itwin(of_mara, sandbox):
 
 
 def test_an_imodel_is_found_by_its_itwins_name_and_its_own(of_mara, sandbox, monkeypatch):
-    monkeypatch.setattr(catalog_room, "ITWINS_SEARCHED", 1)  # and nobody looks beyond Harbour Bridge
+    monkeypatch.setattr(catalog_cache, "ITWINS_SEARCHED", 1)  # and nobody looks beyond Harbour Bridge
     assert of_mara.imodels("viaduct") == ([], False)
 
     assert [source.imodel.name for source in of_mara.imodels("rail / via")[0]] == ["Viaduct"]
@@ -141,7 +141,7 @@ def test_an_imodel_is_found_by_its_itwins_name_and_its_own(of_mara, sandbox, mon
 
 
 def test_a_search_over_itwins_that_takes_too_long_shows_what_it_has(of_mara, monkeypatch):
-    monkeypatch.setattr(catalog_room, "SEARCH_FOR_S", -1.0)
+    monkeypatch.setattr(catalog_cache, "SEARCH_FOR_S", -1.0)
 
     assert of_mara.imodels("main")[1] is False
 
@@ -203,7 +203,7 @@ def test_every_changeset_is_reached_page_by_page_once(of_mara, sandbox, page_siz
 
 
 def test_a_search_for_words_goes_on_where_it_stopped(of_mara, sandbox, monkeypatch):
-    monkeypatch.setattr(catalog_room, "CHANGESETS_A_PAGE", 10)
+    monkeypatch.setattr(catalog_cache, "CHANGESETS_A_PAGE", 10)
     bridge = sandbox.ids["main-bridge"]
     sandbox.world.timelines[bridge][2].description = "The one with the tuned mass damper"
 

@@ -7,7 +7,7 @@ import pytest
 from imodels_app.accounts import tokens
 from imodels_app.requesting.catalog import Catalog
 from imodels_app.requesting.forms import CloneForm, EmptyForm, ForkForm, TemplateForm
-from imodels_app.states import Wish
+from imodels_app.states import ChangesetSelection
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
@@ -36,25 +36,25 @@ def filled(signed_in_mara, sandbox):
 
 def body(form):
     assert form.is_valid(), form.errors
-    return form.wish().body
+    return form.spec().body
 
 
 # What a wish becomes
 
 
 def test_an_empty_form_asks_for_an_empty_imodel(filled, sandbox):
-    wish = filled(EmptyForm, name="  Pier 7 ").wish()
+    spec = filled(EmptyForm, name="  Pier 7 ").spec()
 
-    assert wish.path == "/imodels"
-    assert wish.body == {"iTwinId": sandbox.ids["harbour-bridge"], "name": "Pier 7"}
+    assert spec.path == "/imodels"
+    assert spec.body == {"iTwinId": sandbox.ids["harbour-bridge"], "name": "Pier 7"}
 
 
 def test_a_clone_goes_to_the_source_and_names_the_target(filled, sandbox):
-    wish = filled(CloneForm, itwin="rail corridor 2027", description="For the tender").wish()
+    spec = filled(CloneForm, itwin="rail corridor 2027", description="For the tender").spec()
 
-    assert wish.path == f"/imodels/{sandbox.ids['main-bridge']}/clone"
-    assert wish.body["iTwinId"] == sandbox.ids["rail-corridor"]
-    assert wish.body["description"] == "For the tender"
+    assert spec.path == f"/imodels/{sandbox.ids['main-bridge']}/clone"
+    assert spec.body["iTwinId"] == sandbox.ids["rail-corridor"]
+    assert spec.body["description"] == "For the tender"
 
 
 def test_a_blank_description_is_not_sent(filled):
@@ -88,7 +88,7 @@ def test_all_up_to_now_is_pinned_at_the_newest_changeset(filled):
     form = filled(CloneForm)
 
     assert body(form)["changesetIndex"] == 120
-    assert form.wish().up_to == Wish.LATEST
+    assert form.spec().up_to == ChangesetSelection.LATEST
 
 
 def test_all_up_to_now_of_a_bare_baseline_is_index_zero(filled):
@@ -99,7 +99,7 @@ def test_what_was_shown_as_now_is_what_is_asked_for_when_newer_ones_came(filled,
     form = filled(CloneForm, pinned=f"{sandbox.ids['main-bridge']}:118")
 
     assert body(form)["changesetIndex"] == 118
-    assert form.wish().up_to == Wish.CHANGESET
+    assert form.spec().up_to == ChangesetSelection.CHANGESET
 
 
 @pytest.mark.parametrize("pinned", ["", "garbage", "{source}:121", "{source}:-1", "{source}:", "{other}:3"])
@@ -118,7 +118,7 @@ def test_a_fork_keeps_its_history_or_not_and_never_sends_its_reason(filled):
     assert body(filled(ForkForm))["preserveHistory"] is True
     assert body(filled(ForkForm, preserve_history=""))["preserveHistory"] is False
     assert "reason" not in body(filled(ForkForm))
-    assert filled(ForkForm).wish().reason == "Try the retrofit of pier 7."
+    assert filled(ForkForm).spec().reason == "Try the retrofit of pier 7."
 
 
 # From a template
@@ -139,7 +139,7 @@ def test_a_template_is_asked_for_by_the_id_of_its_changeset(filled, signed_in_ma
     changeset = Catalog(signed_in_mara).changeset(source, str(index))
 
     assert body(form)["template"] == {"iModelId": source, "changesetId": changeset.id}
-    assert (form.wish().path, form.wish().changeset_index) == ("/imodels", index)
+    assert (form.spec().path, form.spec().changeset_index) == ("/imodels", index)
 
 
 def test_a_template_by_the_id_of_a_changeset_knows_its_number(filled, signed_in_mara, sandbox):
@@ -147,7 +147,7 @@ def test_a_template_by_the_id_of_a_changeset_knows_its_number(filled, signed_in_
     form = filled(TemplateForm, up_to="changeset", changeset=forty.upper())
 
     assert body(form)["template"]["changesetId"] == forty
-    assert form.wish().changeset_index == 40
+    assert form.spec().changeset_index == 40
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_an_itwin_can_be_pasted_as_id_or_link(filled, sandbox, typed):
 def test_an_imodel_can_be_pasted_as_a_link_that_names_its_itwin_too(filled, sandbox):
     link = f"https://api.bentley.com/itwins/{sandbox.ids['rail-corridor']}/imodels/{sandbox.ids['viaduct']}/"
 
-    assert filled(CloneForm, source=link).wish().source.name == "Viaduct"
+    assert filled(CloneForm, source=link).spec().source.name == "Viaduct"
 
 
 def test_what_was_picked_counts_while_its_name_stands_there(filled, sandbox):
@@ -465,9 +465,9 @@ def silent(sandbox):
 
 
 def test_an_itwin_by_its_id_need_not_be_looked_up(filled, silent):
-    wish = filled(EmptyForm, itwin=f"https://viewer.example/?iTwinId={silent.ids['harbour-bridge']}").wish()
+    spec = filled(EmptyForm, itwin=f"https://viewer.example/?iTwinId={silent.ids['harbour-bridge']}").spec()
 
-    assert wish.body == {"iTwinId": silent.ids["harbour-bridge"], "name": "Pier 7"}
+    assert spec.body == {"iTwinId": silent.ids["harbour-bridge"], "name": "Pier 7"}
 
 
 @pytest.mark.parametrize(
@@ -482,10 +482,10 @@ def test_an_itwin_by_its_id_need_not_be_looked_up(filled, silent):
 )
 def test_a_clone_by_ids_need_not_be_looked_up(filled, silent, typed, sent):
     ids = {"itwin": silent.ids["harbour-bridge"].upper(), "source": silent.ids["main-bridge"]}
-    wish = filled(CloneForm, **ids, **typed).wish()
+    spec = filled(CloneForm, **ids, **typed).spec()
 
-    assert wish.path == f"/imodels/{silent.ids['main-bridge']}/clone"
-    assert wish.body == {"iTwinId": silent.ids["harbour-bridge"], "name": "Pier 7", **sent}
+    assert spec.path == f"/imodels/{silent.ids['main-bridge']}/clone"
+    assert spec.body == {"iTwinId": silent.ids["harbour-bridge"], "name": "Pier 7", **sent}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.display import status
 from imodels_app.models import Operation
-from imodels_app.states import State, Wait
+from imodels_app.states import State, WaitReason
 from imodels_app.workers.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
@@ -149,16 +149,16 @@ DETAILS = [
 
 @pytest.mark.parametrize("kind", ALL)
 def test_each_detail_of_a_422_reaches_its_field(refused, at_desk, kind):
-    told = [(code, target, field) for code, target, kinds, field in DETAILS if kind in kinds]
+    expected = [(code, target, field) for code, target, kinds, field in DETAILS if kind in kinds]
     details = [
         {"code": code, "message": f"Wrong {number}."} | ({"target": target} if target else {})
-        for number, (code, target, _) in enumerate(told)
+        for number, (code, target, _) in enumerate(expected)
     ]
     operation = refused(kind, 422, "InvalidiModelsRequest", details)
 
     said = said_at(form_again(at_desk, operation))
     page = text_of(at_desk.get(reverse("imodels:operation-detail", args=[operation.pk])).content.decode())
-    for number, (_, _, field) in enumerate(told):
+    for number, (_, _, field) in enumerate(expected):
         assert [at for at, words in said.items() if f"Wrong {number}." in words] == [field]
         assert f"Wrong {number}." in page
 
@@ -226,14 +226,14 @@ def test_what_failed_later_is_tried_again_and_accuses_no_field(at_desk, failed_f
 @pytest.mark.parametrize(
     ("fault", "state", "wait", "badge"),
     [
-        ({"expired_token": True}, State.QUEUED, Wait.TOKEN, "Queued"),
-        ({"status": 429, "retry_after": 17}, State.QUEUED, Wait.RATE_LIMIT, "Queued"),
+        ({"expired_token": True}, State.QUEUED, WaitReason.TOKEN, "Queued"),
+        ({"status": 429, "retry_after": 17}, State.QUEUED, WaitReason.RATE_LIMIT, "Queued"),
         ({"status": 429, "retry_after": 17, "body": '{"error": {"code": "RateLimitExceeded", "message": "Slow."}}'},
-         State.QUEUED, Wait.RATE_LIMIT, "Queued"),
-        ({"status": 500, "body": "<html>Oh</html>"}, State.SUBMITTING, Wait.LOST_ANSWER, "Checking"),
-        ({"status": 503, "body": ""}, State.SUBMITTING, Wait.LOST_ANSWER, "Checking"),
-        ({"lost_answer": True}, State.SUBMITTING, Wait.LOST_ANSWER, "Checking"),
-        ({"cut": True}, State.SUBMITTING, Wait.LOST_ANSWER, "Checking"),
+         State.QUEUED, WaitReason.RATE_LIMIT, "Queued"),
+        ({"status": 500, "body": "<html>Oh</html>"}, State.SUBMITTING, WaitReason.LOST_ANSWER, "Checking"),
+        ({"status": 503, "body": ""}, State.SUBMITTING, WaitReason.LOST_ANSWER, "Checking"),
+        ({"lost_answer": True}, State.SUBMITTING, WaitReason.LOST_ANSWER, "Checking"),
+        ({"cut": True}, State.SUBMITTING, WaitReason.LOST_ANSWER, "Checking"),
     ],
     ids=["401", "429", "429-other-code", "500-html", "503-empty", "lost", "cut"],
 )  # fmt: skip

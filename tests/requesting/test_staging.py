@@ -33,9 +33,9 @@ def long_ago(staged: StagedFile) -> None:
     StagedFile.objects.filter(pk=staged.pk).update(touched_at=staged.touched_at - timedelta(hours=25))
 
 
-def used_by_operation(staged: StagedFile, wish_for) -> Operation:
-    wish = wish_for(Kind.BASELINE, file_name=staged.name, file_size=staged.size)
-    return lifecycle.request(wish, by=staged.owner, staged_file=staged)
+def used_by_operation(staged: StagedFile, spec_for) -> Operation:
+    spec = spec_for(Kind.BASELINE, file_name=staged.name, file_size=staged.size)
+    return lifecycle.request(spec, by=staged.owner, staged_file=staged)
 
 
 def ended(operation: Operation, state: State, *, hours_ago: int) -> None:
@@ -56,10 +56,10 @@ def test_bytes_that_come_in_order_make_the_file(harbour):
 def test_bytes_for_another_place_change_nothing_and_are_told_the_right_one(harbour, at):
     staging.append(harbour, BYTES[:50], at=0)
 
-    with pytest.raises(staging.OffsetConflict) as told:
+    with pytest.raises(staging.OffsetConflict) as raised:
         staging.append(harbour, b"x" * 10, at=at)
 
-    assert told.value.received == 50
+    assert raised.value.received == 50
     assert staging.path_of(harbour).read_bytes() == BYTES[:50]
 
 
@@ -180,9 +180,9 @@ def test_a_file_in_one_go_that_is_no_imodel_leaves_nothing_behind(mara):
     assert not StagedFile.objects.exists()
 
 
-def test_forgetting_takes_the_bytes_and_the_operation_keeps_name_and_size(bridge_team, harbour, wish_for):
+def test_forgetting_takes_the_bytes_and_the_operation_keeps_name_and_size(bridge_team, harbour, spec_for):
     staging.append(harbour, BYTES, at=0)
-    operation = used_by_operation(harbour, wish_for)
+    operation = used_by_operation(harbour, spec_for)
 
     staging.delete(harbour)
 
@@ -202,9 +202,9 @@ class TestCleaning:
         assert list(StagedFile.objects.all()) == [young]
         assert not staging.path_of(harbour).exists()
 
-    def test_an_operation_keeps_its_file_however_long_it_waits(self, bridge_team, harbour, wish_for):
+    def test_an_operation_keeps_its_file_however_long_it_waits(self, bridge_team, harbour, spec_for):
         staging.append(harbour, BYTES, at=0)
-        used_by_operation(harbour, wish_for)
+        used_by_operation(harbour, spec_for)
         long_ago(harbour)
 
         assert staging.clean(harbour.touched_at) == 0
@@ -221,10 +221,10 @@ class TestCleaning:
         ],
     )
     def test_a_file_outlives_its_operation_by_a_day_unless_it_became_an_imodel(
-        self, bridge_team, harbour, wish_for, state, hours_ago, is_kept
+        self, bridge_team, harbour, spec_for, state, hours_ago, is_kept
     ):
         staging.append(harbour, BYTES, at=0)
-        operation = used_by_operation(harbour, wish_for)
+        operation = used_by_operation(harbour, spec_for)
         ended(operation, state, hours_ago=hours_ago)
 
         staging.clean(operation.created_at)
@@ -253,14 +253,14 @@ class TestCleaning:
             staged = staging.announce(name="harbour.bim", size=len(BYTES), owner=mara)
             staging.append(staged, BYTES[:50], at=0)
             long_ago(staged)
-            told = []
-            piece = threading.Thread(target=bring, args=(staged, told))
+            raised = []
+            piece = threading.Thread(target=bring, args=(staged, raised))
             piece.start()
             staging.clean(staged.touched_at)
             piece.join()
 
             there = StagedFile.objects.filter(pk=staged.pk).first()
-            assert told == (["counted"] if there else ["gone"])
+            assert raised == (["counted"] if there else ["gone"])
             assert staging.path_of(staged).exists() is bool(there)
             if there:
                 assert staging.path_of(staged).read_bytes() == BYTES
@@ -270,28 +270,28 @@ class TestCleaning:
 @pytest.mark.django_db(transaction=True)
 def test_of_two_pieces_for_one_place_exactly_one_is_counted(harbour):
     others = staging.HEADER + os.urandom(84)
-    told: list[str] = []
-    pieces = [threading.Thread(target=bring, args=(harbour, told, data, 0)) for data in (BYTES, others)]
+    raised: list[str] = []
+    pieces = [threading.Thread(target=bring, args=(harbour, raised, data, 0)) for data in (BYTES, others)]
 
     for piece in pieces:
         piece.start()
     for piece in pieces:
         piece.join()
 
-    assert sorted(told) == ["counted", "overtaken"]
+    assert sorted(raised) == ["counted", "overtaken"]
     assert staging.path_of(harbour).read_bytes() in (BYTES, others)
 
 
-def bring(staged: StagedFile, told: list[str], data: bytes = BYTES[50:], at: int = 50) -> None:
+def bring(staged: StagedFile, raised: list[str], data: bytes = BYTES[50:], at: int = 50) -> None:
     from django.db import connection
 
     try:
         staging.append(staged, data, at=at)
-        told.append("counted")
+        raised.append("counted")
     except staging.FileGone:
-        told.append("gone")
+        raised.append("gone")
     except staging.OffsetConflict:
-        told.append("overtaken")
+        raised.append("overtaken")
     finally:
         connection.close()
 

@@ -25,8 +25,8 @@ def decided(operation) -> list[tuple]:
 
 
 @pytest.fixture
-def fork_by_tomas(bridge_team, tomas, wish_for):
-    return lifecycle.request(wish_for(Kind.FORK, name="Tomas’s own"), by=tomas)
+def fork_by_tomas(bridge_team, tomas, spec_for):
+    return lifecycle.request(spec_for(Kind.FORK, name="Tomas’s own"), by=tomas)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_lead_finds_what_waits_and_the_requester_what_they_asked(client, mara,
     client.force_login(mara)
     answer = client.get(LIST)
     assert answer.context["waiting"] == []
-    assert [row.operation for row in answer.context["asked"]] == [waiting_fork]
+    assert [row.operation for row in answer.context["requested"]] == [waiting_fork]
 
 
 def test_a_lead_is_not_asked_about_their_own(client, tomas, fork_by_tomas):
@@ -54,7 +54,7 @@ def test_a_lead_is_not_asked_about_their_own(client, tomas, fork_by_tomas):
     answer = client.get(LIST)
 
     assert answer.context["waiting"] == []
-    assert [row.operation for row in answer.context["asked"]] == [fork_by_tomas]
+    assert [row.operation for row in answer.context["requested"]] == [fork_by_tomas]
 
 
 def test_a_lead_approves_with_the_facts_in_view(client, tomas, waiting_fork):
@@ -239,10 +239,10 @@ def test_decisions_stay_to_be_read(client, tomas, mara, failed_fork):
 
 
 def test_a_list_of_decisions_costs_no_query_for_each(
-    client, tomas, mara, bridge_team, wish_for, django_assert_max_num_queries
+    client, tomas, mara, bridge_team, spec_for, django_assert_max_num_queries
 ):
     for _ in range(15):
-        lifecycle.approve(lifecycle.request(wish_for(Kind.FORK), by=mara), by=tomas)
+        lifecycle.approve(lifecycle.request(spec_for(Kind.FORK), by=mara), by=tomas)
     client.force_login(tomas)
 
     with django_assert_max_num_queries(9):

@@ -71,7 +71,7 @@ def test_filters_live_in_the_address(client, ines, failed_fork, query, found):
 
 
 @pytest.fixture
-def more_than_the_lists_hold(queued_clone, mara, wish_for):
+def more_than_the_lists_hold(queued_clone, mara, spec_for):
     """Operations in 201 iTwins and one that comes after them, and 201 people who come before Tomas."""
     User.objects.bulk_create(User(username=f"p{one}", first_name="Person", last_name=f"{one:03}") for one in range(201))
     facts = Operation.objects.filter(pk=queued_clone.pk).values().get()
@@ -80,7 +80,7 @@ def more_than_the_lists_hold(queued_clone, mara, wish_for):
         for one in range(201)
     )
     last = ITwinRef(id="b2b00000-0000-4000-8000-0000000000ff", name="Zeebrugge Lock")
-    lifecycle.request(wish_for(Kind.EMPTY, name="Far", itwin=last), by=mara)
+    lifecycle.request(spec_for(Kind.EMPTY, name="Far", itwin=last), by=mara)
 
 
 def test_the_export_says_who_decided_at_no_query_for_each_row(client, ines, failed_fork, django_assert_max_num_queries):
@@ -127,8 +127,8 @@ def test_a_person_is_who_acted_and_who_asked(client, ines, tomas, mara, failed_f
     assert len(verbs(client.get(AUDIT, {"person": mara.pk}))) == 5
 
 
-def test_the_export_holds_exactly_the_filter_and_is_recorded(client, ines, failed_fork, otto, wish_for):
-    lifecycle.request(wish_for(Kind.EMPTY, name="Not in the filter"), by=otto)
+def test_the_export_holds_exactly_the_filter_and_is_recorded(client, ines, failed_fork, otto, spec_for):
+    lifecycle.request(spec_for(Kind.EMPTY, name="Not in the filter"), by=otto)
     client.force_login(ines)
 
     exported = rows(client.get(EXPORT, {"kind": "fork"}))
@@ -137,12 +137,12 @@ def test_the_export_holds_exactly_the_filter_and_is_recorded(client, ines, faile
     assert {row["operation"] for row in exported} == {"Pier 7 retrofit"}
     assert exported[0]["operation_id"] == str(failed_fork.pk)
     assert exported[0]["code"] == "mainIModelIsMissingFederationGuids"
-    told = Event.objects.get(verb="exported")
-    assert (told.actor, told.data["rows"], told.note) == (ines, 5, "CSV, 5 events: fork")
+    record = Event.objects.get(verb="exported")
+    assert (record.actor, record.data["rows"], record.note) == (ines, 5, "CSV, 5 events: fork")
 
 
-def test_a_cell_is_never_a_formula(client, ines, mara, bridge_team, wish_for):
-    lifecycle.request(wish_for(Kind.EMPTY, name='=HYPERLINK("https://evil.example")'), by=mara)
+def test_a_cell_is_never_a_formula(client, ines, mara, bridge_team, spec_for):
+    lifecycle.request(spec_for(Kind.EMPTY, name='=HYPERLINK("https://evil.example")'), by=mara)
     client.force_login(ines)
 
     assert rows(client.get(EXPORT))[0]["operation"].startswith("'=HYPERLINK")
@@ -191,6 +191,6 @@ def test_a_chart_is_high_enough_for_its_days(number):
 def test_durations_fit_their_axis(longest):
     picture = charts.durations([("Fork", longest / 2, longest), ("Empty", timedelta(0), longest / 3)], formats.lasted)
 
-    places = [place for one in picture.ranges for place in (one.half, one.most)]
+    places = [place for one in picture.ranges for place in (one.median, one.p95)]
     assert all(picture.scale[0].at <= place <= picture.scale[-1].at for place in places)
     assert "fork" in picture.title

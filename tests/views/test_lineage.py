@@ -13,7 +13,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import Membership, Operation, Orphan, Team
 from imodels_app.requesting.spec import IModelRef, ITwinRef
-from imodels_app.states import Kind, OrphanState, State, Wish
+from imodels_app.states import ChangesetSelection, Kind, OrphanState, State
 from imodels_app.views.lineage import LEVELS_UP, SIDE_BY_SIDE
 from tests.people import HARBOUR, MAIN_BRIDGE
 
@@ -21,14 +21,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 @pytest.fixture
-def made(bridge_team, mara, wish_for, sandbox):
+def made(bridge_team, mara, spec_for, sandbox):
     """made("B", of=a): a copy that succeeded, of another one of ours (of Main Bridge if of none); by whom."""
 
     def make(name, *, of=None, kind=Kind.CLONE, by=None, source_id="", state=State.SUCCEEDED, index=40):
         origin = (of.imodel_id, of.name) if of else (source_id or MAIN_BRIDGE, "Main Bridge")
         source = IModelRef(id=origin[0], name=origin[1], itwin=ITwinRef(id=HARBOUR, name="Harbour Bridge"))
-        wish = wish_for(kind, name=name, source=source, up_to=Wish.CHANGESET, changeset_index=index)
-        operation = lifecycle.request(wish, by=by or mara)
+        spec = spec_for(kind, name=name, source=source, up_to=ChangesetSelection.CHANGESET, changeset_index=index)
+        operation = lifecycle.request(spec, by=by or mara)
         Operation.objects.filter(pk=operation.pk).update(state=state, imodel_id=str(uuid4()))
         operation.refresh_from_db()
         return operation
@@ -226,8 +226,8 @@ def test_its_cost_does_not_grow_with_what_was_made(at_desk, made, django_assert_
         tree_of(at_desk, here)
 
 
-def test_what_is_made_of_nothing_has_no_lineage(at_desk, bridge_team, mara, wish_for):
-    operation = lifecycle.request(wish_for(Kind.EMPTY, name="Alone"), by=mara)
+def test_what_is_made_of_nothing_has_no_lineage(at_desk, bridge_team, mara, spec_for):
+    operation = lifecycle.request(spec_for(Kind.EMPTY, name="Alone"), by=mara)
 
     assert tree_of(at_desk, operation) == ""
     assert "Made from nothing" in at_desk.get(reverse("imodels:lineage", args=[operation.pk])).content.decode()

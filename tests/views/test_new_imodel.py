@@ -134,23 +134,23 @@ def test_back_and_other_words_make_another_operation(at_desk):
     assert set(Operation.objects.values_list("name", flat=True)) == {"Pier 7", "Pier 8"}
 
 
-def test_two_requests_at_the_same_moment_end_in_the_same_row(mara, wish_for):
-    wish, operation_id = wish_for(Kind.EMPTY), uuid4()
+def test_two_requests_at_the_same_moment_end_in_the_same_row(mara, spec_for):
+    spec, operation_id = spec_for(Kind.EMPTY), uuid4()
 
-    first = lifecycle.request(wish, by=mara, operation_id=operation_id)
-    second = lifecycle.request(wish, by=mara, operation_id=operation_id)
+    first = lifecycle.request(spec, by=mara, operation_id=operation_id)
+    second = lifecycle.request(spec, by=mara, operation_id=operation_id)
 
     assert first == second
     assert first.events.count() == 1
 
 
-def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, wish_for):
+def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, spec_for):
     from django.db import IntegrityError
 
-    theirs = lifecycle.request(wish_for(Kind.EMPTY), by=tomas)
+    theirs = lifecycle.request(spec_for(Kind.EMPTY), by=tomas)
 
     with pytest.raises(IntegrityError):
-        lifecycle.request(wish_for(Kind.EMPTY), by=mara, operation_id=theirs.pk)
+        lifecycle.request(spec_for(Kind.EMPTY), by=mara, operation_id=theirs.pk)
 
 
 # Bad input
@@ -532,8 +532,8 @@ def test_only_trying_again_after_a_failure_names_what_failed(at_desk, queued_clo
     assert Operation.objects.get(name="Once more").again_of == (queued_clone if names_it else None)
 
 
-def test_somebody_elses_operation_cannot_be_asked_for_again(at_desk, otto, wish_for):
-    theirs = lifecycle.request(wish_for(Kind.EMPTY), by=otto)
+def test_somebody_elses_operation_cannot_be_asked_for_again(at_desk, otto, spec_for):
+    theirs = lifecycle.request(spec_for(Kind.EMPTY), by=otto)
 
     for asked in (theirs.pk, uuid4(), "garbage"):
         assert at_desk.get(address("empty"), {"from": asked}).status_code == 404
@@ -543,31 +543,33 @@ def test_somebody_elses_operation_cannot_be_asked_for_again(at_desk, otto, wish_
 
 
 def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tomas):
-    from imodels_app.models import ITwinCharge, Membership, Team
+    from imodels_app.models import Membership, Team, TeamITwin
 
     team = Team.objects.create(name="Bridge team")
-    ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
+    TeamITwin.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
     Membership.objects.create(team=team, email=tomas.email, user=tomas, role=Membership.Role.LEAD)
 
-    told = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork", name="Main Bridge")))
+    page_text = text_of(
+        at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork", name="Main Bridge"))
+    )
 
-    assert "One lead of Bridge team Tomas Novak" in told
-    assert "Name is taken in Harbour Bridge" in told
-    assert "Main Bridge is ready" in told
-    assert "Changesets up to #120 will be copied At most 120 of them." in told
-    assert "You may create iModels in Harbour Bridge" in told
+    assert "One lead of Bridge team Tomas Novak" in page_text
+    assert "Name is taken in Harbour Bridge" in page_text
+    assert "Main Bridge is ready" in page_text
+    assert "Changesets up to #120 will be copied At most 120 of them." in page_text
+    assert "You may create iModels in Harbour Bridge" in page_text
 
 
 def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandbox):
-    from imodels_app.models import ITwinCharge, Membership, Team
+    from imodels_app.models import Membership, Team, TeamITwin
 
     team = Team.objects.create(name="Bridge team")
-    ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
+    TeamITwin.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
     Membership.objects.create(team=team, email=mara.email, user=mara, role=Membership.Role.LEAD)
 
-    told = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
+    page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
 
-    assert "Bridge team has no lead who could agree" in told
+    assert "Bridge team has no lead who could agree" in page_text
 
 
 def test_checks_offer_to_take_the_newer_changesets_too(at_desk, sandbox):
@@ -580,9 +582,9 @@ def test_checks_offer_to_take_the_newer_changesets_too(at_desk, sandbox):
 
 def test_checks_tell_of_another_operation_with_this_name(at_desk):
     at_desk.post(address("empty"), typed("empty"))
-    told = text_of(at_desk.get(reverse("imodels:request-checks", args=["empty"]), typed("empty", name="PIER 7")))
+    page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=["empty"]), typed("empty", name="PIER 7")))
 
-    assert "One with this name is under way Asked for by Mara Lindqvist." in told
+    assert "One with this name is under way Asked for by Mara Lindqvist." in page_text
 
 
 def test_checks_of_an_untouched_form_scold_nobody(at_desk):
@@ -712,10 +714,10 @@ def test_a_form_by_ids_is_taken_down_while_the_platform_is_slow(at_desk, sandbox
     sandbox.fault("GET", r"/", hang_s=30, times=50)
     ids = {"itwin": sandbox.ids["harbour-bridge"], "source": sandbox.ids["viaduct"], "up_to": "baseline"}
     began = time.monotonic()
-    told = text_of(at_desk.get(reverse("imodels:request-checks", args=[kind]), typed(kind, **ids)))
+    page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=[kind]), typed(kind, **ids)))
     answer = at_desk.post(address(kind), typed(kind, **ids))
 
-    assert "The platform is not answering, nothing was looked up It can be sent all the same" in told
+    assert "The platform is not answering, nothing was looked up It can be sent all the same" in page_text
     assert answer.status_code == 303
     assert time.monotonic() - began < 5
     assert Operation.objects.get().itwin_id == sandbox.ids["harbour-bridge"]
@@ -739,8 +741,8 @@ def test_among_ten_thousand_itwins_a_search_asks_once_and_reads_one_page(at_desk
 def test_an_imodel_that_is_in_none_of_the_first_itwins_is_not_said_to_be_nowhere(at_desk, sandbox):
     sandbox.crowd(40)
 
-    told = text_of(at_desk.get(reverse("imodels:pick-imodels"), {"source": "track bed 00040"}))
-    assert "Type its iTwin’s name, a slash and its own name" in told
+    page_text = text_of(at_desk.get(reverse("imodels:pick-imodels"), {"source": "track bed 00040"}))
+    assert "Type its iTwin’s name, a slash and its own name" in page_text
     found = at_desk.get(reverse("imodels:pick-imodels"), {"source": "section 00040 / track"})
     assert 'data-text="Track bed 00040"' in found.text
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import ITwinCharge, Membership, Operation, Team
+from imodels_app.models import Membership, Operation, Team, TeamITwin
 from imodels_app.requesting.spec import Extent
 from imodels_app.states import Kind
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 @pytest.fixture
 def team(mara, tomas, sandbox):
     team = Team.objects.create(name="Bridge team")
-    ITwinCharge.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
+    TeamITwin.objects.create(team=team, itwin_id=sandbox.ids["harbour-bridge"])
     Membership.objects.create(team=team, email=tomas.email, user=tomas, role=Membership.Role.LEAD)
     return team
 
@@ -399,10 +399,10 @@ def test_the_map_is_not_shown_without_javascript_and_the_numbers_suffice(desk):
 
 
 @pytest.fixture
-def refused(mara, team, wish_for):
+def refused(mara, team, spec_for):
     """An empty iModel whose name, extent and something else the platform did not take."""
-    wish = wish_for(Kind.EMPTY, name="Pier 7", extent=Extent(south=55.55, west=12.6, north=55.68, east=12.9))
-    operation = lifecycle.request(wish, by=mara)
+    spec = spec_for(Kind.EMPTY, name="Pier 7", extent=Extent(south=55.55, west=12.6, north=55.68, east=12.9))
+    operation = lifecycle.request(spec, by=mara)
     lifecycle.claim(operation, bucket="create", now=timezone.now())
     details = [
         {"code": "InvalidValue", "message": "The name is reserved.", "target": "name"},

@@ -11,7 +11,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Event, Operation, User
 from imodels_app.requesting.spec import ITwinRef
-from imodels_app.states import Kind, State, Wait
+from imodels_app.states import Kind, State, WaitReason
 
 LIST = "/operations/"
 HTMX = {"HX-Request": "true"}
@@ -46,8 +46,8 @@ def test_the_way_home_leads_to_the_table(client, mara):
     assert client.get("/").headers["Location"] == LIST
 
 
-def test_a_person_sees_their_own_operations_first(client, mara, otto, queued_clone, wish_for):
-    lifecycle.request(wish_for(Kind.EMPTY, name="Somebody else’s"), by=otto)
+def test_a_person_sees_their_own_operations_first(client, mara, otto, queued_clone, spec_for):
+    lifecycle.request(spec_for(Kind.EMPTY, name="Somebody else’s"), by=otto)
     client.force_login(mara)
 
     assert names(client.get(LIST)) == ["Pier 7 copy"]
@@ -121,9 +121,9 @@ def test_an_empty_page_says_how_many_the_filter_hides(client, mara, queued_clone
     assert "One operation is hidden by the filter." in " ".join(answer.split())
 
 
-def test_old_pages_are_older(client, mara, bridge_team, wish_for):
+def test_old_pages_are_older(client, mara, bridge_team, spec_for):
     for number in range(27):
-        lifecycle.request(wish_for(Kind.EMPTY, name=f"Number {number}"), by=mara)
+        lifecycle.request(spec_for(Kind.EMPTY, name=f"Number {number}"), by=mara)
     client.force_login(mara)
 
     first, second = client.get(LIST), client.get(LIST, {"page": 2})
@@ -132,9 +132,9 @@ def test_old_pages_are_older(client, mara, bridge_team, wish_for):
     assert "25 on this page, 27 in all" in first.content.decode()
 
 
-def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, wish_for, django_assert_max_num_queries):
+def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, spec_for, django_assert_max_num_queries):
     for number in range(20):
-        lifecycle.request(wish_for(Kind.CLONE, name=f"Number {number}"), by=mara)
+        lifecycle.request(spec_for(Kind.CLONE, name=f"Number {number}"), by=mara)
     client.force_login(mara)
 
     with django_assert_max_num_queries(22):
@@ -142,14 +142,14 @@ def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, w
 
 
 @pytest.fixture
-def in_many_itwins(mara, bridge_team, wish_for):
+def in_many_itwins(mara, bridge_team, spec_for):
     """45 operations, each in an iTwin and of a requester of its own: iTwin 00 to 44, Person 00 to 44."""
     people = User.objects.bulk_create(
         User(username=f"p{one}", first_name="Person", last_name=f"{one:02}") for one in range(45)
     )
     for number, person in enumerate(people):
         itwin = ITwinRef(id=str(uuid4()), name=f"iTwin {number:02}")
-        lifecycle.request(wish_for(Kind.EMPTY, name=f"In its own {number}", itwin=itwin), by=person)
+        lifecycle.request(spec_for(Kind.EMPTY, name=f"In its own {number}", itwin=itwin), by=person)
     return people
 
 
@@ -194,17 +194,17 @@ def test_what_is_picked_is_in_the_menu_and_has_its_name(client, ines, in_many_it
     assert last.itwin_id in [choice.value for choice in chip_of(answer, "itwin").menu.choices]
 
 
-def test_an_itwin_that_was_renamed_is_one_choice(client, mara, queued_clone, running_clone, wish_for):
-    again = lifecycle.request(wish_for(Kind.EMPTY, name="Later"), by=mara)
+def test_an_itwin_that_was_renamed_is_one_choice(client, mara, queued_clone, running_clone, spec_for):
+    again = lifecycle.request(spec_for(Kind.EMPTY, name="Later"), by=mara)
     Operation.objects.filter(pk=again.pk).update(itwin_name="New name")
     client.force_login(mara)
 
     assert len(chip_of(client.get(LIST), "itwin").menu.choices) == 1
 
 
-def test_the_summary_counts_what_runs_waits_and_needs_a_person(client, mara, running_clone, waiting_fork, wish_for):
-    signed_out = lifecycle.request(wish_for(Kind.EMPTY, name="Asleep"), by=mara)
-    lifecycle.wait(signed_out, Wait.SIGN_IN, timezone.now() + timedelta(days=5))
+def test_the_summary_counts_what_runs_waits_and_needs_a_person(client, mara, running_clone, waiting_fork, spec_for):
+    signed_out = lifecycle.request(spec_for(Kind.EMPTY, name="Asleep"), by=mara)
+    lifecycle.wait(signed_out, WaitReason.SIGN_IN, timezone.now() + timedelta(days=5))
     client.force_login(mara)
 
     numbers = client.get(LIST).context["numbers"]
@@ -277,8 +277,8 @@ def test_the_page_tells_history_and_the_exact_request(client, mara, failed_fork)
     assert failed_fork.request_path in answer
 
 
-def test_curl_carries_the_exact_body_and_no_token(client, mara, wish_for, bridge_team):
-    made = lifecycle.request(wish_for(Kind.EMPTY, name='It\'s "quoted" <b>'), by=mara)
+def test_curl_carries_the_exact_body_and_no_token(client, mara, spec_for, bridge_team):
+    made = lifecycle.request(spec_for(Kind.EMPTY, name='It\'s "quoted" <b>'), by=mara)
     client.force_login(mara)
 
     answer = client.get(page_of(made))
@@ -310,11 +310,11 @@ def test_the_page_of_one_is_polled_the_same_way(client, mara, queued_clone):
     assert b'data-pace="0"' in answer.content
 
 
-def test_lineage_shows_what_this_person_may_see(client, mara, otto, succeeded_clone, wish_for):
+def test_lineage_shows_what_this_person_may_see(client, mara, otto, succeeded_clone, spec_for):
     Operation.objects.filter(pk=succeeded_clone.pk).update(source_id="")
-    hidden = lifecycle.request(wish_for(Kind.EMPTY, name="Hidden child"), by=otto)
+    hidden = lifecycle.request(spec_for(Kind.EMPTY, name="Hidden child"), by=otto)
     Operation.objects.filter(pk=hidden.pk).update(source_id=succeeded_clone.imodel_id, team=hidden.team)
-    shown = lifecycle.request(wish_for(Kind.EMPTY, name="Shown child"), by=mara)
+    shown = lifecycle.request(spec_for(Kind.EMPTY, name="Shown child"), by=mara)
     Operation.objects.filter(pk=shown.pk).update(source_id=succeeded_clone.imodel_id)
     Operation.objects.filter(pk=hidden.pk).update(team=otto.membership_set.get().team)
     client.force_login(mara)
@@ -325,8 +325,8 @@ def test_lineage_shows_what_this_person_may_see(client, mara, otto, succeeded_cl
     assert "Hidden child" not in answer
 
 
-def test_what_it_was_asked_again_after_is_named_to_those_who_may_see_it(client, mara, otto, failed_fork, wish_for):
-    again = lifecycle.request(wish_for(Kind.EMPTY, name="Second try"), by=mara, again_of=failed_fork)
+def test_what_it_was_asked_again_after_is_named_to_those_who_may_see_it(client, mara, otto, failed_fork, spec_for):
+    again = lifecycle.request(spec_for(Kind.EMPTY, name="Second try"), by=mara, again_of=failed_fork)
     Operation.objects.filter(pk=again.pk).update(team=otto.membership_set.get().team)
 
     client.force_login(mara)
@@ -393,9 +393,9 @@ def test_an_act_needs_post(client, mara, queued_clone):
     assert client.get(cancel_of(queued_clone)).status_code == 405
 
 
-def test_several_are_cancelled_each_by_its_own_right(client, tomas, mara, queued_clone, running_clone, wish_for):
-    own = lifecycle.request(wish_for(Kind.EMPTY, name="Own one"), by=tomas)
-    hers = lifecycle.request(wish_for(Kind.EMPTY, name="Hers"), by=mara)
+def test_several_are_cancelled_each_by_its_own_right(client, tomas, mara, queued_clone, running_clone, spec_for):
+    own = lifecycle.request(spec_for(Kind.EMPTY, name="Own one"), by=tomas)
+    hers = lifecycle.request(spec_for(Kind.EMPTY, name="Hers"), by=mara)
     client.force_login(tomas)
 
     answer = client.post(

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import permissions, tokens
-from imodels_app.models import Bucket, Circuit, Operation, Orphan
+from imodels_app.models import Bucket, CircuitBreaker, Operation, Orphan
 from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, OrphanState, State
 from imodels_app.tasks import sweep_orphans
@@ -29,12 +29,12 @@ SURE = {"sure": "on"}
 
 
 @pytest.fixture
-def left(bridge_team, signed_in_mara, sandbox, wish_for):
+def left(bridge_team, signed_in_mara, sandbox, spec_for):
     """left(kind, outcome, **wish): an operation of Mara's that the platform began, and that came to nothing."""
     sandbox.advance_manually()
 
-    def make(kind=Kind.TEMPLATE, outcome="failed", **wish):
-        operation = lifecycle.request(wish_for(kind, **({"name": "Pier 7"} | wish)), by=signed_in_mara)
+    def make(kind=Kind.TEMPLATE, outcome="failed", **spec):
+        operation = lifecycle.request(spec_for(kind, **({"name": "Pier 7"} | spec)), by=signed_in_mara)
         submit(operation.pk)
         operation.refresh_from_db()
         sandbox.finish(operation.imodel_id, state=outcome)
@@ -161,9 +161,9 @@ def test_nothing_but_left_overs_can_be_deleted(client, mara, request, fixture):
         lifecycle.delete_orphan(operation, by=mara)
 
 
-def test_a_page_of_them_costs_no_query_for_each(client, mara, bridge_team, wish_for, django_assert_max_num_queries):
+def test_a_page_of_them_costs_no_query_for_each(client, mara, bridge_team, spec_for, django_assert_max_num_queries):
     for number in range(20):
-        operation = lifecycle.request(wish_for(Kind.CLONE, name=f"Number {number}"), by=mara)
+        operation = lifecycle.request(spec_for(Kind.CLONE, name=f"Number {number}"), by=mara)
         lifecycle.claim(operation, bucket="clone", now=timezone.now())
         lifecycle.accepted(operation, imodel_id=str(uuid4()))
         lifecycle.failed(operation, code="failed")
@@ -361,7 +361,7 @@ def test_what_is_no_answer_is_tried_again_later(client, mara, left, sandbox, fau
 def test_a_platform_that_is_down_is_left_alone(mara, left, sandbox):
     operation = asked(left(), mara)
     later = timezone.now() + timedelta(seconds=15)
-    Circuit.objects.update_or_create(
+    CircuitBreaker.objects.update_or_create(
         name="platform", defaults={"failures": 9, "failing_since": timezone.now(), "open_until": later}
     )
 
@@ -402,7 +402,7 @@ def test_two_workers_delete_it_once(mara, left, sandbox):
 
 def test_a_worker_that_died_between_request_and_answer_is_followed_by_another(mara, left, sandbox, redis_url):
     operation = asked(left(), mara)
-    lifecycle.deleting_orphan(operation.orphan, look_again=timezone.now())
+    lifecycle.deleting_orphan(operation.orphan, retry_at=timezone.now())
     sandbox.world.delete_imodel(operation.imodel_id)
 
     assert Orphan.objects.due(timezone.now()).get() == operation.orphan

@@ -10,7 +10,7 @@ from django.urls import reverse
 from imodels_app import lifecycle
 from imodels_app.accounts import sign_in, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
-from imodels_app.states import Wait
+from imodels_app.states import WaitReason
 from tests.people import SUBJECTS
 
 pytestmark = pytest.mark.django_db
@@ -178,12 +178,12 @@ def test_the_way_on_never_leads_elsewhere(client, sandbox, target):
 
 
 def test_signing_in_wakes_what_waited_for_it(client, sandbox, queued_clone, mara):
-    lifecycle.wait(queued_clone, Wait.SIGN_IN, queued_clone.created_at)
+    lifecycle.wait(queued_clone, WaitReason.SIGN_IN, queued_clone.created_at)
 
     sign_in_as(client)
 
     queued_clone.refresh_from_db()
-    assert queued_clone.wait_reason == Wait.NONE
+    assert queued_clone.wait_reason == WaitReason.NONE
 
 
 def test_signing_out_ends_the_session_here_and_leads_to_the_providers_end_of_session(client, sandbox):
@@ -238,9 +238,9 @@ def test_a_closed_account_stays_out(client, sandbox, mara):
 def test_no_token_reaches_the_browser(client, sandbox):
     answer = sign_in_as(client)
 
-    held = TokenSet.objects.get()
+    token_set = TokenSet.objects.get()
     shown = str(answer.headers) + answer.text + str(dict(client.session)) + str(client.cookies)
-    assert tokens.access_token(held.user)[:40] not in shown
+    assert tokens.access_token(token_set.user)[:40] not in shown
 
 
 def test_the_admin_site_is_entered_through_the_same_door(client, sandbox):

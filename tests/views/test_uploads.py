@@ -66,13 +66,13 @@ def test_a_file_comes_in_pieces_and_each_answer_tells_where_it_stands(at_desk, m
     announced = announce(at_desk, 3000)
     where = announced["Location"]
     first = bring(at_desk, where, data[:2000], at=0)
-    looked = at_desk.head(where, headers=PROTOCOL)
+    asked_again = at_desk.head(where, headers=PROTOCOL)
     last = bring(at_desk, where, data[2000:], at=2000)
 
-    assert [announced.status_code, first.status_code, looked.status_code, last.status_code] == [201, 204, 200, 204]
-    assert [first["Upload-Offset"], looked["Upload-Offset"], last["Upload-Offset"]] == ["2000", "2000", "3000"]
-    assert looked["Upload-Length"] == "3000"
-    assert looked["Cache-Control"] == "no-store"
+    assert [announced.status_code, first.status_code, asked_again.status_code, last.status_code] == [201, 204, 200, 204]
+    assert [first["Upload-Offset"], asked_again["Upload-Offset"], last["Upload-Offset"]] == ["2000", "2000", "3000"]
+    assert asked_again["Upload-Length"] == "3000"
+    assert asked_again["Cache-Control"] == "no-store"
     staged = StagedFile.objects.get()
     assert (staged.owner, staged.name, bool(staged.arrived_at)) == (mara, "harbour.bim", True)
     assert staging.path_of(staged).read_bytes() == data
@@ -81,18 +81,18 @@ def test_a_file_comes_in_pieces_and_each_answer_tells_where_it_stands(at_desk, m
 def test_it_tells_what_it_speaks_and_takes(at_desk, settings):
     settings.BASELINE_MAX_MIB = 5
 
-    told = at_desk.options(reverse("imodels:staged-files"))
+    response = at_desk.options(reverse("imodels:staged-files"))
 
-    assert told.status_code == 204
-    assert told["Tus-Version"] == told["Tus-Resumable"] == "1.0.0"
-    assert told["Tus-Extension"] == "creation,termination,expiration"
-    assert told["Tus-Max-Size"] == str(5 * MIB)
+    assert response.status_code == 204
+    assert response["Tus-Version"] == response["Tus-Resumable"] == "1.0.0"
+    assert response["Tus-Extension"] == "creation,termination,expiration"
+    assert response["Tus-Max-Size"] == str(5 * MIB)
 
 
 def test_another_version_is_told_ours(at_desk):
-    told = at_desk.post(reverse("imodels:staged-files"), headers={"Tus-Resumable": "0.2.2"})
+    response = at_desk.post(reverse("imodels:staged-files"), headers={"Tus-Resumable": "0.2.2"})
 
-    assert (told.status_code, told["Tus-Version"]) == (412, "1.0.0")
+    assert (response.status_code, response["Tus-Version"]) == (412, "1.0.0")
 
 
 def test_it_says_until_when_a_file_is_kept_and_each_piece_makes_that_later(at_desk):
@@ -169,9 +169,9 @@ def test_a_piece_for_another_place_is_told_the_right_one(at_desk):
     where = announce(at_desk, 3000)["Location"]
     bring(at_desk, where, imodel(100), at=0)
 
-    told = bring(at_desk, where, imodel(100), at=0)
+    response = bring(at_desk, where, imodel(100), at=0)
 
-    assert (told.status_code, told["Upload-Offset"]) == (409, "100")
+    assert (response.status_code, response["Upload-Offset"]) == (409, "100")
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_others_find_nothing_there(at_desk, tomas):
 def test_whoever_was_signed_out_is_told_to_sign_in_and_the_file_stays(at_desk):
     where = announce(at_desk, 3000)["Location"]
 
-    told = bring(Client(), where, imodel(100), at=0)
+    response = bring(Client(), where, imodel(100), at=0)
 
-    assert told.status_code == 401
-    assert "Sign in in another tab" in told.content.decode()
+    assert response.status_code == 401
+    assert "Sign in in another tab" in response.content.decode()
     assert at_desk.head(where, headers=PROTOCOL)["Upload-Offset"] == "0"
 
 
@@ -275,9 +275,9 @@ class TestOverHTTP:
         cut_after(live_server.url, staged, signed_in, data, sent=3 * MIB)
 
         wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="the part that came")
-        kept = StagedFile.objects.get().received
-        assert kept <= 3 * MIB
-        assert staging.path_of(staged).read_bytes()[:kept] == data[:kept]
+        safe = StagedFile.objects.get().received
+        assert safe <= 3 * MIB
+        assert staging.path_of(staged).read_bytes()[:safe] == data[:safe]
 
     def test_a_connection_that_hangs_does_not_keep_the_file_from_another_one(self, live_server, signed_in, mara):
         """The laptop was closed: our end of its connection still waits, and a new one comes."""
@@ -389,13 +389,13 @@ def rss_of_web() -> int:
 def begin_piece(url: str, staged: StagedFile, headers: dict[str, str], data: bytes, *, sent: int) -> socket.socket:
     """A PATCH of the whole file, of which only so much has left."""
     at = urlsplit(url)
-    told = {
+    response = {
         "Host": at.netloc,
         "Content-Type": "application/offset+octet-stream",
         "Content-Length": str(len(data)),
         "Upload-Offset": "0",
     }
-    lines = [f"{name}: {value}" for name, value in (told | PROTOCOL | headers).items()]
+    lines = [f"{name}: {value}" for name, value in (response | PROTOCOL | headers).items()]
     line = socket.create_connection((at.hostname, at.port), timeout=10)
     where = reverse("imodels:staged-file", args=[staged.pk])
     line.sendall("\r\n".join([f"PATCH {where} HTTP/1.1", *lines, "", ""]).encode() + data[:sent])

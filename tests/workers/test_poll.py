@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation, TokenSet
-from imodels_app.states import Kind, State, Wait, Wish
+from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
 from imodels_app.workers.poll import next_poll, poll
 from imodels_app.workers.submit import submit
 
@@ -60,10 +60,10 @@ def test_the_platforms_last_word_ends_it(clone, sandbox, said, state, code):
     assert clone.platform_state == said
 
 
-def test_an_imodel_from_a_template_is_followed_to_its_end(bridge_team, mara, wish_for, sandbox):
+def test_an_imodel_from_a_template_is_followed_to_its_end(bridge_team, mara, spec_for, sandbox):
     sandbox.advance_manually()
-    wish = wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE, changeset_index=None)
-    operation = lifecycle.request(wish, by=mara)
+    spec = spec_for(Kind.TEMPLATE, up_to=ChangesetSelection.BASELINE, changeset_index=None)
+    operation = lifecycle.request(spec, by=mara)
     submit(operation.pk)
     assert polled(operation).platform_state == "scheduled"
     sandbox.finish(operation.imodel_id)
@@ -80,7 +80,7 @@ def test_an_unknown_state_is_kept_and_watched_on(clone, sandbox):
 def test_a_429_while_following_is_obeyed_and_told(clone, sandbox):
     sandbox.fault("GET", r"/operations/create$", status=429, retry_after=23, times=1)
 
-    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, Wait.RATE_LIMIT)
+    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, WaitReason.RATE_LIMIT)
     assert timedelta(seconds=20) < clone.wait_until - timezone.now() <= timedelta(seconds=23)
     assert clone.due_at == clone.wait_until
     assert Bucket.objects.get(name="calls").frozen_until
@@ -91,7 +91,7 @@ def test_the_next_answer_ends_the_wait(clone, sandbox):
     polled(clone)
     Bucket.objects.update(frozen_until=None)
 
-    assert polled(clone).wait_reason == Wait.NONE
+    assert polled(clone).wait_reason == WaitReason.NONE
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_next_answer_ends_the_wait(clone, sandbox):
 def test_no_news_is_no_failure(clone, sandbox, fault):
     sandbox.fault("GET", r"/operations/create$", **fault)
 
-    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, Wait.PLATFORM_DOWN)
+    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, WaitReason.PLATFORM_DOWN)
 
 
 def test_a_short_404_right_after_the_answer_is_normal(clone, sandbox):
@@ -145,7 +145,7 @@ def test_an_expired_token_is_refreshed_once_and_the_rotated_one_is_kept(clone, s
     polled(clone)
 
     assert clone.state == State.RUNNING
-    assert clone.wait_reason == Wait.NONE
+    assert clone.wait_reason == WaitReason.NONE
     assert sandbox.calls("POST", "/token") == 1
     assert TokenSet.objects.get().refresh_token != before
 
@@ -154,7 +154,7 @@ def test_an_operation_whose_requester_must_sign_in_stays_running(clone, sandbox)
     TokenSet.objects.update(expires_at=timezone.now())
     sandbox.revoke("mara")
 
-    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, Wait.SIGN_IN)
+    assert (polled(clone).state, clone.wait_reason) == (State.RUNNING, WaitReason.SIGN_IN)
 
 
 def test_an_ended_operation_is_not_asked_about(clone, sandbox):

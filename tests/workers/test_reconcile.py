@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
-from imodels_app.states import Kind, State, Wait, Wish
+from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
@@ -58,7 +58,7 @@ def test_what_a_lost_request_made_is_adopted(lost_clone, sandbox):
 
 def test_what_never_arrived_is_sent_again_under_the_same_name_after_the_settle_time(unsent_clone, sandbox):
     early = settled(unsent_clone)
-    assert (early.state, early.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+    assert (early.state, early.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)
 
     make_due(unsent_clone, sent_ago_s=120)
     assert settled(unsent_clone).state == State.QUEUED
@@ -87,9 +87,11 @@ def test_ones_own_imodel_of_another_origin_is_a_strangers_too(unsent_clone, plat
 
 
 @pytest.fixture
-def lost_template(bridge_team, mara, wish_for, sandbox):
+def lost_template(bridge_team, mara, spec_for, sandbox):
     """An iModel from a template that the platform has started, and whose answer never came."""
-    operation = lifecycle.request(wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE, changeset_index=None), by=mara)
+    operation = lifecycle.request(
+        spec_for(Kind.TEMPLATE, up_to=ChangesetSelection.BASELINE, changeset_index=None), by=mara
+    )
     sandbox.fault("POST", r"^/imodels$", lost_answer=True, times=1)
     submit(operation.pk)
     make_due(operation)
@@ -105,8 +107,10 @@ def test_what_a_lost_request_made_from_a_template_is_adopted(lost_template, sand
     assert sandbox.calls("POST", "/imodels") == 1
 
 
-def test_ones_own_clone_is_never_taken_for_one_from_a_template(bridge_team, mara, wish_for, sandbox, platform_of):
-    operation = lifecycle.request(wish_for(Kind.TEMPLATE, up_to=Wish.BASELINE, changeset_index=None), by=mara)
+def test_ones_own_clone_is_never_taken_for_one_from_a_template(bridge_team, mara, spec_for, sandbox, platform_of):
+    operation = lifecycle.request(
+        spec_for(Kind.TEMPLATE, up_to=ChangesetSelection.BASELINE, changeset_index=None), by=mara
+    )
     sandbox.fault("POST", r"^/imodels$", cut=True, times=1)
     submit(operation.pk)
     make_due(operation)
@@ -154,7 +158,7 @@ def test_a_requester_who_must_sign_in_is_waited_for(lost_clone, mara, sandbox):
 
     operation = settled(lost_clone)
 
-    assert (operation.state, operation.wait_reason) == (State.SUBMITTING, Wait.SIGN_IN)
+    assert (operation.state, operation.wait_reason) == (State.SUBMITTING, WaitReason.SIGN_IN)
 
 
 def test_settling_twice_adopts_once(lost_clone):

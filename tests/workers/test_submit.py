@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
-from imodels_app.states import Kind, Outcome, State, Wait
+from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 from tests.triggers import triggers_off
@@ -23,8 +23,8 @@ def after(operation: Operation) -> Operation:
 
 
 @pytest.mark.parametrize(("kind", "status"), [(Kind.EMPTY, 201), (Kind.TEMPLATE, 201), (Kind.CLONE, 202)])
-def test_a_queued_operation_is_sent_and_runs(bridge_team, mara, wish_for, sandbox, kind, status):
-    operation = after(lifecycle.request(wish_for(kind, name="Pier 7"), by=mara))
+def test_a_queued_operation_is_sent_and_runs(bridge_team, mara, spec_for, sandbox, kind, status):
+    operation = after(lifecycle.request(spec_for(kind, name="Pier 7"), by=mara))
 
     assert operation.state == State.RUNNING
     assert [one.id for one in sandbox.imodels_named("Pier 7", HARBOUR)] == [operation.imodel_id]
@@ -87,28 +87,28 @@ def test_a_429_is_obeyed_and_the_row_says_why_and_until_when(queued_clone, sandb
 
     operation = after(queued_clone)
 
-    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.RATE_LIMIT)
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, WaitReason.RATE_LIMIT)
     assert timedelta(seconds=15) < operation.wait_until - timezone.now() <= timedelta(seconds=17)
     submit(operation.pk)
     assert sandbox.calls("POST", "/clone") == 1
 
 
-def test_a_429_holds_back_other_operations_of_its_kind_too(queued_clone, mara, wish_for, sandbox):
+def test_a_429_holds_back_other_operations_of_its_kind_too(queued_clone, mara, spec_for, sandbox):
     sandbox.fault("POST", r"/clone$", status=429, retry_after=17, times=1)
     submit(queued_clone.pk)
 
-    other = after(lifecycle.request(wish_for(Kind.CLONE), by=mara))
+    other = after(lifecycle.request(spec_for(Kind.CLONE), by=mara))
 
-    assert (other.state, other.wait_reason) == (State.QUEUED, Wait.RATE_LIMIT)
+    assert (other.state, other.wait_reason) == (State.QUEUED, WaitReason.RATE_LIMIT)
     assert sandbox.calls("POST", "/clone") == 1
 
 
-def test_a_spent_budget_is_waited_for_before_anything_is_sent(queued_clone, mara, wish_for, sandbox):
+def test_a_spent_budget_is_waited_for_before_anything_is_sent(queued_clone, mara, spec_for, sandbox):
     submit(queued_clone.pk)
 
-    other = after(lifecycle.request(wish_for(Kind.CLONE), by=mara))
+    other = after(lifecycle.request(spec_for(Kind.CLONE), by=mara))
 
-    assert other.wait_reason == Wait.RATE_LIMIT
+    assert other.wait_reason == WaitReason.RATE_LIMIT
     assert not other.attempts.exists()
 
 
@@ -120,7 +120,7 @@ def test_a_lost_answer_is_looked_for_and_not_sent_again(queued_clone, sandbox, f
 
     operation = after(queued_clone)
 
-    assert (operation.state, operation.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+    assert (operation.state, operation.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)
     assert operation.attempts.get().outcome == Outcome.UNKNOWN
     submit(operation.pk)
     assert sandbox.calls("POST", "/clone") == 1
@@ -131,7 +131,7 @@ def test_a_platform_that_cannot_be_reached_is_waited_for(queued_clone, settings)
 
     operation = after(queued_clone)
 
-    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.PLATFORM_DOWN)
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, WaitReason.PLATFORM_DOWN)
     assert operation.attempts.get().outcome == Outcome.NOT_SENT
 
 
@@ -153,7 +153,7 @@ def test_whoever_has_to_sign_in_again_loses_nothing(queued_clone, sandbox):
 
     operation = after(queued_clone)
 
-    assert (operation.state, operation.wait_reason) == (State.QUEUED, Wait.SIGN_IN)
+    assert (operation.state, operation.wait_reason) == (State.QUEUED, WaitReason.SIGN_IN)
     assert operation.wait_until - timezone.now() > timedelta(days=4)
 
 
@@ -218,4 +218,4 @@ def test_a_name_taken_by_a_request_whose_answer_was_heard_and_not_kept_is_looked
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
-    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, Wait.LOST_ANSWER)
+    assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)

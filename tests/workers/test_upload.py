@@ -13,10 +13,10 @@ from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
 from imodels_app.itwin.types import UploadLink
 from imodels_app.limits import circuit_breaker
-from imodels_app.models import Circuit, Operation, Upload
+from imodels_app.models import CircuitBreaker, Operation, Upload
 from imodels_app.requesting import staging
 from imodels_app.runtime import failpoints
-from imodels_app.states import State, Wait
+from imodels_app.states import State, WaitReason
 from imodels_app.tasks import sweep_submitting
 from imodels_app.workers import upload as uploads
 from imodels_app.workers.poll import poll
@@ -128,7 +128,7 @@ def test_no_token_goes_to_the_storage_and_not_even_what_a_netrc_offers(
 
 
 def test_the_bytes_are_forgotten_once_the_imodel_is_there(uploading, sandbox):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     operation = uploading(a_file())
     path = staging.path_of(operation.staged_file)
     carried(operation)
@@ -193,7 +193,7 @@ def test_a_storage_in_trouble_is_waited_for_and_is_not_the_platform(uploading, s
     for _ in range(circuit_breaker.FAILURES_TO_OPEN):
         carried(operation)
 
-    assert (operation.state, operation.wait_reason) == (State.UPLOADING, Wait.STORAGE_DOWN)
+    assert (operation.state, operation.wait_reason) == (State.UPLOADING, WaitReason.STORAGE_DOWN)
     assert circuit_breaker.outage(timezone.now()) is None
     assert circuit_breaker.outage(timezone.now(), circuit_breaker.STORAGE)
     before = len(puts(sandbox))
@@ -359,7 +359,7 @@ def test_a_shell_that_is_not_found_at_first_may_come_and_later_has_vanished(uplo
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [({"status": 429, "retry_after": 30}, Wait.RATE_LIMIT), ({"status": 503}, Wait.PLATFORM_DOWN)],
+    [({"status": 429, "retry_after": 30}, WaitReason.RATE_LIMIT), ({"status": 503}, WaitReason.PLATFORM_DOWN)],
 )
 def test_a_platform_that_cannot_be_told_is_told_later(uploading, sandbox, fault, reason):
     sandbox.fault("POST", r"/baselinefile$", **fault)
@@ -420,7 +420,7 @@ def test_who_slept_until_all_was_over_and_the_file_forgotten_does_nothing(upload
     held_up = []
 
     def meanwhile(execute, sql, *rest):
-        if not held_up and Circuit._meta.db_table in sql:
+        if not held_up and CircuitBreaker._meta.db_table in sql:
             held_up.append(sql)
             carried(operation)
             sandbox.finish(operation.imodel_id)
@@ -469,7 +469,7 @@ def test_who_must_sign_in_finishes_the_upload_afterwards(uploading, sandbox, mar
     operation = uploading(a_file(100 * KIB))
     mara.tokens.__class__.objects.update(sign_in_needed=True)
     carried(operation)
-    assert (operation.state, operation.wait_reason) == (State.UPLOADING, Wait.SIGN_IN)
+    assert (operation.state, operation.wait_reason) == (State.UPLOADING, WaitReason.SIGN_IN)
 
     tokens.store(mara, sandbox.tokens_for("mara"))
     lifecycle.wake_after_sign_in(mara)

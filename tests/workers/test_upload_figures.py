@@ -17,7 +17,7 @@ MOST_GROWTH_MIB = 64
 def test_a_file_arrives_byte_for_byte_though_its_worker_is_killed_and_takes_little_memory(
     processes, baseline_of, sandbox, size, blocks, record_property
 ):
-    sandbox.advance_by_looks(0)
+    sandbox.advance_by_polls(0)
     sandbox.switch(storage_bytes_per_s=8 * MIB if not blocks else 20 * MIB)
     worker = processes.desk()
     first, began = Memory("celery"), time.monotonic()

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from imodels_app.accounts import sign_in
-from imodels_app.models import ITwinCharge, Membership, Team
+from imodels_app.models import Membership, Team, TeamITwin
 
 
 class Command(BaseCommand):
@@ -21,11 +21,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         team = _renamed_default_team(options["name"]) if options["default"] else _team_named(options["name"])
         for itwin_id in options["itwin"]:
-            ITwinCharge.objects.update_or_create(itwin_id=itwin_id.lower(), defaults={"team": team})
+            TeamITwin.objects.update_or_create(itwin_id=itwin_id.lower(), defaults={"team": team})
         for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
             for email in options[role]:
                 _place(team, email.lower(), role)
-        self.stdout.write(f"{team.name}: {team.charges.count()} iTwins, {team.membership_set.count()} people")
+        self.stdout.write(f"{team.name}: {team.itwins.count()} iTwins, {team.membership_set.count()} people")
 
 
 def _team_named(name: str) -> Team:
