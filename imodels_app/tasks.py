@@ -8,19 +8,13 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from imodels_app import lifecycle
+from imodels_app import lifecycle, workers
 from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
 from imodels_app.models import Operation, Orphan, Upload
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, dispatch, heartbeat
 from imodels_app.runtime.timing import UPLOAD_LEASE
-from imodels_app.workers.cleanup import delete as delete_what_was_left
-from imodels_app.workers.poll import poll as look
-from imodels_app.workers.reconcile import reconcile as look_for_lost
-from imodels_app.workers.submit import announce_next
-from imodels_app.workers.submit import submit as carry
-from imodels_app.workers.upload import upload as carry_file
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
 BATCH = 100
@@ -28,12 +22,12 @@ BATCH = 100
 
 @shared_task(name="imodels_app.submit")
 def submit(operation_id: str) -> None:
-    carry(UUID(operation_id))
+    workers.submit.submit(UUID(operation_id))
 
 
 @shared_task(name="imodels_app.poll")
 def poll(operation_id: str) -> None:
-    look(UUID(operation_id))
+    workers.poll.poll(UUID(operation_id))
 
 
 @shared_task(
@@ -42,7 +36,7 @@ def poll(operation_id: str) -> None:
     time_limit=settings.UPLOAD_TIME_LIMIT_S + 60,
 )
 def upload(operation_id: str) -> None:
-    carry_file(UUID(operation_id), ending=_is_ending)
+    workers.upload.upload(UUID(operation_id), ending=_is_ending)
 
 
 # Memory that the pool's processes share with the worker they were forked from: only that one hears of the end.
@@ -58,21 +52,21 @@ def _is_ending() -> bool:
     return bool(_ending[0])
 
 
-@shared_task(name="imodels_app.settle")
+@shared_task(name="imodels_app.reconcile")
 def reconcile(operation_id: str) -> None:
-    look_for_lost(UUID(operation_id))
+    workers.reconcile.reconcile(UUID(operation_id))
 
 
-@shared_task(name="imodels_app.delete_leftover")
+@shared_task(name="imodels_app.delete_orphan")
 def delete_orphan(operation_id: str) -> None:
-    delete_what_was_left(UUID(operation_id))
+    workers.cleanup.delete(UUID(operation_id))
 
 
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
     """Announce whoever is next in each budget."""
     for bucket in fair_queue.KINDS:
-        announce_next(bucket, clock.now())
+        workers.submit.announce_next(bucket, clock.now())
 
 
 @shared_task(name="imodels_app.sweep_running")
@@ -93,14 +87,14 @@ def _at_once(now: datetime) -> int:
     return 0 if down.until > now else 1
 
 
-@shared_task(name="imodels_app.sweep_lost")
+@shared_task(name="imodels_app.sweep_submitting")
 def sweep_submitting() -> None:
     """Announce lost answers, and end waits for people who came, or did not come in time."""
     now = clock.now()
     lifecycle.reschedule_after_clock_jump(now)
     lifecycle.wake_all_signed_in()
     for pk in Operation.objects.due_for_reconcile(now).values_list("pk", flat=True)[:BATCH]:
-        dispatch.announce("imodels_app.settle", pk)
+        dispatch.announce("imodels_app.reconcile", pk)
     for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
         try:
             lifecycle.expire(operation)
@@ -108,11 +102,11 @@ def sweep_submitting() -> None:
             continue  # it was decided in this very moment
 
 
-@shared_task(name="imodels_app.sweep_leftovers")
+@shared_task(name="imodels_app.sweep_orphans")
 def sweep_orphans() -> None:
     """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
     for pk in Orphan.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
-        dispatch.announce("imodels_app.delete_leftover", pk)
+        dispatch.announce("imodels_app.delete_orphan", pk)
 
 
 @shared_task(name="imodels_app.clean_staging")
@@ -127,6 +121,6 @@ def sweep_uploads() -> None:
         dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
 
 
-@shared_task(name="imodels_app.send_messages")
+@shared_task(name="imodels_app.send_notifications")
 def send_notifications() -> None:
     outbox.send_due()

@@ -37,7 +37,7 @@ def wake_poller(operation_id: UUID) -> None:
 
 def wake_cleanup(operation_id: UUID) -> None:
     """What an operation left on the platform is to be deleted."""
-    transaction.on_commit(partial(send, "imodels_app.delete_leftover", operation_id))
+    transaction.on_commit(partial(send, "imodels_app.delete_orphan", operation_id))
 
 
 def wake_uploader(operation_id: UUID) -> None:

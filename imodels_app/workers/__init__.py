@@ -1,1 +1,5 @@
 """One step each: what a Celery task does with one row."""
+
+from imodels_app.workers import cleanup, poll, reconcile, submit, upload
+
+__all__ = ["cleanup", "poll", "reconcile", "submit", "upload"]

@@ -74,7 +74,7 @@ def time_passes(goes_by) -> Callable[[float], None]:
 
     def pass_(seconds: float) -> None:
         goes_by(seconds)
-        for sweep in ("sweep_lost", "sweep_queued", "sweep_uploads", "sweep_running"):
+        for sweep in ("sweep_submitting", "sweep_queued", "sweep_uploads", "sweep_running"):
             current_app.send_task(f"imodels_app.{sweep}", ignore_result=True)
 
     return pass_

@@ -46,7 +46,7 @@ KINDS = list(Kind)
 # What workers do: with one operation, when a hint comes; and by the timetable.
 WORK: dict[str, Callable[[UUID], None]] = {
     "imodels_app.submit": submit,
-    "imodels_app.settle": reconcile,
+    "imodels_app.reconcile": reconcile,
     "imodels_app.poll": poll,
     "imodels_app.upload": upload,
 }
