@@ -38,11 +38,11 @@ app.conf.beat_schedule = {
     # Baseline files that wait to go up, or whose uploader died.
     "upload-what-is-there": {"task": "imodels_app.sweep_uploads", "schedule": 2.0},
     # Requests whose answer never came.
-    "settle-lost-answers": {"task": "imodels_app.sweep_submitting", "schedule": 5.0},
+    "reconcile-lost-answers": {"task": "imodels_app.sweep_submitting", "schedule": 5.0},
     # What failures left on the platform, and people want deleted.
-    "delete-leftovers": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
+    "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
     # Baseline files that nobody came back for, and those of operations that are over.
     "clean-staging": {"task": "imodels_app.clean_staging", "schedule": 600.0},
     # E-mails that are due.
-    "tell-people": {"task": "imodels_app.send_notifications", "schedule": 5.0},
+    "notify-people": {"task": "imodels_app.send_notifications", "schedule": 5.0},
 }

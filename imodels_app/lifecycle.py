@@ -142,7 +142,7 @@ def delete_orphan(operation: Operation, *, by: User, even_if_usable: bool = Fals
     _move_orphan(
         orphan,
         OrphanState.DELETING,
-        event=_orphan_event(orphan, "shell_asked", by=by, note=note),
+        event=_orphan_event(orphan, "orphan_deletion_requested", by=by, note=note),
         requested_by=by,
         requested_by_name=by.name,
         even_if_usable=even_if_usable,
@@ -348,7 +348,7 @@ def file_missing(operation: Operation, *, retry_at: datetime) -> None:
 def restart_upload(operation: Operation, *, note: str) -> None:
     """What was sent is not there: send all of it again."""
     with transaction.atomic():
-        _note(operation, "upload_again", note=note, upload={"sent_bytes": 0, "due_at": clock.now()}, **_NO_WAIT)
+        _note(operation, "upload_restarted", note=note, upload={"sent_bytes": 0, "due_at": clock.now()}, **_NO_WAIT)
         operation.upload.blocks.all().delete()
     dispatch.wake_uploader(operation.pk)
 
@@ -518,14 +518,14 @@ def confirm_deletion(orphan: Orphan) -> None:
 
 def postpone_deletion(orphan: Orphan, *, until: datetime, note: str) -> None:
     """It cannot be deleted before `until`. A reason that is told already makes no second event."""
-    event = None if note == orphan.note else _orphan_event(orphan, "shell_waits", note=note)
+    event = None if note == orphan.note else _orphan_event(orphan, "orphan_deletion_waiting", note=note)
     _change_orphan(orphan, clock.now(), event=event, due_at=until, note=note)
 
 
 def orphan_ended(orphan: Orphan, to: OrphanState, *, note: str = "", code: str = "") -> None:
     """What became of it. LEFT: it is still there, and note says what is in the way."""
     by = orphan.requested_by if to == OrphanState.DELETED else None
-    verb = {OrphanState.LEFT: "shell_kept"}.get(to, f"shell_{to.value}")
+    verb = {OrphanState.LEFT: "orphan_deletion_refused"}.get(to, f"orphan_{to.value}")
     event = _orphan_event(orphan, verb, by=by, note=note, code=code)
     _move_orphan(orphan, to, event=event, due_at=None, note=note)
 

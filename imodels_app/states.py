@@ -88,7 +88,7 @@ MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED}
 class NotificationKind(models.TextChoices):
     """What a person is told by e-mail."""
 
-    REQUESTED = "asked", "A fork awaits approval"
+    REQUESTED = "requested", "A fork awaits approval"
     APPROVED = "approved", "Approved"
     REJECTED = "rejected", "Rejected"
     EXPIRED = "expired", "Expired"

@@ -34,8 +34,8 @@ PAGES = {
     "operation-list": "/operations/?whose=team&q=pier",
     "operation-detail": "/operations/{clone}/",
     "lineage": "/operations/{clone}/lineage",
-    "leftover-list": "/leftovers/",
-    "leftover-detail": "/leftovers/{failed}/",
+    "orphan-list": "/orphans/",
+    "orphan-detail": "/orphans/{failed}/",
     "approval-list": "/approvals/",
     "approval-detail": "/approvals/{fork}/",
     "audit": "/audit/?q=pier",
@@ -47,7 +47,7 @@ PAGES = {
     "request-clone": "/new/clone/?from={clone}",
     "request-fork": "/new/fork/?preset={preset}",
     "request-checks": f"/new/fork/checks/?{FILLED}",
-    "keep-preset": "/new/fork/preset/",
+    "save-preset": "/new/fork/preset/",
     "preset-detail": "/presets/{preset}/",
     "pick-itwins": "/pick/itwins/?q=Harbour",
     "pick-imodels": f"/pick/imodels/?q=Via&itwin_id={NOBODYS_ITWIN}",
@@ -59,12 +59,12 @@ PAGES = {
     "healthz": "/healthz",
     "readyz": "/readyz",
 }
-SHOW_NO_PAGE = {"home", "keep-preset", "sign-in-start", "sign-in-callback"}
+SHOW_NO_PAGE = {"home", "save-preset", "sign-in-start", "sign-in-callback"}
 ACTS = {
     "theme": "/theme",
     "cancel-selected": "/operations/cancel",
     "cancel": "/operations/{clone}/cancel",
-    "delete-leftover": "/leftovers/{failed}/delete",
+    "delete-orphan": "/orphans/{failed}/delete",
     "approve": "/approvals/{fork}/approve",
     "reject": "/approvals/{fork}/reject",
     "staged-files": "/new/baseline/files/",
@@ -79,7 +79,7 @@ ASKS_THE_PLATFORM = {
     "imodels_app_circuit": "whether it answers is for everybody to know",
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
-ASKING = [name for name in PAGES if re.match("lineage|leftover-detail|request-|pick-", name)]
+ASKING = [name for name in PAGES if re.match("lineage|orphan-detail|request-|pick-", name)]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {"imodels_app_event": "who exported what is history, too"},
     "sign-in-start": {"django_session": "state, nonce and verifier wait for the way back"},

@@ -19,19 +19,19 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "accepted": ("Running", "move", "st-running"),
     "file_sent": ("File sent", "move", "st-uploading"),
     "file_missing": ("Not seen yet", "move", "search"),
-    "upload_again": ("Sent again", "move", "st-uploading"),
+    "upload_restarted": ("Sent again", "move", "st-uploading"),
     "link_renewed": ("New upload link", "move", "st-uploading"),
     "completed": ("Running", "move", "st-running"),
     "platform_state": ("Running", "move", "st-running"),
     "usable": ("Usable now", "good", "st-usable"),
     "succeeded": ("Succeeded", "good", "st-succeeded"),
     "failed": ("Failed", "bad", "st-failed"),
-    "shell_asked": ("Deletion asked for", "", "trash"),
-    "shell_waits": ("Deletion waits", "", "st-queued"),
-    "shell_kept": ("Not deleted", "bad", "st-failed"),
-    "shell_usable": ("Not deleted", "ask", "warning"),
-    "shell_deleted": ("Left-over deleted", "good", "trash"),
-    "shell_gone": ("Left-over gone already", "", "trash"),
+    "orphan_deletion_requested": ("Deletion asked for", "", "trash"),
+    "orphan_deletion_waiting": ("Deletion waits", "", "st-queued"),
+    "orphan_deletion_refused": ("Not deleted", "bad", "st-failed"),
+    "orphan_usable": ("Not deleted", "ask", "warning"),
+    "orphan_deleted": ("Left-over deleted", "good", "trash"),
+    "orphan_gone": ("Left-over gone already", "", "trash"),
     "exported": ("Exported", "", "download"),
     "signed_in": ("Signed in", "", "user"),
     "signed_out": ("Signed out", "", "user"),
@@ -104,8 +104,8 @@ FROM_PLATFORM = {
     "usable",
     "succeeded",
     "failed",
-    "shell_gone",
-    "shell_usable",
+    "orphan_gone",
+    "orphan_usable",
 }
 
 
@@ -130,9 +130,9 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
         return event.actor_name, event.verb
     if event.verb == "resumed":
         return (event.actor_name, "signed in again") if event.actor_name else ("It goes on:", event.note)
-    if event.verb == "shell_asked":
+    if event.verb == "orphan_deletion_requested":
         return event.actor_name, "asked for what it left to be deleted"
-    if event.verb == "shell_deleted":
+    if event.verb == "orphan_deleted":
         return badge, f"with {_owner(event.actor_name)} own permission"
     if event.verb == "platform_state":
         return "The platform says", ""

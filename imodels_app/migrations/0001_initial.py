@@ -342,7 +342,7 @@ class Migration(migrations.Migration):
                     "kind",
                     models.CharField(
                         choices=[
-                            ("asked", "A fork awaits approval"),
+                            ("requested", "A fork awaits approval"),
                             ("approved", "Approved"),
                             ("rejected", "Rejected"),
                             ("expired", "Expired"),
@@ -350,7 +350,7 @@ class Migration(migrations.Migration):
                             ("failed", "Failed"),
                             ("sign_in", "Sign in again"),
                         ],
-                        max_length=12,
+                        max_length=24,
                     ),
                 ),
                 ("written_at", models.DateTimeField()),
@@ -378,7 +378,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("at", models.DateTimeField(db_index=True)),
-                ("verb", models.CharField(max_length=24)),
+                ("verb", models.CharField(max_length=32)),
                 (
                     "actor_name",
                     models.CharField(blank=True, help_text="Empty: the desk itself, or the platform.", max_length=255),

@@ -15,7 +15,7 @@ class Event(models.Model):
     """One line of history, written with the change it tells of. The database refuses to change or delete it."""
 
     at = models.DateTimeField(db_index=True)
-    verb = models.CharField(max_length=24)
+    verb = models.CharField(max_length=32)
     actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     actor_name = models.CharField(max_length=255, blank=True, help_text="Empty: the desk itself, or the platform.")
     operation = models.ForeignKey("Operation", models.PROTECT, null=True, related_name="events")

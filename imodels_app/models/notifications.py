@@ -23,7 +23,7 @@ class Notification(models.Model):
 
     to = models.ForeignKey(User, models.CASCADE, related_name="messages")
     operation = models.ForeignKey(Operation, models.CASCADE, related_name="messages")
-    kind = models.CharField(max_length=12, choices=NotificationKind.choices)
+    kind = models.CharField(max_length=24, choices=NotificationKind.choices)
     written_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, help_text="When to try next; empty: never again.")
     tries = models.PositiveSmallIntegerField(default=0)

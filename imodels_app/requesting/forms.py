@@ -87,7 +87,7 @@ def _source(label: str, missing: str, *, query: str = "") -> forms.CharField:
         most=1000,
         help_text="Type a name, or paste an id or a link from the platform.",
         widget=Combobox("imodels:pick-imodels", query=query),
-        template_name="requests/_source.html",
+        template_name="new_imodel/_source.html",
     )
 
 
@@ -97,7 +97,7 @@ class _TeamChoice(forms.TypedChoiceField):
     def __init__(self) -> None:
         radio = forms.RadioSelect({"class": "iui-radio"})
         super().__init__(label="For", required=False, coerce=int, empty_value=None, widget=radio)
-        self.template_name = "requests/_preset_team.html"
+        self.template_name = "new_imodel/_preset_team.html"
 
 
 class PresetForm(Form):
@@ -138,10 +138,10 @@ class RequestForm(Form):
         most=1000,
         help_text="Type a name, or paste an id or a link.",
         widget=Combobox("imodels:pick-itwins", icon="down"),
-        template_name="requests/_itwin.html",
+        template_name="new_imodel/_itwin.html",
     )
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
-    name = _typed("Name", "Give the new iModel a name.", template_name="requests/_name.html")
+    name = _typed("Name", "Give the new iModel a name.", template_name="new_imodel/_name.html")
     description = _typed("Description", "")
 
     def __init__(self, *args: Any, catalog: Choices, **kwargs: Any) -> None:
@@ -294,7 +294,7 @@ class _Degrees(forms.FloatField):
                 "invalid": "Give degrees as a number, like 55.68.",
             },
         )
-        self.template_name = "requests/_side.html"
+        self.template_name = "new_imodel/_side.html"
 
     def to_python(self, value: Any) -> Any:
         """With a point or a comma. Zero has no sign."""
@@ -381,7 +381,7 @@ class CopyForm(RequestForm):
     ways: ClassVar[tuple[str, ...]]
     source = _source("Source iModel", "Pick the iModel to copy.")
     source_id = forms.CharField(required=False, widget=forms.HiddenInput)
-    up_to = _typed("Copy up to", "Choose how far to copy.", most=20, template_name="requests/_up_to.html")
+    up_to = _typed("Copy up to", "Choose how far to copy.", most=20, template_name="new_imodel/_up_to.html")
     version = _typed(
         "Named version",
         "",
@@ -618,7 +618,7 @@ class TemplateForm(CopyForm, ExtentForm):
     ways = (ChangesetSelection.LATEST, VERSION, ChangesetSelection.CHANGESET, ChangesetSelection.BASELINE)
     region = target_region = ""
     source = _source("Template iModel", "Pick the template iModel.", query="?as=template")
-    up_to = _typed("Start from", "Choose how far to copy.", most=20, template_name="requests/_up_to.html")
+    up_to = _typed("Start from", "Choose how far to copy.", most=20, template_name="new_imodel/_up_to.html")
 
     def look_up(self, cleaned: dict[str, Any]) -> None:
         super().look_up(cleaned)
@@ -667,7 +667,7 @@ class ForkForm(CopyForm):
             "Off: they are squashed into the baseline of the fork."
         ),
         widget=forms.CheckboxInput({"class": "iui-toggle-switch", "role": "switch"}),
-        template_name="requests/_history.html",
+        template_name="new_imodel/_history.html",
     )
     reason = _typed(
         "Reason, for the approvers",

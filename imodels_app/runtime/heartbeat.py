@@ -4,7 +4,7 @@ from django.core.cache import cache
 
 from imodels_app.runtime import clock
 
-KEY = "pulse"
+KEY = "heartbeat"
 # The timetable sends a sweep every second, so silence this long means that no worker consumes or no beat ticks.
 SILENT_AFTER_S = 30.0
 

@@ -27,8 +27,8 @@ def icon(name: str, size: str = "", *, still: bool = False) -> SafeString:
     )
 
 
-register.filter("kind_word", status.kind_label)
-register.filter("thin", formats.thousands)
+register.filter("kind_label", status.kind_label)
+register.filter("thousands", formats.thousands)
 register.filter("file_size", formats.file_size)
 register.filter("arrived_of", formats.arrived)
 register.filter("clock", formats.clock)
@@ -43,16 +43,16 @@ register.filter("lower_first", formats.lower_first)
 register.filter("first_name", formats.first_name)
 register.filter("made_from", status.made_from)
 register.filter("up_to", status.up_to)
-register.filter("kept_history", status.fork_history)
+register.filter("fork_history", status.fork_history)
 register.filter("origin", status.origin)
 register.filter("was_refused", status.was_refused)
 register.filter("origin_verb", status.origin_verb)
-register.filter("platform_words", status.platform_state_text)
+register.filter("platform_state_text", status.platform_state_text)
 register.filter("exact", formats.exact)
 register.filter("audit_time", formats.audit_time)
 register.filter("history_time", formats.history_time)
-register.filter("attempt_words", status.attempt_text)
-register.filter("baseline_words", status.baseline_text)
+register.filter("attempt_text", status.attempt_text)
+register.filter("baseline_text", status.baseline_text)
 
 
 @register.simple_tag

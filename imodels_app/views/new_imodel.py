@@ -64,7 +64,7 @@ def new(request: HttpRequest) -> HttpResponse:
     """A card for each way to make an iModel, presets, and the last ones to make again."""
     user = person(request)
     context = {"section": "new", "again": _last_different(user), "presets": _presets_of(user)}
-    return render(request, "requests/new.html", context)
+    return render(request, "new_imodel/new.html", context)
 
 
 def redisplay_form(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
@@ -81,7 +81,7 @@ def redisplay_form(request: HttpRequest, form_of: type[RequestForm]) -> HttpResp
         "signed_out": not request.user.is_authenticated,
         "rules": uploads.rules(),
     }
-    return render(request, f"requests/{form.kind.value}.html", context, status=422)
+    return render(request, f"new_imodel/{form.kind.value}.html", context, status=422)
 
 
 @preserve_input_on_sign_out(partial(redisplay_form, form_of=EmptyForm))
@@ -133,7 +133,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
         raise Http404
     form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
-    return render(request, "requests/_advice.html", context)
+    return render(request, "new_imodel/_advice.html", context)
 
 
 @signed_in
@@ -205,7 +205,7 @@ def _show(
         "rules": uploads.rules(),
         "banner": advice.banner(form) if form.is_bound else None,
     }
-    return render(request, f"requests/{form.kind.value}.html", context, status=status)
+    return render(request, f"new_imodel/{form.kind.value}.html", context, status=status)
 
 
 def _other_files(form: RequestForm) -> list[StagedFile]:

@@ -59,7 +59,7 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     filters = table_filters.OperationFilter.read(request.GET)
     found = filters.apply(scope.to_show()).order_by("-created_at", "-pk")
     page = table_filters.paginate(found, request.GET.get("page"))
-    summary = {"numbers": table_filters.numbers(scope, now), "budget": rate_limits.remaining(now)}
+    summary = {"numbers": table_filters.numbers(scope, now), "rate_limits": rate_limits.remaining(now)}
     banners, positions = context_processors.banners(user, now), fair_queue.positions(page, now)
     seen = live.token(page, summary, banners.visible_state, _positions(positions, now), _tick(page.rows, now))
     if request.htmx and request.GET.get("seen") == seen:

@@ -74,10 +74,10 @@ def orphan_list(request: HtmxRequest) -> HttpResponse:
         "seen": seen,
         "pace": live.pace(operations),
         "now": now,
-        "section": "leftovers",
+        "section": "orphans",
         "banners": banners,
     }
-    return render(request, "leftovers/_lists.html" if request.htmx else "leftovers/list.html", context)
+    return render(request, "orphans/_lists.html" if request.htmx else "orphans/list.html", context)
 
 
 @signed_in
@@ -157,7 +157,7 @@ def _question(
         "problem": problem,
         "late": late,
         "ticked": ticked or {},
-        "section": "leftovers",
+        "section": "orphans",
         "page": reverse("imodels:operation-detail", args=[operation.pk]),
     }
-    return render(request, "leftovers/detail.html", context, status=422 if problem else 409 if late else 200)
+    return render(request, "orphans/detail.html", context, status=422 if problem else 409 if late else 200)

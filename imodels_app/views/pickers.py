@@ -23,7 +23,7 @@ def signed_in_part(view: View) -> View:
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated or not getattr(request, "htmx", False):
             return signed_in(view)(request, *args, **kwargs)
-        return render(request, "requests/_signed_out.html")
+        return render(request, "new_imodel/_signed_out.html")
 
     return wrapped
 
@@ -113,7 +113,7 @@ def _listed(
         answer = {"said": "The platform asks you to sign in again.", "sign_in": True}
     except NotInCatalog:
         answer = {}
-    return render(request, "requests/_list.html", {"kind": kind, "is_all": True, "goes_on": goes_on} | answer)
+    return render(request, "new_imodel/_list.html", {"kind": kind, "is_all": True, "goes_on": goes_on} | answer)
 
 
 def _typed(request: HttpRequest, field: str) -> str:

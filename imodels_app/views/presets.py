@@ -57,7 +57,7 @@ def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
         "summary": _described(values, typed.fields),
         "back": _form(form_of, {name: text for name, text in values.items() if not name.endswith("_id")} | file),
     }
-    return _page(request, "requests/preset_new.html", context | file, form)
+    return _page(request, "new_imodel/preset_new.html", context | file, form)
 
 
 @signed_in
@@ -86,7 +86,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
             return _see(reverse("imodels:new"))
     fields = new_imodel.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
     context = {"form": form, "preset": preset, "why_not": why_not, "summary": _described(preset.values, fields)}
-    return _page(request, "requests/preset.html", context, form)
+    return _page(request, "new_imodel/preset.html", context, form)
 
 
 @signed_in

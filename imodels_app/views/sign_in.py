@@ -30,7 +30,7 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
     """The door: one button. Whoever is signed in already goes on."""
     if request.user.is_authenticated:
         return redirect(_safe(request, request.GET.get("next", "")))
-    return render(request, "sign_in/door.html", {"next": request.GET.get("next", "")})
+    return render(request, "sign_in/sign_in.html", {"next": request.GET.get("next", "")})
 
 
 @never_cache

@@ -60,10 +60,10 @@ def _check_and_delete(orphan: Orphan, platform: Platform) -> None:
         lifecycle.orphan_ended(orphan, OrphanState.USABLE, note="It can be used, so it was not deleted.")
         return
     lifecycle.deleting_orphan(orphan, retry_at=clock.now() + ORPHAN_LEASE)
-    failpoints.reach("leftovers.sending")
+    failpoints.reach("cleanup.sending")
     with suppress(errors.NotFound):  # somebody was quicker, a moment ago
         platform.delete_imodel(orphan.operation.imodel_id, before_send=partial(lifecycle.confirm_deletion, orphan))
-    failpoints.reach("leftovers.deleted")
+    failpoints.reach("cleanup.deleted")
     lifecycle.orphan_ended(orphan, OrphanState.DELETED)
 
 

@@ -55,7 +55,7 @@ def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
     except (errors.Refused, Undecided) as unclear:
         lifecycle.wait(operation, WaitReason.LOST_ANSWER, _next_try(last), str(unclear))
         return
-    failpoints.reach("settle.looked")
+    failpoints.reach("reconcile.polled")
     if not found and now < last.sent_at + (NAME_TAKEN_FOR if last.outcome == Outcome.REJECTED else NEVER_ARRIVED_AFTER):
         lifecycle.wait(operation, WaitReason.LOST_ANSWER, _next_try(last), "not found yet")
         return

@@ -254,7 +254,7 @@ class _Counted:
 
 def _refused(operation: Operation, no: errors.Refused) -> None:
     """The storage said no, for good; but for a list of blocks that it has forgotten, which is sent again once."""
-    if no.code == "InvalidBlockList" and not operation.events.filter(verb="upload_again").exists():
+    if no.code == "InvalidBlockList" and not operation.events.filter(verb="upload_restarted").exists():
         lifecycle.restart_upload(operation, note="The storage no longer has what it acknowledged.")
     else:
         code = "uploadLinkForeign" if isinstance(no, errors.ForeignLink) else "uploadRefused"
@@ -344,7 +344,7 @@ def _not_completed(operation: Operation, platform: Platform, no: errors.Refused)
 def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> None:
     """The platform does not see the file: look again some times, send it once more, and then give up. Raises Held."""
     looks = operation.events.filter(verb="file_missing").count()
-    again = operation.events.filter(verb="upload_again").count()
+    again = operation.events.filter(verb="upload_restarted").count()
     if looks < len(FILE_PAUSES_S) * (again + 1):
         pause = timedelta(seconds=FILE_PAUSES_S[looks % len(FILE_PAUSES_S)])
         lifecycle.file_missing(operation, retry_at=clock.now() + pause)

@@ -22,10 +22,10 @@ function mend(control) {
 
 // What the platform said about an earlier try holds until what it is about is changed.
 function takeBack(name) {
-  document.querySelectorAll(`[data-told~="${CSS.escape(name ?? "")}"]`).forEach((told) => {
-    const field = told.closest(".field-bad");
+  document.querySelectorAll(`[data-refused~="${CSS.escape(name ?? "")}"]`).forEach((refusal) => {
+    const field = refusal.closest(".field-bad");
     field?.classList.remove("field-bad");
     field?.querySelectorAll("[aria-invalid]").forEach((control) => control.removeAttribute("aria-invalid"));
-    told.remove();
+    refusal.remove();
   });
 }

@@ -58,7 +58,7 @@ function connect(field) {
     svg.querySelectorAll(".corner").forEach((path) => path.setAttribute("d", dots));
     grid();
     if (svg.dataset.tiles) tiles();
-    svg.setAttribute("aria-label", told(now));
+    svg.setAttribute("aria-label", describe(now));
     button("fit").disabled = !now;
     button("out").disabled = view.width >= WORLD.width;
     button("clear").disabled = !first && Object.values(sides).every((input) => !input.value);
@@ -279,7 +279,7 @@ function moved(start, event) {
   return start.isMoving || Math.hypot(event.clientX - start.x, event.clientY - start.y) >= STILL;
 }
 
-function told(now) {
+function describe(now) {
   if (!now) return "Map of the world, no extent drawn";
   return `Map with the extent drawn: north ${now.north}°, south ${now.south}°, west ${now.west}°, east ${now.east}°`;
 }

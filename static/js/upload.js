@@ -9,7 +9,7 @@ function connect(field) {
   const WAITS = [0, 1, 2, 5, 10, 20, 30]; // seconds before the next try, then always the last
   const SIGNED_OUT = "signed out";
   const STALLED_AFTER = 60; // seconds without a byte before a connection counts as lost
-  const TELL_EVERY = 20; // seconds between two sentences on how far it is
+  const ANNOUNCE_EVERY = 20; // seconds between two sentences on how far it is
 
   const rules = field.dataset;
   const form = field.closest("form");
@@ -32,7 +32,7 @@ function connect(field) {
   let tries = 0;
   let timer = 0;
   let movedAt = 0;
-  let toldAt = 0;
+  let announcedAt = 0;
   let sendWhenHere = null; // the button that asked for it
 
   input.removeAttribute("name"); // it goes up by itself
@@ -150,7 +150,7 @@ function connect(field) {
     while (samples.length > 2 && now - samples[0][0] > 8) samples.shift();
     if (state !== "sending") show("sending", "The connection is back");
     draw();
-    if (now - toldAt > TELL_EVERY) tell(`${percent()} %${left()}`);
+    if (now - announcedAt > ANNOUNCE_EVERY) announce(`${percent()} %${left()}`);
   }
 
   function arrived() {
@@ -296,7 +296,7 @@ function connect(field) {
     if (event.submitter?.hasAttribute("formaction")) return; // keeping a preset needs no file
     event.preventDefault();
     wait(event.submitter);
-    tell(foot.textContent);
+    announce(foot.textContent);
   });
 
   function wait(button) {
@@ -333,7 +333,7 @@ function connect(field) {
     if (state === "idle" || state === "arrived") samples = [];
     if (state !== "idle") draw();
     if (focused?.hidden) [buttons.pause, buttons.resume].find((one) => !one.hidden)?.focus();
-    tell(said);
+    announce(said);
   }
 
   function draw() {
@@ -348,7 +348,7 @@ function connect(field) {
 
   function refuse(sentence) {
     complain(sentence);
-    tell(sentence);
+    announce(sentence);
     input.focus();
   }
 
@@ -374,9 +374,9 @@ function connect(field) {
     input.setAttribute("aria-invalid", "true");
   }
 
-  function tell(sentence) {
-    part("told-aloud").textContent = sentence;
-    toldAt = seconds();
+  function announce(sentence) {
+    part("upload-status").textContent = sentence;
+    announcedAt = seconds();
   }
 
   function percent() {

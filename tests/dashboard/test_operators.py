@@ -50,7 +50,10 @@ def test_a_team_is_set_up_from_the_command_line_and_again_without_harm(mara, cap
 
 
 def test_a_broker_that_is_down_never_fails_what_announces_work():
-    announce = "import django; django.setup(); from imodels_app.runtime import dispatch; dispatch.send('imodels_app.submit', 1)"
+    announce = (
+        "import django; django.setup(); "
+        "from imodels_app.runtime import dispatch; dispatch.send('imodels_app.submit', 1)"
+    )
     down = os.environ | {"REDIS_URL": "redis://127.0.0.1:9/0", "DJANGO_SETTINGS_MODULE": "dashboard.settings"}
 
     done = subprocess.run(

@@ -169,7 +169,7 @@ def test_a_name_of_255_characters_without_a_space_makes_no_page_wider_than_a_pho
     enter(page, ines)
     addresses = ["/operations/", f"/operations/{failed_fork.pk}/", f"/operations/{waiting.pk}/", "/approvals/"]
 
-    for address in [*addresses, f"/approvals/{waiting.pk}/", "/leftovers/", f"/leftovers/{failed_fork.pk}/", "/audit/"]:
+    for address in [*addresses, f"/approvals/{waiting.pk}/", "/orphans/", f"/orphans/{failed_fork.pk}/", "/audit/"]:
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
 

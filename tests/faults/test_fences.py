@@ -125,7 +125,7 @@ def test_who_read_an_orphan_before_another_worker_took_it_leaves_it_alone(clone,
     submit(clone.pk)
     poll(clone.pk)
     lifecycle.delete_orphan(Operation.objects.get(pk=clone.pk), by=mara)
-    at("leftovers.sending", die)
+    at("cleanup.sending", die)
     waiting = [lambda: cleanup.delete(clone.pk)]
 
     def held_up(execute, sql, params, many, context):

@@ -14,7 +14,7 @@ from tests.people import HARBOUR
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("place", [pytest.param("leftovers.sending", marks=pytest.mark.soak), "leftovers.deleted"])
+@pytest.mark.parametrize("place", [pytest.param("cleanup.sending", marks=pytest.mark.soak), "cleanup.deleted"])
 def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbox, queued_clone, signed_in_mara, place):
     sandbox.next_outcome("failed")
     sandbox.advance_by_polls(0)
@@ -36,4 +36,4 @@ def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbo
     assert operation.orphan.state == OrphanState.DELETED
     assert sandbox.imodels_named(operation.name, HARBOUR) == []
     assert sum(call.method == "DELETE" for call in sandbox.journal) == 1
-    assert operation.events.filter(verb="shell_deleted").count() == 1
+    assert operation.events.filter(verb="orphan_deleted").count() == 1

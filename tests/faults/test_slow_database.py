@@ -150,7 +150,7 @@ def test_what_became_usable_while_a_worker_slept_is_not_deleted_by_it(orphan_sta
         sandbox.initialize(orphan_state.imodel_id)
         cleanup.delete(orphan_state.pk)
 
-    meanwhile("leftovers.sending", another_looks)
+    meanwhile("cleanup.sending", another_looks)
     cleanup.delete(orphan_state.pk)
 
     assert now_of(orphan_state).orphan.state == OrphanState.USABLE
@@ -164,7 +164,7 @@ def test_what_was_seen_long_ago_decides_nothing_when_nobody_else_looked_either(
         virtual_clock.passes(600)
         sandbox.initialize(orphan_state.imodel_id)
 
-    meanwhile("leftovers.sending", sleeps)
+    meanwhile("cleanup.sending", sleeps)
     cleanup.delete(orphan_state.pk)
     assert orphan_state.imodel_id in sandbox.world.imodels
 

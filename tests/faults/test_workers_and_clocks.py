@@ -46,7 +46,7 @@ def test_25_a_task_delivered_several_times_sends_one_request(desk, spec_for, mar
     deliver("submit", clone, times=times)
     reached(clone, State.RUNNING, State.SUCCEEDED)
     deliver("poll", clone, times=times)
-    deliver("settle", clone, times=times)
+    deliver("reconcile", clone, times=times)
 
     reached(clone, State.SUCCEEDED)
     assert sandbox.calls("POST", "/clone") == clone.attempts.count() == 1
@@ -57,7 +57,7 @@ def test_25_a_task_delivered_an_hour_late_does_nothing(desk, spec_for, mara, san
     time_passes(3600)
     before = (clone.version, len(sandbox.journal))
 
-    for task in ("submit", "settle", "poll"):
+    for task in ("submit", "reconcile", "poll"):
         deliver(task, clone, times=2)
     later = reached(lifecycle.request(spec_for(Kind.CLONE), by=mara), State.SUCCEEDED)
 

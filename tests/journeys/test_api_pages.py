@@ -185,7 +185,7 @@ def badge_of(page: str) -> str:
 
 def told_at(page: str, field: str) -> str:
     """What the form says that the platform said, at a field or at the head."""
-    pattern = r'role="alert">(.*?)</div>\s*</div>' if field == "head" else rf'id="{field}_told">(.*?)</div>'
+    pattern = r'role="alert">(.*?)</div>\s*</div>' if field == "head" else rf'id="{field}_refused">(.*?)</div>'
     found = re.search(pattern, page, re.DOTALL)
     return text_of(found[1]) if found else ""
 

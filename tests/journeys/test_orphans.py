@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def mara_at(live_server, transactional_db, open_page, signed_in_mara):
-    """mara_at("/leftovers/", width=390): Mara's tab."""
+    """mara_at("/orphans/", width=390): Mara's tab."""
 
     def go(address: str, *, width: int = 1280):
         page = open_page(viewport={"width": width, "height": 900})
@@ -61,7 +61,7 @@ def test_a_failure_is_cleared_up_by_keyboard_and_its_name_used_again(mara_at, fa
     assert page.locator("#lineage-more").count() == 0
     axe(page)
 
-    page.focus("#delete-shell")
+    page.focus("#delete-orphan")
     page.keyboard.press("Enter")
     page.wait_for_selector("#sure")
     axe(page)
@@ -79,7 +79,7 @@ def test_a_failure_is_cleared_up_by_keyboard_and_its_name_used_again(mara_at, fa
 
 
 def test_the_list_fits_a_phone_and_shows_what_happens_meanwhile(mara_at, failed_clone, axe, signed_in_mara):
-    page = mara_at("/leftovers/", width=390)
+    page = mara_at("/orphans/", width=390)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     axe(page)
 
@@ -89,5 +89,5 @@ def test_the_list_fits_a_phone_and_shows_what_happens_meanwhile(mara_at, failed_
     failed_clone.refresh_from_db()
     assert failed_clone.orphan.state == OrphanState.DELETED
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_selector("#over-part >> text=by Mara, the name “Pier 7” is free")
+    page.wait_for_selector("#ended-part >> text=by Mara, the name “Pier 7” is free")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

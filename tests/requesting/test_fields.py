@@ -31,7 +31,7 @@ def test_a_control_names_the_lines_below_it_in_their_order():
     html, control = drawn(form["title"])
 
     named = control["aria-describedby"].split()
-    assert named == ["title_told", "title_msg", "title_hint"]
+    assert named == ["title_refused", "title_msg", "title_hint"]
     assert named == re.findall(r'id="(title_\w+)"', html)
 
 

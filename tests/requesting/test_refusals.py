@@ -81,7 +81,7 @@ def form_again(at_desk, operation, **address):
 
 def said_at(page):
     """Where the form says what: field -> text, the head among them."""
-    at = {field: text_of(said) for field, said in re.findall(r'id="(\w+)_told">(.*?)</div>', page, re.DOTALL)}
+    at = {field: text_of(said) for field, said in re.findall(r'id="(\w+)_refused">(.*?)</div>', page, re.DOTALL)}
     head = re.search(r'role="alert">(.*?)</div>\s*</div>', page, re.DOTALL)
     return {field: said for field, said in (at | {HEAD: text_of(head[1]) if head else ""}).items() if said}
 

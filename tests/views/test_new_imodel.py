@@ -256,7 +256,7 @@ def test_whoever_was_signed_out_keeps_what_the_form_carries_unseen(client, db):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_form_that_save_as_preset_hands_back_is_sent_to_its_own_address(client, db, kind):
-    page = client.post(reverse("imodels:keep-preset", args=[kind]), typed(kind)).content.decode()
+    page = client.post(reverse("imodels:save-preset", args=[kind]), typed(kind)).content.decode()
 
     form = re.search(r'<form[^>]*id="request"[^>]*>', page)[0]
     assert f'action="{address(kind)}"' in form
@@ -321,7 +321,7 @@ def test_a_form_older_than_the_sign_in_is_handed_back_and_can_be_sent_again(from
 
 def test_a_preset_from_a_form_older_than_the_sign_in_is_not_kept_and_the_form_is(from_old_page):
     fields = typed("fork", preset_name="Retrofit") | {"preset_team": ""}
-    _, page = from_old_page(reverse("imodels:keep-preset", args=["fork"]), fields)
+    _, page = from_old_page(reverse("imodels:save-preset", args=["fork"]), fields)
 
     assert page.status_code == 422
     assert "This page was older than your sign-in." in text_of(page)
@@ -487,7 +487,7 @@ def test_every_field_of_every_kind_comes_by_address_by_same_again_and_by_preset(
     second = Operation.objects.exclude(pk=first.pk).get()
     assert (second.request_path, second.request_body) == (first.request_path, first.request_body)
 
-    kept = at_desk.post(reverse("imodels:keep-preset", args=[kind]), by_address | {"preset_name": "Mine"})
+    kept = at_desk.post(reverse("imodels:save-preset", args=[kind]), by_address | {"preset_name": "Mine"})
     assert filled_in(kind, at_desk.get(kept["Location"]).text) == by_address
 
 

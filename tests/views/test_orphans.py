@@ -23,7 +23,7 @@ from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db
 
-LIST = "/leftovers/"
+LIST = "/orphans/"
 RAIL = "b2b00000-0000-4000-8000-000000000002"
 SURE = {"sure": "on"}
 
@@ -72,11 +72,11 @@ def page_of(client, operation) -> str:
 
 
 def question(operation) -> str:
-    return reverse("imodels:leftover-detail", args=[operation.pk])
+    return reverse("imodels:orphan-detail", args=[operation.pk])
 
 
 def delete(operation) -> str:
-    return reverse("imodels:delete-leftover", args=[operation.pk])
+    return reverse("imodels:delete-orphan", args=[operation.pk])
 
 
 def after(operation: Operation) -> Operation:
@@ -268,7 +268,7 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
     assert "Try again" in page
     assert "Left-over deleted with Mara’s own permission" in page
     assert "by Mara, the name “Pier 7” is free" in text_of(client.get(LIST))
-    assert operation.events.filter(verb__startswith="shell_").count() == 2
+    assert operation.events.filter(verb__startswith="orphan_").count() == 2
 
 
 def test_it_is_deleted_with_the_rights_of_whoever_asked_for_it(ines, signed_in, in_rail, sandbox):
@@ -397,7 +397,7 @@ def test_two_workers_delete_it_once(mara, left, sandbox):
     cleanup.delete(operation.pk)
 
     assert deletions(sandbox) == 1
-    assert operation.events.filter(verb="shell_deleted").count() == 1
+    assert operation.events.filter(verb="orphan_deleted").count() == 1
 
 
 def test_a_worker_that_died_between_request_and_answer_is_followed_by_another(mara, left, sandbox, redis_url):

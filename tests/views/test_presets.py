@@ -57,7 +57,7 @@ def shared(monthly, mara, bridge_team):
 
 
 def save_address(kind):
-    return reverse("imodels:keep-preset", args=[kind])
+    return reverse("imodels:save-preset", args=[kind])
 
 
 def page_of(preset):
@@ -195,7 +195,7 @@ def test_an_itwin_that_is_gone_is_told_at_its_field(at_desk, monthly, sandbox):
     sandbox.allow(sandbox.ids["rail-corridor"], "mara", None)
     page = at_desk.get(address("clone"), {"preset": monthly.pk})
 
-    at_field = re.search(r'id="itwin_told">(.*?)</div>', page.text, re.DOTALL)[1]
+    at_field = re.search(r'id="itwin_refused">(.*?)</div>', page.text, re.DOTALL)[1]
     assert page.status_code == 200
     assert "No iTwin “Rail Corridor 2027” that you can see." in html.unescape(at_field)
     assert 'name="itwin" value="Rail Corridor 2027"' in page.text
@@ -215,7 +215,7 @@ def test_whatever_is_gone_is_told_at_its_field(at_desk, monthly, lost, field, sa
     monthly.save()
     page = at_desk.get(address("clone"), {"preset": monthly.pk})
 
-    assert said in html.unescape(re.search(rf'id="{field}_told">(.*?)</div>', page.text, re.DOTALL)[1])
+    assert said in html.unescape(re.search(rf'id="{field}_refused">(.*?)</div>', page.text, re.DOTALL)[1])
 
 
 def test_a_thing_that_was_renamed_is_found_by_its_id(at_desk, monthly, sandbox):
@@ -223,7 +223,7 @@ def test_a_thing_that_was_renamed_is_found_by_its_id(at_desk, monthly, sandbox):
     page = at_desk.get(address("clone"), {"preset": monthly.pk})
 
     assert 'name="source" value="Harbour crossing"' in page.text
-    assert 'id="source_told"' not in page.text
+    assert 'id="source_refused"' not in page.text
 
 
 def test_an_id_left_from_an_earlier_text_is_not_kept(at_desk, sandbox):

@@ -338,7 +338,7 @@ def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
     sandbox.platform.blobs.clear()
 
     carried(operation)
-    assert operation.events.last().verb == "upload_again"
+    assert operation.events.last().verb == "upload_restarted"
 
     assert carried(operation).state == State.RUNNING
     assert len(puts(sandbox, "block")) == 20
