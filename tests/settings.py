@@ -59,8 +59,8 @@ elif not ON_POSTGRES:
 # Processes that share a run share its dice (tests/faults/test_schedules.py).
 os.environ["SOAK_SEED"] = os.environ.get("SOAK_SEED") or str(secrets.randbelow(10**6))
 
-# Whatever the shell says: a test never reaches a real platform, a real provider or somebody's Redis. (Only `-m live`
-# asks the real platform, told by variables of its own: tests/contract/README.md.)
+# Whatever the orphaned iModel says: a test never reaches a real platform, a real provider or somebody's Redis. (Only
+# `-m live` asks the real platform, told by variables of its own: tests/contract/README.md.)
 for name in [name for name in os.environ if name.endswith("_FILE")]:
     del os.environ[name]
 os.environ |= {

@@ -1,4 +1,5 @@
-"""The words for every state, failure and left-over, as tables: each has exactly one badge. Data: nothing here runs.
+"""The words for every state, failure and orphaned iModel, as tables: each has exactly one badge. Data: nothing here
+runs.
 
 Curly brackets are filled in by status.py.
 """
@@ -15,7 +16,7 @@ ASK_AN_ADMINISTRATOR = (
 )
 
 
-MAKE_IT_AGAIN = "Make it again once its shell is deleted, which keeps the name “{name}” taken."
+MAKE_IT_AGAIN = "Make it again once the orphaned iModel is deleted, which keeps the name “{name}” taken."
 FILE_STAYS = "The file is kept here for a day and need not be uploaded again."
 
 
@@ -63,7 +64,7 @@ STATUSES: dict[str, StatusRow] = {
         "",
         "st-queued",
         "the {bucket} of this minute are used, until {until}",
-        "Nothing to do. It is sent as soon as the budget allows.",
+        "Nothing to do. It is sent as soon as the rate limit allows.",
     ),
     "queued:turn": StatusRow(
         "Queued",
@@ -136,7 +137,7 @@ STATUSES: dict[str, StatusRow] = {
         "move",
         "st-uploading",
         "calls of this minute are used, next try {until}",
-        "Nothing to do. It goes on as soon as the budget allows.",
+        "Nothing to do. It goes on as soon as the rate limit allows.",
     ),
     "uploading:not_permitted": StatusRow(
         "Uploading",
@@ -171,7 +172,7 @@ STATUSES: dict[str, StatusRow] = {
         "move",
         "st-running",
         "calls of this minute are used, next look {until}",
-        "Nothing to do. The platform works on; we look again as soon as the budget allows.",
+        "Nothing to do. The platform works on; we look again as soon as the rate limit allows.",
     ),
     "running:sign_in": StatusRow(
         "Waiting for sign-in",

@@ -30,15 +30,15 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "orphan_deletion_waiting": ("Deletion waits", "", "st-queued"),
     "orphan_deletion_refused": ("Not deleted", "bad", "st-failed"),
     "orphan_usable": ("Not deleted", "ask", "warning"),
-    "orphan_deleted": ("Left-over deleted", "good", "trash"),
-    "orphan_gone": ("Left-over gone already", "", "trash"),
+    "orphan_deleted": ("Orphaned iModel deleted", "good", "trash"),
+    "orphan_gone": ("Orphaned iModel gone already", "", "trash"),
     "exported": ("Exported", "", "download"),
     "signed_in": ("Signed in", "", "user"),
     "signed_out": ("Signed out", "", "user"),
 }
 
 WAIT_REASONS: dict[str, str] = {
-    WaitReason.RATE_LIMIT: "The budget of this minute is used",
+    WaitReason.RATE_LIMIT: "The rate limit of this minute is used up",
     WaitReason.PLATFORM_DOWN: "The platform did not answer",
     WaitReason.PROVIDER_DOWN: "The sign-in service did not answer",
     WaitReason.STORAGE_DOWN: "The upload stopped",

@@ -151,7 +151,7 @@ def _orphan(form: RequestForm, by: User) -> list[Check]:
     orphans = Orphan.objects.visible_to(by).still_there()
     if not orphans.filter(operation__itwin_id=form.into.id, operation__name__iexact=name).exists():
         return []
-    return [Check("ask", "A failed operation left this name taken", "Delete what it left under Left-overs.")]
+    return [Check("ask", "A failed operation left this name taken", "Delete what it left under Orphaned iModels.")]
 
 
 def _copy(form: CopyForm) -> list[Check | None]:

@@ -115,7 +115,7 @@ def _origin_fits(platform: Platform, operation: Operation, found: IModel) -> boo
 
 
 def _waits_for_file(platform: Platform, operation: Operation, found: IModel) -> bool:
-    """Whether it is the shell of a baseline file of this very size, and none has come yet."""
+    """Whether it is the orphaned iModel of a baseline file of this very size, and none has come yet."""
     try:
         baseline = platform.baseline_file(found.id)
     except errors.NotFound:

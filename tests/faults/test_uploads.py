@@ -50,7 +50,7 @@ def desk(processes, sandbox):
 
 @pytest.fixture
 def uploading(baseline_of, sandbox):
-    """uploading(bytes): the platform has made the shell; nobody has sent a byte."""
+    """uploading(bytes): the platform has made the orphaned iModel; nobody has sent a byte."""
 
     def make(data: bytes):
         sandbox.advance_by_polls(0)
@@ -292,7 +292,7 @@ def test_31_without_another_link_it_fails_says_so_and_keeps_the_file(uploading, 
     assert staging.path_of(operation.staged_file).exists()
     page = page_of(operation)
     assert "Failed: upload link expired" in page
-    assert f"Make it again once its shell is deleted, which keeps the name “{operation.name}” taken." in page
+    assert f"Make it again once the orphaned iModel is deleted, which keeps the name “{operation.name}” taken." in page
 
 
 # 32: another size

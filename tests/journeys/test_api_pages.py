@@ -539,7 +539,7 @@ def without_guids(desk: Desk) -> None:
     assert "populate-federation-guids" in page
     assert f"{reverse('imodels:request-fork')}?from={operation.pk}" in page
     assert "Fork again" in text_of(page)
-    assert "Delete the shell" in text_of(page)
+    assert "Delete the orphaned iModel" in text_of(page)
 
 
 def closed_preview(desk: Desk) -> None:
@@ -568,7 +568,7 @@ def follow_rows() -> Iterator[tuple[str, Way]]:
     for item in ("Authorization", "Accept", "200", "state scheduled"):
         yield item, at_work
     yield "state successful", ends("clone", "successful", "Succeeded", "Pier 7 is ready")
-    yield "state failed", ends("clone", "failed", "Failed", "It tells no reason.", "Delete the shell")
+    yield "state failed", ends("clone", "failed", "Failed", "It tells no reason.", "Delete the orphaned iModel")
     yield "state waitingForFile", ends("clone", "waitingForFile", "Running", "its file has not been uploaded")
     for name in ("mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"):
         yield f"state {name}", ends("fork", name, "Failed: FederationGuids missing", name, "Fork again")
@@ -605,7 +605,7 @@ def vanished(desk: Desk) -> None:
     page = desk.page(desk.poll(operation))
     assert badge_of(page) == "Failed: vanished"
     assert "The platform no longer knows this iModel." in text_of(page)
-    assert "Delete the shell" not in text_of(page)
+    assert "Delete the orphaned iModel" not in text_of(page)
 
 
 def follow_401(desk: Desk) -> None:
@@ -673,7 +673,7 @@ def not_taken(status: int, code: str, badge: str, *words: str) -> Way:
     def way(desk: Desk) -> None:
         operation, page = completing(status=status, body=json.dumps({"error": {"code": code, "message": SAID}}))(desk)
         assert (operation.state, badge_of(page)) == (State.FAILED, badge)
-        for words_ in (SAID, "Delete the shell", *words):
+        for words_ in (SAID, "Delete the orphaned iModel", *words):
             assert words_ in text_of(page)
 
     return way
@@ -700,11 +700,13 @@ def complete_rows() -> Iterator[tuple[str, Way]]:
     yield "state initialized", baseline_ends("successful", "Succeeded", "Read")
     yield (
         "state initializationFailed",
-        baseline_ends("initializationFailed", "Failed: not initialized", "Not readable", "Delete the shell"),
+        baseline_ends("initializationFailed", "Failed: not initialized", "Not readable", "Delete the orphaned iModel"),
     )
     yield (
         "state fileIsBriefcase",
-        baseline_ends("fileIsBriefcase", "Failed: file is a briefcase", "Export a snapshot", "Delete the shell"),
+        baseline_ends(
+            "fileIsBriefcase", "Failed: file is a briefcase", "Export a snapshot", "Delete the orphaned iModel"
+        ),
     )
     yield "401 HeaderNotFound", complete_401
     yield (
@@ -747,7 +749,7 @@ def complete_404(desk: Desk) -> None:
         desk.upload(operation)
     page = desk.page(operation)
     assert badge_of(page) == "Failed: file not found"
-    assert "Delete the shell" in text_of(page)
+    assert "Delete the orphaned iModel" in text_of(page)
 
 
 def complete_422(desk: Desk) -> None:

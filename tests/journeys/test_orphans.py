@@ -70,7 +70,7 @@ def test_a_failure_is_cleared_up_by_keyboard_and_its_name_used_again(mara_at, fa
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
 
-    page.wait_for_selector("text=The shell is being deleted.")
+    page.wait_for_selector("text=The orphaned iModel is being deleted.")
     cleanup.delete(failed_clone.pk)
     page.wait_for_selector("text=so the name “Pier 7” is free.")
     page.click("#try-again")

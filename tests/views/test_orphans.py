@@ -115,7 +115,7 @@ def test_what_left_nothing_is_not_listed(client, mara, waiting_fork, running_clo
     lifecycle.failed(running_clone, code="vanished")
     client.force_login(mara)
 
-    assert "Nothing is left over" in text_of(client.get(LIST))
+    assert "No orphaned iModels" in text_of(client.get(LIST))
 
 
 @pytest.mark.parametrize(("who", "sees", "may"), [("mara", 1, 1), ("tomas", 1, 1), ("ines", 1, 1), ("otto", 0, 0)])
@@ -259,14 +259,14 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
     operation = left()
     client.force_login(mara)
     client.post(delete(operation), SURE)
-    assert "The shell is being deleted." in page_of(client, operation)
+    assert "The orphaned iModel is being deleted." in page_of(client, operation)
 
     assert after(operation).orphan.state == OrphanState.DELETED
     assert ids_at(sandbox) == []
     page = page_of(client, operation)
     assert "Mara Lindqvist had it deleted, so the name “Pier 7” is free." in page
     assert "Try again" in page
-    assert "Left-over deleted with Mara’s own permission" in page
+    assert "Orphaned iModel deleted with Mara’s own permission" in page
     assert "by Mara, the name “Pier 7” is free" in text_of(client.get(LIST))
     assert operation.events.filter(verb__startswith="orphan_").count() == 2
 
@@ -286,7 +286,7 @@ def test_a_missing_right_is_explained_and_nothing_deleted(client, mara, in_rail,
     client.force_login(mara)
     page = page_of(client, in_rail)
     assert "Mara Lindqvist may not delete it. It needs imodels_delete in Rail Corridor 2027." in page
-    assert "Delete the shell" in page
+    assert "Delete the orphaned iModel" in page
 
 
 def test_what_turned_out_usable_meanwhile_is_not_deleted(client, mara, left, sandbox):

@@ -35,7 +35,7 @@ def small_blocks(settings):
 
 @pytest.fixture
 def uploading(baseline_of):
-    """uploading(bytes): the platform has made the shell and waits for the file."""
+    """uploading(bytes): the platform has made the orphaned iModel and waits for the file."""
 
     def make(data: bytes, **fields) -> Operation:
         operation = baseline_of(data, **fields)
