@@ -147,7 +147,7 @@ FILES = sorted(path for path in APP.rglob("*.py") if path.name != "__init__.py" 
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
-def test_a_file_imports_only_the_rooms_its_own_may_call(path):
+def test_a_file_imports_only_the_packages_its_own_may_call(path):
     room = _room(path)
 
     assert room in ROOMS, f"{room} is a new room: say here whom it may call"

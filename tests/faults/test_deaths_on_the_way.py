@@ -108,7 +108,7 @@ def test_03_killed_after_the_wake_up_and_before_submitting_it_is_delivered_again
 
 
 @DEATHS
-def test_04_killed_after_submitting_and_before_the_socket_it_is_sent_after_the_settle_time(
+def test_04_killed_after_submitting_and_before_the_socket_it_is_sent_after_the_reconcile_time(
     desk, spec_for, mara, sandbox, reached, time_passes, death
 ):
     desk.arm("submit.claimed", death)
@@ -198,7 +198,7 @@ def test_07_an_answer_later_than_the_read_time_out_is_looked_up(desk, spec_for, 
     assert made(sandbox) == sandbox.calls("POST", "/clone") == 1
 
 
-def test_08_while_an_answer_is_slower_than_the_settle_time_somebody_else_settles_and_the_late_one_changes_nothing(
+def test_08_while_an_answer_is_slower_than_the_reconcile_time_somebody_else_reconciles_and_the_late_one_changes_nothing(
     desk, spec_for, mara, sandbox, reached, time_passes
 ):
     sandbox.fault("POST", r"/clone$", slow_s=6, times=1)
@@ -212,7 +212,7 @@ def test_08_while_an_answer_is_slower_than_the_settle_time_somebody_else_settles
     assert made(sandbox) == sandbox.calls("POST", "/clone") == 1
 
 
-def test_08_an_imodel_listed_only_after_the_settle_time_is_met_as_a_name_taken_and_adopted(
+def test_08_an_imodel_listed_only_after_the_reconcile_time_is_met_as_a_name_taken_and_adopted(
     desk, spec_for, mara, sandbox, reached, time_passes
 ):
     sandbox.switch(list_lag_s=600)

@@ -144,7 +144,7 @@ def test_who_read_an_orphan_before_another_worker_took_it_leaves_it_alone(clone,
 
 
 @pytest.mark.parametrize("clock_goes_back_s", [0, 3600], ids=["", "the database's clock goes back"])
-def test_a_claim_that_was_settled_meanwhile_sends_nothing(
+def test_a_claim_that_was_reconciled_meanwhile_sends_nothing(
     clone, at, virtual_clock, sandbox, goes_its_way, clock_goes_back_s
 ):
     def meanwhile() -> None:
@@ -162,7 +162,7 @@ def test_a_claim_that_was_settled_meanwhile_sends_nothing(
     assert goes_its_way(clone).state == State.SUCCEEDED
 
 
-def test_a_claim_that_is_old_sends_nothing_though_nobody_has_settled_it(clone, at, virtual_clock, sandbox):
+def test_a_claim_that_is_old_sends_nothing_though_nobody_has_reconciled_it(clone, at, virtual_clock, sandbox):
     at("submit.claimed", lambda: virtual_clock.passes(15))
 
     submit(clone.pk)

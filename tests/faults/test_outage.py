@@ -83,7 +83,7 @@ def test_16_an_hour_of_5xx_opens_the_circuit_slows_everything_and_loses_nothing(
         assert operation.state == State.SUCCEEDED
 
 
-def test_16_answers_lost_in_an_outage_are_settled_after_it_and_nothing_is_made_twice(work, sandbox, tick, goes_by):
+def test_16_answers_lost_in_an_outage_are_reconciled_after_it_and_nothing_is_made_twice(work, sandbox, tick, goes_by):
     sandbox.fault("POST", r"/(imodels|clone)$", times=3, lost_answer=True)  # made, and nobody is told
     sandbox.fault("*", r"^/imodels", times=100_000, status=500)
     asked = work(4)

@@ -46,7 +46,7 @@ def test_ones_own_requests_go_in_the_order_they_were_asked(ask, mara):
     assert next_operation("clone", timezone.now()) == first
 
 
-def test_each_budget_has_its_own_queue(ask, mara):
+def test_each_rate_limit_has_its_own_queue(ask, mara):
     ask(mara)
 
     assert next_operation("create", timezone.now()) is None
@@ -138,7 +138,7 @@ def test_a_poll_tells_a_new_place_and_nothing_while_it_stays(ask, mara, client):
     assert "1st in the queue" in client.get(page, {"seen": seen}, headers=htmx).text
 
 
-def test_one_message_a_budget_is_sent_however_many_are_queued(ask, mara, redis_url, sandbox):
+def test_one_message_a_rate_limit_is_sent_however_many_are_queued(ask, mara, redis_url, sandbox):
     import redis
 
     from imodels_app import tasks

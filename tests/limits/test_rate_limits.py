@@ -68,7 +68,7 @@ def test_a_request_without_an_answer_counts_until_its_time_out(queued_clone):
     assert may_send_at(now) == now - timedelta(seconds=10) + LONGEST_CALL + MINUTE
 
 
-def test_one_kind_does_not_spend_the_budget_of_another(queued_clone):
+def test_one_kind_does_not_spend_the_rate_limit_of_another(queued_clone):
     now = timezone.now()
     send(queued_clone, 1, at=now)
 

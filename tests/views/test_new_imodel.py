@@ -367,7 +367,7 @@ def test_what_was_shown_as_now_comes_along_with_the_form(at_desk, sandbox):
     assert "Pinned at #120" in text_of(page)
 
 
-def test_the_same_again_fills_in_the_whole_wish(at_desk):
+def test_the_same_again_fills_in_the_whole_spec(at_desk):
     at_desk.post(address("clone"), typed("clone", up_to="changeset", changeset="40", description="As tendered"))
     page = at_desk.get(address("clone"), {"from": Operation.objects.get().pk}).content.decode()
 
@@ -515,7 +515,7 @@ def test_swapped_corners_are_warned_of_and_sent_as_they_are(at_desk, swapped, wa
     assert at_desk.post(address("empty"), asked).status_code == 303
 
 
-def test_the_new_page_offers_the_last_different_wishes_again(at_desk):
+def test_the_new_page_offers_the_last_different_specs_again(at_desk):
     for name in ("One", "Two"):
         at_desk.post(address("clone"), typed("clone", name=name))
 

@@ -152,7 +152,7 @@ def test_another_team_can_neither_see_nor_delete_it(client, otto, left, sandbox)
 
 
 @pytest.mark.parametrize("fixture", ["succeeded_clone", "running_clone", "queued_clone"])
-def test_nothing_but_left_overs_can_be_deleted(client, mara, request, fixture):
+def test_nothing_but_orphans_can_be_deleted(client, mara, request, fixture):
     operation = request.getfixturevalue(fixture)
     client.force_login(mara)
 
@@ -185,7 +185,7 @@ def test_its_poll_costs_nothing_until_something_changes(client, mara, left):
     assert "Deleting" in text_of(answer)
 
 
-def test_the_form_tells_whose_left_over_takes_the_name(client, mara, left):
+def test_the_form_tells_whose_orphan_takes_the_name(client, mara, left):
     operation = left()
     client.force_login(mara)
     typed = {"itwin": "Harbour Bridge", "name": "Pier 7"}
@@ -236,7 +236,7 @@ def test_a_platform_that_does_not_answer_keeps_nobody_from_asking(client, mara, 
     assert "It is asked again before anything is deleted." in text_of(client.get(question(operation)))
 
 
-def test_a_second_wish_is_late(client, mara, tomas, left):
+def test_a_second_spec_is_late(client, mara, tomas, left):
     operation = asked(left(), tomas)
     client.force_login(mara)
 

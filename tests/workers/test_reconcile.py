@@ -56,7 +56,7 @@ def test_what_a_lost_request_made_is_adopted(lost_clone, sandbox):
     assert sandbox.calls("POST", "/clone") == 1
 
 
-def test_what_never_arrived_is_sent_again_under_the_same_name_after_the_settle_time(unsent_clone, sandbox):
+def test_what_never_arrived_is_sent_again_under_the_same_name_after_the_reconcile_time(unsent_clone, sandbox):
     early = settled(unsent_clone)
     assert (early.state, early.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)
 
@@ -161,7 +161,7 @@ def test_a_requester_who_must_sign_in_is_waited_for(lost_clone, mara, sandbox):
     assert (operation.state, operation.wait_reason) == (State.SUBMITTING, WaitReason.SIGN_IN)
 
 
-def test_settling_twice_adopts_once(lost_clone):
+def test_reconciling_twice_adopts_once(lost_clone):
     reconcile(lost_clone.pk)
     reconcile(lost_clone.pk)
 

@@ -103,7 +103,7 @@ def test_a_429_holds_back_other_operations_of_its_kind_too(queued_clone, mara, s
     assert sandbox.calls("POST", "/clone") == 1
 
 
-def test_a_spent_budget_is_waited_for_before_anything_is_sent(queued_clone, mara, spec_for, sandbox):
+def test_a_spent_rate_limit_is_waited_for_before_anything_is_sent(queued_clone, mara, spec_for, sandbox):
     submit(queued_clone.pk)
 
     other = after(lifecycle.request(spec_for(Kind.CLONE), by=mara))
