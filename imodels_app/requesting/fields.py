@@ -17,18 +17,18 @@ class BoundField(forms.BoundField):
     form: "Form"
 
     @property
-    def told(self) -> list[Any]:
+    def refusals(self) -> list[Any]:
         """What the platform said about this field when it refused an earlier request."""
-        return list(self.form.told.get(self.name, []))
+        return list(self.form.refusals.get(self.name, []))
 
     @property
     def is_bad(self) -> bool:
-        return bool(self.errors or self.told)
+        return bool(self.errors or self.refusals)
 
     @property
     def aria_describedby(self) -> str:
         """The ids of the lines below the control (components/_field_lines.html). `msg` may fill while one types."""
-        lines = {"told": self.told, "msg": True, "hint": self.help_text}
+        lines = {"refusals": self.refusals, "msg": True, "hint": self.help_text}
         return " ".join(f"{self.auto_id}_{line}" for line, is_there in lines.items() if is_there)
 
     def build_widget_attrs(self, attrs: dict[str, Any], widget: forms.Widget | None = None) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Renderer(TemplatesSetting):
 class Form(forms.Form):
     """A form in our look. The id of a field is its name.
 
-    told  what the platform said about an earlier try, by field (views/refusals.py)
+    refusals  what the platform said about an earlier try, by field (views/refusals.py)
     """
 
     bound_field_class = BoundField
@@ -59,7 +59,7 @@ class Form(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "%s"} | kwargs)
-        self.told: dict[str, list[Any]] = {}
+        self.refusals: dict[str, list[Any]] = {}
 
 
 class TextInput(forms.TextInput):
