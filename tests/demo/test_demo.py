@@ -21,7 +21,7 @@ from imodels_app.checks import OLDER
 from tests.conftest import BASE_DIR, wait_until
 from tests.settings import free_port
 
-SOURCE = ("dashboard", "imodels_app", "sandbox", "templates", "static", "requirements", "manage.py")
+SOURCE = ("dashboard", "demo", "imodels_app", "sandbox", "templates", "static", "requirements", "manage.py")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
