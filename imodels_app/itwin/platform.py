@@ -93,7 +93,7 @@ class Platform:
             f"/imodels/{quote(imodel_id, safe='')}/baselinefile", read=_one("baselineFile", BaselineFile)
         )
 
-    def creation(self, imodel_id: str) -> CreateOperation:
+    def create_operation(self, imodel_id: str) -> CreateOperation:
         """How far the making of an iModel is.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/

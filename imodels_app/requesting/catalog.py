@@ -278,7 +278,7 @@ class Catalog:
         """What an iModel was made from, with its name and iTwin. Remembered for a while: it never changes."""
 
         def ask(platform: Platform) -> Origin:
-            imodel, creation = platform.imodel(imodel_id), platform.creation(imodel_id)
+            imodel, creation = platform.imodel(imodel_id), platform.create_operation(imodel_id)
             try:
                 itwin_name = platform.itwin(imodel.itwin_id).name
             except errors.Refused:  # shared with the person, though they are no member of its iTwin

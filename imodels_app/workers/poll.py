@@ -41,7 +41,7 @@ def poll(operation_id: UUID) -> None:
 def _poll(operation: Operation, now: datetime) -> None:
     platform = gateway.for_person(operation.requested_by)
     try:
-        creation = platform.creation(operation.imodel_id)
+        creation = platform.create_operation(operation.imodel_id)
         failpoints.reach("poll.answered")
         _follow(operation, creation, platform, now)
     except errors.NotFound:

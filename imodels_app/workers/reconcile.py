@@ -102,7 +102,7 @@ def _is_ours(platform: Platform, operation: Operation, found: IModel) -> bool:
 
 def _origin_fits(platform: Platform, operation: Operation, found: IModel) -> bool:
     try:
-        creation = platform.creation(found.id)
+        creation = platform.create_operation(found.id)
     except errors.NotFound as early:
         raise Undecided("its create operation is not there yet") from early
     if operation.kind == Kind.CLONE:

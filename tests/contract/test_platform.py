@@ -170,7 +170,7 @@ def test_following_next_meets_no_imodel_twice(platform, imodel):
 
 
 def test_the_create_operation_of_an_imodel_has_a_documented_state(client, imodel):
-    assert client.creation(imodel.id).state in FINAL | {"scheduled", "waitingForFile"}
+    assert client.create_operation(imodel.id).state in FINAL | {"scheduled", "waitingForFile"}
 
 
 def test_my_permissions_on_an_imodel_are_documented_ones(client, imodel):
@@ -225,7 +225,7 @@ class Workshop:
     def until_final(self, imodel_id: str, *, within_s: float = 900) -> CreateOperation:
         """Its create operation, once it has ended."""
         deadline = time.monotonic() + within_s
-        while (operation := self._client.creation(imodel_id)).state not in FINAL:
+        while (operation := self._client.create_operation(imodel_id)).state not in FINAL:
             assert time.monotonic() < deadline, f"{operation.state} after {within_s:.0f} s"
             time.sleep(self._pause_s)
         return operation
