@@ -71,7 +71,12 @@ class Controls:
         return self.platform.faults.add(Fault(method, path, **how))
 
     def do_clear_faults(self) -> None:
+        """No faults lie in wait, and what they held goes on."""
         self.platform.faults.clear()
+
+    def do_release(self) -> None:
+        """Every request that a fault holds goes on; Fault.release() is for those of one fault."""
+        self.platform.faults.release()
 
     def do_next_outcome(self, state: str) -> None:
         """The final state of the next creation; several calls queue up. "stuck" never ends."""
@@ -138,6 +143,10 @@ class Controls:
         """How long access tokens live that are issued from now on."""
         self.token_lifetime_s = seconds
 
+    def do_end_links(self) -> None:
+        """Every link to the storage that was handed out until now opens nothing any more, as when its time is over."""
+        self.platform.blobs.change_key()
+
     def do_limit(self, bucket: str, calls: int, per_s: float = 60) -> None:
         """Replace a limit: create, clone, fork or all."""
         self.platform.limits.set(bucket, calls, per_s)
@@ -165,7 +174,7 @@ class Controls:
         do_expire_tokens,
     )
     revoke, tokens_for, limit, limits_off, limits_on = do_revoke, do_tokens_for, do_limit, do_limits_off, do_limits_on
-    switch, secure, crowd = do_switch, do_secure, do_crowd
+    switch, secure, crowd, release, end_links = do_switch, do_secure, do_crowd, do_release, do_end_links
 
 
 def controls_of() -> dict[str, Any]:

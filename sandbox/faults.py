@@ -2,7 +2,7 @@
 
 A fault matches a method and a regular expression on the path (without its last slash), for the next ``times``
 requests or for ``for_s`` seconds. It strikes before the platform handles the request (an answer of its own, a cut, a
-hang) or after it (answer lost, delayed, cut short, odd Location).
+hang) or after it (answer lost, delayed, held, cut short, odd Location).
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 FOREIGN_HOST = "https://elsewhere.example"
+# A client that waits for ever shall not.
+LONGEST_HOLD_S = 300.0
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Fault:
     query                   a regular expression that the query must match, too: comp=block
     slow_s                  handle, then wait before answering
     hang_s                  wait without handling, then cut
+    held                    handle, then wait with the answer for release(); with status, cut or cut_after, wait
+                            before those. ``holding`` is who waits right now
     retry_after             for 429 and 5xx: seconds, any text ("soon"), or "date" for an HTTP date 30 s from now,
                             "date:90" for 90 s; None sends no Retry-After. Alone it means status 429
     expired_token           answer 401 as to an expired token
@@ -50,6 +55,7 @@ class Fault:
     query: str = ""
     slow_s: float = 0.0
     hang_s: float = 0.0
+    held: bool = False
     retry_after: int | float | str | None = None
     expired_token: bool = False
     truncated: bool = False
@@ -64,16 +70,27 @@ class Fault:
             self.status = 429
         if self.expired_token:
             self.status = 401
-        if self.for_s is not None:
-            self.until, self.times = time.monotonic() + self.for_s, None
+        self.holding: set[int] = set()
+        self._released = threading.Event()
+
+    def hold(self) -> None:
+        """Keep the request that it struck, if it is one to be held."""
+        if not self.held:
+            return
+        self.holding.add(threading.get_ident())
+        self._released.wait(LONGEST_HOLD_S)
+        self.holding.discard(threading.get_ident())
+
+    def release(self) -> None:
+        """Let go of what it holds and hold nothing more."""
+        self._released.set()
 
     def matches(self, method: str, path: str, query: str = "") -> bool:
         fits = self.method in ("*", method) and re.search(self.path, path) is not None
         return fits and re.search(self.query, query) is not None
 
-    @property
-    def spent(self) -> bool:
-        return self.times == 0 or (self.until is not None and time.monotonic() >= self.until)
+    def is_spent(self, now: float) -> bool:
+        return self.times == 0 or (self.until is not None and now >= self.until)
 
     @property
     def before_handling(self) -> bool:
@@ -92,18 +109,24 @@ class Fault:
 class Faults:
     """Faults in wait, oldest first. A request takes the first that matches."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self._lock = threading.Lock()
         self._waiting: list[Fault] = []
+        self._held: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
+        if fault.for_s is not None:
+            fault.until, fault.times = self.clock() + fault.for_s, None
         with self._lock:
             self._waiting.append(fault)
+            if fault.held:
+                self._held.append(fault)
         return fault
 
     def take(self, method: str, path: str, query: str = "") -> Fault | None:
         with self._lock:
-            self._waiting = [fault for fault in self._waiting if not fault.spent]
+            self._drop_spent()
             for fault in self._waiting:
                 if fault.matches(method, path.rstrip("/") or "/", query):
                     if fault.times is not None:
@@ -114,8 +137,21 @@ class Faults:
     @property
     def waiting(self) -> list[Fault]:
         with self._lock:
-            return [fault for fault in self._waiting if not fault.spent]
+            self._drop_spent()
+            return list(self._waiting)
+
+    def release(self) -> None:
+        """Let go of every request that is held."""
+        with self._lock:
+            for fault in self._held:
+                fault.release()
+            self._held.clear()
 
     def clear(self) -> None:
         with self._lock:
             self._waiting.clear()
+        self.release()
+
+    def _drop_spent(self) -> None:
+        now = self.clock()
+        self._waiting = [fault for fault in self._waiting if not fault.is_spent(now)]

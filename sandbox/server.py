@@ -125,6 +125,7 @@ def _readable(raw: bytes) -> Any:
 
 def _strike(fault: Fault) -> Response:
     """A fault instead of handling."""
+    fault.hold()
     if fault.hang_s:
         current().stopping.wait(fault.hang_s)
     if fault.hang_s or fault.cut:
@@ -167,6 +168,7 @@ def _documented(status: int) -> Refusal:
 
 def _spoil(fault: Fault, answer: Response) -> Response:
     """A fault after handling."""
+    fault.hold()
     _wait(fault.slow_s)
     if fault.location:
         _bend_links(fault.location, answer)
@@ -399,6 +401,7 @@ class Sandbox(Controls):
     def stop(self) -> None:
         """Stop listening, end every connection, save the world."""
         self.platform.stopping.set()
+        self.platform.faults.clear()
         self._server.shutdown()
         self._server.shut_connections()
         self._server.server_close()

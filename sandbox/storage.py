@@ -169,6 +169,7 @@ def _write(write: Callable[[Iterable[bytes]], int]) -> None:
         step = CHUNK if speed is None else max(1, min(CHUNK, int(speed / 20)))
         while left:
             if fault and fault.cut_after is not None and g.entry.received >= fault.cut_after:
+                fault.hold()
                 request.environ["sandbox.cut"] = True
                 raise BlobRefused(400, "IncompleteBody", "Cut on purpose.")
             if fault and fault.cut_after is not None:

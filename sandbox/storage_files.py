@@ -27,9 +27,13 @@ class BlobFiles:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="sandbox-blobs-")
         self.folder = folder or Path(self._temporary.name)  # type: ignore[union-attr]
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.key = secrets.token_bytes(32)
+        self.change_key()
         self.clock = time.time
         self.restore_limits()
+
+    def change_key(self) -> None:
+        """Links are signed anew from now on; those of before open nothing."""
+        self.key = secrets.token_bytes(32)
 
     def restore_limits(self) -> None:
         """What one request may carry: https://learn.microsoft.com/rest/api/storageservices/put-blob#remarks"""

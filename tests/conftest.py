@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from demo import redis_server, supervisor
@@ -38,6 +39,8 @@ pytest_plugins = ["tests.people"]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
+# How long a test waits for what must come: only a hang takes as long, however busy the machine is.
+PATIENCE_S = 120.0
 # What they share (a demo, an installed Azurite) is made once.
 IN_ONE_PROCESS = {"tests/itwin/test_azurite.py", "tests/demo/test_demo.py"}
 MARKED_BY_FIXTURE = {
@@ -161,9 +164,36 @@ def redis_url(_redis: RedisServer) -> str:
 @pytest.fixture(autouse=True)
 def _empty_cache(request: pytest.FixtureRequest) -> None:
     """Whoever may touch the database may touch the cache: it begins empty."""
-    has_rows = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
-    if has_rows or request.node.get_closest_marker("django_db"):
+    if _has_rows(request):
         request.getfixturevalue("redis_url")
+
+
+def _has_rows(request: pytest.FixtureRequest) -> bool:
+    asked = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
+    return bool(asked or request.node.get_closest_marker("django_db"))
+
+
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages here wait for the platform, and workers for a token, as long as a test does.
+
+    The few seconds of their own are soon over on a busy machine. Tests that are about those say how many there are.
+    """
+    if not _has_rows(request):
+        return
+    from imodels_app.accounts import tokens
+    from imodels_app.requesting import catalog
+    from imodels_app.views import new_imodel, pickers
+
+    limits = {
+        catalog: ("READ_TIMEOUT_S", "SEARCH_FOR_S", "BRIEFLY_S", "A_WHILE_S"),
+        pickers: ("WITHIN_S",),
+        new_imodel: ("FILL_IN_S", "CHECK_WITHIN_S", "SEND_WITHIN_S"),
+        tokens: ("WAIT_FOR_OTHERS_S",),
+    }
+    for module, names in limits.items():
+        for name in names:
+            monkeypatch.setattr(module, name, PATIENCE_S)
 
 
 # ---------- the database ----------
@@ -254,7 +284,7 @@ class Processes:
     """Real processes of the product on the test's database, Redis and sandbox.
 
     worker() and beat() return when the process works; kill() is a kill -9 of it and its kin. arm() has the next
-    process that comes to a failpoint (imodels_app/runtime/failpoints.py) killed, stopped or paused there.
+    process that comes to a failpoint (imodels_app/runtime/failpoints.py) killed or stopped there.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
@@ -269,10 +299,14 @@ class Processes:
         whole.write_text(action)
         whole.rename(self.failpoints / place)
 
-    def struck(self, place: str, *, within_s: float = 15) -> int:
+    def struck(self, place: str) -> int:
         """Wait until somebody was struck at the place; the id of that process."""
-        wait_until(lambda: any(self.failpoints.glob(f".{place}.*")), within_s=within_s, what=f"somebody at {place}")
-        return int(next(self.failpoints.glob(f".{place}.*")).name.rpartition(".")[2])
+        wait_until(lambda: any(self.failpoints.glob(f".{place}.*")), what=f"somebody at {place}")
+        taken = next(self.failpoints.glob(f".{place}.*"))
+        pid = int(taken.name.rpartition(".")[2])
+        if taken.read_text() == "stop":  # it comes a moment after the file, and a SIGCONT before it would be lost
+            wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, what="its stop")
+        return pid
 
     def worker(self, *, concurrency: int = 2, **odd: float) -> subprocess.Popen[bytes]:
         """odd: what is odd about this one, see tests/faults/odd_celery.py."""
@@ -321,6 +355,15 @@ class Processes:
         """What every process has written so far."""
         return {path.name: path.read_text(errors="replace") for _, path in self._started}
 
+    def count(self, task: str, became: str) -> int:
+        """How many of these tasks workers tell of: became is "received", "succeeded" or "raised"."""
+        problems = re.compile(rf"Task imodels_app\.{task}\[[^]]+\] (?:{became})")
+        return sum(len(problems.findall(log)) for log in self.logs().values())
+
+    def finish(self, task: str) -> None:
+        """Wait until no worker is at such a task any more."""
+        wait_until(lambda: self.count(task, "received") == self.count(task, "succeeded|raised"), what=f"end of {task}")
+
     def log(self, process: subprocess.Popen[bytes]) -> str:
         return next(path for started, path in self._started if started is process).read_text(errors="replace")
 
@@ -330,11 +373,15 @@ class Processes:
             self._ended.append(process)
             supervisor.end_group(process)
 
-    def stop(self, process: subprocess.Popen[bytes], *, within_s: float = 15) -> None:
-        """As an operator does: SIGTERM, and what it is doing may be finished."""
-        process.send_signal(signal.SIGTERM)
-        process.wait(within_s)
-        self.kill(process)
+    def ask_to_stop(self, worker: subprocess.Popen[bytes]) -> None:
+        """As an operator does: SIGTERM, and what it is doing may be finished. It has heard when this returns."""
+        worker.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Warm shutdown" in self.log(worker), what="a worker that hears")
+
+    def stop(self, worker: subprocess.Popen[bytes]) -> None:
+        self.ask_to_stop(worker)
+        worker.wait(PATIENCE_S)
+        self.kill(worker)
 
     def end_all(self) -> None:
         for process, _ in self._started:
@@ -365,7 +412,7 @@ class Processes:
         def ready_or_dead() -> bool:
             return ready() or process.poll() is not None
 
-        wait_until(ready_or_dead, within_s=30, what="a process")
+        wait_until(ready_or_dead, what="a process")
         assert process.poll() is None, self.log(process)
 
 
@@ -397,11 +444,11 @@ def _url_of_test_database() -> str:
     return f"postgres://{person}@{quote(at['HOST'], safe='')}{port}/{at['NAME']}"
 
 
-def wait_until(true: Callable[[], bool], *, within_s: float = 15, what: str = "it") -> None:
-    """Return as soon as it is true; fail the test when that takes too long."""
-    deadline = time.monotonic() + within_s
+def wait_until(true: Callable[[], object], *, what: str = "it") -> None:
+    """Return as soon as it is true; fail the test when it never is."""
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
-        assert time.monotonic() < deadline, f"{what} was not ready within {within_s:.0f} s"
+        assert time.monotonic() < deadline, f"{what} was waited for in vain"
         time.sleep(0.05)
 
 
@@ -433,8 +480,9 @@ def browser() -> Iterator["Browser"]:
     if path is None:
         why = "no Chromium on PATH (Debian: apt install chromium; or set CHROMIUM)"
         pytest.fail(why) if IN_CI else pytest.skip(why)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_S * 1000)
     # Playwright runs an event loop in this thread, and Django then takes every query for one inside async code.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
@@ -471,7 +519,7 @@ def open_page(browser: "Browser", live_server: Any, troubles: Troubles) -> Itera
 
     def make(**options: Any) -> "Page":
         context = browser.new_context(**({"base_url": live_server.url} | options))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.note(f"script error: {error}"))

@@ -1,8 +1,10 @@
 """Baseline files for tests, and what became of them in the sandbox's storage."""
 
+import base64
 import hashlib
 import os
-from urllib.parse import parse_qs
+from collections.abc import Iterable
+from urllib.parse import parse_qs, quote
 
 KIB, MIB = 1024, 1024 * 1024
 # A file's digest stands in its operation's description, so that the oracle knows it when the bytes are gone.
@@ -30,6 +32,12 @@ def digest_in_storage(sandbox, imodel_id: str) -> str:
     for piece in sandbox.platform.blobs.read(f"baselines/{imodel_id}/{imodel_id}.bim"):
         found.update(piece)
     return SHA + found.hexdigest()
+
+
+def blocks(numbers: Iterable[int]) -> str:
+    """A pattern of what the addresses of these blocks' requests have in them."""
+    ids = (base64.b64encode(f"block-{number:06}".encode()).decode() for number in numbers)
+    return "|".join(quote(block_id, safe="") for block_id in ids)
 
 
 def puts(sandbox, comp: str = "") -> list:

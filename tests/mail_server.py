@@ -10,7 +10,7 @@ from typing import Any
 class MailServer:
     """As little of SMTP as a client needs (RFC 5321).
 
-    silent    takes connections and never says a word
+    silent    takes connections and never says a word; they are the ones waiting
     refuses   addresses that it does not know
     """
 
@@ -19,6 +19,7 @@ class MailServer:
         self.silent = False
         self.refuses: set[str] = set()
         self.connections = 0
+        self.waiting = 0
         self.stopping = threading.Event()
         self._server: socketserver.ThreadingTCPServer | None = None
         self.port = 0
@@ -48,7 +49,9 @@ class _Talk(socketserver.StreamRequestHandler):
         mail: Any = self.server.mail  # type: ignore[attr-defined]
         mail.connections += 1
         if mail.silent:
-            mail.stopping.wait(60)
+            mail.waiting += 1
+            mail.stopping.wait(300)
+            mail.waiting -= 1
             return
         self._say("220 desk.example")
         while line := self.rfile.readline().decode().strip():

@@ -16,23 +16,27 @@ from urllib.parse import quote
 
 from cryptography.fernet import Fernet
 
-# Which of the processes that share a run's tests this is (pytest-xdist): gw0, gw1 …; or the only one.
-NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-# Each has ports of its own, from below those that the system gives to outgoing connections: between our look and the
-# server's start nobody takes one.
-PORTS = range(20_000 + NUMBER % 8 * 1500, 20_000 + (NUMBER % 8 + 1) * 1500)
+# From below those that the system gives to outgoing connections: between our look and the server's start nobody else
+# takes one.
+PORTS = range(20_000, 32_000)
+_taken: list[socket.socket] = []
 
 
 def free_port() -> int:
+    """A port of ours for the whole run: a UDP socket on the same number says so to other runs on this machine."""
     while True:
         port = secrets.choice(PORTS)
         with socket.socket() as probe:
             # As a server does: an ended connection that lingers is no reason to leave the port alone.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            ours = socket.socket(type=socket.SOCK_DGRAM)
             try:
+                ours.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                ours.close()
                 continue
+            _taken.append(ours)
             return port
 
 
@@ -84,8 +88,10 @@ os.environ |= {
 }
 
 from dashboard.settings import *  # noqa: E402, F403 - the product's settings, in the environment above
-from dashboard.settings import DATABASES, INSTALLED_APPS, STORAGES  # noqa: E402
+from dashboard.settings import CACHES, DATABASES, INSTALLED_APPS, STORAGES  # noqa: E402
 
+# On a busy machine even a Redis may be slow. One that is stopped refuses at once.
+CACHES["default"]["OPTIONS"] = {}
 # For its flush, which replaces Django's.
 INSTALLED_APPS += ["tests"]
 

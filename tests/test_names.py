@@ -39,12 +39,12 @@ RETIRED = {
         _say_again _shell_event _standing _take_down _take_file _tell _to_the_door _told _wish _wish_of _words
         admin_door advance_by_looks advice answer_lost attempt_words audit_line baseline_words basis called carry
         catalog_room confirm_shell delete_leftover delete_shell do_advance_by_looks doing edge first_in_turn forget
-        forget_unneeded frame guarded hands_back has_shell history hold house is_news keep_preset keep_uploading
-        keeper kept kept_until kind_word lease_looks left_over leftover_detail leftover_list looked looks may_try
+        forget_unneeded frame guarded hands_back has_shell history house is_news keep_preset keep_uploading keeper
+        kept kept_until kind_word lease_looks left_over leftover_detail leftover_list looked looks may_try
         measure_anew next_look nth opens_at platform_words postpone remains reseal retell seal send_messages settle
         shell_ended shell_sending shell_waits shown speaks_with sweep_leftovers sweep_lost take_looks take_shell
-        take_upload tell_shell thin to_the_door unseal upload_again wake_deleter wake_follower wake_whoever_signed_in
-        why_not_delete_shell wish_for words worked
+        take_upload tell_shell thin to_the_door told unseal upload_again wake_deleter wake_follower
+        wake_whoever_signed_in why_not_delete_shell wish_for words worked
     """,
     "parameter": """
         a_look at_last calling hands_back look_after look_again wish

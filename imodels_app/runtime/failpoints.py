@@ -1,4 +1,4 @@
-"""Named places where a test can kill, pause or break a process that really runs.
+"""Named places where a test can kill, stop or break a process that really runs.
 
 Off unless FAILPOINTS names a folder in the environment of the process, which settings refuse for a public
 address; no request can switch it on. A test arms a place by writing a file of its name there, whose text says
@@ -7,7 +7,6 @@ what happens. The first process to reach the place takes the file away, so each 
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from django.conf import settings
@@ -23,7 +22,6 @@ def reach(name: str) -> None:
     kill             kill -9 of this process
     kill all         and of the processes that share its group (a worker with all its children)
     stop             SIGSTOP: as a machine that hangs, until somebody sends SIGCONT
-    pause SECONDS    the work takes longer
     cut              an OSError
 
     Who was struck leaves the file .NAME.PID behind.
@@ -47,8 +45,6 @@ def _strike(words: list[str]) -> None:
             os.killpg(0, signal.SIGKILL)
         case ["stop"]:
             os.kill(os.getpid(), signal.SIGSTOP)
-        case ["pause", seconds]:
-            time.sleep(float(seconds))
         case ["cut"]:
             raise Cut("cut by a failpoint")
         case _:

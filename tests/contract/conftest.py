@@ -1,7 +1,6 @@
 """The sandbox these tests ask, and people who ask it; with ``-m live`` the real platform (README.md)."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ import pytest
 import requests
 
 from sandbox.server import Sandbox
+from tests.conftest import PATIENCE_S
+from tests.settings import free_port
 
 ROOT = Path(__file__).parents[2]
 LIVE_URL = os.environ.get("LIVE_ITWIN_API_URL", "https://api.bentley.com").rstrip("/")
@@ -78,7 +79,8 @@ class Caller:
         version = V2 if path.startswith(("/imodels", "/accesscontrol")) else V1
         sent = {"Accept": version, "Authorization": f"Bearer {self.token}"} | (headers or {})
         sent = {name: value for name, value in sent.items() if value is not None}
-        return self.session.request(method, self.url + path, headers=sent, timeout=30, allow_redirects=False, **how)
+        how = {"timeout": PATIENCE_S, "allow_redirects": False} | how
+        return self.session.request(method, self.url + path, headers=sent, **how)
 
     def get(self, path: str, **query: Any) -> requests.Response:
         return self.ask("GET", path, params=query)
@@ -140,12 +142,6 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Caller]:
     caller = Caller(LIVE_URL, LIVE_TOKEN)
     yield caller
     caller.session.close()
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import requests
 
+from tests.conftest import PATIENCE_S
 from tests.contract.conftest import details_of, error_of, operation_state
 
 FILE = b"SQLite format 3\x00" + bytes(range(256)) * 40
@@ -26,7 +27,7 @@ def upload(orphan_state):
 
 
 def put(url, data=FILE, headers=SINGLE_PUT):
-    return requests.put(url, data=data, headers=headers, timeout=10)
+    return requests.put(url, data=data, headers=headers, timeout=PATIENCE_S)
 
 
 def xml_code(answer):
@@ -80,7 +81,7 @@ def test_a_file_goes_up_is_completed_and_becomes_an_imodel(sandbox, mara, orphan
     sandbox.finish(orphan_state["id"])
     baseline = mara.get(f"/imodels/{orphan_state['id']}/baselinefile").json()["baselineFile"]
     assert baseline["state"] == "initialized"
-    assert requests.get(baseline["_links"]["download"]["href"], timeout=10).content == FILE
+    assert requests.get(baseline["_links"]["download"]["href"], timeout=PATIENCE_S).content == FILE
     assert operation_state(mara, orphan_state["id"]) == "successful"
 
 
@@ -210,6 +211,15 @@ def test_an_expired_link_is_403_in_xml(sandbox, mara, ids):
     assert (answer.status_code, xml_code(answer)) == (403, "AuthenticationFailed")
 
 
+def test_links_can_be_ended_before_their_time(sandbox, mara, ids, upload):
+    sandbox.end_links()
+
+    answer = put(upload)
+
+    assert (answer.status_code, xml_code(answer)) == (403, "AuthenticationFailed")
+    assert put(announced(mara, ids)["_links"]["upload"]["href"]).status_code == 201
+
+
 def test_a_bearer_token_does_not_belong_to_the_storage(mara, upload):
     answer = put(upload, headers=SINGLE_PUT | {"Authorization": f"Bearer {mara.token}"})
 
@@ -218,7 +228,7 @@ def test_a_bearer_token_does_not_belong_to_the_storage(mara, upload):
 
 @pytest.mark.parametrize("query", ["", "&comp=blocklist&blocklisttype=uncommitted"])
 def test_an_upload_link_cannot_read(upload, query):
-    answer = requests.get(upload + query, timeout=10)
+    answer = requests.get(upload + query, timeout=PATIENCE_S)
 
     assert (answer.status_code, xml_code(answer)) == (403, "AuthorizationPermissionMismatch")
 
@@ -375,7 +385,7 @@ def test_the_storage_can_be_slow(sandbox, upload):
 
     assert put(upload).status_code == 201
 
-    assert 0.3 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.3
 
 
 def test_a_file_can_be_seen_late(sandbox, mara, orphan_state, upload):

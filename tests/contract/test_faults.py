@@ -1,11 +1,13 @@
 """What can be told to go wrong, and the journal that tells what came."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
 
+from tests.conftest import PATIENCE_S, wait_until
 from tests.contract.conftest import error_of, operation_state
 
 
@@ -32,11 +34,14 @@ def test_a_fault_waits_for_its_method_and_path(sandbox, mara, clone):
     assert clone().status_code == 202
 
 
-def test_a_fault_may_last_for_a_time(sandbox, mara):
+def test_a_fault_may_last_for_a_time(sandbox, mara, monkeypatch):
+    now = sandbox.platform.faults.clock()
+    monkeypatch.setattr(sandbox.platform.faults, "clock", lambda: now)
     sandbox.fault("*", r"^/users", status=502, for_s=1)
-
     assert [mara.get("/users/me").status_code for _ in range(3)] == [502] * 3
-    time.sleep(1.05)
+
+    now += 1.05
+
     assert mara.get("/users/me").status_code == 200
 
 
@@ -100,6 +105,31 @@ def test_a_hang_is_a_timeout_to_the_client_and_was_not_handled(sandbox, mara, id
     assert sandbox.imodels_named("Hung") == []
 
 
+def test_a_held_answer_was_handled_and_comes_when_it_is_released(sandbox, clone):
+    held = sandbox.fault("POST", "/clone$", held=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(clone)
+        wait_until(lambda: held.holding)
+        assert len(sandbox.imodels_named("Copy")) == 1
+        assert not answer.done()
+        held.release()
+
+        assert answer.result().status_code == 202
+
+
+def test_a_held_cut_was_not_handled_and_comes_with_all_that_is_held(sandbox, clone):
+    held = sandbox.fault("POST", "/clone$", cut=True, held=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(clone)
+        wait_until(lambda: held.holding)
+        sandbox.release()
+
+        assert isinstance(answer.exception(), requests.ConnectionError)
+    assert sandbox.imodels_named("Copy") == []
+
+
 @pytest.mark.parametrize("retry_after", [7, 31_536_000, "soon", -1, None])
 def test_a_429_says_how_long_as_oddly_as_wished(sandbox, mara, retry_after):
     sandbox.fault("GET", "/users/me", status=429, retry_after=retry_after)
@@ -112,10 +142,11 @@ def test_a_429_says_how_long_as_oddly_as_wished(sandbox, mara, retry_after):
 
 def test_a_429_may_name_a_date(sandbox, mara):
     sandbox.fault("GET", "/users/me", retry_after="date:90")
+    before = time.time()
 
     date = parsedate_to_datetime(mara.get("/users/me").headers["Retry-After"])
 
-    assert 85 < date.timestamp() - time.time() <= 91
+    assert before + 89 < date.timestamp() <= time.time() + 90
 
 
 def test_a_429_at_a_clone_has_the_code_of_its_page(sandbox, clone):
@@ -163,8 +194,8 @@ def test_the_token_endpoint_and_the_storage_can_fail_too(sandbox):
     sandbox.fault("POST", "^/connect/token$", status=500)
     sandbox.fault("PUT", "^/storage/", status=503)
 
-    assert requests.post(f"{sandbox.url}/connect/token", timeout=10).status_code == 500
-    assert requests.put(f"{sandbox.url}/storage/x", timeout=10).status_code == 503
+    assert requests.post(f"{sandbox.url}/connect/token", timeout=PATIENCE_S).status_code == 500
+    assert requests.put(f"{sandbox.url}/storage/x", timeout=PATIENCE_S).status_code == 503
 
 
 # -- the journal -----------------------------------------------------------------------------------------------------
@@ -184,13 +215,13 @@ def test_the_journal_holds_no_secret(sandbox, mara, ids):
     tokens = sandbox.tokens_for("mara")
     spec = {"iTwinId": ids["harbour-bridge"], "name": "Up", "baselineFile": {"size": 3}}
     upload = mara.post("/imodels", spec).json()["iModel"]["_links"]["upload"]["href"]
-    requests.put(upload, data=b"abc", headers={"x-ms-blob-type": "BlockBlob"}, timeout=10)
+    requests.put(upload, data=b"abc", headers={"x-ms-blob-type": "BlockBlob"}, timeout=PATIENCE_S)
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     requests.post(
-        f"{sandbox.url}/connect/token", data=form, auth=(sandbox.client_id, sandbox.client_secret), timeout=10
+        f"{sandbox.url}/connect/token", data=form, auth=(sandbox.client_id, sandbox.client_secret), timeout=PATIENCE_S
     )
 
-    written = requests.get(f"{sandbox.url}/sandbox/journal", timeout=10).text
+    written = requests.get(f"{sandbox.url}/sandbox/journal", timeout=PATIENCE_S).text
 
     assert "refresh_token" in written
     for secret in (mara.token, tokens["refresh_token"], sandbox.client_secret, upload.partition("sig=")[2]):

@@ -11,6 +11,7 @@ from joserfc.jwk import KeySet
 
 from sandbox.identity_store import Client
 from sandbox.server import Sandbox
+from tests.conftest import PATIENCE_S
 
 CALLBACK = "http://localhost:8000/sign-in/callback"
 VERIFIER = "v" * 64
@@ -26,7 +27,7 @@ class Browser:
 
     def visit(self, method="GET", path="/connect/authorize", **parameters):
         how = {"params": parameters} if method == "GET" else {"data": parameters}
-        return self.session.request(method, self.sandbox.url + path, timeout=10, allow_redirects=False, **how)
+        return self.session.request(method, self.sandbox.url + path, timeout=PATIENCE_S, allow_redirects=False, **how)
 
     def request_of(self, **other):
         asked = {
@@ -50,7 +51,7 @@ class Browser:
 
     def token(self, auth=None, **form):
         auth = auth or (self.sandbox.client_id, self.sandbox.client_secret)
-        return requests.post(f"{self.sandbox.url}/connect/token", data=form, auth=auth, timeout=10)
+        return requests.post(f"{self.sandbox.url}/connect/token", data=form, auth=auth, timeout=PATIENCE_S)
 
     def redeem(self, bought, **other):
         form = {"code": bought, "redirect_uri": CALLBACK, "code_verifier": VERIFIER} | other
@@ -83,7 +84,7 @@ def refused(answer, error, status=400):
 
 def works(sandbox, access_token):
     headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/vnd.bentley.itwin-platform.v1+json"}
-    return requests.get(f"{sandbox.url}/users/me", headers=headers, timeout=10).status_code == 200
+    return requests.get(f"{sandbox.url}/users/me", headers=headers, timeout=PATIENCE_S).status_code == 200
 
 
 def test_discovery_names_every_endpoint(sandbox, browser):
@@ -93,7 +94,7 @@ def test_discovery_names_every_endpoint(sandbox, browser):
     for name in ("authorization", "token", "userinfo", "end_session", "revocation"):
         assert found[f"{name}_endpoint"].startswith(f"{sandbox.url}/connect/")
     assert found["code_challenge_methods_supported"] == ["S256"]
-    assert requests.get(found["jwks_uri"], timeout=10).json()["keys"][0]["kty"] == "RSA"
+    assert requests.get(found["jwks_uri"], timeout=PATIENCE_S).json()["keys"][0]["kty"] == "RSA"
 
 
 def test_the_private_key_stays_inside(browser):
@@ -105,7 +106,7 @@ def test_the_private_key_stays_inside(browser):
 def test_the_browser_may_know_it_by_another_name():
     with Sandbox.start(issuer="http://sandbox:9000", browser_url="http://localhost:9000/") as sandbox:
         port = sandbox._server.port
-        found = requests.get(f"http://127.0.0.1:{port}/.well-known/openid-configuration", timeout=10).json()
+        found = requests.get(f"http://127.0.0.1:{port}/.well-known/openid-configuration", timeout=PATIENCE_S).json()
 
     assert found["issuer"] == "http://sandbox:9000"
     assert found["token_endpoint"] == "http://sandbox:9000/connect/token"
@@ -294,7 +295,9 @@ def test_the_client_may_revoke_its_refresh_token(sandbox, browser):
     tokens = sandbox.tokens_for("mara")
     form, auth = {"token": tokens["refresh_token"]}, (sandbox.client_id, sandbox.client_secret)
 
-    assert requests.post(f"{sandbox.url}/connect/revocation", data=form, auth=auth, timeout=10).status_code == 200
+    revoked = requests.post(f"{sandbox.url}/connect/revocation", data=form, auth=auth, timeout=PATIENCE_S)
+
+    assert revoked.status_code == 200
     assert not works(sandbox, tokens["access_token"])
 
 
@@ -310,7 +313,7 @@ def test_basic_credentials_are_percent_encoded_first():
     with Sandbox.start(clients=[Client("a client:é", "s/+ %")]) as sandbox:
         auth = (quote("a client:é", safe=""), quote("s/+ %", safe=""))
         answer = requests.post(
-            f"{sandbox.url}/connect/token", data={"grant_type": "client_credentials"}, auth=auth, timeout=10
+            f"{sandbox.url}/connect/token", data={"grant_type": "client_credentials"}, auth=auth, timeout=PATIENCE_S
         )
 
     assert answer.status_code == 200
@@ -320,8 +323,8 @@ def test_credentials_may_be_posted_but_not_both_ways(sandbox):
     form = {"grant_type": "client_credentials", "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
     url = f"{sandbox.url}/connect/token"
 
-    assert requests.post(url, data=form, timeout=10).status_code == 200
-    both = requests.post(url, data=form, auth=(sandbox.client_id, sandbox.client_secret), timeout=10)
+    assert requests.post(url, data=form, timeout=PATIENCE_S).status_code == 200
+    both = requests.post(url, data=form, auth=(sandbox.client_id, sandbox.client_secret), timeout=PATIENCE_S)
     assert refused(both, "invalid_request")
 
 

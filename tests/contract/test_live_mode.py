@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from sandbox.server import RemoteSandbox
-from tests.contract.conftest import ROOT, free_port
+from tests.contract.conftest import ROOT
+from tests.settings import free_port
 
 
 @pytest.fixture

@@ -9,17 +9,18 @@ import requests
 
 from sandbox.pages import PLACES, PRESETS
 from sandbox.server import RemoteSandbox, Sandbox
+from tests.conftest import PATIENCE_S, wait_until
 from tests.contract.conftest import Caller, error_of, operation_state
 
 
 def test_the_program_answers_and_stops_when_asked(program):
     one = program("--tier", "trial")
 
-    found = requests.get(f"{one.url}/.well-known/openid-configuration", timeout=10).json()
+    found = requests.get(f"{one.url}/.well-known/openid-configuration", timeout=PATIENCE_S).json()
     one.send_signal(signal.SIGTERM)
 
     assert found["issuer"] == one.url
-    assert one.wait(timeout=5) == 0
+    assert one.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_killed_program_goes_on_where_it_was(program, tmp_path):
@@ -29,8 +30,7 @@ def test_a_killed_program_goes_on_where_it_was(program, tmp_path):
     tokens = one.tokens_for("mara")
     mara = Caller(one.url, tokens["access_token"])
     made = mara.post("/imodels", {"iTwinId": one.ids["harbour-bridge"], "name": "Kept"}).json()["iModel"]
-    while "Kept" not in (tmp_path / "world.json").read_text():
-        time.sleep(0.05)
+    wait_until(lambda: "Kept" in (tmp_path / "world.json").read_text(), what="the world in its file")
     first.kill()
 
     again = program(*options)
@@ -73,7 +73,7 @@ def test_the_world_sign_ins_and_uploads_survive_a_restart(tmp_path):
     spec = {"iTwinId": first.ids["harbour-bridge"], "name": "Up", "baselineFile": {"size": 3}}
     orphan_state = mara.post("/imodels", spec).json()["iModel"]
     upload = orphan_state["_links"]["upload"]["href"]
-    requests.put(upload, data=b"abc", headers={"x-ms-blob-type": "BlockBlob"}, timeout=10)
+    requests.put(upload, data=b"abc", headers={"x-ms-blob-type": "BlockBlob"}, timeout=PATIENCE_S)
 
     with restarted(first, path) as second:
         mara.url = second.url
@@ -81,8 +81,8 @@ def test_the_world_sign_ins_and_uploads_survive_a_restart(tmp_path):
         assert mara.post(f"/imodels/{orphan_state['id']}/baselinefile").status_code == 200
         form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
         auth = (second.client_id, second.client_secret)
-        assert requests.post(f"{second.url}/connect/token", data=form, auth=auth, timeout=10).status_code == 200
-        again = requests.post(f"{second.url}/connect/token", data=form, auth=auth, timeout=10)
+        assert requests.post(f"{second.url}/connect/token", data=form, auth=auth, timeout=PATIENCE_S).status_code == 200
+        again = requests.post(f"{second.url}/connect/token", data=form, auth=auth, timeout=PATIENCE_S)
         assert again.json()["error"] == "invalid_grant"
 
 
@@ -112,10 +112,10 @@ def test_the_file_holds_no_token(tmp_path):
 def test_a_stopped_sandbox_answers_nobody_not_even_on_an_open_connection():
     sandbox = Sandbox.start()
     with requests.Session() as session:
-        session.get(f"{sandbox.url}/sandbox/world", timeout=10)
+        session.get(f"{sandbox.url}/sandbox/world", timeout=PATIENCE_S)
         sandbox.stop()
         with pytest.raises(requests.ConnectionError):
-            session.get(f"{sandbox.url}/sandbox/world", timeout=10)
+            session.get(f"{sandbox.url}/sandbox/world", timeout=PATIENCE_S)
 
 
 def test_many_clones_at_once_of_one_name_make_one_imodel(sandbox, mara, ids):
@@ -132,14 +132,14 @@ def test_many_clones_at_once_of_one_name_make_one_imodel(sandbox, mara, ids):
 
 
 def form(sandbox, verb, **values):
-    return requests.post(f"{sandbox.url}/sandbox/do/{verb}", data=values, timeout=10, allow_redirects=False)
+    return requests.post(f"{sandbox.url}/sandbox/do/{verb}", data=values, timeout=PATIENCE_S, allow_redirects=False)
 
 
 def test_the_page_shows_what_is_under_way_and_what_waits(sandbox, mara, ids):
     mara.post(f"/imodels/{ids['depot']}/clone", {"iTwinId": ids["harbour-bridge"], "name": "<b>Bold</b>"})
     assert form(sandbox, "fault", preset="429, wait 20 s", place="clone", times="2").status_code == 303
 
-    page = requests.get(f"{sandbox.url}/sandbox/", timeout=10).text
+    page = requests.get(f"{sandbox.url}/sandbox/", timeout=PATIENCE_S).text
 
     assert "&lt;b&gt;Bold&lt;/b&gt;" in page
     assert "retry_after" in page

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from imodels_app.models import Membership, Team, TeamITwin, User
 from imodels_app.runtime import heartbeat
+from tests.conftest import PATIENCE_S
 from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,7 @@ def test_a_broker_that_is_down_never_fails_what_announces_work():
     down = os.environ | {"REDIS_URL": "redis://127.0.0.1:9/0", "DJANGO_SETTINGS_MODULE": "dashboard.settings"}
 
     done = subprocess.run(
-        [sys.executable, "-c", announce], env=down, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", announce], env=down, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
     assert done.returncode == 0, done.stderr
@@ -76,7 +77,7 @@ def log_of(who: str, act: str) -> list[str]:
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "dashboard.settings"}
     script = f"{LOGGED_BY[who]}\nimport logging\n{act}"
     done = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     return done.stderr.split("\n")
 

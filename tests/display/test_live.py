@@ -14,8 +14,6 @@ from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State
 from tests.files import a_file
 
-QUICK_MS = 6000
-
 
 def test_the_token_stays_while_nothing_changes(queued_clone):
     assert live.token([queued_clone], 3) == live.token([Operation.objects.get(pk=queued_clone.pk)], 3)
@@ -91,7 +89,7 @@ def test_a_change_of_one_row_disturbs_nothing_else(page, enter, mara, queued_clo
 
     lifecycle.cancel(queued_clone, by=mara)
 
-    page.wait_for_selector(f"#op-{queued_clone.pk}.changed >> text=Cancelled", timeout=QUICK_MS)
+    page.wait_for_selector(f"#op-{queued_clone.pk}.changed >> text=Cancelled")
     assert page.is_checked(f"#pick-{queued_clone.pk}")
     assert page.evaluate("document.activeElement.id") == f"open-{queued_clone.pk}"
     assert page.evaluate("id => window.kept === document.getElementById(id)", f"op-{other.pk}")
@@ -106,24 +104,24 @@ def test_a_new_operation_comes_by_itself_even_to_an_empty_table(page, enter, mar
     lifecycle.request(spec_for(Kind.EMPTY, name="Just asked for"), by=mara)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
-    page.wait_for_selector("text=Just asked for", timeout=QUICK_MS)
+    page.wait_for_selector("text=Just asked for")
 
 
 def test_paused_means_no_poll_not_even_on_return(page, enter, mara, queued_clone):
     enter(page, mara)
+    page.clock.install()
     page.goto("/operations/")
     polls = []
     page.on("request", lambda request: "hx-request" in request.headers and polls.append(request.url))
 
     page.click("#pause")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_timeout(2500)
+    page.clock.fast_forward(60_000)
 
-    assert polls == []
     assert page.inner_text("#pause") == "Go on"
-    page.click("#pause")
-    page.wait_for_timeout(500)
-    assert len(polls) == 1
+    assert polls == []
+    with page.expect_request(lambda request: "hx-request" in request.headers):
+        page.click("#pause")
 
 
 def test_a_slash_goes_to_the_search_and_into_a_field_it_is_a_slash(page, enter, mara, queued_clone):

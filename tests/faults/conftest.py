@@ -31,12 +31,12 @@ def oracle(request: pytest.FixtureRequest) -> Iterator[None]:
 def reached() -> Callable:
     """reached(operation, State.RUNNING) is the operation, once it is there."""
 
-    def wait(operation, *states, within_s: float = 30):
+    def wait(operation, *states):
         def there() -> bool:
             operation.refresh_from_db()
             return operation.state in states
 
-        wait_until(there, within_s=within_s, what=f"{operation.name} in {' or '.join(states)}")
+        wait_until(there, what=f"{operation.name} in {' or '.join(states)}")
         return operation
 
     return wait

@@ -178,7 +178,7 @@ def test_28_real_workers_go_on_when_the_clock_of_a_real_postgres_jumps(
     sandbox.advance_by_polls(0)
     processes.desk()
     asked = [lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara) for _ in range(5)]
-    wait_until(lambda: sandbox.calls("POST", "/clone") >= 2, within_s=30, what="a beginning")
+    wait_until(lambda: sandbox.calls("POST", "/clone") >= 2, what="a beginning")
     before = clock.now()
 
     databases_clock(jump_s)
@@ -186,6 +186,6 @@ def test_28_real_workers_go_on_when_the_clock_of_a_real_postgres_jumps(
 
     assert abs((clock.now() - before).total_seconds() - jump_s) < 60
     for clone in asked:
-        reached(clone, State.SUCCEEDED, within_s=60)
+        reached(clone, State.SUCCEEDED)
     assert sandbox.calls("POST", "/clone") == len(asked)
     assert not [entry for entry in sandbox.journal if entry.status == 429]

@@ -6,7 +6,6 @@ Root alone may mount one. Elsewhere, and on PostgreSQL, test_29_an_answer_that_c
 import re
 import shutil
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
 from tests.faults import oracle
-from tests.people import HARBOUR
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle, pytest.mark.own_disk]
 
@@ -71,14 +69,15 @@ def test_29_a_disk_that_is_full_when_the_answer_comes_delays_it_until_there_is_r
     disk, processes, sandbox, bridge_team, signed_in_mara, spec_for, reached, time_passes
 ):
     sandbox.advance_by_polls(0)
-    sandbox.fault("POST", r"/clone$", slow_s=3, times=1)
+    held = sandbox.fault("POST", r"/clone$", held=True)
     processes.desk()
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=signed_in_mara)
-    wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
+    wait_until(lambda: held.holding, what="the iModel at the platform")
 
     disk.fill()
-    wait_until(lambda: "disk is full" in "".join(processes.logs().values()), what="a worker that meets the full disk")
-    time.sleep(3)
+    held.release()
+    wait_until(lambda: processes.count("submit", "raised"), what="a worker that meets the full disk")
+    assert "disk is full" in "".join(processes.logs().values())
     clone.refresh_from_db()
     assert clone.state == State.SUBMITTING
     disk.free()

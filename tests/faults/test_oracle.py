@@ -15,6 +15,7 @@ from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
+from tests.conftest import PATIENCE_S
 from tests.faults import oracle
 from tests.files import a_file
 from tests.people import HARBOUR, MAIN_BRIDGE
@@ -244,7 +245,7 @@ def test_it_sees_a_file_that_was_completed_twice(uploaded, sandbox, platform_of)
 
 
 def test_it_sees_a_token_sent_to_the_storage(uploaded, sandbox):
-    requests.put(f"{sandbox.url}/storage/x", data=b"x", headers={"Authorization": "Bearer x"}, timeout=5)
+    requests.put(f"{sandbox.url}/storage/x", data=b"x", headers={"Authorization": "Bearer x"}, timeout=PATIENCE_S)
 
     assert "was sent credentials" in violations(sandbox)
 

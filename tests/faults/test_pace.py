@@ -12,11 +12,11 @@ from imodels_app.states import Kind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
+MINUTES = float(os.environ.get("BENCH_MINUTES", "10"))
 A_MINUTE = 20
 
 
-@pytest.mark.soak
+@pytest.mark.measure
 def test_ten_minutes_of_real_workers_at_20_a_minute_meet_no_429_and_use_95_percent(
     bridge_team, signed_in_mara, tomas, spec_for, sandbox, processes, record_property
 ):

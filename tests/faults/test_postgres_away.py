@@ -1,7 +1,6 @@
 """Line 24 of docs/reliability.md, seen from a browser: the database server is gone for a while. DB=pg only."""
 
 import re
-import time
 
 import pytest
 import requests
@@ -11,7 +10,7 @@ from django.test import Client
 from imodels_app import lifecycle
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,10 +35,8 @@ def test_24_while_postgres_is_down_every_page_says_so_and_asks_to_try_again(web,
 
     postgres_process.stop()
     for path in ("/operations/", "/approvals/?q=a", "/new/clone/", "/sign-in/"):
-        began = time.monotonic()
         answer = visit.get(f"{web}{path}")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10"), path
-        assert time.monotonic() - began < 3
         assert f'href="{path}">Try again<' in answer.text
         assert 'data-iui-theme="dark"' in answer.text
         assert not re.search(r"Traceback|OperationalError|postgres", answer.text)
@@ -79,16 +76,17 @@ def test_24_an_open_live_table_says_that_it_is_not_connected_and_goes_on_by_itse
 ):
     lifecycle.request(spec_for(Kind.EMPTY, name="Pier 7"), by=mara)
     page = browser.new_context(base_url=web).new_page()
+    page.set_default_timeout(PATIENCE_S * 1000)
     page.context.add_cookies([{"name": name, "value": value, "url": web} for name, value in cookie.items()])
     page.goto("/operations/")
     page.evaluate("window.stillHere = true")
 
     postgres_process.stop()
-    page.locator("#freshness").get_by_text(re.compile("Not connected since .*, trying again")).wait_for(timeout=15_000)
+    page.locator("#freshness").get_by_text(re.compile("Not connected since .*, trying again")).wait_for()
     postgres_process.start()
     lifecycle.cancel(Operation.objects.get(), by=mara)
 
-    page.get_by_role("row").filter(has_text="Pier 7").get_by_text("Cancelled", exact=True).wait_for(timeout=20_000)
+    page.get_by_role("row").filter(has_text="Pier 7").get_by_text("Cancelled", exact=True).wait_for()
     assert page.evaluate("window.stillHere")
     assert "Updated" in page.inner_text("#freshness")
     page.context.close()
@@ -103,7 +101,8 @@ def test_24_operations_go_on_by_themselves_after_some_seconds_without_postgres(
     spec = lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara)
 
     postgres_process.stop()
-    time.sleep(8)
+    for task in ("sweep_queued", "sweep_running"):
+        wait_until(lambda task=task: processes.count(task, "raised") > 2, what=f"a {task} without a database")
     postgres_process.start()
 
     reached(spec, State.SUCCEEDED)

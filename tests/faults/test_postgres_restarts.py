@@ -1,12 +1,14 @@
 """Line 24 of docs/reliability.md: the database server crashes and comes back while workers are at work. DB=pg only."""
 
+import os
+import signal
+
 import pytest
 
 from imodels_app import lifecycle
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
-from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,11 +24,12 @@ def test_24_postgres_restarted_during_submit_the_imodel_is_adopted(
     desk, restart_postgres, spec_for, mara, sandbox, reached, time_passes
 ):
     sandbox.advance_by_polls(0)
-    sandbox.fault("POST", r"/clone$", slow_s=2, times=1)
+    held = sandbox.fault("POST", r"/clone$", held=True)
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
-    wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
+    wait_until(lambda: held.holding, what="the iModel at the platform")
 
     restart_postgres()
+    held.release()
     time_passes(30)
 
     reached(clone, State.SUCCEEDED)
@@ -37,11 +40,12 @@ def test_24_postgres_restarted_before_the_claim_only_delays_it(
     desk, restart_postgres, spec_for, mara, sandbox, reached
 ):
     sandbox.advance_by_polls(0)
-    desk.arm("submit.claiming", "pause 2")
+    desk.arm("submit.claiming", "stop")
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
-    desk.struck("submit.claiming")
+    stopped = desk.struck("submit.claiming")
 
     restart_postgres()
+    os.kill(stopped, signal.SIGCONT)
 
     reached(clone, State.SUCCEEDED)
     assert sandbox.calls("POST", "/clone") == 1
@@ -52,10 +56,11 @@ def test_24_postgres_restarted_while_following_only_delays_the_next_look(
 ):
     sandbox.advance_manually()
     clone = reached(lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara), State.RUNNING)
-    desk.arm("poll.answered", "pause 2")
-    desk.struck("poll.answered")
+    desk.arm("poll.answered", "stop")
+    stopped = desk.struck("poll.answered")
 
     restart_postgres()
+    os.kill(stopped, signal.SIGCONT)
     sandbox.finish(clone.imodel_id)
 
     reached(clone, State.SUCCEEDED)
@@ -72,7 +77,7 @@ def test_24_postgres_restarted_under_sweeps_strands_no_lease(desk, restart_postg
     sandbox.advance_by_polls(0)
 
     for spec in operations:
-        wait_until(lambda spec=spec: Operation.objects.filter(pk=spec.pk).exclude(imodel_id="").exists(), within_s=30)
+        wait_until(lambda spec=spec: Operation.objects.filter(pk=spec.pk).exclude(imodel_id="").exists())
         spec.refresh_from_db()
         if spec.state == State.RUNNING:
             sandbox.finish(spec.imodel_id)

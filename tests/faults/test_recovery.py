@@ -13,9 +13,9 @@ from imodels_app import lifecycle
 from imodels_app.states import Kind, State
 from tests.conftest import wait_until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.measure]
 
-TIMES = int(os.environ.get("SOAK_RECOVERIES") or 10)
+TIMES = int(os.environ.get("BENCH_RECOVERIES") or 10)
 PROMISED_S = 30.0
 
 
@@ -25,7 +25,7 @@ class Stopwatch:
         self.took_s: list[float] = []
 
     def until(self, progress, *, since: float) -> None:
-        wait_until(progress, within_s=60, what=f"progress after {self.what}")
+        wait_until(progress, what=f"progress after {self.what}")
         self.took_s.append(time.monotonic() - since)
 
     def says(self) -> str:
@@ -71,7 +71,7 @@ def test_progress_after_a_worker_was_killed_amid_a_request(processes, sandbox, a
     for _ in range(TIMES):
         processes.arm("submit.answered", "kill")
         operation = ask()
-        processes.struck("submit.answered", within_s=30)
+        processes.struck("submit.answered")
         began = time.monotonic()
         stopwatch.until(lambda: _is_done(operation), since=began)  # noqa: B023
         for spent in processes.failpoints.glob(".submit.answered.*"):

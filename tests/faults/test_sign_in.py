@@ -2,7 +2,6 @@
 
 import io
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -190,11 +189,12 @@ def test_14_a_provider_that_is_down_is_waited_for_and_is_not_the_platform(
 
 @pytest.mark.soak
 def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, queued_clone, sandbox, goes_by):
-    sandbox.fault("POST", r"/connect/token$", times=1, hang_s=15)
+    held = sandbox.fault("POST", r"/connect/token$", cut=True, held=True)
 
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
+    assert held.holding
     assert queued_clone.wait_reason == WaitReason.PROVIDER_DOWN
     goes_by(20)
     submit(queued_clone.pk)
@@ -204,18 +204,19 @@ def test_14_a_provider_that_hangs_is_given_up_after_ten_seconds(mara_expired, qu
 
 def test_14_who_signs_in_while_a_refresh_fails_is_not_asked_to_sign_in(mara_expired, queued_clone, sandbox, goes_by):
     sandbox.revoke("mara")
-    sandbox.fault("POST", r"/connect/token$", slow_s=1.0)
+    held = sandbox.fault("POST", r"/connect/token$", held=True)
     worker = threading.Thread(target=lambda: (submit(queued_clone.pk), connection.close()))
     worker.start()
-    wait_until(lambda: TokenSet.objects.exclude(refreshing_by=None).exists(), what="the lease")
+    wait_until(lambda: held.holding, what="the refresh")
 
     tokens.store(mara_expired, sandbox.tokens_for("mara"))
     lifecycle.wake_after_sign_in(mara_expired)  # nothing waits yet
+    held.release()
     worker.join()
 
     queued_clone.refresh_from_db()
     assert queued_clone.wait_reason == WaitReason.PROVIDER_DOWN
-    goes_by(1)
+    goes_by(5)
     submit(queued_clone.pk)
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.RUNNING
@@ -266,7 +267,7 @@ def test_14_what_waits_for_a_sign_in_for_good_reason_is_not_tried_again_and_agai
         assert not operation.events.filter(verb="resumed").exists()
 
 
-SHORT_S, HANGS_S = 0.3, 3.0
+SHORT_S = 0.3
 
 
 @pytest.fixture
@@ -296,38 +297,37 @@ def impatient(forgetful, monkeypatch) -> None:
 def test_14_a_provider_that_stays_silent_holds_no_sign_in_longer_than_its_time_out(
     impatient, client, sandbox, method, endpoint
 ):
-    sandbox.fault(method, endpoint, hang_s=HANGS_S)
-    began = time.monotonic()
+    held = sandbox.fault(method, endpoint, cut=True, held=True)
 
     answer = client.get(reverse("imodels:sign-in-start"))
     if answer.status_code == 302:
         answer = come_back(client, choose(answer["Location"], "mara"))
 
     assert answer.status_code == 503
-    assert time.monotonic() - began < HANGS_S - 1
+    assert held.holding
 
 
 @pytest.mark.parametrize(("method", "endpoint"), [("GET", r"/openid-configuration$"), ("POST", r"/connect/token$")])
 def test_14_a_provider_that_stays_silent_holds_no_worker_longer_than_its_time_out(
     impatient, mara_expired, queued_clone, sandbox, method, endpoint
 ):
-    sandbox.fault(method, endpoint, hang_s=HANGS_S)
-    began = time.monotonic()
+    held = sandbox.fault(method, endpoint, cut=True, held=True)
 
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
     assert queued_clone.wait_reason == WaitReason.PROVIDER_DOWN
-    assert time.monotonic() - began < HANGS_S - 1
+    assert held.holding
 
 
 def test_14_the_lease_to_refresh_is_not_spent_on_asking_where(forgetful, mara_expired, sandbox):
-    sandbox.fault("GET", r"/openid-configuration$", slow_s=1.0)
+    held = sandbox.fault("GET", r"/openid-configuration$", held=True)
     slow = threading.Thread(target=lambda: (tokens.access_token(mara_expired), connection.close()))
 
     slow.start()
-    wait_until(lambda: sandbox.calls("GET", "/openid-configuration"), what="the question")
+    wait_until(lambda: held.holding, what="the question")
     leased = TokenSet.objects.exclude(refreshing_until=None).exists()
+    held.release()
     slow.join()
 
     assert not leased
@@ -358,7 +358,7 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
             for keys, reencrypt in (([old, new], False), ([new, old], False), ([new, old], True), ([new], False)):
                 # Twice each: what a worker had begun with the keys before is over then, however slow it is.
                 before = len(used)
-                wait_until(lambda begun=before: all(used[begun:].count(one) > 1 for one in range(20)), within_s=60)
+                wait_until(lambda begun=before: all(used[begun:].count(one) > 1 for one in range(20)))
                 settings.TOKEN_KEYS = keys
                 if reencrypt:
                     call_command("reseal_tokens", stdout=io.StringIO())
@@ -399,7 +399,7 @@ def test_40_a_worker_without_the_key_leaves_what_is_queued_to_one_that_has_it(
     queued_clone.refresh_from_db()
     assert (queued_clone.state, queued_clone.wait_reason) == (State.QUEUED, WaitReason.KEY_MISSING)
 
-    goes_by(60)
+    goes_by(120)
     submit(queued_clone.pk)
 
     queued_clone.refresh_from_db()
@@ -415,7 +415,7 @@ def test_40_a_worker_without_the_key_leaves_what_runs_to_one_that_has_it(
         poll(queued_clone.pk)
     assert not Operation.objects.due_for_poll(timezone.now()).exists()
 
-    goes_by(60)
+    goes_by(120)
 
     assert Operation.objects.due_for_poll(timezone.now()).exists()
     poll(queued_clone.pk)
@@ -428,11 +428,11 @@ def test_40_a_worker_without_the_key_leaves_a_lost_answer_to_one_that_has_it(
 ):
     sandbox.fault("POST", r"/clone$", lost_answer=True)
     submit(queued_clone.pk)
-    goes_by(5)
+    goes_by(20)
     with without_the_key():
         reconcile(queued_clone.pk)
 
-    goes_by(60)
+    goes_by(120)
     reconcile(queued_clone.pk)
 
     queued_clone.refresh_from_db()
@@ -470,7 +470,7 @@ def test_40_a_worker_without_the_key_leaves_a_file_to_one_that_has_it(
     with without_the_key():
         upload(operation.pk)
 
-    goes_by(60)
+    goes_by(120)
     sandbox.switch(new_upload_link=True)
     upload(operation.pk)
     upload(operation.pk)

@@ -1,10 +1,10 @@
 """Lines 30 to 34 of docs/reliability.md: a baseline file on its way to the platform's storage, and after it."""
 
-import base64
 import os
 import signal
 from collections import Counter
-from urllib.parse import parse_qs, quote
+from contextlib import contextmanager
+from urllib.parse import parse_qs
 
 import pytest
 from celery import current_app
@@ -18,8 +18,8 @@ from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import BLOCKS_AT_ONCE, upload
-from tests.conftest import wait_until
-from tests.files import KIB, a_file, in_storage, puts
+from tests.conftest import PATIENCE_S, wait_until
+from tests.files import KIB, a_file, blocks, in_storage, puts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signed_in_mara")]
 
@@ -80,9 +80,23 @@ def sent_again(sandbox) -> int:
     return sum(count > 1 for count in came.values())
 
 
-def block(number: int) -> str:
-    """What the address of a block's request has in it."""
-    return quote(base64.b64encode(f"block-{number:06}".encode()).decode(), safe="")
+def in_flight(number: int) -> int:
+    """How many blocks are on their way when so many have been acknowledged."""
+    return min(BLOCKS_AT_ONCE, BLOCK_COUNT - number)
+
+
+@pytest.fixture
+def sent_up_to(baseline_of, sandbox):
+    """sent_up_to(10): ten blocks of a file are acknowledged, the next ones held; the operation, and what holds them."""
+
+    def make(number: int):
+        later = blocks(range(number, BLOCK_COUNT))
+        held = sandbox.fault("PUT", r"^/storage/", query=later, times=BLOCK_COUNT, held=True)
+        operation = baseline_of(a_file(BLOCKS))
+        wait_until(lambda: UploadedBlock.objects.count() == number and len(held.holding) == in_flight(number))
+        return operation, held
+
+    return make
 
 
 # 30: cut
@@ -112,7 +126,7 @@ def test_30_a_file_in_one_piece_that_is_cut_is_sent_again(uploading, sandbox, go
 def test_30_blocks_that_are_cut_are_sent_again_and_no_others(uploading, sandbox, percent):
     data = a_file(BLOCKS)
     operation = uploading(data)
-    sandbox.fault("PUT", r"^/storage/", query=block(BLOCK_COUNT * percent // 100), cut_after=32 * KIB)
+    sandbox.fault("PUT", r"^/storage/", query=blocks([BLOCK_COUNT * percent // 100]), cut_after=32 * KIB)
 
     upload(operation.pk)
 
@@ -124,32 +138,28 @@ def test_30_blocks_that_are_cut_are_sent_again_and_no_others(uploading, sandbox,
 
 @DEATHS
 def test_30_an_uploader_killed_on_the_way_leaves_only_what_was_in_flight(
-    desk, baseline_of, sandbox, reached, time_passes, percent
+    desk, sent_up_to, sandbox, reached, time_passes, percent
 ):
     number = BLOCK_COUNT * percent // 100
-    sandbox.switch(storage_bytes_per_s=200 * KIB)
-    sandbox.fault("PUT", r"^/storage/", query=block(number), slow_s=2)
-    operation = baseline_of(a_file(BLOCKS))
-    wait_until(lambda: UploadedBlock.objects.count() >= number, within_s=30, what=f"{number} blocks")
+    operation, held = sent_up_to(number)
 
     desk.arm("upload.block_sent", "kill")
+    held.release()
     desk.struck("upload.block_sent")
-    sandbox.switch(storage_bytes_per_s=None)
     time_passes(25)
 
     reached(operation, State.SUCCEEDED)
-    assert 0 < sent_again(sandbox) <= BLOCKS_AT_ONCE
-    assert len(puts(sandbox, "block")) <= BLOCK_COUNT + BLOCKS_AT_ONCE
+    assert sent_again(sandbox) == in_flight(number)
+    assert len(puts(sandbox, "block")) == BLOCK_COUNT + in_flight(number)
 
 
 @pytest.mark.soak
 def test_30_a_worker_killed_while_one_piece_goes_up_sends_it_again(desk, baseline_of, sandbox, reached, time_passes):
-    sandbox.switch(storage_bytes_per_s=50 * KIB)
+    held = sandbox.fault("PUT", r"^/storage/", cut_after=WHOLE // 4, held=True)
     operation = baseline_of(a_file(WHOLE))
-    wait_until(lambda: puts(sandbox) and (puts(sandbox)[0].received or 0) > WHOLE // 4, what="a quarter of it")
+    wait_until(lambda: held.holding, what="a quarter of it")
 
     desk.kill(desk.worker_at_work)
-    sandbox.switch(storage_bytes_per_s=None)
     time_passes(25)
     desk.worker()
 
@@ -181,9 +191,7 @@ def test_30_an_uploader_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
     reached(operation, State.SUCCEEDED)
     versions = operation.version, operation.upload.version
     os.kill(sleeper, signal.SIGCONT)
-    # It is told so at once, and its pool process is free again.
-    other = baseline_of(a_file(WHOLE))
-    reached(other, State.SUCCEEDED)
+    desk.finish("upload")
 
     operation.refresh_from_db()
     assert (operation.version, operation.upload.version) == versions
@@ -191,15 +199,14 @@ def test_30_an_uploader_stopped_beyond_its_lease_writes_nothing_when_it_goes_on(
 
 
 @pytest.mark.soak
-def test_30_a_worker_that_is_stopped_ends_at_a_block_and_the_next_one_goes_on(desk, baseline_of, sandbox, reached):
-    sandbox.switch(storage_bytes_per_s=100 * KIB)
-    operation = baseline_of(a_file(BLOCKS))
-    wait_until(lambda: UploadedBlock.objects.count() >= 3, within_s=30, what="some blocks")
+def test_30_a_worker_that_is_stopped_ends_at_a_block_and_the_next_one_goes_on(desk, sent_up_to, sandbox, reached):
+    operation, held = sent_up_to(3)
 
-    desk.stop(desk.worker_at_work, within_s=10)
+    desk.ask_to_stop(desk.worker_at_work)
+    held.release()
+    desk.worker_at_work.wait(PATIENCE_S)
     operation.refresh_from_db()
-    assert operation.state == State.UPLOADING
-    sandbox.switch(storage_bytes_per_s=None)
+    assert (operation.state, operation.upload.blocks.count()) == (State.UPLOADING, 3 + in_flight(3))
     desk.worker()
 
     reached(operation, State.SUCCEEDED)
@@ -208,12 +215,14 @@ def test_30_a_worker_that_is_stopped_ends_at_a_block_and_the_next_one_goes_on(de
 
 @pytest.mark.soak
 def test_30_a_task_delivered_again_finds_the_lease_and_returns(uploading, sandbox, processes, reached):
-    sandbox.switch(storage_bytes_per_s=100 * KIB)
+    held = sandbox.fault("PUT", r"^/storage/", held=True)
     processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
     operation = uploading(a_file(WHOLE))
     processes.worker(concurrency=4)
     for _ in range(4):
         current_app.send_task("imodels_app.upload", [str(operation.pk)], ignore_result=True)
+    wait_until(lambda: held.holding and processes.count("upload", "succeeded") >= 3, what="those that return")
+    held.release()
 
     reached(operation, State.SUCCEEDED)
     assert len(puts(sandbox)) == 1
@@ -224,7 +233,7 @@ def test_30_an_uploader_of_its_own_leaves_the_workers_to_what_is_to_be_sent(
     processes, baseline_of, spec_for, mara, sandbox, reached
 ):
     sandbox.advance_by_polls(0)
-    sandbox.switch(storage_bytes_per_s=40 * KIB)
+    held = sandbox.fault("PUT", r"^/storage/", held=True)
     processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
     for queue in ("celery", "uploads"):
         options = ("--hostname", f"{queue}@test", "--concurrency", "1", "--queues", queue)
@@ -232,13 +241,13 @@ def test_30_an_uploader_of_its_own_leaves_the_workers_to_what_is_to_be_sent(
     processes.beat()
     large = baseline_of(a_file(WHOLE))
     reached(large, State.UPLOADING)
-    wait_until(lambda: puts(sandbox), what="an upload")
+    wait_until(lambda: held.holding, what="an upload")
 
-    reached(lifecycle.request(spec_for(Kind.EMPTY), by=mara), State.SUCCEEDED, within_s=15)
+    reached(lifecycle.request(spec_for(Kind.EMPTY), by=mara), State.SUCCEEDED)
 
     large.refresh_from_db()
     assert large.state == State.UPLOADING
-    sandbox.switch(storage_bytes_per_s=None)
+    held.release()
     reached(large, State.SUCCEEDED)
 
 
@@ -257,22 +266,37 @@ def test_30_when_the_answer_to_the_list_of_blocks_is_lost_it_is_said_again(uploa
 # 31: expired
 
 
-@pytest.mark.parametrize("how", ["refused", pytest.param("expired", marks=pytest.mark.soak)])
-def test_31_a_link_that_ends_on_the_way_is_renewed_and_nothing_is_sent_twice(uploading, sandbox, tick, how):
-    sandbox.switch(new_upload_link=True, upload_link_life_s=6 if how == "expired" else 600)
-    operation = uploading(a_file(BLOCKS))
-    sandbox.switch(upload_link_life_s=1200)
-    if how == "expired":
-        sandbox.switch(storage_bytes_per_s=60 * KIB)
-    else:
-        sandbox.fault("PUT", r"^/storage/", query=block(8), status=403)
+@contextmanager
+def once_a_block_is_acknowledged(act):
+    """act() comes right after the first row of a block."""
+    left = [act]
 
-    upload(operation.pk)
+    def write(execute, sql, *rest):
+        written = execute(sql, *rest)
+        if left and sql.startswith("INSERT") and UploadedBlock._meta.db_table in sql:
+            left.pop()()
+        return written
+
+    with connection.execute_wrapper(write):
+        yield
+
+
+@pytest.mark.parametrize(
+    "end",
+    [lambda sandbox: sandbox.fault("PUT", r"^/storage/", status=403), lambda sandbox: sandbox.end_links()],
+    ids=["refused once", "ended"],
+)
+def test_31_a_link_that_ends_on_the_way_is_renewed_and_nothing_is_sent_twice(uploading, sandbox, tick, end):
+    sandbox.switch(new_upload_link=True, upload_link_life_s=600)
+    operation = uploading(a_file(BLOCKS))
+    sandbox.switch(upload_link_life_s=1200)  # another link, though it be of the same second
+
+    with once_a_block_is_acknowledged(lambda: end(sandbox)):
+        upload(operation.pk)
 
     operation.refresh_from_db()
     assert operation.events.last().verb == "link_renewed"
     assert 0 < operation.upload.blocks.count() < BLOCK_COUNT
-    sandbox.switch(storage_bytes_per_s=None)
     tick()
     tick()
     operation.refresh_from_db()

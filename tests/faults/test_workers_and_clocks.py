@@ -16,7 +16,7 @@ from imodels_app.accounts import permissions
 from imodels_app.models import Attempt, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.people import HARBOUR
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,10 +40,13 @@ def deliver(task: str, operation: Operation, *, times: int) -> None:
 
 @pytest.mark.parametrize("times", [pytest.param(2, marks=pytest.mark.soak), 10])
 def test_25_a_task_delivered_several_times_sends_one_request(desk, spec_for, mara, sandbox, reached, times):
-    sandbox.fault("POST", r"/clone$", slow_s=1, times=1)
+    held = sandbox.fault("POST", r"/clone$", held=True)
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
+    wait_until(lambda: held.holding, what="the request")
 
     deliver("submit", clone, times=times)
+    wait_until(lambda: desk.count("submit", "succeeded") >= times, what="the others")
+    held.release()
     reached(clone, State.RUNNING, State.SUCCEEDED)
     deliver("poll", clone, times=times)
     deliver("reconcile", clone, times=times)
@@ -76,7 +79,7 @@ def test_26_two_beats_and_two_workers_send_each_request_once(desk, spec_for, mar
     clones = [lifecycle.request(spec_for(Kind.EMPTY), by=mara) for _ in range(3)]
 
     for clone in clones:
-        reached(clone, State.SUCCEEDED, within_s=45)
+        reached(clone, State.SUCCEEDED)
     assert sandbox.calls("POST", "/imodels") == 3
     assert Attempt.objects.count() == 3
 
@@ -116,7 +119,7 @@ def test_27_a_worker_stopped_before_it_sent_sends_nothing_when_it_goes_on_after_
     time_passes(120)
     reached(clone, State.SUCCEEDED)
     os.kill(stopped, signal.SIGCONT)
-    time.sleep(1)
+    desk.finish("submit")
 
     assert sandbox.calls("POST", "/clone") == 1
     assert [attempt.outcome for attempt in clone.attempts.all()] == [Outcome.UNKNOWN, Outcome.ACCEPTED]
@@ -150,7 +153,7 @@ def test_27_a_worker_stopped_after_the_answer_writes_nothing_when_it_goes_on(
     time_passes(30)
     version = reached(clone, State.SUCCEEDED).version
     os.kill(stopped, signal.SIGCONT)
-    time.sleep(1)
+    desk.finish("submit")
 
     clone.refresh_from_db()
     assert clone.version == version
@@ -167,13 +170,15 @@ def test_28_a_worker_whose_clock_is_wrong_works_as_any_other(
     sandbox.advance_by_polls(0)
     processes.worker(clock_ahead_s=ahead_s)
     processes.beat()
+    asked_at = timezone.now()
 
     clones = [lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara) for _ in range(2)]
 
     for clone in clones:
-        reached(clone, State.SUCCEEDED, within_s=45)
+        reached(clone, State.SUCCEEDED)
     sent = sorted(Attempt.objects.values_list("sent_at", flat=True))
-    assert abs(sent[-1] - timezone.now()) < timedelta(seconds=30)
+    a_minute = timedelta(minutes=1)
+    assert asked_at - a_minute < sent[0] < sent[-1] < timezone.now() + a_minute
     # Twenty a minute: whatever the host's clock says, three seconds lie between two.
     assert all(later - earlier > timedelta(seconds=2.9) for earlier, later in pairwise(sent))
     assert sandbox.calls("POST", "/clone") == 2
@@ -186,9 +191,9 @@ def test_28_the_clock_is_the_databases_and_no_jump_of_the_hosts_moves_it(db, mon
     monkeypatch.setattr(time, "time", lambda: real() + 3600)
     monkeypatch.setattr(timezone, "now", lambda: before + timedelta(hours=1))
 
-    assert before <= clock.now() < before + timedelta(seconds=5)
+    assert before <= clock.now() < before + timedelta(minutes=30)
     monkeypatch.setattr(clock, "_last", None)
-    assert before <= clock.now() < before + timedelta(seconds=5)
+    assert before <= clock.now() < before + timedelta(minutes=30)
 
 
 # 29
@@ -229,8 +234,9 @@ def test_29_an_answer_that_cannot_be_stored_is_found_again_when_the_database_tak
 ):
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
+    wait_until(lambda: desk.count("submit", "raised"), what="an answer that cannot be stored")
     time_passes(30)
-    time.sleep(2)
+    wait_until(lambda: desk.count("reconcile", "raised"), what="what was found and cannot be stored either")
     clone.refresh_from_db()
     assert clone.state == State.SUBMITTING
 
@@ -245,12 +251,13 @@ def test_29_an_answer_that_cannot_be_stored_is_found_again_when_the_database_tak
 
 
 def test_37_who_cancels_before_the_claim_wins_and_nothing_is_sent(desk, spec_for, mara, sandbox, reached):
-    desk.arm("submit.claiming", "pause 6")
+    desk.arm("submit.claiming", "stop")
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
-    desk.struck("submit.claiming")
+    stopped = desk.struck("submit.claiming")
 
     lifecycle.cancel(clone, by=mara)
-    time.sleep(6.5)
+    os.kill(stopped, signal.SIGCONT)
+    desk.finish("submit")
 
     clone.refresh_from_db()
     assert clone.state == State.CANCELLED
@@ -259,16 +266,16 @@ def test_37_who_cancels_before_the_claim_wins_and_nothing_is_sent(desk, spec_for
 
 
 def test_37_who_cancels_after_the_claim_is_told_that_it_was_sent(desk, spec_for, mara, sandbox, reached):
-    desk.arm("submit.claimed", "pause 2")
+    held = sandbox.fault("POST", r"/clone$", held=True)
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
-    stale = Operation.objects.get(pk=clone.pk)
-    desk.struck("submit.claimed")
-    fresh = Operation.objects.get(pk=clone.pk)
+    wait_until(lambda: held.holding, what="the request")
 
     with pytest.raises(lifecycle.Conflict, match="moved on"):
-        lifecycle.cancel(stale, by=mara)
+        lifecycle.cancel(clone, by=mara)
+    clone.refresh_from_db()
     with pytest.raises(permissions.Denied, match="cannot stop"):
-        lifecycle.cancel(fresh, by=mara)
+        lifecycle.cancel(clone, by=mara)
+    held.release()
 
     reached(clone, State.SUCCEEDED)
     assert sandbox.calls("POST", "/clone") == 1
@@ -290,17 +297,18 @@ def test_37_what_was_sent_once_and_seems_never_to_have_arrived_cannot_be_cancell
 def test_38_workers_replaced_one_after_another_finish_what_they_do_and_lose_nothing(
     desk, spec_for, mara, sandbox, reached, processes, times
 ):
-    sandbox.fault("POST", r"/imodels$", slow_s=1.5, times=3)
-    operations = [lifecycle.request(spec_for(Kind.EMPTY), by=mara) for _ in range(3 * times)]
-
-    old = processes._started[0][0]
+    old, operations = processes._started[0][0], []
     for _ in range(times):
-        new = processes.worker()
-        processes.stop(old)
-        old = new
+        held = sandbox.fault("POST", r"/imodels$", held=True)
+        operations += [lifecycle.request(spec_for(Kind.EMPTY), by=mara) for _ in range(3)]
+        wait_until(lambda held=held: held.holding, what="a request")
+        processes.ask_to_stop(old)
+        held.release()
+        old.wait(PATIENCE_S)
+        old = processes.worker()
 
     for spec in operations:
-        reached(spec, State.SUCCEEDED, within_s=45)
+        reached(spec, State.SUCCEEDED)
     assert sandbox.calls("POST", "/imodels") == 3 * times
     # Nothing was cut off in the middle, so nothing had to be looked up.
     assert set(Attempt.objects.values_list("outcome", flat=True)) == {Outcome.ACCEPTED}
@@ -308,11 +316,11 @@ def test_38_workers_replaced_one_after_another_finish_what_they_do_and_lose_noth
 
 @pytest.mark.soak
 def test_38_an_idle_worker_ends_at_once(desk):
-    began = time.monotonic()
+    worker = desk._started[0][0]
 
-    desk.stop(desk._started[0][0])
+    desk.stop(worker)
 
-    assert time.monotonic() - began < 5
+    assert "Soft Shutdown" not in desk.log(worker)
 
 
 @pytest.fixture
@@ -340,7 +348,7 @@ def test_a_worker_that_no_longer_consumes_ends_and_the_next_one_goes_on(
 ):
     sandbox.advance_by_polls(0)
     worker = processes.worker(silent_for_s=3)
-    assert current_app.control.cancel_consumer("celery", reply=True, timeout=5)
+    assert current_app.control.cancel_consumer("celery", reply=True, limit=1, timeout=PATIENCE_S)
     clone = lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara)
     processes.beat()
 

@@ -42,7 +42,7 @@ def azurite():
     command = [str(program), "--blobPort", str(port), "--location", str(RUN_DIR / "azurite"), "--skipApiVersionCheck"]
     with (RUN_DIR / "azurite.log").open("wb") as log:
         process = supervisor.spawn([*command, "--silent"], output=log, env=_env(), cwd=RUN_DIR)
-    wait_until(lambda: _listens(port), within_s=30, what="Azurite")
+    wait_until(lambda: _listens(port), what="Azurite")
     service = BlobServiceClient(f"http://127.0.0.1:{port}/{ACCOUNT}", credential=KEY)
     service.create_container("baselines")
     yield service

@@ -33,7 +33,7 @@ def test_a_post_without_a_clear_answer_may_have_happened(mara_there, sandbox, fa
 
 def test_a_post_that_answers_too_late_may_have_happened(sandbox):
     hurried = Platform(sandbox.url, sandbox.tokens_for("mara")["access_token"], read_timeout_s=0.3)
-    sandbox.fault("POST", r"/clone$", slow_s=2, times=1)
+    sandbox.fault("POST", r"/clone$", held=True)
 
     with pytest.raises(errors.AnswerLost):
         start(hurried)

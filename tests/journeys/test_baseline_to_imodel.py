@@ -8,7 +8,7 @@ from django.test import Client
 from imodels_app.models import Operation
 from imodels_app.states import State
 from tests.conftest import wait_until
-from tests.files import MIB, a_file, in_storage
+from tests.files import MIB, a_file, blocks, in_storage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,7 +18,7 @@ def test_a_file_becomes_an_imodel_and_its_way_can_be_watched(
 ):
     troubles.expect(r"htmx:(sendAbort|afterRequest)")  # who leaves the form calls off what it was asking
     sandbox.advance_by_polls(1)
-    sandbox.switch(storage_bytes_per_s=MIB // 16)
+    held = sandbox.fault("PUT", r"^/storage/", query=blocks(range(8, 16)), times=16, held=True)
     processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
     processes.desk()
     data = a_file(MIB)
@@ -39,8 +39,8 @@ def test_a_file_becomes_an_imodel_and_its_way_can_be_watched(
     tab.get_by_text("The file is on its way to the platform").wait_for()
     tab.get_by_text(re.compile(r"^[\d.]+ [KM]iB of 1 MiB$")).wait_for()
     axe(tab)
-    sandbox.switch(storage_bytes_per_s=None)
-    tab.locator("#badge", has_text="Succeeded").wait_for(timeout=30_000)
+    held.release()
+    tab.locator("#badge", has_text="Succeeded").wait_for()
     operation = Operation.objects.get()
     assert operation.state == State.SUCCEEDED
     assert in_storage(sandbox, operation.imodel_id) == data

@@ -19,7 +19,6 @@ from tests.journeys.line import Line
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MIB = staging.MIB
-LONG_MS = 30_000
 # What a cut makes the browser say.
 CUT = r"net::ERR_|Failed to load resource|htmx:"
 
@@ -71,7 +70,7 @@ def choose(tab, path) -> None:
 
 
 def expect(tab, state: str) -> None:
-    tab.locator(f"[data-upload][data-state={state}]").wait_for(timeout=LONG_MS)
+    tab.locator(f"[data-upload][data-state={state}]").wait_for()
 
 
 def arrived_bytes(at_least: int) -> None:
@@ -121,7 +120,9 @@ def test_a_dropped_file_names_the_imodel_and_becomes_an_operation(enter, axe):
 
 
 def test_a_paused_file_stands_still_until_it_is_told_to_go_on(enter, line, harbour, axe):
-    tab, path = enter(), harbour(uploads.PIECE + 4 * MIB)
+    tab, path, pieces = enter(), harbour(uploads.PIECE + 4 * MIB), []
+    tab.clock.install()
+    tab.on("request", lambda request: request.method == "PATCH" and pieces.append(request))
     line.hold_after(3 * MIB)
     choose(tab, path)
     arrived_bytes(2 * MIB)
@@ -130,9 +131,9 @@ def test_a_paused_file_stands_still_until_it_is_told_to_go_on(enter, line, harbo
     expect(tab, "paused")
     line.mend()
     assert tab.evaluate("document.activeElement.id") == "resume-upload"
+    tab.clock.fast_forward(60_000)
     axe(tab)
-    tab.wait_for_timeout(500)
-    assert StagedFile.objects.get().received <= uploads.PIECE  # what had left arrives, and no more
+    assert len(pieces) == 1
 
     tab.get_by_role("button", name="Resume").click()
     expect(tab, "arrived")
@@ -201,7 +202,9 @@ def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harb
 @pytest.mark.soak
 def test_a_desk_that_breaks_at_every_piece_is_asked_less_and_less_often(enter, harbour, troubles):
     troubles.expect("status of 500")
-    tab, pieces = enter(), []
+    tab, pieces, waited_s = enter(), [], 0
+    tab.clock.install(time=0)
+    tab.clock.pause_at(3600_000)
 
     def broken(route):
         if route.request.method != "PATCH":
@@ -211,10 +214,11 @@ def test_a_desk_that_breaks_at_every_piece_is_asked_less_and_less_often(enter, h
 
     tab.route("**/new/baseline/files/**", broken)
     choose(tab, harbour(MIB))
-    expect(tab, "cut")
-    tab.wait_for_timeout(1500)
+    while len(pieces) < 5 and waited_s < 1000:
+        tab.clock.run_for(1000)
+        waited_s += 1
 
-    assert 2 <= len(pieces) <= 3  # at once, after 1 s, and then after 2 s
+    assert 8 <= waited_s < 1000  # at once, and then after 0, 1, 2 and 5 s
 
 
 def test_a_proxy_that_refuses_pieces_is_told_in_words_of_ours(enter, harbour, troubles):
@@ -277,7 +281,7 @@ def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(en
     assert not Operation.objects.exists()
     line.mend()
 
-    tab.wait_for_url("**/operations/*/", timeout=LONG_MS)
+    tab.wait_for_url("**/operations/*/")
     assert Operation.objects.get().file_size == 4 * MIB
 
 
@@ -403,7 +407,7 @@ def test_a_file_that_was_changed_meanwhile_is_not_mixed_with_what_arrived(enter,
     path.write_bytes(staging.HEADER + os.urandom(15 * MIB))
     line.mend()
 
-    tab.locator("#file_msg").get_by_text("was changed or moved meanwhile").wait_for(timeout=LONG_MS)
+    tab.locator("#file_msg").get_by_text("was changed or moved meanwhile").wait_for()
     assert not StagedFile.objects.exists()
     assert tab.locator("#staged_file").input_value() == ""
 

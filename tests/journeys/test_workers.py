@@ -14,14 +14,14 @@ from tests.people import HARBOUR
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def reached(operation: Operation, state: State, *, within_s: float = 30) -> Operation:
+def reached(operation: Operation, state: State) -> Operation:
     """The operation, once it is in this state."""
 
     def there() -> bool:
         operation.refresh_from_db()
         return operation.state == state
 
-    wait_until(there, within_s=within_s, what=f"{operation.name} in {state}")
+    wait_until(there, what=f"{operation.name} in {state}")
     return operation
 
 
@@ -47,7 +47,7 @@ def test_a_clone_goes_from_row_to_imodel_by_itself(team_at_work, spec_for, mara,
 def test_a_worker_killed_after_the_post_left_and_before_its_answer_was_stored_makes_one_imodel(
     team_at_work, processes, spec_for, mara, sandbox
 ):
-    sandbox.fault("POST", r"/clone$", slow_s=25, times=1)
+    sandbox.fault("POST", r"/clone$", held=True)
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: bool(sandbox.imodels_named("Pier 7", HARBOUR)), what="the iModel at the platform")
 
@@ -79,8 +79,8 @@ def test_the_access_token_runs_out_during_a_long_clone_and_is_refreshed_once(tea
 
 
 def test_a_429_at_submit_and_one_while_following_only_delay_it(team_at_work, spec_for, mara, sandbox):
-    sandbox.fault("POST", r"/clone$", status=429, retry_after=3, times=1)
-    sandbox.fault("GET", r"/operations/create$", status=429, retry_after=3, times=1)
+    sandbox.fault("POST", r"/clone$", status=429, retry_after=1, times=1)
+    sandbox.fault("GET", r"/operations/create$", status=429, retry_after=1, times=1)
     clone = lifecycle.request(spec_for(Kind.CLONE), by=mara)
 
     reached(clone, State.SUCCEEDED)
@@ -99,5 +99,5 @@ def test_a_flushed_redis_loses_nothing(team_at_work, spec_for, mara, redis_url, 
         client.flushall()
 
     for clone in clones:
-        reached(clone, State.SUCCEEDED, within_s=45)
+        reached(clone, State.SUCCEEDED)
     assert sandbox.calls("POST", "/clone") == 3

@@ -1,6 +1,5 @@
 """The catalog: what a person may pick, from the sandbox over HTTP."""
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -300,11 +299,11 @@ def test_what_a_list_has_told_of_an_itwin_is_not_asked_again(of_mara, sandbox):
 
 def test_all_its_questions_together_have_an_end(of_mara, mara, sandbox):
     sandbox.fault("GET", r"/", slow_s=0.3, times=100)
-    began = time.monotonic()
 
     with pytest.raises(CatalogUnavailable):
         Catalog(mara, within_s=0.5).imodels("main")
-    assert time.monotonic() - began < 1.5
+
+    assert sandbox.calls("GET", "/") <= 2
 
 
 def test_an_answer_is_remembered_for_a_moment_and_for_one_person_only(of_mara, of_otto, sandbox, mara):
@@ -330,13 +329,14 @@ def test_a_cache_that_is_down_is_done_without(of_mara, settings):
     assert of_mara.itwins("bridge")
 
 
-def test_a_slow_platform_is_given_up_on(of_mara, sandbox):
-    sandbox.fault("GET", r"/itwins", hang_s=30, times=100)
-    began = time.monotonic()
+def test_a_slow_platform_is_given_up_on(of_mara, sandbox, monkeypatch):
+    monkeypatch.setattr(catalog_cache, "READ_TIMEOUT_S", 0.5)
+    held = sandbox.fault("GET", r"/itwins", cut=True, held=True, times=100)
 
     with pytest.raises(CatalogUnavailable, match="not answering"):
         of_mara.itwins("bridge")
-    assert time.monotonic() - began < 5
+
+    assert held.holding
 
 
 def test_a_platform_that_wants_fewer_questions_says_for_how_long(of_mara, sandbox):

@@ -5,6 +5,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -13,6 +14,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Membership, Operation, Team, TeamITwin
 from imodels_app.requesting.spec import Extent
 from imodels_app.states import Kind
+from tests.conftest import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -113,14 +115,14 @@ def test_typing_again_forgets_what_was_picked(desk):
 def test_a_late_answer_never_replaces_a_newer_one(desk, sandbox):
     page = desk()
     page.goto("/new/empty/")
-    sandbox.fault("GET", r"^/itwins$", slow_s=1.5, times=1)
+    held = sandbox.fault("GET", r"^/itwins$", held=True)
 
-    page.get_by_label("Into iTwin").click()
-    page.keyboard.type("rail")
-    page.wait_for_timeout(500)
-    page.get_by_label("Into iTwin").fill("harbour")
-    expect(page.get_by_role("option")).to_contain_text(["Harbour Bridge"])
-    page.wait_for_timeout(1800)
+    page.get_by_label("Into iTwin").fill("rail")
+    wait_until(lambda: held.holding, what="the older question")
+    with page.expect_event("requestfailed", lambda request: "rail" in request.url):  # it is called off
+        page.get_by_label("Into iTwin").fill("harbour")
+    held.release()
+
     expect(page.get_by_role("option")).to_contain_text(["Harbour Bridge"])
 
 
@@ -169,19 +171,22 @@ def test_a_slow_platform_is_waited_for_visibly_and_can_be_left(desk, sandbox):
     page = desk()
     page.goto("/new/empty/")
     itwin, status = page.get_by_role("combobox", name="Into iTwin"), page.locator(".field:has(#itwin) [role=status]")
-    sandbox.fault("GET", r"^/itwins$", slow_s=1.2, times=20)
+    held = sandbox.fault("GET", r"^/itwins$", times=20, held=True)
 
     itwin.press_sequentially("harbour")
     expect(page.locator("#itwin_pop")).to_have_text("Searching the platform …")
     expect(status).to_have_text("Searching the platform …")
+    held.release()
     expect(page.get_by_role("option")).to_have_count(1)
 
+    sandbox.clear_faults()
+    held = sandbox.fault("GET", r"^/itwins$", times=20, held=True)
     page.keyboard.press("Escape")
     itwin.fill("rail")
     expect(page.locator("#itwin_pop")).to_have_text("Searching the platform …")
-    page.keyboard.press("Escape")
-    expect(page.locator("#itwin_pop")).to_be_hidden()
-    page.wait_for_timeout(1500)
+    with page.expect_event("requestfailed", lambda request: "rail" in request.url):  # it is called off
+        page.keyboard.press("Escape")
+    held.release()
     expect(page.locator("#itwin_pop")).to_be_hidden()
 
 
@@ -223,12 +228,14 @@ def test_older_changesets_that_come_late_are_not_added_to_a_newer_list(desk, san
     changeset = page.get_by_role("combobox", name="Changeset")
     changeset.click()
     expect(page.get_by_role("option")).to_have_count(13)
-    sandbox.fault("GET", r"/changesets$", slow_s=1.2, times=1)
+    held = sandbox.fault("GET", r"/changesets$", held=True)
 
     page.get_by_role("option", name="Older than #109").click()
+    wait_until(lambda: held.holding, what="the older question")
     changeset.fill("118")
     expect(page.get_by_role("option")).to_have_count(1)
-    page.wait_for_timeout(1500)
+    with page.expect_response("**/pick/changesets/**"):
+        held.release()
     expect(page.get_by_role("option")).to_have_count(1)
 
 
@@ -247,7 +254,7 @@ def test_newer_changesets_can_be_taken_too(desk, sandbox):
     page.goto("/new/clone/?source=Main+Bridge&itwin=Harbour+Bridge&name=Copy")
     expect(page.locator("#pinned")).to_have_value(re.compile(":120$"))
     sandbox.push_changeset(sandbox.ids["main-bridge"])
-    page.wait_for_timeout(5200)  # the catalog remembers for five seconds
+    cache.clear()  # what the catalog remembers for some seconds
     page.get_by_role("button", name="Again").click()
     expect(page.locator("#advice pre")).to_contain_text('"changesetIndex": 120')
     page.get_by_role("link", name="Pin at #121").click()
@@ -347,6 +354,7 @@ def test_one_click_takes_no_number_away_and_two_draw_anew(desk):
 @pytest.mark.parametrize("key", ["Tab", "Escape"])
 def test_a_list_that_was_left_before_it_was_asked_for_stays_closed(desk, key):
     page = desk()
+    page.clock.install()
     page.goto("/new/empty/")
     asked = []
     page.on("request", lambda request: "/pick/" in request.url and asked.append(request.url))
@@ -354,7 +362,7 @@ def test_a_list_that_was_left_before_it_was_asked_for_stays_closed(desk, key):
 
     page.keyboard.type("harb")
     page.keyboard.press(key)
-    page.wait_for_timeout(600)  # twice as long as it waits for more letters
+    page.clock.fast_forward(60_000)  # it waits for more letters for a moment
 
     assert asked == []
     expect(page.locator("#itwin_pop")).to_be_hidden()

@@ -11,6 +11,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import sign_in, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
 from imodels_app.states import WaitReason
+from tests.conftest import PATIENCE_S
 from tests.people import SUBJECTS
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +21,7 @@ def choose(location: str, person: str) -> str:
     """Choose a person on the provider's page and return where the browser is sent."""
     page, _, query = location.partition("?")
     form = dict(parse_qsl(query)) | {"person": SUBJECTS.get(person, person)}
-    return requests.post(page, data=form, allow_redirects=False, timeout=5).headers["Location"]
+    return requests.post(page, data=form, allow_redirects=False, timeout=PATIENCE_S).headers["Location"]
 
 
 def come_back(client, location: str):
