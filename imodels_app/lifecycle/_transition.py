@@ -1,8 +1,4 @@
-"""The only door for an operation's state. Every move writes its history in the same transaction.
-
-Verbs are what people ask for (request, approve, reject, cancel) and what workers do (lease, claim, wait, requeue);
-participles are what the platform told us (accepted, succeeded, failed).
-"""
+"""The verbs, and the one way in which they change a row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
