@@ -53,7 +53,7 @@ def die() -> None:
 @pytest.fixture
 def clone(queued_clone, signed_in_mara, sandbox, virtual_clock) -> Operation:
     sandbox.advance_by_polls(0)
-    _transition._note(queued_clone, "resumed", due_at=virtual_clock.now())
+    _transition.note(queued_clone, "resumed", due_at=virtual_clock.now())
     return queued_clone
 
 
