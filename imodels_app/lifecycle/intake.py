@@ -23,7 +23,7 @@ def request(
     operation_id: UUID | None = None,
     staged_file: StagedFile | None = None,
 ) -> Operation:
-    """Take down a wish. A fork waits for the team of its main iModel, anything else is queued at once.
+    """Record what somebody asks for. A fork waits for the team of its main iModel, anything else is queued at once.
 
     operation_id  of the form it was asked for with: sent twice, it is one operation
     staged_file   the baseline file, arrived whole. Raises FileTaken when another operation has it, or it is gone

@@ -28,7 +28,7 @@ def accepted(
 ) -> None:
     """The platform makes the iModel `imodel_id`. Follow it from now on; or first upload its baseline file.
 
-    link  sealed; "" when the platform told none: upload.py asks for it then
+    link  encrypted; "" when the platform told none: the uploader asks for it then
     """
     now = clock.now()
     has_file = operation.kind == Kind.BASELINE
@@ -69,7 +69,7 @@ def completed(operation: Operation, *, baseline_state: str) -> None:
 
 
 def polled(operation: Operation, *, platform_state: str, due_at: datetime, missing: bool = False) -> None:
-    """One look at a running operation. Only what a person could see makes history and raises the version."""
+    """One poll of a running operation. Only what a person could see makes history and raises the version."""
     seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
     if missing:
         seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or clock.now()}
@@ -96,6 +96,7 @@ def usable(operation: Operation) -> None:
 
 
 def succeeded(operation: Operation, *, relationship_id: str = "") -> None:
+    """The iModel is made. relationship_id: of a fork to its main iModel; "" when the platform told none."""
     baseline: dict[str, Any] = {"baseline_state": "initialized"} if operation.kind == Kind.BASELINE else {}
     _transition.move(
         operation,
@@ -120,7 +121,7 @@ def failed(
 ) -> None:
     """It will not become an iModel. What the platform had made of it already is an orphan, but for what vanished.
 
-    code           the platform's own, or ours where it names none (see status.py)
+    code           the platform's own, or ours where it names none (see display/status_table.py)
     message        the platform's own words, if it said any; note is for history, and ours
     """
     said: dict[str, Any] = {

@@ -39,7 +39,7 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
 
     1. The UPDATE repeats state and version, so of many callers exactly one gets past it.
     2. The unique index on names in flight refuses a second operation of ours with the same name.
-    3. The attempt is a row before the socket opens: whoever finds it without an answer has to look first.
+    3. The attempt is a row before the socket opens: whoever finds it without an answer has to reconcile first.
 
     Raises Conflict (somebody else has it), NameInFlight, ApprovalVoid.
     """
@@ -66,7 +66,7 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
 
 
 def confirm_claim(operation: Operation, attempt: Attempt) -> None:
-    """Call right before sending. Raises Conflict when the claim is old, or was settled by somebody else meanwhile.
+    """Call right before sending. Raises Conflict when the claim is old, or was reconciled by somebody else meanwhile.
 
     Also when these very bytes of a fork were not approved: the claim has read them anew, after it looked.
     """

@@ -27,7 +27,7 @@ def lease_upload(operation: Operation) -> None:
 def renew_upload_lease(operation: Operation, *, sent_bytes: int, block: int | None = None) -> None:
     """Keep the lease, and write down how far it is. Raises Conflict when somebody else has taken over.
 
-    sent_bytes  what people see; the whole size only once the storage has acknowledged the file: see sent()
+    sent_bytes  what people see; the whole size only once the storage has acknowledged the file: see file_sent()
     block       number of a block that the storage has just acknowledged
     """
     now = clock.now()
@@ -67,7 +67,7 @@ def restart_upload(operation: Operation, *, note: str) -> None:
 
 
 def link_renewed(operation: Operation, *, link: str, storage_type: str, until: datetime | None) -> None:
-    """The platform gave a new upload link. link: sealed. Blocks that were acknowledged stay: it is the same file."""
+    """The platform gave a new upload link. link: encrypted. Blocks that were acknowledged stay: it is the same file."""
     upload = {"link": link, "storage_type": storage_type, "link_until": until, "due_at": clock.now()}
     _transition.note(operation, "link_renewed", upload=upload, **NO_WAIT)
     dispatch.wake_uploader(operation.pk)

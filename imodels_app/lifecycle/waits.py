@@ -35,7 +35,7 @@ def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = 
 
 
 def expire(operation: Operation) -> None:
-    """End a wait for a person who did not come in time. What waits with half a file has failed: there is a shell."""
+    """End a wait for a person who did not come in time. An upload fails instead: it leaves an orphaned iModel."""
     who = "nobody decided" if operation.state == State.AWAITING_APPROVAL else "the requester did not sign in again"
     if operation.state == State.UPLOADING:
         progress.failed(operation, code="uploadAbandoned", note=who)
@@ -76,7 +76,7 @@ def reschedule_after_clock_jump(now: datetime) -> None:
     """
     for state, due in _DUE.items():
         later = Q(changed_at__gt=now + CLOCK_DIFFERENCE)
-        if state == State.RUNNING:  # a look that tells nothing new does not count as a change
+        if state == State.RUNNING:  # a poll that tells nothing new does not count as a change
             later |= Q(wait_reason=WaitReason.NONE, due_at__gt=now + LONGEST_PAUSE)
         if state == State.UPLOADING:  # nor does a lease
             later |= Q(wait_reason=WaitReason.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
