@@ -1,4 +1,4 @@
-"""The only door for state: what people and workers may do, in which order, and what history it leaves."""
+"""The only writer of state: what people and workers may do, in which order, and what history it leaves."""
 
 import threading
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """Rows: people, teams, operations and their history. Columns, constraints, indexes, queryset adjectives.
 
-States change in lifecycle.py only, and tokens in tokens.py only.
+States change in lifecycle/ only, and tokens in accounts/tokens.py only.
 """
 
 from imodels_app.models.attempts import Attempt

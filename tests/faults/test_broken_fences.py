@@ -32,25 +32,25 @@ class Fence:
 
 FENCES = {
     "the row's version": Fence(
-        "lifecycle.py",
+        "lifecycle/_transition.py",
         'for name in ("state", "version") if',
         'for name in ("state",) if',
         "ended without knowing of its iModel",
     ),
     "the row's state and version": Fence(
-        "lifecycle.py",
+        "lifecycle/_transition.py",
         "filter(pk=row.pk, **as_read).update(",
         "filter(pk=row.pk).update(",
         "sent|ended without knowing|history",
     ),
     "the upload's version": Fence(
-        "lifecycle.py",
+        "lifecycle/_transition.py",
         "if hasattr(row, name)}",
         "if hasattr(row, name) and not isinstance(row, Upload)}",
         "its file is still to be uploaded",
     ),
     "the orphan's version": Fence(
-        "lifecycle.py",
+        "lifecycle/_transition.py",
         "if hasattr(row, name)}",
         'if hasattr(row, name) and (name == "state" or not isinstance(row, Orphan))}',
         "two workers were at one orphan",
@@ -62,7 +62,7 @@ FENCES = {
         "was sent again after the platform had made",
     ),
     "the version in that look": Fence(
-        "lifecycle.py",
+        "lifecycle/submission.py",
         "filter(pk=operation.pk, state=State.SUBMITTING, version=operation.version)\n",
         "filter(pk=operation.pk)\n",
         "was sent again after the platform had made",
@@ -110,19 +110,19 @@ FENCES = {
         "ended without knowing of its iModel",
     ),
     "what was sent once is not called off": Fence(
-        "lifecycle.py",
+        "lifecycle/decisions.py",
         "    if operation.attempts.filter(outcome__in=MAYBE_THERE).exists():\n        raise Conflict(",
         "    if operation.attempts.filter(number=0).exists():\n        raise Conflict(",
         "ended without knowing of its iModel",
     ),
     "what was approved is what is sent": Fence(
-        "lifecycle.py",
+        "lifecycle/submission.py",
         "if operation.kind == Kind.FORK and not _approval_holds(operation):",
         "if operation.kind == Kind.FORK and not operation.decisions.exists():",
         "it was claimed without an approval",
     ),
     "what was approved is what leaves": Fence(
-        "lifecycle.py",
+        "lifecycle/submission.py",
         "        mine = mine.approved(attempt.body_hash)\n",
         "        pass\n",
         "was forked without an approval of it",

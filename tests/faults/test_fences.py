@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
+from imodels_app.lifecycle import _transition
 from imodels_app.models import Decision, Operation, Orphan, TokenSet
 from imodels_app.runtime import dispatch, failpoints
 from imodels_app.states import FINISHED, Kind, State, Verdict
@@ -52,7 +53,7 @@ def die() -> None:
 @pytest.fixture
 def clone(queued_clone, signed_in_mara, sandbox, virtual_clock) -> Operation:
     sandbox.advance_by_polls(0)
-    lifecycle._note(queued_clone, "resumed", due_at=virtual_clock.now())
+    _transition.note(queued_clone, "resumed", due_at=virtual_clock.now())
     return queued_clone
 
 

@@ -1,0 +1,77 @@
+"""The only writer of an operation's state. Every move writes its history in the same transaction.
+
+Verbs are what people ask for (request, approve, reject, cancel) and what workers do (lease, claim, wait, requeue);
+participles are what the platform told us (accepted, succeeded, failed).
+"""
+
+from imodels_app.lifecycle._transition import ApprovalVoid, Conflict, FileTaken, NameInFlight
+from imodels_app.lifecycle.decisions import approve, cancel, reject
+from imodels_app.lifecycle.intake import request
+from imodels_app.lifecycle.orphans import (
+    confirm_deletion,
+    delete_orphan,
+    deleting_orphan,
+    lease_orphan,
+    orphan_ended,
+    postpone_deletion,
+)
+from imodels_app.lifecycle.progress import accepted, completed, failed, polled, succeeded, usable
+from imodels_app.lifecycle.submission import answered, claim, confirm_claim, lease, operation_for, requeue, send_again
+from imodels_app.lifecycle.uploads import (
+    file_missing,
+    file_sent,
+    lease_upload,
+    link_renewed,
+    release_upload,
+    renew_upload_lease,
+    restart_upload,
+)
+from imodels_app.lifecycle.waits import (
+    expire,
+    reschedule_after_clock_jump,
+    wait,
+    wake_after_sign_in,
+    wake_all_signed_in,
+)
+
+__all__ = [
+    "ApprovalVoid",
+    "Conflict",
+    "FileTaken",
+    "NameInFlight",
+    "accepted",
+    "answered",
+    "approve",
+    "cancel",
+    "claim",
+    "completed",
+    "confirm_claim",
+    "confirm_deletion",
+    "delete_orphan",
+    "deleting_orphan",
+    "expire",
+    "failed",
+    "file_missing",
+    "file_sent",
+    "lease",
+    "lease_orphan",
+    "lease_upload",
+    "link_renewed",
+    "operation_for",
+    "orphan_ended",
+    "polled",
+    "postpone_deletion",
+    "reject",
+    "release_upload",
+    "renew_upload_lease",
+    "request",
+    "requeue",
+    "reschedule_after_clock_jump",
+    "restart_upload",
+    "send_again",
+    "succeeded",
+    "usable",
+    "wait",
+    "wake_after_sign_in",
+    "wake_all_signed_in",
+]

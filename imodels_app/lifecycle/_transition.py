@@ -1,0 +1,131 @@
+"""How a row moves: one conditional UPDATE, its event and its message in one transaction.
+
+For the modules of the lifecycle only; a contract in pyproject.toml keeps everybody else out.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from imodels_app.models import Event, Operation, Orphan, Upload, User
+from imodels_app.notifications import outbox
+from imodels_app.runtime import clock, dispatch, failpoints
+from imodels_app.states import FINISHED, MOVES, NotificationKind, State, WaitReason
+
+
+class Conflict(Exception):
+    """The operation is not (or no longer) in a state that allows this. Its text can be shown."""
+
+
+class NameInFlight(Conflict):
+    """Another operation of ours with this name in this iTwin is on its way to the platform."""
+
+
+class FileTaken(Conflict):
+    """The baseline file belongs to another operation that is not over, or is not here any more."""
+
+
+class ApprovalVoid(Conflict):
+    """What would be sent is not what was approved."""
+
+
+NO_WAIT: dict[str, Any] = {"wait_reason": WaitReason.NONE, "wait_until": None}
+
+
+def move(
+    operation: Operation,
+    to: State,
+    *,
+    verb: str,
+    by: User | None = None,
+    note: str = "",
+    code: str = "",
+    wait: WaitReason = WaitReason.NONE,
+    **fields: Any,
+) -> None:
+    """Take one edge and write its event, or raise Conflict: see change()."""
+    came_from = State(operation.state)
+    if to not in MOVES.get(came_from, ()):
+        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+    now = clock.now()
+    if to in FINISHED:
+        fields |= {"finished_at": now, "due_at": None}
+    change(operation, now, state=to, **fields, event=event_fields(verb, by, note, came_from, to, code, wait))
+
+
+def note(
+    operation: Operation,
+    verb: str,
+    *,
+    by: User | None = None,
+    note: str = "",
+    wait: WaitReason = WaitReason.NONE,
+    **fields: Any,
+) -> None:
+    """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
+    same_wait = wait and operation.wait_reason == wait
+    event = None if same_wait else event_fields(verb, by, note, operation.state, operation.state, "", wait)
+    change(operation, clock.now(), event=event, **fields)
+
+
+def change(
+    operation: Operation,
+    now: datetime,
+    *,
+    event: dict[str, Any] | None,
+    upload: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> None:
+    """Change columns of an operation and write the event, or raise Conflict and do nothing.
+
+    upload: columns of its Upload that change with it, or not at all
+    """
+    with transaction.atomic():
+        if upload:
+            # Always first: two who lock the rows in different orders could wait for each other.
+            write(operation.upload, **upload)
+        write(operation, changed_at=now, **fields)
+        if event:
+            Event.record(at=now, operation=operation, **event)
+            _notify(operation, event)
+
+
+def write(row: Operation | Upload | Orphan, **fields: Any) -> None:
+    """Change the named columns of a row that is still as we read it, or raise Conflict.
+
+    The UPDATE repeats in its WHERE the version that we read, and the state of what has one. So of two processes that
+    want the same edge exactly one changes a row, and a process that slept through the other's work changes none.
+    """
+    as_read = {name: getattr(row, name) for name in ("state", "version") if hasattr(row, name)}
+    with transaction.atomic():
+        changed = type(row).objects.filter(pk=row.pk, **as_read).update(version=F("version") + 1, **fields)
+        if not changed:
+            raise Conflict(f"{row} has moved on.")
+        # Within: after the commit it could be somebody else's later version, and no longer fence us off. No more than
+        # what was written: a row that hangs on this one stays as it was read, for it is fenced by its own version.
+        row.refresh_from_db(fields=["version", *fields])
+
+
+def event_fields(
+    verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str
+) -> dict[str, Any]:
+    """What Event.record() takes of a change, but for the row and the time."""
+    extra = {key: value for key, value in (("code", code), ("wait", str(wait))) if value}
+    return {"verb": verb, "by": by, "note": note, "came_from": came_from, "to": to, **extra}
+
+
+def _notify(operation: Operation, event: dict[str, Any]) -> None:
+    """Put down the e-mail that a change is worth, if any."""
+    kind = NotificationKind.SIGN_IN if event.get("wait") == WaitReason.SIGN_IN else event["verb"]
+    if kind in NotificationKind.values:
+        outbox.enqueue(operation, NotificationKind(kind))
+
+
+def wake_submitter(operation: Operation) -> None:
+    """Have a queued operation submitted once this transaction is committed."""
+    transaction.on_commit(partial(failpoints.reach, "wake.committed"))
+    dispatch.wake_submitter(operation.pk)

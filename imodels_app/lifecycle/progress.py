@@ -1,0 +1,147 @@
+"""What the platform told us about an operation."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from imodels_app.lifecycle import _transition
+from imodels_app.lifecycle._transition import NO_WAIT
+from imodels_app.models import Operation, Orphan, Upload
+from imodels_app.runtime import clock, dispatch
+from imodels_app.states import Kind, State
+
+# Of an upload. A secret is not kept longer than it is of use.
+_OVER: dict[str, Any] = {"link": "", "link_until": None, "due_at": None}
+
+
+def accepted(
+    operation: Operation,
+    *,
+    imodel_id: str,
+    note: str = "",
+    link: str = "",
+    storage_type: str = "",
+    link_until: datetime | None = None,
+) -> None:
+    """The platform makes the iModel `imodel_id`. Follow it from now on; or first upload its baseline file.
+
+    link  encrypted; "" when the platform told none: the uploader asks for it then
+    """
+    now = clock.now()
+    has_file = operation.kind == Kind.BASELINE
+    next_step: dict[str, Any] = {"due_at": now}
+    if has_file:
+        next_step = {"due_at": None, "baseline_state": "waitingForFile"}
+    with transaction.atomic():
+        _transition.move(
+            operation,
+            State.UPLOADING if has_file else State.RUNNING,
+            verb="accepted",
+            note=note,
+            imodel_id=imodel_id,
+            accepted_at=now,
+            **next_step,
+            **NO_WAIT,
+        )
+        if has_file:
+            upload = {"link": link, "storage_type": storage_type, "link_until": link_until, "due_at": now}
+            Upload.objects.create(operation=operation, **upload)
+    (dispatch.wake_uploader if has_file else dispatch.wake_poller)(operation.pk)
+
+
+def completed(operation: Operation, *, baseline_state: str) -> None:
+    """The platform has the baseline file and works on it from now on."""
+    now = clock.now()
+    _transition.move(
+        operation,
+        State.RUNNING,
+        verb="completed",
+        upload={"sent_bytes": operation.file_size, **_OVER},
+        accepted_at=now,
+        due_at=now,
+        baseline_state=baseline_state[:64],
+        **NO_WAIT,
+    )
+    dispatch.wake_poller(operation.pk)
+
+
+def polled(operation: Operation, *, platform_state: str, due_at: datetime, missing: bool = False) -> None:
+    """One poll of a running operation. Only what a person could see makes history and raises the version."""
+    seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
+    if missing:
+        seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or clock.now()}
+    changed = platform_state != operation.platform_state and not missing
+    if changed or operation.wait_reason:
+        _transition.note(
+            operation,
+            "platform_state",
+            note=platform_state,
+            due_at=due_at,
+            polls=F("polls") + 1,
+            **seen,
+            **NO_WAIT,
+        )
+    else:
+        Operation.objects.filter(pk=operation.pk, state=State.RUNNING).update(
+            due_at=due_at, polls=F("polls") + 1, **seen
+        )
+
+
+def usable(operation: Operation) -> None:
+    """The iModel is initialized and can be opened, though the operation goes on."""
+    _transition.note(operation, "usable", usable_at=clock.now())
+
+
+def succeeded(operation: Operation, *, relationship_id: str = "") -> None:
+    """The iModel is made. relationship_id: of a fork to its main iModel; "" when the platform told none."""
+    baseline: dict[str, Any] = {"baseline_state": "initialized"} if operation.kind == Kind.BASELINE else {}
+    _transition.move(
+        operation,
+        State.SUCCEEDED,
+        verb="succeeded",
+        platform_state="successful",
+        relationship_id=relationship_id,
+        **baseline,
+        **NO_WAIT,
+    )
+
+
+def failed(
+    operation: Operation,
+    *,
+    code: str,
+    message: str = "",
+    details: Sequence[Mapping[str, object]] = (),
+    platform_state: str = "",
+    baseline_state: str = "",
+    note: str = "",
+) -> None:
+    """It will not become an iModel. What the platform had made of it already is an orphan, but for what vanished.
+
+    code           the platform's own, or ours where it names none (see display/status_table.py)
+    message        the platform's own words, if it said any; note is for history, and ours
+    """
+    said: dict[str, Any] = {
+        name: word[:64]
+        for name, word in (("platform_state", platform_state), ("baseline_state", baseline_state))
+        if word
+    }
+    with transaction.atomic():
+        _transition.move(
+            operation,
+            State.FAILED,
+            verb="failed",
+            note=note or message,
+            code=code,
+            upload=_OVER if operation.state == State.UPLOADING else None,
+            failure_code=code,
+            failure_message=message,
+            failure_details=[dict(detail) for detail in details],
+            **said,
+            **NO_WAIT,
+        )
+        if operation.imodel_id and code != "vanished":
+            Orphan.objects.create(operation=operation, changed_at=operation.changed_at)

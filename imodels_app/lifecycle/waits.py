@@ -1,0 +1,85 @@
+"""Waits for a limit, a person or a clock, and how they end."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from imodels_app.lifecycle import _transition, progress
+from imodels_app.lifecycle._transition import NO_WAIT, Conflict
+from imodels_app.models import Operation, User
+from imodels_app.runtime import clock, dispatch
+from imodels_app.runtime.timing import CLOCK_DIFFERENCE, LONGEST_PAUSE, SIGN_IN_PATIENCE, UPLOAD_LEASE
+from imodels_app.states import State, WaitReason
+
+# Which column makes an operation due at once.
+_DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
+    State.QUEUED: lambda now: {"due_at": now, "expires_at": None},
+    State.SUBMITTING: lambda now: {"due_at": now},
+    State.UPLOADING: lambda now: {"upload": {"due_at": now}},
+    State.RUNNING: lambda now: {"due_at": now},
+}
+
+
+def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "") -> None:
+    """Nothing can be done before `until`. The operation stays what it is, and says why."""
+    fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
+    if operation.state == State.UPLOADING:
+        fields |= {"due_at": None, "upload": {"due_at": until}}
+    if reason == WaitReason.SIGN_IN and operation.state in (State.QUEUED, State.UPLOADING):
+        ends_at = operation.expires_at if operation.wait_reason == reason else clock.now() + SIGN_IN_PATIENCE
+        fields |= {"expires_at": ends_at, "wait_until": ends_at}
+    _transition.note(operation, "postponed", note=note, wait=reason, **fields)
+
+
+def expire(operation: Operation) -> None:
+    """End a wait for a person who did not come in time. An upload fails instead: it leaves an orphaned iModel."""
+    who = "nobody decided" if operation.state == State.AWAITING_APPROVAL else "the requester did not sign in again"
+    if operation.state == State.UPLOADING:
+        progress.failed(operation, code="uploadAbandoned", note=who)
+        return
+    _transition.move(operation, State.EXPIRED, verb="expired", note=who)
+
+
+def wake_after_sign_in(user: User) -> None:
+    """Go on with whatever waited for this person to sign in."""
+    now = clock.now()
+    for operation in Operation.objects.filter(requested_by=user, wait_reason=WaitReason.SIGN_IN, state__in=_DUE):
+        due = _DUE[State(operation.state)](now)
+        try:
+            _transition.note(operation, "resumed", by=user, note="signed in again", **NO_WAIT, **due)
+        except Conflict:
+            continue  # it moved on by itself
+        if operation.state == State.QUEUED:
+            _transition.wake_submitter(operation)
+        elif operation.state == State.UPLOADING:
+            dispatch.wake_uploader(operation.pk)
+
+
+def wake_all_signed_in() -> None:
+    """Go on for people whose sign-in is good, though what waits for it was not woken.
+
+    The process that they did it with died before it could, or the wait was written down a moment later than the
+    sign-in. None goes round in circles: before anybody waits for a sign-in, tokens.py has marked the old one.
+    """
+    waits = Q(operations__wait_reason=WaitReason.SIGN_IN, operations__state__in=_DUE)
+    for user in User.objects.filter(waits, tokens__sign_in_needed=False).distinct():
+        wake_after_sign_in(user)
+
+
+def reschedule_after_clock_jump(now: datetime) -> None:
+    """Go on with what was written down later than now: the database's clock was put back.
+
+    It would wait until the clock has caught up. Whether it still has to wait is found out by trying.
+    """
+    for state, due in _DUE.items():
+        later = Q(changed_at__gt=now + CLOCK_DIFFERENCE)
+        if state == State.RUNNING:  # a poll that tells nothing new does not count as a change
+            later |= Q(wait_reason=WaitReason.NONE, due_at__gt=now + LONGEST_PAUSE)
+        if state == State.UPLOADING:  # nor does a lease
+            later |= Q(wait_reason=WaitReason.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
+        for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=WaitReason.SIGN_IN):
+            with suppress(Conflict):
+                _transition.note(operation, "resumed", note="the clock was put back", **NO_WAIT, **due(now))
