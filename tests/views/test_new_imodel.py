@@ -390,7 +390,7 @@ def test_an_operation_from_a_template_speaks_of_its_template(at_desk):
     at_desk.post(address("template"), typed("template"))
     page = text_of(at_desk.get(reverse("imodels:operation-detail", args=[Operation.objects.get().pk])))
 
-    assert "asked for an iModel from a template" in page
+    assert "requested an iModel from a template" in page
     assert "Template iModel Main Bridge @ 120" in page
     assert "as template at #120" in page
 

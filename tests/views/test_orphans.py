@@ -266,7 +266,7 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
     page = page_of(client, operation)
     assert "Mara Lindqvist had it deleted, so the name “Pier 7” is free." in page
     assert "Try again" in page
-    assert "Orphaned iModel deleted with Mara’s own permission" in page
+    assert "Orphaned iModel deleted with Mara’s own permissions" in page
     assert "by Mara, the name “Pier 7” is free" in text_of(client.get(LIST))
     assert operation.events.filter(verb__startswith="orphan_").count() == 2
 
