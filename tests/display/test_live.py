@@ -120,7 +120,7 @@ def test_paused_means_no_poll_not_even_on_return(page, enter, mara, queued_clone
     page.wait_for_timeout(2500)
 
     assert polls == []
-    assert page.inner_text("#pause") == "Go on"
+    assert page.inner_text("#pause") == "Resume"
     page.click("#pause")
     page.wait_for_timeout(500)
     assert len(polls) == 1

@@ -236,14 +236,14 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harb
 
     tab.reload()
     line.mend()
-    tab.get_by_text("Choose the same file to go on").wait_for()
+    tab.get_by_text("Choose the same file to resume").wait_for()
     stood, before = StagedFile.objects.get().received, line.sent_up
     choose(tab, path)
     expect(tab, "arrived")
 
     assert is_here(path)
     assert line.sent_up - before < size - stood + uploads.PIECE
-    assert tab.get_by_text("Files of yours that are here").count() == 0
+    assert tab.get_by_text("Your files already here").count() == 0
 
 
 @pytest.mark.soak
@@ -390,7 +390,7 @@ def test_files_that_are_here_can_be_used_and_removed(enter, line, mara):
     assert tab.locator("#staged_file").input_value() == str(StagedFile.objects.get().pk)
     assert tab.get_by_label("Name", exact=True).input_value() == "yesterday"
     assert tab.get_by_label("Description").input_value() == "stays"
-    assert tab.get_by_text("Files of yours that are here").count() == 0
+    assert tab.get_by_text("Your files already here").count() == 0
 
 
 def test_a_file_that_was_changed_meanwhile_is_not_mixed_with_what_arrived(enter, line, harbour, troubles):

@@ -128,8 +128,8 @@ def test_the_page_lists_what_is_here_and_how_long_it_is_kept(at_desk, mara, toma
 
     shown = text_of(at_desk.get(FORM))
 
-    assert "3 of 300 MiB arrived. Choose the same file to go on. Kept until" in shown
-    assert "1000 bytes, arrived whole. Kept until" in shown
+    assert "3 of 300 MiB arrived. Choose the same file to resume. Kept until" in shown
+    assert "1000 bytes, complete. Kept until" in shown
     assert "tomas.bim" not in shown
 
 
@@ -264,7 +264,7 @@ def test_a_form_older_than_the_sign_in_keeps_what_was_typed_and_no_file_that_cam
     answer = browser.post(FORM, filled(file=along(imodel()), name="Pier 7", csrfmiddlewaretoken="x" * 64))
 
     assert answer.status_code == 422
-    assert "This page was older than your sign-in." in text_of(answer)
+    assert "This page is older than your sign-in." in text_of(answer)
     assert 'value="Pier 7"' in answer.content.decode()
     assert not Operation.objects.exists()
     assert folder() == []
@@ -321,7 +321,7 @@ def test_a_file_that_is_not_kept_any_more_has_to_be_chosen_again(at_desk, mara, 
 
     page = at_desk.get(FORM, {"from": str(operation.pk)})
 
-    assert "harbour.bim, 1000 bytes, cannot be taken over. Choose it again." in text_of(page)
+    assert "harbour.bim, 1000 bytes, cannot be reused. Choose it again." in text_of(page)
     assert 'id="staged_file" value=""' in page.content.decode()
 
 

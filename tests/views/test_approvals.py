@@ -172,7 +172,7 @@ def test_a_card_older_than_the_sign_in_decides_nothing_and_keeps_the_comment(tom
     page = browser.post(address(act, waiting_fork), old)
 
     assert page.status_code == 422
-    assert "Nothing was decided.</strong> The page was older than your sign-in." in page.content.decode()
+    assert "Nothing was decided.</strong> This page is older than your sign-in." in page.content.decode()
     assert "Wait for June.</textarea>" in page.content.decode()
     waiting_fork.refresh_from_db()
     assert waiting_fork.state == State.AWAITING_APPROVAL

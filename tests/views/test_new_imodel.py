@@ -309,7 +309,7 @@ def test_a_form_older_than_the_sign_in_is_handed_back_and_can_be_sent_again(from
     browser, page = from_old_page(address(kind), once)
 
     assert page.status_code == 422
-    assert "This page was older than your sign-in. Nothing was sent" in text_of(page)
+    assert "This page is older than your sign-in. Nothing was sent" in text_of(page)
     assert 'value="Pier 7 retrofit"' in page.content.decode()
     assert "no-store" in page.headers["Cache-Control"]
     assert Operation.objects.count() == 0
@@ -324,7 +324,7 @@ def test_a_preset_from_a_form_older_than_the_sign_in_is_not_kept_and_the_form_is
     _, page = from_old_page(reverse("imodels:save-preset", args=["fork"]), fields)
 
     assert page.status_code == 422
-    assert "This page was older than your sign-in." in text_of(page)
+    assert "This page is older than your sign-in." in text_of(page)
     assert "Try the retrofit of pier 7.</textarea>" in page.content.decode()
     assert not Preset.objects.exists()
 
@@ -569,14 +569,14 @@ def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandb
 
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
 
-    assert "Bridge team has no lead who could agree" in page_text
+    assert "Bridge team has no lead who can approve" in page_text
 
 
 def test_checks_offer_to_take_the_newer_changesets_too(at_desk, sandbox):
     bridge = sandbox.ids["main-bridge"]
     answer = at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone", pinned=f"{bridge}:117"))
 
-    assert "3 newer changesets came" in text_of(answer)
+    assert "3 newer changesets since you opened this page" in text_of(answer)
     assert f'data-fill="pinned" data-value="{bridge}:120"' in answer.content.decode()
 
 

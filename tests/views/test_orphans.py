@@ -296,7 +296,7 @@ def test_what_turned_out_usable_meanwhile_is_not_deleted(client, mara, left, san
     assert after(operation).orphan.state == OrphanState.USABLE
     assert ids_at(sandbox) == [operation.imodel_id]
     client.force_login(mara)
-    assert "What was left can be used." in page_of(client, operation)
+    assert "The orphaned iModel can be used." in page_of(client, operation)
     with pytest.raises(lifecycle.Conflict):
         lifecycle.delete_orphan(operation, by=mara)
     assert after(asked(operation, mara, even_if_usable=True)).orphan.state == OrphanState.DELETED
@@ -350,7 +350,7 @@ def test_what_is_no_answer_is_tried_again_later(client, mara, left, sandbox, fau
     assert after(operation).orphan.state == OrphanState.DELETING
     assert operation.orphan.due_at > timezone.now() + timedelta(seconds=9)
     client.force_login(mara)
-    assert "It is tried again." in page_of(client, operation)
+    assert "It is retried." in page_of(client, operation)
     assert why in operation.orphan.note
     Orphan.objects.update(due_at=timezone.now())
     Bucket.objects.update(frozen_until=None)
