@@ -616,7 +616,7 @@ def follow_401(desk: Desk) -> None:
 
 def follow_403(desk: Desk) -> None:
     _, page = polled(desk, status=403)
-    assert "Mara may not look at it, next look" in page
+    assert "Mara may not view it, next check" in page
     assert "Following it needs imodels_webview in Harbour Bridge." in page
     assert "The requester may not view it" in page
 

@@ -336,7 +336,7 @@ def test_a_full_disk_is_told_at_the_file(enter, settings, harbour, troubles):
 
     choose(tab, harbour(100))
 
-    tab.locator("#file_msg").get_by_text("There is no room for this file").wait_for()
+    tab.locator("#file_msg").get_by_text("There is no space for this file").wait_for()
 
 
 def test_a_disk_that_fills_up_meanwhile_keeps_what_arrived_until_there_is_room(
@@ -351,7 +351,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_arrived_until_there_is_room(
     was, settings.STAGING_RESERVE_MIB = settings.STAGING_RESERVE_MIB, 1 << 40
     line.mend()
     expect(tab, "paused")
-    tab.get_by_text("There is no room for this file").first.wait_for()
+    tab.get_by_text("There is no space for this file").first.wait_for()
     axe(tab)
     settings.STAGING_RESERVE_MIB = was
     tab.get_by_role("button", name="Resume").click()

@@ -171,7 +171,7 @@ def test_a_file_for_which_the_disk_has_no_room_is_refused(at_desk, settings):
 
     answer = at_desk.post(FORM, filled(file=along(imodel())))
 
-    assert "There is no room for this file" in answer.context["form"].errors["file"][0]
+    assert "There is no space for this file" in answer.context["form"].errors["file"][0]
     assert folder() == []
 
 
@@ -186,7 +186,7 @@ def test_a_file_on_its_way_is_waited_for(at_desk, mara):
 
     answer = at_desk.post(FORM, filled(staged))
 
-    assert "harbour.bim has not arrived whole" in answer.context["form"].errors["file"][0]
+    assert "harbour.bim has not fully arrived" in answer.context["form"].errors["file"][0]
     assert not Operation.objects.exists()
 
 
@@ -194,7 +194,7 @@ def test_a_file_on_its_way_is_waited_for(at_desk, mara):
 def test_a_file_that_is_not_here_is_refused(at_desk, staged_file):
     answer = at_desk.post(FORM, filled(staged_file=staged_file))
 
-    assert answer.context["form"].errors["file"] == ["This file is not here any more. Choose it again."]
+    assert answer.context["form"].errors["file"] == ["This file is no longer here. Choose it again."]
 
 
 def test_somebody_elses_file_is_refused_and_its_name_not_told(at_desk, tomas):
@@ -214,7 +214,7 @@ def test_a_file_makes_one_operation_at_a_time(at_desk, mara, spec_for):
 
     answer = at_desk.post(FORM, filled(staged))
 
-    assert answer.context["form"].errors["file"] == ["This file is not here any more. Choose it again."]
+    assert answer.context["form"].errors["file"] == ["This file is no longer here. Choose it again."]
     assert Operation.objects.count() == 1
 
 

@@ -100,7 +100,7 @@ def test_a_lead_cannot_decide_about_their_own_fork(client, tomas, fork_by_tomas,
     answer = client.post(address(act, fork_by_tomas), {"comment": "Mine"})
 
     assert answer.status_code == 403
-    assert "You asked for this yourself." in answer.content.decode()
+    assert "You requested this yourself." in answer.content.decode()
     fork_by_tomas.refresh_from_db()
     assert fork_by_tomas.state == State.AWAITING_APPROVAL
 

@@ -168,12 +168,12 @@ def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, spec_fo
         ("clone", {"source": "{not-initialized}"}, "source", "Main Bridge temporary works is not ready"),
         ("fork", {"source": "{metro-line-4}"}, "source", "No iModel with this id, or you cannot see it."),
         ("clone", {"itwin_id": "{city-transit}"}, "itwin", "No iTwin with this id, or you cannot see it."),
-        ("clone", {"up_to": "changeset", "changeset": "-1"}, "changeset", "“-1” is no changeset."),
-        ("clone", {"up_to": "changeset", "changeset": "ten"}, "changeset", "“ten” is no changeset."),
-        ("clone", {"changesetId": "", "changesetIndex": "1"}, "up_to", "Give a changeset by its id or by its number"),
+        ("clone", {"up_to": "changeset", "changeset": "-1"}, "changeset", "“-1” is not a changeset."),
+        ("clone", {"up_to": "changeset", "changeset": "ten"}, "changeset", "“ten” is not a changeset."),
+        ("clone", {"changesetId": "", "changesetIndex": "1"}, "up_to", "Give a changeset by its id or its number"),
         ("fork", {"up_to": "sideways"}, "up_to", "Choose how far to copy."),
         ("fork", {"reason": ""}, "reason", "Say why you need the fork."),
-        ("empty", {"north": "55.68"}, "east", "Give all four numbers, or none."),
+        ("empty", {"north": "55.68"}, "east", "Enter all four numbers, or none."),
         ("template", {"west": "200"}, "west", "West is between −180 and 180 degrees."),
         ("template", {"source": ""}, "source", "Pick the template iModel."),
         ("template", {"up_to": "everything"}, "up_to", "Choose how far to copy."),
@@ -399,7 +399,7 @@ def test_the_checks_of_a_template_tell_of_reading_and_of_the_data_center(at_desk
     sandbox.allow(sandbox.ids["harbour-bridge"], "mara", ["imodels_webview", "imodels_manage"])
     page = text_of(at_desk.get(reverse("imodels:request-checks", args=["template"]), typed("template")))
 
-    assert "imodels_read is not yours in Harbour Bridge" in page
+    assert "You do not have imodels_read in Harbour Bridge" in page
     assert "Same data center, East US" in page
     assert "Content up to #120 becomes the baseline" in page
 
@@ -504,8 +504,8 @@ def test_the_address_can_fill_in_an_extent(at_desk):
 @pytest.mark.parametrize(
     ("swapped", "warning"),
     [
-        ({"north": "55.55", "south": "55.68"}, "South lies north of North"),
-        ({"west": "12.9", "east": "12.6"}, "West lies east of East"),
+        ({"north": "55.55", "south": "55.68"}, "South is north of North"),
+        ({"west": "12.9", "east": "12.6"}, "West is east of East"),
     ],
 )
 def test_swapped_corners_are_warned_of_and_sent_as_they_are(at_desk, swapped, warning):
@@ -584,7 +584,7 @@ def test_checks_tell_of_another_operation_with_this_name(at_desk):
     at_desk.post(address("empty"), typed("empty"))
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=["empty"]), typed("empty", name="PIER 7")))
 
-    assert "One with this name is under way Asked for by Mara Lindqvist." in page_text
+    assert "One with this name is already under way Requested by Mara Lindqvist." in page_text
 
 
 def test_checks_of_an_untouched_form_scold_nobody(at_desk):
@@ -685,7 +685,7 @@ def test_a_right_that_is_not_listed_is_said_and_left_to_the_platform(at_desk, sa
 
     checks = at_desk.get(reverse("imodels:request-checks", args=["empty"]), form)
 
-    assert "imodels_manage is not yours in Water West" in checks.text
+    assert "You do not have imodels_manage in Water West" in checks.text
 
 
 # It is slow
@@ -717,7 +717,7 @@ def test_a_form_by_ids_is_taken_down_while_the_platform_is_slow(at_desk, sandbox
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=[kind]), typed(kind, **ids)))
     answer = at_desk.post(address(kind), typed(kind, **ids))
 
-    assert "The platform is not answering, nothing was looked up It can be sent all the same" in page_text
+    assert "The platform is not answering, so nothing was checked It can be sent all the same" in page_text
     assert answer.status_code == 303
     assert time.monotonic() - began < 5
     assert Operation.objects.get().itwin_id == sandbox.ids["harbour-bridge"]

@@ -272,7 +272,7 @@ def test_a_member_who_neither_owns_nor_leads_only_uses_it(client, shared, ines, 
     Membership.objects.create(team=bridge_team, email=ines.email, user=ines)
     client.force_login(ines)
 
-    assert "Only Mara Lindqvist and leads of Bridge team may change this." in text_of(client.get(page_of(shared)))
+    assert "Only Mara Lindqvist and leads of Bridge team can change this." in text_of(client.get(page_of(shared)))
     assert client.post(page_of(shared), {"preset_name": "Mine now"}).status_code == 403
     assert client.post(reverse("imodels:delete-preset", args=[shared.pk])).status_code == 403
     shared.refresh_from_db()
