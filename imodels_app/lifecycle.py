@@ -67,7 +67,7 @@ class FileTaken(Conflict):
 
 
 class ApprovalVoid(Conflict):
-    """What would be sent is not what was approved."""
+    """The request differs from what was approved."""
 
 
 # What people ask for
@@ -123,7 +123,7 @@ def cancel(operation: Operation, *, by: User) -> None:
     """
     permissions.require(permissions.why_not_cancel(by, operation))
     if operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
-        raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be called off.")
+        raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be cancelled.")
     _move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
 
@@ -137,7 +137,7 @@ def delete_orphan(operation: Operation, *, by: User, even_if_usable: bool = Fals
     permissions.require(permissions.why_not_delete_orphan(by, operation))
     orphan = operation.orphan
     if orphan.state == OrphanState.USABLE and not even_if_usable:
-        raise Conflict(f"{operation.name} can be used, so it is not deleted without being told so twice.")
+        raise Conflict(f"{operation.name} can be used, so it is deleted only if you confirm that too.")
     note = "even if it can be used" if even_if_usable else ""
     _move_orphan(
         orphan,
@@ -231,7 +231,7 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
     Raises Conflict (somebody else has it), NameInFlight, ApprovalVoid.
     """
     if operation.kind == Kind.FORK and not _approval_holds(operation):
-        raise ApprovalVoid("What would be sent is not what was approved.")
+        raise ApprovalVoid("The request differs from what was approved.")
     number = operation.attempts.count() + 1
     try:
         with transaction.atomic():
@@ -262,7 +262,7 @@ def confirm_claim(operation: Operation, attempt: Attempt) -> None:
         mine = mine.approved(attempt.body_hash)
     # The time last: the database may take its time to answer, and what counts is when we send.
     if not mine.exists() or clock.now() > attempt.sent_at + CLAIM_LASTS:
-        raise Conflict(f"The claim of {operation.name} is over.")
+        raise Conflict(f"The claim on {operation.name} has expired.")
 
 
 def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "") -> None:
@@ -513,7 +513,7 @@ def confirm_deletion(orphan: Orphan) -> None:
     mine = Orphan.objects.filter(pk=orphan.pk, state=OrphanState.DELETING, version=orphan.version)
     # The time last, as in confirm_claim().
     if not mine.exists() or orphan.sent_at is None or clock.now() > orphan.sent_at + CLAIM_LASTS:
-        raise Conflict(f"{orphan} has to be looked at again.")
+        raise Conflict(f"{orphan} has to be checked again.")
 
 
 def postpone_deletion(orphan: Orphan, *, until: datetime, note: str) -> None:
@@ -537,7 +537,7 @@ def _move_orphan(orphan: Orphan, to: OrphanState, *, event: dict[str, Any], **fi
     """As _move()."""
     came_from = OrphanState(orphan.state)
     if to not in ORPHAN_MOVES.get(came_from, ()):
-        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+        raise Conflict(f"{came_from.label} cannot become {to.label.lower()}.")
     now = clock.now()
     _change_orphan(orphan, now, event=event, state=to, changed_at=now, **fields)
 
@@ -602,7 +602,7 @@ def _claim_file(staged_file: StagedFile, *, by: User) -> None:
     # Asked under the lock, and not with it: whoever held it may have made an operation of the file.
     free = StagedFile.objects.free().filter(pk=staged_file.pk, owner=by).exclude(arrived_at=None)
     if not free.exists():
-        raise FileTaken(f"{staged_file.name} is used by another operation, or not here any more. Choose it again.")
+        raise FileTaken(f"{staged_file.name} is used by another operation, or no longer here. Choose it again.")
     Operation.objects.filter(staged_file=staged_file).update(staged_file=None)
 
 
@@ -632,7 +632,7 @@ def _move(
     """Take one edge and write its event, or raise Conflict: see _change()."""
     came_from = State(operation.state)
     if to not in MOVES.get(came_from, ()):
-        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+        raise Conflict(f"{came_from.label} cannot become {to.label.lower()}.")
     now = clock.now()
     if to in FINISHED:
         fields |= {"finished_at": now, "due_at": None}
@@ -686,7 +686,7 @@ def _write(row: Operation | Upload | Orphan, **fields: Any) -> None:
     with transaction.atomic():
         changed = type(row).objects.filter(pk=row.pk, **as_read).update(version=F("version") + 1, **fields)
         if not changed:
-            raise Conflict(f"{row} has moved on.")
+            raise Conflict(f"{row} has changed meanwhile.")
         # Within: after the commit it could be somebody else's later version, and no longer fence us off. No more than
         # what was written: a row that hangs on this one stays as it was read, for it is fenced by its own version.
         row.refresh_from_db(fields=["version", *fields])

@@ -266,7 +266,7 @@ def signed_out(kind: str) -> Way:
         desk.sandbox.fault("POST", POSTED_TO[kind], status=401, body=error, times=2)
         TokenSet.objects.update(obtained_at=timezone.now() - timedelta(minutes=30))
         operation = desk.send(desk.ask(kind))
-        assert "The platform refused the token. It is refreshed" in text_of(desk.page(operation))
+        assert "The platform refused the token. It is being refreshed" in text_of(desk.page(operation))
         for _ in range(2):
             Operation.objects.update(due_at=timezone.now())
             operation.attempts.update(sent_at=timezone.now() - timedelta(minutes=5), answered_at=timezone.now())

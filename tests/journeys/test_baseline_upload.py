@@ -169,7 +169,7 @@ def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, h
 
     tab.context.set_offline(True)
     expect(tab, "cut")
-    tab.get_by_text("goes on by itself as soon as it can").wait_for()
+    tab.get_by_text("resumes as soon as it can").wait_for()
     line.mend()
     tab.context.set_offline(False)
 
@@ -273,7 +273,7 @@ def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(en
     arrived_bytes(MIB)
 
     tab.get_by_role("button", name="Create iModel").click()
-    tab.get_by_text("It is sent as soon as the file has arrived.").first.wait_for()
+    tab.get_by_text("Sent as soon as the file has arrived.").first.wait_for()
     assert not Operation.objects.exists()
     line.mend()
 

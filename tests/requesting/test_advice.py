@@ -116,7 +116,7 @@ def test_how_many_changesets_will_be_copied(advice_for, mara, sandbox):
     version = advice_for("clone", up_to="version", version="60 % design")
     assert "Changesets up to #96 will be copied At most 96 of them." in version
     everything = advice_for("clone", up_to="everything")
-    assert "All changesets will be copied Now up to #120, and what comes until it runs." in everything
+    assert "All changesets will be copied Now up to #120, and any added before it runs." in everything
 
 
 @pytest.mark.parametrize(

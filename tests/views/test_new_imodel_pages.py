@@ -192,7 +192,7 @@ def test_a_list_that_never_comes_is_said_so(desk, troubles):
     page.context.route("**/pick/itwins/**", lambda route: route.abort())
     page.get_by_role("combobox", name="Into iTwin").press_sequentially("harbour")
 
-    expect(page.locator("#itwin_pop")).to_contain_text("No answer came.")
+    expect(page.locator("#itwin_pop")).to_contain_text("No answer.")
 
 
 def test_every_changeset_can_be_picked_by_keyboard(desk):
@@ -446,7 +446,7 @@ def test_a_preset_is_kept_and_started_from_without_javascript(desk):
     page.get_by_role("button", name="Save as preset").click()
     page.get_by_label("Name of the preset").fill("Monthly check")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("status").filter(has_text="Kept as")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Saved as")).to_be_visible()
 
     page.goto("/new/fork/")
     page.get_by_label("Start from a preset").select_option("Monthly check")

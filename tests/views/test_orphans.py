@@ -233,7 +233,7 @@ def test_a_platform_that_does_not_answer_keeps_nobody_from_asking(client, mara, 
     sandbox.fault("GET", r"/imodels/", status=503, times=9)
     client.force_login(mara)
 
-    assert "It is asked again before anything is deleted." in text_of(client.get(question(operation)))
+    assert "It is checked again before anything is deleted." in text_of(client.get(question(operation)))
 
 
 def test_a_second_spec_is_late(client, mara, tomas, left):

@@ -248,7 +248,7 @@ def test_two_presets_of_one_person_have_two_names(at_desk, monthly):
     answer = keep(at_desk, "empty", "MONTHLY copy")
 
     assert answer.status_code == 422
-    assert "You have a preset of this name." in text_of(answer)
+    assert "You already have a preset with this name." in text_of(answer)
     assert Preset.objects.count() == 1
 
 
