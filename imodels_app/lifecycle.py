@@ -204,7 +204,7 @@ def reschedule_after_clock_jump(now: datetime) -> None:
             later |= Q(wait_reason=WaitReason.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
         for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=WaitReason.SIGN_IN):
             with suppress(Conflict):
-                _note(operation, "resumed", note="the clock was put back", **_NO_WAIT, **due(now))
+                _note(operation, "resumed", note="the clock was set back", **_NO_WAIT, **due(now))
 
 
 def lease(operation_id: UUID, state: State, *, lasting: timedelta = STEP_LEASE) -> Operation | None:

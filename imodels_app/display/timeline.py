@@ -13,7 +13,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "rejected": ("Rejected", "", "st-rejected"),
     "cancelled": ("Cancelled", "", "st-cancelled"),
     "expired": ("Expired", "", "st-expired"),
-    "resumed": ("Continued", "", "st-signin"),
+    "resumed": ("Resumed", "", "st-signin"),
     "claimed": ("Sent", "move", "st-submitting"),
     "postponed": ("Queued", "", "st-queued"),
     "accepted": ("Running", "move", "st-running"),
@@ -129,7 +129,7 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     if event.verb in ("approved", "rejected", "cancelled"):
         return event.actor_name, event.verb
     if event.verb == "resumed":
-        return (event.actor_name, "signed in again") if event.actor_name else ("It continues:", event.note)
+        return (event.actor_name, "signed in again") if event.actor_name else ("Resumed:", event.note)
     if event.verb == "orphan_deletion_requested":
         return event.actor_name, "requested deletion of the orphaned iModel"
     if event.verb == "orphan_deleted":

@@ -134,7 +134,7 @@ class RequestForm(Form):
     or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which needs no lookup"
     itwin = _typed(
         "Into iTwin",
-        "Pick the target iTwin.",
+        "Pick the iTwin to put it in.",
         most=1000,
         help_text="Type a name, or paste an id or a link.",
         widget=Combobox("imodels:pick-itwins", icon="down"),

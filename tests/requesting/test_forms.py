@@ -304,7 +304,7 @@ def test_what_is_typed_over_a_pick_counts(filled, sandbox):
         ("name", "x" * 256, "At most 255 characters; this has 256."),
         ("description", "x" * 256, "At most 255 characters; this has 256."),
         ("name", "main bridge", "Already in Harbour Bridge. Use “main bridge 2”"),
-        ("itwin", "", "Pick the target iTwin."),
+        ("itwin", "", "Pick the iTwin to put it in."),
         ("itwin", "Atlantis", "No iTwin “Atlantis” that you can see."),
         ("itwin", "harbour", "The only iTwin like “harbour” is “Harbour Bridge” (HB-2031)."),
         ("itwin", "{city-transit}", "No iTwin with this id, or you cannot see it."),
