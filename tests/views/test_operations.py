@@ -350,7 +350,7 @@ def test_a_person_cancels_their_own_and_comes_back_to_the_list(client, mara, que
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.CANCELLED
     assert answer.headers["Location"] == "/operations/?state=waiting"
-    assert "Pier 7 copy is cancelled" in said(answer)
+    assert "Pier 7 copy was cancelled" in said(answer)
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
@@ -404,7 +404,7 @@ def test_several_are_cancelled_each_by_its_own_right(client, tomas, mara, queued
 
     states = dict(Operation.objects.values_list("name", "state"))
     assert (states["Own one"], states["Hers"]) == (State.CANCELLED, State.QUEUED)
-    assert "Own one is cancelled." in said(answer)
+    assert "Own one was cancelled." in said(answer)
     assert "Hers: Only Mara Lindqvist can cancel this." in said(answer)
     assert Event.objects.filter(verb="cancelled").count() == 1
 
