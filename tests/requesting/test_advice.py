@@ -69,7 +69,7 @@ def test_whether_the_source_is_ready(advice_for, sandbox):
 def test_whether_one_may_copy_from_there(advice_for, sandbox, kind):
     sandbox.allow(sandbox.ids["rail-corridor"], "mara", ["imodels_webview"])
 
-    assert "You may create iModels in Harbour Bridge imodels_manage" in advice_for(kind)
+    assert "You may create iModels in Harbour Bridge You have imodels_manage" in advice_for(kind)
     assert "You do not have imodels_manage in Rail Corridor 2027" in advice_for(kind, source="Viaduct")
 
 
