@@ -134,7 +134,7 @@ def test_the_largest_file_and_any_case_of_bim_are_taken(mara, settings):
 def test_a_file_that_would_fill_the_disk_is_refused(mara, settings):
     settings.STAGING_RESERVE_MIB = 1 << 40
 
-    with pytest.raises(staging.NoSpace, match="no room"):
+    with pytest.raises(staging.NoSpace, match="no space"):
         staging.announce(name="harbour.bim", size=100, owner=mara)
 
 
