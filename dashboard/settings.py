@@ -25,7 +25,7 @@ def env_text(name: str, default: str | None = None, *, choices: tuple[str, ...] 
     """A text from the environment; without a default it must be set. An empty value counts as not set."""
     value = os.environ.get(name, "").strip() or default
     if value is None:
-        raise ImproperlyConfigured(f"{name} is not set. The README's settings table says what it is.")
+        raise ImproperlyConfigured(f"{name} is not set. The README's settings table describes it.")
     if choices and value not in choices:
         raise ImproperlyConfigured(f"{name} is {value!r}. It must be one of: {', '.join(choices)}.")
     return value
@@ -63,7 +63,7 @@ def env_tiles(name: str, *, needs_tls: bool) -> str:
     rest = functools.reduce(lambda text, part: text.replace(part, "", 1), parts, value)
     if value and not (re.fullmatch(whole, rest, re.ASCII) and all(part in value for part in parts) and "{" not in rest):
         raise ImproperlyConfigured(
-            f"{name} is {value!r}. It must be a whole address ({'https' if needs_tls else 'http or https'}) with "
+            f"{name} is {value!r}. It must be a full URL ({'https' if needs_tls else 'http or https'}) with "
             "{z}, {x} and {y} in it, and no other braces."
         )
     return value
@@ -74,7 +74,7 @@ def env_url(name: str, default: str) -> str:
     value = env_text(name, default).rstrip("/")
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a whole http or https address.")
+        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a full http or https URL.")
     return value
 
 
@@ -119,7 +119,7 @@ OIDC_SCOPES = env_text("OIDC_SCOPES", "openid profile email offline_access itwin
 FAILPOINTS = env_text("FAILPOINTS", "")
 if FAILPOINTS and _https:
     raise ImproperlyConfigured(
-        "FAILPOINTS is set. It breaks the program on purpose and is refused for a public address."
+        "FAILPOINTS is set. It breaks the program on purpose, so it is refused with a public address."
     )
 
 INSTALLED_APPS = [

@@ -68,7 +68,7 @@ class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
         signals.task_received.connect(silence.broken, weak=False)
         while not self._ended.wait(CHECK_EVERY_S):
             if silence.lasts_too_long(waiting=waiting(app, queues), busy=bool(state.active_requests)):
-                log.critical("Messages wait and this worker takes none. It ends, to be started again.")
+                log.critical("Messages are waiting and this worker takes none. It exits, to be restarted.")
                 _end()
 
 

@@ -52,15 +52,15 @@ TEAMS = (
     ),
 )
 TO_TRY = """\
-People      Mara    engineer, asks for iModels
+People      Mara    engineer, requests iModels
             Tomas   her lead, decides about forks
             Ines    administrator, reads the audit
-            Otto    of another team
+            Otto    in another team
 
 Try         As Mara, clone Main Bridge and watch it finish.
-            As Mara, ask for a fork of Main Bridge. As Tomas,
+            As Mara, request a fork of Main Bridge. As Tomas,
             in a private window, approve it.
-            As Ines, read what was done in the audit."""
+            As Ines, read in the audit what was done."""
 
 
 class CannotStart(Exception):
@@ -82,7 +82,7 @@ def main() -> int:
         print(already_running(other.pid))
         return 0
     except state.StillEnding:
-        print("Processes of a demo that was killed still run here. Wait for them, or end them, then start again.")
+        print("Processes of a killed demo are still running. Wait for them or end them, then start again.")
     except (CannotStart, NotReady, redis_server.NoRedisServer) as why:
         print(f"\nThe demo cannot start. {why}")
     return 1
@@ -101,7 +101,7 @@ def run(*, lock: int) -> int:
     """Start everything, look after it until we are asked to stop, and stop it."""
     began = time.monotonic()
     if older := state.set_older_aside():
-        say(f"What an older version kept in var/ was moved to var/{older.name}, whole. This one starts afresh.")
+        say(f"The data of an older version in var/ was moved to var/{older.name}. This one starts afresh.")
     with_sandbox = not os.environ.get("OIDC_CLIENT_ID")
     ports = state.ports(PREFERRED_PORTS)
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)
@@ -121,7 +121,7 @@ def run(*, lock: int) -> int:
     except StopRequested:
         pass
     finally:
-        say(f"Stopping, asked by {supervisor.stop_asked_by}." if supervisor.stop_requested else "Stopping.")
+        say(f"Stopping, requested by {supervisor.stop_asked_by}." if supervisor.stop_requested else "Stopping.")
         supervisor.stop()
     say("Stopped. The data stays in var/ for the next start.")
     return 0
@@ -190,7 +190,7 @@ def sandbox(env: Mapping[str, str], *, port: int) -> Child:
 def web(env: Mapping[str, str]) -> Child:
     port = urlsplit(env["DASHBOARD_URL"]).port or 8000
     if not state.is_free(port):
-        raise CannotStart(f"DASHBOARD_URL names port {port}, but another program listens there.")
+        raise CannotStart(f"DASHBOARD_URL names port {port}, but another program is listening there.")
     command = [
         *(sys.executable, "-m", "granian", "dashboard.wsgi:application", "--interface", "wsgi"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "32"),
@@ -295,7 +295,7 @@ def welcome(env: Mapping[str, str], *, with_sandbox: bool, seconds: float) -> st
 def already_running(pid: int) -> str:
     address = state.last_environment().get("DASHBOARD_URL", "")
     stop = f"Stop        Ctrl-C where it runs, or: kill {pid}"
-    return framed(["The demo is running already", "", f"Open        {address}/", stop])
+    return framed(["The demo is already running", "", f"Open        {address}/", stop])
 
 
 def framed(lines: list[str]) -> str:

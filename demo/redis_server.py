@@ -12,7 +12,7 @@ import redis
 
 HOW_TO_GET_ONE = """No Redis server was found, and no package on PyPI has one for this machine and Python.
 Install one (Debian, Ubuntu: apt install redis-server; macOS: brew install valkey),
-or set REDIS_URL to the address of one that runs."""
+or set REDIS_URL to the address of a running one."""
 
 
 class NoRedisServer(Exception):

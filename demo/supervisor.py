@@ -153,7 +153,7 @@ class Supervisor:
                 raise StopRequested
             self.check()
             if child.deaths >= TRIES_TO_GET_READY:
-                raise NotReady(f"{child.name} ends as soon as it is started. {self._end_of_log(child)}")
+                raise NotReady(f"{child.name} exits as soon as it is started. {self._end_of_log(child)}")
             if time.monotonic() > deadline:
                 seconds = f"{child.ready_within_s:.0f} s"
                 raise NotReady(f"{child.name} did not answer within {seconds}. {self._end_of_log(child)}")
@@ -170,7 +170,7 @@ class Supervisor:
             child.deaths = 1 if now - child.started_at > STEADY_AFTER_S else child.deaths + 1
             pause_s = BACK_OFF_S[min(child.deaths, len(BACK_OFF_S)) - 1]
             child.start_after = now + pause_s
-            self.say(f"{child.name}: ended ({_how(child.process.returncode)}), starts again in {pause_s:g} s")
+            self.say(f"{child.name}: ended ({_how(child.process.returncode)}), restarting in {pause_s:g} s")
         elif now >= child.start_after:
             self._spawn(child)
 

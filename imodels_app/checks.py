@@ -11,7 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 # Migrations started over before the first release: whoever has applied this one has no tables of 0001_initial.
 OLDER = ("imodels_app", "0001_first")
 FROM_AN_OLDER_VERSION = checks.Error(
-    "This database is from before the first release, and this version cannot carry it on. It was left as it is.",
+    "This database is from before the first release, and this version cannot use it. It was not changed.",
     hint=(
         "Give DATABASE_URL a new, empty database. With Compose, another project name has volumes of its own: "
         "docker compose --project-name imodel-desk-2 up --detach"

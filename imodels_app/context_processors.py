@@ -39,7 +39,7 @@ class Banners:
         """For screen readers, once it appears."""
         if self.outage:
             return "The platform is not answering, nothing is lost"
-        return "Sign in again, operations of yours wait for it" if self.sign_in else ""
+        return "Sign in again, your operations are waiting for it" if self.sign_in else ""
 
 
 def banners(user: User, now: datetime) -> Banners:

@@ -45,7 +45,7 @@ def broken(request: HttpRequest) -> HttpResponse:
     if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
         return database_away(request)
     number = "-".join("".join(secrets.choice(_CLEAR) for _ in range(4)) for _ in range(2))
-    log.error("The page %s broke; the person was told number %s", request.path[:_LOGGED], number)
+    log.error("The page %s failed; the person was given number %s", request.path[:_LOGGED], number)
     return HttpResponse(render_to_string("errors/500.html", {"number": number}), status=500)
 
 

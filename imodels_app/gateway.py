@@ -102,7 +102,7 @@ class _Checkpoint:
         except errors.SignedOut as no:
             circuit_breaker.record_success()
             tokens.refused(self._user, self._token)
-            note = "The platform refused the token. It is refreshed."
+            note = "The platform refused the token. It is being refreshed."
             raise MustWait(WaitReason.TOKEN, clock.now(), note, status=no.status) from no
         except errors.Refused:
             circuit_breaker.record_success()

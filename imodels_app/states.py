@@ -35,11 +35,11 @@ class WaitReason(models.TextChoices):
     RATE_LIMIT = "rate_limit", "Rate limit"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
-    STORAGE_DOWN = "storage_down", "The platform's storage not answering"
+    STORAGE_DOWN = "storage_down", "Platform's storage not answering"
     SIGN_IN = "sign_in", "Requester must sign in again"
     TOKEN = "token", "Access token being refreshed"
     KEY_MISSING = "key_missing", "A worker lacks a key"
-    NOT_PERMITTED = "not_permitted", "Requester may not look"
+    NOT_PERMITTED = "not_permitted", "Requester may not view it"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
 
@@ -56,11 +56,11 @@ class ChangesetSelection(models.TextChoices):
 class OrphanState(models.TextChoices):
     """What became of the iModel that a failed operation left on the platform."""
 
-    LEFT = "left", "Left over"
+    LEFT = "left", "Orphaned"
     DELETING = "deleting", "Deleting"
     USABLE = "usable", "Usable after all"
     DELETED = "deleted", "Deleted"
-    GONE = "gone", "Gone already"
+    GONE = "gone", "Already gone"
 
 
 class Outcome(models.TextChoices):

@@ -26,7 +26,7 @@ GROUPS: dict[str, tuple[str, Q]] = {
         Q(state__in=[State.SUBMITTING, State.UPLOADING, State.RUNNING]) & ~Q(wait_reason=WaitReason.SIGN_IN),
     ),
     "waiting": ("Waiting", Q(state=State.QUEUED) & ~Q(wait_reason=WaitReason.SIGN_IN)),
-    "person": ("Needs a person", NEEDS_PERSON),
+    "person": ("Needs action", NEEDS_PERSON),
     "failed": ("Failed", Q(state=State.FAILED)),
     "succeeded": ("Succeeded", Q(state=State.SUCCEEDED)),
     "ended": ("Ended otherwise", Q(state__in=[State.REJECTED, State.EXPIRED, State.CANCELLED])),

@@ -66,7 +66,7 @@ def test_whoever_must_sign_in_again_is_told_on_every_page_and_nobody_else(client
     lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=5))
 
     client.force_login(mara)
-    assert "one of your operations waits for it" in client.get(reverse("imodels:approval-list")).text
+    assert "one of your operations is waiting for it" in client.get(reverse("imodels:approval-list")).text
 
     client.force_login(tomas)
     assert "Sign in again" not in client.get(reverse("imodels:approval-list")).text

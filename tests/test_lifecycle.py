@@ -70,7 +70,7 @@ def test_a_lead_who_is_superuser_too_cannot_approve_their_own_fork(bridge_team, 
     tomas.save()
     own = lifecycle.request(spec_for(Kind.FORK), by=tomas)
 
-    with pytest.raises(permissions.Denied, match="asked for this yourself"):
+    with pytest.raises(permissions.Denied, match="requested this yourself"):
         lifecycle.approve(own, by=tomas)
 
 
@@ -81,7 +81,7 @@ def test_a_requester_who_comes_back_as_another_account_does_not_decide(waiting_f
     ines.subject = subject
     ines.save()
 
-    with pytest.raises(permissions.Denied, match="asked for this yourself"):
+    with pytest.raises(permissions.Denied, match="requested this yourself"):
         lifecycle.approve(waiting_fork, by=ines)
 
 

@@ -66,7 +66,7 @@ def exchange(request: HttpRequest) -> tuple[dict[str, Any], dict[str, Any]]:
         if "email" not in claims:
             claims |= _userinfo(token, claims)
     except OAuthError as error:
-        raise ProviderError(error.description or error.error or "The sign-in did not work.") from error
+        raise ProviderError(error.description or error.error or "The sign-in failed.") from error
     except (requests.RequestException, ValueError, KeyError) as error:
         raise ProviderDown("The sign-in service does not answer.") from error
     return claims, token

@@ -22,9 +22,9 @@ def why_not_decide(user: User, operation: Operation) -> str:
     The requester never may, whatever else they are: lead, admin or superuser.
     """
     if user.pk == operation.requested_by_id or user.lasting_key == operation.requester_key:
-        return "You asked for this yourself. Somebody else has to decide."
+        return "You requested this yourself. Somebody else has to decide."
     if not Membership.objects.filter(user=user, team=operation.team_id, role=Membership.Role.LEAD).exists():
-        return f"Only leads of {operation.team.name} decide about this."
+        return f"Only leads of {operation.team.name} can decide this."
     return ""
 
 
@@ -43,7 +43,7 @@ def why_not_change(user: User, preset: Preset) -> str:
         return ""
     if preset.team and Membership.objects.filter(user=user, team=preset.team, role=Membership.Role.LEAD).exists():
         return ""
-    return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " may change this."
+    return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " can change this."
 
 
 def why_not_share(user: User, team: Team | None) -> str:

@@ -42,7 +42,7 @@ class KeyMissing(TokenUnavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            "This worker lacks a key in TOKEN_KEYS. Another one tries; signing in again helps, too.",
+            "This worker lacks a key in TOKEN_KEYS. Another one will try; signing in again also helps.",
             retry_after_s=60,
         )
 
@@ -191,7 +191,7 @@ def _ended(mine: QuerySet[TokenSet], row: TokenSet) -> Exception:
 
 
 def _overtaken() -> TokenUnavailable:
-    return TokenUnavailable("The lease to refresh was lost.", retry_after_s=1)
+    return TokenUnavailable("The refresh lease was lost.", retry_after_s=1)
 
 
 def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def durations(found: list[tuple[str, timedelta, timedelta]], words: Callable[[ti
         )
         for number, (label, median, p95) in enumerate(found)
     ]
-    text = "; ".join(f"{one.label.lower()} {one.words}" for one in ranges) or "none has ended yet"
+    text = "; ".join(f"{one.label.lower()} {one.words}" for one in ranges) or "none have ended yet"
     steps = [whole * part / 4 for part in range(5)]
     scale = [
         Tick(f"{step:g}" + (f" {unit}" if step == whole else ""), _along_s(step * size, whole * size)) for step in steps

@@ -42,7 +42,7 @@ class StatusText(StatusRow):
 
 def platform_state_text(state: str) -> str:
     """What the platform means by the state of an operation."""
-    return PLATFORM_STATES.get(state, "a word that iModel Desk does not know")
+    return PLATFORM_STATES.get(state, "a state that iModel Desk does not know")
 
 
 def describe(
@@ -193,7 +193,7 @@ def _progress(operation: Operation, now: datetime) -> dict[str, str]:
     if operation.state != State.UPLOADING:
         return {}
     upload = operation.upload
-    link = f" The platform takes it until {moment(upload.link_until, now)}." if upload.link_until else ""
+    link = f" The platform accepts it until {moment(upload.link_until, now)}." if upload.link_until else ""
     return {"sent": file_size(upload.sent_bytes), "size": file_size(operation.file_size or 0), "link": link}
 
 
@@ -276,7 +276,7 @@ def steps(operation: Operation, status_text: StatusText) -> list[Step]:
     if operation.usable_at and here == "Running":
         here = "Succeeded"
     needs_approval = operation.state == State.AWAITING_APPROVAL or operation.last_decision is not None
-    labels = ["Asked", *(["Approved"] if needs_approval else []), "Sent"]
+    labels = ["Requested", *(["Approved"] if needs_approval else []), "Sent"]
     labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
@@ -305,14 +305,14 @@ def progress_headline(operation: Operation) -> str:
     if operation.state == State.RUNNING and operation.usable_at:
         return "The iModel can be used while the platform finishes"
     if operation.state == State.RUNNING and operation.changeset_index and operation.kind == Kind.TEMPLATE:
-        return f"The platform makes one baseline of {thousands(operation.changeset_index)} changesets"
+        return f"The platform is making one baseline from {thousands(operation.changeset_index)} changesets"
     if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
         return f"The platform is copying {thousands(operation.changeset_index)} changesets"
     return {
-        State.AWAITING_APPROVAL: f"{operation.team.name} decides about it",
-        State.QUEUED: "It waits to be sent",
-        State.SUBMITTING: "The request is out",
-        State.UPLOADING: "The file is on its way to the platform",
+        State.AWAITING_APPROVAL: f"{operation.team.name} has to decide",
+        State.QUEUED: "Waiting to be sent",
+        State.SUBMITTING: "The request was sent",
+        State.UPLOADING: "The file is being uploaded to the platform",
         State.RUNNING: "The platform is making the iModel",
         State.SUCCEEDED: f"{operation.name} is ready",
     }.get(State(operation.state), "")
@@ -323,9 +323,11 @@ def estimate_basis(operation: Operation, usual: UsualDuration | None, now: datet
     if operation.state != State.RUNNING:
         return ""
     if usual is None:
-        return "The platform tells no percentage, and too few earlier ones are known to say how long it usually takes."
+        return (
+            "The platform reports no percentage, and too few earlier ones are known to say how long it usually takes."
+        )
     return (
-        f"The platform tells no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
+        f"The platform reports no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
         f"{usual.count} {_which(operation, usual)}: half took {lasted(usual.median)}, "
         f"nine in ten under {lasted(usual.p90)}."
     )

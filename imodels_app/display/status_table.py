@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 from imodels_app.states import OrphanState
 
-PREVIEW = " Fork is a closed preview of the platform, which lets only selected applications fork."
+PREVIEW = " Fork is in closed preview: the platform lets only selected applications fork."
 FOLLOWED_FOR = "24 h"
 ASK_AN_ADMINISTRATOR = (
-    "Read the platform’s own message below and try again. "
-    "If it fails twice, write to your administrator with the operation id."
+    "Read the platform’s message and try again. If it fails twice, send your administrator the operation id."
 )
 
 
-MAKE_IT_AGAIN = "Make it again once the orphaned iModel is deleted, which keeps the name “{name}” taken."
+MAKE_IT_AGAIN = "Delete the orphaned iModel, which keeps the name “{name}” taken, and make it again."
 FILE_STAYS = "The file is kept here for a day and need not be uploaded again."
 
 
@@ -33,17 +32,17 @@ class StatusRow:
 
 # What keeps a worker from the platform is the same whatever it was to do there; what goes on meanwhile is not.
 _IN_THE_WAY = {
-    "rate_limit": "the platform takes no calls, next try {until}",
+    "rate_limit": "rate limit reached, next try {until}",
     "platform_down": "platform not answering, next try {until}",
     "provider_down": "sign-in service not answering, next try {until}",
     "token": "access token being refreshed, next try {until}",
     "key_missing": "this worker lacks a key, next try {until}",
 }
 _MEANWHILE = {
-    "queued": ("Queued", "", "st-queued", "It is tried again until it works."),
-    "submitting": ("Checking", "move", "search", "The answer was lost. It is looked for, and never sent twice."),
-    "uploading": ("Uploading", "move", "st-uploading", "The file is safe, and it is tried again until it works."),
-    "running": ("Running", "move", "st-running", "The platform works on; we look again until it answers."),
+    "queued": ("Queued", "", "st-queued", "It is retried until it works."),
+    "submitting": ("Checking", "move", "search", "The answer was lost; we check for it and never send twice."),
+    "uploading": ("Uploading", "move", "st-uploading", "The file is safe, and the upload is retried until it works."),
+    "running": ("Running", "move", "st-running", "The platform is still working; we check again until it answers."),
 }
 STATUSES: dict[str, StatusRow] = {
     **{
@@ -55,37 +54,37 @@ STATUSES: dict[str, StatusRow] = {
         "Awaiting approval",
         "ask",
         "st-approval",
-        "{team} decides until {until}",
+        "{team} decides by {until}",
         "Withdraw it, or remind the leads.",
     ),
-    "queued": StatusRow("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
+    "queued": StatusRow("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It will be sent in a moment."),
     "queued:rate_limit": StatusRow(
         "Queued",
         "",
         "st-queued",
-        "the {bucket} of this minute are used, until {until}",
-        "Nothing to do. It is sent as soon as the rate limit allows.",
+        "this minute’s {bucket} are used up, until {until}",
+        "Nothing to do. It is sent as soon as rate limits allow.",
     ),
     "queued:turn": StatusRow(
         "Queued",
         "",
         "st-queued",
         "{position} in the queue, about {start}",
-        "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
+        "Nothing to do. People take turns with the {bucket} of each minute. It is sent automatically.",
     ),
     "queued:same_name": StatusRow(
         "Queued",
         "",
         "st-queued",
         "another “{name}” comes first",
-        "Waits for the other one, or cancel and choose another name.",
+        "Wait for the other one, or cancel and choose another name.",
     ),
     "queued:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
-        "{person} must sign in again, until {until}",
-        "Sign in. It goes on by itself.",
+        "{person} must sign in again by {until}",
+        "Sign in, and it continues.",
     ),
     "submitting": StatusRow(
         "Submitting", "move", "st-submitting", "request sent, waiting for the answer", "Nothing to do."
@@ -94,35 +93,35 @@ STATUSES: dict[str, StatusRow] = {
         "Checking",
         "move",
         "search",
-        "the answer was lost, looking for “{name}”",
+        "the answer was lost, checking for “{name}”",
         "Nothing to do. It is never sent twice.",
     ),
     "submitting:not_permitted": StatusRow(
         "Checking",
         "ask",
         "st-signin",
-        "the answer was lost, and {person} may not look for “{name}”",
-        "Give {person} access to {itwin} again. It is looked for every two minutes, and never sent twice.",
+        "the answer was lost, and {person} may not check for “{name}”",
+        "Give {person} access to {itwin} again. It is checked every two minutes, and never sent twice.",
     ),
     "submitting:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
-        "{person} must sign in again to look for “{name}”",
-        "Sign in. It goes on by itself, and is never sent twice.",
+        "{person} must sign in again to check for “{name}”",
+        "Sign in, and it continues. It is never sent twice.",
     ),
     "uploading": StatusRow(
         "Uploading",
         "move",
         "st-uploading",
         "{sent} of {size}",
-        "You can leave. The file is safe here and goes up by itself.{link}",
+        "You can leave. The file is safe here and is uploaded automatically.{link}",
     ),
     "uploading:sent": StatusRow(
         "Uploading",
         "move",
         "st-uploading",
-        "the file is up, the platform is being told",
+        "file uploaded, telling the platform",
         "Nothing to do. The platform may need a moment to see the file.",
     ),
     "uploading:storage_down": StatusRow(
@@ -130,28 +129,28 @@ STATUSES: dict[str, StatusRow] = {
         "move",
         "st-uploading",
         "storage not answering, next try {until}",
-        "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
+        "Nothing to do. What was uploaded stays there, and the rest is retried until it works.{link}",
     ),
     "uploading:rate_limit": StatusRow(
         "Uploading",
         "move",
         "st-uploading",
-        "calls of this minute are used, next try {until}",
-        "Nothing to do. It goes on as soon as the rate limit allows.",
+        "this minute’s calls are used up, next try {until}",
+        "Nothing to do. It continues as soon as rate limits allow.",
     ),
     "uploading:not_permitted": StatusRow(
         "Uploading",
         "ask",
         "st-signin",
-        "{person} may not go on in {itwin}, next try {until}",
-        "Give {person} access to {itwin} again. The file is safe, and it is tried again until it works.",
+        "{person} may not continue in {itwin}, next try {until}",
+        "Give {person} access to {itwin} again. The file is safe, and the upload is retried until it works.",
     ),
     "uploading:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
         "{person} must sign in again to finish the upload",
-        "Sign in. It goes on by itself.",
+        "Sign in, and it continues.",
     ),
     "running": StatusRow(
         "Running",
@@ -164,59 +163,63 @@ STATUSES: dict[str, StatusRow] = {
         "Running",
         "move",
         "st-running",
-        "longer than usual, 9 of 10 end within {most}",
-        f"Nothing to do. We keep asking for {FOLLOWED_FOR}.",
+        "longer than usual, 9 of 10 finish within {most}",
+        f"Nothing to do. We keep checking for {FOLLOWED_FOR}.",
     ),
     "running:rate_limit": StatusRow(
         "Running",
         "move",
         "st-running",
-        "calls of this minute are used, next look {until}",
-        "Nothing to do. The platform works on; we look again as soon as the rate limit allows.",
+        "this minute’s calls are used up, next check {until}",
+        "Nothing to do. The platform is still working; we check again as soon as rate limits allow.",
     ),
     "running:sign_in": StatusRow(
         "Waiting for sign-in",
         "ask",
         "st-signin",
-        "the platform works on; {person} must sign in again to see how it ends",
-        "Sign in. It goes on by itself.",
+        "still running; {person} must sign in again to see the result",
+        "Sign in, and it continues.",
     ),
     "running:not_permitted": StatusRow(
         "Running",
         "move",
         "st-running",
-        "{person} may not look at it, next look {until}",
-        "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform works on.",
+        "{person} may not view it, next check {until}",
+        "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform is still working.",
     ),
     "running:unknown": StatusRow(
         "Running",
         "move",
         "st-running",
         "the platform calls it “{platform_state}”",
-        "Nothing to do. iModel Desk does not know this word of the platform’s, and keeps asking until it does.",
+        "Nothing to do. iModel Desk does not know this platform state, and keeps checking until it does.",
     ),
     "running:usable": StatusRow(
         "Usable now",
         "good",
         "st-usable",
         "still finishing{finishing}",
-        "Open it now. Aids for viewing and authoring still arrive.",
+        "Open it now. Viewing and authoring aids will follow.",
     ),
     "succeeded": StatusRow("Succeeded", "good", "st-succeeded", "took {took}", "Open it, or make one from it."),
     "rejected": StatusRow(
-        "Rejected", "", "st-rejected", "{decider}{comment}", "Read the comment. Ask again if things have changed."
+        "Rejected",
+        "",
+        "st-rejected",
+        "{decider}{comment}",
+        "Read the comment. Request it again if things have changed.",
     ),
     "expired": StatusRow(
-        "Expired", "", "st-expired", "nobody decided within {patience}", "Ask again, or speak with a lead."
+        "Expired", "", "st-expired", "nobody decided within {patience}", "Request it again, or talk to a lead."
     ),
     "expired:sign_in": StatusRow(
         "Expired",
         "",
         "st-expired",
         "{person} did not sign in again in time",
-        "Sign in and ask for the same again.",
+        "Sign in and request it again.",
     ),
-    "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Same again."),
+    "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Request it again."),
 }
 
 FAILURES: dict[str, StatusRow] = {
@@ -243,36 +246,36 @@ FAILURES: dict[str, StatusRow] = {
         (
             "uploadLinkLost",
             "Failed: no upload link",
-            "the platform told no place for the file",
+            "the platform gave no link for the file",
             f"{MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "uploadLinkForeign",
             "Failed: upload link not used",
-            "it leads where nothing may be sent",
-            f"Write to your administrator with the operation id. {FILE_STAYS}",
+            "it points to an address that is not allowed",
+            f"Send your administrator the operation id. {FILE_STAYS}",
         ),
         (
             "uploadRefused",
-            "Failed: file not taken",
+            "Failed: file refused",
             "the platform’s storage refused it",
-            f"{MAKE_IT_AGAIN} If it fails twice, write to your administrator. {FILE_STAYS}",
+            f"{MAKE_IT_AGAIN} If it fails twice, tell your administrator. {FILE_STAYS}",
         ),
         (
             "baselineSizeMismatch",
             "Failed: size differs",
-            "another size arrived than was announced",
+            "not the size that was announced",
             f"The size cannot be changed later. {MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "baselineFileMissing",
             "Failed: file not found",
-            "the platform does not find the file",
+            "the platform cannot find the file",
             f"It was sent twice. {MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
         (
             "uploadAbandoned",
-            "Failed: nobody signed in",
+            "Failed: not signed in",
             "the requester did not sign in again in time",
             f"{MAKE_IT_AGAIN} {FILE_STAYS}",
         ),
@@ -297,14 +300,14 @@ FAILURES: dict[str, StatusRow] = {
         (
             "failed",
             "Failed",
-            "the platform tells no reason",
-            "Try again. If it fails twice, write to your administrator with the operation id.",
+            "the platform gives no reason",
+            "Try again. If it fails twice, send your administrator the operation id.",
         ),
         (
             "vanished",
             "Failed: vanished",
             "the platform no longer knows this iModel",
-            "Somebody deleted it, or it was never finished. Ask for the same again.",
+            "Somebody deleted it, or it was never finished. Request it again.",
         ),
         (
             "InsufficientPermissions",
@@ -351,23 +354,23 @@ FAILURES: dict[str, StatusRow] = {
         (
             "InvalidiModelsRequest",
             "Failed: not accepted",
-            "change what the platform names",
-            "Change what the platform names above, and send it again.",
+            "correct what the platform names",
+            "Correct what the platform names, and send it again.",
         ),
         *(
             (
                 code,
-                "Failed: a fault of ours",
-                "iModel Desk sent what the platform does not take",
-                "This is a fault of iModel Desk, not yours. Write to your administrator with the operation id.",
+                "Failed: our error",
+                "the platform does not accept what iModel Desk sent",
+                "This is an error in iModel Desk, not yours. Send your administrator the operation id.",
             )
             for code in ("UnsupportedMediaType", "RequestTooLarge")
         ),
         (
             "approvalVoid",
             "Failed: approval void",
-            "what would be sent is not what was approved",
-            "Ask for approval again.",
+            "the request differs from what was approved",
+            "Request approval again.",
         ),
         (
             "",
@@ -380,27 +383,31 @@ FAILURES: dict[str, StatusRow] = {
 # What a failure left on the platform. The line is what is in the way, where something is.
 ORPHANS: dict[OrphanState, StatusRow] = {
     OrphanState.LEFT: StatusRow(
-        "Left over", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
+        "Orphaned", "", "cube", "keeps the name “{name}” taken", "Delete it, or choose another name for the next one."
     ),
     OrphanState.DELETING: StatusRow(
-        "Deleting", "move", "trash", "asked for by {deleter}", "Nothing to do. It is tried until the platform answers."
+        "Deleting",
+        "move",
+        "trash",
+        "requested by {deleter}",
+        "Nothing to do. It is retried until the platform answers.",
     ),
     OrphanState.USABLE: StatusRow(
         "Usable after all",
         "ask",
         "st-usable",
         "it can be opened, so it was not deleted",
-        "Open it. If nobody needs it, delete it all the same.",
+        "Open it. If nobody needs it, delete it anyway.",
     ),
     OrphanState.DELETED: StatusRow(
         "Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."
     ),
-    OrphanState.GONE: StatusRow("Gone already", "good", "trash", "the name “{name}” is free", "Make it again."),
+    OrphanState.GONE: StatusRow("Already gone", "good", "trash", "the name “{name}” is free", "Make it again."),
 }
 # What the platform says of a baseline file, beside the operation's state. The platform's word -> badge and sentence.
 BASELINE_STATES = {
     "waitingForFile": ("Waiting for the file", "the platform does not have it yet"),
-    "initializationScheduled": ("Being read", "the platform makes an iModel from it"),
+    "initializationScheduled": ("Being read", "the platform is making an iModel from it"),
     "initialized": ("Read", "the iModel was made from it"),
     "initializationFailed": ("Not readable", "no iModel could be made from it"),
     "fileIsBriefcase": ("A briefcase", "a personal working copy, not a snapshot"),
@@ -420,29 +427,29 @@ FAILURE_HEADLINES = {
     "mainIModelIsMissingFederationGuids": (
         "{source} has elements without a FederationGuid, so it cannot be forked{up_to}."
     ),
-    "uploadLinkExpired": "The platform’s upload link ended before the file was there, and it gives no other.",
+    "uploadLinkExpired": "The platform’s upload link expired before the file was there, and it gives no other.",
     "uploadLinkLost": "The platform’s answer was lost, and with it the only link for the file.",
-    "uploadLinkForeign": "The platform named a place for the file to which iModel Desk sends nothing.",
-    "uploadRefused": "The platform’s storage did not take the file.",
-    "baselineSizeMismatch": "The file that arrived is not of the size that was announced.",
-    "baselineFileMissing": "The platform does not find the file, though its storage acknowledged it.",
-    "uploadAbandoned": "{person} did not sign in again in time, so {file} never went up.",
+    "uploadLinkForeign": "The platform’s upload link points to an address that iModel Desk does not send to.",
+    "uploadRefused": "The platform’s storage refused the file.",
+    "baselineSizeMismatch": "The file that arrived is not the size that was announced.",
+    "baselineFileMissing": "The platform cannot find the file, though its storage acknowledged it.",
+    "uploadAbandoned": "{person} did not sign in again in time, so {file} was never uploaded.",
     "stagedFileMissing": "The file was removed before it could be sent.",
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
-    "failed": "The platform began to make “{name}” and gave it up. It tells no reason.",
+    "failed": "The platform began to make “{name}” and gave up. It gives no reason.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
     "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
     "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
-    "ChangesetNotFound": "{source} does not have the changeset that was asked for.",
+    "ChangesetNotFound": "{source} does not have the requested changeset.",
     "sourceNotReady": "The platform has not finished {source}, so nothing can be made from it yet.",
     "404": "The platform did not find {parts}, or {person} cannot see them. It did not say which.",
     "409": "The name “{name}” is taken in {itwin}, or {source} is not ready. The platform did not say which.",
-    "InvalidiModelsRequest": "The platform did not take what was asked for.",
+    "InvalidiModelsRequest": "The platform did not accept the request.",
     "UnsupportedMediaType": "The platform did not understand the request.",
-    "RequestTooLarge": "The platform did not take a request of this size.",
-    "approvalVoid": "What would be sent is not what was approved, so it was not sent.",
+    "RequestTooLarge": "The platform did not accept a request of this size.",
+    "approvalVoid": "The request differs from what was approved, so it was not sent.",
     "": "The platform did not make “{name}”.",
 }
 
@@ -450,10 +457,10 @@ FAILURE_HEADLINES = {
 # The platform's own words, and what they mean.
 # Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
 PLATFORM_STATES: dict[str, str] = {
-    "scheduled": "waits its turn, or is being made",
+    "scheduled": "waiting its turn, or being made",
     "waitingForFile": "its file has not been uploaded",
     "successful": "complete",
-    "failed": "came to nothing",
+    "failed": "the platform gave up",
     "mainIModelIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",
     # The same, as older texts have it.
     "sourceIsMissingFederationGuids": "elements of the main iModel have no FederationGuid",

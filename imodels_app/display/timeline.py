@@ -8,12 +8,12 @@ from imodels_app.states import Kind, State, WaitReason
 
 # verb -> badge, tone, icon.
 VERBS: dict[str, tuple[str, str, str]] = {
-    "requested": ("Asked", "", "user"),
+    "requested": ("Requested", "", "user"),
     "approved": ("Approved", "good", "st-approval"),
     "rejected": ("Rejected", "", "st-rejected"),
     "cancelled": ("Cancelled", "", "st-cancelled"),
     "expired": ("Expired", "", "st-expired"),
-    "resumed": ("Goes on", "", "st-signin"),
+    "resumed": ("Resumed", "", "st-signin"),
     "claimed": ("Sent", "move", "st-submitting"),
     "postponed": ("Queued", "", "st-queued"),
     "accepted": ("Running", "move", "st-running"),
@@ -26,34 +26,34 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "usable": ("Usable now", "good", "st-usable"),
     "succeeded": ("Succeeded", "good", "st-succeeded"),
     "failed": ("Failed", "bad", "st-failed"),
-    "orphan_deletion_requested": ("Deletion asked for", "", "trash"),
+    "orphan_deletion_requested": ("Deletion requested", "", "trash"),
     "orphan_deletion_waiting": ("Deletion waits", "", "st-queued"),
     "orphan_deletion_refused": ("Not deleted", "bad", "st-failed"),
     "orphan_usable": ("Not deleted", "ask", "warning"),
     "orphan_deleted": ("Orphaned iModel deleted", "good", "trash"),
-    "orphan_gone": ("Orphaned iModel gone already", "", "trash"),
+    "orphan_gone": ("Orphaned iModel already gone", "", "trash"),
     "exported": ("Exported", "", "download"),
     "signed_in": ("Signed in", "", "user"),
     "signed_out": ("Signed out", "", "user"),
 }
 
 WAIT_REASONS: dict[str, str] = {
-    WaitReason.RATE_LIMIT: "The rate limit of this minute is used up",
+    WaitReason.RATE_LIMIT: "This minute’s rate limit is used up",
     WaitReason.PLATFORM_DOWN: "The platform did not answer",
     WaitReason.PROVIDER_DOWN: "The sign-in service did not answer",
     WaitReason.STORAGE_DOWN: "The upload stopped",
     WaitReason.SIGN_IN: "The requester must sign in again",
-    WaitReason.TOKEN: "The platform did not take the access token",
+    WaitReason.TOKEN: "The platform refused the access token",
     WaitReason.KEY_MISSING: "A worker lacked a key",
-    WaitReason.NOT_PERMITTED: "The requester may not look at it",
+    WaitReason.NOT_PERMITTED: "The requester may not view it",
     WaitReason.SAME_NAME: "Another operation with this name comes first",
     WaitReason.LOST_ANSWER: "The answer was lost",
 }
 FILE_SENTENCES = {
     "file_sent": "The platform’s storage has all of {file}",
     "file_missing": "The platform does not see {file} yet",
-    "link_renewed": "The one before had ended; what has arrived stays there",
-    "completed": "The platform has {file} and makes the iModel",
+    "link_renewed": "The old link had expired; what was uploaded stays there",
+    "completed": "The platform has {file} and is making the iModel",
 }
 # Whose own words the note of these events is.
 QUOTED = {"requested", "approved", "rejected"}
@@ -125,19 +125,19 @@ def _badge(event: Event) -> tuple[str, str, str]:
 def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]:
     """The strong words and the rest of the sentence."""
     if event.verb == "requested":
-        return event.actor_name, f"asked for {a_kind(operation.kind)}"
+        return event.actor_name, f"requested {a_kind(operation.kind)}"
     if event.verb in ("approved", "rejected", "cancelled"):
         return event.actor_name, event.verb
     if event.verb == "resumed":
-        return (event.actor_name, "signed in again") if event.actor_name else ("It goes on:", event.note)
+        return (event.actor_name, "signed in again") if event.actor_name else ("Resumed:", event.note)
     if event.verb == "orphan_deletion_requested":
-        return event.actor_name, "asked for what it left to be deleted"
+        return event.actor_name, "requested deletion of the orphaned iModel"
     if event.verb == "orphan_deleted":
-        return badge, f"with {_owner(event.actor_name)} own permission"
+        return badge, f"with {_owner(event.actor_name)} own permissions"
     if event.verb == "platform_state":
         return "The platform says", ""
     if event.verb == "claimed":
-        return badge, f"with {_owner(operation.requested_by_name)} own permission"
+        return badge, f"with {_owner(operation.requested_by_name)} own permissions"
     if event.verb in ("succeeded", "failed") and operation.accepted_at:
         return badge, f"after {formats.lasted(event.at - operation.accepted_at)}"
     return badge, ""
@@ -146,7 +146,7 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
 def _why(event: Event, operation: Operation) -> str:
     if event.verb == "requested" and operation.kind == Kind.FORK:
         days = operation.team.approval_days
-        return f"{event.team_name} has to agree within {days} days"
+        return f"{event.team_name} must decide within {days} days"
     if event.verb == "accepted":
         return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _note(event)
     if event.verb in FILE_SENTENCES:

@@ -118,7 +118,7 @@ def check_destination(link: UploadLink, platform_url: str) -> None:
     """
     target, platform = urlsplit(link.href), urlsplit(platform_url)
     if target.scheme not in ("http", "https") or not target.hostname or target.username or target.password:
-        raise errors.ForeignLink("The upload link is no address of the web.")
+        raise errors.ForeignLink("The upload link is not a web address.")
     if target.scheme == "http" and platform.scheme == "https":
         raise errors.ForeignLink("The upload link is not encrypted.")
     if target.hostname != platform.hostname and _is_inside(target.hostname) and not _is_inside(platform.hostname or ""):

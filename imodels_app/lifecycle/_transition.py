@@ -30,7 +30,7 @@ class FileTaken(Conflict):
 
 
 class ApprovalVoid(Conflict):
-    """What would be sent is not what was approved."""
+    """The request differs from what was approved."""
 
 
 NO_WAIT: dict[str, Any] = {"wait_reason": WaitReason.NONE, "wait_until": None}
@@ -50,7 +50,7 @@ def move(
     """Take one edge and write its event, or raise Conflict: see change()."""
     came_from = State(operation.state)
     if to not in MOVES.get(came_from, ()):
-        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+        raise Conflict(f"{came_from.label} cannot become {to.label.lower()}.")
     now = clock.now()
     if to in FINISHED:
         fields |= {"finished_at": now, "due_at": None}
@@ -104,7 +104,7 @@ def write(row: Operation | Upload | Orphan, **fields: Any) -> None:
     with transaction.atomic():
         changed = type(row).objects.filter(pk=row.pk, **as_read).update(version=F("version") + 1, **fields)
         if not changed:
-            raise Conflict(f"{row} has moved on.")
+            raise Conflict(f"{row} has changed meanwhile.")
         # Within: after the commit it could be somebody else's later version, and no longer fence us off. No more than
         # what was written: a row that hangs on this one stays as it was read, for it is fenced by its own version.
         row.refresh_from_db(fields=["version", *fields])

@@ -39,7 +39,7 @@ def cancel(operation: Operation, *, by: User) -> None:
     """
     permissions.require(permissions.why_not_cancel(by, operation))
     if operation.attempts.filter(outcome__in=MAYBE_THERE).exists():
-        raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be called off.")
+        raise Conflict(f"{operation.name} was sent once, and its answer was lost. It can no longer be cancelled.")
     _transition.move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
 

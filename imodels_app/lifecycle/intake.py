@@ -83,7 +83,7 @@ def _claim_file(staged_file: StagedFile, *, by: User) -> None:
     # Asked under the lock, and not with it: whoever held it may have made an operation of the file.
     free = StagedFile.objects.free().filter(pk=staged_file.pk, owner=by).exclude(arrived_at=None)
     if not free.exists():
-        raise FileTaken(f"{staged_file.name} is used by another operation, or not here any more. Choose it again.")
+        raise FileTaken(f"{staged_file.name} is used by another operation, or no longer here. Choose it again.")
     Operation.objects.filter(staged_file=staged_file).update(staged_file=None)
 
 

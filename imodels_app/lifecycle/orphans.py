@@ -24,7 +24,7 @@ def delete_orphan(operation: Operation, *, by: User, even_if_usable: bool = Fals
     permissions.require(permissions.why_not_delete_orphan(by, operation))
     orphan = operation.orphan
     if orphan.state == OrphanState.USABLE and not even_if_usable:
-        raise Conflict(f"{operation.name} can be used, so it is not deleted without being told so twice.")
+        raise Conflict(f"{operation.name} can be used, so it is deleted only if you confirm that too.")
     note = "even if it can be used" if even_if_usable else ""
     _move_orphan(
         orphan,
@@ -58,7 +58,7 @@ def confirm_deletion(orphan: Orphan) -> None:
     mine = Orphan.objects.filter(pk=orphan.pk, state=OrphanState.DELETING, version=orphan.version)
     # The time last, as in confirm_claim().
     if not mine.exists() or orphan.sent_at is None or clock.now() > orphan.sent_at + CLAIM_LASTS:
-        raise Conflict(f"{orphan} has to be looked at again.")
+        raise Conflict(f"{orphan} has to be checked again.")
 
 
 def postpone_deletion(orphan: Orphan, *, until: datetime, note: str) -> None:
@@ -79,7 +79,7 @@ def _move_orphan(orphan: Orphan, to: OrphanState, *, event: dict[str, Any], **fi
     """As _transition.move()."""
     came_from = OrphanState(orphan.state)
     if to not in ORPHAN_MOVES.get(came_from, ()):
-        raise Conflict(f"{came_from.label} does not lead to {to.label.lower()}.")
+        raise Conflict(f"{came_from.label} cannot become {to.label.lower()}.")
     now = clock.now()
     _change_orphan(orphan, now, event=event, state=to, changed_at=now, **fields)
 

@@ -44,7 +44,7 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
     Raises Conflict (somebody else has it), NameInFlight, ApprovalVoid.
     """
     if operation.kind == Kind.FORK and not _approval_holds(operation):
-        raise ApprovalVoid("What would be sent is not what was approved.")
+        raise ApprovalVoid("The request differs from what was approved.")
     number = operation.attempts.count() + 1
     try:
         with transaction.atomic():
@@ -75,7 +75,7 @@ def confirm_claim(operation: Operation, attempt: Attempt) -> None:
         mine = mine.approved(attempt.body_hash)
     # The time last: the database may take its time to answer, and what counts is when we send.
     if not mine.exists() or clock.now() > attempt.sent_at + CLAIM_LASTS:
-        raise Conflict(f"The claim of {operation.name} is over.")
+        raise Conflict(f"The claim on {operation.name} has expired.")
 
 
 def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, answer: str = "") -> None:

@@ -82,4 +82,4 @@ def reschedule_after_clock_jump(now: datetime) -> None:
             later |= Q(wait_reason=WaitReason.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
         for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=WaitReason.SIGN_IN):
             with suppress(Conflict):
-                _transition.note(operation, "resumed", note="the clock was put back", **NO_WAIT, **due(now))
+                _transition.note(operation, "resumed", note="the clock was set back", **NO_WAIT, **due(now))

@@ -27,13 +27,13 @@ class Migration(migrations.Migration):
                 ("frozen_until", models.DateTimeField(help_text="Retry-After of the last 429.", null=True)),
                 (
                     "one_at_a_time_until",
-                    models.DateTimeField(help_text="After a 429, each answer is waited for.", null=True),
+                    models.DateTimeField(help_text="After a 429, calls go one at a time until then.", null=True),
                 ),
                 ("tokens", models.FloatField(default=0)),
                 ("dripped_at", models.DateTimeField(null=True)),
                 (
                     "counted",
-                    models.PositiveBigIntegerField(default=0, help_text="Requests of any kind that have left so far."),
+                    models.PositiveBigIntegerField(default=0, help_text="Requests of any kind sent so far."),
                 ),
             ],
         ),
@@ -131,11 +131,11 @@ class Migration(migrations.Migration):
                             ("rate_limit", "Rate limit"),
                             ("platform_down", "Platform not answering"),
                             ("provider_down", "Sign-in service not answering"),
-                            ("storage_down", "The platform's storage not answering"),
+                            ("storage_down", "Platform's storage not answering"),
                             ("sign_in", "Requester must sign in again"),
                             ("token", "Access token being refreshed"),
                             ("key_missing", "A worker lacks a key"),
-                            ("not_permitted", "Requester may not look"),
+                            ("not_permitted", "Requester may not view it"),
                             ("same_name", "Another operation with this name"),
                             ("lost_answer", "The answer was lost"),
                         ],
@@ -158,7 +158,9 @@ class Migration(migrations.Migration):
                 ("baseline_state", models.CharField(blank=True, db_default="", max_length=64)),
                 (
                     "usable_at",
-                    models.DateTimeField(help_text="The iModel is initialized; the operation may go on.", null=True),
+                    models.DateTimeField(
+                        help_text="The iModel is initialized; the operation may still be running.", null=True
+                    ),
                 ),
                 ("relationship_id", models.CharField(blank=True, max_length=64)),
                 ("failure_code", models.CharField(blank=True, max_length=64)),
@@ -284,18 +286,18 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[
-                            ("left", "Left over"),
+                            ("left", "Orphaned"),
                             ("deleting", "Deleting"),
                             ("usable", "Usable after all"),
                             ("deleted", "Deleted"),
-                            ("gone", "Gone already"),
+                            ("gone", "Already gone"),
                         ],
                         default="left",
                         max_length=10,
                     ),
                 ),
                 ("version", models.PositiveIntegerField(default=1)),
-                ("changed_at", models.DateTimeField(help_text="Since when it is so.")),
+                ("changed_at", models.DateTimeField(help_text="When it entered this state.")),
                 ("due_at", models.DateTimeField(null=True)),
                 ("requested_by_name", models.CharField(blank=True, max_length=255)),
                 ("even_if_usable", models.BooleanField(default=False)),
@@ -319,7 +321,7 @@ class Migration(migrations.Migration):
                 ("version", models.PositiveIntegerField(default=1)),
                 ("due_at", models.DateTimeField(null=True)),
                 ("link", models.TextField(blank=True)),
-                ("link_until", models.DateTimeField(help_text="When the link ends, if it says so.", null=True)),
+                ("link_until", models.DateTimeField(help_text="When the link expires, if it says so.", null=True)),
                 ("storage_type", models.CharField(blank=True, max_length=10)),
                 (
                     "sent_bytes",
@@ -381,7 +383,9 @@ class Migration(migrations.Migration):
                 ("verb", models.CharField(max_length=32)),
                 (
                     "actor_name",
-                    models.CharField(blank=True, help_text="Empty: the desk itself, or the platform.", max_length=255),
+                    models.CharField(
+                        blank=True, help_text="Empty: iModel Desk itself, or the platform.", max_length=255
+                    ),
                 ),
                 ("operation_name", models.CharField(blank=True, max_length=255)),
                 ("team_name", models.CharField(blank=True, max_length=100)),
@@ -458,10 +462,13 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveSmallIntegerField()),
-                ("bucket", models.CharField(help_text="The budget it was charged to (rate_limits.py).", max_length=10)),
+                (
+                    "bucket",
+                    models.CharField(help_text="The rate limit it counted against (rate_limits.py).", max_length=10),
+                ),
                 (
                     "body_hash",
-                    models.CharField(help_text="wishes.fingerprint of the bytes that were sent.", max_length=64),
+                    models.CharField(help_text="spec.fingerprint of the bytes that were sent.", max_length=64),
                 ),
                 ("sent_at", models.DateTimeField()),
                 ("answered_at", models.DateTimeField(null=True)),
@@ -501,7 +508,7 @@ class Migration(migrations.Migration):
                 ("received", models.PositiveBigIntegerField(default=0)),
                 ("created_at", models.DateTimeField()),
                 ("touched_at", models.DateTimeField(db_index=True, help_text="When its last piece came.")),
-                ("arrived_at", models.DateTimeField(help_text="Whole, and looked at.", null=True)),
+                ("arrived_at", models.DateTimeField(help_text="Complete, and checked.", null=True)),
                 (
                     "owner",
                     models.ForeignKey(
@@ -599,7 +606,7 @@ class Migration(migrations.Migration):
             name="Membership",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("email", models.EmailField(help_text="As the identity provider knows it.", max_length=254)),
+                ("email", models.EmailField(help_text="As the sign-in service knows it.", max_length=254)),
                 (
                     "role",
                     models.CharField(choices=[("member", "Member"), ("lead", "Lead")], default="member", max_length=10),
@@ -646,7 +653,7 @@ class Migration(migrations.Migration):
                 ("refreshing_until", models.DateTimeField(null=True)),
                 (
                     "sign_in_needed",
-                    models.BooleanField(default=False, help_text="The provider takes the refresh token no more."),
+                    models.BooleanField(default=False, help_text="The provider no longer accepts the refresh token."),
                 ),
                 (
                     "user",

@@ -15,8 +15,8 @@ class Attempt(models.Model):
 
     operation = models.ForeignKey(Operation, models.PROTECT, related_name="attempts")
     number = models.PositiveSmallIntegerField()
-    bucket = models.CharField(max_length=10, help_text="The budget it was charged to (rate_limits.py).")
-    body_hash = models.CharField(max_length=64, help_text="wishes.fingerprint of the bytes that were sent.")
+    bucket = models.CharField(max_length=10, help_text="The rate limit it counted against (rate_limits.py).")
+    body_hash = models.CharField(max_length=64, help_text="spec.fingerprint of the bytes that were sent.")
     sent_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.PENDING)

@@ -17,7 +17,7 @@ class Event(models.Model):
     at = models.DateTimeField(db_index=True)
     verb = models.CharField(max_length=32)
     actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
-    actor_name = models.CharField(max_length=255, blank=True, help_text="Empty: the desk itself, or the platform.")
+    actor_name = models.CharField(max_length=255, blank=True, help_text="Empty: iModel Desk itself, or the platform.")
     operation = models.ForeignKey("Operation", models.PROTECT, null=True, related_name="events")
     operation_name = models.CharField(max_length=255, blank=True)
     team_name = models.CharField(max_length=100, blank=True)

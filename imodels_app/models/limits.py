@@ -8,11 +8,11 @@ class Bucket(models.Model):
 
     name = models.CharField(max_length=10, primary_key=True)
     frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")
-    one_at_a_time_until = models.DateTimeField(null=True, help_text="After a 429, each answer is waited for.")
+    one_at_a_time_until = models.DateTimeField(null=True, help_text="After a 429, calls go one at a time until then.")
     # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
     tokens = models.FloatField(default=0)
     dripped_at = models.DateTimeField(null=True)
-    counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind that have left so far.")
+    counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind sent so far.")
 
     def __str__(self) -> str:
         return self.name

@@ -128,7 +128,9 @@ class Operation(models.Model):
     accepted_at = models.DateTimeField(null=True)
     platform_state = models.CharField(max_length=64, blank=True)
     baseline_state = models.CharField(max_length=64, blank=True, db_default="")
-    usable_at = models.DateTimeField(null=True, help_text="The iModel is initialized; the operation may go on.")
+    usable_at = models.DateTimeField(
+        null=True, help_text="The iModel is initialized; the operation may still be running."
+    )
     relationship_id = models.CharField(max_length=64, blank=True)
     failure_code = models.CharField(max_length=64, blank=True)
     failure_message = models.TextField(blank=True)

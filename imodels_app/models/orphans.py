@@ -40,7 +40,7 @@ class Orphan(models.Model):
     state = models.CharField(max_length=10, choices=OrphanState.choices, default=OrphanState.LEFT)
     # Rises with every change of the row: what a live page has shown, and the fence against late writers.
     version = models.PositiveIntegerField(default=1)
-    changed_at = models.DateTimeField(help_text="Since when it is so.")
+    changed_at = models.DateTimeField(help_text="When it entered this state.")
     due_at = models.DateTimeField(null=True)
     requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="deletions")
     requested_by_name = models.CharField(max_length=255, blank=True)

@@ -51,7 +51,7 @@ class Membership(models.Model):
         LEAD = "lead", "Lead"
 
     team = models.ForeignKey(Team, models.CASCADE)
-    email = models.EmailField(help_text="As the identity provider knows it.")
+    email = models.EmailField(help_text="As the sign-in service knows it.")
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, editable=False)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
 

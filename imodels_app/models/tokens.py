@@ -16,7 +16,7 @@ class TokenSet(models.Model):
     obtained_at = models.DateTimeField()
     refreshing_by = models.UUIDField(null=True, help_text="Who holds the lease to refresh.")
     refreshing_until = models.DateTimeField(null=True)
-    sign_in_needed = models.BooleanField(default=False, help_text="The provider takes the refresh token no more.")
+    sign_in_needed = models.BooleanField(default=False, help_text="The provider no longer accepts the refresh token.")
 
     def __str__(self) -> str:
         return f"tokens of {self.user_id}"  # never their values

@@ -45,7 +45,7 @@ class StagedFile(models.Model):
     received = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField()
     touched_at = models.DateTimeField(db_index=True, help_text="When its last piece came.")
-    arrived_at = models.DateTimeField(null=True, help_text="Whole, and looked at.")
+    arrived_at = models.DateTimeField(null=True, help_text="Complete, and checked.")
 
     objects = StagedFileQuerySet.as_manager()
 
@@ -78,7 +78,7 @@ class Upload(models.Model):
     due_at = models.DateTimeField(null=True)
     # A secret: encrypted (tokens.py), and emptied when it is of no use.
     link = models.TextField(blank=True)
-    link_until = models.DateTimeField(null=True, help_text="When the link ends, if it says so.")
+    link_until = models.DateTimeField(null=True, help_text="When the link expires, if it says so.")
     storage_type = models.CharField(max_length=10, blank=True)
     sent_bytes = models.PositiveBigIntegerField(default=0, help_text="What the storage has acknowledged.")
 

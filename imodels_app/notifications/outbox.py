@@ -82,7 +82,7 @@ def subject_and_text(message: Notification) -> tuple[str, str]:
         subject, text = _EXPIRED_SIGNED_OUT
     link = settings.DASHBOARD_URL + _page(operation, kind)
     why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
-    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Look')}: {link}"]
+    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
@@ -160,37 +160,40 @@ def _leave_alone(trouble: Exception) -> None:
 # Words
 
 _LINKS = {
-    NotificationKind.REQUESTED: "Look and decide",
+    NotificationKind.REQUESTED: "Review and decide",
     NotificationKind.SIGN_IN: "Sign in",
     NotificationKind.FAILED: "What to do next",
 }
 _WHY_LEAD = (
-    "You get this because you are a lead of {team}. Approving needs you to be signed in; "
+    "You get this because you are a lead of {team}. You must be signed in to decide; "
     "nobody can decide from this e-mail."
 )
-_WHY_REQUESTER = "You get this because you asked for {name}."
+_WHY_REQUESTER = "You get this because you requested {name}."
 _SIGN_IN = (
-    "Your last sign-in has run out, so {name} and what else you asked for waits. Nothing is lost. "
-    "It goes on by itself as soon as you have signed in."
+    "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
+    "It continues as soon as you sign in."
 )
 _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.REQUESTED: (
-        "{who} asks to fork {source}{decide_by}",
+        "{who} requests a fork of {source}{decide_by}",
         "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
     ),
-    NotificationKind.APPROVED: ("{decider} approved {name}", "{decider_name} approved {what}. It is sent by itself."),
+    NotificationKind.APPROVED: (
+        "{decider} approved {name}",
+        "{decider_name} approved {what}. It is sent automatically.",
+    ),
     NotificationKind.REJECTED: ("{decider} rejected {name}", "{decider_name} rejected {what}. Nothing was sent."),
     NotificationKind.EXPIRED: (
         "{name} expired: nobody decided",
-        "Nobody decided about {what} in time. Nothing was sent. Ask again, or speak with a lead.",
+        "Nobody decided on {what} in time. Nothing was sent. Request it again, or talk to a lead.",
     ),
     NotificationKind.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
     NotificationKind.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
-    NotificationKind.SIGN_IN: ("Sign in again, so that {name} can go on", _SIGN_IN),
+    NotificationKind.SIGN_IN: ("Sign in again so that {name} can continue", _SIGN_IN),
 }
 _EXPIRED_SIGNED_OUT = (
     "{name} expired: you did not sign in again",
-    "{What} waited for your sign-in, and the time is over. Sign in and ask for the same again.",
+    "{What} waited for your sign-in, and time ran out. Sign in and request it again.",
 )
 
 

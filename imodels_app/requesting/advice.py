@@ -101,12 +101,12 @@ def _checks(form: RequestForm) -> list[Check]:
         _extent(form),
     ]
     if form.kind == Kind.FORK and form.draft():
-        guids = "If some are missing, the fork fails and says what to do."
+        guids = "If any are missing, the fork fails and tells you what to do."
         found.append(Check("", "FederationGuids: known only when it runs", guids))
     found += [Check("bad", str(said)) for said in form.non_field_errors()]
     if not form.catalog_answered and form.draft():
-        more = "It can be sent all the same: the platform will judge the ids once it answers."
-        found.append(Check("ask", "The platform is not answering, nothing was looked up", more))
+        more = "You can still send it: the platform checks the ids once it answers."
+        found.append(Check("ask", "The platform is not answering, so nothing was checked", more))
     return [check for check in found if check]
 
 
@@ -115,8 +115,8 @@ def _file(form: RequestForm) -> Check | None:
     if staged is None:
         return None
     if not staged.arrived_at:
-        return Check("", f"{staged.name} is on its way", "The request is sent when it has arrived whole.")
-    more = "Whether it is a snapshot, and no briefcase, is known only when it runs."
+        return Check("", f"{staged.name} is on its way", "The request is sent once it has fully arrived.")
+    more = "Whether it is a snapshot, not a briefcase, is known only when it runs."
     return Check("good", f"{staged.name} is here, {formats.file_size(staged.size)}", more)
 
 
@@ -130,7 +130,7 @@ def _status(form: RequestForm) -> Check | None:
     """The documentation does not say what an inactive iTwin refuses."""
     if not form.into or form.into.status != "Inactive":
         return None
-    return Check("ask", f"{form.into.name} is inactive", "Is it the one you mean? The platform may refuse it.")
+    return Check("ask", f"{form.into.name} is inactive", "Is this the one you mean? The platform may refuse it.")
 
 
 def _namesakes(form: RequestForm, by: User) -> list[Check]:
@@ -140,7 +140,7 @@ def _namesakes(form: RequestForm, by: User) -> list[Check]:
     under_way = Operation.objects.visible_to(by).exclude(state__in=FINISHED)
     same = under_way.filter(itwin_id=form.into.id, name__iexact=form.cleaned_data["name"])
     who = [operation.requested_by_name for operation in same[:3]]
-    return [Check("ask", "One with this name is under way", f"Asked for by {', '.join(who)}.")] if who else []
+    return [Check("ask", "One with this name is already under way", f"Requested by {', '.join(who)}.")] if who else []
 
 
 def _orphan(form: RequestForm, by: User) -> list[Check]:
@@ -151,7 +151,7 @@ def _orphan(form: RequestForm, by: User) -> list[Check]:
     orphans = Orphan.objects.visible_to(by).still_there()
     if not orphans.filter(operation__itwin_id=form.into.id, operation__name__iexact=name).exists():
         return []
-    return [Check("ask", "A failed operation left this name taken", "Delete what it left under Orphaned iModels.")]
+    return [Check("ask", "A failed operation left this name taken", "Delete it under Orphaned iModels.")]
 
 
 def _copy(form: CopyForm) -> list[Check | None]:
@@ -159,9 +159,9 @@ def _copy(form: CopyForm) -> list[Check | None]:
         return []
     imodel = form.origin.imodel
     if not imodel.is_initialized:
-        return [Check("bad", f"{imodel.name} is not ready", "The platform has not finished it.")]
+        return [Check("bad", f"{imodel.name} is not ready", "The platform is still making it.")]
     if not form.newest_is_known:
-        return [Check("bad", f"You may not look at the changesets of {imodel.name}", "Pick another iModel.")]
+        return [Check("bad", f"You may not view the changesets of {imodel.name}", "Pick another iModel.")]
     return [Check("good", f"{imodel.name} is ready"), _how_much(form), _region(form)]
 
 
@@ -170,7 +170,7 @@ def _how_much(form: CopyForm) -> Check | None:
     if spec is None:
         return None
     if spec["up_to"] == ChangesetSelection.EVERYTHING:
-        now = f"Now up to #{form.pinned_index}, and what comes until it runs."
+        now = f"Now up to #{form.pinned_index}, and any added before it runs."
         return Check("", "All changesets will be copied", now)
     index = form.last_index
     if index == 0:
@@ -223,13 +223,13 @@ def _rights(form: RequestForm) -> Check | None:
         missing = [name for itwin_id, name in concerned.items() if not form.catalog.may_manage(itwin_id)]
     except (CatalogUnavailable, SignInNeeded):
         where = " and ".join(concerned.values())
-        return Check("", f"Your rights in {where} are not known", "The platform does not answer just now.")
+        return Check("", f"Your permissions in {where} are not known", "The platform is not answering.")
     if missing:
         where = " and in ".join(missing)
-        more = "The platform refuses it unless you administer the organization."
-        return Check("ask", f"imodels_manage is not yours in {where}", more)
+        more = "The platform will refuse unless you administer the organization."
+        return Check("ask", f"You do not have imodels_manage in {where}", more)
     where = " and ".join(concerned.values())
-    return Check("good", f"You may create iModels in {where}", "imodels_manage is yours there.")
+    return Check("good", f"You may create iModels in {where}", "You have imodels_manage there.")
 
 
 def _may_read(form: RequestForm) -> Check | None:
@@ -238,10 +238,10 @@ def _may_read(form: RequestForm) -> Check | None:
         return None
     name, secured = form.origin.imodel.name, form.origin.own is not None
     if form.origin.may_read:
-        return Check("good", f"You may read {name}", "imodels_read is yours there.")
+        return Check("good", f"You may read {name}", "You have imodels_read there.")
     where = f"on {name}" if secured else f"in {form.origin.itwin.name or 'the template’s iTwin'}"
     more = "It has permissions of its own. " if secured else ""
-    return Check("ask", f"imodels_read is not yours {where}", f"{more}The platform may refuse to read it.")
+    return Check("ask", f"You do not have imodels_read {where}", f"{more}The platform may refuse to read it.")
 
 
 def _may_view(form: RequestForm) -> Check | None:
@@ -250,10 +250,10 @@ def _may_view(form: RequestForm) -> Check | None:
         return None
     name, own = form.origin.imodel.name, "It has permissions of its own."
     if form.origin.own is None:
-        return Check("", f"{name}: your rights there are not known", own)
+        return Check("", f"Your permissions on {name} are not known", own)
     if form.origin.may_view:
         return Check("good", f"You may view {name}", own)
-    return Check("ask", f"imodels_webview is not yours on {name}", f"{own} The platform may refuse to copy it.")
+    return Check("ask", f"You do not have imodels_webview on {name}", f"{own} The platform may refuse to copy it.")
 
 
 def _extent(form: RequestForm) -> Check | None:
@@ -262,9 +262,9 @@ def _extent(form: RequestForm) -> Check | None:
     if extent is None:
         return None
     if extent.south > extent.north:
-        return Check("ask", "South lies north of North", "Swapped? It is sent as it is.")
+        return Check("ask", "South is north of North", "Swapped? It is sent as it is.")
     if extent.west > extent.east:
-        return Check("ask", "West lies east of East", "Swapped, or across the 180th meridian? It is sent as it is.")
+        return Check("ask", "West is east of East", "Swapped, or across the 180th meridian? It is sent as it is.")
     return None
 
 

@@ -131,10 +131,10 @@ class RequestForm(Form):
     creation_mode: ClassVar[str] = ""  # the newer documentation's word for this kind
     catalog_answered = True
     staged: Any = None  # the baseline file, where there is one
-    or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which need not be looked up"
+    or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which needs no lookup"
     itwin = _typed(
         "Into iTwin",
-        "Pick the iTwin it goes into.",
+        "Pick the iTwin to put it in.",
         most=1000,
         help_text="Type a name, or paste an id or a link.",
         widget=Combobox("imodels:pick-itwins", icon="down"),
@@ -202,7 +202,7 @@ class RequestForm(Form):
                 self.add_error(None, forms.ValidationError(said, code="unavailable"))
         except self.catalog.SignInNeeded:
             self.catalog_answered = False
-            said = "The platform asks you to sign in again before this can be sent."
+            said = "You must sign in again before this can be sent."
             self.add_error(None, forms.ValidationError(said, code="sign_in"))
         return cleaned
 
@@ -291,7 +291,7 @@ class _Degrees(forms.FloatField):
             error_messages={
                 "min_value": said,
                 "max_value": said,
-                "invalid": "Give degrees as a number, like 55.68.",
+                "invalid": "Enter degrees as a number, like 55.68.",
             },
         )
         self.template_name = "new_imodel/_side.html"
@@ -313,7 +313,7 @@ class ExtentForm(RequestForm):
         if any(side in self.errors or cleaned.get(side) is not None for side in SIDES):
             for side in SIDES:
                 if side not in self.errors and cleaned.get(side) is None:
-                    self.add_error(side, "Give all four numbers, or none.")
+                    self.add_error(side, "Enter all four numbers, or none.")
         return cleaned
 
     @property
@@ -361,7 +361,7 @@ class EmptyForm(ExtentForm):
         if typed.isascii() and typed.isdigit():
             return f"EPSG:{typed}"
         if typed and not _CRS.fullmatch(typed):
-            raise forms.ValidationError(f"“{typed}” is no coordinate system. Give its id, like EPSG:25832.")
+            raise forms.ValidationError(f"“{typed}” is not a coordinate system. Enter its id, like EPSG:25832.")
         return typed.upper()
 
     def draft(self) -> CreationSpec | None:
@@ -456,12 +456,12 @@ class CopyForm(RequestForm):
         way: str = self.cleaned_data["up_to"]
         by_id, by_index = (names & set(self.data) for names in _RAW_CHANGESET)
         if by_id and by_index:
-            raise forms.ValidationError("Give a changeset by its id or by its number, not by both.")
+            raise forms.ValidationError("Give a changeset by its id or its number, not both.")
         if by_id or by_index:
             raise forms.ValidationError("Give the changeset in its field, by number or id.")
         if way not in self.ways:
             ways = ", ".join(label for _, label in self.ways_to_copy)
-            raise forms.ValidationError(f"Choose how far to copy. There is: {ways}.")
+            raise forms.ValidationError(f"Choose how far to copy. The choices are: {ways}.")
         return way
 
     def look_up(self, cleaned: dict[str, Any]) -> None:
@@ -480,7 +480,7 @@ class CopyForm(RequestForm):
             self.copy = self._how_far(cleaned)
         except self.catalog.NotFound:
             name = self.origin.imodel.name
-            said = f"You may not look at the changesets of {name}, for which you need imodels_webview on it."
+            said = f"You may not view the changesets of {name}; you need imodels_webview on it."
             self.add_error("source", f"{said} Ask an administrator there, or pick another.")
 
     def take_ids(self, cleaned: dict[str, Any]) -> bool:
@@ -501,12 +501,12 @@ class CopyForm(RequestForm):
     def _imodels_like(self, text: str) -> list[Any]:
         found, is_all = self.catalog.imodels(text)
         if not is_all:
-            self.overlooked = " Not every iTwin was looked at: its iTwin’s name, a slash and its own name find it, too."
+            self.overlooked = " Not every iTwin was searched: its iTwin’s name, a slash and its own name also find it."
         return found
 
     def _check_source(self) -> None:
         if not self.origin.imodel.is_initialized:
-            said = f"{self.origin.imodel.name} is not ready: the platform has not finished it. Pick another, or wait."
+            said = f"{self.origin.imodel.name} is not ready: the platform is still making it. Pick another, or wait."
             self.add_error("source", said)
 
     def _how_far(self, cleaned: dict[str, Any]) -> dict[str, Any] | None:
@@ -544,9 +544,9 @@ class CopyForm(RequestForm):
 
     def _no_version(self, text: str, versions: list[Any]) -> str:
         if not versions:
-            return f"{self.origin.imodel.name} has no named versions. Choose another way to say how far."
+            return f"{self.origin.imodel.name} has no named versions. Choose how far to copy in another way."
         there_is = _listed([f"“{version.name}”" for version in versions])
-        return f"No named version “{text}”. There is: {there_is}." if text else f"Pick a named version: {there_is}."
+        return f"No named version “{text}”. Pick one: {there_is}." if text else f"Pick a named version: {there_is}."
 
     def _up_to_changeset(self, text: str) -> dict[str, Any] | None:
         number = _NUMBER.fullmatch(text)
@@ -563,8 +563,8 @@ class CopyForm(RequestForm):
             what = f"#{text.lstrip('#')}" if is_well_formed else text[:8]
             return f"{self.origin.imodel.name} has no changeset {what}. The newest is #{self.pinned_index}."
         if not text:
-            return "Give the changeset by its number, like 118, or its id."
-        return f"“{text[:60]}” is no changeset. Give its number, like 118, or its id of 40 characters."
+            return "Enter the changeset’s number, like 118, or its id."
+        return f"“{text[:60]}” is not a changeset. Enter its number, like 118, or its id of 40 characters."
 
     def _exists(self, id_or_index: str) -> bool:
         # The baseline is there before the first changeset.
@@ -588,7 +588,7 @@ class CloneForm(CopyForm):
         ChangesetSelection.BASELINE,
         ChangesetSelection.EVERYTHING,
     )
-    or_else = ", or paste ids or links and give a changeset by number, which need not be looked up"
+    or_else = ", or paste ids or links and give a changeset by number, which needs no lookup"
 
     def take_ids(self, cleaned: dict[str, Any]) -> bool:
         self.origin = self.origin or self.catalog.unseen_source(cleaned.get("source", ""))
@@ -663,15 +663,15 @@ class ForkForm(CopyForm):
         required=False,
         initial=True,
         help_text=(
-            "On: all changesets are copied one by one; slower, and you can see who changed what. "
-            "Off: they are squashed into the baseline of the fork."
+            "On: all changesets are copied one by one; slower, but you can see who changed what. "
+            "Off: they are squashed into the fork’s baseline."
         ),
         widget=forms.CheckboxInput({"class": "iui-toggle-switch", "role": "switch"}),
         template_name="new_imodel/_history.html",
     )
     reason = _typed(
         "Reason, for the approvers",
-        "Say why you need the fork. Nobody approves without a reason.",
+        "Say why you need the fork. A reason is required.",
         most=2000,
         help_text="One sentence is enough. It stays in the history.",
         widget=Textarea(),
@@ -696,7 +696,7 @@ class BaselineForm(ExtentForm):
         required=False,
         allow_empty_file=True,
         max_length=1000,
-        help_text="It goes up in pieces. You may close the laptop and go on later.",
+        help_text="It is sent in pieces. You can close the laptop and resume later.",
         widget=forms.FileInput({"accept": ".bim", "aria-required": "true"}),
     )
     staged_file = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -708,7 +708,7 @@ class BaselineForm(ExtentForm):
     def look_up(self, cleaned: dict[str, Any]) -> None:
         self.staged = self._find_file(cleaned)
         if self.staged and not self.staged.arrived_at:
-            self.add_error("file", f"{self.staged.name} has not arrived whole. Wait until it has, or choose it again.")
+            self.add_error("file", f"{self.staged.name} has not fully arrived. Wait until it has, or choose it again.")
         super().look_up(cleaned)
 
     def _find_file(self, cleaned: dict[str, Any]) -> Any:
@@ -718,7 +718,7 @@ class BaselineForm(ExtentForm):
             if cleaned.get("staged_file"):
                 return self.catalog.staged_file(cleaned["staged_file"])
         except self.catalog.NotFound:
-            self.add_error("file", "This file is not here any more. Choose it again.")
+            self.add_error("file", "This file is no longer here. Choose it again.")
         except self.catalog.FileRefused as no:
             self.add_error("file", str(no))
         else:
@@ -747,8 +747,8 @@ def _not_one(noun: str, text: str, found: list[Any], refusals: Callable[[Any], s
         return f"No {noun} “{text[:60]}” that you can see. Pick one from the list, or paste its id or link."
     names = _listed([refusals(item) for item in found])
     if len(found) == 1:
-        return f"The only {noun} like “{text[:60]}” is {names}. Type its whole name or pick it from the list."
-    return f"{len(found)} {noun}s fit “{text[:60]}”: {names}. Pick one from the list, or paste its id or link."
+        return f"The only {noun} like “{text[:60]}” is {names}. Type its full name or pick it from the list."
+    return f"{len(found)} {noun}s match “{text[:60]}”: {names}. Pick one from the list, or paste its id or link."
 
 
 def _listed(names: list[str]) -> str:

@@ -38,7 +38,9 @@ def change(preset: Preset, *, by: User, name: str, team: Team | None) -> None:
     """Rename it, and share it or not; only its owner does the latter. Raises PresetNameTaken and permissions.Denied."""
     permissions.require(permissions.why_not_change(by, preset))
     if team != preset.team:
-        permissions.require("" if preset.owner_id == by.pk else f"Only {preset.owner.name} decides who may use this.")
+        permissions.require(
+            "" if preset.owner_id == by.pk else f"Only {preset.owner.name} can decide who may use this."
+        )
         permissions.require(permissions.why_not_share(by, team))
     preset.name, preset.team = name, team
     _save(preset)

@@ -31,7 +31,7 @@ AT_MOST = 5
 # Said here, and by the browser before the first byte leaves.
 NOT_BIM = "A baseline file is an iModel and ends in .bim. Choose another file."
 EMPTY = "The file is empty. Choose another one."
-NO_IMODEL = "This is no iModel: it does not begin as an SQLite file does. Choose another file."
+NO_IMODEL = "This is not an iModel: it does not begin like an SQLite file. Choose another file."
 # A file whose size is not known before it is there (a plain form) grows under another name.
 PART = ".part"
 
@@ -55,7 +55,7 @@ class NoSpace(FileRefused):
     """The disk has no room, now."""
 
     def __init__(self) -> None:
-        super().__init__("There is no room for this file at the moment. Try later, or tell whoever runs iModel Desk.")
+        super().__init__("There is no space for this file at the moment. Try later, or tell your administrator.")
 
 
 class InUse(FileRefused):
@@ -95,7 +95,7 @@ def announce(*, name: str, size: int, owner: User) -> StagedFile:
         # The person's row is the lock under which their files are counted.
         User.objects.select_for_update().get(pk=owner.pk)
         if StagedFile.objects.free().filter(owner=owner).count() >= AT_MOST:
-            raise FileRefused(f"{AT_MOST} files of yours wait here already. Remove one of them first.")
+            raise FileRefused(f"{AT_MOST} of your files are already waiting here. Remove one first.")
         now = clock.now()
         return StagedFile.objects.create(owner=owner, name=name, size=size, created_at=now, touched_at=now)
 
@@ -118,7 +118,7 @@ def most_bytes() -> int:
 
 
 def too_large() -> str:
-    return f"The file is larger than {formats.file_size(most_bytes())}, the most that is taken here."
+    return f"The file is larger than {formats.file_size(most_bytes())}, the limit here."
 
 
 def offset(staged: StagedFile) -> int:

@@ -94,7 +94,7 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
         permissions.require(permissions.why_not_decide(user, operation))
         if done == "rejected" and not comment and operation.state == State.AWAITING_APPROVAL:
             return _card(
-                request, operation, user, status_code=422, problem="Say why, so that it can be asked again better"
+                request, operation, user, status_code=422, problem="Say why, so that the next request can be better"
             )
         decide(operation, by=user, comment=comment)
     except permissions.Denied as no:

@@ -106,7 +106,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         return error_handlers.denied(request, str(no), back=operation_url(operation))
     except lifecycle.Conflict as conflict:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
-    messages.success(request, f"{operation.name} is cancelled. It was not sent.")
+    messages.success(request, f"{operation.name} was cancelled. It was not sent.")
     return redirect(_back(request, operation_url(operation)))
 
 
@@ -254,7 +254,7 @@ def _picked(user: User, ids: list[str]) -> list[Operation]:
 
 def _say(request: HttpRequest, cancelled: list[str], refused: list[str]) -> None:
     if cancelled:
-        many = f"{len(cancelled)} operations are" if len(cancelled) > 1 else f"{cancelled[0]} is"
+        many = f"{len(cancelled)} operations were" if len(cancelled) > 1 else f"{cancelled[0]} was"
         messages.success(request, f"{many} cancelled.")
     if refused:
         messages.error(request, f"Not cancelled: {' '.join(refused)}")

@@ -110,7 +110,9 @@ def delete_orphan(request: HttpRequest, pk: UUID) -> HttpResponse:
     except lifecycle.Conflict as late:
         operation.refresh_from_db()
         return _question(request, operation, user, answer, late=str(late))
-    messages.info(request, f"What “{operation.name}” left in {operation.itwin_name or 'the iTwin'} is being deleted.")
+    messages.info(
+        request, f"The orphaned iModel “{operation.name}” in {operation.itwin_name or 'the iTwin'} is being deleted."
+    )
     return redirect(operation_url(operation))
 
 
@@ -132,9 +134,11 @@ def _ask_platform(user: User, operation: Operation) -> PlatformAnswer:
     try:
         return PlatformAnswer(Catalog(user, is_fresh=True).source(operation.imodel_id))
     except NotInCatalog:
-        return PlatformAnswer(trouble="The platform does not know it any more, or you cannot see it.")
+        return PlatformAnswer(trouble="The platform no longer knows it, or you cannot see it.")
     except (CatalogUnavailable, SignInNeeded):
-        return PlatformAnswer(trouble="The platform cannot be asked now. It is asked again before anything is deleted.")
+        return PlatformAnswer(
+            trouble="The platform cannot be asked now. It is checked again before anything is deleted."
+        )
 
 
 def _question(

@@ -110,7 +110,7 @@ def _listed(
     except CatalogUnavailable as down:
         answer = {"said": str(down), "is_down": True}
     except SignInNeeded:
-        answer = {"said": "The platform asks you to sign in again.", "sign_in": True}
+        answer = {"said": "You must sign in again.", "sign_in": True}
     except NotInCatalog:
         answer = {}
     return render(request, "new_imodel/_list.html", {"kind": kind, "is_all": True, "goes_on": goes_on} | answer)

@@ -46,9 +46,11 @@ def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
         try:
             preset = presets.save(form_of.kind, name, values, by=user, team=team)
         except presets.PresetNameTaken:
-            form.add_error("preset_name", "You have a preset of this name. Give another, or delete that one first.")
+            form.add_error(
+                "preset_name", "You already have a preset with this name. Choose another, or delete that one first."
+            )
         else:
-            messages.success(request, f"Kept as “{preset.name}”.")
+            messages.success(request, f"Saved as “{preset.name}”.")
             return _see(_form(form_of, {"preset": str(preset.pk)} | file))
     context = {
         "form": form,
@@ -79,10 +81,10 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
             presets.change(preset, by=user, name=form.cleaned_data["preset_name"], team=_team(form, preset.team))
         except presets.PresetNameTaken:
             whose = "You have" if is_mine else f"{preset.owner.name} has"
-            form.add_error("preset_name", f"{whose} another preset of this name.")
+            form.add_error("preset_name", f"{whose} another preset with this name.")
             preset.refresh_from_db()
         else:
-            messages.success(request, f"“{preset.name}” is changed.")
+            messages.success(request, f"“{preset.name}” was changed.")
             return _see(reverse("imodels:new"))
     fields = new_imodel.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
     context = {"form": form, "preset": preset, "why_not": why_not, "summary": _described(preset.values, fields)}
@@ -97,7 +99,7 @@ def delete_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
         presets.delete(preset, by=person(request))
     except permissions.Denied as no:
         return denied(request, str(no), back=reverse("imodels:new"))
-    messages.success(request, f"“{preset.name}” is deleted. What was made with it stays.")
+    messages.success(request, f"“{preset.name}” was deleted. iModels made with it stay.")
     return _see(reverse("imodels:new"))
 
 

@@ -55,7 +55,7 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
     except oidc.ProviderDown as down:
         return _failed(request, str(down), status=503)
     except (oidc.ProviderError, sign_in.NoIdentity) as no:
-        log.info("A sign-in did not work: %s", str(no)[:LOGGED])
+        log.info("A sign-in failed: %s", str(no)[:LOGGED])
         return _failed(request, "The sign-in was not completed. Nothing has changed; sign in again.", status=400)
     if not user.is_active:
         return _failed(request, "This account has been closed in iModel Desk.", status=403)

@@ -157,7 +157,7 @@ def _answered(
     view: Callable[..., HttpResponseBase], request: HttpRequest, *args: Any, **kwargs: Any
 ) -> HttpResponseBase:
     if not request.user.is_authenticated:
-        return _error_answer(401, "You are signed out. Sign in in another tab, then go on here.")
+        return _error_answer(401, "You are signed out. Sign in in another tab, then continue here.")
     if request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != VERSION:
         answer = _error_answer(412, f"This speaks tus {VERSION}.")
         answer["Tus-Version"] = VERSION
@@ -173,16 +173,16 @@ def _answered(
         answer["Upload-Offset"] = str(metadata.received)
         return answer
     except (staging.FileGone, Http404):
-        return _error_answer(404, "This file is not here, or not here any more.")
+        return _error_answer(404, "This file is not here, or no longer here.")
 
 
 def _add(request: HttpRequest, staged: StagedFile) -> StagedFile:
     """Put one piece on disk. What came of a piece that was cut stays."""
     if request.content_type != "application/offset+octet-stream":
-        raise _Wrong(415, "A piece is application/offset+octet-stream.")
+        raise _Wrong(415, "A piece must be application/offset+octet-stream.")
     at, length = _number(request, "Upload-Offset"), _number(request, "Content-Length", missing=411)
     if length > PIECE or at + length > staged.size:
-        raise _Wrong(413, f"A piece has at most {PIECE} bytes, and ends with the file.")
+        raise _Wrong(413, f"A piece has at most {PIECE} bytes, and must not exceed the file.")
     if at != staging.offset(staged):
         raise staging.OffsetConflict(staging.offset(staged))
     staging.check_space(length)

@@ -39,7 +39,7 @@ def _try(orphan: Orphan, person: User) -> None:
     except gateway.MustWait as later:
         if later.reason == WaitReason.SIGN_IN:
             # Not kept until they come back: what is deleted days later is a surprise.
-            _give_up(orphan, f"{person.name} must sign in again, and ask for it once more.")
+            _give_up(orphan, f"{person.name} must sign in again, and request it once more.")
         else:
             lifecycle.postpone_deletion(orphan, until=later.until, note=later.note or f"{later.reason.label}.")
     except errors.Forbidden as no:

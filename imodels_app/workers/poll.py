@@ -35,7 +35,7 @@ def poll(operation_id: UUID) -> None:
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
     except lifecycle.Conflict:
-        log.info("Operation %s: a look came later than another, and told nothing new", operation.pk)
+        log.info("Operation %s: a poll came after a newer one, and had nothing new", operation.pk)
 
 
 def _poll(operation: Operation, now: datetime) -> None:
@@ -76,7 +76,7 @@ def _follow(operation: Operation, creation: CreateOperation, platform: Platform,
 
 def _failed(operation: Operation, platform: Platform) -> None:
     """The operation's state has no reason. That of a baseline file has."""
-    code, note, state = "failed", "The platform tells no reason.", ""
+    code, note, state = "failed", "The platform gives no reason.", ""
     if operation.kind == Kind.BASELINE:
         try:
             state = platform.baseline_file(operation.imodel_id).state

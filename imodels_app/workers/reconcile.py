@@ -60,7 +60,7 @@ def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
         lifecycle.wait(operation, WaitReason.LOST_ANSWER, _next_try(last), "not found yet")
         return
     if not found and last.outcome == Outcome.REJECTED:
-        note = "The name is taken by what the requester cannot see."
+        note = "The name is taken by an iModel that the requester cannot see."
         lifecycle.failed(operation, code="409" if operation.source_id else "iModelExists", note=note)
         return
     # From here on a 409 on this name may be our own doing: submit.py reads that from UNKNOWN.
@@ -68,10 +68,10 @@ def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
     if ours:
         lifecycle.accepted(operation, imodel_id=ours.id, note="found by its name after the answer was lost")
     elif found:
-        note = f"“{operation.name}” was made by somebody else meanwhile."
+        note = f"“{operation.name}” was meanwhile made by somebody else."
         lifecycle.failed(operation, code="iModelExists", note=note)
     else:
-        lifecycle.send_again(operation, note="The request never arrived. The same one is sent again.")
+        lifecycle.send_again(operation, note="The request never arrived. It is sent again.")
 
 
 def _by_name(platform: Platform, operation: Operation, last: Attempt) -> list[IModel]:

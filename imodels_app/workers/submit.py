@@ -132,7 +132,7 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
         lifecycle.wait(operation, WaitReason.LOST_ANSWER, clock.now(), "The name is taken, perhaps by our own request.")
         return
     if no.status in OUR_FAULT:
-        log.error("The platform did not take the request of operation %s: %s", operation.pk, no)
+        log.error("The platform refused the request of operation %s: %s", operation.pk, no)
     lifecycle.failed(operation, code=_code(operation, no), message=no.message, details=no.details)
 
 

@@ -356,7 +356,7 @@ def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> 
     if again:
         lifecycle.failed(operation, code="baselineFileMissing", message=no.message)
     else:
-        lifecycle.restart_upload(operation, note="The platform does not find the file.")
+        lifecycle.restart_upload(operation, note="The platform cannot find the file.")
     raise Waiting from None
 
 

@@ -74,7 +74,7 @@ function connect(field) {
     const before = option.previousElementSibling;
     const list = option.parentElement;
     option.setAttribute("aria-disabled", "true"); // asked for once
-    status.textContent = "Looking for older ones";
+    status.textContent = "Searching older ones";
     await window.htmx.ajax("GET", option.dataset.more, { source: option, target: option, swap: "outerHTML" });
     if (option.isConnected || !list.isConnected || pop.hidden) return;
     const first = before ? before.nextElementSibling : list.firstElementChild;
@@ -83,7 +83,7 @@ function connect(field) {
       first.setAttribute("aria-selected", "true");
       input.setAttribute("aria-activedescendant", first.id);
     }
-    status.textContent = `${list.querySelectorAll("[data-text]").length} found, arrow keys move`;
+    status.textContent = `${list.querySelectorAll("[data-text]").length} found, use the arrow keys`;
   }
 
   input.addEventListener("input", () => {
@@ -137,7 +137,7 @@ function connect(field) {
     if (event.detail.successful || askedWith.get(event.detail.xhr) !== words) return;
     clearTimeout(patience);
     isWaiting = false;
-    say("No answer came. Type on to ask again, or paste an id or a link.");
+    say("No answer. Keep typing to search again, or paste an id or a link.");
   });
   field.addEventListener("htmx:beforeSwap", (event) => {
     if (askedWith.get(event.detail.xhr) !== words) event.detail.shouldSwap = false;

@@ -168,7 +168,7 @@ if (live) {
 
 function showFreshness() {
   if (document.hidden || !live) return;
-  if (isOver()) freshness("live-dot-off", "Ended, nothing more will change");
+  if (isOver()) freshness("live-dot-off", "Ended, no more changes");
   else if (paused) freshness("live-dot-off", `Paused at ${clock(paused)}`);
   else if ("lost" in live.dataset) freshness("live-dot-ask", `Not connected since ${clock(lastAnswer)}, trying again`);
   else freshness("", `Updated ${age(lastAnswer)} ago`);

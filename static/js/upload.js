@@ -57,7 +57,7 @@ function connect(field) {
   }
 
   async function choose(files) {
-    const wrong = files.length > 1 ? "One file makes one iModel. Choose one of them." : await whatIsWrong(files[0]);
+    const wrong = files.length > 1 ? "One file makes one iModel. Choose one." : await whatIsWrong(files[0]);
     if (wrong) return refuse(wrong);
     if (upload || cameNow) await remove();
     file = files[0];
@@ -105,7 +105,7 @@ function connect(field) {
     const [before] = (await mine.findPreviousUploads()).sort((a, b) => b.creationTime.localeCompare(a.creationTime));
     if (before) mine.resumeFromPreviousUpload(before);
     sent = safe = 0;
-    show("sending", before ? `${file.name} goes on where it stopped` : `${file.name} is on its way`);
+    show("sending", before ? `${file.name} continues where it stopped` : `${file.name} is on its way`);
     go();
   }
 
@@ -168,7 +168,7 @@ function connect(field) {
     const answer = error.originalResponse;
     const status = answer?.getStatus() ?? 0;
     const isOurs = answer?.getHeader("Tus-Resumable");
-    const said = isOurs ? answer.getBody() : "Something between here and iModel Desk refuses the file. Tell whoever runs it.";
+    const said = isOurs ? answer.getBody() : "Something between here and iModel Desk refuses the file. Tell your administrator.";
     if (error.causingError?.message === SIGNED_OUT) return show("out", "You are signed out");
     if (status === 507 && upload.url) return show("paused", said);
     if ([413, 422, 507].includes(status)) return stop(said);
@@ -219,7 +219,7 @@ function connect(field) {
   buttons.resume.addEventListener("click", async () => {
     if (state === "out") await newToken();
     tries = 0;
-    show("sending", "Going on");
+    show("sending", "Resuming");
     go();
   });
   buttons.remove.addEventListener("click", async (event) => {
@@ -301,7 +301,7 @@ function connect(field) {
 
   function wait(button) {
     sendWhenHere = button;
-    foot.textContent = button ? "It is sent as soon as the file has arrived. Keep this page open." : footText;
+    foot.textContent = button ? "Sent as soon as the file has arrived. Keep this page open." : footText;
   }
 
   function suggestName() {
@@ -314,7 +314,7 @@ function connect(field) {
   // Showing
 
   const NOTES = {
-    cut: "The connection is lost. What arrived is kept, and it goes on by itself as soon as it can.",
+    cut: "The connection is lost. What arrived is kept, and it resumes as soon as it can.",
     out: "You are signed out. What arrived is kept. Sign in, then press Resume here.",
   };
 
@@ -341,7 +341,7 @@ function connect(field) {
     part("amount").textContent = state === "arrived" ? amount(file.size) : amount(sent, file.size);
     part("bar").max = file.size;
     part("bar").value = sent;
-    const words = { arrived: "Arrived whole", paused: `${percent()} %, paused`, cut: `${percent()} %, waiting`, out: `${percent()} %` };
+    const words = { arrived: "Complete", paused: `${percent()} %, paused`, cut: `${percent()} %, waiting`, out: `${percent()} %` };
     part("line").textContent = words[state] ?? `${percent()} %${left()}`;
     part("speed").textContent = state === "sending" && speed() ? `${amount(speed())}/s` : "";
   }

@@ -130,7 +130,7 @@ class TestRunning:
         second = running.run()
 
         assert second.returncode == 0
-        assert "running already" in second.stdout
+        assert "already running" in second.stdout
         assert running.address in second.stdout
 
     @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_child_that_dies_is_started_again(demo_supervisor, said):
     wait_until(lambda: demo_supervisor.check() or child.process is not first)
 
     assert child.process.poll() is None
-    assert said == ["sleeper: ended (signal SIGKILL), starts again in 0.5 s"]
+    assert said == ["sleeper: ended (signal SIGKILL), restarting in 0.5 s"]
 
 
 def test_what_a_dead_child_had_started_does_not_live_on(demo_supervisor):

@@ -118,7 +118,7 @@ def test_paused_means_no_poll_not_even_on_return(page, enter, mara, queued_clone
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.clock.fast_forward(60_000)
 
-    assert page.inner_text("#pause") == "Go on"
+    assert page.inner_text("#pause") == "Resume"
     assert polls == []
     with page.expect_request(lambda request: "hx-request" in request.headers):
         page.click("#pause")

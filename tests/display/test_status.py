@@ -48,12 +48,12 @@ def waits(reason: WaitReason, **later) -> dict:
     [
         (
             {"state": State.AWAITING_APPROVAL, "expires_at": NOW + timedelta(days=2, hours=6)},
-            *("Awaiting approval", "ask", "st-approval", "Bridge team decides until Fri 20 Nov 15:42"),
+            *("Awaiting approval", "ask", "st-approval", "Bridge team decides by Fri 20 Nov 15:42"),
         ),
         ({}, "Queued", "", "st-queued", "sent in a moment"),
         (
             waits(WaitReason.RATE_LIMIT, seconds=30),
-            *("Queued", "", "st-queued", "the clones of this minute are used, until 09:42:50"),
+            *("Queued", "", "st-queued", "this minute’s clones are used up, until 09:42:50"),
         ),
         (
             waits(WaitReason.PLATFORM_DOWN, minutes=3),
@@ -62,12 +62,12 @@ def waits(reason: WaitReason, **later) -> dict:
         (waits(WaitReason.SAME_NAME, seconds=9), "Queued", "", "st-queued", "another “Pier 7” comes first"),
         (
             waits(WaitReason.SIGN_IN, days=5),
-            *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again, until Mon 23 Nov"),
+            *("Waiting for sign-in", "ask", "st-signin", "Jun must sign in again by Mon 23 Nov"),
         ),
         ({"state": State.SUBMITTING}, "Submitting", "move", "st-submitting", "request sent, waiting for the answer"),
         (
             {"state": State.SUBMITTING} | waits(WaitReason.LOST_ANSWER, minutes=1),
-            *("Checking", "move", "search", "the answer was lost, looking for “Pier 7”"),
+            *("Checking", "move", "search", "the answer was lost, checking for “Pier 7”"),
         ),
         (
             {"state": State.UPLOADING, "upload": {"sent_bytes": 157286400}, "file_size": 314572800},
@@ -75,7 +75,7 @@ def waits(reason: WaitReason, **later) -> dict:
         ),
         (
             {"state": State.UPLOADING, "upload": {"sent_bytes": 10}, "file_size": 10},
-            *("Uploading", "move", "st-uploading", "the file is up, the platform is being told"),
+            *("Uploading", "move", "st-uploading", "file uploaded, telling the platform"),
         ),
         (
             {"state": State.UPLOADING} | waits(WaitReason.STORAGE_DOWN, minutes=3),
@@ -88,7 +88,7 @@ def waits(reason: WaitReason, **later) -> dict:
         ({"state": State.RUNNING}, "Running", "move", "st-running", "usually 2 to 5 min more"),
         (
             {"state": State.RUNNING, "accepted_at": NOW - timedelta(minutes=10)},
-            *("Running", "move", "st-running", "longer than usual, 9 of 10 end within 9 min"),
+            *("Running", "move", "st-running", "longer than usual, 9 of 10 finish within 9 min"),
         ),
         (
             {"state": State.RUNNING, "usable_at": NOW},
@@ -97,7 +97,7 @@ def waits(reason: WaitReason, **later) -> dict:
         (
             {"state": State.RUNNING} | waits(WaitReason.SIGN_IN, days=1),
             "Waiting for sign-in",
-            *("ask", "st-signin", "the platform works on; Jun must sign in again to see how it ends"),
+            *("ask", "st-signin", "still running; Jun must sign in again to see the result"),
         ),
         (
             {"state": State.SUCCEEDED, "finished_at": NOW + timedelta(seconds=12)},
@@ -131,21 +131,21 @@ def test_a_state_says_its_exact_words(fields, badge, tone, icon, line):
         ("vanished", "Failed: vanished", "the platform no longer knows this iModel"),
         ("InsufficientPermissions", "Failed: not permitted", "imodels_manage is missing in Harbour Bridge"),
         ("uploadLinkExpired", "Failed: upload link expired", "the file did not arrive in time"),
-        ("uploadLinkLost", "Failed: no upload link", "the platform told no place for the file"),
-        ("uploadLinkForeign", "Failed: upload link not used", "it leads where nothing may be sent"),
-        ("uploadRefused", "Failed: file not taken", "the platform’s storage refused it"),
-        ("baselineSizeMismatch", "Failed: size differs", "another size arrived than was announced"),
-        ("baselineFileMissing", "Failed: file not found", "the platform does not find the file"),
-        ("uploadAbandoned", "Failed: nobody signed in", "the requester did not sign in again in time"),
+        ("uploadLinkLost", "Failed: no upload link", "the platform gave no link for the file"),
+        ("uploadLinkForeign", "Failed: upload link not used", "it points to an address that is not allowed"),
+        ("uploadRefused", "Failed: file refused", "the platform’s storage refused it"),
+        ("baselineSizeMismatch", "Failed: size differs", "not the size that was announced"),
+        ("baselineFileMissing", "Failed: file not found", "the platform cannot find the file"),
+        ("uploadAbandoned", "Failed: not signed in", "the requester did not sign in again in time"),
         ("stagedFileMissing", "Failed: file gone", "pier.bim is no longer here"),
-        ("approvalVoid", "Failed: approval void", "what would be sent is not what was approved"),
+        ("approvalVoid", "Failed: approval void", "the request differs from what was approved"),
         ("iTwinNotFound", "Failed: iTwin not found", "missing, or not visible to Jun"),
         ("ItwinNotFound", "Failed: iTwin not found", "missing, or not visible to Jun"),
         ("iModelNotFound", "Failed: source not found", "missing, or not visible to Jun"),
         ("ChangesetNotFound", "Failed: changeset not found", "pick another changeset"),
         ("sourceNotReady", "Failed: source not ready", "Main Bridge is still being made"),
-        ("InvalidiModelsRequest", "Failed: not accepted", "change what the platform names"),
-        ("UnsupportedMediaType", "Failed: a fault of ours", "iModel Desk sent what the platform does not take"),
+        ("InvalidiModelsRequest", "Failed: not accepted", "correct what the platform names"),
+        ("UnsupportedMediaType", "Failed: our error", "the platform does not accept what iModel Desk sent"),
         ("SomethingNew", "Failed", "the platform said: “No.”"),
     ],
 )
@@ -187,7 +187,7 @@ def test_only_what_the_platform_made_nothing_of_was_refused():
 def test_an_imodel_from_a_template_is_no_copy():
     made = operation(State.RUNNING, kind=Kind.TEMPLATE)
 
-    assert status.progress_headline(made) == "The platform makes one baseline of 118 changesets"
+    assert status.progress_headline(made) == "The platform is making one baseline from 118 changesets"
     assert status.origin(made) == "Template iModel"
     assert "iModels from the template Main Bridge" in status.estimate_basis(made, SIX_TO_NINE, NOW)
 
@@ -213,7 +213,7 @@ def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
 
     assert (text.share, text.share_of) == (75, "Sent")
     assert [step.value for step in status.steps(up, text)] == [100, 100, 75, 0, 0, 0]
-    assert text.remedy.endswith("The platform takes it until 10:00:20.")
+    assert text.remedy.endswith("The platform accepts it until 10:00:20.")
 
 
 @pytest.mark.parametrize(

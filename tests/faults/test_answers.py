@@ -339,7 +339,7 @@ def test_19_an_older_answer_that_comes_late_changes_nothing_and_is_logged(clone,
     clone.refresh_from_db()
     assert clone.state == State.SUCCEEDED
     assert clone.events.last().verb == "succeeded"
-    assert "a look came later than another" in caplog.text
+    assert "a poll came after a newer one" in caplog.text
 
 
 def test_19_going_back_while_it_runs_is_in_the_history(clone, sandbox):

@@ -83,7 +83,7 @@ def test_36_whatever_was_edited_after_the_approval_voids_it_and_is_not_sent(
     assert sandbox.calls("POST", "/fork") == 0
     client.force_login(ines)
     page = client.get(reverse("imodels:operation-detail", args=[waiting_fork.pk])).text
-    assert "What would be sent is not what was approved, so it was not sent." in page
+    assert "The request differs from what was approved, so it was not sent." in page
 
 
 def test_36_what_was_not_edited_is_sent_as_it_was_approved(waiting_fork, signed_in_mara, tomas, sandbox):

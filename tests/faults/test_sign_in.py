@@ -138,7 +138,9 @@ def test_14_a_rotated_token_whose_answer_was_lost_waits_for_the_next_sign_in(
     submit(queued_clone.pk)  # with the token that was rotated away: invalid_grant
 
     client.force_login(mara_expired)
-    assert "Sign in again: one of your operations waits for it" in client.get(reverse("imodels:operation-list")).text
+    assert (
+        "Sign in again: one of your operations is waiting for it" in client.get(reverse("imodels:operation-list")).text
+    )
     goes_on_after_sign_in(queued_clone, mara_expired, sandbox)
     assert sandbox.calls("POST", "/clone") == 1
 

@@ -316,7 +316,7 @@ def test_31_without_another_link_it_fails_says_so_and_keeps_the_file(uploading, 
     assert staging.path_of(operation.staged_file).exists()
     page = page_of(operation)
     assert "Failed: upload link expired" in page
-    assert f"Make it again once the orphaned iModel is deleted, which keeps the name “{operation.name}” taken." in page
+    assert f"Delete the orphaned iModel, which keeps the name “{operation.name}” taken, and make it again." in page
 
 
 # 32: another size
@@ -331,7 +331,7 @@ def test_32_a_size_that_differs_is_final_and_explained(uploading, sandbox, page_
     operation.refresh_from_db()
     assert (operation.state, operation.failure_code) == (State.FAILED, "baselineSizeMismatch")
     assert operation.imodel_id
-    assert "The file that arrived is not of the size that was announced." in page_of(operation)
+    assert "The file that arrived is not the size that was announced." in page_of(operation)
 
 
 # 33: complete's answer lost

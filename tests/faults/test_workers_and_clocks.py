@@ -353,6 +353,6 @@ def test_a_worker_that_no_longer_consumes_ends_and_the_next_one_goes_on(
     processes.beat()
 
     assert worker.wait(20) == -signal.SIGKILL
-    assert "Messages wait and this worker takes none" in processes.log(worker)
+    assert "Messages are waiting and this worker takes none" in processes.log(worker)
     processes.worker()
     reached(clone, State.SUCCEEDED)

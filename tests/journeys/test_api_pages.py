@@ -266,7 +266,7 @@ def signed_out(kind: str) -> Way:
         desk.sandbox.fault("POST", POSTED_TO[kind], status=401, body=error, times=2)
         TokenSet.objects.update(obtained_at=timezone.now() - timedelta(minutes=30))
         operation = desk.send(desk.ask(kind))
-        assert "The platform refused the token. It is refreshed" in text_of(desk.page(operation))
+        assert "The platform refused the token. It is being refreshed" in text_of(desk.page(operation))
         for _ in range(2):
             Operation.objects.update(due_at=timezone.now())
             operation.attempts.update(sent_at=timezone.now() - timedelta(minutes=5), answered_at=timezone.now())
@@ -274,7 +274,7 @@ def signed_out(kind: str) -> Way:
             desk.send(operation)
         page = text_of(desk.page(operation))
         assert badge_of(desk.page(operation)) == "Waiting for sign-in"
-        assert "Mara must sign in again, until" in page
+        assert "Mara must sign in again by" in page
 
     return way
 
@@ -293,7 +293,7 @@ def too_many(kind: str, code: str, noun: str) -> Way:
         place = fair_queue.positions([operation], timezone.now())[operation.pk]
         assert timedelta(seconds=0) <= place.start - operation.wait_until <= timedelta(seconds=10)
         assert f"1st in the queue, about {timezone.localtime(place.start):%H:%M:%S}" in page
-        assert f"People share the {noun} of a minute" in page
+        assert f"People take turns with the {noun} of each minute" in page
         assert re.search(rf"429 Not sent after [0-9.]+ s {SAID}", page)
 
     return way
@@ -422,7 +422,7 @@ def create_rows() -> Iterator[tuple[str, Way]]:
     yield "201", taken("empty")
     yield "iModel.id", taken("template")
     yield "state initialized", ends("empty", "successful", "Succeeded")
-    yield "state notInitialized", ends("template", "scheduled", "Running", "waits its turn, or is being made")
+    yield "state notInitialized", ends("template", "scheduled", "Running", "waiting its turn, or being made")
     yield (
         "404 iTwinNotFound",
         refused("empty", 404, "iTwinNotFound", "Failed: iTwin not found", "itwin", "cannot see it"),
@@ -491,9 +491,7 @@ def post_rows(kind: str, noun: str) -> Iterator[tuple[str, Way]]:
     )
     yield (
         "415 UnsupportedMediaType",
-        refused(
-            kind, 415, "UnsupportedMediaType", "Failed: a fault of ours", "head", "a fault of iModel Desk, not yours"
-        ),
+        refused(kind, 415, "UnsupportedMediaType", "Failed: our error", "head", "an error in iModel Desk, not yours"),
     )
     yield "422 InvalidRequestBody", detail(kind, "InvalidRequestBody", "", "head")
     yield "429 TooManyRequests", too_many(kind, "TooManyRequests", noun)
@@ -564,15 +562,15 @@ def polled(desk: Desk, **fault: Any) -> tuple[Operation, str]:
 
 
 def follow_rows() -> Iterator[tuple[str, Way]]:
-    at_work = ends("template", "scheduled", "Running", "waits its turn, or is being made")
+    at_work = ends("template", "scheduled", "Running", "waiting its turn, or being made")
     for item in ("Authorization", "Accept", "200", "state scheduled"):
         yield item, at_work
     yield "state successful", ends("clone", "successful", "Succeeded", "Pier 7 is ready")
-    yield "state failed", ends("clone", "failed", "Failed", "It tells no reason.", "Delete the orphaned iModel")
+    yield "state failed", ends("clone", "failed", "Failed", "It gives no reason.", "Delete the orphaned iModel")
     yield "state waitingForFile", ends("clone", "waitingForFile", "Running", "its file has not been uploaded")
     for name in ("mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"):
         yield f"state {name}", ends("fork", name, "Failed: FederationGuids missing", name, "Fork again")
-    words = "the platform calls it “somethingNew”", "keeps asking until it does"
+    words = "the platform calls it “somethingNew”", "keeps checking until it does"
     yield "state unknown", ends("clone", "somethingNew", "Running", *words)
     yield "initialized before successful", usable_before
     yield "vanished", vanished
@@ -613,14 +611,14 @@ def follow_401(desk: Desk) -> None:
     desk.poll(operation)
     page = desk.page(operation)
     assert badge_of(page) == "Waiting for sign-in"
-    assert "the platform works on; Mara must sign in again to see how it ends" in text_of(page)
+    assert "still running; Mara must sign in again to see the result" in text_of(page)
 
 
 def follow_403(desk: Desk) -> None:
     _, page = polled(desk, status=403)
-    assert "Mara may not look at it, next look" in page
+    assert "Mara may not view it, next check" in page
     assert "Following it needs imodels_webview in Harbour Bridge." in page
-    assert "The requester may not look at it" in page
+    assert "The requester may not view it" in page
 
 
 def follow_404(desk: Desk) -> None:
@@ -632,7 +630,7 @@ def follow_404(desk: Desk) -> None:
 def follow_429(desk: Desk) -> None:
     operation, page = polled(desk, status=429, retry_after=400)
     assert timedelta(minutes=5) < operation.wait_until - timezone.now() < timedelta(minutes=7)
-    assert f"calls of this minute are used, next look {timezone.localtime(operation.wait_until):%H:%M:%S}" in page
+    assert f"this minute’s calls are used up, next check {timezone.localtime(operation.wait_until):%H:%M:%S}" in page
 
 
 def relationship(desk: Desk) -> None:
@@ -767,7 +765,7 @@ def complete_429(desk: Desk) -> None:
     operation, page = completing(status=429, retry_after=400)(desk)
     assert timedelta(minutes=5) < operation.wait_until - timezone.now() < timedelta(minutes=7)
     until = f"{timezone.localtime(operation.wait_until):%H:%M:%S}"
-    assert f"calls of this minute are used, next try {until}" in text_of(page)
+    assert f"this minute’s calls are used up, next try {until}" in text_of(page)
 
 
 def table() -> Iterator[Row]:

@@ -36,7 +36,7 @@ def test_a_file_becomes_an_imodel_and_its_way_can_be_watched(
     tab.get_by_role("button", name="Create iModel").click()
 
     tab.wait_for_url("**/operations/*/")
-    tab.get_by_text("The file is on its way to the platform").wait_for()
+    tab.get_by_text("The file is being uploaded to the platform").wait_for()
     tab.get_by_text(re.compile(r"^[\d.]+ [KM]iB of 1 MiB$")).wait_for()
     axe(tab)
     held.release()

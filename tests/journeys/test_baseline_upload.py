@@ -170,7 +170,7 @@ def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, h
 
     tab.context.set_offline(True)
     expect(tab, "cut")
-    tab.get_by_text("goes on by itself as soon as it can").wait_for()
+    tab.get_by_text("resumes as soon as it can").wait_for()
     line.mend()
     tab.context.set_offline(False)
 
@@ -240,14 +240,14 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harb
 
     tab.reload()
     line.mend()
-    tab.get_by_text("Choose the same file to go on").wait_for()
+    tab.get_by_text("Choose the same file to resume").wait_for()
     stood, before = StagedFile.objects.get().received, line.sent_up
     choose(tab, path)
     expect(tab, "arrived")
 
     assert is_here(path)
     assert line.sent_up - before < size - stood + uploads.PIECE
-    assert tab.get_by_text("Files of yours that are here").count() == 0
+    assert tab.get_by_text("Your files already here").count() == 0
 
 
 @pytest.mark.soak
@@ -277,7 +277,7 @@ def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(en
     arrived_bytes(MIB)
 
     tab.get_by_role("button", name="Create iModel").click()
-    tab.get_by_text("It is sent as soon as the file has arrived.").first.wait_for()
+    tab.get_by_text("Sent as soon as the file has arrived.").first.wait_for()
     assert not Operation.objects.exists()
     line.mend()
 
@@ -340,7 +340,7 @@ def test_a_full_disk_is_told_at_the_file(enter, settings, harbour, troubles):
 
     choose(tab, harbour(100))
 
-    tab.locator("#file_msg").get_by_text("There is no room for this file").wait_for()
+    tab.locator("#file_msg").get_by_text("There is no space for this file").wait_for()
 
 
 def test_a_disk_that_fills_up_meanwhile_keeps_what_arrived_until_there_is_room(
@@ -355,7 +355,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_arrived_until_there_is_room(
     was, settings.STAGING_RESERVE_MIB = settings.STAGING_RESERVE_MIB, 1 << 40
     line.mend()
     expect(tab, "paused")
-    tab.get_by_text("There is no room for this file").first.wait_for()
+    tab.get_by_text("There is no space for this file").first.wait_for()
     axe(tab)
     settings.STAGING_RESERVE_MIB = was
     tab.get_by_role("button", name="Resume").click()
@@ -394,7 +394,7 @@ def test_files_that_are_here_can_be_used_and_removed(enter, line, mara):
     assert tab.locator("#staged_file").input_value() == str(StagedFile.objects.get().pk)
     assert tab.get_by_label("Name", exact=True).input_value() == "yesterday"
     assert tab.get_by_label("Description").input_value() == "stays"
-    assert tab.get_by_text("Files of yours that are here").count() == 0
+    assert tab.get_by_text("Your files already here").count() == 0
 
 
 def test_a_file_that_was_changed_meanwhile_is_not_mixed_with_what_arrived(enter, line, harbour, troubles):

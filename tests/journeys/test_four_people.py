@@ -54,7 +54,7 @@ def ask_for_fork(tab, name: str, *, source: str = MAIN_BRIDGE) -> None:
     pick(tab, "Into iTwin", "harb", "Harbour Bridge")
     tab.get_by_label("Name", exact=True).fill(name)
     tab.get_by_label("Reason").fill("Try the seismic retrofit of pier 7.")
-    tab.get_by_role("button", name="Ask for approval").click()
+    tab.get_by_role("button", name="Request approval").click()
     tab.wait_for_url("**/operations/*/")
 
 
@@ -125,4 +125,4 @@ def test_a_sign_out_elsewhere_leads_a_waiting_page_to_the_door(enter, troubles):
     mara.evaluate("window.dispatchEvent(new Event('focus')); document.dispatchEvent(new Event('visibilitychange'))")
 
     mara.wait_for_url("**/sign-in/**")
-    mara.get_by_text("Sign in to go on").wait_for()
+    mara.get_by_text("Sign in to continue").wait_for()

@@ -97,10 +97,10 @@ def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(
 
     (mail,) = mail_server.to(tomas.email)
     text = mail.get_content()
-    assert mail["Subject"].startswith("Mara asks to fork Main Bridge (decide by ")
+    assert mail["Subject"].startswith("Mara requests a fork of Main Bridge (decide by ")
     assert "Mara Lindqvist wants to fork Main Bridge up to changeset 120 into Harbour Bridge" in text
     assert "“Try the seismic retrofit of pier 7.”" in text
-    assert f"Look and decide: {settings.DASHBOARD_URL}/approvals/{waiting_fork.pk}/" in text
+    assert f"Review and decide: {settings.DASHBOARD_URL}/approvals/{waiting_fork.pk}/" in text
     assert "nobody can decide from this e-mail" in text
 
 

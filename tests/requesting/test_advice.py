@@ -36,7 +36,7 @@ def test_rights_that_the_platform_does_not_tell_are_not_known_and_the_rest_is(ad
 
     said = advice_for("empty")
 
-    assert "Your rights in Harbour Bridge are not known" in said
+    assert "Your permissions in Harbour Bridge are not known" in said
     assert "Name is free in Harbour Bridge" in said
 
 
@@ -52,8 +52,8 @@ def test_an_inactive_itwin_is_warned_of(advice_for, client, sandbox):
 
 
 def test_whether_one_may_create_there(advice_for, client):
-    assert "You may create iModels in Harbour Bridge imodels_manage is yours there." in advice_for("empty")
-    assert "imodels_manage is not yours in Water West" in advice_for("empty", itwin="Water West")
+    assert "You may create iModels in Harbour Bridge You have imodels_manage there." in advice_for("empty")
+    assert "You do not have imodels_manage in Water West" in advice_for("empty", itwin="Water West")
     assert sent(client, "empty", itwin="Water West") == 303
 
 
@@ -69,8 +69,8 @@ def test_whether_the_source_is_ready(advice_for, sandbox):
 def test_whether_one_may_copy_from_there(advice_for, sandbox, kind):
     sandbox.allow(sandbox.ids["rail-corridor"], "mara", ["imodels_webview"])
 
-    assert "You may create iModels in Harbour Bridge imodels_manage" in advice_for(kind)
-    assert "imodels_manage is not yours in Rail Corridor 2027" in advice_for(kind, source="Viaduct")
+    assert "You may create iModels in Harbour Bridge You have imodels_manage" in advice_for(kind)
+    assert "You do not have imodels_manage in Rail Corridor 2027" in advice_for(kind, source="Viaduct")
 
 
 @pytest.mark.parametrize("kind", ["clone", "fork"])
@@ -82,8 +82,8 @@ def test_a_source_with_permissions_of_its_own_has_to_be_seen(advice_for, client,
 
     sandbox.secure(sandbox.ids["depot"], "tomas", ["imodels_webview"])
     shut = advice_for(kind, source="Depot")
-    assert "imodels_webview is not yours on Depot" in shut
-    assert "You may not look at the changesets of Depot" in shut
+    assert "You do not have imodels_webview on Depot" in shut
+    assert "You may not view the changesets of Depot" in shut
     assert "Depot is ready" not in shut
     assert sent(client, kind, source="Depot") == 422
 
@@ -92,15 +92,15 @@ def test_rights_that_cannot_be_asked_for_are_not_known(advice_for, sandbox):
     sandbox.secure(sandbox.ids["viaduct"], "mara", ["imodels_webview"])
     sandbox.fault("GET", r"^/imodels/.*/permissions$", status=403, times=5)
 
-    assert "Viaduct: your rights there are not known" in advice_for("clone", source="Viaduct")
+    assert "Your permissions on Viaduct are not known" in advice_for("clone", source="Viaduct")
 
 
 def test_whether_a_template_may_be_read(advice_for, sandbox):
-    assert "You may read Main Bridge imodels_read is yours there." in advice_for("template")
+    assert "You may read Main Bridge You have imodels_read there." in advice_for("template")
 
     sandbox.secure(sandbox.ids["viaduct"], "mara", ["imodels_webview"])
     secured = advice_for("template", source="Viaduct")
-    assert "imodels_read is not yours on Viaduct It has permissions of its own." in secured
+    assert "You do not have imodels_read on Viaduct It has permissions of its own." in secured
 
 
 # How much
@@ -116,7 +116,7 @@ def test_how_many_changesets_will_be_copied(advice_for, mara, sandbox):
     version = advice_for("clone", up_to="version", version="60 % design")
     assert "Changesets up to #96 will be copied At most 96 of them." in version
     everything = advice_for("clone", up_to="everything")
-    assert "All changesets will be copied Now up to #120, and what comes until it runs." in everything
+    assert "All changesets will be copied Now up to #120, and any added before it runs." in everything
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_a_template_has_to_be_in_the_same_data_center(advice_for, sandbox):
 @pytest.mark.parametrize(
     ("swapped", "warning"),
     [
-        ({"north": "55.55", "south": "55.68"}, "South lies north of North"),
-        ({"west": "12.9", "east": "12.6"}, "West lies east of East"),
+        ({"north": "55.55", "south": "55.68"}, "South is north of North"),
+        ({"west": "12.9", "east": "12.6"}, "West is east of East"),
     ],
 )
 @pytest.mark.parametrize("kind", ["empty", "template"])

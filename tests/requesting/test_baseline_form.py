@@ -128,8 +128,8 @@ def test_the_page_lists_what_is_here_and_how_long_it_is_kept(at_desk, mara, toma
 
     shown = text_of(at_desk.get(FORM))
 
-    assert "3 of 300 MiB arrived. Choose the same file to go on. Kept until" in shown
-    assert "1000 bytes, arrived whole. Kept until" in shown
+    assert "3 of 300 MiB arrived. Choose the same file to resume. Kept until" in shown
+    assert "1000 bytes, complete. Kept until" in shown
     assert "tomas.bim" not in shown
 
 
@@ -171,7 +171,7 @@ def test_a_file_for_which_the_disk_has_no_room_is_refused(at_desk, settings):
 
     answer = at_desk.post(FORM, filled(file=along(imodel())))
 
-    assert "There is no room for this file" in answer.context["form"].errors["file"][0]
+    assert "There is no space for this file" in answer.context["form"].errors["file"][0]
     assert folder() == []
 
 
@@ -186,7 +186,7 @@ def test_a_file_on_its_way_is_waited_for(at_desk, mara):
 
     answer = at_desk.post(FORM, filled(staged))
 
-    assert "harbour.bim has not arrived whole" in answer.context["form"].errors["file"][0]
+    assert "harbour.bim has not fully arrived" in answer.context["form"].errors["file"][0]
     assert not Operation.objects.exists()
 
 
@@ -194,7 +194,7 @@ def test_a_file_on_its_way_is_waited_for(at_desk, mara):
 def test_a_file_that_is_not_here_is_refused(at_desk, staged_file):
     answer = at_desk.post(FORM, filled(staged_file=staged_file))
 
-    assert answer.context["form"].errors["file"] == ["This file is not here any more. Choose it again."]
+    assert answer.context["form"].errors["file"] == ["This file is no longer here. Choose it again."]
 
 
 def test_somebody_elses_file_is_refused_and_its_name_not_told(at_desk, tomas):
@@ -214,7 +214,7 @@ def test_a_file_makes_one_operation_at_a_time(at_desk, mara, spec_for):
 
     answer = at_desk.post(FORM, filled(staged))
 
-    assert answer.context["form"].errors["file"] == ["This file is not here any more. Choose it again."]
+    assert answer.context["form"].errors["file"] == ["This file is no longer here. Choose it again."]
     assert Operation.objects.count() == 1
 
 
@@ -264,7 +264,7 @@ def test_a_form_older_than_the_sign_in_keeps_what_was_typed_and_no_file_that_cam
     answer = browser.post(FORM, filled(file=along(imodel()), name="Pier 7", csrfmiddlewaretoken="x" * 64))
 
     assert answer.status_code == 422
-    assert "This page was older than your sign-in." in text_of(answer)
+    assert "This page is older than your sign-in." in text_of(answer)
     assert 'value="Pier 7"' in answer.content.decode()
     assert not Operation.objects.exists()
     assert folder() == []
@@ -321,7 +321,7 @@ def test_a_file_that_is_not_kept_any_more_has_to_be_chosen_again(at_desk, mara, 
 
     page = at_desk.get(FORM, {"from": str(operation.pk)})
 
-    assert "harbour.bim, 1000 bytes, cannot be taken over. Choose it again." in text_of(page)
+    assert "harbour.bim, 1000 bytes, cannot be reused. Choose it again." in text_of(page)
     assert 'id="staged_file" value=""' in page.content.decode()
 
 

@@ -201,7 +201,7 @@ def test_a_coordinate_system_that_is_none_is_refused_at_its_field(filled, settin
     settings.ITWIN_CREATION_MODES = True
 
     form = filled(EmptyForm, crs="somewhere in Denmark")
-    assert form.errors["crs"] == ["“somewhere in Denmark” is no coordinate system. Give its id, like EPSG:25832."]
+    assert form.errors["crs"] == ["“somewhere in Denmark” is not a coordinate system. Enter its id, like EPSG:25832."]
     assert form.draft() is None
 
 
@@ -236,7 +236,7 @@ def test_zero_degrees_are_degrees(filled):
 def test_a_partly_filled_extent_is_an_error_at_each_missing_side(filled):
     form = filled(EmptyForm, north="55.68", west="12.6")
 
-    assert form.errors == {side: ["Give all four numbers, or none."] for side in ("south", "east")}
+    assert form.errors == {side: ["Enter all four numbers, or none."] for side in ("south", "east")}
     assert form.draft() is None
 
 
@@ -247,9 +247,9 @@ def test_a_partly_filled_extent_is_an_error_at_each_missing_side(filled):
         ("south", "-91", "South is between −90 and 90 degrees."),
         ("west", "-180.5", "West is between −180 and 180 degrees."),
         ("east", "181", "East is between −180 and 180 degrees."),
-        ("east", "12° 36′", "Give degrees as a number, like 55.68."),
-        ("north", "nan", "Give degrees as a number, like 55.68."),
-        ("north", "1e999", "Give degrees as a number, like 55.68."),
+        ("east", "12° 36′", "Enter degrees as a number, like 55.68."),
+        ("north", "nan", "Enter degrees as a number, like 55.68."),
+        ("north", "1e999", "Enter degrees as a number, like 55.68."),
     ],
 )
 def test_a_side_that_is_no_place_on_the_earth_is_refused_there(filled, side, typed, said):
@@ -304,7 +304,7 @@ def test_what_is_typed_over_a_pick_counts(filled, sandbox):
         ("name", "x" * 256, "At most 255 characters; this has 256."),
         ("description", "x" * 256, "At most 255 characters; this has 256."),
         ("name", "main bridge", "Already in Harbour Bridge. Use “main bridge 2”"),
-        ("itwin", "", "Pick the iTwin it goes into."),
+        ("itwin", "", "Pick the iTwin to put it in."),
         ("itwin", "Atlantis", "No iTwin “Atlantis” that you can see."),
         ("itwin", "harbour", "The only iTwin like “harbour” is “Harbour Bridge” (HB-2031)."),
         ("itwin", "{city-transit}", "No iTwin with this id, or you cannot see it."),
@@ -327,9 +327,9 @@ def test_a_wrong_field_says_what_to_do(filled, sandbox, field, typed, said):
         ("source", "", "Pick the iModel to copy."),
         ("source", "Main Bridge temporary works", "Main Bridge temporary works is not ready"),
         ("source", "{metro-line-4}", "No iModel with this id, or you cannot see it."),
-        ("source", "main", "2 iModels fit “main”|3 iModels fit “main”|4 iModels fit “main”"),
+        ("source", "main", "2 iModels match “main”|3 iModels match “main”|4 iModels match “main”"),
         ("up_to", "", "Choose how far to copy."),
-        ("up_to", "sideways", "Choose how far to copy. There is: All up to now"),
+        ("up_to", "sideways", "Choose how far to copy. The choices are: All up to now"),
         ("up_to", "LATEST", "Choose how far to copy."),
     ],
 )
@@ -345,11 +345,11 @@ def test_a_wrong_source_or_way_to_copy_says_what_to_do(filled, sandbox, field, t
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("", "Give the changeset by its number"),
-        ("-1", "“-1” is no changeset."),
-        ("three", "“three” is no changeset."),
-        ("1.5", "“1.5” is no changeset."),
-        ("²", "“²” is no changeset."),
+        ("", "Enter the changeset’s number"),
+        ("-1", "“-1” is not a changeset."),
+        ("three", "“three” is not a changeset."),
+        ("1.5", "“1.5” is not a changeset."),
+        ("²", "“²” is not a changeset."),
         ("9" * 30, "“9999"),
         ("121", "Main Bridge has no changeset #121. The newest is #120."),
         ("f" * 40, "Main Bridge has no changeset ffffffff."),
@@ -366,7 +366,7 @@ def test_a_version_that_is_none_is_refused_and_those_there_are_are_named(filled)
     form = filled(CloneForm, up_to="version", version="90 % design")
 
     assert form.errors["version"] == [
-        "No named version “90 % design”. There is: “60 % design”, “30 % design”, “Checked alignment”."
+        "No named version “90 % design”. Pick one: “60 % design”, “30 % design”, “Checked alignment”."
     ]
 
 
@@ -377,7 +377,7 @@ def test_a_version_that_is_none_is_refused_and_those_there_are_are_named(filled)
 def test_both_changeset_properties_by_hand_are_refused(filled, raw):
     form = filled(CloneForm, **raw)
 
-    assert form.errors["up_to"] == ["Give a changeset by its id or by its number, not by both."]
+    assert form.errors["up_to"] == ["Give a changeset by its id or its number, not both."]
 
 
 @pytest.mark.parametrize("raw", ["changesetId", "changesetIndex"])
@@ -417,7 +417,7 @@ def test_a_source_into_which_one_may_not_look_is_refused_there(filled, sandbox, 
     form = filled(form_of, source="Depot", **picked, **way)
 
     assert list(form.errors) == ["source"]
-    assert form.errors["source"][0].startswith("You may not look at the changesets of Depot, for which you need")
+    assert form.errors["source"][0].startswith("You may not view the changesets of Depot; you need")
 
 
 @pytest.mark.parametrize("form_of", [EmptyForm, CloneForm])
@@ -450,8 +450,8 @@ def test_a_name_that_was_not_looked_for_everywhere_is_not_said_to_be_nowhere(fil
     sandbox.crowd(40)
 
     assert filled(CloneForm, source="Section 00040 / Track bed 00040").is_valid()
-    assert "Not every iTwin was looked at" in filled(CloneForm, source="Track bed 00040").errors["source"][0]
-    assert "looked at" not in filled(CloneForm, source="Main Bridge", itwin="Atlantis").errors["itwin"][0]
+    assert "Not every iTwin was searched" in filled(CloneForm, source="Track bed 00040").errors["source"][0]
+    assert "searched" not in filled(CloneForm, source="Main Bridge", itwin="Atlantis").errors["itwin"][0]
 
 
 # Without an answer

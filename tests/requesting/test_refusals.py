@@ -94,7 +94,7 @@ def rows():
     yield "template", 403, "InsufficientPermissions", HEAD, "Failed: not permitted"
     yield "template", 404, "iTwinNotFound", "itwin", "Failed: iTwin not found"
     yield "template", 409, "iModelExists", "name", "Failed: name taken"
-    yield "template", 415, "UnsupportedMediaType", HEAD, "Failed: a fault of ours"
+    yield "template", 415, "UnsupportedMediaType", HEAD, "Failed: our error"
     yield "template", 404, "iModelNotFound", "source", "Failed: source not found"
     yield "template", 404, "ChangesetNotFound", "changeset", "Failed: changeset not found"
     yield "template", 409, "iModelNotInitialized", "source", "Failed: source not ready"
@@ -102,7 +102,7 @@ def rows():
     for kind in ("empty", "fork"):
         yield kind, 404, "ItwinNotFound", "itwin", "Failed: iTwin not found"
         yield kind, 404, "SomethingNotFound", HEAD, "Failed"
-        yield kind, 413, "RequestTooLarge", HEAD, "Failed: a fault of ours"
+        yield kind, 413, "RequestTooLarge", HEAD, "Failed: our error"
         yield kind, 422, "InvalidiModelsRequest", HEAD, "Failed: not accepted"
     for kind in ("clone", "fork"):
         yield kind, 409, "AnythingElse", "source", "Failed: source not ready"
@@ -260,8 +260,8 @@ HTML = "<html>No</html>"
         ("clone", 404, HTML, "Failed: not found", HEAD),
         ("empty", 409, HTML, "Failed: name taken", "name"),
         ("clone", 409, HTML, "Failed: conflict", HEAD),
-        ("clone", 413, HTML, "Failed: a fault of ours", HEAD),
-        ("clone", 415, HTML, "Failed: a fault of ours", HEAD),
+        ("clone", 413, HTML, "Failed: our error", HEAD),
+        ("clone", 415, HTML, "Failed: our error", HEAD),
         ("clone", 422, HTML, "Failed: not accepted", HEAD),
         ("clone", 418, HTML, "Failed", HEAD),
     ],

@@ -100,7 +100,7 @@ def test_an_imodel_is_known_however_its_beginning_is_cut_up(harbour, cut):
 
 @pytest.mark.parametrize("begins", [b"PK\3\4", b"SQLite format 2\0", b"SQLite format 3 "])
 def test_what_is_no_imodel_is_refused_with_its_first_bytes_and_forgotten(harbour, begins):
-    with pytest.raises(staging.NoIModel, match="does not begin as an SQLite file"):
+    with pytest.raises(staging.NoIModel, match="does not begin like an SQLite file"):
         staging.append(harbour, begins + bytes(10), at=0)
 
     assert not StagedFile.objects.exists()
@@ -134,7 +134,7 @@ def test_the_largest_file_and_any_case_of_bim_are_taken(mara, settings):
 def test_a_file_that_would_fill_the_disk_is_refused(mara, settings):
     settings.STAGING_RESERVE_MIB = 1 << 40
 
-    with pytest.raises(staging.NoSpace, match="no room"):
+    with pytest.raises(staging.NoSpace, match="no space"):
         staging.announce(name="harbour.bim", size=100, owner=mara)
 
 
@@ -152,7 +152,7 @@ def test_nobody_keeps_more_files_than_a_few(mara, tomas):
     for _ in range(staging.AT_MOST):
         staging.announce(name="harbour.bim", size=100, owner=mara)
 
-    with pytest.raises(staging.FileRefused, match="Remove one of them"):
+    with pytest.raises(staging.FileRefused, match="Remove one first"):
         staging.announce(name="harbour.bim", size=100, owner=mara)
     assert staging.announce(name="harbour.bim", size=100, owner=tomas).pk
 

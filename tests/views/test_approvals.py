@@ -100,7 +100,7 @@ def test_a_lead_cannot_decide_about_their_own_fork(client, tomas, fork_by_tomas,
     answer = client.post(address(act, fork_by_tomas), {"comment": "Mine"})
 
     assert answer.status_code == 403
-    assert "You asked for this yourself." in answer.content.decode()
+    assert "You requested this yourself." in answer.content.decode()
     fork_by_tomas.refresh_from_db()
     assert fork_by_tomas.state == State.AWAITING_APPROVAL
 
@@ -172,7 +172,7 @@ def test_a_card_older_than_the_sign_in_decides_nothing_and_keeps_the_comment(tom
     page = browser.post(address(act, waiting_fork), old)
 
     assert page.status_code == 422
-    assert "Nothing was decided.</strong> The page was older than your sign-in." in page.content.decode()
+    assert "Nothing was decided.</strong> This page is older than your sign-in." in page.content.decode()
     assert "Wait for June.</textarea>" in page.content.decode()
     waiting_fork.refresh_from_db()
     assert waiting_fork.state == State.AWAITING_APPROVAL

@@ -95,7 +95,7 @@ def test_the_export_says_who_decided_at_no_query_for_each_row(client, ines, fail
 def test_a_list_that_is_not_whole_says_so_and_the_search_finds_the_rest(client, ines, more_than_the_lists_hold):
     client.force_login(ines)
 
-    assert client.get(AUDIT).text.count("There are more, search for them.") == 2
+    assert client.get(AUDIT).text.count("There are more: search to find them.") == 2
     assert [event.operation_name for event, _, _ in client.get(AUDIT, {"q": "zeebrugge"}).context["rows"]] == ["Far"]
     assert {row["operation"] for row in rows(client.get(EXPORT, {"q": "zeebrugge"}))} == {"Far"}
 

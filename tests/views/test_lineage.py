@@ -143,7 +143,7 @@ def test_what_another_team_made_from_it_is_counted_and_not_named(at_desk, made, 
     tree = tree_of(at_desk, here)
 
     assert "Secret" not in tree
-    assert "1 that you cannot see" in text_of(tree)
+    assert "1 you cannot see" in text_of(tree)
 
 
 def test_an_ancestor_of_another_team_is_not_named(at_desk, made, of_another_team, mara, sandbox):

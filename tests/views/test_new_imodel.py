@@ -170,12 +170,12 @@ def test_nobody_is_given_somebody_elses_operation_for_an_id(mara, tomas, spec_fo
         ("clone", {"source": "{not-initialized}"}, "source", "Main Bridge temporary works is not ready"),
         ("fork", {"source": "{metro-line-4}"}, "source", "No iModel with this id, or you cannot see it."),
         ("clone", {"itwin_id": "{city-transit}"}, "itwin", "No iTwin with this id, or you cannot see it."),
-        ("clone", {"up_to": "changeset", "changeset": "-1"}, "changeset", "“-1” is no changeset."),
-        ("clone", {"up_to": "changeset", "changeset": "ten"}, "changeset", "“ten” is no changeset."),
-        ("clone", {"changesetId": "", "changesetIndex": "1"}, "up_to", "Give a changeset by its id or by its number"),
+        ("clone", {"up_to": "changeset", "changeset": "-1"}, "changeset", "“-1” is not a changeset."),
+        ("clone", {"up_to": "changeset", "changeset": "ten"}, "changeset", "“ten” is not a changeset."),
+        ("clone", {"changesetId": "", "changesetIndex": "1"}, "up_to", "Give a changeset by its id or its number"),
         ("fork", {"up_to": "sideways"}, "up_to", "Choose how far to copy."),
         ("fork", {"reason": ""}, "reason", "Say why you need the fork."),
-        ("empty", {"north": "55.68"}, "east", "Give all four numbers, or none."),
+        ("empty", {"north": "55.68"}, "east", "Enter all four numbers, or none."),
         ("template", {"west": "200"}, "west", "West is between −180 and 180 degrees."),
         ("template", {"source": ""}, "source", "Pick the template iModel."),
         ("template", {"up_to": "everything"}, "up_to", "Choose how far to copy."),
@@ -311,7 +311,7 @@ def test_a_form_older_than_the_sign_in_is_handed_back_and_can_be_sent_again(from
     browser, page = from_old_page(address(kind), once)
 
     assert page.status_code == 422
-    assert "This page was older than your sign-in. Nothing was sent" in text_of(page)
+    assert "This page is older than your sign-in. Nothing was sent" in text_of(page)
     assert 'value="Pier 7 retrofit"' in page.content.decode()
     assert "no-store" in page.headers["Cache-Control"]
     assert Operation.objects.count() == 0
@@ -326,7 +326,7 @@ def test_a_preset_from_a_form_older_than_the_sign_in_is_not_kept_and_the_form_is
     _, page = from_old_page(reverse("imodels:save-preset", args=["fork"]), fields)
 
     assert page.status_code == 422
-    assert "This page was older than your sign-in." in text_of(page)
+    assert "This page is older than your sign-in." in text_of(page)
     assert "Try the retrofit of pier 7.</textarea>" in page.content.decode()
     assert not Preset.objects.exists()
 
@@ -392,7 +392,7 @@ def test_an_operation_from_a_template_speaks_of_its_template(at_desk):
     at_desk.post(address("template"), typed("template"))
     page = text_of(at_desk.get(reverse("imodels:operation-detail", args=[Operation.objects.get().pk])))
 
-    assert "asked for an iModel from a template" in page
+    assert "requested an iModel from a template" in page
     assert "Template iModel Main Bridge @ 120" in page
     assert "as template at #120" in page
 
@@ -401,7 +401,7 @@ def test_the_checks_of_a_template_tell_of_reading_and_of_the_data_center(at_desk
     sandbox.allow(sandbox.ids["harbour-bridge"], "mara", ["imodels_webview", "imodels_manage"])
     page = text_of(at_desk.get(reverse("imodels:request-checks", args=["template"]), typed("template")))
 
-    assert "imodels_read is not yours in Harbour Bridge" in page
+    assert "You do not have imodels_read in Harbour Bridge" in page
     assert "Same data center, East US" in page
     assert "Content up to #120 becomes the baseline" in page
 
@@ -506,8 +506,8 @@ def test_the_address_can_fill_in_an_extent(at_desk):
 @pytest.mark.parametrize(
     ("swapped", "warning"),
     [
-        ({"north": "55.55", "south": "55.68"}, "South lies north of North"),
-        ({"west": "12.9", "east": "12.6"}, "West lies east of East"),
+        ({"north": "55.55", "south": "55.68"}, "South is north of North"),
+        ({"west": "12.9", "east": "12.6"}, "West is east of East"),
     ],
 )
 def test_swapped_corners_are_warned_of_and_sent_as_they_are(at_desk, swapped, warning):
@@ -571,14 +571,14 @@ def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandb
 
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
 
-    assert "Bridge team has no lead who could agree" in page_text
+    assert "Bridge team has no lead who can approve" in page_text
 
 
 def test_checks_offer_to_take_the_newer_changesets_too(at_desk, sandbox):
     bridge = sandbox.ids["main-bridge"]
     answer = at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone", pinned=f"{bridge}:117"))
 
-    assert "3 newer changesets came" in text_of(answer)
+    assert "3 newer changesets since you opened this page" in text_of(answer)
     assert f'data-fill="pinned" data-value="{bridge}:120"' in answer.content.decode()
 
 
@@ -586,7 +586,7 @@ def test_checks_tell_of_another_operation_with_this_name(at_desk):
     at_desk.post(address("empty"), typed("empty"))
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=["empty"]), typed("empty", name="PIER 7")))
 
-    assert "One with this name is under way Asked for by Mara Lindqvist." in page_text
+    assert "One with this name is already under way Requested by Mara Lindqvist." in page_text
 
 
 def test_checks_of_an_untouched_form_scold_nobody(at_desk):
@@ -687,7 +687,7 @@ def test_a_right_that_is_not_listed_is_said_and_left_to_the_platform(at_desk, sa
 
     checks = at_desk.get(reverse("imodels:request-checks", args=["empty"]), form)
 
-    assert "imodels_manage is not yours in Water West" in checks.text
+    assert "You do not have imodels_manage in Water West" in checks.text
 
 
 # It is slow
@@ -720,7 +720,7 @@ def test_a_form_by_ids_is_taken_down_while_the_platform_is_slow(at_desk, sandbox
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=[kind]), typed(kind, **ids)))
     answer = at_desk.post(address(kind), typed(kind, **ids))
 
-    assert "The platform is not answering, nothing was looked up It can be sent all the same" in page_text
+    assert "The platform is not answering, so nothing was checked You can still send it" in page_text
     assert answer.status_code == 303
     assert held.holding
     assert Operation.objects.get().itwin_id == sandbox.ids["harbour-bridge"]

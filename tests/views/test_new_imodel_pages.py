@@ -68,7 +68,7 @@ def test_a_fork_is_asked_for_by_keyboard_alone(desk, sandbox):
     expect(page.locator("#latest_hint")).to_contain_text("Pinned at #120")
     expect(page.locator("#advice")).to_contain_text("Tomas Novak")
     expect(page.locator("#advice pre")).to_contain_text('"changesetIndex": 120')
-    page.get_by_role("button", name="Ask for approval").click()
+    page.get_by_role("button", name="Request approval").click()
     page.wait_for_url(re.compile(r"/operations/"))
 
     assert Operation.objects.get().name == "Abutment variant B"
@@ -162,7 +162,7 @@ def test_nothing_found_is_told_and_no_list_is_pointed_at(desk):
     expect(page.get_by_role("option")).to_have_count(1)
     itwin.press_sequentially("zzz")
 
-    expect(page.locator(".field:has(#itwin) [role=status]")).to_have_text("Nothing fits")
+    expect(page.locator(".field:has(#itwin) [role=status]")).to_have_text("No matches")
     expect(itwin).to_have_attribute("aria-expanded", "false")
     expect(itwin).not_to_have_attribute("aria-controls", re.compile("."))
 
@@ -197,7 +197,7 @@ def test_a_list_that_never_comes_is_said_so(desk, troubles):
     page.context.route("**/pick/itwins/**", lambda route: route.abort())
     page.get_by_role("combobox", name="Into iTwin").press_sequentially("harbour")
 
-    expect(page.locator("#itwin_pop")).to_contain_text("No answer came.")
+    expect(page.locator("#itwin_pop")).to_contain_text("No answer.")
 
 
 def test_every_changeset_can_be_picked_by_keyboard(desk):
@@ -214,7 +214,7 @@ def test_every_changeset_can_be_picked_by_keyboard(desk):
     page.keyboard.press("Enter")
     expect(page.get_by_role("option")).to_have_count(25)
     expect(page.get_by_role("option", name=re.compile("^#108 "))).to_have_attribute("aria-selected", "true")
-    expect(page.locator(".field:has(#changeset) > [role=status]")).to_have_text("24 found, arrow keys move")
+    expect(page.locator(".field:has(#changeset) > [role=status]")).to_have_text("24 found, use the arrow keys")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
 
@@ -454,7 +454,7 @@ def test_a_preset_is_kept_and_started_from_without_javascript(desk):
     page.get_by_role("button", name="Save as preset").click()
     page.get_by_label("Name of the preset").fill("Monthly check")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("status").filter(has_text="Kept as")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Saved as")).to_be_visible()
 
     page.goto("/new/fork/")
     page.get_by_label("Start from a preset").select_option("Monthly check")
@@ -462,7 +462,7 @@ def test_a_preset_is_kept_and_started_from_without_javascript(desk):
     expect(page.get_by_label("Main iModel")).to_have_value("Main Bridge")
     expect(page.get_by_label("Preserve history")).not_to_be_checked()
     page.get_by_label("Name", exact=True).fill("November")
-    page.get_by_role("button", name="Ask for approval").click()
+    page.get_by_role("button", name="Request approval").click()
 
     operation = Operation.objects.get()
     assert (operation.name, operation.preserve_history, operation.reason) == ("November", False, "Monthly check")

@@ -117,7 +117,7 @@ def test_an_empty_page_says_how_many_the_filter_hides(client, mara, queued_clone
 
     answer = client.get(LIST, {"q": "quay"}).content.decode()
 
-    assert "Nothing fits the filter" in answer
+    assert "No operations match the filter" in answer
     assert "One operation is hidden by the filter." in " ".join(answer.split())
 
 
@@ -129,7 +129,7 @@ def test_old_pages_are_older(client, mara, bridge_team, spec_for):
     first, second = client.get(LIST), client.get(LIST, {"page": 2})
 
     assert (len(names(first)), names(second)) == (25, ["Number 1", "Number 0"])
-    assert "25 on this page, 27 in all" in first.content.decode()
+    assert "25 on this page, 27 in total" in first.content.decode()
 
 
 def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, spec_for, django_assert_max_num_queries):
@@ -167,7 +167,7 @@ def test_a_menu_that_is_not_whole_says_so(client, ines, in_many_itwins, name, fi
 
     labels = [choice.label for choice in chip_of(answer, name).menu.choices]
     assert (len(labels), labels[0], labels[-1]) == (40, first, last)
-    assert answer.content.decode().count("There are more, search for them.") == 2
+    assert answer.content.decode().count("There are more: search to find them.") == 2
 
 
 def test_a_menu_that_is_whole_says_nothing(client, mara, queued_clone):
@@ -330,7 +330,7 @@ def test_what_it_was_asked_again_after_is_named_to_those_who_may_see_it(client, 
     Operation.objects.filter(pk=again.pk).update(team=otto.membership_set.get().team)
 
     client.force_login(mara)
-    assert "Asked again after" in client.get(page_of(again)).content.decode()
+    assert "Requested again after" in client.get(page_of(again)).content.decode()
 
     client.force_login(otto)
     answer = client.get(page_of(again)).content.decode()
@@ -350,7 +350,7 @@ def test_a_person_cancels_their_own_and_comes_back_to_the_list(client, mara, que
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.CANCELLED
     assert answer.headers["Location"] == "/operations/?state=waiting"
-    assert "Pier 7 copy is cancelled" in said(answer)
+    assert "Pier 7 copy was cancelled" in said(answer)
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
@@ -404,7 +404,7 @@ def test_several_are_cancelled_each_by_its_own_right(client, tomas, mara, queued
 
     states = dict(Operation.objects.values_list("name", "state"))
     assert (states["Own one"], states["Hers"]) == (State.CANCELLED, State.QUEUED)
-    assert "Own one is cancelled." in said(answer)
+    assert "Own one was cancelled." in said(answer)
     assert "Hers: Only Mara Lindqvist can cancel this." in said(answer)
     assert Event.objects.filter(verb="cancelled").count() == 1
 

@@ -233,7 +233,7 @@ def test_a_platform_that_does_not_answer_keeps_nobody_from_asking(client, mara, 
     sandbox.fault("GET", r"/imodels/", status=503, times=9)
     client.force_login(mara)
 
-    assert "It is asked again before anything is deleted." in text_of(client.get(question(operation)))
+    assert "It is checked again before anything is deleted." in text_of(client.get(question(operation)))
 
 
 def test_a_second_spec_is_late(client, mara, tomas, left):
@@ -266,7 +266,7 @@ def test_it_is_deleted_and_its_name_is_free(client, mara, left, sandbox):
     page = page_of(client, operation)
     assert "Mara Lindqvist had it deleted, so the name “Pier 7” is free." in page
     assert "Try again" in page
-    assert "Orphaned iModel deleted with Mara’s own permission" in page
+    assert "Orphaned iModel deleted with Mara’s own permissions" in page
     assert "by Mara, the name “Pier 7” is free" in text_of(client.get(LIST))
     assert operation.events.filter(verb__startswith="orphan_").count() == 2
 
@@ -296,7 +296,7 @@ def test_what_turned_out_usable_meanwhile_is_not_deleted(client, mara, left, san
     assert after(operation).orphan.state == OrphanState.USABLE
     assert ids_at(sandbox) == [operation.imodel_id]
     client.force_login(mara)
-    assert "What was left can be used." in page_of(client, operation)
+    assert "The orphaned iModel can be used." in page_of(client, operation)
     with pytest.raises(lifecycle.Conflict):
         lifecycle.delete_orphan(operation, by=mara)
     assert after(asked(operation, mara, even_if_usable=True)).orphan.state == OrphanState.DELETED
@@ -350,7 +350,7 @@ def test_what_is_no_answer_is_tried_again_later(client, mara, left, sandbox, fau
     assert after(operation).orphan.state == OrphanState.DELETING
     assert operation.orphan.due_at > timezone.now() + timedelta(seconds=9)
     client.force_login(mara)
-    assert "It is tried again." in page_of(client, operation)
+    assert "It is retried." in page_of(client, operation)
     assert why in operation.orphan.note
     Orphan.objects.update(due_at=timezone.now())
     Bucket.objects.update(frozen_until=None)

@@ -248,7 +248,7 @@ def test_two_presets_of_one_person_have_two_names(at_desk, monthly):
     answer = keep(at_desk, "empty", "MONTHLY copy")
 
     assert answer.status_code == 422
-    assert "You have a preset of this name." in text_of(answer)
+    assert "You already have a preset with this name." in text_of(answer)
     assert Preset.objects.count() == 1
 
 
@@ -272,7 +272,7 @@ def test_a_member_who_neither_owns_nor_leads_only_uses_it(client, shared, ines, 
     Membership.objects.create(team=bridge_team, email=ines.email, user=ines)
     client.force_login(ines)
 
-    assert "Only Mara Lindqvist and leads of Bridge team may change this." in text_of(client.get(page_of(shared)))
+    assert "Only Mara Lindqvist and leads of Bridge team can change this." in text_of(client.get(page_of(shared)))
     assert client.post(page_of(shared), {"preset_name": "Mine now"}).status_code == 403
     assert client.post(reverse("imodels:delete-preset", args=[shared.pk])).status_code == 403
     shared.refresh_from_db()

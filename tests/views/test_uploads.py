@@ -160,7 +160,7 @@ def test_what_is_no_imodel_is_refused_with_its_first_piece_and_forgotten(at_desk
     refused = bring(at_desk, where, b"PK\3\4" + bytes(100), at=0)
 
     assert refused.status_code == 422
-    assert "does not begin as an SQLite file" in refused.content.decode()
+    assert "does not begin like an SQLite file" in refused.content.decode()
     assert at_desk.head(where, headers=PROTOCOL).status_code == 404
 
 

@@ -8,7 +8,7 @@ from imodels_app.accounts import tokens
 
 
 class Command(BaseCommand):
-    help = "Seal all stored tokens with the newest of TOKEN_KEYS. Afterwards older keys can be taken out of it."
+    help = "Encrypt all stored tokens with the newest key in TOKEN_KEYS. Older keys can then be removed."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{tokens.reencrypt()} token sets are sealed with the newest key.")
+        self.stdout.write(f"{tokens.reencrypt()} token sets are encrypted with the newest key.")

@@ -9,14 +9,14 @@ from imodels_app.models import Membership, Team, TeamITwin
 
 
 class Command(BaseCommand):
-    help = "Set up a team. Calling it again adds what is missing and changes roles; it removes nothing."
+    help = "Set up a team. Running it again adds what is missing and changes roles; it removes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--itwin", action="append", default=[], help="id of an iTwin the team looks after")
         parser.add_argument("--lead", action="append", default=[], help="e-mail address of a lead")
         parser.add_argument("--member", action="append", default=[], help="e-mail address of a member")
-        parser.add_argument("--default", action="store_true", help="give this name to the default team, which exists")
+        parser.add_argument("--default", action="store_true", help="rename the existing default team to this name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         team = _renamed_default_team(options["name"]) if options["default"] else _team_named(options["name"])
@@ -34,7 +34,7 @@ def _team_named(name: str) -> Team:
 
 def _renamed_default_team(name: str) -> Team:
     if Team.objects.filter(name=name, is_default=False).exists():
-        raise CommandError(f"Another team is called {name}. Give the default team a name of its own.")
+        raise CommandError(f"Another team is already called {name}. Choose another name for the default team.")
     Team.objects.filter(is_default=True).update(name=name)
     return Team.objects.get(is_default=True)
 
