@@ -18,7 +18,7 @@ from imodels_app.requesting import staging
 from imodels_app.runtime import failpoints
 from imodels_app.states import State, WaitReason
 from imodels_app.tasks import sweep_submitting
-from imodels_app.workers import upload as uploads
+from imodels_app.workers import transfer
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
@@ -97,8 +97,8 @@ def test_a_large_file_goes_up_in_blocks(uploading, sandbox):
 def test_a_file_so_large_that_the_usual_blocks_would_not_do_gets_larger_ones(settings):
     settings.UPLOAD_BLOCK = 8 * 2**20
 
-    assert uploads.block_size(300 * 2**20) == 8 * 2**20
-    assert uploads.block_size(500 * 2**30) * 50_000 >= 500 * 2**30
+    assert transfer.block_size(300 * 2**20) == 8 * 2**20
+    assert transfer.block_size(500 * 2**30) * 50_000 >= 500 * 2**30
 
 
 def test_google_takes_one_plain_request_of_any_size(uploading, sandbox):
@@ -327,7 +327,7 @@ def test_a_worker_that_is_to_end_begins_no_further_block(uploading, sandbox):
     operation.refresh_from_db()
     assert operation.state == State.UPLOADING
     assert operation.upload.due_at <= timezone.now()
-    assert operation.upload.blocks.count() == len(puts(sandbox, "block")) == uploads.BLOCKS_AT_ONCE
+    assert operation.upload.blocks.count() == len(puts(sandbox, "block")) == transfer.BLOCKS_AT_ONCE
     assert carried(operation).state == State.RUNNING
     assert len(puts(sandbox, "block")) == 10
 
