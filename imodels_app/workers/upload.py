@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import UploadLink
 from imodels_app.limits import circuit_breaker
@@ -57,7 +57,7 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
             dispatch.wake_uploader(operation.pk)
     except (lifecycle.Conflict, Waiting):
         return
-    except tokens.KeyMissing as missing:
+    except encryption.KeyMissing as missing:
         # Of the link. The lease runs out by itself, and a worker that has the key may take it.
         log.error("Operation %s: %s", operation.pk, missing)
     except gateway.MustWait as later:
@@ -111,7 +111,7 @@ def _ready(operation: Operation) -> tuple[UploadLink, Path]:
         raise Waiting
     if not operation.upload.link or not _can_finish(operation, now):
         _renew_link(operation)
-    return UploadLink(tokens.decrypt(operation.upload.link), operation.upload.storage_type), staging.path_of(staged)
+    return UploadLink(encryption.decrypt(operation.upload.link), operation.upload.storage_type), staging.path_of(staged)
 
 
 def _can_finish(operation: Operation, now: datetime) -> bool:
@@ -137,14 +137,14 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
 
 def _renew_link(operation: Operation, *, said: str = "") -> None:
     """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Waiting."""
-    before = tokens.decrypt(operation.upload.link) if operation.upload.link else ""
+    before = encryption.decrypt(operation.upload.link) if operation.upload.link else ""
     try:
         link = gateway.for_person(operation.requested_by).imodel(operation.imodel_id).upload
     except errors.NotFound as gone:
         _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
     if link and asked < MOST_LINKS and link.href != before and _lasts(link):
-        encrypted = tokens.encrypt(link.href)
+        encrypted = encryption.encrypt(link.href)
         lifecycle.link_renewed(operation, link=encrypted, storage_type=link.storage_type[:10], until=link.until)
     elif not _arrived_all_the_same(operation):
         lifecycle.failed(

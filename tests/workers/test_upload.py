@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption, tokens
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
 from imodels_app.itwin.types import UploadLink
@@ -66,7 +66,7 @@ def test_a_orphan_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
     assert (operation.state, operation.baseline_state) == (State.UPLOADING, "waitingForFile")
     assert operation.imodel_id in sandbox.world.imodels
     assert "sig=" not in operation.upload.link
-    assert "sig=" in tokens.decrypt(operation.upload.link)
+    assert "sig=" in encryption.decrypt(operation.upload.link)
     assert timedelta(minutes=19) < operation.upload.link_until - timezone.now() <= timedelta(minutes=20)
 
 
@@ -233,8 +233,8 @@ def test_a_link_that_the_platform_renews_is_used(uploading, sandbox):
 
 def test_a_link_that_is_refused_before_its_time_is_asked_for_again(uploading, sandbox):
     operation = uploading(a_file(100 * KIB))
-    spoiled = tokens.decrypt(operation.upload.link).replace("sig=", "sig=A")
-    Upload.objects.update(link=tokens.encrypt(spoiled))
+    spoiled = encryption.decrypt(operation.upload.link).replace("sig=", "sig=A")
+    Upload.objects.update(link=encryption.encrypt(spoiled))
     sandbox.switch(new_upload_link=True)
 
     carried(operation)
@@ -533,7 +533,7 @@ def test_a_new_key_seals_links_too(uploading, settings):
 
     settings.TOKEN_KEYS = settings.TOKEN_KEYS[:1]
     operation.refresh_from_db()
-    assert "sig=" in tokens.decrypt(operation.upload.link)
+    assert "sig=" in encryption.decrypt(operation.upload.link)
 
 
 def test_a_link_tells_nobody_where_it_leads():
