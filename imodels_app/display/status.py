@@ -168,7 +168,7 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         "person": first_name(operation.requested_by_name),
         "estimate": remaining or "the platform is working on it",
         "finishing": f", {remaining}" if remaining else "",
-        "most": lasted(usual.p90) if usual else "",
+        "p90": lasted(usual.p90) if usual else "",
         "took": lasted(operation.finished_at - operation.accepted_at)
         if operation.finished_at and operation.accepted_at
         else "no time",

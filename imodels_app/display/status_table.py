@@ -164,7 +164,7 @@ STATUSES: dict[str, StatusRow] = {
         "Running",
         "move",
         "st-running",
-        "longer than usual, 9 of 10 end within {most}",
+        "longer than usual, 9 of 10 end within {p90}",
         f"Nothing to do. We keep asking for {FOLLOWED_FOR}.",
     ),
     "running:rate_limit": StatusRow(

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from imodels_app import table_filters
 from imodels_app.decorators import auditor, person
 from imodels_app.display import charts, formats, status, timeline
+from imodels_app.display.percentiles import percentile
 from imodels_app.models import Decision, Event, Operation, Team, User
 from imodels_app.states import Kind, State
 
@@ -185,12 +186,12 @@ def _figures(ended: QuerySet[Operation]) -> dict[str, Any]:
     return numbers | {"otherwise": rest, "share": share, "waited": _waits(ended)}
 
 
-def _waits(ended: QuerySet[Operation]) -> tuple[timedelta, timedelta] | None:
-    """How long decisions took: half of the latest thousand came within the first, 95 % within the second."""
+def _waits(ended: QuerySet[Operation]) -> dict[str, timedelta]:
+    """How long the latest thousand decisions took; empty when there are none."""
     decisions = Decision.objects.filter(operation__in=ended).order_by("-decided_at")
     waited = decisions.annotate(waited=F("decided_at") - F("operation__created_at"))
     waits = list(waited.values_list("waited", flat=True)[:1000])
-    return _median_and_p95(waits) if waits else None
+    return {"median": percentile(waits, 50), "p95": percentile(waits, 95)} if waits else {}
 
 
 def _by_day(filters: EventFilter) -> charts.Days:
@@ -214,14 +215,12 @@ def _by_kind(ended: QuerySet[Operation]) -> charts.Durations:
     took: dict[str, list[timedelta]] = {}
     for kind, lasted in done.annotate(took=F("finished_at") - F("accepted_at")).values_list("kind", "took")[:2000]:
         took.setdefault(kind, []).append(max(lasted, timedelta(0)))
-    found = [(status.kind_label(kind), *_median_and_p95(took[kind])) for kind in reversed(Kind.values) if kind in took]
+    found = [
+        (status.kind_label(kind), percentile(took[kind], 50), percentile(took[kind], 95))
+        for kind in reversed(Kind.values)
+        if kind in took
+    ]
     return charts.durations(found, formats.lasted)
-
-
-def _median_and_p95(times: list[timedelta]) -> tuple[timedelta, timedelta]:
-    """The time within which half, and 95 %, came to an end."""
-    ordered = sorted(times)
-    return ordered[len(ordered) // 2], ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)]
 
 
 def _percent(part: int, whole: int) -> int:

@@ -252,7 +252,7 @@ def test_the_bar_is_never_full_while_it_runs():
 
 
 @pytest.mark.parametrize(
-    ("median", "most", "words"),
+    ("median", "p90", "words"),
     [
         (6, 9, "usually 2 to 5 min more"),
         (3, 9, "usually up to 5 min more"),
@@ -261,8 +261,8 @@ def test_the_bar_is_never_full_while_it_runs():
         (1, 3, ""),
     ],
 )
-def test_what_remains_is_a_range_in_minutes(median, most, words):
-    usual = UsualDuration(median=timedelta(minutes=median), p90=timedelta(minutes=most), count=9)
+def test_what_remains_is_a_range_in_minutes(median, p90, words):
+    usual = UsualDuration(median=timedelta(minutes=median), p90=timedelta(minutes=p90), count=9)
 
     assert status.time_remaining(operation(State.RUNNING), NOW, usual) == words
 
