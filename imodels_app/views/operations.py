@@ -17,9 +17,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import context_processors, error_handlers, lifecycle, table_filters
+from imodels_app import error_handlers, lifecycle, table_filters
 from imodels_app.accounts import permissions
-from imodels_app.decorators import HtmxRequest, person, signed_in
+from imodels_app.decorators import person, signed_in
 from imodels_app.display import formats, live, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits
@@ -49,7 +49,7 @@ class OperationRow:
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
-def operation_list(request: HtmxRequest) -> HttpResponse:
+def operation_list(request: HttpRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
@@ -60,36 +60,31 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     found = filters.apply(scope.to_show()).order_by("-created_at", "-pk")
     page = table_filters.paginate(found, request.GET.get("page"))
     summary = {"numbers": table_filters.numbers(scope, now), "rate_limits": rate_limits.remaining(now)}
-    banners, positions = context_processors.banners(user, now), fair_queue.positions(page, now)
-    seen = live.token(page, summary, banners.visible_state, _positions(positions, now), _tick(page.rows, now))
-    if request.htmx and request.GET.get("seen") == seen:
+    positions = fair_queue.positions(page, now)
+    live_page = live.page(request, user, now, page, summary, _positions(positions, now), _tick(page.rows, now))
+    if live_page.is_unchanged:
         return HttpResponse(status=204)
-    context = (
-        summary | _table(page, found, user, now, positions) | {"seen": seen, "tab": tab, "filters": filters, "now": now}
-    )
-    context |= {"banners": banners}
-    context |= {"tabs": _tabs(user), "hidden": _hidden(filters, scope, page)}
-    if request.htmx:
-        return render(request, "operations/_live.html", context)
-    context |= {"chips": table_filters.chips(filters, request.GET, scope), "section": "operations"}
-    context |= {"hidden_inputs": table_filters.hidden_inputs(request.GET, "q")}
-    return render(request, "operations/list.html", context)
+    context = summary | _table(page, found, user, now, positions)
+    context |= {"tab": tab, "tabs": _tabs(user), "filters": filters, "hidden": _hidden(filters, scope, page)}
+    if not live_page.is_fragment:
+        context |= {"chips": table_filters.chips(filters, request.GET, scope), "section": "operations"}
+        context |= {"hidden_inputs": table_filters.hidden_inputs(request.GET, "q")}
+    return live_page.render("operations/list.html", "operations/_live.html", context)
 
 
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
-def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
+def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
-    banners, positions = context_processors.banners(user, now), fair_queue.positions([operation], now)
-    seen = live.token([operation], banners.visible_state, _positions(positions, now), _tick([operation], now))
-    if request.htmx and request.GET.get("seen") == seen:
+    positions = _positions(fair_queue.positions([operation], now), now)
+    live_page = live.page(request, user, now, [operation], positions, _tick([operation], now))
+    if live_page.is_unchanged:
         return HttpResponse(status=204)
-    context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
-    context |= {"banners": banners}
-    return render(request, "operations/_detail.html" if request.htmx else "operations/detail.html", context)
+    context = _page_of(operation, user, now) | {"section": "operations"}
+    return live_page.render("operations/detail.html", "operations/_detail.html", context)
 
 
 @signed_in
