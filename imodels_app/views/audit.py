@@ -2,15 +2,16 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.db.models import Count, F, Max, Q, QuerySet
 from django.db.models.functions import TruncDate
-from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_safe
 
 from imodels_app import table_filters
@@ -30,39 +31,21 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class EventFilter:
-    """A filter as the address has it."""
+class EventFilter(table_filters.OperationFilter):
+    """The filter of operations, for events: with a team, and with one choice of each list."""
 
-    text: str = ""
-    group: str = ""
-    kind: str = ""
-    person: str = ""
-    itwin: str = ""
     team: str = ""
-    since: date | None = None
-    until: date | None = None
 
     @classmethod
-    def read(cls, query: QueryDict) -> "EventFilter":
-        word = {
-            name: table_filters.typed(query.get(name, "")) for name in ("q", "state", "kind", "person", "itwin", "team")
-        }
-        return cls(
-            text=word["q"],
-            group=word["state"] if word["state"] in table_filters.GROUPS else "",
-            kind=word["kind"] if word["kind"] in Kind.values else "",
-            person=word["person"] if word["person"].isdecimal() and len(word["person"]) < 19 else "",
-            itwin=word["itwin"].lower()[:36],
-            team=word["team"],
-            since=table_filters.day(query.get("since", "")),
-            until=table_filters.day(query.get("until", "")),
-        )
+    def read(cls, query: MultiValueDict[str, str]) -> Self:
+        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query})
+        return replace(super().read(last_words), team=table_filters.typed(query.get("team", "")))
 
     @property
     def sentence(self) -> str:
         """The filter as a sentence, for the record of an export."""
-        parts: list[object] = [self.text and f"text “{self.text}”", self.group, self.kind]
-        parts += [self.person and f"person {self.person}", self.itwin and f"iTwin {self.itwin}", self.team]
+        parts: list[object] = [self.text and f"text “{self.text}”", *self.groups, *self.kinds]
+        parts += [f"person {pk}" for pk in self.people] + [f"iTwin {itwin}" for itwin in self.itwins] + [self.team]
         parts += [self.since and f"from {self.since}", self.until and f"to {self.until}"]
         return ", ".join(str(part) for part in parts if part) or "everything"
 
@@ -71,33 +54,19 @@ class EventFilter:
 
     def operations(self) -> QuerySet[Operation]:
         """The operations that the numbers are about: ended within these days."""
-        conditions = [*self._facts(""), *_within("finished_at", self.since, self.until)]
-        if self.text:
-            conditions.append(table_filters.named(self.text))
-        if self.person:
-            conditions.append(Q(requested_by=self.person))
-        if self.team:
-            conditions.append(Q(team__name=self.team))
-        return Operation.objects.filter(*conditions, finished_at__isnull=False)
+        ended = Operation.objects.filter(finished_at__isnull=False)
+        return self.apply(ended.filter(team__name=self.team) if self.team else ended, dates="finished_at")
 
     def _event_conditions(self) -> Iterator[Q]:
-        yield from self._facts("operation__")
-        yield from _within("at", self.since, self.until)
+        yield from table_filters.within("at", self.since, self.until)
+        if facts := self.facts():
+            yield Q(operation__in=Operation.objects.filter(*facts).values("pk"))
         if self.text:
             yield _says(self.text)
-        if self.person:
-            yield Q(actor=self.person) | Q(operation__requested_by=self.person)
+        if self.people:
+            yield Q(actor__in=self.people) | Q(operation__requested_by__in=self.people)
         if self.team:
             yield Q(team_name=self.team)
-
-    def _facts(self, prefix: str) -> Iterator[Q]:
-        if self.kind:
-            yield Q(**{f"{prefix}kind": self.kind})
-        if self.itwin:
-            yield Q(**{f"{prefix}itwin_id": self.itwin})
-        if self.group:
-            fitting = Operation.objects.filter(table_filters.GROUPS[self.group][1]).values("pk")
-            yield Q(**{f"{prefix}pk__in" if prefix else "pk__in": fitting})
 
 
 @auditor
@@ -200,7 +169,7 @@ def _by_day(filters: EventFilter) -> charts.Days:
     since = max(filters.since or date.min, until - timedelta(days=CHART_DAYS - 1))
     rows = (
         filters.operations()
-        .filter(*_within("finished_at", since, until))
+        .filter(*table_filters.within("finished_at", since, until))
         .annotate(day=TruncDate("finished_at"))
         .values_list("day", "state")
         .annotate(number=Count("pk"))
@@ -227,13 +196,6 @@ def _percent(part: int, whole: int) -> int:
     return round(100 * part / whole) if whole else 0
 
 
-def _within(column: str, since: date | None, until: date | None) -> Iterator[Q]:
-    if since:
-        yield Q(**{f"{column}__gte": table_filters.start_of(since)})
-    if until:
-        yield Q(**{f"{column}__lt": table_filters.start_of(until + timedelta(days=1))})
-
-
 def _says(text: str) -> Q:
     """Events that have this in any field a person reads."""
     fields = ("note", "operation_name", "actor_name", "team_name", "operation__failure_code", "operation__reason")
@@ -243,13 +205,13 @@ def _says(text: str) -> Q:
 
 def _choices(filters: EventFilter) -> dict[str, Any]:
     """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
-    people, picked = User.objects.order_by("first_name", "last_name", "pk"), [filters.person] if filters.person else []
-    itwins = table_filters.itwin_menu(Operation.objects.all(), [filters.itwin] if filters.itwin else [], MOST_CHOICES)
+    people = User.objects.order_by("first_name", "last_name", "pk")
+    itwins = table_filters.itwin_menu(Operation.objects.all(), filters.itwins, MOST_CHOICES)
     teams = list(Team.objects.values_list("name", flat=True))
     return {
         "groups": [(word, label) for word, (label, _) in table_filters.GROUPS.items()],
         "kinds": Kind.choices,
         "itwins": itwins,
-        "people": table_filters.menu(people, "pk", picked, MOST_CHOICES, lambda user: (user.pk, user.name)),
+        "people": table_filters.menu(people, "pk", filters.people, MOST_CHOICES, lambda user: (user.pk, user.name)),
         "teams": teams if filters.team in ("", *teams) else [*teams, filters.team],
     }
