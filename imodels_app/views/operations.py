@@ -13,7 +13,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
@@ -24,6 +23,7 @@ from imodels_app.display import formats, live, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits
 from imodels_app.models import Operation, User
+from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.states import State
 from imodels_app.views import lineage
@@ -102,7 +102,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     except lifecycle.Conflict as conflict:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
     messages.success(request, f"{operation.name} is cancelled. It was not sent.")
-    return redirect(_back(request, operation_url(operation)))
+    return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
 
 
 @signed_in
@@ -119,7 +119,7 @@ def cancel_selected(request: HttpRequest) -> HttpResponse:
         else:
             cancelled.append(operation.name)
     _say(request, cancelled, refused)
-    return redirect(_back(request, ""))
+    return redirect(own_path(request.POST.get("next", ""), "imodels:operation-list"))
 
 
 def operation_url(operation: Operation) -> str:
@@ -255,11 +255,3 @@ def _say(request: HttpRequest, cancelled: list[str], refused: list[str]) -> None
         messages.error(request, f"Not cancelled: {' '.join(refused)}")
     if not cancelled and not refused:
         messages.info(request, "Nothing was selected.")
-
-
-def _back(request: HttpRequest, otherwise: str) -> str:
-    """Where the act was done, so that filters and page stay."""
-    target = request.POST.get("next", "")
-    if target and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
-        return target
-    return otherwise or "imodels:operation-list"

@@ -6,7 +6,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -153,6 +152,6 @@ def _question(
         "late": late,
         "ticked": ticked or {},
         "section": "orphans",
-        "page": reverse("imodels:operation-detail", args=[operation.pk]),
+        "page": operation_url(operation),
     }
     return render(request, "orphans/detail.html", context, status=422 if problem else 409 if late else 200)
