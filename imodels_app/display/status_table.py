@@ -5,6 +5,7 @@ Curly brackets are filled in by status.py.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from imodels_app.states import OrphanState
 
@@ -31,6 +32,14 @@ class StatusRow:
     remedy: str
 
 
+# Badge, tone and icon of what has several rows.
+_queued = partial(StatusRow, "Queued", "", "st-queued")
+_checking = partial(StatusRow, "Checking", "move", "search")
+_uploading = partial(StatusRow, "Uploading", "move", "st-uploading")
+_running = partial(StatusRow, "Running", "move", "st-running")
+_signed_out = partial(StatusRow, "Waiting for sign-in", "ask", "st-signin")
+_expired = partial(StatusRow, "Expired", "", "st-expired")
+
 # What keeps a worker from the platform is the same whatever it was to do there; what goes on meanwhile is not.
 _IN_THE_WAY = {
     "rate_limit": "the platform takes no calls, next try {until}",
@@ -40,15 +49,15 @@ _IN_THE_WAY = {
     "key_missing": "this worker lacks a key, next try {until}",
 }
 _MEANWHILE = {
-    "queued": ("Queued", "", "st-queued", "It is tried again until it works."),
-    "submitting": ("Checking", "move", "search", "The answer was lost. It is looked for, and never sent twice."),
-    "uploading": ("Uploading", "move", "st-uploading", "The file is safe, and it is tried again until it works."),
-    "running": ("Running", "move", "st-running", "The platform works on; we look again until it answers."),
+    "queued": (_queued, "It is tried again until it works."),
+    "submitting": (_checking, "The answer was lost. It is looked for, and never sent twice."),
+    "uploading": (_uploading, "The file is safe, and it is tried again until it works."),
+    "running": (_running, "The platform works on; we look again until it answers."),
 }
 STATUSES: dict[str, StatusRow] = {
     **{
-        f"{state}:{reason}": StatusRow(badge, tone, icon, line, f"Nothing to do. {remedy}")
-        for state, (badge, tone, icon, remedy) in _MEANWHILE.items()
+        f"{state}:{reason}": row(line=line, remedy=f"Nothing to do. {remedy}")
+        for state, (row, remedy) in _MEANWHILE.items()
         for reason, line in _IN_THE_WAY.items()
     },
     "awaiting_approval": StatusRow(
@@ -58,44 +67,24 @@ STATUSES: dict[str, StatusRow] = {
         "{team} decides until {until}",
         "Withdraw it, or remind the leads.",
     ),
-    "queued": StatusRow("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It is sent in a moment."),
-    "queued:rate_limit": StatusRow(
-        "Queued",
-        "",
-        "st-queued",
+    "queued": _queued("sent in a moment", "Nothing to do. It is sent in a moment."),
+    "queued:rate_limit": _queued(
         "the {bucket} of this minute are used, until {until}",
         "Nothing to do. It is sent as soon as the rate limit allows.",
     ),
-    "queued:turn": StatusRow(
-        "Queued",
-        "",
-        "st-queued",
+    "queued:turn": _queued(
         "{position} in the queue, about {start}",
         "Nothing to do. People share the {bucket} of a minute and take turns. It is sent by itself.",
     ),
-    "queued:same_name": StatusRow(
-        "Queued",
-        "",
-        "st-queued",
-        "another “{name}” comes first",
-        "Waits for the other one, or cancel and choose another name.",
+    "queued:same_name": _queued(
+        "another “{name}” comes first", "Waits for the other one, or cancel and choose another name."
     ),
-    "queued:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "{person} must sign in again, until {until}",
-        "Sign in. It goes on by itself.",
-    ),
+    "queued:sign_in": _signed_out("{person} must sign in again, until {until}", "Sign in. It goes on by itself."),
     "submitting": StatusRow(
         "Submitting", "move", "st-submitting", "request sent, waiting for the answer", "Nothing to do."
     ),
-    "submitting:lost_answer": StatusRow(
-        "Checking",
-        "move",
-        "search",
-        "the answer was lost, looking for “{name}”",
-        "Nothing to do. It is never sent twice.",
+    "submitting:lost_answer": _checking(
+        "the answer was lost, looking for “{name}”", "Nothing to do. It is never sent twice."
     ),
     "submitting:not_permitted": StatusRow(
         "Checking",
@@ -104,40 +93,19 @@ STATUSES: dict[str, StatusRow] = {
         "the answer was lost, and {person} may not look for “{name}”",
         "Give {person} access to {itwin} again. It is looked for every two minutes, and never sent twice.",
     ),
-    "submitting:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "{person} must sign in again to look for “{name}”",
-        "Sign in. It goes on by itself, and is never sent twice.",
+    "submitting:sign_in": _signed_out(
+        "{person} must sign in again to look for “{name}”", "Sign in. It goes on by itself, and is never sent twice."
     ),
-    "uploading": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "{sent} of {size}",
-        "You can leave. The file is safe here and goes up by itself.{link}",
+    "uploading": _uploading("{sent} of {size}", "You can leave. The file is safe here and goes up by itself.{link}"),
+    "uploading:sent": _uploading(
+        "the file is up, the platform is being told", "Nothing to do. The platform may need a moment to see the file."
     ),
-    "uploading:sent": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "the file is up, the platform is being told",
-        "Nothing to do. The platform may need a moment to see the file.",
-    ),
-    "uploading:storage_down": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
+    "uploading:storage_down": _uploading(
         "storage not answering, next try {until}",
         "Nothing to do. What has arrived stays there, and the rest is tried again until it works.{link}",
     ),
-    "uploading:rate_limit": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "calls of this minute are used, next try {until}",
-        "Nothing to do. It goes on as soon as the rate limit allows.",
+    "uploading:rate_limit": _uploading(
+        "calls of this minute are used, next try {until}", "Nothing to do. It goes on as soon as the rate limit allows."
     ),
     "uploading:not_permitted": StatusRow(
         "Uploading",
@@ -146,52 +114,25 @@ STATUSES: dict[str, StatusRow] = {
         "{person} may not go on in {itwin}, next try {until}",
         "Give {person} access to {itwin} again. The file is safe, and it is tried again until it works.",
     ),
-    "uploading:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "{person} must sign in again to finish the upload",
-        "Sign in. It goes on by itself.",
+    "uploading:sign_in": _signed_out(
+        "{person} must sign in again to finish the upload", "Sign in. It goes on by itself."
     ),
-    "running": StatusRow(
-        "Running",
-        "move",
-        "st-running",
-        "{estimate}",
-        "You can leave. It is all here when you come back.",
+    "running": _running("{estimate}", "You can leave. It is all here when you come back."),
+    "running:slow": _running(
+        "longer than usual, 9 of 10 end within {p90}", f"Nothing to do. We keep asking for {FOLLOWED_FOR}."
     ),
-    "running:slow": StatusRow(
-        "Running",
-        "move",
-        "st-running",
-        "longer than usual, 9 of 10 end within {p90}",
-        f"Nothing to do. We keep asking for {FOLLOWED_FOR}.",
-    ),
-    "running:rate_limit": StatusRow(
-        "Running",
-        "move",
-        "st-running",
+    "running:rate_limit": _running(
         "calls of this minute are used, next look {until}",
         "Nothing to do. The platform works on; we look again as soon as the rate limit allows.",
     ),
-    "running:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "the platform works on; {person} must sign in again to see how it ends",
-        "Sign in. It goes on by itself.",
+    "running:sign_in": _signed_out(
+        "the platform works on; {person} must sign in again to see how it ends", "Sign in. It goes on by itself."
     ),
-    "running:not_permitted": StatusRow(
-        "Running",
-        "move",
-        "st-running",
+    "running:not_permitted": _running(
         "{person} may not look at it, next look {until}",
         "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform works on.",
     ),
-    "running:unknown": StatusRow(
-        "Running",
-        "move",
-        "st-running",
+    "running:unknown": _running(
         "the platform calls it “{platform_state}”",
         "Nothing to do. iModel Desk does not know this word of the platform’s, and keeps asking until it does.",
     ),
@@ -206,16 +147,8 @@ STATUSES: dict[str, StatusRow] = {
     "rejected": StatusRow(
         "Rejected", "", "st-rejected", "{decider}{comment}", "Read the comment. Ask again if things have changed."
     ),
-    "expired": StatusRow(
-        "Expired", "", "st-expired", "nobody decided within {patience}", "Ask again, or speak with a lead."
-    ),
-    "expired:sign_in": StatusRow(
-        "Expired",
-        "",
-        "st-expired",
-        "{person} did not sign in again in time",
-        "Sign in and ask for the same again.",
-    ),
+    "expired": _expired("nobody decided within {patience}", "Ask again, or speak with a lead."),
+    "expired:sign_in": _expired("{person} did not sign in again in time", "Sign in and ask for the same again."),
     "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Same again."),
 }
 
