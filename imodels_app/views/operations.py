@@ -19,7 +19,7 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app import error_handlers, lifecycle, table_filters
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in
-from imodels_app.display import formats, live, status, timeline
+from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits
 from imodels_app.models import Operation, User
@@ -196,9 +196,9 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "operation": operation,
         "status_text": status_text,
         "usual": usual,
-        "steps": status.steps(operation, status_text),
-        "doing": status.progress_headline(operation),
-        "basis": status.estimate_basis(operation, usual, now),
+        "steps": progress.steps(operation, status_text),
+        "doing": progress.progress_headline(operation),
+        "basis": progress.estimate_basis(operation, usual, now),
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "timeline": [timeline.entry(event, operation) for event in operation.events.order_by("-at", "-pk")],
         "attempts": attempts,
