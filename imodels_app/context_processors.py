@@ -1,7 +1,5 @@
 """What every page's frame needs: the context processor behind base.html."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,42 +9,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from imodels_app.display import formats
-from imodels_app.limits import circuit_breaker
-from imodels_app.models import Operation, User
-from imodels_app.states import FINISHED, WaitReason
+from imodels_app.display.banners import Banners
+from imodels_app.models import Operation
 
 THEMES = ("system", "light", "dark")
 CONTRASTS = ("normal", "high")
 SHORTCUTS = ("on", "off")
-
-
-@dataclass(frozen=True)
-class Banners:
-    """What stands above every page. sign_in: how many of the person's operations wait for their sign-in."""
-
-    outage: circuit_breaker.Outage | None
-    sign_in: int
-
-    @property
-    def visible_state(self) -> list[str]:
-        """For a live page's token: what can be read, so that it changes by the minute at most."""
-        outage = [formats.clock(self.outage.since), formats.clock(self.outage.until)] if self.outage else []
-        return [*outage, str(self.sign_in)]
-
-    @property
-    def announcement(self) -> str:
-        """For screen readers, once it appears."""
-        if self.outage:
-            return "The platform is not answering, nothing is lost"
-        return "Sign in again, your operations are waiting for it" if self.sign_in else ""
-
-
-def banners(user: User, now: datetime) -> Banners:
-    waiting = Operation.objects.filter(requested_by=user, wait_reason=WaitReason.SIGN_IN).exclude(
-        state__in=sorted(FINISHED)
-    )
-    return Banners(outage=circuit_breaker.outage(now), sign_in=waiting.count())
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
@@ -63,7 +31,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated or getattr(request, "htmx", False):
         return about
     # Asked for when it is drawn: a live page has asked already, for its token.
-    about["banners"] = SimpleLazyObject(partial(banners, user, timezone.now()))
+    about["banners"] = SimpleLazyObject(partial(Banners.of, user, timezone.now()))
     return about | {"waiting_for_me": Operation.objects.waiting_for(user).count()}
 
 

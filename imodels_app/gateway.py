@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import User
@@ -115,7 +115,7 @@ def _token(user: User) -> str:
         return tokens.access_token(user)
     except tokens.SignInNeeded as gone:
         raise MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_SIGNED_OUT) from gone
-    except tokens.KeyMissing as missing:
+    except encryption.KeyMissing as missing:
         log.error("Token of person %s: %s", user.pk, missing)
         raise MustWait(WaitReason.KEY_MISSING, _after(missing), str(missing)) from missing
     except tokens.TokenUnavailable as later:

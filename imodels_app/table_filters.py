@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
 from django.utils.dateparse import parse_date
 
 from imodels_app.models import Operation, OperationQuerySet, User
@@ -46,7 +47,7 @@ class OperationFilter:
     until: date | None = None
 
     @classmethod
-    def read(cls, query: QueryDict) -> "OperationFilter":
+    def read(cls, query: MultiValueDict[str, str]) -> Self:
         return cls(
             text=typed(query.get("q", "")),
             groups=tuple(word for word in query.getlist("state") if word in GROUPS),
@@ -59,23 +60,24 @@ class OperationFilter:
 
     @property
     def is_set(self) -> bool:
-        return self != OperationFilter()
+        return self != type(self)()
 
-    def apply(self, operations: OperationQuerySet) -> OperationQuerySet:
-        return operations.filter(*self._conditions())
-
-    def _conditions(self) -> Iterator[Q]:
+    def apply(self, operations: OperationQuerySet, *, dates: str = "created_at") -> OperationQuerySet:
+        """dates: the column that since and until are about."""
+        conditions = [*self.facts(), *within(dates, self.since, self.until)]
         if self.text:
-            yield named(self.text)
-        if self.groups:
-            yield any_of(GROUPS[word][1] for word in self.groups)
-        for column, words in (("kind", self.kinds), ("itwin_id", self.itwins), ("requested_by", self.people)):
+            conditions.append(named(self.text))
+        if self.people:
+            conditions.append(Q(requested_by__in=self.people))
+        return operations.filter(*conditions)
+
+    def facts(self) -> list[Q]:
+        """What an operation is: its state, its kind and its iTwin."""
+        conditions = [any_of(GROUPS[word][1] for word in self.groups)] if self.groups else []
+        for column, words in (("kind", self.kinds), ("itwin_id", self.itwins)):
             if words:
-                yield Q(**{f"{column}__in": words})
-        if self.since:
-            yield Q(created_at__gte=start_of(self.since))
-        if self.until:
-            yield Q(created_at__lt=start_of(self.until + timedelta(days=1)))
+                conditions.append(Q(**{f"{column}__in": words}))
+        return conditions
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,14 @@ def day(word: str) -> date | None:
     except ValueError:
         return None
     return found if found and date.min.year < found.year < date.max.year else None
+
+
+def within(column: str, since: date | None, until: date | None) -> Iterator[Q]:
+    """Both days belong to it."""
+    if since:
+        yield Q(**{f"{column}__gte": start_of(since)})
+    if until:
+        yield Q(**{f"{column}__lt": start_of(until + timedelta(days=1))})
 
 
 def start_of(on: date) -> datetime:

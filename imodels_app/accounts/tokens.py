@@ -1,7 +1,7 @@
 """An access token that can act for a person, refreshed in time.
 
-Tokens are encrypted at rest (TOKEN_KEYS, newest first). Providers rotate refresh tokens, and a strict one revokes
-the whole grant when the same token comes twice, so one process at a time refreshes for a person.
+Tokens are encrypted at rest. Providers rotate refresh tokens, and a strict one revokes the whole grant when the same
+token comes twice, so one process at a time refreshes for a person.
 """
 
 import logging
@@ -10,11 +10,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts import oidc
+from imodels_app.accounts import encryption, oidc
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet, Upload, User
 from imodels_app.runtime import clock, failpoints
@@ -37,19 +35,9 @@ class TokenUnavailable(errors.Unavailable):
     """The sign-in service, or what we know of the sign-in, keeps us waiting: not the platform."""
 
 
-class KeyMissing(TokenUnavailable):
-    """This process has no key that opens the token, as in the middle of a change of keys. Another one may have it."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This worker lacks a key in TOKEN_KEYS. Another one will try; signing in again also helps.",
-            retry_after_s=60,
-        )
-
-
 def access_token(user: User) -> str:
-    """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded and
-    TokenUnavailable.
+    """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded,
+    TokenUnavailable and encryption.KeyMissing.
 
     1. Read the row. A token that lasts is used as it is.
     2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
@@ -60,7 +48,7 @@ def access_token(user: User) -> str:
     while True:
         row = _token_set(user)
         if row.expires_at > clock.now() + TOKEN_MARGIN:
-            return decrypt(row.access_token)
+            return encryption.decrypt(row.access_token)
         _discover()
         if _take_lease(row):
             return _refresh(row)
@@ -86,10 +74,10 @@ def refused(user: User, access_token: str) -> None:
     now = clock.now()
     row = TokenSet.objects.filter(user=user).first()
     try:
-        if row is None or decrypt(row.access_token) != access_token:
+        if row is None or encryption.decrypt(row.access_token) != access_token:
             return
-    except KeyMissing:
-        return  # sealed after we had opened it: by now it is another one
+    except encryption.KeyMissing:
+        return  # encrypted after we had decrypted it: by now it is another one
     same = TokenSet.objects.filter(pk=row.pk, obtained_at=row.obtained_at)
     if row.obtained_at < now - YOUNG:
         same.update(expires_at=now)
@@ -98,38 +86,17 @@ def refused(user: User, access_token: str) -> None:
 
 
 def reencrypt() -> int:
-    """Seal every token and upload link with the newest key, so that older keys can be taken away; how many there were.
-
-    Safe while people work: a row that was refreshed meanwhile is sealed with the newest key already.
-    """
-    done = 0
-    for row in TokenSet.objects.all():
-        try:
-            columns = {name: encrypt(decrypt(value)) for name in _ENCRYPTED if (value := getattr(row, name))}
-        except KeyMissing:
-            continue
-        same = TokenSet.objects.filter(pk=row.pk, **{name: getattr(row, name) for name in _ENCRYPTED})
-        done += same.update(**columns)
-    return done + _reencrypt_links()
-
-
-def _reencrypt_links() -> int:
-    done = 0
-    for pk, link in Upload.objects.exclude(link="").values_list("pk", "link"):
-        try:
-            sealed = encrypt(decrypt(link))
-        except KeyMissing:
-            continue
-        done += Upload.objects.filter(pk=pk, link=link).update(link=sealed)
-    return done
+    """Encrypt every token and upload link with the newest key; how many rows there were."""
+    token_sets = encryption.reencrypt(TokenSet.objects.all(), *_ENCRYPTED)
+    return token_sets + encryption.reencrypt(Upload.objects.exclude(link=""), "link")
 
 
 def id_token_of(user: User) -> str:
     """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
     row = TokenSet.objects.filter(user=user).first()
     try:
-        return decrypt(row.id_token) if row and row.id_token else ""
-    except KeyMissing:
+        return encryption.decrypt(row.id_token) if row and row.id_token else ""
+    except encryption.KeyMissing:
         return ""
 
 
@@ -168,8 +135,8 @@ def _refresh(row: TokenSet) -> str:
     if not row.refresh_token:
         raise _ended(mine, row)
     try:
-        token = oidc.refresh(decrypt(row.refresh_token))
-    except KeyMissing:
+        token = oidc.refresh(encryption.decrypt(row.refresh_token))
+    except encryption.KeyMissing:
         mine.update(**free)
         raise
     except oidc.GrantRevoked as gone:
@@ -198,13 +165,13 @@ def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str,
     """A provider's answer as columns. It may leave out the refresh token when it does not rotate."""
     now = clock.now()
     columns: dict[str, Any] = {
-        "access_token": encrypt(token["access_token"]),
+        "access_token": encryption.encrypt(token["access_token"]),
         "expires_at": _expiry(token, now),
         "obtained_at": now,
     }
     for name in ("refresh_token", "id_token"):
         if token.get(name):
-            columns[name] = encrypt(token[name])
+            columns[name] = encryption.encrypt(token[name])
         elif before is None:
             columns[name] = ""
     return columns
@@ -214,20 +181,3 @@ def _expiry(token: dict[str, Any], now: datetime) -> datetime:
     if token.get("expires_in"):
         return now + timedelta(seconds=int(token["expires_in"]))
     return datetime.fromtimestamp(int(token.get("expires_at") or 0), tz=UTC)
-
-
-def _keys() -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in settings.TOKEN_KEYS])
-
-
-def encrypt(text: str) -> str:
-    """Encrypt a secret that has to be kept: a token, an upload link."""
-    return _keys().encrypt(text.encode()).decode()
-
-
-def decrypt(text: str) -> str:
-    """What seal() encrypted. Raises KeyMissing."""
-    try:
-        return _keys().decrypt(text.encode()).decode()
-    except InvalidToken as gone:
-        raise KeyMissing from gone

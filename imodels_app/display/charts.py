@@ -61,7 +61,7 @@ def days(since: date, until: date, rows: Iterable[tuple[date, str, int]]) -> Day
 
 @dataclass(frozen=True)
 class Range:
-    """One kind: half took up to the first point, 95 % up to the second."""
+    """One kind: half took up to the median, 95 % up to p95."""
 
     label: str
     y: int
@@ -78,7 +78,7 @@ class Durations:
 
 
 def durations(found: list[tuple[str, timedelta, timedelta]], words: Callable[[timedelta], str]) -> Durations:
-    """found: label, half and 95 % of each kind. words: how a duration reads."""
+    """found: label, median and p95 of each kind. words: how a duration reads."""
     longest = max((p95 for _, _, p95 in found), default=timedelta(minutes=1))
     whole, unit, size = _axis(longest)
     ranges = [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from imodels_app.display.percentiles import percentile
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 
@@ -14,7 +15,7 @@ LATEST = 200
 
 @dataclass(frozen=True)
 class UsualDuration:
-    """Half of `count` earlier ones took up to `half`, nine in ten up to `most`.
+    """Half of `count` earlier ones took up to `median`, nine in ten up to `p90`.
 
     source: the name of the iModel they were all copies of; empty when they are all of the kind.
     """
@@ -64,9 +65,4 @@ def _between(start: datetime, end: datetime) -> timedelta:
 
 
 def _usual(durations: list[timedelta], source: str = "") -> UsualDuration:
-    ordered = sorted(durations)
-    return UsualDuration(median=_at(ordered, 0.5), p90=_at(ordered, 0.9), count=len(ordered), source=source)
-
-
-def _at(ordered: list[timedelta], share: float) -> timedelta:
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+    return UsualDuration(percentile(durations, 50), percentile(durations, 90), len(durations), source)

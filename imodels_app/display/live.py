@@ -1,14 +1,52 @@
-"""What a live page has shown, and how soon it should ask again. No queries here: rows come by to_show()."""
+"""A page that polls: what it has shown, whether that has changed, and how soon to ask again. Rows come by to_show()."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from imodels_app.models import Operation
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from imodels_app.display.banners import Banners
+from imodels_app.models import Operation, User
 from imodels_app.states import FINISHED, OrphanState, State
 
 # Something moves on its own; a person has to act; all is at rest.
 MOVING_S, WAITING_S, RESTING_S = 2, 5, 30
+
+
+@dataclass(frozen=True)
+class LivePage:
+    """A live page as it is now. seen: the token of what it shows, which the next poll brings along."""
+
+    request: HttpRequest
+    now: datetime
+    banners: Banners
+    seen: str
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether htmx asks, for the live parts alone."""
+        return bool(getattr(self.request, "htmx", False))
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether this is a poll that has missed nothing: 204."""
+        return self.is_fragment and self.request.GET.get("seen") == self.seen
+
+    def render(self, page: str, fragment: str, context: dict[str, Any]) -> HttpResponse:
+        """page, fragment: templates of the whole page, and of its live parts."""
+        shared = {"seen": self.seen, "now": self.now, "banners": self.banners}
+        return render(self.request, fragment if self.is_fragment else page, context | shared)
+
+
+def page(request: HttpRequest, user: User, now: datetime, rows: Iterable[Operation], *extra: object) -> LivePage:
+    """The page that shows these rows, and extra (as token() takes it), under its banners."""
+    banners = Banners.of(user, now)
+    return LivePage(request, now, banners, token(rows, banners.visible_state, *extra))
 
 
 def token(rows: Iterable[Operation], *extra: object) -> str:

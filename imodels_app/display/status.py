@@ -136,7 +136,7 @@ def _running_row(operation: Operation, now: datetime, usual: UsualDuration | Non
         return "running:usable"
     if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
         return "running:unknown"
-    return "running:slow" if usual and _elapsed(operation, now) > usual.p90 else "running"
+    return "running:slow" if usual and elapsed(operation, now) > usual.p90 else "running"
 
 
 def is_next(position: QueuePosition, now: datetime) -> bool:
@@ -168,7 +168,7 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         "person": first_name(operation.requested_by_name),
         "estimate": remaining or "the platform is working on it",
         "finishing": f", {remaining}" if remaining else "",
-        "most": lasted(usual.p90) if usual else "",
+        "p90": lasted(usual.p90) if usual else "",
         "took": lasted(operation.finished_at - operation.accepted_at)
         if operation.finished_at and operation.accepted_at
         else "no time",
@@ -208,8 +208,8 @@ def time_remaining(operation: Operation, now: datetime, usual: UsualDuration | N
     """usually 2 to 5 min more; empty when nothing can be said."""
     if usual is None or operation.accepted_at is None:
         return ""
-    elapsed = _elapsed(operation, now)
-    low, high = usual.median - elapsed, usual.p90 - elapsed
+    passed = elapsed(operation, now)
+    low, high = usual.median - passed, usual.p90 - passed
     if high <= timedelta(0):
         return ""
     if high < timedelta(minutes=1):
@@ -224,7 +224,8 @@ def _minutes(time: timedelta) -> int:
     return round(time.total_seconds() / 60)
 
 
-def _elapsed(operation: Operation, now: datetime) -> timedelta:
+def elapsed(operation: Operation, now: datetime) -> timedelta:
+    """How long the platform has been at it."""
     return now - (operation.accepted_at or operation.created_at)
 
 
@@ -233,7 +234,7 @@ def _share(operation: Operation, now: datetime, usual: UsualDuration | None) -> 
         return 100 * operation.upload.sent_bytes // operation.file_size
     if operation.state != State.RUNNING or usual is None or not usual.p90:
         return None
-    return usual.share(_elapsed(operation, now))
+    return usual.share(elapsed(operation, now))
 
 
 def _permission(operation: Operation) -> str:
@@ -254,93 +255,6 @@ def attempt_text(attempt: Attempt) -> str:
         return "No answer yet"
     after = f" after {(attempt.answered_at - attempt.sent_at).total_seconds():.1f} s" if attempt.answered_at else ""
     return f"{Outcome(attempt.outcome).label}{after}"
-
-
-# The way of one operation
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stretch of the way. value: percent, None when it goes on and nobody knows how far."""
-
-    label: str
-    value: int | None
-    is_here: bool = False
-
-
-def steps(operation: Operation, status_text: StatusText) -> list[Step]:
-    """The way from asked to succeeded; empty when it ended elsewhere."""
-    here = _STEP_OF.get(State(operation.state))
-    if here is None:
-        return []
-    if operation.usable_at and here == "Running":
-        here = "Succeeded"
-    needs_approval = operation.state == State.AWAITING_APPROVAL or operation.last_decision is not None
-    labels = ["Requested", *(["Approved"] if needs_approval else []), "Sent"]
-    labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
-    if operation.state == State.SUCCEEDED:
-        return [Step(label, 100) for label in labels]
-    at = labels.index(here)
-    value = status_text.share if operation.state in (State.RUNNING, State.UPLOADING) else 0
-    done, coming = labels[:at], labels[at + 1 :]
-    return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
-
-
-_STEP_OF = {
-    State.AWAITING_APPROVAL: "Approved",
-    State.QUEUED: "Sent",
-    State.SUBMITTING: "Sent",
-    State.UPLOADING: "Uploading",
-    State.RUNNING: "Running",
-    State.SUCCEEDED: "Succeeded",
-}
-
-
-def _has_file(operation: Operation) -> bool:
-    return operation.kind == Kind.BASELINE or operation.state == State.UPLOADING
-
-
-def progress_headline(operation: Operation) -> str:
-    """What is going on, as a headline."""
-    if operation.state == State.RUNNING and operation.usable_at:
-        return "The iModel can be used while the platform finishes"
-    if operation.state == State.RUNNING and operation.changeset_index and operation.kind == Kind.TEMPLATE:
-        return f"The platform is making one baseline from {thousands(operation.changeset_index)} changesets"
-    if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
-        return f"The platform is copying {thousands(operation.changeset_index)} changesets"
-    return {
-        State.AWAITING_APPROVAL: f"{operation.team.name} has to decide",
-        State.QUEUED: "Waiting to be sent",
-        State.SUBMITTING: "The request was sent",
-        State.UPLOADING: "The file is being uploaded to the platform",
-        State.RUNNING: "The platform is making the iModel",
-        State.SUCCEEDED: f"{operation.name} is ready",
-    }.get(State(operation.state), "")
-
-
-def estimate_basis(operation: Operation, usual: UsualDuration | None, now: datetime) -> str:
-    """What the estimate rests on; empty when there is nothing to estimate."""
-    if operation.state != State.RUNNING:
-        return ""
-    if usual is None:
-        return (
-            "The platform reports no percentage, and too few earlier ones are known to say how long it usually takes."
-        )
-    return (
-        f"The platform reports no percentage. The bar compares {lasted(_elapsed(operation, now))} with the last "
-        f"{usual.count} {_which(operation, usual)}: half took {lasted(usual.median)}, "
-        f"nine in ten under {lasted(usual.p90)}."
-    )
-
-
-def _which(operation: Operation, usual: UsualDuration) -> str:
-    """The earlier ones that an estimate rests on: clones of Main Bridge."""
-    if operation.kind == Kind.TEMPLATE:
-        return f"iModels from the template {usual.source}" if usual.source else "iModels from templates"
-    if not operation.source_id:
-        return f"{kind_label(operation.kind)} iModels"
-    kinds = f"{kind_label(operation.kind).lower()}s"
-    return f"{kinds} of {usual.source}" if usual.source else kinds
 
 
 # Names

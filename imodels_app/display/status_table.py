@@ -5,6 +5,7 @@ Curly brackets are filled in by status.py.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from imodels_app.states import OrphanState
 
@@ -30,6 +31,14 @@ class StatusRow:
     remedy: str
 
 
+# Badge, tone and icon of what has several rows.
+_queued = partial(StatusRow, "Queued", "", "st-queued")
+_checking = partial(StatusRow, "Checking", "move", "search")
+_uploading = partial(StatusRow, "Uploading", "move", "st-uploading")
+_running = partial(StatusRow, "Running", "move", "st-running")
+_signed_out = partial(StatusRow, "Waiting for sign-in", "ask", "st-signin")
+_expired = partial(StatusRow, "Expired", "", "st-expired")
+
 # What keeps a worker from the platform is the same whatever it was to do there; what goes on meanwhile is not.
 _IN_THE_WAY = {
     "rate_limit": "rate limit reached, next try {until}",
@@ -39,15 +48,15 @@ _IN_THE_WAY = {
     "key_missing": "this worker lacks a key, next try {until}",
 }
 _MEANWHILE = {
-    "queued": ("Queued", "", "st-queued", "It is retried until it works."),
-    "submitting": ("Checking", "move", "search", "The answer was lost; we check for it and never send twice."),
-    "uploading": ("Uploading", "move", "st-uploading", "The file is safe, and the upload is retried until it works."),
-    "running": ("Running", "move", "st-running", "The platform is still working; we check again until it answers."),
+    "queued": (_queued, "It is retried until it works."),
+    "submitting": (_checking, "The answer was lost; we check for it and never send twice."),
+    "uploading": (_uploading, "The file is safe, and the upload is retried until it works."),
+    "running": (_running, "The platform is still working; we check again until it answers."),
 }
 STATUSES: dict[str, StatusRow] = {
     **{
-        f"{state}:{reason}": StatusRow(badge, tone, icon, line, f"Nothing to do. {remedy}")
-        for state, (badge, tone, icon, remedy) in _MEANWHILE.items()
+        f"{state}:{reason}": row(line=line, remedy=f"Nothing to do. {remedy}")
+        for state, (row, remedy) in _MEANWHILE.items()
         for reason, line in _IN_THE_WAY.items()
     },
     "awaiting_approval": StatusRow(
@@ -57,44 +66,24 @@ STATUSES: dict[str, StatusRow] = {
         "{team} decides by {until}",
         "Withdraw it, or remind the leads.",
     ),
-    "queued": StatusRow("Queued", "", "st-queued", "sent in a moment", "Nothing to do. It will be sent in a moment."),
-    "queued:rate_limit": StatusRow(
-        "Queued",
-        "",
-        "st-queued",
+    "queued": _queued("sent in a moment", "Nothing to do. It will be sent in a moment."),
+    "queued:rate_limit": _queued(
         "this minute’s {bucket} are used up, until {until}",
         "Nothing to do. It is sent as soon as rate limits allow.",
     ),
-    "queued:turn": StatusRow(
-        "Queued",
-        "",
-        "st-queued",
+    "queued:turn": _queued(
         "{position} in the queue, about {start}",
         "Nothing to do. People take turns with the {bucket} of each minute. It is sent automatically.",
     ),
-    "queued:same_name": StatusRow(
-        "Queued",
-        "",
-        "st-queued",
-        "another “{name}” comes first",
-        "Wait for the other one, or cancel and choose another name.",
+    "queued:same_name": _queued(
+        "another “{name}” comes first", "Wait for the other one, or cancel and choose another name."
     ),
-    "queued:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "{person} must sign in again by {until}",
-        "Sign in, and it continues.",
-    ),
+    "queued:sign_in": _signed_out("{person} must sign in again by {until}", "Sign in, and it continues."),
     "submitting": StatusRow(
         "Submitting", "move", "st-submitting", "request sent, waiting for the answer", "Nothing to do."
     ),
-    "submitting:lost_answer": StatusRow(
-        "Checking",
-        "move",
-        "search",
-        "the answer was lost, checking for “{name}”",
-        "Nothing to do. It is never sent twice.",
+    "submitting:lost_answer": _checking(
+        "the answer was lost, checking for “{name}”", "Nothing to do. It is never sent twice."
     ),
     "submitting:not_permitted": StatusRow(
         "Checking",
@@ -103,40 +92,21 @@ STATUSES: dict[str, StatusRow] = {
         "the answer was lost, and {person} may not check for “{name}”",
         "Give {person} access to {itwin} again. It is checked every two minutes, and never sent twice.",
     ),
-    "submitting:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "{person} must sign in again to check for “{name}”",
-        "Sign in, and it continues. It is never sent twice.",
+    "submitting:sign_in": _signed_out(
+        "{person} must sign in again to check for “{name}”", "Sign in, and it continues. It is never sent twice."
     ),
-    "uploading": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "{sent} of {size}",
-        "You can leave. The file is safe here and is uploaded automatically.{link}",
+    "uploading": _uploading(
+        "{sent} of {size}", "You can leave. The file is safe here and is uploaded automatically.{link}"
     ),
-    "uploading:sent": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "file uploaded, telling the platform",
-        "Nothing to do. The platform may need a moment to see the file.",
+    "uploading:sent": _uploading(
+        "file uploaded, telling the platform", "Nothing to do. The platform may need a moment to see the file."
     ),
-    "uploading:storage_down": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
+    "uploading:storage_down": _uploading(
         "storage not answering, next try {until}",
         "Nothing to do. What was uploaded stays there, and the rest is retried until it works.{link}",
     ),
-    "uploading:rate_limit": StatusRow(
-        "Uploading",
-        "move",
-        "st-uploading",
-        "this minute’s calls are used up, next try {until}",
-        "Nothing to do. It continues as soon as rate limits allow.",
+    "uploading:rate_limit": _uploading(
+        "this minute’s calls are used up, next try {until}", "Nothing to do. It continues as soon as rate limits allow."
     ),
     "uploading:not_permitted": StatusRow(
         "Uploading",
@@ -145,52 +115,23 @@ STATUSES: dict[str, StatusRow] = {
         "{person} may not continue in {itwin}, next try {until}",
         "Give {person} access to {itwin} again. The file is safe, and the upload is retried until it works.",
     ),
-    "uploading:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "{person} must sign in again to finish the upload",
-        "Sign in, and it continues.",
+    "uploading:sign_in": _signed_out("{person} must sign in again to finish the upload", "Sign in, and it continues."),
+    "running": _running("{estimate}", "You can leave. It is all here when you come back."),
+    "running:slow": _running(
+        "longer than usual, 9 of 10 finish within {p90}", f"Nothing to do. We keep checking for {FOLLOWED_FOR}."
     ),
-    "running": StatusRow(
-        "Running",
-        "move",
-        "st-running",
-        "{estimate}",
-        "You can leave. It is all here when you come back.",
-    ),
-    "running:slow": StatusRow(
-        "Running",
-        "move",
-        "st-running",
-        "longer than usual, 9 of 10 finish within {most}",
-        f"Nothing to do. We keep checking for {FOLLOWED_FOR}.",
-    ),
-    "running:rate_limit": StatusRow(
-        "Running",
-        "move",
-        "st-running",
+    "running:rate_limit": _running(
         "this minute’s calls are used up, next check {until}",
         "Nothing to do. The platform is still working; we check again as soon as rate limits allow.",
     ),
-    "running:sign_in": StatusRow(
-        "Waiting for sign-in",
-        "ask",
-        "st-signin",
-        "still running; {person} must sign in again to see the result",
-        "Sign in, and it continues.",
+    "running:sign_in": _signed_out(
+        "still running; {person} must sign in again to see the result", "Sign in, and it continues."
     ),
-    "running:not_permitted": StatusRow(
-        "Running",
-        "move",
-        "st-running",
+    "running:not_permitted": _running(
         "{person} may not view it, next check {until}",
         "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform is still working.",
     ),
-    "running:unknown": StatusRow(
-        "Running",
-        "move",
-        "st-running",
+    "running:unknown": _running(
         "the platform calls it “{platform_state}”",
         "Nothing to do. iModel Desk does not know this platform state, and keeps checking until it does.",
     ),
@@ -209,16 +150,8 @@ STATUSES: dict[str, StatusRow] = {
         "{decider}{comment}",
         "Read the comment. Request it again if things have changed.",
     ),
-    "expired": StatusRow(
-        "Expired", "", "st-expired", "nobody decided within {patience}", "Request it again, or talk to a lead."
-    ),
-    "expired:sign_in": StatusRow(
-        "Expired",
-        "",
-        "st-expired",
-        "{person} did not sign in again in time",
-        "Sign in and request it again.",
-    ),
+    "expired": _expired("nobody decided within {patience}", "Request it again, or talk to a lead."),
+    "expired:sign_in": _expired("{person} did not sign in again in time", "Sign in and request it again."),
     "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Request it again."),
 }
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import F
 
 from imodels_app.models import CircuitBreaker
+from imodels_app.runtime.backoff import backoff
 
 PLATFORM, STORAGE = "platform", "storage"
 FAILURES_TO_OPEN = 5
@@ -63,8 +64,8 @@ def record_failure(now: datetime, of: str = PLATFORM, *, began_at: datetime | No
         return
     failures = CircuitBreaker.objects.values_list("failures", flat=True).get(name=of)
     if failures >= FAILURES_TO_OPEN:
-        doubled = SHORTEST * 2 ** min(failures - FAILURES_TO_OPEN, 8)
-        CircuitBreaker.objects.filter(name=of).update(opened_at=now, open_until=now + min(doubled, LONGEST))
+        pause = backoff(failures - FAILURES_TO_OPEN, first=SHORTEST, longest=LONGEST)
+        CircuitBreaker.objects.filter(name=of).update(opened_at=now, open_until=now + pause)
 
 
 def record_success(of: str = PLATFORM) -> None:

@@ -20,6 +20,7 @@ from django.urls import reverse
 from imodels_app.display import formats, status
 from imodels_app.models import CircuitBreaker, Notification, Operation, TokenSet, User
 from imodels_app.runtime import clock
+from imodels_app.runtime.backoff import backoff
 from imodels_app.states import NotificationKind, State, WaitReason
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def _send(message: Notification, connection: BaseEmailBackend) -> None:
 
 
 def _next_try(message: Notification, now: datetime) -> datetime | None:
-    gap: timedelta = min(FIRST_GAP * 2 ** min(message.tries, 12), LONGEST_GAP)
+    gap = backoff(message.tries, first=FIRST_GAP, longest=LONGEST_GAP)
     return now + gap if now + gap < message.written_at + GIVEN_UP_AFTER else None
 
 
@@ -150,7 +151,7 @@ def _take_lease(now: datetime) -> bool:
 def _leave_alone(trouble: Exception) -> None:
     now = clock.now()
     row = CircuitBreaker.objects.get(name=MAIL)
-    gap = min(SHORTEST * 2 ** min(row.failures, 12), LONGEST)
+    gap = backoff(row.failures, first=SHORTEST, longest=LONGEST)
     log.warning("The mail server does not answer (%s); next try in %d s", type(trouble).__name__, gap.total_seconds())
     CircuitBreaker.objects.filter(name=MAIL).update(
         failures=F("failures") + 1, failing_since=row.failing_since or now, open_until=now + gap

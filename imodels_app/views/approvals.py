@@ -15,9 +15,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import context_processors, error_handlers, lifecycle
+from imodels_app import error_handlers, lifecycle
 from imodels_app.accounts import permissions
-from imodels_app.decorators import HtmxRequest, person, preserve_input_on_sign_out, signed_in
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.display import live, status
 from imodels_app.models import Decision, Operation, User
 from imodels_app.states import IN_FLIGHT, Kind, State
@@ -35,19 +35,17 @@ class ApprovalRow:
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
-def approval_list(request: HtmxRequest) -> HttpResponse:
+def approval_list(request: HttpRequest) -> HttpResponse:
     """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     lists = _lists(user)
-    banners = context_processors.banners(user, now)
     shown = [operation for rows in lists.values() for operation in rows]
-    seen = live.token(shown, banners.visible_state, *map(len, lists.values()))
-    if request.htmx and request.GET.get("seen") == seen:
+    live_page = live.page(request, user, now, shown, *map(len, lists.values()))
+    if live_page.is_unchanged:
         return HttpResponse(status=204)
     context: dict[str, Any] = {name: _rows(rows, now) for name, rows in lists.items()}
-    context |= {"seen": seen, "pace": live.WAITING_S, "now": now, "section": "approvals"}
-    context |= {"banners": banners}
-    return render(request, "approvals/_lists.html" if request.htmx else "approvals/list.html", context)
+    context |= {"pace": live.WAITING_S, "section": "approvals"}
+    return live_page.render("approvals/list.html", "approvals/_lists.html", context)
 
 
 def _not_decided(request: HttpRequest, pk: UUID) -> HttpResponse:

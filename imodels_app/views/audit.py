@@ -2,20 +2,22 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.db.models import Count, F, Max, Q, QuerySet
 from django.db.models.functions import TruncDate
-from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_safe
 
 from imodels_app import table_filters
 from imodels_app.decorators import auditor, person
 from imodels_app.display import charts, formats, status, timeline
+from imodels_app.display.percentiles import percentile
 from imodels_app.models import Decision, Event, Operation, Team, User
 from imodels_app.states import Kind, State
 
@@ -29,39 +31,21 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class EventFilter:
-    """A filter as the address has it."""
+class EventFilter(table_filters.OperationFilter):
+    """The filter of operations, for events: with a team, and with one choice of each list."""
 
-    text: str = ""
-    group: str = ""
-    kind: str = ""
-    person: str = ""
-    itwin: str = ""
     team: str = ""
-    since: date | None = None
-    until: date | None = None
 
     @classmethod
-    def read(cls, query: QueryDict) -> "EventFilter":
-        word = {
-            name: table_filters.typed(query.get(name, "")) for name in ("q", "state", "kind", "person", "itwin", "team")
-        }
-        return cls(
-            text=word["q"],
-            group=word["state"] if word["state"] in table_filters.GROUPS else "",
-            kind=word["kind"] if word["kind"] in Kind.values else "",
-            person=word["person"] if word["person"].isdecimal() and len(word["person"]) < 19 else "",
-            itwin=word["itwin"].lower()[:36],
-            team=word["team"],
-            since=table_filters.day(query.get("since", "")),
-            until=table_filters.day(query.get("until", "")),
-        )
+    def read(cls, query: MultiValueDict[str, str]) -> Self:
+        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query})
+        return replace(super().read(last_words), team=table_filters.typed(query.get("team", "")))
 
     @property
     def sentence(self) -> str:
         """The filter as a sentence, for the record of an export."""
-        parts: list[object] = [self.text and f"text “{self.text}”", self.group, self.kind]
-        parts += [self.person and f"person {self.person}", self.itwin and f"iTwin {self.itwin}", self.team]
+        parts: list[object] = [self.text and f"text “{self.text}”", *self.groups, *self.kinds]
+        parts += [f"person {pk}" for pk in self.people] + [f"iTwin {itwin}" for itwin in self.itwins] + [self.team]
         parts += [self.since and f"from {self.since}", self.until and f"to {self.until}"]
         return ", ".join(str(part) for part in parts if part) or "everything"
 
@@ -70,33 +54,19 @@ class EventFilter:
 
     def operations(self) -> QuerySet[Operation]:
         """The operations that the numbers are about: ended within these days."""
-        conditions = [*self._facts(""), *_within("finished_at", self.since, self.until)]
-        if self.text:
-            conditions.append(table_filters.named(self.text))
-        if self.person:
-            conditions.append(Q(requested_by=self.person))
-        if self.team:
-            conditions.append(Q(team__name=self.team))
-        return Operation.objects.filter(*conditions, finished_at__isnull=False)
+        ended = Operation.objects.filter(finished_at__isnull=False)
+        return self.apply(ended.filter(team__name=self.team) if self.team else ended, dates="finished_at")
 
     def _event_conditions(self) -> Iterator[Q]:
-        yield from self._facts("operation__")
-        yield from _within("at", self.since, self.until)
+        yield from table_filters.within("at", self.since, self.until)
+        if facts := self.facts():
+            yield Q(operation__in=Operation.objects.filter(*facts).values("pk"))
         if self.text:
             yield _says(self.text)
-        if self.person:
-            yield Q(actor=self.person) | Q(operation__requested_by=self.person)
+        if self.people:
+            yield Q(actor__in=self.people) | Q(operation__requested_by__in=self.people)
         if self.team:
             yield Q(team_name=self.team)
-
-    def _facts(self, prefix: str) -> Iterator[Q]:
-        if self.kind:
-            yield Q(**{f"{prefix}kind": self.kind})
-        if self.itwin:
-            yield Q(**{f"{prefix}itwin_id": self.itwin})
-        if self.group:
-            fitting = Operation.objects.filter(table_filters.GROUPS[self.group][1]).values("pk")
-            yield Q(**{f"{prefix}pk__in" if prefix else "pk__in": fitting})
 
 
 @auditor
@@ -185,12 +155,12 @@ def _figures(ended: QuerySet[Operation]) -> dict[str, Any]:
     return numbers | {"otherwise": rest, "share": share, "waited": _waits(ended)}
 
 
-def _waits(ended: QuerySet[Operation]) -> tuple[timedelta, timedelta] | None:
-    """How long decisions took: half of the latest thousand came within the first, 95 % within the second."""
+def _waits(ended: QuerySet[Operation]) -> dict[str, timedelta]:
+    """How long the latest thousand decisions took; empty when there are none."""
     decisions = Decision.objects.filter(operation__in=ended).order_by("-decided_at")
     waited = decisions.annotate(waited=F("decided_at") - F("operation__created_at"))
     waits = list(waited.values_list("waited", flat=True)[:1000])
-    return _median_and_p95(waits) if waits else None
+    return {"median": percentile(waits, 50), "p95": percentile(waits, 95)} if waits else {}
 
 
 def _by_day(filters: EventFilter) -> charts.Days:
@@ -199,7 +169,7 @@ def _by_day(filters: EventFilter) -> charts.Days:
     since = max(filters.since or date.min, until - timedelta(days=CHART_DAYS - 1))
     rows = (
         filters.operations()
-        .filter(*_within("finished_at", since, until))
+        .filter(*table_filters.within("finished_at", since, until))
         .annotate(day=TruncDate("finished_at"))
         .values_list("day", "state")
         .annotate(number=Count("pk"))
@@ -214,25 +184,16 @@ def _by_kind(ended: QuerySet[Operation]) -> charts.Durations:
     took: dict[str, list[timedelta]] = {}
     for kind, lasted in done.annotate(took=F("finished_at") - F("accepted_at")).values_list("kind", "took")[:2000]:
         took.setdefault(kind, []).append(max(lasted, timedelta(0)))
-    found = [(status.kind_label(kind), *_median_and_p95(took[kind])) for kind in reversed(Kind.values) if kind in took]
+    found = [
+        (status.kind_label(kind), percentile(took[kind], 50), percentile(took[kind], 95))
+        for kind in reversed(Kind.values)
+        if kind in took
+    ]
     return charts.durations(found, formats.lasted)
-
-
-def _median_and_p95(times: list[timedelta]) -> tuple[timedelta, timedelta]:
-    """The time within which half, and 95 %, came to an end."""
-    ordered = sorted(times)
-    return ordered[len(ordered) // 2], ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)]
 
 
 def _percent(part: int, whole: int) -> int:
     return round(100 * part / whole) if whole else 0
-
-
-def _within(column: str, since: date | None, until: date | None) -> Iterator[Q]:
-    if since:
-        yield Q(**{f"{column}__gte": table_filters.start_of(since)})
-    if until:
-        yield Q(**{f"{column}__lt": table_filters.start_of(until + timedelta(days=1))})
 
 
 def _says(text: str) -> Q:
@@ -244,13 +205,13 @@ def _says(text: str) -> Q:
 
 def _choices(filters: EventFilter) -> dict[str, Any]:
     """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
-    people, picked = User.objects.order_by("first_name", "last_name", "pk"), [filters.person] if filters.person else []
-    itwins = table_filters.itwin_menu(Operation.objects.all(), [filters.itwin] if filters.itwin else [], MOST_CHOICES)
+    people = User.objects.order_by("first_name", "last_name", "pk")
+    itwins = table_filters.itwin_menu(Operation.objects.all(), filters.itwins, MOST_CHOICES)
     teams = list(Team.objects.values_list("name", flat=True))
     return {
         "groups": [(word, label) for word, (label, _) in table_filters.GROUPS.items()],
         "kinds": Kind.choices,
         "itwins": itwins,
-        "people": table_filters.menu(people, "pk", picked, MOST_CHOICES, lambda user: (user.pk, user.name)),
+        "people": table_filters.menu(people, "pk", filters.people, MOST_CHOICES, lambda user: (user.pk, user.name)),
         "teams": teams if filters.team in ("", *teams) else [*teams, filters.team],
     }

@@ -13,17 +13,17 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import context_processors, error_handlers, lifecycle, table_filters
+from imodels_app import error_handlers, lifecycle, table_filters
 from imodels_app.accounts import permissions
-from imodels_app.decorators import HtmxRequest, person, signed_in
-from imodels_app.display import formats, live, status, timeline
+from imodels_app.decorators import person, signed_in
+from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits
 from imodels_app.models import Operation, User
+from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.states import State
 from imodels_app.views import lineage
@@ -49,7 +49,7 @@ class OperationRow:
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
-def operation_list(request: HtmxRequest) -> HttpResponse:
+def operation_list(request: HttpRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
@@ -60,36 +60,31 @@ def operation_list(request: HtmxRequest) -> HttpResponse:
     found = filters.apply(scope.to_show()).order_by("-created_at", "-pk")
     page = table_filters.paginate(found, request.GET.get("page"))
     summary = {"numbers": table_filters.numbers(scope, now), "rate_limits": rate_limits.remaining(now)}
-    banners, positions = context_processors.banners(user, now), fair_queue.positions(page, now)
-    seen = live.token(page, summary, banners.visible_state, _positions(positions, now), _tick(page.rows, now))
-    if request.htmx and request.GET.get("seen") == seen:
+    positions = fair_queue.positions(page, now)
+    live_page = live.page(request, user, now, page, summary, _positions(positions, now), _tick(page.rows, now))
+    if live_page.is_unchanged:
         return HttpResponse(status=204)
-    context = (
-        summary | _table(page, found, user, now, positions) | {"seen": seen, "tab": tab, "filters": filters, "now": now}
-    )
-    context |= {"banners": banners}
-    context |= {"tabs": _tabs(user), "hidden": _hidden(filters, scope, page)}
-    if request.htmx:
-        return render(request, "operations/_live.html", context)
-    context |= {"chips": table_filters.chips(filters, request.GET, scope), "section": "operations"}
-    context |= {"hidden_inputs": table_filters.hidden_inputs(request.GET, "q")}
-    return render(request, "operations/list.html", context)
+    context = summary | _table(page, found, user, now, positions)
+    context |= {"tab": tab, "tabs": _tabs(user), "filters": filters, "hidden": _hidden(filters, scope, page)}
+    if not live_page.is_fragment:
+        context |= {"chips": table_filters.chips(filters, request.GET, scope), "section": "operations"}
+        context |= {"hidden_inputs": table_filters.hidden_inputs(request.GET, "q")}
+    return live_page.render("operations/list.html", "operations/_live.html", context)
 
 
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
-def operation_detail(request: HtmxRequest, pk: UUID) -> HttpResponse:
+def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
-    banners, positions = context_processors.banners(user, now), fair_queue.positions([operation], now)
-    seen = live.token([operation], banners.visible_state, _positions(positions, now), _tick([operation], now))
-    if request.htmx and request.GET.get("seen") == seen:
+    positions = _positions(fair_queue.positions([operation], now), now)
+    live_page = live.page(request, user, now, [operation], positions, _tick([operation], now))
+    if live_page.is_unchanged:
         return HttpResponse(status=204)
-    context = _page_of(operation, user, now) | {"seen": seen, "now": now, "section": "operations"}
-    context |= {"banners": banners}
-    return render(request, "operations/_detail.html" if request.htmx else "operations/detail.html", context)
+    context = _page_of(operation, user, now) | {"section": "operations"}
+    return live_page.render("operations/detail.html", "operations/_detail.html", context)
 
 
 @signed_in
@@ -107,7 +102,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     except lifecycle.Conflict as conflict:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
     messages.success(request, f"{operation.name} was cancelled. It was not sent.")
-    return redirect(_back(request, operation_url(operation)))
+    return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
 
 
 @signed_in
@@ -124,7 +119,7 @@ def cancel_selected(request: HttpRequest) -> HttpResponse:
         else:
             cancelled.append(operation.name)
     _say(request, cancelled, refused)
-    return redirect(_back(request, ""))
+    return redirect(own_path(request.POST.get("next", ""), "imodels:operation-list"))
 
 
 def operation_url(operation: Operation) -> str:
@@ -201,9 +196,9 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "operation": operation,
         "status_text": status_text,
         "usual": usual,
-        "steps": status.steps(operation, status_text),
-        "doing": status.progress_headline(operation),
-        "basis": status.estimate_basis(operation, usual, now),
+        "steps": progress.steps(operation, status_text),
+        "doing": progress.progress_headline(operation),
+        "basis": progress.estimate_basis(operation, usual, now),
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "timeline": [timeline.entry(event, operation) for event in operation.events.order_by("-at", "-pk")],
         "attempts": attempts,
@@ -260,11 +255,3 @@ def _say(request: HttpRequest, cancelled: list[str], refused: list[str]) -> None
         messages.error(request, f"Not cancelled: {' '.join(refused)}")
     if not cancelled and not refused:
         messages.info(request, "Nothing was selected.")
-
-
-def _back(request: HttpRequest, otherwise: str) -> str:
-    """Where the act was done, so that filters and page stay."""
-    target = request.POST.get("next", "")
-    if target and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
-        return target
-    return otherwise or "imodels:operation-list"

@@ -1,20 +1,18 @@
 """What failed operations left on the platform: the list, the question before deleting one, and asking for it."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import context_processors, error_handlers, lifecycle, table_filters
+from imodels_app import error_handlers, lifecycle, table_filters
 from imodels_app.accounts import permissions
-from imodels_app.decorators import HtmxRequest, person, signed_in
+from imodels_app.decorators import person, signed_in
 from imodels_app.display import live, status
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded, Source
@@ -52,32 +50,28 @@ class PlatformAnswer:
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
-def orphan_list(request: HtmxRequest) -> HttpResponse:
+def orphan_list(request: HttpRequest) -> HttpResponse:
     """What is still there, newest first, and what was deleted. For htmx its live parts; 204 if nothing was missed."""
     user, now = person(request), timezone.now()
     found = _visible(user)
     left = found.still_there().order_by("-operation__finished_at", "-pk")
     page = table_filters.paginate(left, request.GET.get("page"))
     over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: table_filters.PAGE_SIZE])
-    banners = context_processors.banners(user, now)
     operations = [orphan.operation for orphan in page]
-    seen = live.token([*operations, *(orphan.operation for orphan in over)], banners.visible_state)
-    if request.htmx and request.GET.get("seen") == seen:
+    live_page = live.page(request, user, now, [*operations, *(orphan.operation for orphan in over)])
+    if live_page.is_unchanged:
         return HttpResponse(status=204)
     led = permissions.teams_led_by(user)
     rows = [_row(operation, user, led) for operation in operations]
-    context: dict[str, Any] = {
+    context = {
         "rows": table_filters.Slice(
             rows, page.number, page.more, left.count() if page.newer or page.more else len(page)
         ),
         "over": [_row(orphan.operation, user, led) for orphan in over],
-        "seen": seen,
         "pace": live.pace(operations),
-        "now": now,
         "section": "orphans",
-        "banners": banners,
     }
-    return render(request, "orphans/_lists.html" if request.htmx else "orphans/list.html", context)
+    return live_page.render("orphans/list.html", "orphans/_lists.html", context)
 
 
 @signed_in
@@ -162,6 +156,6 @@ def _question(
         "late": late,
         "ticked": ticked or {},
         "section": "orphans",
-        "page": reverse("imodels:operation-detail", args=[operation.pk]),
+        "page": operation_url(operation),
     }
     return render(request, "orphans/detail.html", context, status=422 if problem else 409 if late else 200)

@@ -8,13 +8,13 @@ from django.contrib.auth import login, logout
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import lifecycle
 from imodels_app.accounts import oidc, sign_in
 from imodels_app.models import User
+from imodels_app.redirects import own_path
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ LOGGED = 200
 def sign_in_page(request: HttpRequest) -> HttpResponse:
     """The door: one button. Whoever is signed in already goes on."""
     if request.user.is_authenticated:
-        return redirect(_safe(request, request.GET.get("next", "")))
+        return redirect(own_path(request.GET.get("next", ""), "imodels:operation-list"))
     return render(request, "sign_in/sign_in.html", {"next": request.GET.get("next", "")})
 
 
@@ -37,7 +37,7 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
 @require_safe
 def sign_in_start(request: HttpRequest) -> HttpResponse:
     """To the provider's page. Where the person wanted to go waits in the session."""
-    request.session[NEXT] = _safe(request, request.GET.get("next", ""))
+    request.session[NEXT] = own_path(request.GET.get("next", ""), reverse("imodels:operation-list"))
     _forget_abandoned(request)
     try:
         return oidc.authorize(request, _callback())
@@ -97,13 +97,6 @@ def _enter(request: HttpRequest, user: User) -> HttpResponse:
 
 def _callback() -> str:
     return settings.DASHBOARD_URL + reverse("imodels:sign-in-callback")
-
-
-def _safe(request: HttpRequest, target: str) -> str:
-    """A place of our own to go to, never somebody else's."""
-    if url_has_allowed_host_and_scheme(target, allowed_hosts=None):
-        return target
-    return reverse("imodels:operation-list")
 
 
 def _forget_abandoned(request: HttpRequest) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption
 from imodels_app.itwin import Platform, errors
 from imodels_app.limits import fair_queue, rate_limits
 from imodels_app.models import Attempt, Operation
@@ -119,7 +119,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     else:
         failpoints.reach("submit.answered")
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
-        link = {"link": tokens.encrypt(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
+        link = {"link": encryption.encrypt(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
         until = upload.until if upload else None
         lifecycle.accepted(operation, imodel_id=imodel_id, link_until=until, **link)
 

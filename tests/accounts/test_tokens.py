@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from django.db import connection
 from django.utils import timezone
 
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption, tokens
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet
 
@@ -104,7 +104,7 @@ def test_a_new_key_reads_what_the_old_one_sealed(signed_in_mara, settings):
 
 def test_a_key_that_is_missing_here_is_waited_for_and_a_new_sign_in_does_without_it(signed_in_mara, sandbox, settings):
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
-    with pytest.raises(tokens.TokenUnavailable) as raised:
+    with pytest.raises(encryption.KeyMissing) as raised:
         tokens.access_token(signed_in_mara)
     assert raised.value.retry_after_s == 60
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import override_settings
 
-from imodels_app.display import formats, status
+from imodels_app.display import formats, progress, status
 from imodels_app.display.estimates import UsualDuration
 from imodels_app.models import Decision, Operation, Team, Upload
 from imodels_app.states import Kind, State, WaitReason
@@ -187,9 +187,9 @@ def test_only_what_the_platform_made_nothing_of_was_refused():
 def test_an_imodel_from_a_template_is_no_copy():
     made = operation(State.RUNNING, kind=Kind.TEMPLATE)
 
-    assert status.progress_headline(made) == "The platform is making one baseline from 118 changesets"
+    assert progress.progress_headline(made) == "The platform is making one baseline from 118 changesets"
     assert status.origin(made) == "Template iModel"
-    assert "iModels from the template Main Bridge" in status.estimate_basis(made, SIX_TO_NINE, NOW)
+    assert "iModels from the template Main Bridge" in progress.estimate_basis(made, SIX_TO_NINE, NOW)
 
 
 @pytest.mark.parametrize("state", State)
@@ -202,7 +202,7 @@ def test_no_state_is_without_words(state, reason, kind):
 
     assert text.badge
     assert "{" not in text.line + text.remedy
-    assert len(status.steps(found, text)) in (0, 5, 6, 7)
+    assert len(progress.steps(found, text)) in (0, 5, 6, 7)
 
 
 def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
@@ -212,7 +212,7 @@ def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
     text = status.describe(up, NOW)
 
     assert (text.share, text.share_of) == (75, "Sent")
-    assert [step.value for step in status.steps(up, text)] == [100, 100, 75, 0, 0, 0]
+    assert [step.value for step in progress.steps(up, text)] == [100, 100, 75, 0, 0, 0]
     assert text.remedy.endswith("The platform accepts it until 10:00:20.")
 
 
@@ -252,7 +252,7 @@ def test_the_bar_is_never_full_while_it_runs():
 
 
 @pytest.mark.parametrize(
-    ("median", "most", "words"),
+    ("median", "p90", "words"),
     [
         (6, 9, "usually 2 to 5 min more"),
         (3, 9, "usually up to 5 min more"),
@@ -261,8 +261,8 @@ def test_the_bar_is_never_full_while_it_runs():
         (1, 3, ""),
     ],
 )
-def test_what_remains_is_a_range_in_minutes(median, most, words):
-    usual = UsualDuration(median=timedelta(minutes=median), p90=timedelta(minutes=most), count=9)
+def test_what_remains_is_a_range_in_minutes(median, p90, words):
+    usual = UsualDuration(median=timedelta(minutes=median), p90=timedelta(minutes=p90), count=9)
 
     assert status.time_remaining(operation(State.RUNNING), NOW, usual) == words
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload, User
 from imodels_app.requesting.spec import fingerprint
 from imodels_app.runtime import clock
@@ -245,9 +245,9 @@ def _secrets() -> Iterator[str]:
     for token_set in TokenSet.objects.all():
         for encrypted in (token_set.access_token, token_set.refresh_token, token_set.id_token):
             if encrypted:
-                yield tokens.decrypt(encrypted)
+                yield encryption.decrypt(encrypted)
     for encrypted in Upload.objects.exclude(link="").values_list("link", flat=True):
-        yield tokens.decrypt(encrypted)
+        yield encryption.decrypt(encrypted)
 
 
 def _everything_in(redis_url: str) -> str:

@@ -8,7 +8,7 @@ import requests
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import oidc, tokens
+from imodels_app.accounts import encryption, oidc, tokens
 from imodels_app.itwin import errors
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload
 from imodels_app.states import Kind, State, WaitReason
@@ -255,7 +255,7 @@ def test_it_sees_an_upload_link_outside(baseline_of, sandbox):
     submit(operation.pk)
     operation.refresh_from_db()
 
-    link = tokens.decrypt(operation.upload.link)
+    link = encryption.decrypt(operation.upload.link)
 
     assert "a secret is in" in violations(sandbox, logs={"worker": f"PUT {link}"})
 
@@ -268,7 +268,7 @@ def test_it_sees_a_request_that_left_again_in_vain(done_clone, sandbox, send):
 
 
 def test_it_sees_a_refresh_token_shown_twice(mara, sandbox):
-    spent = tokens.decrypt(TokenSet.objects.get(user=mara).refresh_token)
+    spent = encryption.decrypt(TokenSet.objects.get(user=mara).refresh_token)
     oidc.refresh(spent)
     assert not list(oracle.asked_with_a_used_token(sandbox))
 

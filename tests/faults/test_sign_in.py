@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import gateway, lifecycle, tasks
-from imodels_app.accounts import oidc, tokens
+from imodels_app.accounts import encryption, oidc, tokens
 from imodels_app.limits import circuit_breaker
 from imodels_app.models import Notification, Operation, Orphan, TokenSet, Upload
 from imodels_app.runtime import timing
@@ -363,7 +363,7 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
                 wait_until(lambda begun=before: all(used[begun:].count(one) > 1 for one in range(20)))
                 settings.TOKEN_KEYS = keys
                 if reencrypt:
-                    call_command("reseal_tokens", stdout=io.StringIO())
+                    call_command("reencrypt_tokens", stdout=io.StringIO())
         finally:
             over.set()
 
@@ -484,7 +484,7 @@ def test_40_a_worker_without_the_key_leaves_a_file_to_one_that_has_it(
 def test_40_a_worker_without_the_key_spoils_nothing_for_those_who_have_it(mara_expired, settings):
     keys = settings.TOKEN_KEYS
     settings.TOKEN_KEYS = [Fernet.generate_key().decode()]
-    with pytest.raises(tokens.KeyMissing):
+    with pytest.raises(encryption.KeyMissing):
         tokens.access_token(mara_expired)
 
     settings.TOKEN_KEYS = keys

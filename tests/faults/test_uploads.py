@@ -17,7 +17,8 @@ from imodels_app.requesting import staging
 from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
-from imodels_app.workers.upload import BLOCKS_AT_ONCE, upload
+from imodels_app.workers.transfer import BLOCKS_AT_ONCE
+from imodels_app.workers.upload import upload
 from tests.conftest import PATIENCE_S, wait_until
 from tests.files import KIB, a_file, blocks, in_storage, puts
 

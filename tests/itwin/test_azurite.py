@@ -10,7 +10,7 @@ import pytest
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 from demo import supervisor
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import Storage
 from imodels_app.itwin.types import UploadLink
@@ -75,7 +75,7 @@ def test_a_file_goes_up_byte_for_byte(azurite, link, baseline_of, signed_in_mara
     submit(operation.pk)
     operation.refresh_from_db()
     name = f"baselines/{operation.imodel_id}/{operation.imodel_id}.bim"
-    Upload.objects.update(link=tokens.encrypt(link(operation.imodel_id).href))
+    Upload.objects.update(link=encryption.encrypt(link(operation.imodel_id).href))
     sandbox.platform.blobs.write(name, [data])  # what the platform finds when it is told
 
     upload(operation.pk)

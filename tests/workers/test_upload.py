@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import tokens
+from imodels_app.accounts import encryption, tokens
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import check_destination
 from imodels_app.itwin.types import UploadLink
@@ -18,7 +18,7 @@ from imodels_app.requesting import staging
 from imodels_app.runtime import failpoints
 from imodels_app.states import State, WaitReason
 from imodels_app.tasks import sweep_submitting
-from imodels_app.workers import upload as uploads
+from imodels_app.workers import transfer
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
@@ -66,7 +66,7 @@ def test_a_orphan_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
     assert (operation.state, operation.baseline_state) == (State.UPLOADING, "waitingForFile")
     assert operation.imodel_id in sandbox.world.imodels
     assert "sig=" not in operation.upload.link
-    assert "sig=" in tokens.decrypt(operation.upload.link)
+    assert "sig=" in encryption.decrypt(operation.upload.link)
     assert timedelta(minutes=19) < operation.upload.link_until - timezone.now() <= timedelta(minutes=20)
 
 
@@ -97,8 +97,8 @@ def test_a_large_file_goes_up_in_blocks(uploading, sandbox):
 def test_a_file_so_large_that_the_usual_blocks_would_not_do_gets_larger_ones(settings):
     settings.UPLOAD_BLOCK = 8 * 2**20
 
-    assert uploads.block_size(300 * 2**20) == 8 * 2**20
-    assert uploads.block_size(500 * 2**30) * 50_000 >= 500 * 2**30
+    assert transfer.block_size(300 * 2**20) == 8 * 2**20
+    assert transfer.block_size(500 * 2**30) * 50_000 >= 500 * 2**30
 
 
 def test_google_takes_one_plain_request_of_any_size(uploading, sandbox):
@@ -233,8 +233,8 @@ def test_a_link_that_the_platform_renews_is_used(uploading, sandbox):
 
 def test_a_link_that_is_refused_before_its_time_is_asked_for_again(uploading, sandbox):
     operation = uploading(a_file(100 * KIB))
-    spoiled = tokens.decrypt(operation.upload.link).replace("sig=", "sig=A")
-    Upload.objects.update(link=tokens.encrypt(spoiled))
+    spoiled = encryption.decrypt(operation.upload.link).replace("sig=", "sig=A")
+    Upload.objects.update(link=encryption.encrypt(spoiled))
     sandbox.switch(new_upload_link=True)
 
     carried(operation)
@@ -327,7 +327,7 @@ def test_a_worker_that_is_to_end_begins_no_further_block(uploading, sandbox):
     operation.refresh_from_db()
     assert operation.state == State.UPLOADING
     assert operation.upload.due_at <= timezone.now()
-    assert operation.upload.blocks.count() == len(puts(sandbox, "block")) == uploads.BLOCKS_AT_ONCE
+    assert operation.upload.blocks.count() == len(puts(sandbox, "block")) == transfer.BLOCKS_AT_ONCE
     assert carried(operation).state == State.RUNNING
     assert len(puts(sandbox, "block")) == 10
 
@@ -533,7 +533,7 @@ def test_a_new_key_seals_links_too(uploading, settings):
 
     settings.TOKEN_KEYS = settings.TOKEN_KEYS[:1]
     operation.refresh_from_db()
-    assert "sig=" in tokens.decrypt(operation.upload.link)
+    assert "sig=" in encryption.decrypt(operation.upload.link)
 
 
 def test_a_link_tells_nobody_where_it_leads():

@@ -1,4 +1,4 @@
-"""Seal all stored tokens with the newest of TOKEN_KEYS, after which the older keys may go."""
+"""Encrypt all stored tokens and upload links with the newest of TOKEN_KEYS, after which the older keys may go."""
 
 from typing import Any
 

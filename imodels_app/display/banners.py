@@ -1,0 +1,37 @@
+"""What stands above every page: the platform does not answer, or somebody has to sign in again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from imodels_app.display import formats
+from imodels_app.limits import circuit_breaker
+from imodels_app.models import Operation, User
+from imodels_app.states import FINISHED, WaitReason
+
+
+@dataclass(frozen=True)
+class Banners:
+    """sign_in: how many of the person's operations wait for their sign-in."""
+
+    outage: circuit_breaker.Outage | None
+    sign_in: int
+
+    @classmethod
+    def of(cls, user: User, now: datetime) -> "Banners":
+        """Two queries."""
+        waiting = Operation.objects.filter(requested_by=user, wait_reason=WaitReason.SIGN_IN)
+        waiting = waiting.exclude(state__in=sorted(FINISHED))
+        return cls(outage=circuit_breaker.outage(now), sign_in=waiting.count())
+
+    @property
+    def visible_state(self) -> list[str]:
+        """For a live page's token: what can be read, so that it changes by the minute at most."""
+        outage = [formats.clock(self.outage.since), formats.clock(self.outage.until)] if self.outage else []
+        return [*outage, str(self.sign_in)]
+
+    @property
+    def announcement(self) -> str:
+        """For screen readers, once it appears."""
+        if self.outage:
+            return "The platform is not answering, nothing is lost"
+        return "Sign in again, your operations are waiting for it" if self.sign_in else ""
