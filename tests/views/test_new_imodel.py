@@ -13,7 +13,7 @@ from django.urls import reverse
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import Operation, Preset
-from imodels_app.requesting import catalog
+from imodels_app.requesting import reader
 from imodels_app.states import Kind, State
 from imodels_app.views.new_imodel import FORMS
 
@@ -710,7 +710,7 @@ def test_a_form_that_comes_filled_in_waits_no_more_than_a_moment_for_names(at_de
 
 @pytest.mark.parametrize("kind", ["empty", "clone"])
 def test_a_form_by_ids_is_taken_down_while_the_platform_is_slow(at_desk, sandbox, kind, monkeypatch):
-    monkeypatch.setattr(catalog, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(reader, "READ_TIMEOUT_S", 0.5)
     sandbox.fault("GET", r"/", hang_s=30, times=50)
     ids = {"itwin": sandbox.ids["harbour-bridge"], "source": sandbox.ids["viaduct"], "up_to": "baseline"}
     began = time.monotonic()
