@@ -9,13 +9,10 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
-from uuid import UUID
+from typing import TypeVar
 
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
-from imodels_app.models import StagedFile
-from imodels_app.requesting import staging
 from imodels_app.requesting.pasted import GUID, id_in
 from imodels_app.requesting.reader import CatalogUnavailable, NotInCatalog, Reader, SignInNeeded
 from imodels_app.requesting.sources import MANAGE, READ, Origin, Source
@@ -54,11 +51,6 @@ T = TypeVar("T")
 
 class Catalog(Reader):
     """The platform as one person may pick from it: methods that look for one thing raise NotInCatalog."""
-
-    Unavailable: ClassVar[type[Exception]] = CatalogUnavailable
-    NotFound: ClassVar[type[Exception]] = NotInCatalog
-    SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
-    FileRefused: ClassVar[type[Exception]] = staging.FileRefused
 
     # iTwins
 
@@ -257,26 +249,6 @@ class Catalog(Reader):
         with suppress(NotInCatalog, CatalogUnavailable):
             return self._remember(A_WHILE_S, lambda platform: platform.people(imodel_id), "people", imodel_id)
         return {}
-
-    # Baseline files: theirs, and here
-
-    def staged_files(self) -> list[StagedFile]:
-        """The person's files that an operation may be made of, arrived or on their way, newest first."""
-        mine = StagedFile.objects.free().filter(owner=self.user)
-        return list(mine.select_related("operation").order_by("-touched_at"))
-
-    def staged_file(self, staged_file_id: str) -> StagedFile:
-        """One of these."""
-        try:
-            return StagedFile.objects.free().get(owner=self.user, pk=UUID(staged_file_id))
-        except (ValueError, StagedFile.DoesNotExist) as unknown:
-            raise NotInCatalog(staged_file_id) from unknown
-
-    def save(self, uploaded: Any) -> StagedFile:
-        """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
-        if uploaded.refused:
-            raise uploaded.refused
-        return staging.save(uploaded.part, name=uploaded.name, owner=self.user)
 
     # How
 
