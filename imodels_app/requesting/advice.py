@@ -7,7 +7,10 @@ from django.conf import settings
 from imodels_app.display import formats
 from imodels_app.models import Operation, Orphan, Team, User
 from imodels_app.requesting.catalog import CatalogUnavailable, SignInNeeded
-from imodels_app.requesting.forms import BaselineForm, CopyForm, ExtentForm, RequestForm, TemplateForm
+from imodels_app.requesting.changesets import Changesets, UpTo
+from imodels_app.requesting.copy_forms import CopyForm, TemplateForm
+from imodels_app.requesting.forms import BaselineForm, ExtentForm, RequestForm
+from imodels_app.requesting.sources import Source
 from imodels_app.requesting.spec import CreationSpec
 from imodels_app.states import FINISHED, ChangesetSelection, Kind
 
@@ -121,6 +124,8 @@ def _file(form: RequestForm) -> Check | None:
 
 
 def _name(form: RequestForm) -> Check | None:
+    if form.into is None:
+        return None
     if form.free_name:
         return Check("bad", f"Name is taken in {form.into.name}", f"“{form.free_name}” is free.")
     return Check("good", f"Name is free in {form.into.name}") if form.name_is_free else None
@@ -135,7 +140,7 @@ def _status(form: RequestForm) -> Check | None:
 
 def _namesakes(form: RequestForm, by: User) -> list[Check]:
     """Operations under way that will make an iModel of this name there."""
-    if not form.name_is_free:
+    if form.into is None or not form.name_is_free:
         return []
     under_way = Operation.objects.visible_to(by).exclude(state__in=FINISHED)
     same = under_way.filter(itwin_id=form.into.id, name__iexact=form.cleaned_data["name"])
@@ -145,7 +150,7 @@ def _namesakes(form: RequestForm, by: User) -> list[Check]:
 
 def _orphan(form: RequestForm, by: User) -> list[Check]:
     """A name that is taken by what a failed operation of ours left there."""
-    if not form.free_name:
+    if form.into is None or not form.free_name:
         return []
     name = str(form["name"].value()).strip()
     orphans = Orphan.objects.visible_to(by).still_there()
@@ -160,19 +165,17 @@ def _copy(form: CopyForm) -> list[Check | None]:
     imodel = form.origin.imodel
     if not imodel.is_initialized:
         return [Check("bad", f"{imodel.name} is not ready", "The platform is still making it.")]
-    if not form.newest_is_known:
+    if form.changesets is None:
         return [Check("bad", f"You may not view the changesets of {imodel.name}", "Pick another iModel.")]
-    return [Check("good", f"{imodel.name} is ready"), _how_much(form), _region(form)]
+    how_much = _how_much(form, form.copy_up_to, form.changesets) if form.copy_up_to else None
+    return [Check("good", f"{imodel.name} is ready"), how_much, _region(form, form.origin)]
 
 
-def _how_much(form: CopyForm) -> Check | None:
-    spec = form.copy
-    if spec is None:
-        return None
-    if spec["up_to"] == ChangesetSelection.EVERYTHING:
-        now = f"Now up to #{form.pinned_index}, and any added before it runs."
+def _how_much(form: CopyForm, up_to: UpTo, changesets: Changesets) -> Check:
+    if up_to.selection == ChangesetSelection.EVERYTHING:
+        now = f"Now up to #{changesets.newest_index}, and any added before it runs."
         return Check("", "All changesets will be copied", now)
-    index = form.last_index
+    index = up_to.last_index
     if index == 0:
         more = "No changeset is sent, which means baseline only." if form.kind == Kind.TEMPLATE else ""
         return Check("good", "Only the baseline will be copied", more)
@@ -186,10 +189,10 @@ def _how_much(form: CopyForm) -> Check | None:
     return Check("good", f"Changesets up to #{index} will be copied", f"At most {index} of them.")
 
 
-def _region(form: CopyForm) -> Check | None:
+def _region(form: CopyForm, source: Source) -> Check | None:
     if isinstance(form, TemplateForm):
         return _same_region(form)
-    here = form.origin.imodel.data_center or form.origin.itwin.data_center
+    here = source.imodel.data_center or source.itwin.data_center
     there = form.into.data_center if form.into else ""
     if not (here and there):
         return None
@@ -271,9 +274,9 @@ def _extent(form: RequestForm) -> Check | None:
 def _newer(form: RequestForm, spec: CreationSpec | None) -> int:
     if not isinstance(form, CopyForm) or form.data.get("up_to") != ChangesetSelection.LATEST:
         return 0
-    if spec is None or spec.changeset_index is None:
+    if spec is None or spec.changeset_index is None or form.changesets is None:
         return 0
-    return form.pinned_index - spec.changeset_index
+    return form.changesets.newest_index - spec.changeset_index
 
 
 def _approvers(form: RequestForm, by: User) -> Approvers | None:

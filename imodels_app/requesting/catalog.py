@@ -1,33 +1,24 @@
 """What may this person pick? iTwins, iModels, changesets, named versions, and their rights, as the platform tells them.
 
-A person waits for every answer, so it comes within seconds or not at all: short time-outs, a short memory of its
-own for each person (Django's cache; without a cache it asks again), and a bounded number of calls. It only reads.
+A person waits for every answer, so it takes a bounded number of calls, and each comes in seconds or not at all
+(reader.py). It only reads.
 """
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
-from urllib.parse import unquote
-from uuid import UUID
+from dataclasses import replace
+from typing import TypeVar
 
-from django.core.cache import cache
-from redis import RedisError
-
-from imodels_app import gateway
-from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Changeset, CreateOperation, IModel, ITwin, NamedVersion
-from imodels_app.models import StagedFile
-from imodels_app.requesting import staging
-from imodels_app.requesting.spec import IModelRef, ITwinRef
-from imodels_app.runtime import clock
-from imodels_app.states import WaitReason
+from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
+from imodels_app.requesting.pasted import GUID, id_in
+from imodels_app.requesting.reader import CatalogUnavailable, NotInCatalog, Reader, SignInNeeded
+from imodels_app.requesting.sources import MANAGE, READ, Origin, Source
 
-READ_TIMEOUT_S = 3.0
+__all__ = ["Catalog", "CatalogUnavailable", "NotInCatalog", "SignInNeeded"]
+
 # A search over many iTwins stops asking after this long and shows what it has.
 SEARCH_FOR_S = 3.0
 ITWINS_SEARCHED = 8
@@ -38,7 +29,6 @@ CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
 BRIEFLY_S, A_WHILE_S, LONG_S = 5, 60, 600
 # Of an iTwin, an iModel and a named version. The platform refuses to search for more.
 LONGEST_NAME = 255
-MANAGE, READ, WEBVIEW, DELETE = "imodels_manage", "imodels_read", "imodels_webview", "imodels_delete"
 # Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
 REGIONS = {
     name.casefold()
@@ -54,108 +44,13 @@ REGIONS = {
     )
 }
 
-_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# How links name what an id is of: the platform's APIs, its portals and its viewers.
-_KINDS = {"itwins": "itwins?|contexts?|projects?", "imodels": "imodels?"}
-_BARE = re.compile(rf"(?<![0-9a-f-]){_GUID}(?![0-9a-f-])", re.IGNORECASE)
 _ONE_CHANGESET = re.compile(r"[0-9]{1,18}|[0-9a-f]{40}", re.ASCII)
 _ENDS_IN_NUMBER = re.compile(r"^(.*\S) (\d{1,4})$", re.DOTALL)
 T = TypeVar("T")
-# models.User: whoever tokens can act for.
-Person = Any
 
 
-class CatalogUnavailable(Exception):
-    """The platform is slow, down, or wants fewer questions. Its text is a sentence fit to be shown."""
-
-
-class NotInCatalog(Exception):
-    """There is no such thing, or this person cannot see it: the platform does not tell which."""
-
-
-SignInNeeded = tokens.SignInNeeded
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """An iModel that can be copied from, with the iTwin it lives in.
-
-    permissions  the person's on the iTwin; None when they did not come in time
-    own          the person's on the iModel, where it has permissions of its own; None where not, or not asked for
-    """
-
-    imodel: IModel
-    itwin: ITwin
-    permissions: frozenset[str] | None
-    own: frozenset[str] | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        """To be cloned or forked; where that is not known, the platform may be asked."""
-        return self.imodel.is_initialized and (self.permissions is None or MANAGE in self.permissions) and self.may_view
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the person's permissions are; a list does not ask for those of each iModel."""
-        return self.permissions is not None and (self.own is not None or not self.imodel.is_secured)
-
-    @property
-    def is_template(self) -> bool:
-        """To be read as a template."""
-        return self.imodel.is_initialized and self.may_read
-
-    @property
-    def may_read(self) -> bool:
-        known = self.permissions if self.own is None else self.own
-        return known is None or READ in known
-
-    @property
-    def may_view(self) -> bool:
-        """What an iModel with permissions of its own asks of whoever clones or forks it."""
-        return self.own is None or WEBVIEW in self.own
-
-    @property
-    def may_be_deleted(self) -> bool:
-        return DELETE in (self.permissions or ())
-
-    @property
-    def ref(self) -> IModelRef:
-        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=ref(self.itwin))
-
-
-@dataclass(frozen=True)
-class Origin:
-    """An iModel, and how it was made. itwin_name: "" when it is not told."""
-
-    imodel: IModel
-    itwin_name: str
-    creation: CreateOperation
-
-
-class Catalog:
-    """The platform as one person may pick from it.
-
-    is_fresh        ask the platform even if an answer is remembered: for the moment when a wish is taken down
-    within_s        all its answers together take no longer: after that it is unavailable
-    is_from_memory  never ask it, and raise Unavailable for what is not remembered: for what nobody waits for
-
-    Every method raises Unavailable and SignInNeeded; those that look for one thing raise NotInCatalog.
-    """
-
-    Unavailable: ClassVar[type[Exception]] = CatalogUnavailable
-    NotFound: ClassVar[type[Exception]] = NotInCatalog
-    SignInNeeded: ClassVar[type[Exception]] = SignInNeeded
-    FileRefused: ClassVar[type[Exception]] = staging.FileRefused
-
-    def __init__(
-        self, user: Person, *, is_fresh: bool = False, within_s: float = 60, is_from_memory: bool = False
-    ) -> None:
-        self._user = user
-        self._is_fresh = is_fresh
-        self._ends_at = time.monotonic() + within_s
-        self._is_from_memory = is_from_memory
-        self._cache_works = True
-        self._asked: dict[str, Any] = {}
+class Catalog(Reader):
+    """The platform as one person may pick from it: methods that look for one thing raise NotInCatalog."""
 
     # iTwins
 
@@ -338,7 +233,7 @@ class Catalog:
         text = text.strip()
         if len(text) > LONGEST_NAME:
             return []
-        search = "" if _BARE.fullmatch(text) else text
+        search = "" if GUID.fullmatch(text) else text
         found: list[NamedVersion] = self._remember(
             BRIEFLY_S,
             lambda platform: platform.named_versions(imodel_id, search=search, top=100),
@@ -354,26 +249,6 @@ class Catalog:
         with suppress(NotInCatalog, CatalogUnavailable):
             return self._remember(A_WHILE_S, lambda platform: platform.people(imodel_id), "people", imodel_id)
         return {}
-
-    # Baseline files: theirs, and here
-
-    def staged_files(self) -> list[StagedFile]:
-        """The person's files that an operation may be made of, arrived or on their way, newest first."""
-        mine = StagedFile.objects.free().filter(owner=self._user)
-        return list(mine.select_related("operation").order_by("-touched_at"))
-
-    def staged_file(self, staged_file_id: str) -> StagedFile:
-        """One of these."""
-        try:
-            return StagedFile.objects.free().get(owner=self._user, pk=UUID(staged_file_id))
-        except (ValueError, StagedFile.DoesNotExist) as unknown:
-            raise NotInCatalog(staged_file_id) from unknown
-
-    def save(self, uploaded: Any) -> StagedFile:
-        """A file that came with a form (views/uploads.py) becomes one of these. Raises FileRefused."""
-        if uploaded.refused:
-            raise uploaded.refused
-        return staging.save(uploaded.part, name=uploaded.name, owner=self._user)
 
     # How
 
@@ -465,7 +340,7 @@ class Catalog:
             return self._with_itwin(imodel)
         except CatalogUnavailable:
             nameless = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
-            itwin = self._asked.get(self._key("itwin", imodel.itwin_id), nameless)
+            itwin = self._answers.get(("itwin", imodel.itwin_id), nameless)
             return Source(imodel=imodel, itwin=itwin, permissions=None)
 
     def _names_in(self, itwin_id: str, name: str) -> set[str]:
@@ -486,95 +361,11 @@ class Catalog:
         except NotInCatalog:
             return []
 
-    def _remember(self, seconds: int, ask: Callable[[Platform], T], *what: str) -> T:
-        """The answer to a question: from this request, from the cache, or from the platform."""
-        key = self._key(*what)
-        if key not in self._asked:
-            answer = None if self._is_fresh else self._from_cache(key)
-            if answer is None:
-                if self._is_from_memory:
-                    raise CatalogUnavailable("Not remembered.")
-                answer = self._ask(ask)
-                self._to_cache(key, answer, seconds)
-            self._asked[key] = answer
-        remembered: T = self._asked[key]
-        return remembered
-
     def _know(self, itwins: list[ITwin]) -> list[ITwin]:
         """These need not be asked for one by one."""
         for itwin in itwins:
-            self._asked.setdefault(self._key("itwin", itwin.id), itwin)
+            self._answers.add(("itwin", itwin.id), itwin)
         return itwins
-
-    def _key(self, *what: str) -> str:
-        return f"catalog:{self._user.pk}:{hashlib.sha256(repr(what).encode()).hexdigest()}"
-
-    def _from_cache(self, key: str) -> Any:
-        if self._cache_works:
-            try:
-                return cache.get(key)
-            except (RedisError, OSError):
-                self._cache_works = False
-        return None
-
-    def _to_cache(self, key: str, answer: Any, seconds: int) -> None:
-        if self._cache_works:
-            try:
-                cache.set(key, answer, seconds)
-            except (RedisError, OSError):
-                self._cache_works = False
-
-    def _ask(self, ask: Callable[[Platform], T]) -> T:
-        """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""
-        try:
-            try:
-                return ask(self._platform())
-            except gateway.MustWait as later:
-                if later.reason != WaitReason.TOKEN:
-                    raise
-                return ask(self._platform())
-        except gateway.MustWait as later:
-            raise self._cannot_ask(later) from later
-        except errors.Refused as no:
-            raise NotInCatalog(no.code) from no
-
-    def _cannot_ask(self, later: gateway.MustWait) -> Exception:
-        # A missing key that no other process has either is made up for by signing in.
-        if later.reason in (WaitReason.SIGN_IN, WaitReason.TOKEN, WaitReason.KEY_MISSING):
-            return SignInNeeded(str(self._user.pk))
-        if later.reason == WaitReason.RATE_LIMIT:
-            left_s = max((later.until - clock.now()).total_seconds(), 1)
-            return CatalogUnavailable(f"The platform’s rate limit is used up for another {left_s:.0f} s.")
-        return CatalogUnavailable("The platform is not answering.")
-
-    def _platform(self) -> Platform:
-        left_s = self._ends_at - time.monotonic()
-        if left_s <= 0:
-            raise CatalogUnavailable("Nobody is waiting for the answer any more.")
-        return gateway.for_person(self._user, read_timeout_s=min(READ_TIMEOUT_S, left_s))
-
-
-def ref(itwin: ITwin) -> ITwinRef:
-    return ITwinRef(id=itwin.id, name=itwin.name)
-
-
-def id_in(text: str, kind: str) -> str:
-    """The id in a pasted text, in small letters: in a link after the word for this kind, or standing there alone.
-
-    kind  "itwins" or "imodels"
-
-    "" when there is none, or it is not clear which: an id that a link names as the other kind's is not this one's.
-    """
-    text = unquote(text)
-    named = {of: _named_id(text, words) for of, words in _KINDS.items()}
-    alone = {found.lower() for found in _BARE.findall(text)}
-    return named[kind] or (alone.pop() if len(alone) == 1 and not any(named.values()) else "")
-
-
-def _named_id(text: str, words: str) -> str:
-    """In a path, /imodels/{id}, or in a query, iModelId={id}."""
-    found = re.search(rf"(?:/(?:{words})/|\b(?:{words})id=)({_GUID})(?![0-9a-f-])", text, re.IGNORECASE)
-    return found[1].lower() if found else ""
 
 
 def _has(wanted: str, *texts: str) -> bool:

@@ -100,3 +100,42 @@ class Combobox(TextInput):
     def build_attrs(self, base_attrs: dict[str, Any], extra_attrs: dict[str, Any] | None = None) -> dict[str, Any]:
         attrs = super().build_attrs(base_attrs, extra_attrs)
         return attrs | {"hx-target": f"#{attrs['id']}_pop"}
+
+
+def text_field(label: str, missing: str, *, most: int = 255, **options: Any) -> forms.CharField:
+    """A line of text; `missing` is said when it is blank, and a text that is too long says by how much."""
+    return forms.CharField(
+        label=label,
+        max_length=most,
+        required=bool(missing),
+        error_messages={
+            "required": missing,
+            "max_length": "At most %(limit_value)d characters; this has %(show_value)d.",
+        },
+        **{"widget": TextInput()} | options,
+    )
+
+
+class DegreesField(forms.FloatField):
+    """A number of degrees. most: how far from zero it may be."""
+
+    def __init__(self, label: str, most: int) -> None:
+        said = f"{label} is between −{most} and {most} degrees."
+        super().__init__(
+            label=label,
+            required=False,
+            widget=TextInput(inputmode="decimal", maxlength=30, **{"class": "iui-input num"}),
+            min_value=-most,
+            max_value=most,
+            error_messages={
+                "min_value": said,
+                "max_value": said,
+                "invalid": "Enter degrees as a number, like 55.68.",
+            },
+        )
+        self.template_name = "new_imodel/_side.html"
+
+    def to_python(self, value: Any) -> Any:
+        """With a point or a comma. Zero has no sign."""
+        number = super().to_python(value.replace(",", ".").replace("−", "-") if isinstance(value, str) else value)
+        return None if number is None else number + 0.0

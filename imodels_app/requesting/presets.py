@@ -1,12 +1,14 @@
 """Presets: a request form filled in, kept under a name. Only what a person types, no token, no pinned changeset."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django import forms
 from django.db import IntegrityError, transaction
 
 from imodels_app.accounts import permissions
 from imodels_app.models import Preset, Team, User
+from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import clock
 
 # The fields that are kept. “All up to now” stays that: what was pinned is no part of it, nor is what was uploaded.
@@ -15,6 +17,32 @@ SAVED_FIELDS = (
     *("north", "south", "west", "east", "crs", "preserve_history", "reason"),
 )
 LONGEST = 2000
+
+
+class _TeamChoice(forms.TypedChoiceField):
+    """One's own, or a team's."""
+
+    def __init__(self) -> None:
+        radio = forms.RadioSelect({"class": "iui-radio"})
+        super().__init__(label="For", required=False, coerce=int, empty_value=None, widget=radio)
+        self.template_name = "new_imodel/_preset_team.html"
+
+
+class PresetForm(Form):
+    """What to call a preset, and who may use it.
+
+    teams  (id, name) of the teams it may be shared with. None leaves the question out: as it is
+    """
+
+    preset_name = text_field("Name of the preset", "Give the preset a name.", most=100)
+    preset_team = _TeamChoice()
+
+    def __init__(self, *args: Any, teams: Sequence[tuple[int, str]] | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if teams is None:
+            del self.fields["preset_team"]
+        else:
+            self.fields["preset_team"].choices = [("", "Just me"), *teams]  # type: ignore[attr-defined]
 
 
 class PresetNameTaken(Exception):

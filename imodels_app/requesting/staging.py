@@ -87,6 +87,20 @@ def is_whole(staged: StagedFile | None, size: int | None) -> bool:
         return False
 
 
+def free_files(owner: User) -> list[StagedFile]:
+    """The person's files that an operation may be made of, arrived or on their way, newest first."""
+    mine = StagedFile.objects.free().filter(owner=owner)
+    return list(mine.select_related("operation").order_by("-touched_at"))
+
+
+def free_file(staged_file_id: str, *, owner: User) -> StagedFile:
+    """One of these. Raises FileGone."""
+    try:
+        return StagedFile.objects.free().get(owner=owner, pk=UUID(staged_file_id))
+    except (ValueError, StagedFile.DoesNotExist) as unknown:
+        raise FileGone from unknown
+
+
 def announce(*, name: str, size: int, owner: User) -> StagedFile:
     """A file of this size is about to come, in pieces. Raises Refused."""
     check(name=name, size=size)

@@ -22,7 +22,8 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import formats, status
 from imodels_app.models import Operation, OperationQuerySet, User
-from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, Origin, SignInNeeded
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
+from imodels_app.requesting.sources import Origin
 from imodels_app.states import OrphanState
 
 # Levels above and below, and how many are drawn side by side: a picture, not an inventory.

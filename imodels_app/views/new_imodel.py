@@ -15,18 +15,10 @@ from django_htmx.http import HttpResponseClientRedirect
 from imodels_app import lifecycle
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.models import Operation, Preset, StagedFile, User
-from imodels_app.requesting import advice, refusals
+from imodels_app.requesting import advice, refusals, staging
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
-from imodels_app.requesting.forms import (
-    SIDES,
-    BaselineForm,
-    CloneForm,
-    CopyForm,
-    EmptyForm,
-    ForkForm,
-    RequestForm,
-    TemplateForm,
-)
+from imodels_app.requesting.copy_forms import CloneForm, CopyForm, ForkForm, TemplateForm
+from imodels_app.requesting.forms import SIDES, BaselineForm, EmptyForm, RequestForm
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.states import ChangesetSelection, Kind, State
 from imodels_app.views import uploads
@@ -212,12 +204,12 @@ def _other_files(form: RequestForm) -> list[StagedFile]:
     """The person's files that are here, or on their way, besides the one in the form."""
     if not isinstance(form, BaselineForm):
         return []
-    return [staged for staged in form.catalog.staged_files() if staged != form.staged]
+    return [staged for staged in staging.free_files(form.catalog.user) if staged != form.staged]
 
 
 def _free_name(form: RequestForm) -> str:
     """Another name, where the platform refused this one though it seems to be free."""
-    if form.free_name or not form.name_is_free:
+    if form.into is None or form.free_name or not form.name_is_free:
         return ""
     try:
         return form.catalog.free_name_like(form.into.id, form.cleaned_data["name"])

@@ -15,7 +15,8 @@ from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in
 from imodels_app.display import live, status
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
-from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded, Source
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
+from imodels_app.requesting.sources import Source
 from imodels_app.states import NO_LONGER_THERE, OrphanState
 from imodels_app.views.operations import operation_url
 

@@ -16,7 +16,8 @@ from imodels_app.error_handlers import denied
 from imodels_app.models import Preset, Team, User
 from imodels_app.requesting import presets
 from imodels_app.requesting.catalog import Catalog
-from imodels_app.requesting.forms import UP_TO_LABELS, PresetForm, RequestForm
+from imodels_app.requesting.changesets import UP_TO_LABELS
+from imodels_app.requesting.forms import RequestForm
 from imodels_app.states import Kind
 from imodels_app.views import new_imodel
 
@@ -40,7 +41,7 @@ def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
     # A file is no part of a preset, but stays chosen in the form.
     file = {"staged_file": request.POST["staged_file"]} if request.POST.get("staged_file") else {}
     sent = request.POST if named else None
-    form = PresetForm(sent, teams=_teams_of(user), initial={"preset_name": _name_for(values)})
+    form = presets.PresetForm(sent, teams=_teams_of(user), initial={"preset_name": _name_for(values)})
     if form.is_valid():
         name, team = form.cleaned_data["preset_name"], _team(form, None)
         try:
@@ -69,7 +70,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     user, preset = person(request), _visible(request, pk)
     is_mine = preset.owner == user
     why_not = permissions.why_not_change(user, preset)
-    form = PresetForm(
+    form = presets.PresetForm(
         request.POST if request.method == "POST" else None,
         teams=_teams_of(user) if is_mine else None,
         initial={"preset_name": preset.name, "preset_team": preset.team_id},
@@ -136,7 +137,7 @@ def _teams_of(user: User) -> list[tuple[int, str]]:
     return list(Team.objects.filter(membership__user=user).values_list("pk", "name"))
 
 
-def _team(form: PresetForm, team: Team | None) -> Team | None:
+def _team(form: presets.PresetForm, team: Team | None) -> Team | None:
     """Who it is for, by the form; `team` where that was not asked."""
     if "preset_team" not in form.fields:
         return team
@@ -157,7 +158,7 @@ def _described(values: dict[str, Any], fields: dict[str, Any]) -> list[tuple[str
     return [(str(fields[name].label), choices.get(name) or str(values[name])) for name in shown]
 
 
-def _page(request: HttpRequest, template: str, context: dict[str, Any], form: PresetForm) -> HttpResponse:
+def _page(request: HttpRequest, template: str, context: dict[str, Any], form: presets.PresetForm) -> HttpResponse:
     return render(request, template, context | {"section": "new"}, status=422 if form.errors else 200)
 
 

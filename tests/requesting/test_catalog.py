@@ -10,7 +10,8 @@ from django.core.cache import cache
 
 from imodels_app.accounts import tokens
 from imodels_app.requesting import catalog as catalog_cache
-from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded, id_in
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
+from imodels_app.requesting.pasted import id_in
 
 pytestmark = pytest.mark.same_on_both
 
@@ -267,7 +268,7 @@ def test_an_imodel_with_permissions_of_its_own_is_asked_for_them(of_mara, sandbo
 
     sandbox.secure(sandbox.ids["viaduct"], "mara", ["imodels_webview"])
     cache.clear()
-    secured = Catalog(of_mara._user).source(sandbox.ids["viaduct"])
+    secured = Catalog(of_mara.user).source(sandbox.ids["viaduct"])
     assert secured.own == {"imodels_webview"}
     assert (secured.is_ready, secured.is_template) == (True, False)
 

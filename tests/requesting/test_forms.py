@@ -6,7 +6,8 @@ import pytest
 
 from imodels_app.accounts import tokens
 from imodels_app.requesting.catalog import Catalog
-from imodels_app.requesting.forms import CloneForm, EmptyForm, ForkForm, TemplateForm
+from imodels_app.requesting.copy_forms import CloneForm, ForkForm, TemplateForm
+from imodels_app.requesting.forms import EmptyForm
 from imodels_app.states import ChangesetSelection
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]

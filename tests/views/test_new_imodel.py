@@ -14,7 +14,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.itwin.http import READ_TIMEOUT_S
 from imodels_app.models import Operation, Preset
-from imodels_app.requesting import catalog
+from imodels_app.requesting import reader
 from imodels_app.states import Kind, State
 from imodels_app.views import new_imodel
 from imodels_app.views.new_imodel import FORMS
@@ -714,7 +714,7 @@ def test_a_form_that_comes_filled_in_waits_no_more_than_a_moment_for_names(at_de
 
 @pytest.mark.parametrize("kind", ["empty", "clone"])
 def test_a_form_by_ids_is_taken_down_while_the_platform_is_slow(at_desk, sandbox, kind, monkeypatch):
-    monkeypatch.setattr(catalog, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(reader, "READ_TIMEOUT_S", 0.5)
     held = sandbox.fault("GET", r"/", cut=True, held=True, times=50)
     ids = {"itwin": sandbox.ids["harbour-bridge"], "source": sandbox.ids["viaduct"], "up_to": "baseline"}
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=[kind]), typed(kind, **ids)))

@@ -1,0 +1,64 @@
+"""What the platform told a person is remembered: as long as it is worked with, and for a while in Django's cache."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.core.cache import cache
+from redis import RedisError
+
+T = TypeVar("T")
+# The words that make it up; the first one names what is asked.
+Question = tuple[str, ...]
+
+
+class AnswerCache:
+    """One person's answers. Where Django's cache is down, they last as long as this object.
+
+    is_fresh  take nothing from Django's cache
+    """
+
+    def __init__(self, person_id: object, *, is_fresh: bool) -> None:
+        self._person_id = person_id
+        self._is_fresh = is_fresh
+        self._is_cache_up = True
+        self._answers: dict[str, Any] = {}
+
+    def get(self, question: Question, default: T) -> T:
+        """An answer that was given to this object already."""
+        answer: T = self._answers.get(self._key(question), default)
+        return answer
+
+    def get_or_set(self, question: Question, ask: Callable[[], T], *, seconds: int) -> T:
+        """The answer to a question, remembered or asked for. seconds: how long Django's cache keeps it."""
+        key = self._key(question)
+        if key not in self._answers:
+            answer = None if self._is_fresh else self._from_cache(key)
+            if answer is None:
+                answer = ask()
+                self._to_cache(key, answer, seconds)
+            self._answers[key] = answer
+        remembered: T = self._answers[key]
+        return remembered
+
+    def add(self, question: Question, answer: object) -> None:
+        """What an answer to another question has told, too."""
+        self._answers.setdefault(self._key(question), answer)
+
+    def _key(self, question: Question) -> str:
+        return f"catalog:{self._person_id}:{hashlib.sha256(repr(question).encode()).hexdigest()}"
+
+    def _from_cache(self, key: str) -> Any:
+        if self._is_cache_up:
+            try:
+                return cache.get(key)
+            except (RedisError, OSError):
+                self._is_cache_up = False
+        return None
+
+    def _to_cache(self, key: str, answer: object, seconds: int) -> None:
+        if self._is_cache_up:
+            try:
+                cache.set(key, answer, seconds)
+            except (RedisError, OSError):
+                self._is_cache_up = False
