@@ -15,7 +15,7 @@ ASK_AN_ADMINISTRATOR = (
 )
 
 
-MAKE_IT_AGAIN = "Delete the orphaned iModel, which keeps the name “{name}” taken, and make it again."
+MAKE_IT_AGAIN = "Make it again once the orphaned iModel is deleted; it keeps the name “{name}” taken."
 FILE_STAYS = "The file is kept here for a day and need not be uploaded again."
 
 
