@@ -317,7 +317,7 @@ def test_31_without_another_link_it_fails_says_so_and_keeps_the_file(uploading, 
     assert staging.path_of(operation.staged_file).exists()
     page = page_of(operation)
     assert "Failed: upload link expired" in page
-    assert f"Delete the orphaned iModel, which keeps the name “{operation.name}” taken, and make it again." in page
+    assert f"Make it again once the orphaned iModel is deleted; it keeps the name “{operation.name}” taken." in page
 
 
 # 32: another size
