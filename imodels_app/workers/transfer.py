@@ -91,40 +91,64 @@ def _send_blocks(operation: Operation, storage: Storage, path: Path, ending: Cal
 
     What was in flight when one block failed is still waited for and counted: it need not be sent again.
     """
-    size, block = operation.file_size or 0, block_size(operation.file_size or 0)
-    there = set(operation.upload.blocks.values_list("number", flat=True))
-    missing = deque(number for number in range(block_count(operation)) if number not in there)
-    done_bytes = sum(min(block, size - number * block) for number in there)
+    blocks = _Blocks(operation)
+    missing_before = len(blocks.missing)
     storage.open()
-    ends, failure, flying = monotonic() + SLICE_S, None, dict[Future[None], int]()
+    slice_ends = monotonic() + SLICE_S
     with path.open("rb") as file, ThreadPoolExecutor(BLOCKS_AT_ONCE, "block") as crew:
-        while missing or flying:
-            over = failure or ending() or monotonic() > ends
-            if over and not flying:
+        while blocks.missing or blocks.in_flight:
+            if not (blocks.failure or ending() or monotonic() > slice_ends):
+                blocks.begin(crew, partial(_send_block, storage, file))
+            elif not blocks.in_flight:
                 break
-            while missing and not over and len(flying) < BLOCKS_AT_ONCE:
-                number = missing.popleft()
-                flying[crew.submit(_send_block, storage, file, number, block)] = number
-            landed, _ = wait(flying, timeout=RENEW_LEASE_EVERY_S, return_when=FIRST_COMPLETED)
-            for future in landed:
-                number = flying.pop(future)
-                if future.exception():
-                    failure = failure or future.exception()
-                    continue
-                failpoints.reach("upload.block_sent")
-                done_bytes += min(block, size - number * block)
-                lifecycle.renew_upload_lease(operation, sent_bytes=done_bytes, block=number)
-            if not landed:
-                lifecycle.renew_upload_lease(operation, sent_bytes=done_bytes)
-    if failure:
-        if len(there) + len(missing) < block_count(operation):
+            blocks.collect()
+    if blocks.failure:
+        if len(blocks.missing) < missing_before:
             circuit_breaker.record_success(circuit_breaker.STORAGE)  # it does answer, now and then
-        raise failure
-    return not missing
+        raise blocks.failure
+    return not blocks.missing
 
 
 def _send_block(storage: Storage, file: BinaryIO, number: int, size: int) -> None:
     storage.put_block(number, os.pread(file.fileno(), size, number * size))
+
+
+class _Blocks:
+    """Which blocks of a file are missing and in flight; those that the storage has acknowledged are rows."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation, self._size = operation, operation.file_size or 0
+        self._block_size = block_size(self._size)
+        there = set(operation.upload.blocks.values_list("number", flat=True))
+        self._sent_bytes = sum(map(self._length, there))
+        self.missing = deque(number for number in range(block_count(operation)) if number not in there)
+        self.in_flight: dict[Future[None], int] = {}
+        self.failure: BaseException | None = None
+
+    def begin(self, crew: ThreadPoolExecutor, send: Callable[[int, int], None]) -> None:
+        """As many as may be in flight. send: takes a block's number, and the size of each."""
+        while self.missing and len(self.in_flight) < BLOCKS_AT_ONCE:
+            number = self.missing.popleft()
+            self.in_flight[crew.submit(send, number, self._block_size)] = number
+
+    def collect(self) -> None:
+        """Wait for an answer, but no longer than the lease may be left alone, and write down what has arrived."""
+        landed, _ = wait(self.in_flight, timeout=RENEW_LEASE_EVERY_S, return_when=FIRST_COMPLETED)
+        for future in landed:
+            self._landed(self.in_flight.pop(future), future.exception())
+        if not landed:
+            lifecycle.renew_upload_lease(self._operation, sent_bytes=self._sent_bytes)
+
+    def _landed(self, number: int, failure: BaseException | None) -> None:
+        if failure:
+            self.failure = self.failure or failure
+            return
+        failpoints.reach("upload.block_sent")
+        self._sent_bytes += self._length(number)
+        lifecycle.renew_upload_lease(self._operation, sent_bytes=self._sent_bytes, block=number)
+
+    def _length(self, number: int) -> int:
+        return min(self._block_size, self._size - number * self._block_size)
 
 
 def block_size(size: int) -> int:
