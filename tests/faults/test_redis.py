@@ -3,6 +3,8 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import redis
@@ -25,7 +27,7 @@ def all_succeeded() -> bool:
     return not Operation.objects.exclude(state=State.SUCCEEDED).exists()
 
 
-def quick(what: Callable[[], object], *, within_s: float) -> object:
+def quick(what: Callable[[], Any], *, within_s: float) -> Any:
     """It comes back, and soon."""
     began = time.monotonic()
     found = what()
@@ -56,7 +58,7 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
     gone_at = time.monotonic()
     client.force_login(tomas)
     for page in ("operation-list", "approval-list", "new", "readyz"):
-        assert quick(lambda page=page: client.get(reverse(f"imodels:{page}")).status_code, within_s=4) == 200
+        assert quick(partial(client.get, reverse(f"imodels:{page}")), within_s=4).status_code == 200
     approve = reverse("imodels:approve", args=[waiting_fork.pk])
     assert quick(lambda: client.post(approve, {"comment": "Fine."}).status_code, within_s=6) == 302
     asked = [quick(lambda: lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara), within_s=4) for _ in range(2)]
