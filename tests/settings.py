@@ -86,8 +86,8 @@ os.environ |= {
 from dashboard.settings import *  # noqa: E402, F403 - the product's settings, in the environment above
 from dashboard.settings import DATABASES, INSTALLED_APPS, STORAGES  # noqa: E402
 
-# For its flush, which replaces Django's.
-INSTALLED_APPS += ["tests"]
+# The first for its flush, which replaces Django's, the other for a command of `make lint`.
+INSTALLED_APPS += ["tests", "django_migration_linter"]
 
 # A file, so that worker processes and threads see the same rows as the test; and never `test_` of a path.
 if not ON_POSTGRES:
