@@ -61,7 +61,6 @@ class Child:
     started_at: float = field(default=0, init=False)
     start_after: float = field(default=0, init=False)
     deaths: int = field(default=0, init=False)
-    was_ready: bool = field(default=False, init=False)
     shown: int = field(default=0, init=False)
 
 
@@ -158,7 +157,6 @@ class Supervisor:
                 seconds = f"{child.ready_within_s:.0f} s"
                 raise NotReady(f"{child.name} did not answer within {seconds}. {self._end_of_log(child)}")
             time.sleep(CHECK_EVERY_S)
-        child.was_ready = True
 
     def _restart_if_dead(self, child: Child) -> None:
         if child.process is None or child.process.poll() is None:

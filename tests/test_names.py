@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -98,7 +99,7 @@ THERE = {
 }
 
 
-def nodes(*kinds: type[ast.AST]) -> Iterator[ast.AST]:
+def nodes(*kinds: type[ast.AST]) -> Iterator[Any]:
     for path in FILES:
         yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds))
 

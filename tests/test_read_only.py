@@ -119,8 +119,7 @@ def refusing_writes(*, but_to: Iterable[str] = ()) -> Iterator[set[str]]:
 def read(browser: Client, address: str, **headers: str) -> int:
     """Get a page to its last byte; its status."""
     answer = browser.get(address, headers=headers)
-    if answer.streaming:
-        list(answer.streaming_content)
+    answer.getvalue()
     return answer.status_code
 
 

@@ -15,7 +15,7 @@ def triggers_off() -> Iterator[None]:
     On PostgreSQL this takes a superuser, as the tests' user is and the product's is not (dashboard/postgres.sql).
     SQLite knows no users: there the triggers are away meanwhile, which nobody outside the transaction sees.
     """
-    off, on = ("SET LOCAL session_replication_role = replica",), ("SET LOCAL session_replication_role = origin",)
+    off, on = ["SET LOCAL session_replication_role = replica"], ["SET LOCAL session_replication_role = origin"]
     if connection.vendor == "sqlite":
         off = [trigger.dropped("sqlite") for trigger in triggers("sqlite")]
         on = [statement for trigger in triggers("sqlite") for statement in trigger.created("sqlite")]

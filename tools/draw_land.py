@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make img/land.svg, the land outline of the extent map, from Natural Earth: `python3 tools/draw_land.py`.
+"""Make static/img/land.svg, the land outline of the extent map, from Natural Earth: `python -m tools.draw_land`.
 
 Natural Earth (public domain) comes as the npm package world-atlas. Its outline at 1:50 million is made coarser, since
 the map is small and the numbers beside it are exact. One unit of the drawing is a hundredth of a degree, north is up.
@@ -11,8 +11,9 @@ import tarfile
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from bring import HERE, Package, check, fetch, read
+from tools.fetch_assets import STATIC, Package, check, fetch, read
 
 ATLAS = Package(
     "world-atlas",
@@ -22,10 +23,10 @@ ATLAS = Package(
     "",
     ("land-50m.json",),
 )
-LAND = HERE.parent / "img/land.svg"
+LAND = STATIC / "img/land.svg"
 TURN = 36000.0
 TOLERANCE, SMALLEST = 5.0, 300.0  # hundredths of a degree, and their square
-NOTE = "Land: Natural Earth 1:50m, public domain (naturalearthdata.com), made coarser by vendor/land.py"
+NOTE = "Land: Natural Earth 1:50m, public domain (naturalearthdata.com), made coarser by tools/draw_land.py"
 
 Point = tuple[float, float]
 
@@ -42,19 +43,20 @@ def main() -> None:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-18000 -9000 36000 18000"><!-- {NOTE} -->'
         f'<path id="land" vector-effect="non-scaling-stroke" d="{"".join(paths)}"/></svg>\n'
     )
-    print(f"{len(paths)} outlines, {LAND.stat().st_size} bytes -> {LAND.relative_to(HERE.parent)}")
+    print(f"{len(paths)} outlines, {LAND.stat().st_size} bytes -> {LAND.relative_to(STATIC)}")
 
 
-def rings(atlas: dict) -> list[list[Point]]:
+def rings(atlas: dict[str, Any]) -> list[list[Point]]:
     """Every outline, put together from the arcs that the TopoJSON shares between them."""
     arcs = [_arc(arc, atlas["transform"]) for arc in atlas["arcs"]]
     polygons = [polygon for shape in atlas["objects"]["land"]["geometries"] for polygon in shape["arcs"]]
     return [_ring(ring, arcs) for polygon in polygons for ring in polygon]
 
 
-def _arc(steps: list[list[int]], transform: dict) -> list[Point]:
+def _arc(steps: list[list[int]], transform: dict[str, list[float]]) -> list[Point]:
     (kx, ky), (dx, dy) = transform["scale"], transform["translate"]
-    x, y, points = 0, 0, []
+    x, y = 0, 0
+    points: list[Point] = []
     for step in steps:
         x, y = x + step[0], y + step[1]
         points.append((100 * (x * kx + dx), -100 * (y * ky + dy)))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bring the front end's vendored files, exactly as npm serves them: `python3 tools/fetch_assets.py`.
+"""Bring the front end's vendored files, exactly as npm serves them: `python -m tools.fetch_assets`.
 
 Run by hand when a version below changes; nothing is fetched when the product is installed, built
 or used. Each package is fetched with `npm pack` and unpacked only if its tarball has the integrity
@@ -16,7 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-HERE = Path(__file__).resolve().parent
+STATIC = Path(__file__).resolve().parents[1] / "static"
+VENDOR = STATIC / "vendor"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def check(package: Package, tarball: Path) -> None:
 
 def keep(package: Package, tarball: Path) -> None:
     """Replace the package's folder by its kept files, its licence and its VERSION."""
-    folder = HERE / package.into
+    folder = VENDOR / package.into
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tarfile.open(tarball) as archive:

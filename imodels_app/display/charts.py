@@ -8,7 +8,7 @@ from math import ceil
 from imodels_app.states import State
 
 # The picture's own units.
-WIDTH, TOP, BOTTOM, LEFT, RIGHT = 520, 12, 150, 28, 514
+TOP, BOTTOM, LEFT, RIGHT = 12, 150, 28, 514
 TONES = ("good", "calm", "bad")
 
 

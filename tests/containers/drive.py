@@ -38,7 +38,8 @@ class Forms(HTMLParser):
     def __init__(self, page: requests.Response) -> None:
         super().__init__()
         self.forms: list[Form] = []
-        self._address, self._form, self._select = page.url, None, ""
+        self._address, self._select = page.url, ""
+        self._form: Form | None = None
         self.feed(page.text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:

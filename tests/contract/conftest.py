@@ -144,6 +144,12 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Caller]:
     caller.session.close()
 
 
+class Program(subprocess.Popen[str]):
+    """A sandbox in a process of its own, and its address."""
+
+    url: str
+
+
 @pytest.fixture
 def program():
     """Starts ``python -m sandbox`` and waits until it says that it is ready."""
@@ -151,7 +157,7 @@ def program():
 
     def start(*options):
         command = [sys.executable, "-m", "sandbox", "--port", str(free_port()), *options]
-        one = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        one = Program(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         running.append(one)
         one.url = one.stdout.readline().split()[1]
         return one

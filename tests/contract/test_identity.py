@@ -26,8 +26,9 @@ class Browser:
         self.sandbox, self.session = sandbox, requests.Session()
 
     def visit(self, method="GET", path="/connect/authorize", **parameters):
-        how = {"params": parameters} if method == "GET" else {"data": parameters}
-        return self.session.request(method, self.sandbox.url + path, timeout=PATIENCE_S, allow_redirects=False, **how)
+        query, form = (parameters, None) if method == "GET" else (None, parameters)
+        address = self.sandbox.url + path
+        return self.session.request(method, address, params=query, data=form, timeout=PATIENCE_S, allow_redirects=False)
 
     def request_of(self, **other):
         asked = {

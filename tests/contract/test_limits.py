@@ -118,7 +118,8 @@ def test_the_hourly_limit_holds_beside_the_one_of_a_minute():
 
 @given(gaps=st.lists(st.floats(0, 40), min_size=1, max_size=60))
 def test_no_window_ever_holds_more_than_the_limit_and_none_is_refused_in_vain(gaps):
-    now, granted = [0.0], []
+    now: list[float] = [0.0]
+    granted: list[float] = []
     limits = Limits("trial", clock=lambda: now[0])
     for gap in gaps:
         now[0] += gap

@@ -124,7 +124,7 @@ def test_stop_ends_even_a_child_that_does_not_listen(demo_supervisor, monkeypatc
 def test_children_end_when_their_parent_is_killed(tmp_path, with_guard):
     parent = (
         "import os, pathlib, sys, time\n"
-        "from dashboard import supervisor\n"
+        "from demo import supervisor\n"
         f"if {with_guard}: supervisor._libc = None\n"
         f"log = open({str(tmp_path / 'log')!r}, 'wb')\n"
         f"child = supervisor.spawn({FAMILY!r}, output=log, env=os.environ, cwd=pathlib.Path.cwd())\n"

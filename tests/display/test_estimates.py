@@ -16,7 +16,7 @@ def earlier(queued_clone):
 
     def make(minutes: float, source: str = "", kind: Kind = Kind.CLONE) -> None:
         now = timezone.now()
-        values = Operation.objects.filter(pk=queued_clone.pk).values().get()
+        values = dict(Operation.objects.filter(pk=queued_clone.pk).values().get())
         values |= {"state": State.SUCCEEDED, "kind": kind, "source_id": source, "name": f"{minutes} {source}"}
         values |= {"imodel_id": "", "accepted_at": now - timedelta(minutes=minutes), "finished_at": now}
         values.pop("id")

@@ -34,7 +34,7 @@ def operation(
     }
     made = Operation(state=state, **(usual | fields))
     # As a page has prefetched them: words need no database.
-    made._prefetched_objects_cache = {"decisions": decisions}
+    made._prefetched_objects_cache = {"decisions": decisions}  # type: ignore[attr-defined]
     Upload(operation=made, **(upload or {}))
     return made
 

@@ -62,7 +62,7 @@ def goes_by() -> Callable[[float], None]:
 
     def go(seconds: float) -> None:
         for model, names in columns.items():
-            model.objects.update(**{name: F(name) - timedelta(seconds=seconds) for name in names})
+            model._default_manager.update(**{name: F(name) - timedelta(seconds=seconds) for name in names})
 
     return go
 

@@ -64,7 +64,7 @@ def made_twice(sandbox: Any) -> Iterator[str]:
     for entry in _posts(sandbox):
         sent[entry.correlation_id] += 1
     for pk, count in sent.items():
-        recorded = Attempt.objects.filter(operation=pk).count()
+        recorded = Attempt.objects.filter(operation_id=pk).count()
         if count > recorded:
             yield f"{pk} sent {count} requests and recorded {recorded}"
 

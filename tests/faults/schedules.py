@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -201,7 +202,7 @@ class Schedule:
         ours = [Notification, Event, Attempt, UploadedBlock, Upload, Orphan, Decision, Operation, StagedFile]
         with triggers_off():
             for model in [*ours, Bucket, CircuitBreaker]:
-                model.objects.all()._raw_delete("default")
+                model._default_manager.all()._raw_delete("default")
         self.sandbox.reset()
         self.sandbox.token_lifetime_s = self.dice.choice([3600, 200])
         keeps_name = self.dice.random() < 0.5
@@ -294,7 +295,7 @@ class Schedule:
         for _ in range(count):
             kind = self.dice.choice(KINDS)
             name = self.dice.choice(names)  # now and then two of ours want one
-            self._act(lambda kind=kind, name=name: self._request(kind, name), f"ask {kind} {name}")
+            self._act(partial(self._request, kind, name), f"ask {kind} {name}")
 
     def _request(self, kind: Kind, name: str) -> None:
         if kind == Kind.BASELINE:

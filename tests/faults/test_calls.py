@@ -35,7 +35,7 @@ def test_an_open_circuit_lets_one_call_through_each_twenty_seconds_however_many_
 
     for _ in range(300):
         virtual_clock.passes(1)
-        for pk in Operation.objects.lost(clock.now()).values_list("pk", flat=True):
+        for pk in Operation.objects.due_for_reconcile(clock.now()).values_list("pk", flat=True):
             reconcile(pk)
 
     assert 300 / 20 - 1 <= len(sandbox.journal) - opened <= 300 / 20 + 2

@@ -159,7 +159,7 @@ def databases_clock(postgres_process):
 
     def jump(seconds: float) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE jumped.ahead SET by = %s", [timedelta(seconds=seconds)])
+            cursor.execute("UPDATE jumped.ahead SET by = %s", [f"{seconds} seconds"])
         clock._last = None
 
     yield jump

@@ -77,7 +77,7 @@ def test_24_postgres_restarted_under_sweeps_strands_no_lease(desk, restart_postg
     sandbox.advance_by_polls(0)
 
     for spec in operations:
-        wait_until(lambda spec=spec: Operation.objects.filter(pk=spec.pk).exclude(imodel_id="").exists())
+        wait_until(Operation.objects.filter(pk=spec.pk).exclude(imodel_id="").exists)
         spec.refresh_from_db()
         if spec.state == State.RUNNING:
             sandbox.finish(spec.imodel_id)

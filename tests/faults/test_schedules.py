@@ -35,7 +35,7 @@ def people(mara, tomas, ines, spec_for, baseline_of, settings):
 def test_no_schedule_of_faults_makes_anything_twice_or_loses_it(
     virtual_clock, sandbox, bridge_team, people, monkeypatch, record_property, part
 ):
-    began, ends = time.monotonic(), Counter()
+    began, ends = time.monotonic(), Counter[str]()
     for seed in (FIRST_SEED + number for number in part):
         schedule = schedules.Schedule(seed, sandbox=sandbox, clock=virtual_clock, **people)
         monkeypatch.setattr(failpoints, "reach", schedule.reach)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from cryptography.fernet import Fernet
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WORKERS = 50
 
 
-def together(number: int, work: Callable[[int], None]) -> None:
+def together(number: int, work: Callable[[int], object]) -> None:
     """Run work(0), work(1) … at once, each with a connection of its own. The first trouble of any is raised."""
     start, troubles = threading.Barrier(number), []
 
@@ -355,12 +356,14 @@ def test_40_a_new_key_under_load_loses_no_token(mara, tomas, ines, otto, sandbox
             gateway.for_person(person).itwins()
             used.append(index)
 
+    def all_went_on(since: int) -> bool:
+        return all(used[since:].count(one) > 1 for one in range(20))
+
     def rotate() -> None:
         try:
             for keys, reencrypt in (([old, new], False), ([new, old], False), ([new, old], True), ([new], False)):
                 # Twice each: what a worker had begun with the keys before is over then, however slow it is.
-                before = len(used)
-                wait_until(lambda begun=before: all(used[begun:].count(one) > 1 for one in range(20)))
+                wait_until(partial(all_went_on, len(used)))
                 settings.TOKEN_KEYS = keys
                 if reencrypt:
                     call_command("reencrypt_tokens", stdout=io.StringIO())

@@ -421,7 +421,7 @@ def test_a_file_asked_for_again_before_it_is_forgotten_stays_for_the_new_operati
     upload(first.pk)
     path = staging.path_of(first.staged_file)
     spec = spec_for(Kind.BASELINE, file_name="pier.bim", file_size=WHOLE, description=first.description)
-    asked = []
+    asked: list[Operation] = []
 
     def held_up(execute, sql, params, many, context):
         if not asked and StagedFile._meta.db_table in sql:

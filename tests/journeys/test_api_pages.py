@@ -84,7 +84,6 @@ NOT_READ = {"displayName", "dataCenterLocation", "description", "isSecured", "ex
 FILE = b"SQLite format 3\0" + bytes(2048)
 SAID = "The platform’s own words."
 ABSENT = object()
-OF_PAGE = {CREATE: "empty", CLONE: "clone", FORK: "fork"}
 POSTED_TO = {
     "empty": r"^/imodels$",
     "baseline": r"^/imodels$",
@@ -102,7 +101,12 @@ class Desk:
 
     def ask(self, kind: str, **fields: Any) -> Operation:
         """Send the form, as it stands when Mara has typed these; a fork is approved by her lead."""
-        usual = {"form_id": str(uuid4()), "itwin": "Harbour Bridge", "name": "Pier 7", "description": "For the tender"}
+        usual: dict[str, Any] = {
+            "form_id": str(uuid4()),
+            "itwin": "Harbour Bridge",
+            "name": "Pier 7",
+            "description": "For the tender",
+        }
         if kind == "baseline":
             usual |= {"file": SimpleUploadedFile("pier.bim", FILE)}
         elif kind != "empty":
@@ -120,7 +124,7 @@ class Desk:
         return operation
 
     def refused_by_form(self, kind: str, **fields: str) -> str:
-        usual = {"form_id": str(uuid4()), "itwin": "Harbour Bridge", "name": "Pier 7"}
+        usual: dict[str, Any] = {"form_id": str(uuid4()), "itwin": "Harbour Bridge", "name": "Pier 7"}
         answer = self._client.post(reverse(f"imodels:request-{kind}"), usual | fields)
         assert answer.status_code == 422
         return answer.content.decode()
@@ -509,7 +513,7 @@ def refused_changeset(kind: str, changeset_id: str) -> Way:
         changeset = desk.sandbox.world.changesets_of(desk.sandbox.world.imodels[MAIN_BRIDGE])[39]
         operation = desk.ask(kind, changeset=changeset.id)
         assert (operation.changeset_id or operation.changeset_index) in (changeset.id, 40)
-        body = {"error": {"code": "InvalidiModelsRequest", "message": SAID}}
+        body: dict[str, Any] = {"error": {"code": "InvalidiModelsRequest", "message": SAID}}
         body["error"] |= {"details": [{"code": "InvalidValue", "message": SAID, "target": "changesetId"}]}
         desk.sandbox.fault("POST", POSTED_TO[kind], status=422, body=json.dumps(body))
         assert SAID in told_at(desk.form_again(desk.send(operation)), "changeset")

@@ -10,7 +10,7 @@ from imodels_app import lifecycle
 from imodels_app.limits import rate_limits
 from imodels_app.limits.fair_queue import next_operation, positions
 from imodels_app.models import Attempt
-from imodels_app.states import Kind
+from imodels_app.states import Kind, WaitReason
 from imodels_app.workers.submit import submit
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +53,7 @@ def test_each_rate_limit_has_its_own_queue(ask, mara):
 
 
 def test_what_waits_for_a_reason_of_its_own_holds_nobody_up(ask, mara, tomas):
-    lifecycle.wait(ask(mara), "sign_in", timezone.now() + timedelta(days=1))
+    lifecycle.wait(ask(mara), WaitReason.SIGN_IN, timezone.now() + timedelta(days=1))
     other = ask(tomas)
 
     assert next_operation("clone", timezone.now()) == other
@@ -104,7 +104,7 @@ def test_the_expected_start_counts_the_pace_and_whoever_comes_before(ask, mara):
 
 def test_what_waits_for_a_person_is_in_no_queue_and_holds_nobody_up_in_it(ask, mara, tomas):
     waits, other = ask(mara), ask(tomas)
-    lifecycle.wait(waits, "sign_in", timezone.now() + timedelta(days=1))
+    lifecycle.wait(waits, WaitReason.SIGN_IN, timezone.now() + timedelta(days=1))
 
     found = positions([waits, other], timezone.now())
 

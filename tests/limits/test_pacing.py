@@ -38,7 +38,7 @@ class SlidingLog:
     """At most L in any 60 s."""
 
     def __init__(self, limit: int, offset_s: float) -> None:
-        self.limit, self.log = limit, deque()
+        self.limit, self.log = limit, deque[float]()
 
     def allows(self, at_s: float) -> bool:
         while self.log and self.log[0] <= at_s - MINUTE_S:
@@ -51,7 +51,7 @@ class SlidingCounter:
     """This minute's count, and the last one's by the share of it that still overlaps."""
 
     def __init__(self, limit: int, offset_s: float) -> None:
-        self.limit, self.offset_s, self.window, self.count, self.before = limit, offset_s, -1, 0, 0
+        self.limit, self.offset_s, self.window, self.count, self.before = limit, offset_s, -1.0, 0, 0
 
     def allows(self, at_s: float) -> bool:
         window, into = divmod(at_s + self.offset_s, MINUTE_S)

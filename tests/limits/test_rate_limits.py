@@ -1,6 +1,6 @@
 """The shared budget: how soon the next request may leave, by what was sent and answered before."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import transaction
@@ -199,7 +199,8 @@ def test_following_and_sending_do_not_starve_each_other(queued_clone, settings):
     """Trial, ten minutes: following takes all that it may, and each clone leaves at its time all the same."""
     settings.ITWIN_TIER = "trial"
     start = timezone.now()
-    sent_at, looks = [], 0
+    sent_at: list[datetime] = []
+    looks = 0
 
     for second in range(600):
         now = start + timedelta(seconds=second)

@@ -253,7 +253,7 @@ class TestCleaning:
             staged = staging.announce(name="harbour.bim", size=len(BYTES), owner=mara)
             staging.append(staged, BYTES[:50], at=0)
             long_ago(staged)
-            raised = []
+            raised: list[str] = []
             piece = threading.Thread(target=bring, args=(staged, raised))
             piece.start()
             staging.clean(staged.touched_at)

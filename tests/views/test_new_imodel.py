@@ -294,11 +294,11 @@ def from_old_page(mara, sandbox):
     tokens.store(mara, sandbox.tokens_for("mara"))
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(mara)
-    browser.old_token = token_in(browser.get(address("empty")))
+    old_token = token_in(browser.get(address("empty")))
     browser.cookies.clear()
     browser.force_login(mara)
     browser.get(address("empty"))
-    return lambda at, fields: (browser, browser.post(at, fields | {"csrfmiddlewaretoken": browser.old_token}))
+    return lambda at, fields: (browser, browser.post(at, fields | {"csrfmiddlewaretoken": old_token}))
 
 
 def token_in(page):

@@ -417,7 +417,7 @@ def test_31_a_link_that_ends_after_the_storage_has_it_all_is_no_failure(uploadin
 
 def test_who_slept_until_all_was_over_and_the_file_forgotten_does_nothing(uploading, sandbox):
     operation = uploading(a_file(100 * KIB))
-    held_up = []
+    held_up: list[str] = []
 
     def meanwhile(execute, sql, *rest):
         if not held_up and CircuitBreaker._meta.db_table in sql:
