@@ -26,7 +26,7 @@ def drawn(field) -> tuple[str, dict[str, str]]:
 
 def test_a_control_names_the_lines_below_it_in_their_order():
     form = Note()
-    form.told = {"title": [FieldRefusal("The platform said no.", ("title",))]}
+    form.refusals = {"title": [FieldRefusal("The platform said no.", ("title",))]}
 
     html, control = drawn(form["title"])
 
@@ -46,7 +46,7 @@ def test_what_is_required_is_said_and_left_to_the_server_to_check():
 
 def test_a_field_is_wrong_by_its_error_and_by_what_the_platform_said():
     refused = Note({"title": "Pier 7"})
-    refused.told = {"title": [FieldRefusal("The platform said no.", ("title",))]}
+    refused.refusals = {"title": [FieldRefusal("The platform said no.", ("title",))]}
 
     for form in (Note({}), refused):
         html, control = drawn(form["title"])
