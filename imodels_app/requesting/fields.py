@@ -28,7 +28,7 @@ class BoundField(forms.BoundField):
     @property
     def aria_describedby(self) -> str:
         """The ids of the lines below the control (components/_field_lines.html). `msg` may fill while one types."""
-        lines = {"refusals": self.refusals, "msg": True, "hint": self.help_text}
+        lines = {"refused": self.refusals, "msg": True, "hint": self.help_text}
         return " ".join(f"{self.auto_id}_{line}" for line, is_there in lines.items() if is_there)
 
     def build_widget_attrs(self, attrs: dict[str, Any], widget: forms.Widget | None = None) -> dict[str, Any]:
