@@ -16,6 +16,10 @@ from tests.conftest import PATIENCE_S, wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def failed_often(processes, task: str) -> bool:
+    return processes.count(task, "raised") > 2
+
+
 @pytest.fixture
 def cookie(mara) -> dict[str, str]:
     """Mara is signed in."""
@@ -103,7 +107,7 @@ def test_24_operations_go_on_by_themselves_after_some_seconds_without_postgres(
 
     postgres_process.stop()
     for task in ("sweep_queued", "sweep_running"):
-        wait_until(lambda task=task: processes.count(task, "raised") > 2, what=f"a {task} without a database")
+        wait_until(partial(failed_often, processes, task), what=f"a {task} without a database")
     postgres_process.start()
 
     reached(spec, State.SUCCEEDED)

@@ -301,7 +301,7 @@ def test_38_workers_replaced_one_after_another_finish_what_they_do_and_lose_noth
     for _ in range(times):
         held = sandbox.fault("POST", r"/imodels$", held=True)
         operations += [lifecycle.request(spec_for(Kind.EMPTY), by=mara) for _ in range(3)]
-        wait_until(lambda held=held: held.holding, what="a request")
+        wait_until(partial(getattr, held, "holding"), what="a request")
         processes.ask_to_stop(old)
         held.release()
         old.wait(PATIENCE_S)
