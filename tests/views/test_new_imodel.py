@@ -12,9 +12,9 @@ from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.runtime.timing import READ_TIMEOUT_S
 from imodels_app.models import Operation, Preset
 from imodels_app.requesting import reader
+from imodels_app.runtime.timing import READ_TIMEOUT_S
 from imodels_app.states import Kind, State
 from imodels_app.views import new_imodel
 from imodels_app.views.new_imodel import FORMS
