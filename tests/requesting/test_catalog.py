@@ -10,6 +10,7 @@ from django.core.cache import cache
 
 from imodels_app.accounts import tokens
 from imodels_app.requesting import catalog as catalog_cache
+from imodels_app.requesting import reader
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.pasted import id_in
 
@@ -331,7 +332,7 @@ def test_a_cache_that_is_down_is_done_without(of_mara, settings):
 
 
 def test_a_slow_platform_is_given_up_on(of_mara, sandbox, monkeypatch):
-    monkeypatch.setattr(catalog_cache, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(reader, "READ_TIMEOUT_S", 0.5)
     held = sandbox.fault("GET", r"/itwins", cut=True, held=True, times=100)
 
     with pytest.raises(CatalogUnavailable, match="not answering"):
