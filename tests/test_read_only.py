@@ -76,7 +76,7 @@ ACTS = {
 # Table -> why a page writes to it.
 ASKS_THE_PLATFORM = {
     "imodels_app_bucket": "each call to the platform is counted",
-    "imodels_app_circuit": "whether it answers is for everybody to know",
+    "imodels_app_circuitbreaker": "whether it answers is for everybody to know",
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
 ASKING = [name for name in PAGES if re.match("lineage|orphan-detail|request-|pick-", name)]
