@@ -50,7 +50,7 @@ class Renderer(TemplatesSetting):
 class Form(forms.Form):
     """A form in our look. The id of a field is its name.
 
-    refusals  what the platform said about an earlier try, by field (views/refusals.py)
+    refusals  what the platform said about an earlier try, by field (requesting/refusals.py)
     """
 
     bound_field_class = BoundField
