@@ -19,7 +19,6 @@ from cryptography.fernet import Fernet
 # From below those that the system gives to outgoing connections: between our look and the server's start nobody else
 # takes one.
 PORTS = range(20_000, 32_000)
-_taken: list[socket.socket] = []
 
 
 def free_port() -> int:
@@ -36,7 +35,7 @@ def free_port() -> int:
             except OSError:
                 ours.close()
                 continue
-            _taken.append(ours)
+            atexit.register(ours.close)
             return port
 
 

@@ -110,7 +110,7 @@ def test_the_default_team_can_be_renamed_and_its_old_name_be_given_to_another(de
 
 
 def test_the_default_team_is_not_given_the_name_of_another(bridge_team, default_team):
-    with pytest.raises(CommandError, match="Another team is called Bridge team"):
+    with pytest.raises(CommandError, match="Another team is already called Bridge team"):
         call_command("set_up_team", "Bridge team", default=True)
 
 
@@ -136,7 +136,7 @@ def test_an_admin_renames_the_default_team_but_cannot_delete_or_replace_it(clien
     client.force_login(ines)
     address = reverse("admin:imodels_app_team_change", args=[default_team.pk])
     form = {"name": "Everything else", "approval_days": 7}
-    form |= {f"{inline}-{count}_FORMS": 0 for inline in ("membership_set", "charges") for count in ("TOTAL", "INITIAL")}
+    form |= {f"{inline}-{count}_FORMS": 0 for inline in ("membership_set", "itwins") for count in ("TOTAL", "INITIAL")}
 
     renamed = client.post(address, form)
     refused = client.post(reverse("admin:imodels_app_team_delete", args=[default_team.pk]), {"post": "yes"})

@@ -141,7 +141,7 @@ class CopyForm(RequestForm):
             self.changesets = Changesets(self.catalog, imodel)
             self.copy_up_to = self.choose(self.changesets, cleaned)
         except NotInCatalog:
-            said = f"You may not view the changesets of {imodel.name}, for which you need imodels_webview on it."
+            said = f"You may not view the changesets of {imodel.name}; you need imodels_webview on it."
             self.add_error("source", f"{said} Ask an administrator there, or pick another.")
         except forms.ValidationError as wrong:
             self.add_error(None, wrong)  # which names its field

@@ -15,7 +15,7 @@ from tests.settings import free_port
 def real(program):
     """What the run takes for the real platform."""
     remote = RemoteSandbox(program().url)
-    remote.advance_by_polls(looks=0)
+    remote.advance_by_polls(polls=0)
     return remote
 
 

@@ -129,7 +129,7 @@ def test_27_a_worker_stopped_before_it_sent_sends_nothing_when_it_goes_on_after_
 def test_27_a_claim_is_for_sending_at_once_and_an_old_one_sends_nothing(queued_clone):
     attempt = lifecycle.claim(queued_clone, bucket="clone", now=clock.now() - timedelta(seconds=11))
 
-    with pytest.raises(lifecycle.Conflict, match="over"):
+    with pytest.raises(lifecycle.Conflict, match="has expired"):
         lifecycle.confirm_claim(queued_clone, attempt)
 
 
@@ -140,7 +140,7 @@ def test_27_a_claim_that_grows_old_while_the_database_is_asked_for_it_sends_noth
         virtual_clock.passes(11)
         return execute(*statement)
 
-    with connection.execute_wrapper(slow), pytest.raises(lifecycle.Conflict, match="over"):
+    with connection.execute_wrapper(slow), pytest.raises(lifecycle.Conflict, match="has expired"):
         lifecycle.confirm_claim(queued_clone, attempt)
 
 
