@@ -1,4 +1,4 @@
-"""Celery's entry points: arguments are ids, and each does one thing that another room knows."""
+"""Celery's entry points: arguments are ids, and each does one thing that another package knows."""
 
 import mmap
 from datetime import datetime
@@ -64,14 +64,14 @@ def delete_orphan(operation_id: str) -> None:
 
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
-    """Announce whoever is next in each budget."""
+    """Announce whoever is next in each bucket."""
     for bucket in fair_queue.KINDS:
         workers.submit.announce_next(bucket, clock.now())
 
 
 @shared_task(name="imodels_app.sweep_running")
 def sweep_running() -> None:
-    """Announce what is due for a look, the longest due first, as many as the budget allows."""
+    """Announce what is due for a poll, the longest due first, as many as the rate limit allows."""
     heartbeat.record()
     now = clock.now()
     due = list(Operation.objects.due_for_poll(now).values_list("pk", "due_at")[:BATCH])
@@ -80,7 +80,7 @@ def sweep_running() -> None:
 
 
 def _at_once(now: datetime) -> int:
-    """All that is due, or while the platform does not answer one look now and then."""
+    """All that is due, or while the platform does not answer one poll now and then."""
     down = circuit_breaker.outage(now)
     if down is None:
         return BATCH

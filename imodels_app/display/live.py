@@ -52,7 +52,7 @@ def page(request: HttpRequest, user: User, now: datetime, rows: Iterable[Operati
 def token(rows: Iterable[Operation], *extra: object) -> str:
     """A short text that changes whenever what the page shows changes.
 
-    extra: whatever else the page shows that is not in the rows, as plain values (counts, budgets left).
+    extra: whatever else the page shows that is not in the rows, as plain values (counts, what is left of rate limits).
     """
     shown = [[str(row.pk), *_shown(row)] for row in rows]
     return hashlib.sha256(json.dumps([shown, extra], default=str).encode()).hexdigest()[:16]

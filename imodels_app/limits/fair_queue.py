@@ -29,14 +29,14 @@ class NotNext(Exception):
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """Where a queued operation stands among those of its budget, and when its turn is expected."""
+    """Where a queued operation stands among those of its bucket, and when its turn is expected."""
 
     number: int
     start: datetime
 
 
 def next_operation(bucket: str, now: datetime) -> Operation | None:
-    """The operation of this budget that goes next: the oldest of whoever was served least recently."""
+    """The operation of this bucket that goes next: the oldest of whoever was served least recently."""
     ready = Operation.objects.ready(now).filter(kind__in=KINDS[bucket]).order_by()
     oldest = dict(ready.values_list("requested_by").annotate(Min("created_at")))
     if not oldest:

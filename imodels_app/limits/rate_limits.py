@@ -1,4 +1,4 @@
-"""One budget for each of the platform's rate limits, shared by all people and workers of this dashboard.
+"""One bucket for each of the platform's rate limits, shared by all people and workers of this dashboard.
 
 Creations, clones and forks have a bucket each: their requests are rows (Attempt), so a claim reads the last ones
 and pacing.py says when the next may leave. Everything together has the bucket `calls`, whose tokens drip. All of
@@ -34,7 +34,7 @@ RESERVE_FOR_PEOPLE = 0.3
 
 
 class RateLimited(Exception):
-    """The budget allows the next request at `until`."""
+    """The rate limit allows the next request at `until`."""
 
     def __init__(self, until: datetime) -> None:
         super().__init__(until)
@@ -43,7 +43,7 @@ class RateLimited(Exception):
 
 @dataclass(frozen=True)
 class Remaining:
-    """What is left of a budget this minute. until: when there is more, if nothing is left."""
+    """What is left of a rate limit this minute. until: when there is more, if nothing is left."""
 
     name: str
     remaining: int
@@ -52,7 +52,7 @@ class Remaining:
 
 
 def bucket_of(kind: str) -> str:
-    """The budget a kind of operation is charged to."""
+    """The bucket that a kind of operation counts in."""
     return kind if kind in (Kind.CLONE, Kind.FORK) else "create"
 
 
@@ -131,7 +131,7 @@ def polls_left(now: datetime) -> int:
 
 
 def remaining(now: datetime) -> list[Remaining]:
-    """The three budgets as people see them."""
+    """The three rate limits as people see them."""
     return list(_remaining(now))
 
 

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Bucket(models.Model):
-    """One budget of the platform's rate limits. Its row is the lock under which claims are counted."""
+    """One bucket of the platform's rate limits. Its row is the lock under which claims are counted."""
 
     name = models.CharField(max_length=10, primary_key=True)
     frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")

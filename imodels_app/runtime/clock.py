@@ -1,6 +1,6 @@
 """The one clock that all processes share: the database's.
 
-Hosts disagree about the time, and their clocks jump. Leases, budgets and whatever is due are compared between
+Hosts disagree about the time, and their clocks jump. Leases, rate limits and whatever is due are compared between
 processes, so they are measured by one clock. A process asks the database now and then and counts on from there
 with its monotonic clock, which no jump moves.
 """

@@ -46,7 +46,7 @@ def submit(operation_id: UUID) -> None:
 
 
 def announce_next(bucket: str, now: datetime) -> None:
-    """Wake a worker for whoever is next, at the very moment at which the budget allows it, if that is soon.
+    """Wake a worker for whoever is next, at the very moment at which the rate limit allows it, if that is soon.
 
     One message a bucket, however many are queued: the others stay as they are until it is their turn.
     """

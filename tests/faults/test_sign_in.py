@@ -444,7 +444,7 @@ def test_40_a_worker_without_the_key_leaves_a_lost_answer_to_one_that_has_it(
     assert queued_clone.state == State.RUNNING
 
 
-def test_40_a_worker_without_the_key_leaves_a_orphan_to_one_that_has_it(
+def test_40_a_worker_without_the_key_leaves_an_orphan_to_one_that_has_it(
     queued_clone, signed_in_mara, sandbox, without_the_key
 ):
     sandbox.next_outcome("failed")

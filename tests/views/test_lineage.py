@@ -209,7 +209,7 @@ def test_a_circle_ends(at_desk, made):
     assert ">Here<" in tree_of(at_desk, here)
 
 
-def test_a_orphan_says_so(at_desk, made, mara):
+def test_an_orphan_says_so(at_desk, made, mara):
     failed = made("Failed one", state=State.FAILED)
     Orphan.objects.create(operation=failed, state=OrphanState.DELETED, changed_at=timezone.now())
 

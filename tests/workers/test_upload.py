@@ -60,7 +60,7 @@ def ends_after(times: int):
     return lambda: next(left, True)
 
 
-def test_a_orphan_leads_to_uploading_with_its_link_sealed(uploading, sandbox):
+def test_an_orphan_leads_to_uploading_with_its_link_encrypted(uploading, sandbox):
     operation = uploading(a_file())
 
     assert (operation.state, operation.baseline_state) == (State.UPLOADING, "waitingForFile")
@@ -242,7 +242,7 @@ def test_a_link_that_is_refused_before_its_time_is_asked_for_again(uploading, sa
     assert carried(operation).state == State.RUNNING
 
 
-def test_a_orphan_whose_answer_was_lost_asks_for_its_link(baseline_of, sandbox):
+def test_an_orphan_whose_answer_was_lost_asks_for_its_link(baseline_of, sandbox):
     sandbox.fault("POST", r"^/imodels$", lost_answer=True)
     sandbox.switch(new_upload_link=True)
     operation = baseline_of(a_file())
@@ -258,7 +258,7 @@ def test_a_orphan_whose_answer_was_lost_asks_for_its_link(baseline_of, sandbox):
     assert sandbox.calls("POST", "/imodels") == 1
 
 
-def test_a_orphan_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
+def test_an_orphan_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
     sandbox.fault("POST", r"^/imodels$", lost_answer=True)
     operation = baseline_of(a_file())
     submit(operation.pk)
@@ -272,7 +272,7 @@ def test_a_orphan_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
     assert staging.path_of(operation.staged_file).exists()
 
 
-def test_a_orphan_of_another_size_is_not_adopted(baseline_of, sandbox, platform_of):
+def test_an_orphan_of_another_size_is_not_adopted(baseline_of, sandbox, platform_of):
     sandbox.fault("POST", r"^/imodels$", cut=True)
     operation = baseline_of(a_file())
     submit(operation.pk)
@@ -345,7 +345,7 @@ def test_a_storage_that_forgot_its_blocks_gets_them_again(uploading, sandbox):
 
 
 @pytest.mark.parametrize(("age_s", "state"), [(5, State.UPLOADING), (90, State.FAILED)])
-def test_a_orphan_that_is_not_found_at_first_may_come_and_later_has_vanished(uploading, sandbox, age_s, state):
+def test_an_orphan_that_is_not_found_at_first_may_come_and_later_has_vanished(uploading, sandbox, age_s, state):
     sandbox.switch(upload_link=False)
     operation = uploading(a_file())
     Operation.objects.update(accepted_at=timezone.now() - timedelta(seconds=age_s))
@@ -480,7 +480,7 @@ def test_who_must_sign_in_finishes_the_upload_afterwards(uploading, sandbox, mar
     assert len(puts(sandbox)) == 1
 
 
-def test_who_never_signs_in_leaves_a_failure_with_a_orphan_and_the_file_for_a_day(uploading, mara):
+def test_who_never_signs_in_leaves_a_failure_with_an_orphan_and_the_file_for_a_day(uploading, mara):
     operation = uploading(a_file(100 * KIB))
     mara.tokens.__class__.objects.update(sign_in_needed=True)
     carried(operation)
