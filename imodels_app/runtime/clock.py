@@ -26,10 +26,11 @@ _last: _Reading | None = None
 def now() -> datetime:
     """The time at the database, as an aware UTC datetime."""
     global _last  # noqa: PLW0603 - one reading for the whole process
-    reading, asked_s = _last, time.monotonic()
-    if reading is None or asked_s - reading.monotonic_s > ASK_EVERY_S:
+    reading = _last
+    if reading is None or time.monotonic() - reading.monotonic_s > ASK_EVERY_S:
         try:
-            reading = _last = _Reading(_ask(), asked_s)
+            # Counted on from when the answer is here: never ahead of the database, so no reading steps back.
+            reading = _last = _Reading(_ask(), time.monotonic())
         except DatabaseError:  # down, or the transaction is broken: the next query says so
             if reading is None:
                 raise

@@ -271,7 +271,7 @@ def test_37_who_cancels_after_the_claim_is_told_that_it_was_sent(desk, spec_for,
     clone = lifecycle.request(spec_for(Kind.CLONE, name="Pier 7"), by=mara)
     wait_until(lambda: held.holding, what="the request")
 
-    with pytest.raises(lifecycle.Conflict, match="moved on"):
+    with pytest.raises(lifecycle.Conflict, match="changed meanwhile"):
         lifecycle.cancel(clone, by=mara)
     clone.refresh_from_db()
     with pytest.raises(permissions.Denied, match="cannot stop"):
