@@ -133,11 +133,11 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     if event.verb == "orphan_deletion_requested":
         return event.actor_name, "requested deletion of the orphaned iModel"
     if event.verb == "orphan_deleted":
-        return badge, f"with {_owner(event.actor_name)} own permissionss"
+        return badge, f"with {_owner(event.actor_name)} own permissions"
     if event.verb == "platform_state":
         return "The platform says", ""
     if event.verb == "claimed":
-        return badge, f"with {_owner(operation.requested_by_name)} own permissionss"
+        return badge, f"with {_owner(operation.requested_by_name)} own permissions"
     if event.verb in ("succeeded", "failed") and operation.accepted_at:
         return badge, f"after {formats.lasted(event.at - operation.accepted_at)}"
     return badge, ""
