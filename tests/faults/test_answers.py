@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
@@ -36,7 +37,7 @@ def clone(queued_clone, sandbox):
 
 def after(step, operation: Operation) -> Operation:
     """After this step, whenever it was due."""
-    Operation.objects.filter(pk=operation.pk).exclude(due_at=None).update(due_at=timezone.now())
+    Operation.objects.filter(pk=operation.pk).exclude(due_at=None).update(due_at=clock.now())
     step(operation.pk)
     operation.refresh_from_db()
     return operation

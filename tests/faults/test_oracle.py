@@ -11,6 +11,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import encryption, oidc, tokens
 from imodels_app.itwin import errors
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
@@ -225,7 +226,7 @@ def test_it_sees_other_bytes_in_the_storage(uploaded, sandbox):
 
 
 def test_it_sees_a_file_that_is_due_though_it_is_there(uploaded, sandbox):
-    Upload.objects.update(due_at=timezone.now())
+    Upload.objects.update(due_at=clock.now())
 
     assert "its file is still to be uploaded" in violations(sandbox)
 

@@ -1,10 +1,10 @@
 """A worker dies while it deletes what a failure left: another one finishes, and nothing is told twice."""
 
 import pytest
-from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Operation, Orphan
+from imodels_app.runtime import clock
 from imodels_app.states import OrphanState, State
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
@@ -29,7 +29,7 @@ def test_killed_before_or_after_the_request_it_is_deleted_once(processes, sandbo
     cleanup.delete(operation.pk)
     operation.refresh_from_db()
     assert operation.orphan.state == OrphanState.DELETING, "the lease of the dead worker holds others back"
-    Orphan.objects.update(due_at=timezone.now())
+    Orphan.objects.update(due_at=clock.now())
     cleanup.delete(operation.pk)
 
     operation.refresh_from_db()

@@ -18,7 +18,7 @@ from imodels_app import gateway, lifecycle, tasks
 from imodels_app.accounts import encryption, oidc, tokens
 from imodels_app.limits import circuit_breaker
 from imodels_app.models import Notification, Operation, Orphan, TokenSet, Upload
-from imodels_app.runtime import timing
+from imodels_app.runtime import clock, timing
 from imodels_app.states import Kind, NotificationKind, OrphanState, State, WaitReason
 from imodels_app.workers import cleanup
 from imodels_app.workers.poll import poll
@@ -459,7 +459,7 @@ def test_40_a_worker_without_the_key_leaves_an_orphan_to_one_that_has_it(
     assert failed.orphan.state == OrphanState.DELETING
     assert failed.orphan.due_at < timezone.now() + timedelta(seconds=61)
 
-    Orphan.objects.update(due_at=timezone.now())
+    Orphan.objects.update(due_at=clock.now())
     cleanup.delete(failed.pk)
 
     failed.refresh_from_db()

@@ -24,6 +24,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.limits import fair_queue
 from imodels_app.models import Operation, TokenSet, Upload
+from imodels_app.runtime import clock
 from imodels_app.states import State
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
@@ -136,14 +137,14 @@ class Desk:
 
     def upload(self, operation: Operation) -> Operation:
         """One step of the uploader, whose time has come."""
-        Upload.objects.exclude(due_at=None).update(due_at=timezone.now())
+        Upload.objects.exclude(due_at=None).update(due_at=clock.now())
         upload(operation.pk)
         operation.refresh_from_db()
         return operation
 
     def poll(self, operation: Operation) -> Operation:
         """One poll, whose time has come."""
-        Operation.objects.exclude(due_at=None).update(due_at=timezone.now())
+        Operation.objects.exclude(due_at=None).update(due_at=clock.now())
         poll(operation.pk)
         operation.refresh_from_db()
         return operation
@@ -272,7 +273,7 @@ def signed_out(kind: str) -> Way:
         operation = desk.send(desk.ask(kind))
         assert "The platform refused the token. It is being refreshed" in text_of(desk.page(operation))
         for _ in range(2):
-            Operation.objects.update(due_at=timezone.now())
+            Operation.objects.update(due_at=clock.now())
             operation.attempts.update(sent_at=timezone.now() - timedelta(minutes=5), answered_at=timezone.now())
             operation.attempts.update(answered_at=timezone.now() - timedelta(minutes=5))
             desk.send(operation)
@@ -312,7 +313,7 @@ def located(kind: str, how: str) -> Way:
         desk.send(operation)
         if how == "missing":
             assert badge_of(desk.page(operation)) == "Checking"
-            Operation.objects.update(due_at=timezone.now())
+            Operation.objects.update(due_at=clock.now())
             reconcile(operation.pk)
             operation.refresh_from_db()
         assert operation.imodel_id == desk.sandbox.imodels_named("Pier 7", HARBOUR)[0].id
@@ -360,7 +361,7 @@ def adopted(kind: str) -> Way:
         operation = desk.ask(kind)
         desk.sandbox.fault("POST", POSTED_TO[kind], lost_answer=True)
         desk.send(operation)
-        Operation.objects.update(due_at=timezone.now())
+        Operation.objects.update(due_at=clock.now())
         reconcile(operation.pk)
         operation.refresh_from_db()
         assert operation.state == State.RUNNING

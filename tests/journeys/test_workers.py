@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, WaitReason
 from tests.conftest import wait_until
 from tests.people import HARBOUR
@@ -56,7 +57,7 @@ def test_a_worker_killed_after_the_post_left_and_before_its_answer_was_stored_ma
     # Two minutes later, when no living worker could still be sending.
     long_ago = timezone.now() - timedelta(seconds=125)
     Attempt.objects.update(sent_at=long_ago)
-    Operation.objects.update(due_at=timezone.now())
+    Operation.objects.update(due_at=clock.now())
     processes.worker()
 
     reached(clone, State.SUCCEEDED)

@@ -14,6 +14,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import permissions, tokens
 from imodels_app.models import Bucket, CircuitBreaker, Operation, Orphan
 from imodels_app.requesting.spec import ITwinRef
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, OrphanState, State
 from imodels_app.tasks import sweep_orphans
 from imodels_app.workers import cleanup
@@ -352,7 +353,7 @@ def test_what_is_no_answer_is_tried_again_later(client, mara, left, sandbox, fau
     client.force_login(mara)
     assert "It is retried." in page_of(client, operation)
     assert why in operation.orphan.note
-    Orphan.objects.update(due_at=timezone.now())
+    Orphan.objects.update(due_at=clock.now())
     Bucket.objects.update(frozen_until=None)
     assert after(operation).orphan.state == OrphanState.DELETED
     assert ids_at(sandbox) == []
@@ -375,7 +376,7 @@ def test_a_token_that_is_refused_is_refreshed(mara, left, sandbox):
     mara.tokens.save()
     sandbox.expire_tokens()
     after(operation)
-    Orphan.objects.update(due_at=timezone.now())
+    Orphan.objects.update(due_at=clock.now())
 
     assert after(operation).orphan.state == OrphanState.DELETED
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Bucket, Operation, TokenSet
+from imodels_app.runtime import clock
 from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
 from imodels_app.workers.poll import next_poll, poll
 from imodels_app.workers.submit import submit
@@ -26,7 +27,7 @@ def clone(queued_clone, sandbox):
 
 def polled(operation: Operation) -> Operation:
     """After one poll, whenever it was due."""
-    Operation.objects.filter(pk=operation.pk, state=State.RUNNING).update(due_at=timezone.now())
+    Operation.objects.filter(pk=operation.pk, state=State.RUNNING).update(due_at=clock.now())
     poll(operation.pk)
     operation.refresh_from_db()
     return operation

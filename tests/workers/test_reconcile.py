@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
+from imodels_app.runtime import clock
 from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
 
 def make_due(operation: Operation, *, sent_ago_s: float = 10) -> None:
     """As if the request had left some time ago and the look were due now."""
-    now = timezone.now()
+    now = clock.now()
     operation.attempts.update(sent_at=now - timedelta(seconds=sent_ago_s))
     Operation.objects.filter(pk=operation.pk).update(due_at=now)
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
@@ -209,7 +210,7 @@ def test_no_token_is_in_what_is_kept(queued_clone, sandbox, mara):
 def test_a_name_taken_by_a_request_whose_answer_was_heard_and_not_kept_is_looked_up(queued_clone, sandbox):
     submit(queued_clone.pk)
     # Its worker died between the two; a list that lagged for long hid the clone; the same request was queued again.
-    now = timezone.now()
+    now = clock.now()
     Operation.objects.update(state=State.QUEUED, imodel_id="", due_at=now)
     queued_clone.attempts.update(sent_at=now - timedelta(minutes=5))
 

@@ -15,7 +15,7 @@ from imodels_app.itwin.types import UploadLink
 from imodels_app.limits import circuit_breaker
 from imodels_app.models import CircuitBreaker, Operation, Upload
 from imodels_app.requesting import staging
-from imodels_app.runtime import failpoints
+from imodels_app.runtime import clock, failpoints
 from imodels_app.states import State, WaitReason
 from imodels_app.tasks import sweep_submitting
 from imodels_app.workers import transfer
@@ -48,7 +48,7 @@ def uploading(baseline_of):
 
 def carried(operation: Operation) -> Operation:
     """After one step of an uploader, whose time has come."""
-    Upload.objects.exclude(due_at=None).update(due_at=timezone.now())
+    Upload.objects.exclude(due_at=None).update(due_at=clock.now())
     upload(operation.pk)
     operation.refresh_from_db()
     return operation
@@ -247,7 +247,7 @@ def test_an_orphan_whose_answer_was_lost_asks_for_its_link(baseline_of, sandbox)
     sandbox.switch(new_upload_link=True)
     operation = baseline_of(a_file())
     submit(operation.pk)
-    Operation.objects.update(due_at=timezone.now())
+    Operation.objects.update(due_at=clock.now())
 
     reconcile(operation.pk)
     operation.refresh_from_db()
@@ -262,7 +262,7 @@ def test_an_orphan_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
     sandbox.fault("POST", r"^/imodels$", lost_answer=True)
     operation = baseline_of(a_file())
     submit(operation.pk)
-    Operation.objects.update(due_at=timezone.now())
+    Operation.objects.update(due_at=clock.now())
     reconcile(operation.pk)
 
     carried(operation)
@@ -278,7 +278,7 @@ def test_an_orphan_of_another_size_is_not_adopted(baseline_of, sandbox, platform
     submit(operation.pk)
     body = operation.request_body.replace(str(operation.file_size), "4711")
     platform_of("mara").start("/imodels", body)
-    Operation.objects.update(due_at=timezone.now())
+    Operation.objects.update(due_at=clock.now())
 
     reconcile(operation.pk)
 
@@ -516,7 +516,7 @@ def test_a_platform_that_still_waits_for_the_file_is_told_again(uploading, sandb
     creation.state = creation.baseline_state = "waitingForFile"
 
     for _ in range(3):
-        Operation.objects.update(due_at=timezone.now())
+        Operation.objects.update(due_at=clock.now())
         poll(operation.pk)
 
     operation.refresh_from_db()
