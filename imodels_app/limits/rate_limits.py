@@ -67,7 +67,7 @@ def lock(bucket: str) -> None:
 
 
 def acquire(bucket: str, now: datetime) -> None:
-    """Claim the next request of a bucket, or raise Spent. Call in the transaction that writes the Attempt.
+    """Claim the next request of a bucket, or raise RateLimited. Call in the transaction that writes the Attempt.
 
     The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
     """

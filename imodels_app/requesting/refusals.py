@@ -56,7 +56,7 @@ class Refusal:
 def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Refusal | None:
     """What the platform refused about this operation, as far as the form still says the same; None if it did not.
 
-    given: the operation's wish as the form's own fields
+    given: the operation's request as the form's own fields
     """
     if not status.was_refused(operation):
         return None

@@ -1,4 +1,4 @@
-"""A wish: what a person asked for, checked and resolved, and the exact request it becomes.
+"""A creation spec: what a person asked for, checked and resolved, and the exact request it becomes.
 
 One place builds the request, so that what is previewed, what is approved and what is sent are the same bytes.
 """
@@ -126,7 +126,7 @@ class CreationSpec:
         return {"template": template}
 
     def _changeset(self) -> dict[str, Any]:
-        # Compared with None and by name, never by truth: "", 0 and absent are three different wishes.
+        # Compared with None and by name, never by truth: "", 0 and absent are three different requests.
         match self.up_to:
             case ChangesetSelection.BASELINE:
                 return {"changesetId": ""}

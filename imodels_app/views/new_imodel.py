@@ -227,7 +227,7 @@ def _to_page_of(request: HttpRequest, operation: Operation) -> HttpResponse:
 def _one_time_id(request: HttpRequest) -> UUID:
     """The id of the operation this form and these words make: a double click, or Back and the same again, is one.
 
-    Made of the form's own id, the person and all that was typed, so that changed words are another wish.
+    Made of the form's own id, the person and all that was typed, so that changed words are another request.
     """
     try:
         form_id = UUID(request.POST.get("form_id", ""))
@@ -272,7 +272,7 @@ def _presets_of(user: User, kind: Kind | None = None) -> list[Preset]:
 
 
 def _given(request: HttpRequest, earlier: Operation | None, preset: Preset | None) -> dict[str, Any]:
-    """What the form is filled in with: an earlier operation's wish or a preset, and over it what the address says."""
+    """What fills in the form: an earlier operation’s request or a preset, and over it what the address says."""
     given = (_spec_of(earlier) if earlier else {}) | (preset.values if preset else {})
     if "preserve_history" in given:
         given["preserve_history"] = given["preserve_history"] in (True, "on")
@@ -334,7 +334,7 @@ def names_found(form: RequestForm) -> dict[str, str]:
 
 
 def _last_different(user: User) -> list[Operation]:
-    """The person's last operations, each kind of wish once."""
+    """The person's last operations, each kind of request once."""
     mine = Operation.objects.filter(requested_by=user, kind__in=list(FORMS)).order_by("-created_at")[:50]
     different: dict[tuple[str, ...], Operation] = {}
     for operation in mine:

@@ -59,7 +59,7 @@ def announce_next(bucket: str, now: datetime) -> None:
 def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | None:
     """A claim and a client, or None with the reason to wait written down."""
     if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
-        # Before anything is made of it: a shell that no file will ever fill would keep the name.
+        # Before anything is made of it: an iModel that no file will ever fill would keep the name.
         lifecycle.failed(operation, code="stagedFileMissing")
         return None
     try:
@@ -81,7 +81,7 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
 
 
 def _claim(operation: Operation, bucket: str) -> Attempt:
-    """The next request of this bucket, for this operation. Raises Spent, NotNext and what lifecycle.claim raises."""
+    """The next request of this bucket. Raises RateLimited, NotNext and what lifecycle.claim raises."""
     failpoints.reach("submit.claiming")
     with transaction.atomic():
         rate_limits.lock(bucket)
