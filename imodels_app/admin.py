@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from imodels_app.accounts import sign_in
+from imodels_app.accounts import rights
+from imodels_app.decorators import person
 from imodels_app.models import Attempt, Decision, Event, Membership, Operation, Orphan, Preset, Team, TeamITwin, User
 
 admin.site.site_header = "iModel Desk"
@@ -38,6 +39,27 @@ class ReadOnly(ForAdmins):
         return False
 
 
+class ForRights(ForAdmins):
+    """Who may what: written by accounts.rights alone."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        rights.save(obj, by=person(request))
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        rows = formset.save(commit=False)
+        for row in formset.deleted_objects:
+            rights.delete(row, by=person(request))
+        for row in rows:
+            rights.save(row, by=person(request))
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        rights.delete(obj, by=person(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for row in queryset:
+            rights.delete(row, by=person(request))
+
+
 class Inline(admin.TabularInline):
     extra = 1
 
@@ -60,7 +82,7 @@ class TeamITwinInline(Inline):
 
 
 @admin.register(Team)
-class TeamAdmin(ForAdmins):
+class TeamAdmin(ForRights):
     list_display = ("name", "is_default", "approval_days")
     readonly_fields = ("is_default",)
     inlines = (MembershipInline, TeamITwinInline)
@@ -68,18 +90,9 @@ class TeamAdmin(ForAdmins):
     def has_delete_permission(self, request: HttpRequest, obj: Team | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_default)
 
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Bind places to people who have signed in before; one whose address was changed leaves whoever had it."""
-        super().save_formset(request, form, formset, change)
-        if formset.model is Membership:
-            readdressed = [place for place, fields in formset.changed_objects if "email" in fields]
-            for place in formset.new_objects + readdressed:
-                place.user = sign_in.holder_of(place.email)
-                place.save(update_fields=["user"])
-
 
 @admin.register(User)
-class UserAdmin(ForAdmins):
+class UserAdmin(ForRights):
     """Only whether a person is an admin, and whether they may enter at all, is set here."""
 
     list_display = ("name", "email", "is_staff", "is_active", "last_login")

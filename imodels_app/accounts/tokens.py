@@ -85,6 +85,11 @@ def refused(user: User, access_token: str) -> None:
         same.filter(expires_at__gt=now).update(sign_in_needed=True)
 
 
+def forget(user: User) -> None:
+    """Delete a person's tokens: nobody acts for them any more."""
+    TokenSet.objects.filter(user=user).delete()
+
+
 def reencrypt() -> int:
     """Encrypt every token and upload link with the newest key; how many rows there were."""
     token_sets = encryption.reencrypt(TokenSet.objects.all(), *_ENCRYPTED)

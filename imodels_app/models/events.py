@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import models
 
 from imodels_app.models.people import User
+from imodels_app.states import Verb
 
 if TYPE_CHECKING:
     from imodels_app.models.operations import Operation
@@ -15,9 +16,10 @@ class Event(models.Model):
     """One line of history, written with the change it tells of. The database refuses to change or delete it."""
 
     at = models.DateTimeField(db_index=True)
-    verb = models.CharField(max_length=32)
+    verb = models.CharField(max_length=32, help_text="One of states.Verb.")
     actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     actor_name = models.CharField(max_length=255, blank=True, help_text="Empty: iModel Desk itself, or the platform.")
+    actor_email = models.EmailField(blank=True, db_default="", help_text="As it was then.")
     operation = models.ForeignKey("Operation", models.PROTECT, null=True, related_name="events")
     operation_name = models.CharField(max_length=255, blank=True)
     team_name = models.CharField(max_length=100, blank=True)
@@ -40,6 +42,7 @@ class Event(models.Model):
         at: datetime,
         by: User | None = None,
         operation: "Operation | None" = None,
+        team_name: str = "",
         came_from: str = "",
         to: str = "",
         note: str = "",
@@ -47,13 +50,14 @@ class Event(models.Model):
     ) -> "Event":
         """Write one line. `data` must be plain JSON values, and never a secret."""
         return cls.objects.create(
-            verb=verb,
+            verb=Verb(verb),
             at=at,
             actor=by,
             actor_name=by.name if by else "",
+            actor_email=by.email if by else "",
             operation=operation,
             operation_name=operation.name if operation else "",
-            team_name=operation.team.name if operation else "",
+            team_name=operation.team.name if operation else team_name,
             came_from=came_from,
             to=to,
             note=note,

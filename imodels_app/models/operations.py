@@ -84,6 +84,7 @@ class Operation(models.Model):
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="operations")
     requested_by_name = models.CharField(max_length=255)
     requester_key = models.CharField(max_length=511, help_text="User.lasting_key, as it was then.")
+    requester_email = models.EmailField(blank=True, db_default="", help_text="As it was then; a verified one.")
     team = models.ForeignKey(Team, models.PROTECT, related_name="operations")
     reason = models.TextField(blank=True, help_text="For the approvers.")
     again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="again")
@@ -93,10 +94,14 @@ class Operation(models.Model):
     description = models.CharField(max_length=255, blank=True)
     itwin_id = models.CharField(max_length=36)
     itwin_name = models.CharField(max_length=255, blank=True)
+    itwin_number = models.CharField(max_length=255, blank=True, db_default="")
     source_id = models.CharField(max_length=36, blank=True, help_text="The source or main iModel.")
     source_name = models.CharField(max_length=255, blank=True)
     source_itwin_id = models.CharField(max_length=36, blank=True)
     source_itwin_name = models.CharField(max_length=255, blank=True)
+    elsewhere = models.CharField(
+        max_length=20, blank=True, db_default="", help_text="In what the two iTwins differ: account, region or both."
+    )
     changeset_selection = models.CharField(max_length=12, choices=ChangesetSelection.choices, blank=True)
     changeset_id = models.CharField(max_length=40, blank=True)
     changeset_index = models.PositiveBigIntegerField(null=True)

@@ -9,6 +9,7 @@ operation ever waits for it. A worker that dies in between may send a message tw
 import logging
 import smtplib
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,8 +18,8 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F, Q
 from django.urls import reverse
 
-from imodels_app.display import formats, status
-from imodels_app.models import CircuitBreaker, Notification, Operation, TokenSet, User
+from imodels_app.display import formats, status, timeline
+from imodels_app.models import CircuitBreaker, Event, Notification, Operation, TokenSet, User
 from imodels_app.runtime import clock
 from imodels_app.runtime.backoff import backoff
 from imodels_app.states import NotificationKind, State, WaitReason
@@ -52,10 +53,20 @@ def enqueue(operation: Operation, kind: NotificationKind) -> None:
         Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now)
 
 
+def enqueue_rights(event: Event, people: Iterable[User | None]) -> None:
+    """Put down who is told that somebody's rights have changed. Call in the transaction of the change."""
+    now = clock.now()
+    Notification.objects.bulk_create(
+        Notification(to=person, event=event, kind=event.verb, written_at=now, due_at=now)
+        for person in people
+        if person and _may_be_notified(person)
+    )
+
+
 def send_due() -> None:
     """Send what is due, if nobody else does so now and the mail server is not being left alone."""
     now = clock.now()
-    due = Notification.objects.due(now).select_related("to", "operation__team", "operation__requested_by")
+    due = Notification.objects.due(now).select_related("to", "event", "operation__team", "operation__requested_by")
     due = due.prefetch_related("operation__decisions")
     if not due.exists() or not _take_lease(now):
         return
@@ -76,7 +87,9 @@ def send_due() -> None:
 
 def subject_and_text(message: Notification) -> tuple[str, str]:
     """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
-    operation, kind = message.operation, NotificationKind(message.kind)
+    if message.event:
+        return _about_rights(message.event)
+    operation, kind = _operation_of(message), NotificationKind(message.kind)
     filled = _values(operation)
     subject, text = _TEXTS[kind]
     if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
@@ -91,10 +104,18 @@ def subject_and_text(message: Notification) -> tuple[str, str]:
 def is_current(message: Notification) -> bool:
     """Whether it is still worth telling: what was asked may be decided, and who should sign in may have."""
     if message.kind == NotificationKind.REQUESTED:
-        return message.operation.state == State.AWAITING_APPROVAL
+        operation = _operation_of(message)
+        return operation.state == State.AWAITING_APPROVAL and operation.team.leads().filter(pk=message.to_id).exists()
     if message.kind == NotificationKind.SIGN_IN:
-        return message.operation.wait_reason == WaitReason.SIGN_IN and not message.operation.is_finished
+        operation = _operation_of(message)
+        return operation.wait_reason == WaitReason.SIGN_IN and not operation.is_finished
     return True
+
+
+def _operation_of(message: Notification) -> Operation:
+    """Whatever is not about rights is about an operation."""
+    assert message.operation  # noqa: S101 - enqueue() wrote it
+    return message.operation
 
 
 # Whom
@@ -225,6 +246,16 @@ def _values(operation: Operation) -> dict[str, str]:
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "remedy": earlier.remedy,
     }
+
+
+def _about_rights(event: Event) -> tuple[str, str]:
+    who = f"{event.actor_name} ({event.actor_email})" if event.actor_email else event.actor_name or "iModel Desk"
+    about = f" in {event.team_name}" if event.team_name else ""
+    what = timeline.VERBS[event.verb][0]
+    link = settings.DASHBOARD_URL + reverse("imodels:approval-list")
+    text = f"{what}{about}, by {who}:\n\n{event.note}\n\nApprovals: {link}"
+    why = "You get this because you are an administrator, or lead a team that this is about."
+    return f"{what}{about}: {event.note}", f"{text}\n\n{why}\n"
 
 
 def _quote(operation: Operation, kind: NotificationKind) -> str:
