@@ -119,7 +119,7 @@ def _account(row: User, before: Row | None, by: User | None) -> None:
     if row.is_staff != before.is_staff:
         row.admin_given_by = by if row.is_staff else None
     if before.is_active and not row.is_active:
-        tokens.forget(row)
+        tokens.delete(row)
     if row.is_active and not before.is_active:
         row.membership_set.update(given_at=clock.now(), given_by=by)
 

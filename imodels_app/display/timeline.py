@@ -67,6 +67,7 @@ WAIT_REASONS: dict[str, str] = {
     WaitReason.TOKEN: "The platform refused the access token",
     WaitReason.KEY_MISSING: "A worker lacked a key",
     WaitReason.NOT_PERMITTED: "The requester may not view it",
+    WaitReason.ACCOUNT_CLOSED: "The requester’s account is closed, and nobody else may view it",
     WaitReason.SAME_NAME: "Another operation with this name comes first",
     WaitReason.LOST_ANSWER: "The answer was lost",
 }

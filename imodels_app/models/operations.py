@@ -6,14 +6,15 @@ from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
 from imodels_app.models.people import User
-from imodels_app.models.teams import Membership, Team
+from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.uploads import StagedFile
 from imodels_app.states import (
+    CANCELLABLE,
     DUE,
     FINISHED,
     IN_FLIGHT,
@@ -49,7 +50,19 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def waiting_for(self, user: User) -> Self:
         """What this person is asked to decide: forks of teams they lead, but never their own."""
         led = user.membership_set.filter(role=Membership.Role.LEAD).values("team")
-        return self.filter(state=State.AWAITING_APPROVAL, team__in=led).exclude(requested_by=user)
+        waiting = self.filter(state=State.AWAITING_APPROVAL, team__in=led).exclude(requested_by=user)
+        return waiting.exclude(requester_email__iexact=user.email) if user.email else waiting
+
+    def of_closed_accounts(self) -> Self:
+        """What has not been sent, and is not to be sent any more."""
+        return self.filter(state__in=sorted(CANCELLABLE), requested_by__is_active=False)
+
+    def misplaced(self) -> Self:
+        """Waiting for a team that does not look after the main iModel's iTwin any more."""
+        own = TeamITwin.objects.filter(itwin_id=OuterRef("source_itwin_id")).values("team")[:1]
+        default = Team.objects.filter(is_default=True).values("pk")[:1]
+        waiting = self.filter(state=State.AWAITING_APPROVAL).exclude(source_itwin_id="")
+        return waiting.exclude(team=Coalesce(Subquery(own), Subquery(default)))
 
     def ready(self, now: datetime) -> Self:
         """Queued, and the time to try has come; first come, first served."""

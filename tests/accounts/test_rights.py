@@ -1,6 +1,7 @@
 """Who may what: whoever changes it, by whatever door, leaves an event, and those it concerns are told."""
 
 import ast
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -40,7 +41,7 @@ def change_team(client, ines, bridge_team):
         for place in places:
             known = [one for one in kept if one["email"] == place["email"]]
             known[0].update(place) if known else kept.append(place)
-        looked_after = [{"id": one.pk, "itwin_id": one.itwin_id} for one in bridge_team.itwins.all()]
+        looked_after = list(bridge_team.itwins.values("id", "itwin_id"))
         form = place_form("membership_set", kept, bridge_team.membership_set.count())
         form |= place_form("itwins", [*looked_after, *itwins], len(looked_after))
         form |= {"name": name, "approval_days": days}
@@ -171,8 +172,12 @@ def test_a_team_from_the_command_line_is_in_the_record():
 # Sign-in
 
 
-def signed_in(person: User, **said: object) -> list[tuple[str, str, str]]:
-    usual = {"name": (person.first_name, person.last_name), "email": person.email, "is_admin": person.is_staff}
+def signed_in(person: User, **said: Any) -> list[tuple[str, str, str]]:
+    usual: dict[str, Any] = {
+        "name": (person.first_name, person.last_name),
+        "email": person.email,
+        "is_admin": person.is_staff,
+    }
     rights.signed_in(person, **usual | said)
     return events()
 
