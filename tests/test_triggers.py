@@ -15,9 +15,8 @@ from django.utils import timezone
 
 from imodels_app.audit import events
 from imodels_app.models import Event, Team
-from tests.conftest import BASE_DIR
 from tests.people import HARBOUR
-from tests.settings import ON_POSTGRES, PG_DIR
+from tests.settings import BASE_DIR, ON_POSTGRES, PG_DIR
 
 pytestmark = pytest.mark.django_db
 

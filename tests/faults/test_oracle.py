@@ -17,11 +17,11 @@ from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
-from tests.conftest import PATIENCE_S
 from tests.faults import oracle
 from tests.files import a_file
 from tests.people import HARBOUR, MAIN_BRIDGE
 from tests.triggers import triggers_off
+from tests.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
