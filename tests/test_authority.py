@@ -18,9 +18,9 @@ from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
-from tests.conftest import PATIENCE_S, wait_until
 from tests.people import HARBOUR
 from tests.settings import ON_POSTGRES
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db
 DECISIONS = pytest.mark.parametrize("decide", [lifecycle.approve, lifecycle.reject], ids=["approve", "reject"])

@@ -15,7 +15,8 @@ from django.db.models import F, QuerySet
 from django.dispatch import Signal
 
 from imodels_app.accounts import tokens
-from imodels_app.models import Event, Membership, Team, TeamITwin, User
+from imodels_app.audit import events
+from imodels_app.models import Membership, Team, TeamITwin, User
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
@@ -132,7 +133,7 @@ def _columns(row: Row, before: Row) -> list[str]:
 def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None, told: set[User]) -> None:
     team = row if isinstance(row, Team) else None if isinstance(row, User) else row.team
     for change in _changes(before, after):
-        event = Event.record(
+        event = events.record(
             change.verb,
             at=clock.now(),
             by=by,

@@ -10,8 +10,8 @@ from django.urls import reverse
 from imodels_app.accounts import rights, sign_in
 from imodels_app.models import Event, Membership, Notification, Team, TeamITwin, TokenSet, User
 from imodels_app.states import Verb
-from tests.conftest import BASE_DIR
 from tests.people import HARBOUR
+from tests.settings import BASE_DIR
 
 pytestmark = pytest.mark.django_db
 RAIL = "b2b00000-0000-4000-8000-000000000002"
