@@ -9,6 +9,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from imodels_app import lifecycle, workers
+from imodels_app.accounts.sessions import SessionStore
 from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
 from imodels_app.models import Operation, Orphan, Upload
 from imodels_app.notifications import outbox
@@ -112,6 +113,11 @@ def sweep_orphans() -> None:
 @shared_task(name="imodels_app.clean_staging")
 def clean_staging() -> None:
     staging.clean(clock.now())
+
+
+@shared_task(name="imodels_app.clear_sessions")
+def clear_sessions() -> None:
+    SessionStore.clear_expired()
 
 
 @shared_task(name="imodels_app.sweep_uploads")

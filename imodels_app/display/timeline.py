@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "exported": ("Exported", "", "download"),
     "signed_in": ("Signed in", "", "user"),
     "signed_out": ("Signed out", "", "user"),
+    "sessions_ended": ("Sessions ended", "", "user"),
 }
 
 WAIT_REASONS: dict[str, str] = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import models
 
 from imodels_app.models.people import User
+from imodels_app.runtime import request_context
 
 if TYPE_CHECKING:
     from imodels_app.models.operations import Operation
@@ -45,7 +46,10 @@ class Event(models.Model):
         note: str = "",
         **data: object,
     ) -> "Event":
-        """Write one line. `data` must be plain JSON values, and never a secret."""
+        """Write one line. `data` must be plain JSON values, and never a secret. Which request caused it comes along."""
+        context = request_context.current()
+        if context.request_id:
+            data = {"request_id": context.request_id, "address": context.address, **data}
         return cls.objects.create(
             verb=verb,
             at=at,
