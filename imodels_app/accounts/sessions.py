@@ -13,7 +13,8 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.utils import timezone
 
-from imodels_app.models import Event, Session, User
+from imodels_app.audit import events
+from imodels_app.models import Session, User
 
 # Use is written down once a minute: not each click is a write.
 NOTED_EVERY = timedelta(minutes=1)
@@ -79,5 +80,5 @@ def end(user: User, *, by: User | None, only: str = "") -> int:
     count, _ = Session.objects.filter(pk__in=ended).delete()
     if count:
         whose = "own" if by == user else user.name
-        Event.record("sessions_ended", at=timezone.now(), by=by, note=whose, count=count, person=user.pk)
+        events.record("sessions_ended", at=timezone.now(), by=by, note=whose, count=count, person=user.pk)
     return count

@@ -12,7 +12,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from imodels_app.accounts import oidc, tokens
-from imodels_app.models import Event, Membership, User
+from imodels_app.audit import events
+from imodels_app.models import Membership, User
 
 
 class AccountClosed(Exception):
@@ -41,7 +42,7 @@ def sign_in(
             raise AccountClosed
         _update(user, claims, _confirmed_address(user, claims, at_platform))
         tokens.store(user, token)
-        Event.record("signed_in", at=timezone.now(), by=user)
+        events.record("signed_in", at=timezone.now(), by=user)
     return user
 
 
@@ -50,7 +51,7 @@ def sign_out(user: User, *, back_to: str) -> str:
 
     Their tokens stay: workers finish what the person asked for.
     """
-    Event.record("signed_out", at=timezone.now(), by=user)
+    events.record("signed_out", at=timezone.now(), by=user)
     return oidc.end_session_url(back_to, id_token=tokens.id_token_of(user))
 
 

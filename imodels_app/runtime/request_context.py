@@ -20,6 +20,10 @@ class RequestContext:
         """Who it is, if that was looked up already: a line of the log asks the database nothing."""
         return getattr(getattr(self.request, "_cached_user", None), "pk", None)
 
+    def as_data(self) -> dict[str, object]:
+        """For an event; empty where no request is answered."""
+        return {"request_id": self.request_id, "address": self.address} if self.request_id else {}
+
     def __str__(self) -> str:
         person = f"person {self.person}" if self.person else ""
         return " ".join(filter(None, (self.request_id, self.address, person)))
