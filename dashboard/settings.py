@@ -47,12 +47,17 @@ def env_secret(name: str, default: str | None = None) -> str:
     return env_text(name, default)
 
 
-def env_number(name: str, default: int) -> int:
-    """A whole number of at least 1 from the environment."""
+def env_number(name: str, default: int, *, least: int = 1) -> int:
+    """A whole number of at least `least` from the environment."""
     value = env_text(name, str(default))
-    if not (value.isascii() and value.isdigit() and int(value)):
-        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a whole number of at least 1.")
+    if not (value.isascii() and value.isdigit() and int(value) >= least):
+        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a whole number of at least {least}.")
     return int(value)
+
+
+def env_list(name: str) -> list[str]:
+    """Texts from the environment, divided by commas."""
+    return [part.strip() for part in env_text(name, "").split(",") if part.strip()]
 
 
 def env_tiles(name: str, *, needs_tls: bool) -> str:
@@ -84,7 +89,9 @@ SECRET_KEY = env_secret("SECRET_KEY")
 TOKEN_KEYS = [key.strip() for key in env_secret("TOKEN_KEYS").split(",") if key.strip()]
 
 DASHBOARD_URL = env_url("DASHBOARD_URL", "http://localhost:8000")
-DASHBOARD_ADMINS = {mail.strip().lower() for mail in env_text("DASHBOARD_ADMINS", "").split(",") if mail.strip()}
+DASHBOARD_ADMINS = {mail.lower() for mail in env_list("DASHBOARD_ADMINS")}
+# Proxies of ours that each append to X-Forwarded-For the address that they heard.
+TRUSTED_PROXIES = env_number("TRUSTED_PROXIES", 0, least=0)
 _public = urlsplit(DASHBOARD_URL)
 _https = _public.scheme == "https"
 # The public host, and loopback for a health check from inside the container.
@@ -114,6 +121,11 @@ OIDC_ISSUER = env_url("OIDC_ISSUER", "https://ims.bentley.com")
 OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")
 OIDC_SCOPES = env_text("OIDC_SCOPES", "openid profile email offline_access itwin-platform")
+# Hosts (with port, if it is not the usual one) of the provider's endpoints that are not the issuer's.
+OIDC_HOSTS = env_list("OIDC_HOSTS")
+# Issuers whose addresses are confirmed although they do not say so by email_verified.
+VERIFIED_EMAIL_ISSUERS = [issuer.rstrip("/") for issuer in env_list("VERIFIED_EMAIL_ISSUERS")]
+OIDC_SIGN_OUT_WITH_ID_TOKEN = env_flag("OIDC_SIGN_OUT_WITH_ID_TOKEN", default=False)
 
 # A folder where tests arm failpoints (imodels_app/runtime/failpoints.py). Never where people work.
 FAILPOINTS = env_text("FAILPOINTS", "")
@@ -136,6 +148,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "imodels_app.middleware.name_request",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -146,6 +159,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "imodels_app.middleware.renew_session",
 ]
 
 ROOT_URLCONF = "dashboard.urls"
@@ -232,14 +246,18 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 AUTH_USER_MODEL = "imodels_app.User"
 LOGIN_URL = "imodels:sign-in"
-# Sessions live in the database: abandoned sign-ins would overflow a signed cookie.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+# Sessions live in the database, so that they can be listed and ended.
+SESSION_ENGINE = "imodels_app.accounts.sessions"
+# How long one lasts without use, and how long at most.
+SESSION_IDLE_HOURS = env_number("SESSION_IDLE_HOURS", 8)
+SESSION_HOURS = env_number("SESSION_HOURS", 24)
 SESSION_COOKIE_NAME = "__Host-desk-session" if _https else "desk-session"
 SESSION_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
-# Lax: the identity provider sends the browser back by a top-level GET, which must carry the session.
+# Lax: a link in a mail opens the page for whoever is signed in.
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 12 * 60 * 60
+# Sign-ins under way (accounts/pending.py).
+SIGN_IN_COOKIE_NAME = "__Host-desk-sign-in" if _https else "desk-sign-in"
 CSRF_COOKIE_NAME = "__Host-desk-csrf" if _https else "desk-csrf"
 CSRF_COOKIE_SECURE = _https
 CSRF_COOKIE_HTTPONLY = True
@@ -293,7 +311,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "dashboard.log_lines.OneLine", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+        "line": {
+            "()": "dashboard.log_lines.OneLine",
+            "format": "%(asctime)s %(levelname)s %(name)s%(origin)s: %(message)s",
+        }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from imodels_app.accounts import rights
+from imodels_app.accounts import rights, sessions
 from imodels_app.decorators import person
 from imodels_app.models import Attempt, Decision, Event, Membership, Operation, Orphan, Preset, Team, TeamITwin, User
 
@@ -99,6 +100,12 @@ class UserAdmin(ForRights):
     search_fields = ("first_name", "last_name", "email")
     fields = ("first_name", "last_name", "email", "issuer", "subject", "last_login", "is_staff", "is_active")
     readonly_fields = ("first_name", "last_name", "email", "issuer", "subject", "last_login")
+    actions = ("sign_out_everywhere",)
+
+    @admin.action(description="Sign out everywhere")
+    def sign_out_everywhere(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        ended = sum(sessions.end(one, by=person(request)) for one in people)
+        self.message_user(request, f"Sessions ended: {ended}.")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

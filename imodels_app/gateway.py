@@ -19,7 +19,7 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Operation, User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_NOT_PERMITTED, WHILE_SIGNED_OUT
+from imodels_app.runtime.timing import READ_TIMEOUT_S, SIGN_IN_READ_TIMEOUT_S, WHILE_NOT_PERMITTED, WHILE_SIGNED_OUT
 from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,33 @@ def for_operation(operation: Operation) -> Platform:
     raise MustWait(WaitReason.ACCOUNT_CLOSED, clock.now() + WHILE_NOT_PERMITTED)
 
 
+def confirm_grant(user: User) -> None:
+    """Return if this person's grant was confirmed by the provider within minutes. Raises MustWait."""
+    with _waits():
+        tokens.confirm(user)
+
+
+def address_of(access_token: str, subject: str) -> str | None:
+    """The e-mail address by which the platform knows whoever has just signed in, None while it does not answer.
+
+    "" also if it takes the token for somebody else's than the sign-in's subject.
+    """
+    checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, is_patient=False)
+    platform = Platform(
+        settings.ITWIN_API_URL,
+        access_token,
+        read_timeout_s=SIGN_IN_READ_TIMEOUT_S,
+        before_request=checkpoint.let_pass,
+        around_call=checkpoint.judged,
+    )
+    try:
+        person_id, address = platform.me()
+    except (MustWait, errors.Refused) as no:
+        log.warning("The platform does not say whose token it is: %s", no)
+        return None if isinstance(no, MustWait) else ""
+    return address if person_id == subject.lower() else ""
+
+
 def require_open() -> None:
     """Raise MustWait while no call would pass: before something is claimed only to be given back."""
     now = clock.now()
@@ -90,7 +117,7 @@ def require_open() -> None:
 class _Checkpoint:
     """What every request of one person's client passes, and what its answers are held against."""
 
-    def __init__(self, user: User, token: str, bucket: str, *, is_patient: bool) -> None:
+    def __init__(self, user: User | None, token: str, bucket: str, *, is_patient: bool) -> None:
         self._user, self._token, self._bucket, self._is_patient = user, token, bucket, is_patient
 
     def let_pass(self) -> None:
@@ -134,12 +161,19 @@ class _Checkpoint:
 
 
 def _token(user: User) -> str:
-    try:
+    with _waits():
         return tokens.access_token(user)
+
+
+@contextmanager
+def _waits() -> Iterator[None]:
+    """What keeps a person's token from being used, as MustWait."""
+    try:
+        yield
     except tokens.SignInNeeded as gone:
         raise MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_SIGNED_OUT) from gone
     except encryption.KeyMissing as missing:
-        log.error("Token of person %s: %s", user.pk, missing)
+        log.error("Token of a person: %s", missing)
         raise MustWait(WaitReason.KEY_MISSING, _after(missing), str(missing)) from missing
     except tokens.TokenUnavailable as later:
         raise MustWait(WaitReason.PROVIDER_DOWN, _after(later), str(later)) from later

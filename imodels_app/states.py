@@ -119,6 +119,7 @@ class Verb(models.TextChoices):
     EXPORTED = "exported"
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
+    SESSIONS_ENDED = "sessions_ended"
     # Of who may what: written by accounts.rights only.
     NAME_CHANGED = "name_changed"
     ADDRESS_CHANGED = "address_changed"

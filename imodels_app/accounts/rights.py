@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.dispatch import Signal
 
-from imodels_app.accounts import tokens
+from imodels_app.accounts import sessions, tokens
 from imodels_app.audit import events
 from imodels_app.models import Membership, Team, TeamITwin, User
 from imodels_app.notifications import outbox
@@ -114,13 +114,14 @@ def _place(row: Membership, before: Row | None, by: User | None) -> None:
 
 
 def _account(row: User, before: Row | None, by: User | None) -> None:
-    """A closed account keeps no tokens. With one that is opened again its places are given anew."""
+    """A closed account keeps no tokens and no sessions. With one that is opened again its places are given anew."""
     if not isinstance(before, User):
         return
     if row.is_staff != before.is_staff:
         row.admin_given_by = by if row.is_staff else None
     if before.is_active and not row.is_active:
         tokens.delete(row)
+        sessions.end(row, by=by)
     if row.is_active and not before.is_active:
         row.membership_set.update(given_at=clock.now(), given_by=by)
 

@@ -7,16 +7,19 @@ token comes twice, so one process at a time refreshes for a person.
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts import encryption, oidc
+from imodels_app.accounts import encryption, oidc, sessions
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet, Upload, User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.runtime.timing import REFRESH_LEASE, TOKEN_MARGIN
+from imodels_app.runtime.timing import GRANT_CONFIRMED_FOR, REFRESH_LEASE, TOKEN_MARGIN
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,26 @@ class TokenUnavailable(errors.Unavailable):
 def access_token(user: User) -> str:
     """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded,
     TokenUnavailable and encryption.KeyMissing.
+    """
+    return _refreshed(user, lambda row: row.expires_at > clock.now() + TOKEN_MARGIN)
 
-    1. Read the row. A token that lasts is used as it is.
+
+def confirm(user: User) -> None:
+    """Return if the provider has confirmed the person's grant lately, by a refresh: it may have been revoked since
+    the sign-in. Raises as access_token does.
+    """
+    since = clock.now() - GRANT_CONFIRMED_FOR
+    row = _token_set(user)
+    if row.refresh_token:
+        _refreshed(user, lambda row: row.refreshed_at is not None and row.refreshed_at > since)
+    elif row.obtained_at < since:  # there is nothing to ask with: only a sign-in tells
+        raise SignInNeeded(str(user.pk))
+
+
+def _refreshed(user: User, is_good: Callable[[TokenSet], bool]) -> str:
+    """The access token of a row that is good, or that was refreshed to be.
+
+    1. Read the row. One that is good is used as it is.
     2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
     3. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
     4. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
@@ -47,7 +68,7 @@ def access_token(user: User) -> str:
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
         row = _token_set(user)
-        if row.expires_at > clock.now() + TOKEN_MARGIN:
+        if is_good(row):
             return encryption.decrypt(row.access_token)
         _discover()
         if _take_lease(row):
@@ -61,11 +82,12 @@ def store(user: User, token: dict[str, Any]) -> None:
     """Keep the token set of a fresh sign-in. token: as the provider's token endpoint answers."""
     TokenSet.objects.update_or_create(
         user=user,
-        defaults=_columns(token) | {"sign_in_needed": False, "refreshing_by": None, "refreshing_until": None},
+        defaults=_columns(token)
+        | {"sign_in_needed": False, "refreshed_at": None, "refreshing_by": None, "refreshing_until": None},
     )
 
 
-def refused(user: User, access_token: str) -> None:
+def refused(user: User | None, access_token: str) -> None:
     """The platform took this token no more, though its time was not over: refresh before the next use.
 
     Of fifty workers that held the old token some are told so only after another has refreshed it: that says nothing
@@ -97,7 +119,7 @@ def reencrypt() -> int:
 
 
 def id_token_of(user: User) -> str:
-    """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
+    """The ID token of the last sign-in, for the provider's end-session page; "" where that does not ask for it."""
     row = TokenSet.objects.filter(user=user).first()
     try:
         return encryption.decrypt(row.id_token) if row and row.id_token else ""
@@ -115,7 +137,7 @@ def _token_set(user: User) -> TokenSet:
 def _discover() -> None:
     try:
         oidc.discover()
-    except oidc.ProviderDown as down:
+    except oidc.ProviderError as down:
         raise TokenUnavailable(str(down), retry_after_s=15) from down
 
 
@@ -145,21 +167,28 @@ def _refresh(row: TokenSet) -> str:
         mine.update(**free)
         raise
     except oidc.GrantRevoked as gone:
-        raise _ended(mine, row) from gone
-    except oidc.ProviderDown as down:
+        raise _ended(mine, row, is_revoked=True) from gone
+    except oidc.ProviderError as down:
         mine.update(**free)
         raise TokenUnavailable(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
-    if not mine.update(**(_columns(token, before=row) | free)):
+    columns = _columns(token, before=row)
+    if not mine.update(refreshed_at=columns["obtained_at"], **columns, **free):
         raise _overtaken()
     return str(token["access_token"])
 
 
-def _ended(mine: QuerySet[TokenSet], row: TokenSet) -> Exception:
-    """What to raise when this grant is over; written down, unless the person has signed in again meanwhile."""
-    if mine.update(sign_in_needed=True, refreshing_by=None, refreshing_until=None):
-        return SignInNeeded(str(row.user_id))
-    return _overtaken()
+def _ended(mine: QuerySet[TokenSet], row: TokenSet, *, is_revoked: bool = False) -> Exception:
+    """What to raise when this grant is over; written down, unless the person has signed in again meanwhile.
+
+    Who has no grant any more has no session either. Both in one transaction: a sign-in of this moment comes after it.
+    """
+    with transaction.atomic():
+        if not mine.update(sign_in_needed=True, refreshing_by=None, refreshing_until=None):
+            return _overtaken()
+        if is_revoked:
+            sessions.end(row.user, by=None)
+    return SignInNeeded(str(row.user_id))
 
 
 def _overtaken() -> TokenUnavailable:
@@ -174,6 +203,8 @@ def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str,
         "expires_at": _expiry(token, now),
         "obtained_at": now,
     }
+    if not settings.OIDC_SIGN_OUT_WITH_ID_TOKEN:
+        token = token | {"id_token": ""}
     for name in ("refresh_token", "id_token"):
         if token.get(name):
             columns[name] = encryption.encrypt(token[name])

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from imodels_app.models import Event, Operation, User
+from imodels_app.runtime import request_context
 from imodels_app.states import Verb
 
 
@@ -18,7 +19,7 @@ def record(
     note: str = "",
     **data: object,
 ) -> Event:
-    """Write one line. `data` must be plain JSON values, and never a secret."""
+    """Write one line. `data` must be plain JSON values, and never a secret. The request that caused it comes along."""
     return Event.objects.create(
         verb=Verb(verb),
         at=at,
@@ -31,5 +32,5 @@ def record(
         came_from=came_from,
         to=to,
         note=note,
-        data=data,
+        data=request_context.current().as_data() | data,
     )

@@ -148,3 +148,23 @@ def _short(number: float) -> str:
 def thousands(number: int) -> str:
     """18 204, with a narrow space that does not break."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+# In this order: most browsers name those that they descend from, too.
+_BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrom": "Chrome", "Safari": "Safari"}
+_SYSTEMS = {
+    "Windows": "Windows",
+    "iPhone": "iOS",
+    "iPad": "iPadOS",
+    "Android": "Android",
+    "Mac OS": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
+
+
+def browser(client: str) -> str:
+    """Firefox on Windows: what a person recognizes in a User-Agent."""
+    name = next((name for mark, name in _BROWSERS.items() if mark in client), "Another browser")
+    system = next((f" on {system}" for mark, system in _SYSTEMS.items() if mark in client), "")
+    return f"{name}{system}"

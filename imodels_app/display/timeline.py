@@ -56,6 +56,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "decision_refused": ("Decision refused", "bad", "lock"),
     "sign_in_failed": ("Sign-in failed", "bad", "lock"),
     "csrf_refused": ("Form refused", "bad", "lock"),
+    "sessions_ended": ("Sessions ended", "", "user"),
 }
 
 WAIT_REASONS: dict[str, str] = {

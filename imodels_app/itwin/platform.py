@@ -178,6 +178,15 @@ class Platform:
         path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
         return self._http.get(path, query, prefer="representation", read=_many("namedVersions", NamedVersion))
 
+    # People
+
+    def me(self) -> tuple[str, str]:
+        """Id and e-mail address of the person whose token this is; "" for what is not told.
+
+        Source: https://developer.bentley.com/apis/users/operations/get-me/
+        """
+        return self._http.get("/users/me", accept=V1, read=lambda body: _id_and_address(_part(body, "user")))
+
     # iTwins
 
     def itwin(self, itwin_id: str) -> ITwin:
@@ -249,6 +258,10 @@ def _permissions(body: dict[str, Any]) -> frozenset[str]:
 def _named(user: dict[str, Any]) -> tuple[str, str]:
     name = " ".join(str(user.get(part) or "") for part in ("givenName", "surname")).strip()
     return str(user.get("id") or "").lower(), name or str(user.get("displayName") or "")
+
+
+def _id_and_address(user: dict[str, Any]) -> tuple[str, str]:
+    return str(user.get("id") or "").lower(), str(user.get("email") or "")
 
 
 class _Readable(Protocol):

@@ -1,6 +1,6 @@
 """Rows: people, teams, operations and their history. Columns, constraints, indexes, queryset adjectives.
 
-States change in lifecycle/ only, and tokens in accounts/tokens.py only.
+States change in lifecycle/ only, tokens in accounts/tokens.py only, and sessions in accounts/sessions.py only.
 """
 
 from imodels_app.models.attempts import Attempt
@@ -13,6 +13,7 @@ from imodels_app.models.orphans import Orphan, OrphanQuerySet
 from imodels_app.models.people import User
 from imodels_app.models.presets import Preset, PresetQuerySet
 from imodels_app.models.refused_access import RefusedAccess
+from imodels_app.models.sessions import Session
 from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.tokens import TokenSet
 from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
@@ -34,6 +35,7 @@ __all__ = [
     "Preset",
     "PresetQuerySet",
     "RefusedAccess",
+    "Session",
     "StagedFile",
     "StagedFileQuerySet",
     "Team",

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,12 +16,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import error_handlers, lifecycle
+from imodels_app import error_handlers, gateway, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.display import live, status
 from imodels_app.models import Decision, Operation, User
-from imodels_app.states import IN_FLIGHT, Kind, State
+from imodels_app.states import IN_FLIGHT, Kind, State, WaitReason
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -94,13 +95,27 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
             return _card(
                 request, operation, user, status_code=422, problem="Say why, so that the next request can be better"
             )
+        if operation.state == State.AWAITING_APPROVAL:
+            gateway.confirm_grant(user)
         decide(operation, by=user, comment=comment)
+    except gateway.MustWait as later:
+        return _not_confirmed(request, pk, later)
     except permissions.Denied as no:
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
     except lifecycle.Conflict as conflict:
         return _card(request, _visible(user, pk), user, status_code=409, late=str(conflict))
     messages.success(request, f"You {done} {operation.name}.")
     return redirect("imodels:approval-list")
+
+
+def _not_confirmed(request: HttpRequest, pk: UUID, later: gateway.MustWait) -> HttpResponse:
+    """Whether the person is still who signed in is not known: nothing is decided, and the comment stays."""
+    if later.reason == WaitReason.SIGN_IN:
+        logout(request)
+        return _not_decided(request, pk)
+    messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
+    user = person(request)
+    return _card(request, _visible(user, pk), user, status_code=503)
 
 
 def _card(

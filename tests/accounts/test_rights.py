@@ -147,7 +147,8 @@ def test_who_comes_to_a_closed_account_leaves_nothing(mara, sandbox):
         "email_verified": True,
     }
 
-    assert not sign_in.sign_in(claims, sandbox.tokens_for("mara")).is_active
+    with pytest.raises(sign_in.AccountClosed):
+        sign_in.sign_in(claims, sandbox.tokens_for("mara"))
 
     mara.refresh_from_db()
     assert (mara.name, TokenSet.objects.count(), Event.objects.count()) == ("Mara Lindqvist", 0, 0)

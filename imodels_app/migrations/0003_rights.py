@@ -7,7 +7,7 @@ from imodels_app.migrations import _data_and_triggers, _decision_triggers
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0001_initial"),
+        ("imodels_app", "0002_sessions"),
     ]
 
     operations = [
