@@ -303,6 +303,12 @@ def lineage_label(operation: Operation) -> str:
     return f"{origin_verb(operation)} at {where}"
 
 
+def elsewhere(operation: Operation) -> str:
+    """Into which other part of the platform it goes: iTwin; iTwin and account; iTwin, account and region."""
+    *first, last = ["iTwin", *operation.elsewhere.split()]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def fork_history(operation: Operation) -> str:
     """What becomes of the main iModel's changesets in a fork."""
     if operation.preserve_history is None:

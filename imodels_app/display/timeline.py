@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from imodels_app.display import formats, status, status_table
+from imodels_app.display.identity import Identity, of_actor
 from imodels_app.models import Event, Operation
 from imodels_app.states import Kind, State, WaitReason
 
@@ -95,6 +96,7 @@ class TimelineEntry:
     why: str = ""
     quote: str = ""
     code: str = ""
+    actor: Identity | None = None
 
 
 def entry(event: Event, operation: Operation) -> TimelineEntry:
@@ -102,14 +104,16 @@ def entry(event: Event, operation: Operation) -> TimelineEntry:
     badge, tone, icon = _badge(event)
     strong, rest = _sentence(event, operation, badge)
     quote = event.note if event.verb in QUOTED else ""
-    return TimelineEntry(event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event))
+    return TimelineEntry(
+        event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event), of_actor(event)
+    )
 
 
 def audit_entry(event: Event) -> TimelineEntry:
     """What an event says in the audit: the badge, and why."""
     badge, tone, icon = _badge(event)
     why = f"“{event.note}”" if event.note and event.verb in QUOTED else _reason(event)
-    return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event))
+    return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event), actor=of_actor(event))
 
 
 def who(event: Event) -> str:

@@ -28,6 +28,7 @@ class ITwin:
     number: str
     status: str
     data_center: str
+    account_id: str = ""
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
@@ -37,6 +38,7 @@ class ITwin:
             number=_text(item, "number"),
             status=_text(item, "status") or "Active",
             data_center=_text(item, "dataCenterLocation"),
+            account_id=_text(item, "iTwinAccountId").lower(),
         )
 
 

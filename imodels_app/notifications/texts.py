@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.urls import reverse
 
-from imodels_app.display import formats, status, timeline
+from imodels_app.display import formats, identity, status, timeline
 from imodels_app.models import Event, Notification, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import NotificationKind, State, WaitReason
@@ -25,7 +25,7 @@ _SIGN_IN = (
 _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.REQUESTED: (
         "{who} requests a fork of {source}{decide_by}",
-        "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
+        "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.\n\n{requester} is {identity}.",
     ),
     NotificationKind.APPROVED: (
         "{decider} approved {name}",
@@ -89,6 +89,7 @@ def _values(operation: Operation) -> dict[str, str]:
         "What": what[:1].upper() + what[1:],
         "who": formats.first_name(operation.requested_by_name),
         "requester": operation.requested_by_name,
+        "identity": str(identity.of_requester(operation)),
         "source": operation.source_name or "an iModel",
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": operation.itwin_name or "its iTwin",

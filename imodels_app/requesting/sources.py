@@ -1,6 +1,6 @@
 """An iModel to copy from, with what this person may do with it; and where an iModel comes from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imodels_app.itwin.types import CreateOperation, IModel, ITwin
 from imodels_app.requesting.spec import IModelRef, ITwinRef
@@ -52,7 +52,10 @@ class Source:
 
     @property
     def ref(self) -> IModelRef:
-        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=itwin_ref(self.itwin))
+        itwin = itwin_ref(self.itwin)
+        # An iTwin's iModels need not be in its own region.
+        there = replace(itwin, region=self.imodel.data_center or itwin.region)
+        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=there)
 
 
 @dataclass(frozen=True)
@@ -65,4 +68,6 @@ class Origin:
 
 
 def itwin_ref(itwin: ITwin) -> ITwinRef:
-    return ITwinRef(id=itwin.id, name=itwin.name)
+    return ITwinRef(
+        id=itwin.id, name=itwin.name, number=itwin.number, account_id=itwin.account_id, region=itwin.data_center
+    )

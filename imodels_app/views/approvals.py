@@ -21,7 +21,7 @@ from imodels_app.accounts import permissions
 from imodels_app.audit import refusals
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.display import live, status
-from imodels_app.models import Decision, Operation, User
+from imodels_app.models import Decision, Operation, Team, User
 from imodels_app.states import IN_FLIGHT, Kind, State, Verb, WaitReason
 
 MOST_DECIDED = 20
@@ -129,6 +129,7 @@ def _card(
         "status_text": status.describe(operation, now),
         "why_not": permissions.why_not_decide(user, operation),
         "leads": _leads(operation, user),
+        "target_team": Team.looking_after(operation.itwin_id),
         "open_forks": _open_forks(operation, user),
         "comment": request.POST.get("comment", ""),
         "decision": operation.last_decision,
@@ -141,7 +142,8 @@ def _card(
 
 def _leads(operation: Operation, user: User) -> list[User]:
     """Who else may decide: the team's leads, but neither this person nor the requester."""
-    return list(operation.team.leads().exclude(pk__in=[user.pk, operation.requested_by_id]))
+    others = operation.team.leads().exclude(pk=user.pk)
+    return [one for one in others if not permissions.why_not_decide(one, operation)]
 
 
 def _open_forks(operation: Operation, user: User) -> list[Operation]:

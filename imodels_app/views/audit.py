@@ -46,7 +46,9 @@ class EventFilter(table_filters.OperationFilter):
         return ", ".join(str(part) for part in parts if part) or "everything"
 
     def events(self) -> QuerySet[Event]:
-        return Event.objects.filter(*self._event_conditions()).select_related("operation").order_by("-at", "-pk")
+        return (
+            Event.objects.filter(*self._event_conditions()).select_related("operation", "actor").order_by("-at", "-pk")
+        )
 
     def operations(self) -> QuerySet[Operation]:
         """The operations that the numbers are about: ended within these days."""
@@ -159,7 +161,15 @@ def _percent(part: int, whole: int) -> int:
 
 def _says(text: str) -> Q:
     """Events that have this in any field a person reads."""
-    fields = ("note", "operation_name", "actor_name", "team_name", "operation__failure_code", "operation__reason")
+    fields = (
+        "note",
+        "operation_name",
+        "actor_name",
+        "actor_email",
+        "team_name",
+        "operation__failure_code",
+        "operation__reason",
+    )
     condition = table_filters.any_of(Q(**{f"{name}__icontains": text}) for name in fields)
     return condition | Q(operation__in=Operation.objects.filter(table_filters.named(text)).values("pk"))
 

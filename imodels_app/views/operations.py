@@ -200,7 +200,10 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "doing": progress.progress_headline(operation),
         "basis": progress.estimate_basis(operation, usual, now),
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
-        "timeline": [timeline.entry(event, operation) for event in operation.events.order_by("-at", "-pk")],
+        "timeline": [
+            timeline.entry(event, operation)
+            for event in operation.events.select_related("actor").order_by("-at", "-pk")
+        ],
         "attempts": attempts,
         "request_url": request_url(operation),
         "curl": formats.curl(request_url(operation), operation.request_body),

@@ -122,6 +122,17 @@ def test_a_fork_keeps_its_history_or_not_and_never_sends_its_reason(filled):
     assert filled(ForkForm).spec().reason == "Try the retrofit of pier 7."
 
 
+def test_a_fork_knows_number_account_and_region_of_both_itwins(filled):
+    """For whoever decides: names can be the same."""
+    spec = filled(ForkForm).spec()
+
+    assert spec.source
+    for itwin in (spec.itwin, spec.source.itwin):
+        assert itwin.number
+        assert itwin.account_id
+        assert itwin.region == "East US"
+
+
 # From a template
 
 
