@@ -13,6 +13,8 @@ from imodels_app import lifecycle
 from imodels_app.models import Membership, Operation
 from imodels_app.states import Kind, State, Verdict
 
+pytestmark = pytest.mark.usefixtures("confirmed_leads")
+
 LIST = "/approvals/"
 
 
