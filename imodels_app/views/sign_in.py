@@ -44,7 +44,8 @@ def sign_in_start(request: HttpRequest) -> HttpResponse:
     """To the provider's page. What has to come back from there, and where the person wanted to go, waits in a cookie:
     each tab may have a sign-in of its own, and a stranger leaves nothing in the database.
     """
-    going_to = own_path(request.GET.get("next", ""), reverse("imodels:operation-list"))
+    wanted = request.GET.get("next", "")
+    going_to = own_path(wanted if len(wanted) <= pending.LONGEST_WAY else "", reverse("imodels:operation-list"))
     try:
         address, asked = oidc.authorize(_callback())
     except oidc.ProviderError as no:
