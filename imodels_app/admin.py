@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from imodels_app import decorators
-from imodels_app.accounts import sessions, sign_in
+from imodels_app.accounts import rights, sessions
+from imodels_app.decorators import person
 from imodels_app.models import Attempt, Decision, Event, Membership, Operation, Orphan, Preset, Team, TeamITwin, User
 
 admin.site.site_header = "iModel Desk"
@@ -40,6 +40,27 @@ class ReadOnly(ForAdmins):
         return False
 
 
+class ForRights(ForAdmins):
+    """Who may what: written by accounts.rights alone."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        rights.save(obj, by=person(request))
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        rows = formset.save(commit=False)
+        for row in formset.deleted_objects:
+            rights.delete(row, by=person(request))
+        for row in rows:
+            rights.save(row, by=person(request))
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        rights.delete(obj, by=person(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for row in queryset:
+            rights.delete(row, by=person(request))
+
+
 class Inline(admin.TabularInline):
     extra = 1
 
@@ -62,7 +83,7 @@ class TeamITwinInline(Inline):
 
 
 @admin.register(Team)
-class TeamAdmin(ForAdmins):
+class TeamAdmin(ForRights):
     list_display = ("name", "is_default", "approval_days")
     readonly_fields = ("is_default",)
     inlines = (MembershipInline, TeamITwinInline)
@@ -70,18 +91,9 @@ class TeamAdmin(ForAdmins):
     def has_delete_permission(self, request: HttpRequest, obj: Team | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_default)
 
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Bind places to people who have signed in before; one whose address was changed leaves whoever had it."""
-        super().save_formset(request, form, formset, change)
-        if formset.model is Membership:
-            readdressed = [place for place, fields in formset.changed_objects if "email" in fields]
-            for place in formset.new_objects + readdressed:
-                place.user = sign_in.holder_of(place.email)
-                place.save(update_fields=["user"])
-
 
 @admin.register(User)
-class UserAdmin(ForAdmins):
+class UserAdmin(ForRights):
     """Only whether a person is an admin, and whether they may enter at all, is set here."""
 
     list_display = ("name", "email", "is_staff", "is_active", "last_login")
@@ -92,7 +104,7 @@ class UserAdmin(ForAdmins):
 
     @admin.action(description="Sign out everywhere")
     def sign_out_everywhere(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        ended = sum(sessions.end(person, by=decorators.person(request)) for person in people)
+        ended = sum(sessions.end(one, by=person(request)) for one in people)
         self.message_user(request, f"Sessions ended: {ended}.")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

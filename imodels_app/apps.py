@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.core import checks
 
@@ -11,4 +13,6 @@ class IModelsAppConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        # It hears what accounts.rights tells, in every process: commands, too.
+        import_module("imodels_app.lifecycle")
         checks.register(check_databases, checks.Tags.database)

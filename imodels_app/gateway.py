@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from imodels_app.accounts import encryption, tokens
+from imodels_app.accounts import encryption, permissions, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
-from imodels_app.models import User
+from imodels_app.models import Operation, User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.runtime.timing import READ_TIMEOUT_S, SIGN_IN_READ_TIMEOUT_S, WHILE_SIGNED_OUT
+from imodels_app.runtime.timing import READ_TIMEOUT_S, SIGN_IN_READ_TIMEOUT_S, WHILE_NOT_PERMITTED, WHILE_SIGNED_OUT
 from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,29 @@ def for_person(user: User, *, bucket: str = rate_limits.CALLS, read_timeout_s: f
         before_request=checkpoint.let_pass,
         around_call=checkpoint.judged,
     )
+
+
+def for_operation(operation: Operation) -> Platform:
+    """The platform to look how far an operation is: as its requester; once their account is closed as a colleague.
+
+    Only as one who sees what is looked at: to others it is not there, which must not pass for "it has vanished".
+    Raises MustWait when nobody can look.
+    """
+    if operation.requested_by.is_active:
+        return for_person(operation.requested_by)
+    for person in permissions.followers(operation):
+        try:
+            platform = for_person(person)
+            look = platform.imodel if operation.imodel_id else platform.itwin
+            look(operation.imodel_id or operation.itwin_id)
+        except errors.Refused:
+            continue
+        except MustWait as no:
+            if no.reason in (WaitReason.PLATFORM_DOWN, WaitReason.RATE_LIMIT):
+                raise
+            continue
+        return platform
+    raise MustWait(WaitReason.ACCOUNT_CLOSED, clock.now() + WHILE_NOT_PERMITTED)
 
 
 def confirm_grant(user: User) -> None:

@@ -40,6 +40,7 @@ class WaitReason(models.TextChoices):
     TOKEN = "token", "Access token being refreshed"
     KEY_MISSING = "key_missing", "A worker lacks a key"
     NOT_PERMITTED = "not_permitted", "Requester may not view it"
+    ACCOUNT_CLOSED = "account_closed", "Requester's account is closed"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
 
@@ -83,6 +84,64 @@ class Verdict(models.TextChoices):
 # The platform has this request, or may have it. Whoever heard that it was accepted may have died before saying what
 # was made.
 MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED}
+
+
+class Verb(models.TextChoices):
+    """What an event tells of. Closed: Event.record() takes no other word."""
+
+    # Of an operation.
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REASSIGNED = "reassigned"
+    RESUMED = "resumed"
+    CLAIMED = "claimed"
+    POSTPONED = "postponed"
+    ACCEPTED = "accepted"
+    FILE_SENT = "file_sent"
+    FILE_MISSING = "file_missing"
+    UPLOAD_RESTARTED = "upload_restarted"
+    LINK_RENEWED = "link_renewed"
+    COMPLETED = "completed"
+    PLATFORM_STATE = "platform_state"
+    USABLE = "usable"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ORPHAN_DELETION_REQUESTED = "orphan_deletion_requested"
+    ORPHAN_DELETION_WAITING = "orphan_deletion_waiting"
+    ORPHAN_DELETION_REFUSED = "orphan_deletion_refused"
+    ORPHAN_USABLE = "orphan_usable"
+    ORPHAN_DELETED = "orphan_deleted"
+    ORPHAN_GONE = "orphan_gone"
+    # Of a person, a team or the record itself.
+    EXPORTED = "exported"
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+    SESSIONS_ENDED = "sessions_ended"
+    # Of who may what: written by accounts.rights only.
+    NAME_CHANGED = "name_changed"
+    ADDRESS_CHANGED = "address_changed"
+    ADMIN_GIVEN = "admin_given"
+    ADMIN_REMOVED = "admin_removed"
+    ACCOUNT_OPENED = "account_opened"
+    ACCOUNT_CLOSED = "account_closed"
+    TEAM_MADE = "team_made"
+    TEAM_RENAMED = "team_renamed"
+    TEAM_DELETED = "team_deleted"
+    DAYS_CHANGED = "days_changed"
+    ROLE_GIVEN = "role_given"
+    ROLE_CHANGED = "role_changed"
+    ROLE_REMOVED = "role_removed"
+    PLACE_TAKEN = "place_taken"
+    ITWIN_GIVEN = "itwin_given"
+    ITWIN_MOVED = "itwin_moved"
+    ITWIN_REMOVED = "itwin_removed"
+    # What was refused.
+    DECISION_REFUSED = "decision_refused"
+    SIGN_IN_FAILED = "sign_in_failed"
+    CSRF_REFUSED = "csrf_refused"
 
 
 class NotificationKind(models.TextChoices):

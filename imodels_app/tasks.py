@@ -9,6 +9,7 @@ from django.conf import settings
 
 from imodels_app import workers
 from imodels_app.accounts.sessions import SessionStore
+from imodels_app.audit import refusals
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -90,6 +91,11 @@ def clean_staging() -> None:
 @shared_task(name="imodels_app.clear_sessions")
 def clear_sessions() -> None:
     SessionStore.clear_expired()
+
+
+@shared_task(name="imodels_app.record_refusals")
+def record_refusals() -> None:
+    refusals.close_windows(clock.now())
 
 
 @shared_task(name="imodels_app.send_notifications")

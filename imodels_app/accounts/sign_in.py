@@ -8,12 +8,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from imodels_app.accounts import oidc, tokens
+from imodels_app.accounts import oidc, rights, tokens
 from imodels_app.audit import events
-from imodels_app.models import Membership, User
+from imodels_app.models import User
 
 
 # RFC 5321, and so the column.
@@ -31,8 +30,8 @@ def sign_in(
 
     A person is issuer and sub. An e-mail address may change hands, so it opens nothing by itself; it binds the
     places in teams that were given to it, and admins, only if it is confirmed. An unconfirmed address is not even
-    kept: whoever claims a lead's would be taken for them when a place is given to it later (holder_of), and get their
-    mail.
+    kept: whoever claims a lead's would be taken for them when a place is given to it later (rights.holder_of), and get
+    their mail.
 
     at_platform  the address that the platform names, None while it does not answer; asked where the provider tells
                  nothing of whether its own is confirmed
@@ -57,15 +56,6 @@ def sign_out(user: User, *, back_to: str) -> str:
     """
     events.record("signed_out", at=timezone.now(), by=user)
     return oidc.end_session_url(back_to, id_token=tokens.id_token_of(user))
-
-
-def holder_of(email: str) -> User | None:
-    """The person to whom a place is bound that is given to this address; None: it waits for their first sign-in.
-
-    Kept addresses are verified ones (sign_in). One that has changed hands is with whoever came last.
-    """
-    holders = User.objects.filter(email__iexact=email, is_active=True)
-    return holders.order_by(F("last_login").desc(nulls_last=True)).first()
 
 
 def _username(issuer: str, subject: str) -> str:
@@ -105,11 +95,6 @@ def _name(*values: object) -> str:
 
 
 def _update(user: User, claims: dict[str, Any], email: str) -> None:
-    user.email = email
-    user.first_name = _name(claims.get("given_name"), claims.get("name"), user.first_name)
-    user.last_name = _name(claims.get("family_name"), user.last_name)
-    if user.email in settings.DASHBOARD_ADMINS:
-        user.is_staff = True
-    user.save(update_fields=["email", "first_name", "last_name", "is_staff"])
-    if user.email:
-        Membership.objects.filter(email__iexact=user.email, user=None).update(user=user)
+    given = _name(claims.get("given_name"), claims.get("name"), user.first_name)
+    family = _name(claims.get("family_name"), user.last_name)
+    rights.signed_in(user, name=(given, family), email=email, is_admin=email in settings.DASHBOARD_ADMINS)

@@ -107,6 +107,11 @@ def refused(user: User | None, access_token: str) -> None:
         same.filter(expires_at__gt=now).update(sign_in_needed=True)
 
 
+def delete(user: User) -> None:
+    """Delete a person's tokens: nobody acts for them any more."""
+    TokenSet.objects.filter(user=user).delete()
+
+
 def reencrypt() -> int:
     """Encrypt every token and upload link with the newest key; how many rows there were."""
     token_sets = encryption.reencrypt(TokenSet.objects.all(), *_ENCRYPTED)
@@ -123,7 +128,7 @@ def id_token_of(user: User) -> str:
 
 
 def _token_set(user: User) -> TokenSet:
-    row = TokenSet.objects.filter(user=user).first()
+    row = TokenSet.objects.filter(user=user, user__is_active=True).first()
     if row is None or row.sign_in_needed:
         raise SignInNeeded(str(user.pk))
     return row

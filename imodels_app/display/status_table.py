@@ -150,6 +150,23 @@ STATUSES: dict[str, StatusRow] = {
         "{decider}{comment}",
         "Read the comment. Request it again if things have changed.",
     ),
+    "cancelled:account_closed": StatusRow(
+        "Cancelled",
+        "",
+        "st-cancelled",
+        "not sent, the account of {person} is closed",
+        "Somebody else can request it again.",
+    ),
+    **{
+        f"{state}:account_closed": StatusRow(
+            "Waiting for somebody",
+            "ask",
+            "lock",
+            "the account of {person} is closed, and no lead or administrator who is signed in may view it",
+            "A lead of {team} or an administrator with access to {itwin} has to sign in. It is checked again {until}.",
+        )
+        for state in ("submitting", "running")
+    },
     "expired": _expired("nobody decided within {patience}", "Request it again, or talk to a lead."),
     "expired:sign_in": _expired("{person} did not sign in again in time", "Sign in and request it again."),
     "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Request it again."),
@@ -211,6 +228,12 @@ FAILURES: dict[str, StatusRow] = {
             "Failed: not signed in",
             "the requester did not sign in again in time",
             f"{MAKE_IT_AGAIN} {FILE_STAYS}",
+        ),
+        (
+            "accountClosed",
+            "Failed: account closed",
+            "the account of {person} was closed before the file was there",
+            "Somebody else can request it again, once the orphaned iModel is deleted.",
         ),
         (
             "stagedFileMissing",
@@ -367,6 +390,7 @@ FAILURE_HEADLINES = {
     "baselineSizeMismatch": "The file that arrived is not the size that was announced.",
     "baselineFileMissing": "The platform cannot find the file, though its storage acknowledged it.",
     "uploadAbandoned": "{person} did not sign in again in time, so {file} was never uploaded.",
+    "accountClosed": "The account of {person} was closed, so {file} was not uploaded.",
     "stagedFileMissing": "The file was removed before it could be sent.",
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",

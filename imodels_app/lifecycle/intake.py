@@ -60,6 +60,7 @@ def _record_request(
             requested_by=by,
             requested_by_name=by.name,
             requester_key=by.lasting_key,
+            requester_email=by.email,
             team=team,
             reason=spec.reason,
             again_of=again_of,

@@ -12,6 +12,7 @@ from imodels_app.models.operations import Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
 from imodels_app.models.people import User
 from imodels_app.models.presets import Preset, PresetQuerySet
+from imodels_app.models.refused_access import RefusedAccess
 from imodels_app.models.sessions import Session
 from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.tokens import TokenSet
@@ -33,6 +34,7 @@ __all__ = [
     "OrphanQuerySet",
     "Preset",
     "PresetQuerySet",
+    "RefusedAccess",
     "Session",
     "StagedFile",
     "StagedFileQuerySet",

@@ -8,12 +8,13 @@ operation ever waits for it. A worker that dies in between may send a message tw
 
 import logging
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F
 
-from imodels_app.models import Notification, Operation, TokenSet, User
+from imodels_app.models import Event, Notification, Operation, TokenSet, User
 from imodels_app.notifications import channels, texts
 from imodels_app.runtime import clock
 from imodels_app.runtime.backoff import backoff
@@ -38,17 +39,27 @@ def enqueue(operation: Operation, kind: NotificationKind) -> None:
         else User.objects.filter(pk=operation.requested_by_id)
     )
     for person in people:
-        if kind == NotificationKind.REQUESTED and person.pk == operation.requested_by_id:
+        if kind == NotificationKind.REQUESTED and _is_requester(person, operation):
             continue
         if not _may_be_notified(person) or (kind == NotificationKind.SIGN_IN and _was_notified(person)):
             continue
         Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now)
 
 
+def enqueue_rights(event: Event, people: Iterable[User | None]) -> None:
+    """Put down who is told that somebody's rights have changed. Call in the transaction of the change."""
+    now = clock.now()
+    Notification.objects.bulk_create(
+        Notification(to=person, event=event, kind=event.verb, written_at=now, due_at=now)
+        for person in people
+        if person and _may_be_notified(person)
+    )
+
+
 def send_due() -> None:
     """Send what is due, if nobody else does so now and the mail server is not being left alone."""
     now = clock.now()
-    due = Notification.objects.due(now).select_related("to", "operation__team", "operation__requested_by")
+    due = Notification.objects.due(now).select_related("to", "event", "operation__team", "operation__requested_by")
     due = due.prefetch_related("operation__decisions")
     if not due.exists() or not channels.take_lease(now):
         return
@@ -69,10 +80,13 @@ def send_due() -> None:
 
 def is_current(message: Notification) -> bool:
     """Whether it is still worth telling: what was asked may be decided, and who should sign in may have."""
+    operation = message.operation
+    if operation is None:
+        return True
     if message.kind == NotificationKind.REQUESTED:
-        return message.operation.state == State.AWAITING_APPROVAL
+        return operation.state == State.AWAITING_APPROVAL and operation.team.leads().filter(pk=message.to_id).exists()
     if message.kind == NotificationKind.SIGN_IN:
-        return message.operation.wait_reason == WaitReason.SIGN_IN and not message.operation.is_finished
+        return operation.wait_reason == WaitReason.SIGN_IN and not operation.is_finished
     return True
 
 
@@ -81,6 +95,11 @@ def is_current(message: Notification) -> bool:
 
 def _may_be_notified(person: User) -> bool:
     return person.is_active and person.wants_mail and bool(person.email)
+
+
+def _is_requester(person: User, operation: Operation) -> bool:
+    """Or another account of theirs: neither may decide."""
+    return person.pk == operation.requested_by_id or person.email.lower() == operation.requester_email.lower()
 
 
 def _was_notified(person: User) -> bool:

@@ -3,8 +3,8 @@
 from django.conf import settings
 from django.urls import reverse
 
-from imodels_app.display import formats, status
-from imodels_app.models import Notification, Operation
+from imodels_app.display import formats, status, timeline
+from imodels_app.models import Event, Notification, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import NotificationKind, State, WaitReason
 
@@ -48,6 +48,8 @@ _EXPIRED_SIGNED_OUT = (
 
 def subject_and_text(message: Notification) -> tuple[str, str]:
     """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
+    if message.operation is None:
+        return _about_rights(message.event)
     operation, kind = message.operation, NotificationKind(message.kind)
     filled = _values(operation)
     subject, text = _TEXTS[kind]
@@ -58,6 +60,18 @@ def subject_and_text(message: Notification) -> tuple[str, str]:
     parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
+
+
+def _about_rights(event: Event | None) -> tuple[str, str]:
+    if event is None:
+        raise ValueError("A notification is about an operation, or about an event.")
+    who = f"{event.actor_name} ({event.actor_email})" if event.actor_email else event.actor_name or "iModel Desk"
+    about = f" in {event.team_name}" if event.team_name else ""
+    what = timeline.VERBS[event.verb][0]
+    link = settings.DASHBOARD_URL + reverse("imodels:approval-list")
+    text = f"{what}{about}, by {who}:\n\n{event.note}\n\nApprovals: {link}"
+    why = "You get this because you are an administrator, or lead a team that this is about."
+    return " ".join(f"{what}{about}: {event.note}".split()), f"{text}\n\n{why}\n"
 
 
 def _values(operation: Operation) -> dict[str, str]:

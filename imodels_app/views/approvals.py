@@ -18,10 +18,11 @@ from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import error_handlers, gateway, lifecycle
 from imodels_app.accounts import permissions
+from imodels_app.audit import refusals
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.display import live, status
 from imodels_app.models import Decision, Operation, User
-from imodels_app.states import IN_FLIGHT, Kind, State, WaitReason
+from imodels_app.states import IN_FLIGHT, Kind, State, Verb, WaitReason
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -101,6 +102,7 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
     except gateway.MustWait as later:
         return _not_confirmed(request, pk, later)
     except permissions.Denied as no:
+        refusals.record(Verb.DECISION_REFUSED, request, note=f"{done}: {no}", operation=operation)
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
     except lifecycle.Conflict as conflict:
         return _card(request, _visible(user, pk), user, status_code=409, late=str(conflict))

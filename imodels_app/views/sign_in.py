@@ -16,10 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 from imodels_app import gateway, lifecycle
 from imodels_app.accounts import oidc, pending, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
+from imodels_app.audit import refusals
 from imodels_app.models import User
 from imodels_app.redirects import own_path
 from imodels_app.runtime import request_context
 from imodels_app.runtime.timing import SIGN_IN_TAKES_S
+from imodels_app.states import Verb
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
     except oidc.ProviderError as no:
         answer = _failed(request, no, going_to)
     except sign_in.AccountClosed:
+        refusals.record(Verb.SIGN_IN_FAILED, request, note="The account is closed.")
         answer = _not_signed_in(request, "This account has been closed in iModel Desk.", 403)
     return _remember(answer, [one for one in _pending(request) if one != of_this_tab])
 
@@ -143,6 +146,8 @@ def _failed(request: HttpRequest, no: oidc.ProviderError, going_to: str) -> Http
     """What went wrong is for the log, and the person may try again."""
     log.warning("A sign-in failed: %s", str(no)[:LOGGED])
     is_down = isinstance(no, oidc.ProviderDown)
+    if not is_down:
+        refusals.record(Verb.SIGN_IN_FAILED, request, note=str(no))
     return _not_signed_in(request, str(no) if is_down else NOT_COMPLETED, 503 if is_down else 400, going_to)
 
 

@@ -44,7 +44,7 @@ def reconcile(operation_id: UUID) -> None:
 
 
 def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
-    platform = gateway.for_person(operation.requested_by)
+    platform = gateway.for_operation(operation)
     try:
         found = _by_name(platform, operation, last)
         ours = next((one for one in found if _is_ours(platform, operation, one)), None)

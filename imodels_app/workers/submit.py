@@ -58,6 +58,9 @@ def announce_next(bucket: str, now: datetime) -> None:
 
 def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | None:
     """A claim and a client, or None with the reason to wait written down."""
+    if not operation.requested_by.is_active:
+        lifecycle.requester_gone(operation)
+        return None
     if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
         # Before anything is made of it: an iModel that no file will ever fill would keep the name.
         lifecycle.failed(operation, code="stagedFileMissing")

@@ -50,6 +50,10 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
     operation = lifecycle.operation_for(operation_id)
     try:
         lifecycle.lease_upload(operation)
+        if not operation.requested_by.is_active:
+            # Nobody else may finish it in their name. What is left can be deleted.
+            lifecycle.failed(operation, code="accountClosed")
+            return
         if operation.upload.is_sent or _send(operation, ending):
             _complete(operation)
         else:
