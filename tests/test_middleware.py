@@ -1,5 +1,7 @@
 """Where a request comes from: the client's address through our own proxies, and an id in answer, log and events."""
 
+import io
+import logging
 import re
 
 import pytest
@@ -80,13 +82,17 @@ def test_an_id_from_outside_is_taken_from_our_proxy_only_and_if_it_is_well_forme
 
 
 @pytest.mark.django_db
-def test_lines_of_the_log_name_person_address_and_request(client, sandbox, mara, capfd):
+def test_lines_of_the_log_name_person_address_and_request(client, mara):
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(logging.getLogger().handlers[0].formatter)
+    logging.getLogger().addHandler(handler)
     client.force_login(mara)
 
     answer = client.get("/operations/00000000-0000-4000-8000-000000000000/", REMOTE_ADDR="203.0.113.9")
 
-    line = next(line for line in capfd.readouterr().err.splitlines() if "Not Found" in line)
-    assert f"[{answer['X-Request-ID']} 203.0.113.9 person {mara.pk}]: Not Found" in line
+    logging.getLogger().removeHandler(handler)
+    assert f"[{answer['X-Request-ID']} 203.0.113.9 person {mara.pk}]: Not Found" in lines.getvalue()
 
 
 @pytest.mark.django_db

@@ -14,7 +14,6 @@ from imodels_app.accounts import oidc, rights, tokens
 from imodels_app.audit import events
 from imodels_app.models import User
 
-
 # RFC 5321, and so the column.
 LONGEST_ADDRESS = 254
 

@@ -143,11 +143,12 @@ def _remember(answer: HttpResponse, begun: list[PendingSignIn]) -> HttpResponse:
 
 
 def _failed(request: HttpRequest, no: oidc.ProviderError, going_to: str) -> HttpResponse:
-    """What went wrong is for the log, and the person may try again."""
-    log.warning("A sign-in failed: %s", str(no)[:LOGGED])
+    """What went wrong is for the log and the audit, and the person may try again."""
+    reason = "".join(filter(str.isprintable, str(no)))[:LOGGED]
+    log.warning("A sign-in failed: %s", reason)
     is_down = isinstance(no, oidc.ProviderDown)
     if not is_down:
-        refusals.record(Verb.SIGN_IN_FAILED, request, note=str(no))
+        refusals.record(Verb.SIGN_IN_FAILED, request, note=reason)
     return _not_signed_in(request, str(no) if is_down else NOT_COMPLETED, 503 if is_down else 400, going_to)
 
 
