@@ -77,11 +77,12 @@ class IDToken(CodeIDToken):  # type: ignore[misc]
     """Authlib's checks, and those that it leaves out or skips where a claim is empty."""
 
     def validate(self, now: int | None = None, leeway: int = 0) -> None:
-        super().validate(now, leeway)
         ours = self.params["client_id"]
-        subject = self["sub"]
-        if self["aud"] not in (ours, [ours]):
+        # Before Authlib, which takes another audience if only the authorized party is ours.
+        if self.get("aud") not in (ours, [ours]):
             raise InvalidClaimError("aud")
+        super().validate(now, leeway)
+        subject = self["sub"]
         if self.get("azp", ours) != ours:
             raise InvalidClaimError("azp")
         if not self.get("at_hash", "not told"):

@@ -12,6 +12,8 @@ from imodels_app.runtime.timing import SIGN_IN_TAKES_S
 
 # At once in one browser; the oldest makes room.
 MOST = 5
+# Of the page that a person wanted: a longer address would leave no room.
+LONGEST_WAY = 2000
 # Browsers drop a cookie of more than 4096 bytes, its name and attributes included.
 LARGEST_COOKIE = 3800
 

@@ -14,6 +14,9 @@ from imodels_app.accounts import oidc, rights, tokens
 from imodels_app.audit import events
 from imodels_app.models import User
 
+# RFC 5321, and so the column.
+LONGEST_ADDRESS = 254
+
 
 class AccountClosed(Exception):
     """This person may not enter any more."""
@@ -76,12 +79,12 @@ def _confirmed_address(user: User, claims: dict[str, Any], at_platform: Callable
 
 def _address(value: object) -> str:
     """An e-mail address in lower case; "" for what is none, or is longer than addresses may be."""
-    address = str(value)
+    address = str(value).lower()
     try:
         validate_email(address)
     except ValidationError:
         return ""
-    return address.lower()
+    return address if len(address) <= LONGEST_ADDRESS else ""
 
 
 def _name(*values: object) -> str:

@@ -100,7 +100,7 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
             gateway.confirm_grant(user)
         decide(operation, by=user, comment=comment)
     except gateway.MustWait as later:
-        return _not_confirmed(request, pk, later)
+        return _not_confirmed(request, operation, later)
     except permissions.Denied as no:
         refusals.record(Verb.DECISION_REFUSED, request, note=f"{done}: {no}", operation=operation)
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
@@ -110,14 +110,14 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
     return redirect("imodels:approval-list")
 
 
-def _not_confirmed(request: HttpRequest, pk: UUID, later: gateway.MustWait) -> HttpResponse:
+def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.MustWait) -> HttpResponse:
     """Whether the person is still who signed in is not known: nothing is decided, and the comment stays."""
     if later.reason == WaitReason.SIGN_IN:
+        refusals.record(Verb.DECISION_REFUSED, request, note="Has to sign in again first.", operation=operation)
         logout(request)
-        return _not_decided(request, pk)
+        return _not_decided(request, operation.pk)
     messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
-    user = person(request)
-    return _card(request, _visible(user, pk), user, status_code=503)
+    return _card(request, operation, person(request), status_code=503)
 
 
 def _card(

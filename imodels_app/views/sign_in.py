@@ -46,7 +46,8 @@ def sign_in_start(request: HttpRequest) -> HttpResponse:
     """To the provider's page. What has to come back from there, and where the person wanted to go, waits in a cookie:
     each tab may have a sign-in of its own, and a stranger leaves nothing in the database.
     """
-    going_to = own_path(request.GET.get("next", ""), reverse("imodels:operation-list"))
+    wanted = request.GET.get("next", "")
+    going_to = own_path(wanted if len(wanted) <= pending.LONGEST_WAY else "", reverse("imodels:operation-list"))
     try:
         address, asked = oidc.authorize(_callback())
     except oidc.ProviderError as no:
@@ -142,11 +143,12 @@ def _remember(answer: HttpResponse, begun: list[PendingSignIn]) -> HttpResponse:
 
 
 def _failed(request: HttpRequest, no: oidc.ProviderError, going_to: str) -> HttpResponse:
-    """What went wrong is for the log, and the person may try again."""
-    log.warning("A sign-in failed: %s", str(no)[:LOGGED])
+    """What went wrong is for the log and the audit, and the person may try again."""
+    reason = "".join(filter(str.isprintable, str(no)))[:LOGGED]
+    log.warning("A sign-in failed: %s", reason)
     is_down = isinstance(no, oidc.ProviderDown)
     if not is_down:
-        refusals.record(Verb.SIGN_IN_FAILED, request, note=str(no))
+        refusals.record(Verb.SIGN_IN_FAILED, request, note=reason)
     return _not_signed_in(request, str(no) if is_down else NOT_COMPLETED, 503 if is_down else 400, going_to)
 
 

@@ -33,7 +33,7 @@ def test_the_pictures_of_a_page_over_tls_come_over_tls():
 
 def test_the_readme_lists_each_setting_and_no_other():
     source = (ROOT / "dashboard/settings.py").read_text()
-    read = set(re.findall(r'env_(?:text|flag|secret|url|number|tiles)\(\s*"([A-Z_]+)"', source))
+    read = set(re.findall(r'env_(?:text|flag|secret|url|number|list|tiles)\(\s*"([A-Z_]+)"', source))
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
 
     assert listed == read

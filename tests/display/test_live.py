@@ -5,10 +5,10 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from imodels_app import lifecycle
+from imodels_app.accounts.sessions import SessionStore
 from imodels_app.display import live
 from imodels_app.models import Operation, User
 from imodels_app.states import Kind, State
