@@ -1,6 +1,7 @@
 """What happened, for admins: events with filters and numbers, and their export."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -117,7 +118,7 @@ class _Echo:
 
 
 def _csv(events: QuerySet[Event]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
+    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
     yield "\ufeff"  # so that spreadsheets read UTF-8
     yield writer.writerow(COLUMNS)
     for event in events.prefetch_related("operation__decisions").iterator(chunk_size=500):
@@ -135,10 +136,14 @@ def _cells(event: Event) -> list[object]:
     return [*cells, operation.pk, operation.kind, operation.state, *moved, *facts, *who]
 
 
+# Where a cell may begin, whichever separator the file is read with, and what makes it a formula there: these signs
+# (in East Asia wide ones, too), blanks and quotes before them or not.
+_FORMULA = re.compile(r"(^|[,;|\t\r\n\x0b\x0c\x85\u2028\u2029])(?=[\s\"'\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]|[\t\r\n])")
+
+
 def safe(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula: those begin with one of these, blanks before them or not."""
-    text = str(cell)
-    return f"'{text}" if text.lstrip(" \u00a0")[:1] in tuple("=+-@\t\r\n") and text else text
+    """A cell that no spreadsheet takes for a formula, nor any part that becomes a cell with another separator."""
+    return _FORMULA.sub(r"\1'", str(cell))
 
 
 # Numbers
