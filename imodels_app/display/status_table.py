@@ -302,7 +302,7 @@ FAILURES: dict[str, StatusRow] = {
         (
             "answerUnrecorded",
             "Failed: answer not stored",
-            "the platform answered, and nothing was made",
+            "the platform’s answer is not known, and nothing was made",
             "Try again. If it fails twice, send your administrator the operation id.",
         ),
         (
@@ -388,7 +388,7 @@ FAILURE_HEADLINES = {
     "InvalidiModelsRequest": "The platform did not accept the request.",
     "UnsupportedMediaType": "The platform did not understand the request.",
     "RequestTooLarge": "The platform did not accept a request of this size.",
-    "answerUnrecorded": "The platform answered, but its answer could not be stored, and “{name}” is not there.",
+    "answerUnrecorded": "What the platform answered could not be stored, and “{name}” is not there.",
     "approvalVoid": "The request differs from what was approved, so it was not sent.",
     "": "The platform did not make “{name}”.",
 }

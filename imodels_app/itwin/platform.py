@@ -287,9 +287,11 @@ Item = TypeVar("Item", ITwin, IModel, NamedVersion)
 
 def _in_each_spelling(words: dict[str, str], ask: Callable[[dict[str, str]], list[Item]]) -> list[Item]:
     """What is found for these words of a query, composed or not: the platform need not take both for the same."""
-    given = {key: word for key, word in words.items() if word}
-    queries = [{key: unicodedata.normalize(form, word) for key, word in given.items()} for form in ("NFC", "NFD")]
-    found = {item.id: item for query in queries[: len({*map(str, queries)})] for item in ask(query)}
+    composed = {key: unicodedata.normalize("NFC", word) for key, word in words.items() if word}
+    decomposed = {key: unicodedata.normalize("NFD", word) for key, word in composed.items()}
+    found = {item.id: item for item in ask(composed)}
+    if decomposed != composed:
+        found |= {item.id: item for item in ask(decomposed)}
     return list(found.values())
 
 

@@ -115,7 +115,7 @@ class TypedText(forms.CharField):
         self.validators = [self._check_length]
 
     def to_python(self, value: Any) -> str:
-        typed: str = super().to_python(value)
+        typed = super().to_python(value) or ""
         if wrong := foreign_text.why_not(typed, is_line=self._is_line):
             raise ValidationError(wrong, code="unreadable")
         return foreign_text.tidy(typed).strip()

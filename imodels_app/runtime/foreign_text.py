@@ -76,12 +76,15 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def isolated(text: str) -> str:
+def isolated(text: object) -> str:
     """For the midst of a sentence: text from right to left keeps its order to itself. Other text is as it was."""
-    text = _TURNING.sub("", text)
-    if text.isascii() or not any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text):
-        return text
-    return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
+    plain = _TURNING.sub("", str(text))
+    return f"{_FIRST_STRONG_ISOLATE}{plain}{_POP_ISOLATE}" if is_right_to_left(plain) else plain
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether any of it is."""
+    return not text.isascii() and any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text)
 
 
 def _code(character: str) -> str:

@@ -102,14 +102,14 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
     try:
         permissions.require(permissions.why_not_decide(user, operation))
         if not form.is_valid() and operation.state == State.AWAITING_APPROVAL:
-            problem = form.errors["comment"][0].rstrip(".")
+            problem = str(form.errors["comment"][0]).rstrip(".")
             return _card(request, operation, user, status_code=422, problem=problem)
         decide(operation, by=user, comment=form.cleaned_data.get("comment", ""))
     except permissions.Denied as no:
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
     except lifecycle.Conflict as conflict:
         return _card(request, _visible(user, pk), user, status_code=409, late=str(conflict))
-    messages.success(request, f"You {done} {operation.name}.")
+    messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.")
     return redirect("imodels:approval-list")
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Self
@@ -118,11 +118,16 @@ class _Echo:
 
 
 def _csv(events: QuerySet[Event]) -> Iterator[str]:
-    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
     yield "\ufeff"  # so that spreadsheets read UTF-8
-    yield writer.writerow(COLUMNS)
-    for event in events.prefetch_related("operation__decisions").iterator(chunk_size=500):
-        yield writer.writerow([safe(cell) for cell in _cells(event)])
+    yield from csv_lines([COLUMNS])
+    yield from csv_lines(map(_cells, events.prefetch_related("operation__decisions").iterator(chunk_size=500)))
+
+
+def csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Rows as they are written, each cell in quotes and safe."""
+    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
+    for row in rows:
+        yield writer.writerow([safe(cell) for cell in row])
 
 
 def _cells(event: Event) -> list[object]:
