@@ -92,15 +92,17 @@ def asked_for(mara, tomas, bridge_team, spec_for, baseline_of):
     """asked_for(kind) is queued, and nothing is in its way."""
 
     def make(kind: Kind) -> Operation:
-        Attempt.objects.update(sent_at=timezone.now() - timedelta(hours=1))
+        Attempt.objects.update(sent_at=timezone.now() - timedelta(days=2))
         CircuitBreaker.objects.all().delete()
         Bucket.objects.all().delete()
         Operation.objects.filter(state=State.SUBMITTING).update(due_at=timezone.now() + timedelta(hours=1))
         if kind == Kind.BASELINE:
-            return baseline_of(a_file(4096))
-        operation = lifecycle.request(spec_for(kind), by=mara)
+            operation = baseline_of(a_file(4096))
+        else:
+            operation = lifecycle.request(spec_for(kind), by=mara)
         if kind == Kind.FORK:
             lifecycle.approve(operation, by=tomas)
+        Operation.objects.filter(pk=operation.pk).update(due_at=timezone.now() - timedelta(seconds=1))
         return operation
 
     return make
@@ -136,7 +138,7 @@ def test_whatever_text_comes_each_operation_ends_truthfully_after_one_post(
             look(sandbox, operation, dice)
 
         posts = [call for call in sandbox.journal if call.method == "POST" and call.correlation_id == str(operation.pk)]
-        assert len(posts) == 1, (seed, number, operation)
+        assert len(posts) == 1, (seed, number, operation.state, operation.wait_reason)
         assert told(operation) == as_journalled(operation, posts[0]), (seed, number, status)
         assert_readable(client, operation)
         ended[operation.state] = ended.get(operation.state, 0) + 1

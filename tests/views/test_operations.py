@@ -464,7 +464,12 @@ def test_a_name_from_right_to_left_is_isolated_on_every_page(client, mara, tomas
     fork = lifecycle.request(spec_for(Kind.FORK, name=name), by=mara)
     client.force_login(tomas)
 
-    for page in (f"{LIST}?whose=team", page_of(fork), "/approvals/", reverse("imodels:approval-detail", args=[fork.pk])):
+    for page in (
+        f"{LIST}?whose=team",
+        page_of(fork),
+        "/approvals/",
+        reverse("imodels:approval-detail", args=[fork.pk]),
+    ):
         shown = client.get(page).content.decode()
         assert name in shown
         assert not re.findall(
