@@ -1,8 +1,6 @@
 """What happened, for admins: events with filters and numbers, and their export."""
 
-import csv
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Self
@@ -16,6 +14,7 @@ from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_safe
 
 from imodels_app import table_filters
+from imodels_app.audit import events, export
 from imodels_app.decorators import auditor, person
 from imodels_app.display import charts, formats, status, timeline
 from imodels_app.display.percentiles import percentile
@@ -25,10 +24,6 @@ from imodels_app.states import Kind, State
 CHART_DAYS = 14
 # A list of more helps nobody; the search finds the others by their names.
 MOST_CHOICES = 200
-COLUMNS = (
-    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "note", "code"),
-    *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
-)
 
 
 @dataclass(frozen=True)
@@ -75,12 +70,12 @@ class EventFilter(table_filters.OperationFilter):
 def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first, with the numbers of the operations that ended in the same filter."""
     filters = EventFilter.read(request.GET)
-    events = filters.events()
-    page = table_filters.paginate(events, request.GET.get("page"))
+    found = filters.events()
+    page = table_filters.paginate(found, request.GET.get("page"))
     lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
     context = _choices(filters) | {
         "filters": filters,
-        "rows": table_filters.Slice(lines, page.number, page.more, events.order_by().count()),
+        "rows": table_filters.Slice(lines, page.number, page.more, found.order_by().count()),
         "figures": _figures(filters.operations()),
         "days": _by_day(filters),
         "durations": _by_kind(filters.operations()),
@@ -97,58 +92,14 @@ def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     user, filters, now = person(request), EventFilter.read(request.GET), timezone.now()
     # Read up to the last event there is now: the export's own line belongs to the next one.
     last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
-    events = filters.events().filter(pk__lte=last)
-    count = events.order_by().count()
-    Event.record(
+    found = filters.events().filter(pk__lte=last)
+    count = found.order_by().count()
+    events.record(
         "exported", at=now, by=user, note=f"CSV, {formats.thousands(count)} events: {filters.sentence}", rows=count
     )
-    answer = StreamingHttpResponse(_csv(events), content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(export.lines(found), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"'
     return answer
-
-
-# Export
-
-
-class _Echo:
-    """A file whose lines come back at once."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv(events: QuerySet[Event]) -> Iterator[str]:
-    yield "\ufeff"  # so that spreadsheets read UTF-8
-    yield from csv_lines([COLUMNS])
-    yield from csv_lines(map(_cells, events.prefetch_related("operation__decisions").iterator(chunk_size=500)))
-
-
-def csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
-    """Rows as they are written, each cell in quotes and safe."""
-    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
-    for row in rows:
-        yield writer.writerow([safe(cell) for cell in row])
-
-
-def _cells(event: Event) -> list[object]:
-    operation = event.operation
-    cells = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
-    moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
-    if operation is None:
-        return [*cells, "", "", "", *moved, "", "", "", "", "", ""]
-    facts = [operation.itwin_name, operation.source_name, operation.imodel_id, operation.requested_by_name]
-    who = [", ".join(decision.by_name for decision in operation.decisions.all()), operation.request_hash]
-    return [*cells, operation.pk, operation.kind, operation.state, *moved, *facts, *who]
-
-
-# Where a cell may begin, whichever separator the file is read with, and what makes it a formula there: these signs
-# (in East Asia wide ones, too), blanks and quotes before them or not.
-_FORMULA = re.compile(r"(^|[,;|\t\r\n\x0b\x0c\x85\u2028\u2029])(?=[\s\"'\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]|[\t\r\n])")
-
-
-def safe(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula, nor any part that becomes a cell with another separator."""
-    return _FORMULA.sub(r"\1'", str(cell))
 
 
 # Numbers

@@ -96,10 +96,8 @@ def asked_for(mara, tomas, bridge_team, spec_for, baseline_of):
         CircuitBreaker.objects.all().delete()
         Bucket.objects.all().delete()
         Operation.objects.filter(state=State.SUBMITTING).update(due_at=timezone.now() + timedelta(hours=1))
-        if kind == Kind.BASELINE:
-            operation = baseline_of(a_file(4096))
-        else:
-            operation = lifecycle.request(spec_for(kind), by=mara)
+        has_file = kind == Kind.BASELINE
+        operation = baseline_of(a_file(4096)) if has_file else lifecycle.request(spec_for(kind), by=mara)
         if kind == Kind.FORK:
             lifecycle.approve(operation, by=tomas)
         Operation.objects.filter(pk=operation.pk).update(due_at=timezone.now() - timedelta(seconds=1))

@@ -13,7 +13,6 @@ from imodels_app.display import charts, formats
 from imodels_app.models import Event, Operation, User
 from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, State
-from imodels_app.views.audit import csv_lines, safe
 
 AUDIT, EXPORT = "/audit/", "/audit/export"
 
@@ -146,24 +145,6 @@ def test_a_cell_is_never_a_formula(client, ines, mara, bridge_team, spec_for):
     client.force_login(ines)
 
     assert rows(client.get(EXPORT))[0]["operation"].startswith("'=HYPERLINK")
-
-
-@pytest.mark.parametrize(
-    "sign", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "\t=1", "\r=1", " =1", "  @x", "\u00a0=1", '"=1+1"']
-)
-@pytest.mark.parametrize("before", ["", "x;", "x,", "x\t", "x|", "x\n", "x\r\n", 'x";', "x; ", ";;"])
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_every_way_to_begin_a_formula_is_shut_whichever_separator_it_is_read_with(sign, before, separator):
-    file = "".join(csv_lines([["at", before + sign, "end"]]))
-
-    cells = [cell for row in csv.reader(io.StringIO(file, newline=""), delimiter=separator) for cell in row]
-
-    assert not [cell for cell in cells if cell.lstrip(" \u00a0")[:1] in tuple("=+-@＝\t\r")]
-
-
-@pytest.mark.parametrize("text", ["", "Pier 7", "a=b", "3 - 2"])
-def test_plain_text_stays_as_it_is(text):
-    assert safe(text) == text
 
 
 def test_a_chart_stacks_each_day_by_how_it_ended():
