@@ -92,7 +92,8 @@ def asked_for(mara, tomas, bridge_team, spec_for, baseline_of):
     """asked_for(kind) is queued, and nothing is in its way."""
 
     def make(kind: Kind) -> Operation:
-        Attempt.objects.update(sent_at=timezone.now() - timedelta(days=2))
+        earlier = timezone.now() - timedelta(days=2)
+        Attempt.objects.update(sent_at=earlier, answered_at=earlier)
         CircuitBreaker.objects.all().delete()
         Bucket.objects.all().delete()
         Operation.objects.filter(state=State.SUBMITTING).update(due_at=timezone.now() + timedelta(hours=1))
