@@ -5,59 +5,60 @@ from dataclasses import dataclass
 from imodels_app.display import formats, status, status_table
 from imodels_app.display.identity import Identity, of_actor
 from imodels_app.models import Event, Operation
-from imodels_app.states import Kind, State, WaitReason
+from imodels_app.runtime.foreign_text import isolated
+from imodels_app.states import Kind, State, Verb, WaitReason
 
 # verb -> badge, tone, icon.
 VERBS: dict[str, tuple[str, str, str]] = {
-    "requested": ("Requested", "", "user"),
-    "approved": ("Approved", "good", "st-approval"),
-    "rejected": ("Rejected", "", "st-rejected"),
-    "cancelled": ("Cancelled", "", "st-cancelled"),
-    "expired": ("Expired", "", "st-expired"),
-    "resumed": ("Resumed", "", "st-signin"),
-    "claimed": ("Sent", "move", "st-submitting"),
-    "postponed": ("Queued", "", "st-queued"),
-    "accepted": ("Running", "move", "st-running"),
-    "file_sent": ("File sent", "move", "st-uploading"),
-    "file_missing": ("Not seen yet", "move", "search"),
-    "upload_restarted": ("Sent again", "move", "st-uploading"),
-    "link_renewed": ("New upload link", "move", "st-uploading"),
-    "completed": ("Running", "move", "st-running"),
-    "platform_state": ("Running", "move", "st-running"),
-    "usable": ("Usable now", "good", "st-usable"),
-    "succeeded": ("Succeeded", "good", "st-succeeded"),
-    "failed": ("Failed", "bad", "st-failed"),
-    "orphan_deletion_requested": ("Deletion requested", "", "trash"),
-    "orphan_deletion_waiting": ("Deletion waits", "", "st-queued"),
-    "orphan_deletion_refused": ("Not deleted", "bad", "st-failed"),
-    "orphan_usable": ("Not deleted", "ask", "warning"),
-    "orphan_deleted": ("Orphaned iModel deleted", "good", "trash"),
-    "orphan_gone": ("Orphaned iModel already gone", "", "trash"),
-    "exported": ("Exported", "", "download"),
-    "signed_in": ("Signed in", "", "user"),
-    "signed_out": ("Signed out", "", "user"),
-    "reassigned": ("Another team decides", "", "user"),
-    "name_changed": ("Name changed", "ask", "user"),
-    "address_changed": ("E-mail address changed", "", "user"),
-    "admin_given": ("Made an administrator", "ask", "user"),
-    "admin_removed": ("No longer an administrator", "", "user"),
-    "account_opened": ("Account opened", "", "user"),
-    "account_closed": ("Account closed", "", "lock"),
-    "team_made": ("Team made", "", "user"),
-    "team_renamed": ("Team renamed", "", "user"),
-    "team_deleted": ("Team deleted", "", "trash"),
-    "days_changed": ("Days to decide changed", "", "user"),
-    "role_given": ("Role given", "", "user"),
-    "role_changed": ("Role changed", "ask", "user"),
-    "role_removed": ("Role removed", "", "user"),
-    "place_taken": ("Place taken", "", "user"),
-    "itwin_given": ("iTwin given", "", "user"),
-    "itwin_moved": ("iTwin moved", "", "user"),
-    "itwin_removed": ("iTwin removed", "", "user"),
-    "decision_refused": ("Decision refused", "bad", "lock"),
-    "sign_in_failed": ("Sign-in failed", "bad", "lock"),
-    "csrf_refused": ("Form refused", "bad", "lock"),
-    "sessions_ended": ("Sessions ended", "", "user"),
+    Verb.REQUESTED: ("Requested", "", "user"),
+    Verb.APPROVED: ("Approved", "good", "st-approval"),
+    Verb.REJECTED: ("Rejected", "", "st-rejected"),
+    Verb.CANCELLED: ("Cancelled", "", "st-cancelled"),
+    Verb.EXPIRED: ("Expired", "", "st-expired"),
+    Verb.RESUMED: ("Resumed", "", "st-signin"),
+    Verb.CLAIMED: ("Sent", "move", "st-submitting"),
+    Verb.POSTPONED: ("Queued", "", "st-queued"),
+    Verb.ACCEPTED: ("Running", "move", "st-running"),
+    Verb.FILE_SENT: ("File sent", "move", "st-uploading"),
+    Verb.FILE_MISSING: ("Not seen yet", "move", "search"),
+    Verb.UPLOAD_RESTARTED: ("Sent again", "move", "st-uploading"),
+    Verb.LINK_RENEWED: ("New upload link", "move", "st-uploading"),
+    Verb.COMPLETED: ("Running", "move", "st-running"),
+    Verb.PLATFORM_STATE: ("Running", "move", "st-running"),
+    Verb.USABLE: ("Usable now", "good", "st-usable"),
+    Verb.SUCCEEDED: ("Succeeded", "good", "st-succeeded"),
+    Verb.FAILED: ("Failed", "bad", "st-failed"),
+    Verb.ORPHAN_DELETION_REQUESTED: ("Deletion requested", "", "trash"),
+    Verb.ORPHAN_DELETION_WAITING: ("Deletion waits", "", "st-queued"),
+    Verb.ORPHAN_DELETION_REFUSED: ("Not deleted", "bad", "st-failed"),
+    Verb.ORPHAN_USABLE: ("Not deleted", "ask", "warning"),
+    Verb.ORPHAN_DELETED: ("Orphaned iModel deleted", "good", "trash"),
+    Verb.ORPHAN_GONE: ("Orphaned iModel already gone", "", "trash"),
+    Verb.EXPORTED: ("Exported", "", "download"),
+    Verb.SIGNED_IN: ("Signed in", "", "user"),
+    Verb.SIGNED_OUT: ("Signed out", "", "user"),
+    Verb.REASSIGNED: ("Another team decides", "", "user"),
+    Verb.NAME_CHANGED: ("Name changed", "ask", "user"),
+    Verb.ADDRESS_CHANGED: ("E-mail address changed", "", "user"),
+    Verb.ADMIN_GIVEN: ("Made an administrator", "ask", "user"),
+    Verb.ADMIN_REMOVED: ("No longer an administrator", "", "user"),
+    Verb.ACCOUNT_OPENED: ("Account opened", "", "user"),
+    Verb.ACCOUNT_CLOSED: ("Account closed", "", "lock"),
+    Verb.TEAM_MADE: ("Team made", "", "user"),
+    Verb.TEAM_RENAMED: ("Team renamed", "", "user"),
+    Verb.TEAM_DELETED: ("Team deleted", "", "trash"),
+    Verb.DAYS_CHANGED: ("Days to decide changed", "", "user"),
+    Verb.ROLE_GIVEN: ("Role given", "", "user"),
+    Verb.ROLE_CHANGED: ("Role changed", "ask", "user"),
+    Verb.ROLE_REMOVED: ("Role removed", "", "user"),
+    Verb.PLACE_TAKEN: ("Place taken", "", "user"),
+    Verb.ITWIN_GIVEN: ("iTwin given", "", "user"),
+    Verb.ITWIN_MOVED: ("iTwin moved", "", "user"),
+    Verb.ITWIN_REMOVED: ("iTwin removed", "", "user"),
+    Verb.DECISION_REFUSED: ("Decision refused", "bad", "lock"),
+    Verb.SIGN_IN_FAILED: ("Sign-in failed", "bad", "lock"),
+    Verb.CSRF_REFUSED: ("Form refused", "bad", "lock"),
+    Verb.SESSIONS_ENDED: ("Sessions ended", "", "user"),
 }
 
 WAIT_REASONS: dict[str, str] = {
@@ -112,7 +113,7 @@ def entry(event: Event, operation: Operation) -> TimelineEntry:
 def audit_entry(event: Event) -> TimelineEntry:
     """What an event says in the audit: the badge, and why."""
     badge, tone, icon = _badge(event)
-    why = f"“{event.note}”" if event.note and event.verb in QUOTED else _reason(event)
+    why = f"“{isolated(event.note)}”" if event.note and event.verb in QUOTED else _reason(event)
     return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event), actor=of_actor(event))
 
 
@@ -173,11 +174,11 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
 def _why(event: Event, operation: Operation) -> str:
     if event.verb == "requested" and operation.kind == Kind.FORK:
         days = operation.team.approval_days
-        return f"{event.team_name} must decide within {days} days"
+        return f"{isolated(event.team_name)} must decide within {days} days"
     if event.verb == "accepted":
         return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _note(event)
     if event.verb in FILE_SENTENCES:
-        return FILE_SENTENCES[event.verb].format(file=operation.file_name or "The file")
+        return FILE_SENTENCES[event.verb].format(file=isolated(operation.file_name) or "The file")
     return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
 
 
@@ -205,7 +206,7 @@ def _code(event: Event) -> str:
 
 
 def _owner(name: str) -> str:
-    return f"{formats.first_name(name)}’s"
+    return f"{isolated(formats.first_name(name))}’s"
 
 
 def a_kind(kind: str) -> str:
