@@ -44,15 +44,7 @@ def for_person(user: User, *, bucket: str = rate_limits.CALLS, read_timeout_s: f
     bucket          the rate limit that a 429 is about which names none
     read_timeout_s  shorter where a person waits too; its end then says nothing about the platform
     """
-    token = _token(user)
-    checkpoint = _Checkpoint(user, token, bucket, is_patient=read_timeout_s >= READ_TIMEOUT_S)
-    return Platform(
-        settings.ITWIN_API_URL,
-        token,
-        read_timeout_s=read_timeout_s,
-        before_request=checkpoint.let_pass,
-        around_call=checkpoint.judged,
-    )
+    return _client(user, _token(user), bucket, read_timeout_s)
 
 
 def for_operation(operation: Operation) -> Platform:
@@ -89,16 +81,8 @@ def address_of(access_token: str, subject: str) -> str | None:
 
     "" also if it takes the token for somebody else's than the sign-in's subject.
     """
-    checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, is_patient=False)
-    platform = Platform(
-        settings.ITWIN_API_URL,
-        access_token,
-        read_timeout_s=SIGN_IN_READ_TIMEOUT_S,
-        before_request=checkpoint.let_pass,
-        around_call=checkpoint.judged,
-    )
     try:
-        person_id, address = platform.me()
+        person_id, address = _client(None, access_token, rate_limits.CALLS, SIGN_IN_READ_TIMEOUT_S).me()
     except (MustWait, errors.Refused) as no:
         log.warning("The platform does not say whose token it is: %s", no)
         return None if isinstance(no, MustWait) else ""
@@ -112,6 +96,18 @@ def require_open() -> None:
     if down and down.until > now:
         raise MustWait(WaitReason.PLATFORM_DOWN, down.until)
     _require_thaw(now)
+
+
+def _client(user: User | None, token: str, bucket: str, read_timeout_s: float) -> Platform:
+    """user: whose token it is; None at a sign-in, before that is known."""
+    checkpoint = _Checkpoint(user, token, bucket, is_patient=read_timeout_s >= READ_TIMEOUT_S)
+    return Platform(
+        settings.ITWIN_API_URL,
+        token,
+        read_timeout_s=read_timeout_s,
+        before_request=checkpoint.let_pass,
+        around_call=checkpoint.judged,
+    )
 
 
 class _Checkpoint:
