@@ -32,7 +32,9 @@ class WaitReason(models.TextChoices):
     """Why an operation stands still. NONE: it does not."""
 
     NONE = "", "Nothing"
-    RATE_LIMIT = "rate_limit", "Rate limit"
+    SPACED = "spaced", "Sent one after another"
+    OWN_LIMIT = "own_limit", "This minute's requests are sent"
+    RATE_LIMIT = "rate_limit", "The platform's 429"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
     STORAGE_DOWN = "storage_down", "Platform's storage not answering"
@@ -40,6 +42,7 @@ class WaitReason(models.TextChoices):
     TOKEN = "token", "Access token being refreshed"
     KEY_MISSING = "key_missing", "A worker lacks a key"
     NOT_PERMITTED = "not_permitted", "Requester may not view it"
+    REFUSED = "refused", "Platform refused the question"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
 
@@ -95,6 +98,7 @@ class NotificationKind(models.TextChoices):
     SUCCEEDED = "succeeded", "Succeeded"
     FAILED = "failed", "Failed"
     SIGN_IN = "sign_in", "Sign in again"
+    UNKNOWN_STATE = "unknown_state", "A platform state that nobody here knows"
 
 
 MOVES: dict[State, set[State]] = {

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.urls import reverse
 
 from imodels_app.display import formats, status
@@ -39,14 +39,7 @@ GIVEN_UP_AFTER = timedelta(days=3)
 def enqueue(operation: Operation, kind: NotificationKind) -> None:
     """Put down whom to tell. Call in the transaction of the change."""
     now = clock.now()
-    people = (
-        operation.team.leads()
-        if kind == NotificationKind.REQUESTED
-        else User.objects.filter(pk=operation.requested_by_id)
-    )
-    for person in people:
-        if kind == NotificationKind.REQUESTED and person.pk == operation.requested_by_id:
-            continue
+    for person in _whom(operation, kind):
         if not _may_be_notified(person) or (kind == NotificationKind.SIGN_IN and _was_notified(person)):
             continue
         Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now)
@@ -82,7 +75,7 @@ def subject_and_text(message: Notification) -> tuple[str, str]:
     if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
         subject, text = _EXPIRED_SIGNED_OUT
     link = settings.DASHBOARD_URL + _page(operation, kind)
-    why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
+    why = _WHY.get(kind, _WHY_REQUESTER)
     parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
@@ -94,10 +87,22 @@ def is_current(message: Notification) -> bool:
         return message.operation.state == State.AWAITING_APPROVAL
     if message.kind == NotificationKind.SIGN_IN:
         return message.operation.wait_reason == WaitReason.SIGN_IN and not message.operation.is_finished
+    if message.kind == NotificationKind.UNKNOWN_STATE:
+        return status.is_unknown(message.operation)
     return True
 
 
 # Whom
+
+
+def _whom(operation: Operation, kind: NotificationKind) -> QuerySet[User]:
+    if kind == NotificationKind.REQUESTED:
+        return operation.team.leads().exclude(pk=operation.requested_by_id)
+    if kind == NotificationKind.UNKNOWN_STATE:
+        # However many operations the platform says it of, one message a word.
+        told = Notification.objects.filter(kind=kind, operation__platform_state=operation.platform_state)
+        return User.objects.filter(is_staff=True).exclude(pk__in=told.values("to"))
+    return User.objects.filter(pk=operation.requested_by_id)
 
 
 def _may_be_notified(person: User) -> bool:
@@ -165,14 +170,20 @@ _LINKS = {
     NotificationKind.SIGN_IN: "Sign in",
     NotificationKind.FAILED: "What to do next",
 }
-_WHY_LEAD = (
-    "You get this because you are a lead of {team}. You must be signed in to decide; "
-    "nobody can decide from this e-mail."
-)
+_WHY = {
+    NotificationKind.REQUESTED: "You get this because you are a lead of {team}. You must be signed in to decide; "
+    "nobody can decide from this e-mail.",
+    NotificationKind.UNKNOWN_STATE: "You get this because you are an administrator of iModel Desk.",
+}
 _WHY_REQUESTER = "You get this because you requested {name}."
 _SIGN_IN = (
     "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
     "It continues as soon as you sign in."
+)
+_UNKNOWN_STATE = (
+    "The platform calls the state of {what}, which {requester} requested, “{platform_state}”. iModel Desk does not "
+    "know whether that is an end, so it keeps checking. See what became of the iModel on the platform, and whether a "
+    "newer iModel Desk knows the word. You are told once, however many operations have this state."
 )
 _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.REQUESTED: (
@@ -191,6 +202,10 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
     NotificationKind.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
     NotificationKind.SIGN_IN: ("Sign in again so that {name} can continue", _SIGN_IN),
+    NotificationKind.UNKNOWN_STATE: (
+        "{name}: the platform reports “{platform_state}”, a state that iModel Desk does not know",
+        _UNKNOWN_STATE,
+    ),
 }
 _EXPIRED_SIGNED_OUT = (
     "{name} expired: you did not sign in again",
@@ -217,13 +232,14 @@ def _values(operation: Operation) -> dict[str, str]:
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": operation.itwin_name or "its iTwin",
         "team": operation.team.name,
-        "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
+        "decide_by": f" (decide by {formats.deadline(operation.expires_at, now)})" if operation.expires_at else "",
         "decider": formats.first_name(decision.by_name) if decision else "",
         "decider_name": decision.by_name if decision else "",
         "took": formats.lasted(end - start) if start and end else "no time",
         "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "remedy": earlier.remedy,
+        "platform_state": operation.platform_state,
     }
 
 

@@ -25,7 +25,7 @@ CHART_DAYS = 14
 # A list of more helps nobody; the search finds the others by their names.
 MOST_CHOICES = 200
 COLUMNS = (
-    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "note", "code"),
+    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "why", "note", "code"),
     *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
 )
 
@@ -38,7 +38,8 @@ class EventFilter(table_filters.OperationFilter):
 
     @classmethod
     def read(cls, query: MultiValueDict[str, str]) -> Self:
-        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query})
+        # Days are those of the events here, so that a day of ending would be a second one beside them.
+        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query if name != "ended"})
         return replace(super().read(last_words), team=table_filters.typed(query.get("team", "")))
 
     @property
@@ -61,8 +62,7 @@ class EventFilter(table_filters.OperationFilter):
         yield from table_filters.within("at", self.since, self.until)
         if facts := self.facts():
             yield Q(operation__in=Operation.objects.filter(*facts).values("pk"))
-        if self.text:
-            yield _says(self.text)
+        yield from table_filters.said(self.text, _says)
         if self.people:
             yield Q(actor__in=self.people) | Q(operation__requested_by__in=self.people)
         if self.team:
@@ -127,7 +127,7 @@ def _csv(events: QuerySet[Event]) -> Iterator[str]:
 def _cells(event: Event) -> list[object]:
     operation = event.operation
     cells = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
-    moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
+    moved = [event.came_from, event.to, timeline.why_it_waits(event), event.note, event.data.get("code", "")]
     if operation is None:
         return [*cells, "", "", "", *moved, "", "", "", "", "", ""]
     facts = [operation.itwin_name, operation.source_name, operation.imodel_id, operation.requested_by_name]
