@@ -34,7 +34,7 @@ class WaitReason(models.TextChoices):
     NONE = "", "Nothing"
     SPACED = "spaced", "Sent one after another"
     OWN_LIMIT = "own_limit", "This minute's requests are sent"
-    RATE_LIMIT = "rate_limit", "The platform's 429"
+    RATE_LIMIT = "rate_limit", "The platform's rate limit is reached"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
     STORAGE_DOWN = "storage_down", "Platform's storage not answering"

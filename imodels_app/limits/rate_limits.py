@@ -25,6 +25,8 @@ LIMITS = {
     "trial": {"create": 5, "clone": 5, "fork": 5, CALLS: 500},
     "paid": {"create": 50, "clone": 20, "fork": 20, CALLS: 5000},
 }
+# The free tier, by its older name and its newer one.
+FREE = {"trial", "community"}
 TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
@@ -58,7 +60,7 @@ def bucket_of(kind: str) -> str:
 
 def limit(bucket: str) -> int:
     """Requests a minute."""
-    return LIMITS["trial" if settings.ITWIN_TIER == "trial" else "paid"][bucket]
+    return LIMITS["trial" if settings.ITWIN_TIER in FREE else "paid"][bucket]
 
 
 def lock(bucket: str) -> None:
@@ -183,7 +185,7 @@ def _tokens(row: Bucket, now: datetime) -> float:
 def _drip_per_s() -> float:
     """Slow enough for the minute and, with Trial, for the hour: nine tenths, for a full bucket may go at once too."""
     a_minute = limit(CALLS) / 60
-    if settings.ITWIN_TIER != "trial":
+    if settings.ITWIN_TIER not in FREE:
         return 0.9 * a_minute
     return 0.9 * min(a_minute, TRIAL_CALLS_AN_HOUR / 3600)
 

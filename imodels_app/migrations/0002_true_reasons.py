@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                     ("", "Nothing"),
                     ("spaced", "Sent one after another"),
                     ("own_limit", "This minute's requests are sent"),
-                    ("rate_limit", "The platform's 429"),
+                    ("rate_limit", "The platform's rate limit is reached"),
                     ("platform_down", "Platform not answering"),
                     ("provider_down", "Sign-in service not answering"),
                     ("storage_down", "Platform's storage not answering"),

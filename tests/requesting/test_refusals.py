@@ -176,7 +176,7 @@ def test_the_changeset_of_all_up_to_now_is_told_at_the_choice(refused, at_desk):
 
 
 def test_a_forks_403_tells_which_rights_and_of_the_closed_preview(refused, at_desk, sandbox):
-    sandbox.fault("GET", r"/permissions$", status=503, times=10)  # so nobody knows whose permission is missing
+    sandbox.fault("GET", r"/permissions$", status=503, times=99)  # so nobody knows whose permission is missing
     operation = refused("fork", 403, "InsufficientPermissions", itwin="Rail Corridor 2027")
 
     for page in (
