@@ -86,10 +86,9 @@ def addresses(pk: object) -> Iterator[str]:
 
 
 PEOPLE = ["ines", "nobody", "mara", "tomas", "otto"]
-# The admin, who sees most, meets each word; the others some of them, and all of them together each.
-WALKS = [("ines", word) for word in NONSENSE] + [
-    (PEOPLE[1 + number % 4], word) for number, word in enumerate(NONSENSE) if number % 2
-]
+# The admin, who sees most, meets each word; the others some that have broken a page before.
+WALKS = [("ines", word) for word in NONSENSE]
+WALKS += [(person, word) for person in PEOPLE[1:] for word in ("%00", "9" * 30, "nowhere")]
 FRAGMENT = {"HX-Request": "true", "HX-Current-URL": "http://[", "HX-Target": "%FF"}
 # Ends the person's session, on purpose.
 GOOD_BYE = "/sign-out"
@@ -155,7 +154,7 @@ def test_each_parameter_alone_is_answered(visitor, there, person):
     client = visitor(person)
     for address in ("/operations/", "/audit/", "/new/clone/", "/sign-in/", "/sign-in/start"):
         for name in parameters():
-            for word in ("9" * 30, "%00", "%ED%A0%BD", "nowhere"):
+            for word in ("9" * 30, "%00", "nowhere"):
                 holds(client.get(f"{address}?{name}={word}"), f"GET {address}?{name}={word}")
 
 
@@ -179,16 +178,22 @@ def test_a_page_whose_number_makes_no_sense_is_the_first(visitor, page, address)
     assert visitor("ines").get(address, {"page": page}).status_code == 200
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe", b"%", b"a=%ED%A0%BD&=&&", b"{}", b"", b"--x\r\n\r\n", b"a=1;" * 3000])
-@pytest.mark.parametrize(
-    "content_type",
-    ["application/x-www-form-urlencoded; charset=utf-7", "multipart/form-data; boundary=x", "multipart/form-data",
-     "application/json", "text/plain; charset=nonsense", "", "\u00e9/\u00e9"],
-)  # fmt: skip
-def test_a_body_of_another_kind_is_answered(visitor, there, body, content_type):
+BODIES = [b"\xff\xfe%", b"a=%ED%A0%BD&=&&", b"{}", b"--x\r\n\r\n", b"a=1;" * 3000]
+CONTENT_TYPES = [
+    "application/x-www-form-urlencoded; charset=utf-7",
+    "multipart/form-data; boundary=x",
+    "multipart/form-data",
+    "application/json",
+    "text/plain; charset=nonsense",
+    "\u00e9/\u00e9",
+]
+
+
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+def test_a_body_of_another_kind_is_answered(visitor, there, content_type):
     client = visitor("mara")
     for address in addresses(there[2]):
-        if address != GOOD_BYE:
+        for body in BODIES if address != GOOD_BYE else []:
             holds(client.generic("POST", address, body, content_type=content_type), f"POST {address} {content_type}")
 
 
