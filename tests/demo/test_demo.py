@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,8 @@ import requests
 
 from demo import __main__, state
 from imodels_app.checks import OLDER
-from tests.conftest import BASE_DIR, PATIENCE_S, wait_until
+from tests.settings import BASE_DIR
+from tests.waiting import PATIENCE_S, wait_until
 
 SOURCE = ("dashboard", "demo", "imodels_app", "sandbox", "templates", "static", "requirements", "manage.py")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -250,3 +252,10 @@ def test_demos_that_start_at_the_same_moment_each_take_the_next_free_ports(tmp_p
     ports = {int(port) for of_one in taken for port in of_one}
     assert len(ports) == 3 * len(at_once)
     assert max(ports) < 15_200
+
+
+def test_the_containers_demo_has_the_same_teams():
+    compose = (BASE_DIR / "docker-compose.yml").read_text().replace("\\\n", "")
+    commands = [shlex.split(line) for line in compose.splitlines() if "set_up_team" in line]
+
+    assert commands == [["python", "manage.py", "set_up_team", *team] for team in __main__.TEAMS]

@@ -10,7 +10,7 @@ from django.urls import reverse
 from imodels_app import lifecycle, table_filters
 from imodels_app.display import formats
 from imodels_app.models import Decision, Event, Notification, Operation, StagedFile
-from imodels_app.notifications import outbox
+from imodels_app.notifications import texts
 from imodels_app.requesting import staging
 from imodels_app.states import Kind, NotificationKind
 from tests.triggers import triggers_off
@@ -110,7 +110,7 @@ ZONES = [
 def test_every_time_in_a_mail_names_its_zone(waiting_fork, tomas, settings, zone, name, kind):
     settings.TIME_ZONE = zone
 
-    subject, text = outbox.subject_and_text(Notification(operation=waiting_fork, to=tomas, kind=kind))
+    subject, text = texts.subject_and_text(Notification(operation=waiting_fork, to=tomas, kind=kind))
 
     times = re.findall(r"\d\d:\d\d(.{0,9})", subject + text)
     assert all(re.match(f" {name}", rest) for rest in times)
