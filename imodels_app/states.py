@@ -47,6 +47,10 @@ class WaitReason(models.TextChoices):
     LOST_ANSWER = "lost_answer", "The answer was lost"
 
 
+# Our own pace: which of the two it is changes from request to request, and makes no event each time.
+OWN_PACE = {WaitReason.SPACED, WaitReason.OWN_LIMIT}
+
+
 class ChangesetSelection(models.TextChoices):
     """Up to which changeset. The platform tells absent, "" and 0 apart, and so do we."""
 

@@ -15,7 +15,7 @@ from imodels_app.audit import events
 from imodels_app.models import Operation, Orphan, Upload, User
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock, dispatch, failpoints
-from imodels_app.states import FINISHED, MOVES, NotificationKind, State, WaitReason
+from imodels_app.states import FINISHED, MOVES, OWN_PACE, NotificationKind, State, WaitReason
 
 
 class Conflict(Exception):
@@ -69,7 +69,7 @@ def note(
     **fields: Any,
 ) -> None:
     """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
-    same_wait = wait and operation.wait_reason == wait
+    same_wait = wait and (operation.wait_reason == wait or {operation.wait_reason, wait} <= OWN_PACE)
     until = fields.get("wait_until")
     event = None if same_wait else event_fields(verb, by, note, operation.state, operation.state, "", wait, until)
     change(operation, clock.now(), event=event, **fields)
