@@ -76,11 +76,11 @@ STATUSES: dict[str, StatusRow] = {
         "{position}", "Nothing to do. The {limit} {bucket} of a minute are spaced evenly. {turns}"
     ),
     "queued:own_limit": _queued(
-        "{position}; the {limit} {bucket} of this minute are sent",
+        "this minute’s {limit} {bucket} are sent; {position}",
         "Nothing to do. The platform allows {limit} {bucket} a minute. {turns}",
     ),
     "queued:rate_limit": _queued(
-        "{position}; the platform allows no more until {until}",
+        "platform’s limit until {until}; {position}",
         "Nothing to do. The platform answered that its rate limit is reached (429), and asked to wait. {turns}",
     ),
     "queued:same_name": _queued(
@@ -384,7 +384,7 @@ FAILURE_HEADLINES = {
     "failed": "The platform began to make “{name}” and gave up. It gives no reason.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
-    "applicationMayNotFork": "iModel Desk itself may not fork yet, whoever asks.",
+    "applicationMayNotFork": "Not {person}, but iModel Desk itself may not fork yet, whoever asks.",
     "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
     "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
     "ChangesetNotFound": "{source} does not have the requested changeset.",

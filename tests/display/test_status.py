@@ -53,7 +53,7 @@ def waits(reason: WaitReason, **later) -> dict:
         ({}, "Queued", "", "st-queued", "sent in a moment"),
         (
             waits(WaitReason.RATE_LIMIT, seconds=30),
-            *("Queued", "", "st-queued", "waiting for its turn; the platform allows no more until 09:42:50"),
+            *("Queued", "", "st-queued", "platform’s limit until 09:42:50; waiting for its turn"),
         ),
         (
             waits(WaitReason.PLATFORM_DOWN, minutes=3),

@@ -302,7 +302,7 @@ def too_many(kind: str, code: str) -> Way:
         assert timedelta(seconds=0) <= place.start - operation.wait_until <= timedelta(seconds=10)
         assert f"1st in the queue, about {timezone.localtime(place.start):%H:%M:%S}" in page
         until = f"{timezone.localtime(operation.wait_until):%H:%M:%S}"
-        assert f"; the platform allows no more until {until}" in page
+        assert f"platform’s limit until {until}; 1st in the queue" in page
         assert f"The platform’s rate limit is reached (429); it allows no more until {until}" in page
         assert re.search(rf"429 Not sent after [0-9.]+ s {SAID}", page)
 

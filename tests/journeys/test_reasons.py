@@ -56,8 +56,8 @@ def rate_limit(sent, sandbox):
     ("arrange", "row", "history"),
     [
         (spaced, "1st in the queue, about", "Requests leave one after another; this one’s turn is at {until}"),
-        (own_limit, "; the 20 clones of this minute are sent", "All requests that a minute may have are sent; more fr"),
-        (rate_limit, "; the platform allows no more until {until}", "rate limit is reached (429); it allows no more"),
+        (own_limit, "this minute’s 20 clones are sent; 1st", "All requests that a minute may have are sent; more fr"),
+        (rate_limit, "platform’s limit until {until}; 1st", "rate limit is reached (429); it allows no more"),
     ],
 )
 def test_each_kind_of_rate_limit_has_its_own_sentence_everywhere(
