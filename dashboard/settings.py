@@ -100,7 +100,9 @@ CSRF_TRUSTED_ORIGINS = [DASHBOARD_URL]
 
 # The platform and the identity provider: addresses only, so that any part can be replaced.
 ITWIN_API_URL = env_url("ITWIN_API_URL", "https://api.bentley.com")
-ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium", "enterprise"))
+# The tiers' names on the pages of clone and fork, and those of the platform's rate-limit page of 2026.
+TIERS = ("trial", "basic", "premium", "enterprise", "community", "standard", "custom")
+ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=(*TIERS, *(name.capitalize() for name in TIERS))).lower()
 # The newer documentation's creationMode and geographicCoordinateSystem, which the older one does not know.
 ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
 # Pictures behind the map of the extent, if somebody serves them: a Web Mercator tile server's address with {z}, {x} and

@@ -73,7 +73,10 @@ def main() -> int:
         sys.exit(__doc__)
     try:
         with state.only_one() as lock:
-            return run(lock=lock)
+            if older := state.set_older_aside():
+                say(f"The data of an older version in var/ was moved to var/{older.name}. This one starts afresh.")
+            with state.ports(PREFERRED_PORTS) as ports:
+                return run(ports, lock=lock)
     except state.AlreadyRunning as other:
         print(already_running(other.pid))
         return 0
@@ -93,13 +96,12 @@ def manage(arguments: list[str]) -> int:
     return subprocess.run(command, env=settings | os.environ, check=False).returncode
 
 
-def run(*, lock: int) -> int:
+def run(ports: Mapping[str, int], *, lock: int) -> int:
     """Start everything, look after it until we are asked to stop, and stop it."""
     began = time.monotonic()
-    if older := state.set_older_aside():
-        say(f"The data of an older version in var/ was moved to var/{older.name}. This one starts afresh.")
+    if ports != PREFERRED_PORTS:
+        say(f"Ports: {', '.join(f'{name} {port}' for name, port in ports.items())}.")
     with_sandbox = not os.environ.get("OIDC_CLIENT_ID")
-    ports = state.ports(PREFERRED_PORTS)
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)
     state.remember_environment(ours)
     env = ours | {name: value for name, value in os.environ.items() if value}

@@ -78,6 +78,14 @@ def person(request: HttpRequest) -> User:
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """Back to the page itself after the sign-in, never to a fragment or an act."""
     htmx = getattr(request, "htmx", None)
-    page = htmx.current_url_abs_path if htmx else request.get_full_path() if request.method == "GET" else ""
+    page = _page_around(htmx) if htmx else request.get_full_path() if request.method == "GET" else ""
     sign_in_url = reverse("imodels:sign-in") + (f"?{urlencode({'next': page})}" if page else "")
     return HttpResponseClientRedirect(sign_in_url) if htmx else redirect(sign_in_url)
+
+
+def _page_around(htmx: HtmxDetails) -> str:
+    """The page that a fragment stands in, as its header says; empty when that makes no sense."""
+    try:
+        return htmx.current_url_abs_path or ""
+    except ValueError:
+        return ""

@@ -23,7 +23,6 @@ from imodels_app.runtime.timing import READ_TIMEOUT_S, SIGN_IN_READ_TIMEOUT_S, W
 from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
-LIMIT_REACHED = "The platform’s rate limit is reached."
 
 
 class MustWait(Exception):
@@ -136,7 +135,7 @@ class _Checkpoint:
             circuit_breaker.record_success()
             until = _after(busy)
             rate_limits.freeze(rate_limits.bucket_named(busy.operation, self._bucket), until, clock.now())
-            raise MustWait(WaitReason.RATE_LIMIT, until, LIMIT_REACHED, status=busy.status) from busy
+            raise MustWait(WaitReason.RATE_LIMIT, until, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.
             if self._is_patient or not isinstance(down, errors.TimedOut):
@@ -178,7 +177,7 @@ def _waits() -> Iterator[None]:
 def _require_thaw(now: datetime) -> None:
     frozen = rate_limits.frozen_until(now)
     if frozen:
-        raise MustWait(WaitReason.RATE_LIMIT, frozen, LIMIT_REACHED)
+        raise MustWait(WaitReason.RATE_LIMIT, frozen)
 
 
 def _after(later: errors.Unavailable) -> datetime:

@@ -32,7 +32,9 @@ class WaitReason(models.TextChoices):
     """Why an operation stands still. NONE: it does not."""
 
     NONE = "", "Nothing"
-    RATE_LIMIT = "rate_limit", "Rate limit"
+    SPACED = "spaced", "Sent one after another"
+    OWN_LIMIT = "own_limit", "This minute's requests are sent"
+    RATE_LIMIT = "rate_limit", "The platform's rate limit is reached"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
     STORAGE_DOWN = "storage_down", "Platform's storage not answering"
@@ -41,8 +43,13 @@ class WaitReason(models.TextChoices):
     KEY_MISSING = "key_missing", "A worker lacks a key"
     NOT_PERMITTED = "not_permitted", "Requester may not view it"
     ACCOUNT_CLOSED = "account_closed", "Requester's account is closed"
+    REFUSED = "refused", "Platform refused the question"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
+
+
+# Our own pace: which of the two it is changes from request to request, and makes no event each time.
+OWN_PACE = {WaitReason.SPACED, WaitReason.OWN_LIMIT}
 
 
 class ChangesetSelection(models.TextChoices):
@@ -109,6 +116,7 @@ class Verb(models.TextChoices):
     LINK_RENEWED = "link_renewed"
     COMPLETED = "completed"
     PLATFORM_STATE = "platform_state"
+    UNKNOWN_STATE = "unknown_state"
     USABLE = "usable"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -157,6 +165,7 @@ class NotificationKind(models.TextChoices):
     SUCCEEDED = "succeeded", "Succeeded"
     FAILED = "failed", "Failed"
     SIGN_IN = "sign_in", "Sign in again"
+    UNKNOWN_STATE = "unknown_state", "A platform state that nobody here knows"
 
 
 MOVES: dict[State, set[State]] = {

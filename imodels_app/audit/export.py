@@ -11,7 +11,7 @@ from imodels_app.display import identity, timeline
 from imodels_app.models import Event
 
 COLUMNS = (
-    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "note", "code"),
+    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "why", "note", "code"),
     *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
     # What lasts of a person, beside the name that they chose.
     *(
@@ -57,7 +57,7 @@ class _Echo:
 def _cells(event: Event) -> list[object]:
     operation = event.operation
     cells = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
-    moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
+    moved = [event.came_from, event.to, timeline.why_it_waits(event), event.note, event.data.get("code", "")]
     actor = identity.of_actor(event)
     lasting = _lasting([actor] if actor else [])
     where = [event.data.get("address", ""), event.data.get("client", "")]

@@ -1,6 +1,7 @@
 """History in plain sentences: what each event says on an operation's page and in the audit. No queries."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from imodels_app.display import formats, status, status_table
 from imodels_app.display.identity import Identity, of_actor
@@ -25,6 +26,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.LINK_RENEWED: ("New upload link", "move", "st-uploading"),
     Verb.COMPLETED: ("Running", "move", "st-running"),
     Verb.PLATFORM_STATE: ("Running", "move", "st-running"),
+    Verb.UNKNOWN_STATE: ("Unknown state", "ask", "warning"),
     Verb.USABLE: ("Usable now", "good", "st-usable"),
     Verb.SUCCEEDED: ("Succeeded", "good", "st-succeeded"),
     Verb.FAILED: ("Failed", "bad", "st-failed"),
@@ -62,13 +64,16 @@ VERBS: dict[str, tuple[str, str, str]] = {
 }
 
 WAIT_REASONS: dict[str, str] = {
-    WaitReason.RATE_LIMIT: "This minute’s rate limit is used up",
+    WaitReason.SPACED: "Requests leave one after another; this one’s turn is at {until}",
+    WaitReason.OWN_LIMIT: "All requests that a minute may have are sent; more from {until}",
+    WaitReason.RATE_LIMIT: "The platform’s rate limit is reached (429); it allows no more until {until}",
     WaitReason.PLATFORM_DOWN: "The platform did not answer",
     WaitReason.PROVIDER_DOWN: "The sign-in service did not answer",
     WaitReason.STORAGE_DOWN: "The upload stopped",
     WaitReason.SIGN_IN: "The requester must sign in again",
     WaitReason.TOKEN: "The platform refused the access token",
     WaitReason.KEY_MISSING: "A worker lacked a key",
+    WaitReason.REFUSED: "The platform refused to answer",
     WaitReason.NOT_PERMITTED: "The requester may not view it",
     WaitReason.ACCOUNT_CLOSED: "The requester’s account is closed, and nobody else may view it",
     WaitReason.SAME_NAME: "Another operation with this name comes first",
@@ -80,6 +85,8 @@ FILE_SENTENCES = {
     "link_renewed": "The old link had expired; what was uploaded stays there",
     "completed": "The platform has {file} and is making the iModel",
 }
+# The note of these events is the platform's word.
+PLATFORM_SAYS = {"platform_state": "Platform state:", "unknown_state": "A state that iModel Desk does not know:"}
 # Whose own words the note of these events is.
 QUOTED = {"requested", "approved", "rejected"}
 
@@ -129,6 +136,7 @@ FROM_PLATFORM = {
     "completed",
     "file_missing",
     "platform_state",
+    "unknown_state",
     "usable",
     "succeeded",
     "failed",
@@ -184,10 +192,17 @@ def _why(event: Event, operation: Operation) -> str:
 
 def _reason(event: Event) -> str:
     """Why it waits, and what was noted; nothing for what the code says already."""
-    if event.verb == "platform_state":
-        return "Platform state:"
-    said = [WAIT_REASONS.get(event.data.get("wait", ""), ""), event.note]
+    if event.verb in PLATFORM_SAYS:
+        return PLATFORM_SAYS[event.verb]
+    said = [why_it_waits(event), event.note]
     return ". ".join(dict.fromkeys(_as_sentence(part) for part in said if part))
+
+
+def why_it_waits(event: Event) -> str:
+    """The reason of a wait as a sentence; an older line does not say until when."""
+    until = event.data.get("until")
+    words = formats.history_time(datetime.fromisoformat(until), event.at) if until else "its limit allows it"
+    return WAIT_REASONS.get(event.data.get("wait", ""), "").format(until=words)
 
 
 def _as_sentence(note: str) -> str:
@@ -202,7 +217,7 @@ def _note(event: Event) -> str:
 
 def _code(event: Event) -> str:
     """A word of the platform's own, shown as it is."""
-    return event.note if event.verb == "platform_state" else str(event.data.get("code", ""))
+    return event.note if event.verb in PLATFORM_SAYS else str(event.data.get("code", ""))
 
 
 def _owner(name: str) -> str:

@@ -13,10 +13,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
-from imodels_app.limits.pacing import MINUTE, Sent, next_at
+from imodels_app.limits.pacing import MINUTE, Sent, Turn, later, next_turn
 from imodels_app.models import Attempt, Bucket
 from imodels_app.runtime.timing import CLOCK_DIFFERENCE
-from imodels_app.states import Kind
+from imodels_app.states import Kind, WaitReason
 
 CALLS = "calls"
 # Creations, clones and forks a minute; all calls a minute, and an hour where the tier has such a limit.
@@ -25,6 +25,8 @@ LIMITS = {
     "trial": {"create": 5, "clone": 5, "fork": 5, CALLS: 500},
     "paid": {"create": 50, "clone": 20, "fork": 20, CALLS: 5000},
 }
+# The free tier, by its older name and its newer one.
+FREE = {"trial", "community"}
 TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
@@ -34,11 +36,11 @@ RESERVE_FOR_PEOPLE = 0.3
 
 
 class RateLimited(Exception):
-    """The rate limit allows the next request at `until`."""
+    """The rate limit allows the next request at `until`; reason says which part of it."""
 
-    def __init__(self, until: datetime) -> None:
-        super().__init__(until)
-        self.until = until
+    def __init__(self, turn: Turn) -> None:
+        super().__init__(turn)
+        self.until, self.reason = turn.at, turn.reason
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def bucket_of(kind: str) -> str:
 
 def limit(bucket: str) -> int:
     """Requests a minute."""
-    return LIMITS["trial" if settings.ITWIN_TIER == "trial" else "paid"][bucket]
+    return LIMITS["trial" if settings.ITWIN_TIER in FREE else "paid"][bucket]
 
 
 def lock(bucket: str) -> None:
@@ -71,18 +73,23 @@ def acquire(bucket: str, now: datetime) -> None:
 
     The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
     """
-    at = _next_at(_locked(bucket), now, frozen_until(now))
-    if at > now:
-        raise RateLimited(at)
+    turn = _next(_locked(bucket), now, frozen_until(now))
+    if turn.at > now:
+        raise RateLimited(turn)
 
 
 def available_at(bucket: str, now: datetime) -> datetime:
     """When the next request of a bucket may leave; now when it may at once."""
+    return turn(bucket, now).at
+
+
+def turn(bucket: str, now: datetime) -> Turn:
+    """The next request's turn; now, for no reason, when it may leave at once."""
     rows = {row.name: row for row in Bucket.objects.filter(name__in=[bucket, CALLS])}
     everything = rows.get(CALLS)
-    return max(
-        _next_at(rows.get(bucket) or Bucket(name=bucket), now, everything.frozen_until if everything else None), now
-    )
+    at_once = Turn(now, WaitReason.NONE)
+    row, frozen_until_ = rows.get(bucket) or Bucket(name=bucket), everything.frozen_until if everything else None
+    return later(at_once, _next(row, now, frozen_until_))
 
 
 def spacing(bucket: str) -> timedelta:
@@ -145,18 +152,22 @@ def _remaining(now: datetime) -> Iterator[Remaining]:
         frozen = bool(frozen_until_ or (row.frozen_until and row.frozen_until > now))
         rest = 0 if frozen else max(limit(bucket) - used, 0)
         yield Remaining(
-            name=name, remaining=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, frozen_until_)
+            name=name, remaining=rest, limit=limit(bucket), until=None if rest else _next(row, now, frozen_until_).at
         )
 
 
-def _next_at(row: Bucket, now: datetime, frozen_until_: datetime | None) -> datetime:
-    """When the next request of this bucket may leave; now or earlier if at once. held: until when no call is taken."""
+def _next(row: Bucket, now: datetime, frozen_until_: datetime | None) -> Turn:
+    """When the next request of this bucket may leave; now or earlier if at once. The latest reason is the true one.
+
+    frozen_until_  until when the platform takes no call of any kind
+    """
     most = limit(row.name)
     sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + CLOCK_DIFFERENCE)
     latest = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
     careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
-    paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
-    return max((at for at in (paced, row.frozen_until, frozen_until_) if at), default=now)
+    paced = next_turn([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
+    frozen = [Turn(at, WaitReason.RATE_LIMIT) for at in (row.frozen_until, frozen_until_) if at]
+    return later(paced or Turn(now, WaitReason.NONE), *frozen)
 
 
 def _locked(bucket: str) -> Bucket:
@@ -174,7 +185,7 @@ def _tokens(row: Bucket, now: datetime) -> float:
 def _drip_per_s() -> float:
     """Slow enough for the minute and, with Trial, for the hour: nine tenths, for a full bucket may go at once too."""
     a_minute = limit(CALLS) / 60
-    if settings.ITWIN_TIER != "trial":
+    if settings.ITWIN_TIER not in FREE:
         return 0.9 * a_minute
     return 0.9 * min(a_minute, TRIAL_CALLS_AN_HOUR / 3600)
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import F
+from django.db.models import F, QuerySet
 
+from imodels_app.display import status
 from imodels_app.models import Event, Notification, Operation, TokenSet, User
 from imodels_app.notifications import channels, texts
 from imodels_app.runtime import clock
@@ -33,12 +34,7 @@ GIVEN_UP_AFTER = timedelta(days=3)
 def enqueue(operation: Operation, kind: NotificationKind) -> None:
     """Put down whom to tell. Call in the transaction of the change."""
     now = clock.now()
-    people = (
-        operation.team.leads()
-        if kind == NotificationKind.REQUESTED
-        else User.objects.filter(pk=operation.requested_by_id)
-    )
-    for person in people:
+    for person in _whom(operation, kind):
         if kind == NotificationKind.REQUESTED and _is_requester(person, operation):
             continue
         if not _may_be_notified(person) or (kind == NotificationKind.SIGN_IN and _was_notified(person)):
@@ -87,10 +83,22 @@ def is_current(message: Notification) -> bool:
         return operation.state == State.AWAITING_APPROVAL and operation.team.leads().filter(pk=message.to_id).exists()
     if message.kind == NotificationKind.SIGN_IN:
         return operation.wait_reason == WaitReason.SIGN_IN and not operation.is_finished
+    if message.kind == NotificationKind.UNKNOWN_STATE:
+        return status.is_unknown(operation)
     return True
 
 
 # Whom
+
+
+def _whom(operation: Operation, kind: NotificationKind) -> QuerySet[User]:
+    if kind == NotificationKind.REQUESTED:
+        return operation.team.leads()
+    if kind == NotificationKind.UNKNOWN_STATE:
+        # However many operations the platform says it of, one message a word.
+        told = Notification.objects.filter(kind=kind, operation__platform_state=operation.platform_state)
+        return User.objects.filter(is_staff=True).exclude(pk__in=told.values("to"))
+    return User.objects.filter(pk=operation.requested_by_id)
 
 
 def _may_be_notified(person: User) -> bool:

@@ -14,14 +14,20 @@ _LINKS = {
     NotificationKind.SIGN_IN: "Sign in",
     NotificationKind.FAILED: "What to do next",
 }
-_WHY_LEAD = (
-    "You get this because you are a lead of {team}. You must be signed in to decide; "
-    "nobody can decide from this e-mail."
-)
+_WHY = {
+    NotificationKind.REQUESTED: "You get this because you are a lead of {team}. You must be signed in to decide; "
+    "nobody can decide from this e-mail.",
+    NotificationKind.UNKNOWN_STATE: "You get this because you are an administrator of iModel Desk.",
+}
 _WHY_REQUESTER = "You get this because you requested {name}."
 _SIGN_IN = (
     "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
     "It continues as soon as you sign in."
+)
+_UNKNOWN_STATE = (
+    "The platform calls the state of {what}, which {requester} requested, “{platform_state}”. iModel Desk does not "
+    "know whether that is an end, so it keeps checking. See what became of the iModel on the platform, and whether a "
+    "newer iModel Desk knows the word. You are told once, however many operations have this state."
 )
 _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.REQUESTED: (
@@ -40,6 +46,10 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
     NotificationKind.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
     NotificationKind.SIGN_IN: ("Sign in again so that {name} can continue", _SIGN_IN),
+    NotificationKind.UNKNOWN_STATE: (
+        "{name}: the platform reports “{platform_state}”, a state that iModel Desk does not know",
+        _UNKNOWN_STATE,
+    ),
 }
 _EXPIRED_SIGNED_OUT = (
     "{name} expired: you did not sign in again",
@@ -57,7 +67,7 @@ def subject_and_text(message: Notification) -> tuple[str, str]:
     if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
         subject, text = _EXPIRED_SIGNED_OUT
     link = settings.DASHBOARD_URL + _page(operation, kind)
-    why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
+    why = _WHY.get(kind, _WHY_REQUESTER)
     parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
@@ -95,13 +105,14 @@ def _values(operation: Operation) -> dict[str, str]:
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": isolated(operation.itwin_name) or "its iTwin",
         "team": isolated(operation.team.name),
-        "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
+        "decide_by": f" (decide by {formats.deadline(operation.expires_at, now)})" if operation.expires_at else "",
         "decider": isolated(formats.first_name(decision.by_name)) if decision else "",
         "decider_name": isolated(decision.by_name) if decision else "",
         "took": formats.lasted(end - start) if start and end else "no time",
         "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "remedy": earlier.remedy,
+        "platform_state": operation.platform_state,
     }
 
 

@@ -226,7 +226,7 @@ class BaselineForm(ExtentForm):
         allow_empty_file=True,
         max_length=1000,
         help_text="It is sent in pieces. You can close the laptop and resume later.",
-        widget=forms.FileInput({"accept": ".bim", "aria-required": "true"}),
+        widget=forms.FileInput({"aria-required": "true"}),
     )
     staged_file = forms.CharField(required=False, widget=forms.HiddenInput)
 

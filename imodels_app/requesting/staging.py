@@ -29,7 +29,6 @@ HEADER = b"SQLite format 3\0"
 # A person's files that no operation uses, at most.
 AT_MOST = 5
 # Said here, and by the browser before the first byte leaves.
-NOT_BIM = "A baseline file is an iModel and ends in .bim. Choose another file."
 EMPTY = "The file is empty. Choose another one."
 NO_IMODEL = "This is not an iModel: it does not begin like an SQLite file. Choose another file."
 # A file whose size is not known before it is there (a plain form) grows under another name.
@@ -93,6 +92,13 @@ def free_files(owner: User) -> list[StagedFile]:
     return list(mine.select_related("operation").order_by("-touched_at"))
 
 
+def why_no_more(owner: User) -> str:
+    """Why another file of this person is not taken; empty when it is. Said on the page before they send one."""
+    if StagedFile.objects.free().filter(owner=owner).count() < AT_MOST:
+        return ""
+    return f"{AT_MOST} files of yours are already here, and there can be no more. Remove one, then choose the new one."
+
+
 def free_file(staged_file_id: str, *, owner: User) -> StagedFile:
     """One of these. Raises FileGone."""
     try:
@@ -109,16 +115,16 @@ def announce(*, name: str, size: int, owner: User) -> StagedFile:
     with transaction.atomic():
         # The person's row is the lock under which their files are counted.
         User.objects.select_for_update().get(pk=owner.pk)
-        if StagedFile.objects.free().filter(owner=owner).count() >= AT_MOST:
-            raise FileRefused(f"{AT_MOST} of your files are already waiting here. Remove one first.")
+        if full := why_no_more(owner):
+            raise FileRefused(full)
         now = clock.now()
         return StagedFile.objects.create(owner=owner, name=name, size=size, created_at=now, touched_at=now)
 
 
 def check(*, name: str, size: int) -> None:
     """What can be said of a file before its first byte. Raises Refused."""
-    if not name.lower().endswith(".bim"):
-        raise FileRefused(NOT_BIM)
+    if not name.strip():
+        raise FileRefused("The file has no name. Rename it, and choose it again.")
     if len(name) > 255:
         raise FileRefused("The file’s name is longer than 255 characters. Shorten it.")
     if size <= 0:

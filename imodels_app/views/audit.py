@@ -34,7 +34,8 @@ class EventFilter(table_filters.OperationFilter):
 
     @classmethod
     def read(cls, query: MultiValueDict[str, str]) -> Self:
-        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query})
+        # Days are those of the events here, so that a day of ending would be a second one beside them.
+        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query if name != "ended"})
         return replace(super().read(last_words), team=table_filters.typed(query.get("team", "")))
 
     @property
@@ -59,8 +60,7 @@ class EventFilter(table_filters.OperationFilter):
         yield from table_filters.within("at", self.since, self.until)
         if facts := self.facts():
             yield Q(operation__in=Operation.objects.filter(*facts).values("pk"))
-        if self.text:
-            yield _says(self.text)
+        yield from table_filters.said(self.text, _says)
         if self.people:
             yield Q(actor__in=self.people) | Q(operation__requested_by__in=self.people)
         if self.team:

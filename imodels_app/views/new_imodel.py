@@ -194,6 +194,7 @@ def _show(
         "refused": refused,
         "form_id": request.POST.get("form_id") or uuid4(),
         "other_files": _other_files(looked_up),
+        "full": staging.why_no_more(person(request)) if form.kind == Kind.BASELINE else "",
         "rules": uploads.rules(),
         "banner": advice.banner(form) if form.is_bound else None,
     }

@@ -38,7 +38,6 @@ def rules() -> dict[str, Any]:
         "piece": PIECE,
         "most": staging.most_bytes(),
         "too_large": staging.too_large(),
-        "not_bim": staging.NOT_BIM,
         "empty": staging.EMPTY,
         "no_imodel": staging.NO_IMODEL,
     }
@@ -53,10 +52,16 @@ class _Wrong(Exception):
 
 
 def tus(view: View) -> View:
-    """Speak the protocol: versions, refusals as sentences, and a status instead of the way to the sign-in page."""
+    """Speak the protocol: versions, refusals as sentences, and a status instead of the way to the sign-in page.
+
+    Where a proxy lets only POST pass, X-HTTP-Method-Override says what is meant. Of a POST alone: its CSRF token has
+    been checked by then, which that of a GET is not.
+    """
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST":
+            request.method = request.headers.get("X-HTTP-Method-Override", "POST").upper()
         answer = _answered(view, request, *args, **kwargs)
         answer["Tus-Resumable"] = VERSION
         answer["Cache-Control"] = "no-store"
@@ -87,6 +92,8 @@ class IntoStaging(FileUploadHandler):
             raise SkipFile
         self.part = staging.new_part()
         self.refused: staging.FileRefused | None = None
+        if self.request and (full := staging.why_no_more(person(self.request))):
+            self.refused = staging.FileRefused(full)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         try:

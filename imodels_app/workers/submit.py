@@ -19,6 +19,8 @@ from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, WaitReason
 log = logging.getLogger(__name__)
 # Too large, or of a type that the platform does not take: nothing a person typed.
 OUR_FAULT = {413, 415}
+# To find out why a fork was refused: its claim must not be looked up meanwhile.
+BRIEFLY_S = 3.0
 # Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
 ANNOUNCED_AHEAD = timedelta(seconds=5)
 
@@ -73,7 +75,7 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
     except rate_limits.RateLimited as limited:
-        lifecycle.wait(operation, WaitReason.RATE_LIMIT, limited.until)
+        lifecycle.wait(operation, limited.reason, limited.until)
     except fair_queue.NotNext:
         pass  # whoever is first is announced instead
     except lifecycle.NameInFlight:
@@ -162,7 +164,23 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
         return
     if no.status in OUR_FAULT:
         log.error("The platform refused the request of operation %s: %s", operation.pk, no)
-    lifecycle.failed(operation, code=_code(operation, no), message=no.message, details=no.details)
+    code = "applicationMayNotFork" if _lacks_only_ours(operation, no) else _code(operation, no)
+    lifecycle.failed(operation, code=code, message=no.message, details=no.details)
+
+
+def _lacks_only_ours(operation: Operation, no: errors.Refused) -> bool:
+    """Whether a fork is refused to the application, not to the person: forks are in closed preview.
+
+    Both are the same 403. So the platform is asked, once and briefly, what the person may do in both places.
+    """
+    if operation.kind != Kind.FORK or not isinstance(no, errors.Forbidden):
+        return False
+    try:
+        platform = gateway.for_person(operation.requested_by, read_timeout_s=BRIEFLY_S)
+        rights = platform.imodel_permissions(operation.source_id), platform.permissions(operation.itwin_id)
+    except (errors.ITwinError, gateway.MustWait):
+        return False
+    return all("imodels_manage" in there for there in rights)
 
 
 def _code(operation: Operation, no: errors.Refused) -> str:

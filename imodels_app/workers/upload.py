@@ -68,7 +68,7 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
         _wait(operation, later.reason, later.until, later.note)
     except errors.Refused as no:
         # The platform. Rights may come back, and the file is safe.
-        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.PLATFORM_DOWN
+        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.REFUSED
         _wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
 
 

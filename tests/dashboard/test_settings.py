@@ -43,6 +43,7 @@ def test_the_readme_lists_each_setting_and_no_other():
     ("name", "value"),
     [
         ("ITWIN_TIER", "gold"),
+        ("ITWIN_TIER", "trial community"),
         ("DEBUG", "true"),
         ("BASELINE_MAX_MIB", "20 GiB"),
         ("STAGING_RESERVE_MIB", "0"),
@@ -65,6 +66,11 @@ def test_a_misspelt_value_stops_the_start_and_is_named(name, value):
 
     assert started.returncode != 0
     assert name in started.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("tier", ["community", "standard", "premium", "custom", "Community", "trial", "Enterprise"])
+def test_each_name_that_the_platform_has_for_a_tier_is_taken(tier):
+    assert start_with(ITWIN_TIER=tier).returncode == 0
 
 
 def test_a_secret_can_come_from_a_file(tmp_path):

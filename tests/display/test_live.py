@@ -157,21 +157,6 @@ def test_nobody_is_shut_out(
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
 
 
-def test_a_name_of_255_characters_without_a_space_makes_no_page_wider_than_a_phone(
-    open_page, enter, ines, mara, spec_for, failed_fork
-):
-    name = ("Harbour_Bridge_2027_asbuilt_rev03_final_" * 7)[:255]
-    waiting = lifecycle.request(spec_for(Kind.FORK, name=name), by=mara)
-    Operation.objects.filter(pk=failed_fork.pk).update(name=name, itwin_name=name, source_name=name)
-    page = open_page(viewport={"width": 390, "height": 800})
-    enter(page, ines)
-    addresses = ["/operations/", f"/operations/{failed_fork.pk}/", f"/operations/{waiting.pk}/", "/approvals/"]
-
-    for address in [*addresses, f"/approvals/{waiting.pk}/", "/orphans/", f"/orphans/{failed_fork.pk}/", "/audit/"]:
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
-
-
 def test_the_shortcut_can_be_turned_off(page, enter, mara, queued_clone):
     enter(page, mara)
     page.goto("/operations/")

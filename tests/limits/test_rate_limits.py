@@ -124,7 +124,7 @@ def test_following_stops_while_all_calls_are_frozen():
 
 
 @pytest.mark.same_on_both
-@pytest.mark.parametrize(("tier", "a_minute"), [("trial", 5000 / 60), ("basic", 5000)])
+@pytest.mark.parametrize(("tier", "a_minute"), [("trial", 5000 / 60), ("community", 5000 / 60), ("standard", 5000)])
 def test_following_leaves_room_in_every_minute(settings, tier, a_minute):
     settings.ITWIN_TIER = tier
     start = timezone.now()

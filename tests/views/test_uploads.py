@@ -116,7 +116,7 @@ def test_a_file_that_is_taken_back_is_gone(at_desk):
 @pytest.mark.parametrize(
     ("size", "name", "status", "said"),
     [
-        (100, "harbour.dgn", 422, "ends in .bim"),
+        (100, "/", 422, "The file has no name"),
         (0, "harbour.bim", 422, "The file is empty"),
         (2 * MIB + 1, "harbour.bim", 413, "larger than 2 MiB"),
         ("many", "harbour.bim", 400, "Upload-Length must be a number"),
@@ -131,6 +131,51 @@ def test_a_file_is_refused_with_a_sentence_before_a_byte_of_it_comes(at_desk, se
     assert refused.status_code == status
     assert said in refused.content.decode()
     assert not StagedFile.objects.exists()
+
+
+def override(client, where: str, method: str, data: bytes = b"", **headers):
+    said = PROTOCOL | {"X-HTTP-Method-Override": method} | headers
+    return client.post(where, data, content_type="application/offset+octet-stream", headers=said)
+
+
+@pytest.mark.parametrize("spelt", [str.upper, str.lower, str.title])
+def test_where_only_post_passes_its_override_says_what_is_meant(at_desk, spelt):
+    data = imodel(3000)
+    where = announce(at_desk, len(data))["Location"]
+
+    brought = override(at_desk, where, spelt("PATCH"), data[:2000], **{"Upload-Offset": "0"})
+    assert (brought.status_code, brought["Upload-Offset"]) == (204, "2000")
+    assert override(at_desk, where, spelt("HEAD"))["Upload-Offset"] == "2000"
+    assert override(at_desk, where, spelt("OPTIONS")).status_code == 204
+    assert override(at_desk, where, spelt("PATCH"), data[2000:], **{"Upload-Offset": "2000"}).status_code == 204
+    assert override(at_desk, where, spelt("DELETE")).status_code == 204
+    assert not StagedFile.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT", "TRACE", "", "PATCH, DELETE", "é"])
+def test_an_override_to_what_is_not_spoken_here_is_refused(at_desk, method):
+    where = announce(at_desk, 3000)["Location"]
+
+    assert override(at_desk, where, method).status_code == 405
+    assert StagedFile.objects.exists()
+
+
+def test_a_new_file_may_be_announced_by_an_override_too(at_desk):
+    assert announce(at_desk, 3000, **{"X-HTTP-Method-Override": "POST"}).status_code == 201
+
+
+@pytest.mark.parametrize("real", ["GET", "HEAD", "OPTIONS", "TRACE", "PUT"])
+def test_only_a_post_with_its_csrf_token_can_mean_something_else(mara, real):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(mara)
+    staged = staging.announce(name="harbour.bim", size=3000, owner=mara)
+    where = reverse("imodels:staged-file", args=[staged.pk])
+
+    for method in ("DELETE", "PATCH"):
+        strict.generic(real, where, headers=PROTOCOL | {"X-HTTP-Method-Override": method, "Upload-Offset": "0"})
+        assert override(strict, where, method).status_code == 403
+
+    assert StagedFile.objects.exists()
 
 
 @pytest.mark.parametrize("metadata", ["", "filename", "filename %%%", "filename /w==", "name eA=="])

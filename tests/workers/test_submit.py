@@ -111,7 +111,7 @@ def test_a_spent_rate_limit_is_waited_for_before_anything_is_sent(queued_clone, 
 
     other = after(lifecycle.request(spec_for(Kind.CLONE), by=mara))
 
-    assert other.wait_reason == WaitReason.RATE_LIMIT
+    assert other.wait_reason == WaitReason.SPACED
     assert not other.attempts.exists()
 
 
