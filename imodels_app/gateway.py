@@ -19,7 +19,7 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_SIGNED_OUT
+from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_REFUSED, WHILE_SIGNED_OUT
 from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
@@ -101,13 +101,22 @@ class _Checkpoint:
             raise
         except errors.SignedOut as no:
             circuit_breaker.record_success()
-            tokens.refused(self._user, self._token)
-            note = "The platform refused the token. It is being refreshed."
-            raise MustWait(WaitReason.TOKEN, clock.now(), note, status=no.status) from no
+            raise self._token_refused(no) from no
         except errors.Refused:
-            circuit_breaker.record_success()
+            self._answered()
             raise
+        self._answered()
+
+    def _answered(self) -> None:
         circuit_breaker.record_success()
+        tokens.taken(self._user)
+
+    def _token_refused(self, no: errors.SignedOut) -> MustWait:
+        try:
+            until = tokens.refused(self._user, self._token)
+        except tokens.SignInNeeded:
+            return MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_REFUSED, status=no.status)
+        return MustWait(WaitReason.TOKEN, until, "The platform refused the token.", status=no.status)
 
 
 def _token(user: User) -> str:
@@ -118,6 +127,8 @@ def _token(user: User) -> str:
     except encryption.KeyMissing as missing:
         log.error("Token of person %s: %s", user.pk, missing)
         raise MustWait(WaitReason.KEY_MISSING, _after(missing), str(missing)) from missing
+    except tokens.BeingRefreshed as later:
+        raise MustWait(WaitReason.TOKEN, _after(later), str(later)) from later
     except tokens.TokenUnavailable as later:
         raise MustWait(WaitReason.PROVIDER_DOWN, _after(later), str(later)) from later
 

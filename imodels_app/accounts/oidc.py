@@ -13,7 +13,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from imodels_app.runtime.timing import PROVIDER_TIMEOUT_S
+from imodels_app.runtime.timing import PROVIDER_TIMEOUT_S, REFRESH_TIMEOUT_S
 
 # In the form body: with HTTP Basic, providers disagree on whether id and secret are percent-encoded first.
 CLIENT_AUTHENTICATION = "client_secret_post"
@@ -92,15 +92,18 @@ def refresh(refresh_token: str) -> dict[str, Any]:
             settings.OIDC_CLIENT_ID,
             settings.OIDC_CLIENT_SECRET,
             token_endpoint_auth_method=CLIENT_AUTHENTICATION,
-            default_timeout=PROVIDER_TIMEOUT_S,
+            default_timeout=(PROVIDER_TIMEOUT_S, REFRESH_TIMEOUT_S),
         ) as session:
-            return dict(session.refresh_token(_metadata()["token_endpoint"], refresh_token=refresh_token))
+            token = dict(session.refresh_token(_metadata()["token_endpoint"], refresh_token=refresh_token))
     except OAuthError as error:
         if error.error == "invalid_grant":
             raise GrantRevoked(error.description or "") from error
         raise ProviderDown(f"The sign-in service refused: {error.error}") from error
-    except (requests.RequestException, ValueError, KeyError) as error:
+    except (requests.RequestException, ValueError, TypeError, KeyError) as error:
         raise ProviderDown("The sign-in service does not answer.") from error
+    if not isinstance(token.get("access_token"), str):
+        raise ProviderDown("The sign-in service's answer has no token.")
+    return token
 
 
 def end_session_url(id_token: str, back_to: str) -> str:

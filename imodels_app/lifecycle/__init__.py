@@ -16,7 +16,7 @@ from imodels_app.lifecycle.orphans import (
     postpone_deletion,
 )
 from imodels_app.lifecycle.progress import accepted, completed, failed, polled, succeeded, usable
-from imodels_app.lifecycle.submission import answered, claim, confirm_claim, lease, operation_for, requeue, send_again
+from imodels_app.lifecycle.submission import answered, claim, confirm_claim, lease, operation_for, send_again
 from imodels_app.lifecycle.uploads import (
     file_missing,
     file_sent,
@@ -28,6 +28,7 @@ from imodels_app.lifecycle.uploads import (
 )
 from imodels_app.lifecycle.waits import (
     expire,
+    requeue,
     reschedule_after_clock_jump,
     wait,
     wake_after_sign_in,

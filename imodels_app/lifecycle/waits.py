@@ -9,10 +9,10 @@ from django.db.models import Q
 
 from imodels_app.lifecycle import _transition, progress
 from imodels_app.lifecycle._transition import NO_WAIT, Conflict
-from imodels_app.models import Operation, User
+from imodels_app.models import Attempt, Operation, User
 from imodels_app.runtime import clock, dispatch
 from imodels_app.runtime.timing import CLOCK_DIFFERENCE, LONGEST_PAUSE, SIGN_IN_PATIENCE, UPLOAD_LEASE
-from imodels_app.states import State, WaitReason
+from imodels_app.states import Outcome, State, WaitReason
 
 # Which column makes an operation due at once.
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
@@ -25,13 +25,27 @@ _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
 
 def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "") -> None:
     """Nothing can be done before `until`. The operation stays what it is, and says why."""
+    fields = _waiting(operation, State(operation.state), reason, until)
+    _transition.note(operation, "postponed", note=note, wait=reason, **fields)
+
+
+def requeue(operation: Operation, attempt: Attempt, *, reason: WaitReason, until: datetime, note: str = "") -> None:
+    """Queue again what provably was not sent. Raises Conflict unless its attempt says so."""
+    if not Attempt.objects.filter(pk=attempt.pk, operation=operation, outcome=Outcome.NOT_SENT).exists():
+        raise Conflict(f"{operation.name} may have been sent.")
+    fields = _waiting(operation, State.QUEUED, reason, until)
+    _transition.move(operation, State.QUEUED, verb="postponed", note=note, wait=reason, **fields)
+
+
+def _waiting(operation: Operation, state: State, reason: WaitReason, until: datetime) -> dict[str, Any]:
+    """The columns of an operation that waits in this state."""
     fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
-    if operation.state == State.UPLOADING:
+    if state == State.UPLOADING:
         fields |= {"due_at": None, "upload": {"due_at": until}}
-    if reason == WaitReason.SIGN_IN and operation.state in (State.QUEUED, State.UPLOADING):
+    if reason == WaitReason.SIGN_IN and state in (State.QUEUED, State.UPLOADING):
         ends_at = operation.expires_at if operation.wait_reason == reason else clock.now() + SIGN_IN_PATIENCE
         fields |= {"expires_at": ends_at, "wait_until": ends_at}
-    _transition.note(operation, "postponed", note=note, wait=reason, **fields)
+    return fields
 
 
 def expire(operation: Operation) -> None:
@@ -62,10 +76,11 @@ def wake_all_signed_in() -> None:
     """Go on for people whose sign-in is good, though what waits for it was not woken.
 
     The process that they did it with died before it could, or the wait was written down a moment later than the
-    sign-in. None goes round in circles: before anybody waits for a sign-in, tokens.py has marked the old one.
+    sign-in; or the platform takes the token again by itself. None goes round in circles: before anybody waits for a
+    sign-in, tokens.py has marked the old one.
     """
     waits = Q(operations__wait_reason=WaitReason.SIGN_IN, operations__state__in=_DUE)
-    for user in User.objects.filter(waits, tokens__sign_in_needed=False).distinct():
+    for user in User.objects.filter(waits, tokens__sign_in_needed=False, tokens__refused_since=None).distinct():
         wake_after_sign_in(user)
 
 
