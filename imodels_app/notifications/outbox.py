@@ -105,10 +105,12 @@ def _may_be_notified(person: User) -> bool:
 
 
 def _was_notified(person: User) -> bool:
-    """Whether this person was asked to sign in since they last did: once is enough for all that waits."""
+    """Whether this person was asked to sign in since their sign-in was last good: once is enough for all that waits."""
     token_set = TokenSet.objects.filter(user=person).first()
     earlier = Notification.objects.filter(to=person, kind=NotificationKind.SIGN_IN)
-    return (earlier.filter(written_at__gt=token_set.obtained_at) if token_set else earlier).exists()
+    if token_set:
+        earlier = earlier.filter(written_at__gt=token_set.refused_since or token_set.obtained_at)
+    return earlier.exists()
 
 
 # Sending
