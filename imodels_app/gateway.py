@@ -17,7 +17,7 @@ from django.conf import settings
 from imodels_app.accounts import encryption, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
-from imodels_app.models import User
+from imodels_app.models import Operation, User
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_REFUSED, WHILE_SIGNED_OUT
 from imodels_app.states import WaitReason
@@ -38,7 +38,18 @@ class MustWait(Exception):
         self.reason, self.until, self.note, self.status = reason, until, note, status
 
 
-def for_person(user: User, *, bucket: str = rate_limits.CALLS, read_timeout_s: float = READ_TIMEOUT_S) -> Platform:
+def for_operation(operation: Operation, *, by: User | None = None, bucket: str = rate_limits.CALLS) -> Platform:
+    """The platform as the requester of an operation sees it, or whoever else acts. Each call carries its GUID."""
+    return for_person(by or operation.requested_by, bucket=bucket, correlation_id=str(operation.pk))
+
+
+def for_person(
+    user: User,
+    *,
+    bucket: str = rate_limits.CALLS,
+    read_timeout_s: float = READ_TIMEOUT_S,
+    correlation_id: str = "",
+) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
@@ -50,6 +61,7 @@ def for_person(user: User, *, bucket: str = rate_limits.CALLS, read_timeout_s: f
         settings.ITWIN_API_URL,
         token,
         read_timeout_s=read_timeout_s,
+        correlation_id=correlation_id,
         before_request=checkpoint.let_pass,
         around_call=checkpoint.judged,
     )

@@ -1,6 +1,7 @@
 """Celery's entry points: arguments are ids, and each does one thing that another package knows."""
 
 import mmap
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from imodels_app.models import Operation, Orphan, Upload
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, dispatch, heartbeat
+from imodels_app.runtime.loops import for_each
 from imodels_app.runtime.timing import UPLOAD_LEASE
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
@@ -65,8 +67,7 @@ def delete_orphan(operation_id: str) -> None:
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
     """Announce whoever is next in each bucket."""
-    for bucket in fair_queue.KINDS:
-        workers.submit.announce_next(bucket, clock.now())
+    for_each(fair_queue.KINDS, lambda bucket: workers.submit.announce_next(bucket, clock.now()))
 
 
 @shared_task(name="imodels_app.sweep_running")
@@ -95,11 +96,13 @@ def sweep_submitting() -> None:
     lifecycle.wake_all_signed_in()
     for pk in Operation.objects.due_for_reconcile(now).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.reconcile", pk)
-    for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
-        try:
-            lifecycle.expire(operation)
-        except lifecycle.Conflict:
-            continue  # it was decided in this very moment
+    # All of them: one that can never expire stays in front of the others.
+    for_each(Operation.objects.overdue(now).select_related("team"), _expire)
+
+
+def _expire(operation: Operation) -> None:
+    with suppress(lifecycle.Conflict):  # it was decided in this very moment
+        lifecycle.expire(operation)
 
 
 @shared_task(name="imodels_app.sweep_orphans")

@@ -110,7 +110,7 @@ def refresh(refresh_token: str) -> dict[str, Any]:
     if token.get("error") == "invalid_grant" and answer.status_code < 500:
         raise GrantRevoked(str(token.get("error_description") or ""))
     if answer.status_code != 200 or not isinstance(token.get("access_token"), str):
-        raise ProviderDown(f"The sign-in service answered {answer.status_code} {token.get('error') or ''}".strip() + ".")
+        raise ProviderDown(f"The sign-in service refused: {answer.status_code} {token.get('error') or ''}".strip())
     return token
 
 

@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "file_sent": ("File sent", "move", "st-uploading"),
     "file_missing": ("Not seen yet", "move", "search"),
     "upload_restarted": ("Sent again", "move", "st-uploading"),
+    "link_refused": ("Link refused", "move", "search"),
     "link_renewed": ("New upload link", "move", "st-uploading"),
     "completed": ("Running", "move", "st-running"),
     "platform_state": ("Running", "move", "st-running"),
@@ -52,6 +53,7 @@ WAIT_REASONS: dict[str, str] = {
 FILE_SENTENCES = {
     "file_sent": "The platform’s storage has all of {file}",
     "file_missing": "The platform does not see {file} yet",
+    "link_refused": "The storage did not take the upload link; it is tried again",
     "link_renewed": "The old link had expired; what was uploaded stays there",
     "completed": "The platform has {file} and is making the iModel",
 }

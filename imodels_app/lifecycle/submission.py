@@ -1,7 +1,6 @@
 """How an operation is sent: by one worker at a time, and every request is written down before it leaves."""
 
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction

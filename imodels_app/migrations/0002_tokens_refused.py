@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('imodels_app', '0001_initial'),
+        ("imodels_app", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='tokenset',
-            name='refreshed_at',
-            field=models.DateTimeField(help_text='The last refresh since the sign-in.', null=True),
+            model_name="tokenset",
+            name="refreshed_at",
+            field=models.DateTimeField(help_text="The last refresh since the sign-in.", null=True),
         ),
         migrations.AddField(
-            model_name='tokenset',
-            name='refused_since',
-            field=models.DateTimeField(help_text='Since when the platform refuses even refreshed tokens.', null=True),
+            model_name="tokenset",
+            name="refused_since",
+            field=models.DateTimeField(help_text="Since when the platform refuses even refreshed tokens.", null=True),
         ),
     ]

@@ -59,19 +59,35 @@ def send_due() -> None:
     due = due.prefetch_related("operation__decisions")
     if not due.exists() or not _take_lease(now):
         return
-    stop_at = time.monotonic() + ROUND_S
     connection = get_connection(timeout=settings.EMAIL_TIMEOUT)
     try:
-        for message in due.order_by("due_at", "pk")[:ROUND_SIZE]:
-            if time.monotonic() > stop_at:
-                break
-            _send(message, connection)
+        connection.open()
+        _send_round(list(due.order_by("due_at", "pk")[:ROUND_SIZE]), connection)
     except (OSError, smtplib.SMTPException) as down:
         _leave_alone(down)
     else:
         CircuitBreaker.objects.filter(name=MAIL).update(failures=0, failing_since=None, open_until=None)
     finally:
         connection.close()
+
+
+def _send_round(messages: list[Notification], connection: BaseEmailBackend) -> None:
+    """Send one after another, for a while. Raises what two in a row met: that is the server, not a message."""
+    stop_at, last_failed = time.monotonic() + ROUND_S, False
+    for message in messages:
+        if time.monotonic() > stop_at:
+            return
+        try:
+            _send(message, connection)
+        except (OSError, smtplib.SMTPException):
+            if last_failed:
+                raise
+            # It may have been the message. If it was the server, it does not answer now either.
+            last_failed = True
+            connection.close()
+            connection.open()
+        else:
+            last_failed = False
 
 
 def subject_and_text(message: Notification) -> tuple[str, str]:
@@ -117,7 +133,7 @@ def _was_notified(person: User) -> bool:
 
 
 def _send(message: Notification, connection: BaseEmailBackend) -> None:
-    """One message. What the server refuses for itself is tried again later; what breaks the connection is raised."""
+    """One message. What does not go is tried again later; what broke the connection is raised, too."""
     now = clock.now()
     if not is_current(message) or not _may_be_notified(message.to):
         Notification.objects.filter(pk=message.pk).update(due_at=None)
@@ -125,16 +141,18 @@ def _send(message: Notification, connection: BaseEmailBackend) -> None:
     mine = Notification.objects.filter(pk=message.pk, due_at=message.due_at)
     if not mine.update(due_at=_next_try(message, now), tries=F("tries") + 1):
         return
-    subject, text = subject_and_text(message)
     headers = {"Auto-Submitted": "auto-generated"}
     try:
+        subject, text = subject_and_text(message)
         EmailMessage(subject, text, to=[message.to.email], headers=headers, connection=connection).send()
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as refused:
         log.warning("The mail server did not take message %s: %s", message.pk, type(refused).__name__)
     except (OSError, smtplib.SMTPException):
-        # Not this message's fault: it keeps its turn.
-        Notification.objects.filter(pk=message.pk).update(due_at=message.due_at, tries=message.tries)
+        # Perhaps not this message's fault: it is never given up for it, and others go first.
+        Notification.objects.filter(pk=message.pk).update(due_at=now + FIRST_GAP, tries=message.tries)
         raise
+    except Exception:
+        log.exception("Message %s cannot be written; the others are sent", message.pk)
     else:
         Notification.objects.filter(pk=message.pk).update(sent_at=clock.now(), due_at=None)
 

@@ -16,7 +16,7 @@ READ_TIMEOUT_S = 30.0
 LONGEST_CALL = timedelta(seconds=CONNECT_TIMEOUT_S + READ_TIMEOUT_S)
 # The sign-in service: to be connected, and again for each wait for an answer.
 PROVIDER_TIMEOUT_S = 10.0
-# Its answer to a refresh may have rotated the token, and then cannot be had again: waited for as long as the lease allows.
+# Its answer to a refresh may have rotated the token, and cannot be had again: waited for as long as the lease allows.
 REFRESH_TIMEOUT_S = 40.0
 
 # Clocks
@@ -24,7 +24,9 @@ REFRESH_TIMEOUT_S = 40.0
 # All processes read the database's clock within this of each other. What was written down later than that was written
 # before the clock was put back.
 CLOCK_DIFFERENCE = timedelta(seconds=5)
-# The platform's clock and ours may differ by this much.
+# The Date of the platform's answers tells how far its clock is from ours, to a second and to the time an answer takes.
+PLATFORM_DATE_PRECISION = timedelta(seconds=3)
+# Without a Date, the two may differ by this much.
 PLATFORM_CLOCK_DIFFERENCE = timedelta(minutes=5)
 
 # One request to make an iModel
@@ -44,6 +46,8 @@ RECONCILE_SELDOM = timedelta(minutes=1)
 NEVER_ARRIVED_AFTER = timedelta(seconds=95)
 # How long to look for what has the name after the platform said that it is taken: to send again would tell no more.
 NAME_TAKEN_FOR = timedelta(minutes=15)
+# Before the next try of what failed in a way that nobody foresaw: it would stay first in line.
+SET_ASIDE_FOR = timedelta(seconds=30)
 # Before the next try behind another operation of that name.
 BEHIND_SAME_NAME = timedelta(seconds=30)
 

@@ -137,7 +137,8 @@ def _cells(event: Event) -> list[object]:
 
 def safe(cell: object) -> str:
     """A cell that no spreadsheet takes for a formula: those begin with one of these, blanks before them or not."""
-    text = str(cell)
+    # A character that no file can hold would end the export at its line.
+    text = str(cell).encode("utf-8", "replace").decode()
     return f"'{text}" if text.lstrip(" \u00a0")[:1] in tuple("=+-@\t\r\n") and text else text
 
 

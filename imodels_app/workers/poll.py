@@ -39,7 +39,7 @@ def poll(operation_id: UUID) -> None:
 
 
 def _poll(operation: Operation, now: datetime) -> None:
-    platform = gateway.for_person(operation.requested_by)
+    platform = gateway.for_operation(operation)
     try:
         creation = platform.create_operation(operation.imodel_id)
         failpoints.reach("poll.answered")

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -37,7 +38,7 @@ def nobody_was_asked_to_sign_in() -> bool:
     return not asked.exists() and not Notification.objects.filter(kind=NotificationKind.SIGN_IN).exists()
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[str, dict[str, Any]]] = {
     "the first look of each": (r"/operations/create$", {"of_each": True}),
     "the first two looks of each": (r"/operations/create$", {"of_each": True, "times": 2}),
     "the first request of each": (r"/clone$", {"times": MANY}),
@@ -49,7 +50,7 @@ REFUSALS = {
 
 @pytest.fixture
 def as_time_goes_by(tick, virtual_clock, sandbox, monkeypatch):
-    """as_time_goes_by(seconds, until): workers work and the clock goes on, faults' too, until it is true at the latest."""
+    """as_time_goes_by(seconds, until): workers work while the clock goes on, that of faults too, until it is true."""
     monkeypatch.setattr(sandbox.platform.faults, "clock", virtual_clock.time)
 
     def go(seconds: int, until=lambda: False) -> None:

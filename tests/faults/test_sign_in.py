@@ -64,8 +64,7 @@ def many_running(bridge_team, signed_in_mara, spec_for, sandbox) -> list[Operati
     for _ in range(WORKERS):
         operation = lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara)
         lifecycle.claim(operation, bucket="clone", now=timezone.now() - timedelta(minutes=5))
-        platform = gateway.for_person(signed_in_mara)
-        made = platform.start(operation.request_path, operation.request_body, correlation_id=str(operation.pk))
+        made = gateway.for_operation(operation).start(operation.request_path, operation.request_body)
         lifecycle.accepted(operation, imodel_id=made)
         running.append(operation)
     return running
