@@ -1,4 +1,4 @@
-"""One bad item stops nobody behind it: each loop over what is due has one that can never succeed, and it is the oldest."""
+"""One bad item stops nobody behind it: each loop over what is due has one that can never succeed, the oldest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from imodels_app import lifecycle, tasks
 from imodels_app.accounts import tokens
+from imodels_app.audit import events
 from imodels_app.limits import fair_queue
 from imodels_app.models import (
     Attempt,
@@ -284,7 +285,7 @@ def test_exporting(client, ines, three):
         if connection.vendor != "sqlite":
             pytest.skip("PostgreSQL stores no such character")
         cursor.execute("PRAGMA ignore_check_constraints = on")
-    Event.record("failed", at=clock.now(), operation=three[1], by=None, to=State.FAILED, code="\ud800")
+    events.record("failed", at=clock.now(), operation=three[1], by=None, to=State.FAILED, code="\ud800")
     client.force_login(ines)
 
     lines = b"".join(client.get(reverse("imodels:audit-export")).streaming_content).decode()

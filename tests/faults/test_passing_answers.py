@@ -14,7 +14,7 @@ from imodels_app.runtime import clock
 from imodels_app.states import Kind, NotificationKind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
