@@ -63,8 +63,8 @@ class Platform:
 
         path, body  as spec.py builds them; body is sent byte for byte
 
-        Nothing here is repeated: the platform has no idempotency key. Raises Refused (PresetNameTaken, NotReady,
-        NotInCatalog, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
+        Nothing here is repeated: the platform has no idempotency key. Raises Refused (NameTaken, NotReady,
+        NotFound, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
         Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
         """
         return self.start_with_file(path, body)[0]
@@ -85,7 +85,7 @@ class Platform:
     def complete_baseline(self, imodel_id: str) -> BaselineFile:
         """Say that the baseline file is in the storage. Safe to repeat: the second time it is Invalid (InvalidChange).
 
-        Raises NotInCatalog (no such file there, or not yet), NotReady (DataConflict: not the announced size),
+        Raises NotFound (no such file there, or not yet), NotReady (DataConflict: not the announced size),
         Forbidden, Invalid, SignedOut, Unavailable, AnswerLost. Source:
         https://developer.bentley.com/apis/imodels-v2/operations/complete-imodel-baseline-file-upload/
         """
@@ -109,7 +109,7 @@ class Platform:
         return self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create", read=CreateOperation.from_json)
 
     def delete_imodel(self, imodel_id: str, *, before_send: Callable[[], None] = lambda: None) -> None:
-        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotInCatalog.
+        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
 
         before_send  called right before the request leaves; what it raises keeps it from leaving
 

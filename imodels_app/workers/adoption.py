@@ -30,7 +30,7 @@ def why_not_ours(platform: Platform, operation: Operation, found: IModel) -> str
     if not found.creator_id or not found.created_at:
         return f"“{operation.name}” is there, and the platform does not say who made it and when."
     if not _is_requester(operation, found.creator_id):
-        return f"“{operation.name}” was meanwhile made by somebody else."
+        return f"“{operation.name}” was made by somebody else."
     if _is_adopted(operation, found):
         return f"“{operation.name}” was made by another operation."
     if not _origin_fits(platform, operation, found):

@@ -186,7 +186,7 @@ def test_59_somebody_else_is_named_only_when_the_platform_names_them(unsent_clon
     sandbox.set_clock(ahead_s=ahead_s)
     platform_of("tomas").start("/imodels", f'{{"iTwinId": "{HARBOUR}", "name": "{unsent_clone.name}"}}')
 
-    assert settled(unsent_clone).events.last().note == "“Pier 7 copy” was meanwhile made by somebody else."
+    assert settled(unsent_clone).events.last().note == "“Pier 7 copy” was made by somebody else."
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Sat, 99 Nov 2026 12:00:00 GMT"])
