@@ -19,7 +19,13 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Operation, User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.runtime.timing import READ_TIMEOUT_S, SIGN_IN_READ_TIMEOUT_S, WHILE_NOT_PERMITTED, WHILE_SIGNED_OUT
+from imodels_app.runtime.timing import (
+    READ_TIMEOUT_S,
+    SIGN_IN_READ_TIMEOUT_S,
+    WHILE_NOT_PERMITTED,
+    WHILE_REFUSED,
+    WHILE_SIGNED_OUT,
+)
 from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
@@ -37,36 +43,30 @@ class MustWait(Exception):
         self.reason, self.until, self.note, self.status = reason, until, note, status
 
 
-def for_person(user: User, *, bucket: str = rate_limits.CALLS, read_timeout_s: float = READ_TIMEOUT_S) -> Platform:
+def for_operation(operation: Operation, *, by: User | None = None, bucket: str = rate_limits.CALLS) -> Platform:
+    """The platform as whoever acts sees it. Each call carries the operation's GUID.
+
+    by  nobody: it is only looked how far it is, as its requester or, once their account is closed, as a colleague;
+        MustWait when nobody can look
+    """
+    if by is None and not operation.requested_by.is_active:
+        return _as_colleague(operation)
+    return for_person(by or operation.requested_by, bucket=bucket, correlation_id=str(operation.pk))
+
+
+def for_person(
+    user: User,
+    *,
+    bucket: str = rate_limits.CALLS,
+    read_timeout_s: float = READ_TIMEOUT_S,
+    correlation_id: str = "",
+) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
     read_timeout_s  shorter where a person waits too; its end then says nothing about the platform
     """
-    return _client(user, _token(user), bucket, read_timeout_s)
-
-
-def for_operation(operation: Operation) -> Platform:
-    """The platform to look how far an operation is: as its requester; once their account is closed as a colleague.
-
-    Only as one who sees what is looked at: to others it is not there, which must not pass for "it has vanished".
-    Raises MustWait when nobody can look.
-    """
-    if operation.requested_by.is_active:
-        return for_person(operation.requested_by)
-    for person in permissions.followers(operation):
-        try:
-            platform = for_person(person)
-            look = platform.imodel if operation.imodel_id else platform.itwin
-            look(operation.imodel_id or operation.itwin_id)
-        except errors.Refused:
-            continue
-        except MustWait as no:
-            if no.reason in (WaitReason.PLATFORM_DOWN, WaitReason.RATE_LIMIT):
-                raise
-            continue
-        return platform
-    raise MustWait(WaitReason.ACCOUNT_CLOSED, clock.now() + WHILE_NOT_PERMITTED)
+    return _client(user, _token(user), bucket, read_timeout_s, correlation_id)
 
 
 def confirm_grant(user: User) -> None:
@@ -97,13 +97,31 @@ def require_open() -> None:
     _require_thaw(now)
 
 
-def _client(user: User | None, token: str, bucket: str, read_timeout_s: float) -> Platform:
+def _as_colleague(operation: Operation) -> Platform:
+    """Only as one who sees what is looked at: to others it is not there, which must not pass for "it has vanished"."""
+    for person in permissions.followers(operation):
+        try:
+            platform = for_operation(operation, by=person)
+            look = platform.imodel if operation.imodel_id else platform.itwin
+            look(operation.imodel_id or operation.itwin_id)
+        except errors.Refused:
+            continue
+        except MustWait as no:
+            if no.reason in (WaitReason.PLATFORM_DOWN, WaitReason.RATE_LIMIT):
+                raise
+            continue
+        return platform
+    raise MustWait(WaitReason.ACCOUNT_CLOSED, clock.now() + WHILE_NOT_PERMITTED)
+
+
+def _client(user: User | None, token: str, bucket: str, read_timeout_s: float, correlation_id: str = "") -> Platform:
     """user: whose token it is; None at a sign-in, before that is known."""
     checkpoint = _Checkpoint(user, token, bucket, is_patient=read_timeout_s >= READ_TIMEOUT_S)
     return Platform(
         settings.ITWIN_API_URL,
         token,
         read_timeout_s=read_timeout_s,
+        correlation_id=correlation_id,
         before_request=checkpoint.let_pass,
         around_call=checkpoint.judged,
     )
@@ -146,13 +164,22 @@ class _Checkpoint:
             raise
         except errors.SignedOut as no:
             circuit_breaker.record_success()
-            tokens.refused(self._user, self._token)
-            note = "The platform refused the token. It is being refreshed."
-            raise MustWait(WaitReason.TOKEN, clock.now(), note, status=no.status) from no
+            raise self._token_refused(no) from no
         except errors.Refused:
-            circuit_breaker.record_success()
+            self._answered()
             raise
+        self._answered()
+
+    def _answered(self) -> None:
         circuit_breaker.record_success()
+        tokens.taken(self._user)
+
+    def _token_refused(self, no: errors.SignedOut) -> MustWait:
+        try:
+            until = tokens.refused(self._user, self._token)
+        except tokens.SignInNeeded:
+            return MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_REFUSED, status=no.status)
+        return MustWait(WaitReason.TOKEN, until, "The platform refused the token.", status=no.status)
 
 
 def _token(user: User) -> str:
@@ -170,6 +197,8 @@ def _waits() -> Iterator[None]:
     except encryption.KeyMissing as missing:
         log.error("Token of a person: %s", missing)
         raise MustWait(WaitReason.KEY_MISSING, _after(missing), str(missing)) from missing
+    except tokens.BeingRefreshed as later:
+        raise MustWait(WaitReason.TOKEN, _after(later), str(later)) from later
     except tokens.TokenUnavailable as later:
         raise MustWait(WaitReason.PROVIDER_DOWN, _after(later), str(later)) from later
 

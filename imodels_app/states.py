@@ -113,6 +113,7 @@ class Verb(models.TextChoices):
     FILE_SENT = "file_sent"
     FILE_MISSING = "file_missing"
     UPLOAD_RESTARTED = "upload_restarted"
+    LINK_REFUSED = "link_refused"
     LINK_RENEWED = "link_renewed"
     COMPLETED = "completed"
     PLATFORM_STATE = "platform_state"

@@ -143,6 +143,10 @@ class Controls:
         """How long access tokens live that are issued from now on."""
         self.token_lifetime_s = seconds
 
+    def do_set_clock(self, ahead_s: float) -> None:
+        """How far the platform's clock is ahead of this machine's; less than 0 is behind."""
+        self.platform.set_clock(ahead_s=ahead_s)
+
     def do_end_links(self) -> None:
         """Every link to the storage that was handed out until now opens nothing any more, as when its time is over."""
         self.platform.blobs.change_key()
@@ -174,7 +178,8 @@ class Controls:
         do_expire_tokens,
     )
     revoke, tokens_for, limit, limits_off, limits_on = do_revoke, do_tokens_for, do_limit, do_limits_off, do_limits_on
-    switch, secure, crowd, release, end_links = do_switch, do_secure, do_crowd, do_release, do_end_links
+    switch, secure, crowd, release = do_switch, do_secure, do_crowd, do_release
+    end_links, set_clock = do_end_links, do_set_clock
 
 
 def controls_of() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,7 @@ class Fault:
                             "date:90" for 90 s; None sends no Retry-After. Alone it means status 429
     expired_token           answer 401 as to an expired token
     truncated               handle, then send only the first half of the answer's body
+    of_each                 times counts for each path by itself: with "/operations/create$", for each iModel
     location                make Location and Create-iModel-Operation "missing", "relative" or "foreign"
     """
 
@@ -59,6 +61,7 @@ class Fault:
     retry_after: int | float | str | None = None
     expired_token: bool = False
     truncated: bool = False
+    of_each: bool = False
     location: str | None = None
     until: float | None = None
 
@@ -71,6 +74,7 @@ class Fault:
         if self.expired_token:
             self.status = 401
         self.holding: set[int] = set()
+        self._struck: Counter[str] = Counter()
         self._released = threading.Event()
 
     def hold(self) -> None:
@@ -88,6 +92,15 @@ class Fault:
     def matches(self, method: str, path: str, query: str = "") -> bool:
         fits = self.method in ("*", method) and re.search(self.path, path) is not None
         return fits and re.search(self.query, query) is not None
+
+    def strikes(self, path: str) -> bool:
+        """Whether it is still to strike a request that it matches; counts it."""
+        if self.of_each:
+            self._struck[path] += 1
+            return self._struck[path] <= (self.times or 0)
+        if self.times is not None:
+            self.times -= 1
+        return True
 
     def is_spent(self, now: float) -> bool:
         return self.times == 0 or (self.until is not None and now >= self.until)
@@ -128,9 +141,7 @@ class Faults:
         with self._lock:
             self._drop_spent()
             for fault in self._waiting:
-                if fault.matches(method, path.rstrip("/") or "/", query):
-                    if fault.times is not None:
-                        fault.times -= 1
+                if fault.matches(method, path.rstrip("/") or "/", query) and fault.strikes(path):
                     return fault
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,9 +37,22 @@ class Platform:
     faults: Faults = field(default_factory=Faults)
     stopping: threading.Event = field(default_factory=threading.Event)
     world_file: Path | None = None
+    clock_is_off: bool = False
+
+    def time(self) -> float:
+        """The platform's clock, which a test may replace at any time."""
+        return self.world.clock()
+
+    def set_clock(self, *, ahead_s: float) -> None:
+        """How far the platform's and its storage's clocks are ahead of this machine's; less than 0 is behind."""
+        for part in (self.world, self.blobs):
+            part.clock = lambda: time.time() + ahead_s
+        self.clock_is_off = bool(ahead_s)
 
     def reset(self) -> None:
-        """World, sign-ins, journal, faults and limits as new. Keys stay, so programs need not ask for them again."""
+        """World, clock, sign-ins, journal, faults and limits as new. Keys stay: nobody need ask for them again."""
+        if self.clock_is_off:
+            self.set_clock(ahead_s=0)
         seed.plant(self.world)
         self.grants.reset()
         self.limits.reset()

@@ -73,6 +73,7 @@ class Sandbox(Controls):
         if store:
             store.watch()
         server.app = build_app(platform)
+        server.clock = platform.time
         sandbox = cls(platform, server, store)
         sandbox._thread.start()
         return sandbox

@@ -12,12 +12,14 @@ class MailServer:
 
     silent    takes connections and never says a word; they are the ones waiting
     refuses   addresses that it does not know
+    drops     addresses at which it ends the connection without a word
     """
 
     def __init__(self) -> None:
         self.inbox: list[EmailMessage] = []
         self.silent = False
         self.refuses: set[str] = set()
+        self.drops: set[str] = set()
         self.connections = 0
         self.waiting = 0
         self.stopping = threading.Event()
@@ -58,6 +60,8 @@ class _Talk(socketserver.StreamRequestHandler):
             word = line[:4].upper()
             if word in ("EHLO", "HELO"):
                 self._say("250 desk.example")
+            elif word == "RCPT" and any(address in line for address in mail.drops):
+                return
             elif word == "RCPT" and any(address in line for address in mail.refuses):
                 self._say("550 No such person here")
             elif word == "DATA":

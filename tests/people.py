@@ -193,10 +193,10 @@ def signed_in_mara(mara, sandbox):
 
 @pytest.fixture
 def platform_of(sandbox) -> Callable:
-    """platform_of("tomas") speaks to the sandbox as that person, past the dashboard."""
+    """platform_of("tomas") speaks to the sandbox as that person, past the dashboard; with options of Platform."""
     from imodels_app.itwin import Platform
 
-    return lambda name: Platform(sandbox.url, sandbox.tokens_for(name)["access_token"])
+    return lambda name, **how: Platform(sandbox.url, sandbox.tokens_for(name)["access_token"], **how)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.utils import timezone
 from imodels_app import gateway, lifecycle
 from imodels_app.itwin import errors
 from imodels_app.limits import circuit_breaker, rate_limits
-from imodels_app.models import Bucket, Operation, TokenSet
+from imodels_app.models import Bucket, Operation, TokenSet, Upload
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, WaitReason
@@ -78,6 +78,21 @@ def test_each_step_calls_when_nothing_is_in_the_way(at_each_step, sandbox, step)
     step(at_each_step[step].pk)
 
     assert calls(sandbox) > before
+
+
+@pytest.mark.parametrize("step", [submit, poll, reconcile, upload, delete], ids=lambda step: step.__name__)
+def test_67_each_call_of_a_step_carries_the_guid_of_its_operation(at_each_step, sandbox, step):
+    operation, before = at_each_step[step], len(sandbox.journal)
+    sandbox.switch(new_upload_link=True)
+
+    for _ in range(3):
+        step(operation.pk)
+        make_due()
+        Upload.objects.exclude(due_at=None).update(due_at=clock.now())
+
+    made = [entry for entry in sandbox.journal[before:] if entry.path.startswith(API)]
+    assert {entry.correlation_id for entry in made} == {str(operation.pk)}
+    assert step is not upload or any(entry.path.endswith("/baselinefile") for entry in made)
 
 
 @pytest.mark.parametrize("step", [submit, poll, reconcile, upload, delete], ids=lambda step: step.__name__)

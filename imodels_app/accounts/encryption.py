@@ -28,7 +28,7 @@ def decrypt(text: str) -> str:
     """What encrypt() encrypted. Raises KeyMissing."""
     try:
         return _keys().decrypt(text.encode()).decode()
-    except InvalidToken as gone:
+    except (InvalidToken, UnicodeError) as gone:
         raise KeyMissing from gone
 
 

@@ -19,15 +19,26 @@ from imodels_app.accounts import encryption, oidc, sessions
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet, Upload, User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.runtime.timing import GRANT_CONFIRMED_FOR, REFRESH_LEASE, TOKEN_MARGIN
+from imodels_app.runtime.timing import (
+    GRANT_CONFIRMED_FOR,
+    REFRESH_AGAIN_AFTER,
+    REFRESH_BEGINS_WITHIN,
+    REFRESH_LEASE,
+    REFUSED_TOKEN_FIRST,
+    REFUSED_TOKEN_LONGEST,
+    SIGN_IN_AFTER_REFUSALS,
+    TOKEN_MARGIN,
+)
 
 log = logging.getLogger(__name__)
 
-WAIT_FOR_OTHERS_S = 15.0
+# Longer than a refresh usually takes. A slow one is not waited for: what needs the token lets others pass meanwhile.
+WAIT_FOR_OTHERS_S = 2.0
 CHECK_EVERY_S = 0.1
+_NOBODY_REFRESHES: dict[str, Any] = {"refreshing_by": None, "refreshing_until": None}
 _ENCRYPTED = ("access_token", "refresh_token", "id_token")
-# A token this young that the platform refuses was not merely old.
-YOUNG = timedelta(seconds=60)
+# Of a token whose provider does not say how long it lasts.
+USUAL_LIFE = timedelta(minutes=5)
 
 
 class SignInNeeded(Exception):
@@ -36,6 +47,10 @@ class SignInNeeded(Exception):
 
 class TokenUnavailable(errors.Unavailable):
     """The sign-in service, or what we know of the sign-in, keeps us waiting: not the platform."""
+
+
+class BeingRefreshed(TokenUnavailable):
+    """Another process refreshes this person's token, and it takes long."""
 
 
 def access_token(user: User) -> str:
@@ -74,37 +89,44 @@ def _refreshed(user: User, is_good: Callable[[TokenSet], bool]) -> str:
         if _take_lease(row):
             return _refresh(row)
         if time.monotonic() > give_up:
-            raise TokenUnavailable("Another process refreshes this person's token.", retry_after_s=5)
+            raise BeingRefreshed("Another process refreshes this person's token.", retry_after_s=1)
         time.sleep(CHECK_EVERY_S)
 
 
 def store(user: User, token: dict[str, Any]) -> None:
     """Keep the token set of a fresh sign-in. token: as the provider's token endpoint answers."""
-    TokenSet.objects.update_or_create(
-        user=user,
-        defaults=_columns(token)
-        | {"sign_in_needed": False, "refreshed_at": None, "refreshing_by": None, "refreshing_until": None},
-    )
+    anew = {"sign_in_needed": False, "refreshed_at": None, "refused_since": None, **_NOBODY_REFRESHES}
+    TokenSet.objects.update_or_create(user=user, defaults=_columns(token) | anew)
 
 
-def refused(user: User | None, access_token: str) -> None:
-    """The platform took this token no more, though its time was not over: refresh before the next use.
+def refused(user: User | None, access_token: str) -> datetime:
+    """The platform did not take this token, though its time was not over; when to try again. Raises SignInNeeded.
 
-    Of fifty workers that held the old token some are told so only after another has refreshed it: that says nothing
-    about the new one. A token that was refused right after it was made will not get better by refreshing: sign in.
+    It is refreshed once, and then shown again and again: a 401 may pass. Only when refreshed ones were refused for
+    minutes may a sign-in help. That is not written down for good: the first token that is taken ends it.
+    Of fifty workers that held an old token some are told so only after another has refreshed it: that says nothing
+    about the new one.
     """
     now = clock.now()
     row = TokenSet.objects.filter(user=user).first()
-    try:
-        if row is None or encryption.decrypt(row.access_token) != access_token:
-            return
-    except encryption.KeyMissing:
-        return  # encrypted after we had decrypted it: by now it is another one
+    if row is None or not _is_current(row, access_token):
+        return now
     same = TokenSet.objects.filter(pk=row.pk, obtained_at=row.obtained_at)
-    if row.obtained_at < now - YOUNG:
+    refresh_helps = row.refresh_token and (row.refreshed_at is None or row.refreshed_at < now - REFRESH_AGAIN_AFTER)
+    if refresh_helps:
         same.update(expires_at=now)
-    else:
-        same.filter(expires_at__gt=now).update(sign_in_needed=True)
+    lasts = now - (row.refused_since or now)
+    if lasts > SIGN_IN_AFTER_REFUSALS:
+        raise SignInNeeded(str(row.user_id))
+    if refresh_helps:
+        return now
+    same.filter(refused_since=None).update(refused_since=now)
+    return now + min(max(lasts, REFUSED_TOKEN_FIRST), REFUSED_TOKEN_LONGEST)
+
+
+def taken(user: User | None) -> None:
+    """The platform took this person's token. Writes only when there is something to forget."""
+    TokenSet.objects.filter(user=user, refused_since__isnull=False).update(refused_since=None)
 
 
 def delete(user: User) -> None:
@@ -134,6 +156,13 @@ def _token_set(user: User) -> TokenSet:
     return row
 
 
+def _is_current(row: TokenSet, access_token: str) -> bool:
+    try:
+        return encryption.decrypt(row.access_token) == access_token
+    except encryption.KeyMissing:
+        return False  # encrypted after we had decrypted it: by now it is another one
+
+
 def _discover() -> None:
     try:
         oidc.discover()
@@ -147,33 +176,32 @@ def _take_lease(row: TokenSet) -> bool:
     me = uuid.uuid4()
     # One that ends much later than any lease was taken before the database's clock was put back.
     free = Q(refreshing_until=None) | Q(refreshing_until__lt=now) | Q(refreshing_until__gt=now + 2 * REFRESH_LEASE)
-    taken = TokenSet.objects.filter(free, pk=row.pk, obtained_at=row.obtained_at, sign_in_needed=False).update(
+    is_ours = TokenSet.objects.filter(free, pk=row.pk, obtained_at=row.obtained_at, sign_in_needed=False).update(
         refreshing_by=me, refreshing_until=now + REFRESH_LEASE
     )
     row.refreshing_by = me
-    # A process that was held up around the UPDATE has a lease that is nearly over: it lets it end.
-    return bool(taken) and clock.now() < now + REFRESH_LEASE / 2
+    # A process that was held up around the UPDATE has a lease that would end before its refresh: it lets it end.
+    return bool(is_ours) and clock.now() < now + REFRESH_BEGINS_WITHIN
 
 
 def _refresh(row: TokenSet) -> str:
     """Refresh under the lease, and store the rotated token before the new access token is used."""
     mine = TokenSet.objects.filter(pk=row.pk, refreshing_by=row.refreshing_by)
-    free = {"refreshing_by": None, "refreshing_until": None}
     if not row.refresh_token:
         raise _ended(mine, row)
     try:
         token = oidc.refresh(encryption.decrypt(row.refresh_token))
     except encryption.KeyMissing:
-        mine.update(**free)
+        mine.update(**_NOBODY_REFRESHES)
         raise
     except oidc.GrantRevoked as gone:
         raise _ended(mine, row, is_revoked=True) from gone
     except oidc.ProviderError as down:
-        mine.update(**free)
+        mine.update(**_NOBODY_REFRESHES)
         raise TokenUnavailable(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
     columns = _columns(token, before=row)
-    if not mine.update(refreshed_at=columns["obtained_at"], **columns, **free):
+    if not mine.update(refreshed_at=columns["obtained_at"], **columns, **_NOBODY_REFRESHES):
         raise _overtaken()
     return str(token["access_token"])
 
@@ -184,7 +212,7 @@ def _ended(mine: QuerySet[TokenSet], row: TokenSet, *, is_revoked: bool = False)
     Who has no grant any more has no session either. Both in one transaction: a sign-in of this moment comes after it.
     """
     with transaction.atomic():
-        if not mine.update(sign_in_needed=True, refreshing_by=None, refreshing_until=None):
+        if not mine.update(sign_in_needed=True, **_NOBODY_REFRESHES):
             return _overtaken()
         if is_revoked:
             sessions.end(row.user, by=None)
@@ -214,6 +242,10 @@ def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str,
 
 
 def _expiry(token: dict[str, Any], now: datetime) -> datetime:
-    if token.get("expires_in"):
-        return now + timedelta(seconds=int(token["expires_in"]))
-    return datetime.fromtimestamp(int(token.get("expires_at") or 0), tz=UTC)
+    """When an access token ends. One that does not say, or not so that it can be read, is taken for a short one."""
+    try:
+        if token.get("expires_in"):
+            return now + timedelta(seconds=float(token["expires_in"]))
+        return datetime.fromtimestamp(float(token["expires_at"]), tz=UTC)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return now + USUAL_LIFE

@@ -44,7 +44,8 @@ _FORMULA = re.compile(r"(^|[,;|\t\r\n\x0b\x0c\x85\u2028\u2029])(?=[\s\"'\u200b-\
 
 def safe(cell: object) -> str:
     """A cell that no spreadsheet takes for a formula, nor any part that becomes a cell with another separator."""
-    return _FORMULA.sub(r"\1'", str(cell))
+    # A character that no file can hold would end the export at its line.
+    return _FORMULA.sub(r"\1'", str(cell).encode("utf-8", "replace").decode())
 
 
 class _Echo:

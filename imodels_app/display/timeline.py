@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.FILE_SENT: ("File sent", "move", "st-uploading"),
     Verb.FILE_MISSING: ("Not seen yet", "move", "search"),
     Verb.UPLOAD_RESTARTED: ("Sent again", "move", "st-uploading"),
+    Verb.LINK_REFUSED: ("Link refused", "move", "search"),
     Verb.LINK_RENEWED: ("New upload link", "move", "st-uploading"),
     Verb.COMPLETED: ("Running", "move", "st-running"),
     Verb.PLATFORM_STATE: ("Running", "move", "st-running"),
@@ -82,6 +83,7 @@ WAIT_REASONS: dict[str, str] = {
 FILE_SENTENCES = {
     "file_sent": "The platform’s storage has all of {file}",
     "file_missing": "The platform does not see {file} yet",
+    "link_refused": "The storage did not take the upload link; it is tried again",
     "link_renewed": "The old link had expired; what was uploaded stays there",
     "completed": "The platform has {file} and is making the iModel",
 }

@@ -8,8 +8,8 @@ ITwinError
 └── Refused        it will not happen; tell the person
     ├── SignedOut      401: the token is not taken (nothing happened either)
     ├── Forbidden      403
-    ├── NotInCatalog       404: missing, or not visible to this person
-    ├── PresetNameTaken      409 iModelExists
+    ├── NotFound       404: missing, or not visible to this person
+    ├── NameTaken      409 iModelExists
     ├── NotReady       409, any other: the source is not initialized
     ├── LinkRefused    the storage takes the upload link no more
     ├── ForeignLink    the upload link leads where nothing may be sent

@@ -6,11 +6,11 @@ never sent to a host that an answer names.
 
 import email.utils
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -42,6 +42,7 @@ T = TypeVar("T")
 class Connection:
     """Speaks for one person: a base address, their access token, timeouts.
 
+    correlation_id  a GUID that goes with every request; "" sends none
     before_request  called right before each request, repeats of a GET too; what it raises keeps it from leaving
     around_call     a context for each call, repeats included, which sees what is raised
     """
@@ -52,14 +53,22 @@ class Connection:
         access_token: str,
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
+        correlation_id: str = "",
         before_request: Callable[[], None] = lambda: None,
         around_call: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._access_token = access_token
+        self._correlation_id = correlation_id
+        self._ahead: timedelta | None = None
         self._before_request = before_request
         self._around_call = around_call
         self._timeout = (min(CONNECT_TIMEOUT_S, read_timeout_s), read_timeout_s)
+
+    @property
+    def now(self) -> datetime | None:
+        """The time at the platform, to about a second, by the Date of its last answer; None before it has told it."""
+        return None if self._ahead is None else _here() + self._ahead
 
     def get(
         self,
@@ -74,7 +83,7 @@ class Connection:
 
         read  raises Malformed, which is Unavailable: an answer that cannot be read is none, for the circuit too
         """
-        url = f"{self._base_url}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{self._base_url}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         headers = self._headers(accept) | ({"Prefer": f"return={prefer}"} if prefer else {})
         with self._around_call():
             answer = self._send_repeatable("GET", url, headers)
@@ -88,9 +97,7 @@ class Connection:
         with self._around_call():
             self._send_repeatable("DELETE", f"{self._base_url}{path}", self._headers(V2), before_send)
 
-    def post(
-        self, path: str, body: str, *, correlation_id: str = "", before_send: Callable[[], None] = lambda: None
-    ) -> requests.Response:
+    def post(self, path: str, body: str, *, before_send: Callable[[], None] = lambda: None) -> requests.Response:
         """Send a body of JSON text once, over a connection of its own. Raises all three kinds of error.
 
         before_send  called when only the request itself is left to do; what it raises keeps it from being sent
@@ -98,7 +105,6 @@ class Connection:
         A pooled connection that the server has just closed would make an unsent request look like a lost answer.
         """
         headers = self._headers(V2) | {"Content-Type": "application/json"}
-        headers |= {"X-Correlation-Id": correlation_id} if correlation_id else {}
         with self._around_call():
             self._before_request()
             before_send()
@@ -115,6 +121,7 @@ class Connection:
                 if _never_connected(error):
                     raise _unavailable(error) from error
                 raise errors.AnswerLost(_plain(error)) from error
+            self._read_clock(answer)
             if not 200 <= answer.status_code < 300:
                 _refuse(answer, lost_on_5xx=True)
             return answer
@@ -131,12 +138,19 @@ class Connection:
             answer = session.request(method, url, headers=headers, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             raise _unavailable(error) from error
+        self._read_clock(answer)
         if not 200 <= answer.status_code < 300:
             _refuse(answer, lost_on_5xx=False)
         return answer
 
     def _headers(self, accept: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._access_token}", "Accept": accept}
+        headers = {"Authorization": f"Bearer {self._access_token}", "Accept": accept}
+        return headers | ({"X-Correlation-Id": self._correlation_id} if self._correlation_id else {})
+
+    def _read_clock(self, answer: requests.Response) -> None:
+        date = _date_of(answer.headers)
+        if date:
+            self._ahead = date - _here()
 
 
 def no_other_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -185,11 +199,11 @@ def _refuse(answer: requests.Response, *, lost_on_5xx: bool) -> NoReturn:
     if status == 429:
         raise errors.TooMany(
             message or "Too many requests.",
-            retry_after_s=retry_after_s(answer.headers.get("Retry-After")),
+            retry_after_s=retry_after_s(answer.headers),
             operation=answer.headers.get("ITwinPlatform-RateLimited-Operation", ""),
         )
-    # 408 and 5xx, and redirects: nobody has decided about the request.
-    if status >= 500 or status == 408 or status < 400:
+    # 408, 425 and 5xx, and redirects: nobody has decided about the request.
+    if status >= 500 or status in (408, 425) or status < 400:
         text = f"The platform answered {status}" + (f" {code}." if code else ".")
         if lost_on_5xx:
             raise errors.AnswerLost(text)
@@ -239,20 +253,39 @@ def json_in(answer: requests.Response) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def retry_after_s(header: str | None, *, now: float | None = None) -> float:
-    """Seconds to wait by a Retry-After header: seconds or an HTTP date, bounded; a minute if it makes no sense."""
-    if not header:
-        return DEFAULT_RETRY_AFTER_S
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """Seconds to wait by an answer's Retry-After, bounded; a minute if there is none, or it makes no sense.
+
+    Seconds, or an HTTP date: of the clock whose Date the answer has, for ours may be hours apart from it.
+    """
+    wanted = headers.get("Retry-After") or ""
     try:
-        seconds = float(header)
+        seconds = float(wanted)
     except ValueError:
-        parsed = email.utils.parsedate_tz(header)
-        if parsed is None:
+        at = _http_date(wanted)
+        if at is None:
             return DEFAULT_RETRY_AFTER_S
-        seconds = email.utils.mktime_tz(parsed) - (time.time() if now is None else now)
+        seconds = (at - (_date_of(headers) or _here())).total_seconds()
     if not 0 <= seconds < float("inf"):
         return DEFAULT_RETRY_AFTER_S
     return min(max(seconds, 1.0), LONGEST_RETRY_AFTER_S)
+
+
+def _date_of(headers: Mapping[str, str]) -> datetime | None:
+    return _http_date(headers.get("Date") or "")
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        at = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _here() -> datetime:
+    """This machine's clock: only to be told apart from the platform's."""
+    return datetime.now(UTC)
 
 
 def _never_connected(error: requests.RequestException) -> bool:

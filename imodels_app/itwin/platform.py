@@ -2,7 +2,8 @@
 
 import unicodedata
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ class Platform:
 
     base_url        root of the platform's APIs, https://api.bentley.com
     read_timeout_s  how long to wait for an answer; short where a person waits too
-    before_request, around_call  as in http.Connection
+    correlation_id, before_request, around_call  as in http.Connection
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Platform:
         access_token: str,
         *,
         read_timeout_s: float = READ_TIMEOUT_S,
+        correlation_id: str = "",
         before_request: Callable[[], None] = lambda: None,
         around_call: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
@@ -46,31 +48,37 @@ class Platform:
             base_url,
             access_token,
             read_timeout_s=read_timeout_s,
+            correlation_id=correlation_id,
             before_request=before_request,
             around_call=around_call,
         )
 
+    @property
+    def now(self) -> datetime | None:
+        """The time at the platform, to about a second; None before its first answer."""
+        return self._http.now
+
     # Making iModels
 
-    def start(self, path: str, body: str, *, correlation_id: str = "") -> str:
+    def start(self, path: str, body: str) -> str:
         """Send a create, clone or fork request and return the id of the iModel being made.
 
         path, body  as spec.py builds them; body is sent byte for byte
 
-        Nothing here is repeated: the platform has no idempotency key. Raises Refused (PresetNameTaken, NotReady,
-        NotInCatalog, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
+        Nothing here is repeated: the platform has no idempotency key. Raises Refused (NameTaken, NotReady,
+        NotFound, Forbidden, Invalid, SignedOut), Unavailable, AnswerLost.
         Source: https://developer.bentley.com/apis/imodels-v2/operations/ create-imodel, clone-imodel, fork-imodel
         """
-        return self.start_with_file(path, body, correlation_id=correlation_id)[0]
+        return self.start_with_file(path, body)[0]
 
     def start_with_file(
-        self, path: str, body: str, *, correlation_id: str = "", before_send: Callable[[], None] = lambda: None
+        self, path: str, body: str, *, before_send: Callable[[], None] = lambda: None
     ) -> tuple[str, UploadLink | None]:
         """As start(), and where the baseline file that the request announced goes; None when the answer names none.
 
         before_send  called right before the request leaves; what it raises keeps it from leaving
         """
-        answer = self._http.post(path, body, correlation_id=correlation_id, before_send=before_send)
+        answer = self._http.post(path, body, before_send=before_send)
         imodel_id = _new_imodel_id(answer)
         if not imodel_id:
             raise errors.AnswerLost(f"The platform answered {answer.status_code} without the new iModel's id.")
@@ -79,7 +87,7 @@ class Platform:
     def complete_baseline(self, imodel_id: str) -> BaselineFile:
         """Say that the baseline file is in the storage. Safe to repeat: the second time it is Invalid (InvalidChange).
 
-        Raises NotInCatalog (no such file there, or not yet), NotReady (DataConflict: not the announced size),
+        Raises NotFound (no such file there, or not yet), NotReady (DataConflict: not the announced size),
         Forbidden, Invalid, SignedOut, Unavailable, AnswerLost. Source:
         https://developer.bentley.com/apis/imodels-v2/operations/complete-imodel-baseline-file-upload/
         """
@@ -103,7 +111,7 @@ class Platform:
         return self._http.get(f"/imodels/{quote(imodel_id, safe='')}/operations/create", read=CreateOperation.from_json)
 
     def delete_imodel(self, imodel_id: str, *, before_send: Callable[[], None] = lambda: None) -> None:
-        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotInCatalog.
+        """Delete it for good. Needs imodels_delete; asked again for what is gone, it raises NotFound.
 
         before_send  called right before the request leaves; what it raises keeps it from leaving
 
@@ -117,15 +125,20 @@ class Platform:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/"""
         return self._http.get(f"/imodels/{quote(imodel_id, safe='')}", read=_one("iModel", IModel))
 
-    def imodels(self, itwin_id: str, *, name: str = "", search: str = "", top: int = 100) -> list[IModel]:
-        """The first page of an iTwin's iModels. name: exact; search: part of name or description.
+    def imodels(
+        self, itwin_id: str, *, name: str = "", search: str = "", top: int = 100, newest: bool = False
+    ) -> list[IModel]:
+        """The first page of an iTwin's iModels. name: exact; search: part of name or description; newest: these first.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
         """
         query: dict[str, Any] = {"iTwinId": itwin_id, "$top": top}
+        query |= {"$orderBy": "createdDateTime desc"} if newest else {}
+        # Whether there is one of this name decides what is sent again: then none may be left out.
+        read = _all("iModels", IModel) if name else _many("iModels", IModel)
 
         def ask(words: dict[str, str]) -> list[IModel]:
-            return self._http.get("/imodels", query | words, prefer="representation", read=_many("iModels", IModel))
+            return self._http.get("/imodels", query | words, prefer="representation", read=read)
 
         return _in_each_spelling({"name": name, "$search": search}, ask)
 
@@ -291,8 +304,22 @@ def _one(name: str, kind: type[T]) -> Callable[[dict[str, Any]], T]:
     return lambda body: kind.from_json(_part(body, name))
 
 
-def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
+def _all(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
+    """How to read a list. One item that cannot be read makes the whole answer Malformed."""
     return lambda body: [kind.from_json(item) for item in _items(body, name)]
+
+
+def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
+    """How to read a list that people pick from: what cannot be read is left out, and hides nothing else."""
+
+    def read(body: dict[str, Any]) -> list[T]:
+        found = []
+        for item in _items(body, name):
+            with suppress(Malformed, AttributeError, TypeError):
+                found.append(kind.from_json(item))
+        return found
+
+    return read
 
 
 Item = TypeVar("Item", ITwin, IModel, NamedVersion)

@@ -8,6 +8,7 @@ Source: https://learn.microsoft.com/rest/api/storageservices/put-blob, put-block
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
 from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -92,7 +93,7 @@ class Storage:
             raise _unavailable(slow=isinstance(error, requests.Timeout)) from None
         if not 200 <= answer.status_code < 300:
             found = _CODE.search(answer.text[:2000])
-            _refuse(answer.status_code, found.group(1) if found else "", answer.headers.get("Retry-After"))
+            _refuse(answer.status_code, found.group(1) if found else "", answer.headers)
 
     def put_block(self, number: int, piece: bytes) -> None:
         """Write one block. The same number may be sent again, and replaces what was there."""
@@ -144,16 +145,15 @@ def _azure_refused(error: AzureError) -> NoReturn:
     if not isinstance(error, HttpResponseError) or not error.status_code:
         raise _unavailable(slow=False) from None
     code = str(getattr(getattr(error, "error_code", None), "value", None) or getattr(error, "error_code", None) or "")
-    headers = getattr(error.response, "headers", None) or {}
-    _refuse(error.status_code, code, headers.get("Retry-After"))
+    _refuse(error.status_code, code, getattr(error.response, "headers", None) or {})
 
 
-def _refuse(status: int, code: str, retry_after: str | None) -> NoReturn:
+def _refuse(status: int, code: str, headers: Mapping[str, str]) -> NoReturn:
     said = f"{status} {foreign_text.cleaned(code, most=64)}".strip()
     if status in (401, 403) or code in LINK_IS_OVER:
         raise errors.LinkRefused(status, code, said) from None
     if (status >= 500 and status not in FINAL) or status in (408, 429):
-        wait_s = retry_after_s(retry_after) if retry_after else DOWN_RETRY_S
+        wait_s = retry_after_s(headers) if headers.get("Retry-After") else DOWN_RETRY_S
         raise errors.Unavailable(f"The platform’s storage answered {said}.", retry_after_s=wait_s) from None
     raise errors.Refused(status, code, said) from None
 

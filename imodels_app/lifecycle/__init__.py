@@ -17,11 +17,12 @@ from imodels_app.lifecycle.orphans import (
     postpone_deletion,
 )
 from imodels_app.lifecycle.progress import accepted, completed, failed, polled, succeeded, usable
-from imodels_app.lifecycle.submission import answered, claim, confirm_claim, lease, operation_for, requeue, send_again
+from imodels_app.lifecycle.submission import answered, claim, confirm_claim, lease, operation_for, send_again
 from imodels_app.lifecycle.uploads import (
     file_missing,
     file_sent,
     lease_upload,
+    link_refused,
     link_renewed,
     release_upload,
     renew_upload_lease,
@@ -29,7 +30,9 @@ from imodels_app.lifecycle.uploads import (
 )
 from imodels_app.lifecycle.waits import (
     expire,
+    requeue,
     reschedule_after_clock_jump,
+    set_aside,
     wait,
     wake_after_sign_in,
     wake_all_signed_in,
@@ -58,6 +61,7 @@ __all__ = [
     "lease",
     "lease_orphan",
     "lease_upload",
+    "link_refused",
     "link_renewed",
     "operation_for",
     "orphan_ended",
@@ -72,6 +76,7 @@ __all__ = [
     "reschedule_after_clock_jump",
     "restart_upload",
     "send_again",
+    "set_aside",
     "succeeded",
     "usable",
     "wait",

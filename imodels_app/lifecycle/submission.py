@@ -1,7 +1,6 @@
 """How an operation is sent: by one worker at a time, and every request is written down before it leaves."""
 
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -12,7 +11,7 @@ from imodels_app.models import Attempt, Operation
 from imodels_app.requesting.spec import fingerprint
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import CLAIM_LASTS, RECONCILE_CLAIM_AFTER, STEP_LEASE
-from imodels_app.states import Kind, Outcome, State, WaitReason
+from imodels_app.states import Kind, Outcome, State
 
 
 def operation_for(operation_id: UUID) -> Operation:
@@ -87,14 +86,6 @@ def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, a
             outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
         )
     failpoints.reach("attempt.answered")
-
-
-def requeue(operation: Operation, attempt: Attempt, *, reason: WaitReason, until: datetime, note: str = "") -> None:
-    """Queue again what provably was not sent. Raises Conflict unless its attempt says so."""
-    if not Attempt.objects.filter(pk=attempt.pk, operation=operation, outcome=Outcome.NOT_SENT).exists():
-        raise Conflict(f"{operation.name} may have been sent.")
-    waiting: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
-    _transition.move(operation, State.QUEUED, verb="postponed", note=note, wait=reason, **waiting)
 
 
 def send_again(operation: Operation, *, note: str) -> None:

@@ -56,6 +56,11 @@ def file_missing(operation: Operation, *, retry_at: datetime) -> None:
     _transition.note(operation, "file_missing", upload={"due_at": retry_at})
 
 
+def link_refused(operation: Operation, *, retry_at: datetime, note: str) -> None:
+    """The storage did not take the link, and the platform has no other one."""
+    _transition.note(operation, "link_refused", note=note, upload={"due_at": retry_at}, **NO_WAIT)
+
+
 def restart_upload(operation: Operation, *, note: str) -> None:
     """What was sent is not there: send all of it again."""
     with transaction.atomic():

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db.models import Q
 
 from imodels_app.lifecycle import _transition, progress
 from imodels_app.lifecycle._transition import NO_WAIT, Conflict
-from imodels_app.models import Operation, User
+from imodels_app.models import Attempt, Operation, User
 from imodels_app.runtime import clock, dispatch
-from imodels_app.runtime.timing import CLOCK_DIFFERENCE, LONGEST_PAUSE, SIGN_IN_PATIENCE, UPLOAD_LEASE
-from imodels_app.states import State, WaitReason
+from imodels_app.runtime.loops import for_each
+from imodels_app.runtime.timing import CLOCK_DIFFERENCE, LONGEST_PAUSE, SET_ASIDE_FOR, SIGN_IN_PATIENCE, UPLOAD_LEASE
+from imodels_app.states import Outcome, State, WaitReason
 
 # Which column makes an operation due at once.
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
@@ -25,13 +27,27 @@ _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
 
 def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "") -> None:
     """Nothing can be done before `until`. The operation stays what it is, and says why."""
+    fields = _waiting(operation, State(operation.state), reason, until)
+    _transition.note(operation, "postponed", note=note, wait=reason, **fields)
+
+
+def requeue(operation: Operation, attempt: Attempt, *, reason: WaitReason, until: datetime, note: str = "") -> None:
+    """Queue again what provably was not sent. Raises Conflict unless its attempt says so."""
+    if not Attempt.objects.filter(pk=attempt.pk, operation=operation, outcome=Outcome.NOT_SENT).exists():
+        raise Conflict(f"{operation.name} may have been sent.")
+    fields = _waiting(operation, State.QUEUED, reason, until)
+    _transition.move(operation, State.QUEUED, verb="postponed", note=note, wait=reason, **fields)
+
+
+def _waiting(operation: Operation, state: State, reason: WaitReason, until: datetime) -> dict[str, Any]:
+    """The columns of an operation that waits in this state."""
     fields: dict[str, Any] = {"wait_reason": reason, "wait_until": until, "due_at": until}
-    if operation.state == State.UPLOADING:
+    if state == State.UPLOADING:
         fields |= {"due_at": None, "upload": {"due_at": until}}
-    if reason == WaitReason.SIGN_IN and operation.state in (State.QUEUED, State.UPLOADING):
+    if reason == WaitReason.SIGN_IN and state in (State.QUEUED, State.UPLOADING):
         ends_at = operation.expires_at if operation.wait_reason == reason else clock.now() + SIGN_IN_PATIENCE
         fields |= {"expires_at": ends_at, "wait_until": ends_at}
-    _transition.note(operation, "postponed", note=note, wait=reason, **fields)
+    return fields
 
 
 def expire(operation: Operation) -> None:
@@ -45,28 +61,32 @@ def expire(operation: Operation) -> None:
 
 def wake_after_sign_in(user: User) -> None:
     """Go on with whatever waited for this person to sign in."""
-    now = clock.now()
-    for operation in Operation.objects.filter(requested_by=user, wait_reason=WaitReason.SIGN_IN, state__in=_DUE):
-        due = _DUE[State(operation.state)](now)
-        try:
-            _transition.note(operation, "resumed", by=user, note="signed in again", **NO_WAIT, **due)
-        except Conflict:
-            continue  # it moved on by itself
-        if operation.state == State.QUEUED:
-            _transition.wake_submitter(operation)
-        elif operation.state == State.UPLOADING:
-            dispatch.wake_uploader(operation.pk)
+    waiting = Operation.objects.filter(requested_by=user, wait_reason=WaitReason.SIGN_IN, state__in=_DUE)
+    for_each(waiting, partial(_wake, by=user))
+
+
+def _wake(operation: Operation, *, by: User) -> None:
+    due = _DUE[State(operation.state)](clock.now())
+    try:
+        _transition.note(operation, "resumed", by=by, note="signed in again", **NO_WAIT, **due)
+    except Conflict:
+        return  # it moved on by itself
+    if operation.state == State.QUEUED:
+        _transition.wake_submitter(operation)
+    elif operation.state == State.UPLOADING:
+        dispatch.wake_uploader(operation.pk)
 
 
 def wake_all_signed_in() -> None:
     """Go on for people whose sign-in is good, though what waits for it was not woken.
 
     The process that they did it with died before it could, or the wait was written down a moment later than the
-    sign-in. None goes round in circles: before anybody waits for a sign-in, tokens.py has marked the old one.
+    sign-in; or the platform takes the token again by itself. None goes round in circles: before anybody waits for a
+    sign-in, tokens.py has marked the old one.
     """
     waits = Q(operations__wait_reason=WaitReason.SIGN_IN, operations__state__in=_DUE)
-    for user in User.objects.filter(waits, tokens__sign_in_needed=False).distinct():
-        wake_after_sign_in(user)
+    signed_in = User.objects.filter(waits, tokens__sign_in_needed=False, tokens__refused_since=None)
+    for_each(signed_in.distinct(), wake_after_sign_in)
 
 
 def reschedule_after_clock_jump(now: datetime) -> None:
@@ -80,6 +100,17 @@ def reschedule_after_clock_jump(now: datetime) -> None:
             later |= Q(wait_reason=WaitReason.NONE, due_at__gt=now + LONGEST_PAUSE)
         if state == State.UPLOADING:  # nor does a lease
             later |= Q(wait_reason=WaitReason.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
-        for operation in Operation.objects.filter(later, state=state).exclude(wait_reason=WaitReason.SIGN_IN):
-            with suppress(Conflict):
-                _transition.note(operation, "resumed", note="the clock was set back", **NO_WAIT, **due(now))
+        early = Operation.objects.filter(later, state=state).exclude(wait_reason=WaitReason.SIGN_IN)
+        for_each(early, partial(_resume, due=due(now)))
+
+
+def _resume(operation: Operation, *, due: dict[str, Any]) -> None:
+    with suppress(Conflict):
+        _transition.note(operation, "resumed", note="the clock was set back", **NO_WAIT, **due)
+
+
+def set_aside(operation: Operation) -> None:
+    """Let others pass for a while: what is wrong with this queued operation is nothing that anybody foresaw."""
+    now = clock.now()
+    # Not by its version: what we read may have been undone.
+    Operation.objects.filter(pk=operation.pk, state=State.QUEUED, due_at__lte=now).update(due_at=now + SET_ASIDE_FOR)

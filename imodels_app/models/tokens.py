@@ -17,6 +17,7 @@ class TokenSet(models.Model):
     refreshed_at = models.DateTimeField(null=True, help_text="Empty: not since the sign-in.")
     refreshing_by = models.UUIDField(null=True, help_text="Who holds the lease to refresh.")
     refreshing_until = models.DateTimeField(null=True)
+    refused_since = models.DateTimeField(null=True, help_text="Since when the platform refuses even refreshed tokens.")
     sign_in_needed = models.BooleanField(default=False, help_text="The provider no longer accepts the refresh token.")
 
     def __str__(self) -> str:

@@ -26,7 +26,7 @@ DOWN = (OSError, smtplib.SMTPException)
 
 
 def connect() -> BaseEmailBackend:
-    """A connection for one round, opened by the first message and closed by the caller."""
+    """A connection for one round, to be opened and closed by the caller."""
     return get_connection(timeout=settings.EMAIL_TIMEOUT)
 
 

@@ -59,19 +59,35 @@ def send_due() -> None:
     due = due.prefetch_related("operation__decisions")
     if not due.exists() or not channels.take_lease(now):
         return
-    stop_at = time.monotonic() + ROUND_S
     connection = channels.connect()
     try:
-        for message in due.order_by("due_at", "pk")[:ROUND_SIZE]:
-            if time.monotonic() > stop_at:
-                break
-            _send(message, connection)
+        connection.open()
+        _send_round(list(due.order_by("due_at", "pk")[:ROUND_SIZE]), connection)
     except channels.DOWN as down:
         channels.record_failure(down)
     else:
         channels.record_success()
     finally:
         connection.close()
+
+
+def _send_round(messages: list[Notification], connection: BaseEmailBackend) -> None:
+    """Send one after another, for a while. Raises what two in a row met: that is the server, not a message."""
+    stop_at, last_failed = time.monotonic() + ROUND_S, False
+    for message in messages:
+        if time.monotonic() > stop_at:
+            return
+        try:
+            _send(message, connection)
+        except channels.DOWN:
+            if last_failed:
+                raise
+            # It may have been the message. If it was the server, it does not answer now either.
+            last_failed = True
+            connection.close()
+            connection.open()
+        else:
+            last_failed = False
 
 
 def is_current(message: Notification) -> bool:
@@ -111,17 +127,19 @@ def _is_requester(person: User, operation: Operation) -> bool:
 
 
 def _was_notified(person: User) -> bool:
-    """Whether this person was asked to sign in since they last did: once is enough for all that waits."""
+    """Whether this person was asked to sign in since their sign-in was last good: once is enough for all that waits."""
     token_set = TokenSet.objects.filter(user=person).first()
     earlier = Notification.objects.filter(to=person, kind=NotificationKind.SIGN_IN)
-    return (earlier.filter(written_at__gt=token_set.obtained_at) if token_set else earlier).exists()
+    if token_set:
+        earlier = earlier.filter(written_at__gt=token_set.refused_since or token_set.obtained_at)
+    return earlier.exists()
 
 
 # Sending
 
 
 def _send(message: Notification, connection: BaseEmailBackend) -> None:
-    """One message. What the server refuses for itself is tried again later; what breaks the connection is raised."""
+    """One message. What does not go is tried again later; what broke the connection is raised, too."""
     now = clock.now()
     if not is_current(message) or not _may_be_notified(message.to):
         Notification.objects.filter(pk=message.pk).update(due_at=None)
@@ -129,8 +147,8 @@ def _send(message: Notification, connection: BaseEmailBackend) -> None:
     mine = Notification.objects.filter(pk=message.pk, due_at=message.due_at)
     if not mine.update(due_at=_next_try(message, now), tries=F("tries") + 1):
         return
-    subject, text = texts.subject_and_text(message)
     try:
+        subject, text = texts.subject_and_text(message)
         channels.send(message.to.email, subject, text, connection=connection)
     except channels.REFUSED as refused:
         log.warning("The mail server did not take message %s: %s", message.pk, type(refused).__name__)
@@ -139,9 +157,11 @@ def _send(message: Notification, connection: BaseEmailBackend) -> None:
         log.warning("Message %s cannot be sent: %s", message.pk, type(odd).__name__)
         Notification.objects.filter(pk=message.pk).update(due_at=None)
     except channels.DOWN:
-        # Not this message's fault: it keeps its turn.
-        Notification.objects.filter(pk=message.pk).update(due_at=message.due_at, tries=message.tries)
+        # Perhaps not this message's fault: it is never given up for it, and others go first.
+        Notification.objects.filter(pk=message.pk).update(due_at=now + FIRST_GAP, tries=message.tries)
         raise
+    except Exception:
+        log.exception("Message %s cannot be written; the others are sent", message.pk)
     else:
         Notification.objects.filter(pk=message.pk).update(sent_at=clock.now(), due_at=None)
 

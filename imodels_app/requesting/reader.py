@@ -71,11 +71,13 @@ class Reader:
 
     def _cannot_ask(self, later: gateway.MustWait) -> Exception:
         # A missing key that no other process has either is made up for by signing in.
-        if later.reason in (WaitReason.SIGN_IN, WaitReason.TOKEN, WaitReason.KEY_MISSING):
+        if later.reason in (WaitReason.SIGN_IN, WaitReason.KEY_MISSING):
             return SignInNeeded(str(self.user.pk))
         if later.reason == WaitReason.RATE_LIMIT:
             left_s = max((later.until - clock.now()).total_seconds(), 1)
             return CatalogUnavailable(f"The platform’s rate limit is used up for another {left_s:.0f} s.")
+        if later.reason == WaitReason.TOKEN:
+            return CatalogUnavailable("The platform is not accepting your sign-in at the moment. Try again shortly.")
         return CatalogUnavailable("The platform is not answering.")
 
     def _platform(self) -> Platform:

@@ -22,6 +22,7 @@ from django.db import transaction
 from imodels_app.display import formats
 from imodels_app.models import STAGED_FOR, StagedFile, User
 from imodels_app.runtime import clock, foreign_text
+from imodels_app.runtime.loops import for_each
 
 MIB = 1024 * 1024
 # What every SQLite file begins with, and so every iModel.
@@ -188,24 +189,25 @@ def remove(staged: StagedFile) -> None:
 def delete(staged: StagedFile) -> None:
     """Delete row and bytes. An operation that had it keeps its name and size."""
     StagedFile.objects.filter(pk=staged.pk).delete()
-    transaction.on_commit(partial(path_of(staged).unlink, missing_ok=True))
+    # Bytes that cannot be deleted now belong to no row any more: clean() tries again.
+    transaction.on_commit(partial(path_of(staged).unlink, missing_ok=True), robust=True)
 
 
-def delete_unneeded(pk: UUID, now: datetime) -> bool:
-    """Forget a file if nobody needs it any more; whether it was so."""
+def delete_unneeded(pk: UUID, now: datetime) -> None:
+    """Forget a file if nobody needs it any more."""
     with transaction.atomic():
         # First the lock, then the question again: a piece, or an operation, may have come meanwhile.
         StagedFile.objects.select_for_update().filter(pk=pk).first()
         staged = StagedFile.objects.stale(now).filter(pk=pk).first()
         if staged:
             delete(staged)
-    return staged is not None
 
 
-def clean(now: datetime) -> int:
-    """Forget what nobody came back for, and bytes that belong to no row; how many."""
+def clean(now: datetime) -> None:
+    """Forget what nobody came back for, and bytes that belong to no row."""
     unneeded = list(StagedFile.objects.stale(now).values_list("pk", flat=True))
-    return sum(delete_unneeded(pk, now) for pk in unneeded) + _clean_folder(now)
+    for_each(unneeded, partial(delete_unneeded, now=now))
+    _clean_folder(now)
 
 
 def check_space(size: int) -> None:
@@ -299,14 +301,16 @@ def _sync_folder() -> None:
         os.close(names)
 
 
-def _clean_folder(now: datetime) -> int:
+def _clean_folder(now: datetime) -> None:
     """Delete bytes without a row. A row is there before its bytes, so who looks at the folder first misses none."""
     there = list(folder().iterdir())
     known = {str(pk) for pk in StagedFile.objects.values_list("pk", flat=True)}
-    left = [path for path in there if _is_orphaned(path, known, now)]
-    for path in left:
+    for_each(there, partial(_delete_orphaned, known=known, now=now))
+
+
+def _delete_orphaned(path: Path, *, known: set[str], now: datetime) -> None:
+    if _is_orphaned(path, known, now):
         path.unlink(missing_ok=True)
-    return len(left)
 
 
 def _is_orphaned(path: Path, known: set[str], now: datetime) -> bool:

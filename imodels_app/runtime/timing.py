@@ -1,8 +1,8 @@
 """How long things may take. In one place, for they have to fit inside each other: tests/runtime/test_timing.py holds
 them.
 
-A call to the platform < a task < "it never arrived" < a redelivered message; a claim < a lost claim; half a lease to
-refresh > a refresh; and what is written down is compared by the database's clock.
+A call to the platform < a task < "it never arrived" < a redelivered message; a claim < a lost claim; a refresh < the
+lease for it < a task; and what is written down is compared by the database's clock.
 """
 
 from datetime import timedelta
@@ -18,13 +18,17 @@ LONGEST_CALL = timedelta(seconds=CONNECT_TIMEOUT_S + READ_TIMEOUT_S)
 PROVIDER_TIMEOUT_S = 10.0
 # The platform's word on whose token it is, while somebody waits to be signed in.
 SIGN_IN_READ_TIMEOUT_S = 5.0
+# Its answer to a refresh may have rotated the token, and cannot be had again: waited for as long as the lease allows.
+REFRESH_TIMEOUT_S = 40.0
 
 # Clocks
 
 # All processes read the database's clock within this of each other. What was written down later than that was written
 # before the clock was put back.
 CLOCK_DIFFERENCE = timedelta(seconds=5)
-# The platform's clock and ours may differ by this much.
+# The Date of the platform's answers tells how far its clock is from ours, to a second and to the time an answer takes.
+PLATFORM_DATE_PRECISION = timedelta(seconds=3)
+# Without a Date, the two may differ by this much.
 PLATFORM_CLOCK_DIFFERENCE = timedelta(minutes=5)
 # So may the sign-in service's, by the times in its ID tokens.
 PROVIDER_CLOCK_DIFFERENCE_S = 120
@@ -53,6 +57,8 @@ RECONCILE_SELDOM = timedelta(minutes=1)
 NEVER_ARRIVED_AFTER = timedelta(seconds=95)
 # How long to look for what has the name after the platform said that it is taken: to send again would tell no more.
 NAME_TAKEN_FOR = timedelta(minutes=15)
+# Before the next try of what failed in a way that nobody foresaw: it would stay first in line.
+SET_ASIDE_FOR = timedelta(seconds=30)
 # Before the next try behind another operation of that name.
 BEHIND_SAME_NAME = timedelta(seconds=30)
 
@@ -64,13 +70,22 @@ STEP_LEASE = timedelta(seconds=20)
 UPLOAD_LEASE = timedelta(seconds=20)
 # Looking at an orphan, and again deleting it: longer than one call, so whoever was at it is dead.
 ORPHAN_LEASE = timedelta(seconds=45)
-# Half of it is longer than a refresh can take (two of the provider's time-outs); shorter than a task may run.
-REFRESH_LEASE = timedelta(seconds=45)
+# Longer than a refresh can take, even by one who was held up before it; shorter than a task may run.
+REFRESH_LEASE = timedelta(seconds=60)
+REFRESH_BEGINS_WITHIN = timedelta(seconds=5)
 # Refresh this long before the end: a token must outlive the call it is taken for.
 TOKEN_MARGIN = timedelta(seconds=60)
 
 # Waits
 
+# A token that the platform refuses is refreshed at once, but not again so soon after a refresh.
+REFRESH_AGAIN_AFTER = timedelta(minutes=1)
+# How soon a refused token is shown again, and then the longer it was refused, the rarer.
+REFUSED_TOKEN_FIRST, REFUSED_TOKEN_LONGEST = timedelta(seconds=1), timedelta(seconds=15)
+# A platform that has refused one refreshed token after another for so long may want a new sign-in. It is asked now and
+# then all the same: its answers may get better by themselves.
+SIGN_IN_AFTER_REFUSALS = timedelta(minutes=5)
+WHILE_REFUSED = timedelta(minutes=2)
 # How long an operation waits for its requester to sign in again before it expires.
 SIGN_IN_PATIENCE = timedelta(days=5)
 # Signing in wakes what waits for it at once. Asking sooner than this would tell nothing.

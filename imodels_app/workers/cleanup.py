@@ -35,7 +35,7 @@ def delete(operation_id: UUID) -> None:
 def _try(orphan: Orphan, person: User) -> None:
     """One try, and what came of it."""
     try:
-        _check_and_delete(orphan, gateway.for_person(person))
+        _check_and_delete(orphan, gateway.for_operation(orphan.operation, by=person))
     except gateway.MustWait as later:
         if later.reason == WaitReason.SIGN_IN:
             # Not kept until they come back: what is deleted days later is a surprise.

@@ -42,6 +42,9 @@ def submit(operation_id: UUID) -> None:
             _send(operation, *claimed)
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
+    except Exception:
+        lifecycle.set_aside(operation)
+        raise
     # Whoever waits for something of their own lets the next one pass.
     if operation.wait_reason != WaitReason.PLATFORM_DOWN:
         announce_next(bucket, clock.now())
@@ -70,7 +73,7 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
     try:
         gateway.require_open()
         # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
-        platform = gateway.for_person(operation.requested_by, bucket=bucket)
+        platform = gateway.for_operation(operation, by=operation.requested_by, bucket=bucket)
         return _claim(operation, bucket), platform
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
@@ -135,7 +138,7 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
 def _send_and_record(operation: Operation, attempt: Attempt, platform: Platform, claim: _Claim) -> None:
     try:
         imodel_id, upload = platform.start_with_file(
-            operation.request_path, operation.request_body, correlation_id=str(operation.pk), before_send=claim.confirm
+            operation.request_path, operation.request_body, before_send=claim.confirm
         )
     except errors.AnswerLost as lost:
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))

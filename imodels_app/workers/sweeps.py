@@ -1,11 +1,13 @@
 """What beat has done every few seconds: find the rows that are due, and announce each to whoever takes its step."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from imodels_app import lifecycle
 from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
 from imodels_app.models import Operation, Orphan, Upload
 from imodels_app.runtime import clock, dispatch, heartbeat
+from imodels_app.runtime.loops import for_each
 from imodels_app.runtime.timing import UPLOAD_LEASE
 from imodels_app.workers import submit
 
@@ -15,8 +17,7 @@ BATCH = 100
 
 def queued() -> None:
     """Announce whoever is next in each bucket."""
-    for bucket in fair_queue.KINDS:
-        submit.announce_next(bucket, clock.now())
+    for_each(fair_queue.KINDS, lambda bucket: submit.announce_next(bucket, clock.now()))
 
 
 def running() -> None:
@@ -36,11 +37,8 @@ def submitting() -> None:
     lifecycle.follow_rights()
     for pk in Operation.objects.due_for_reconcile(now).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.reconcile", pk)
-    for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
-        try:
-            lifecycle.expire(operation)
-        except lifecycle.Conflict:
-            continue  # it was decided in this very moment
+    # All of them: one that can never expire stays in front of the others.
+    for_each(Operation.objects.overdue(now).select_related("team"), _expire)
 
 
 def orphans() -> None:
@@ -53,6 +51,11 @@ def uploads() -> None:
     """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
     for pk in Upload.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
+
+
+def _expire(operation: Operation) -> None:
+    with suppress(lifecycle.Conflict):  # it was decided in this very moment
+        lifecycle.expire(operation)
 
 
 def _at_once(now: datetime) -> int:

@@ -26,14 +26,12 @@ from imodels_app.workers import transfer
 log = logging.getLogger(__name__)
 
 WAITING = "waitingForFile"
-# No line is faster (10 Gbit/s): a file that would need more time than its link has is not begun.
-FASTEST_BYTES_PER_S = 1_250_000_000
-LINK_MARGIN = timedelta(seconds=5)
 # A file of many gigabytes outlives many links. A platform whose new links are all refused is not asked for ever.
 MOST_LINKS = 50
 # The platform took no notice of being told.
 COMPLETE_AGAIN_AFTER = timedelta(seconds=5)
-# The platform may see a file later than its storage acknowledged it: pauses before each next look.
+# The platform may see a file later than its storage acknowledged it, and the storage a link later than it was made:
+# pauses before each next look.
 FILE_PAUSES_S = (2.0, 5.0, 10.0)
 
 
@@ -103,9 +101,8 @@ def _send(operation: Operation, ending: Callable[[], bool]) -> bool:
 
 
 def _ready(operation: Operation) -> tuple[UploadLink, Path]:
-    """Where to, and the file. Raises MustWait (storage down) and Waiting (the file is gone, or the link has ended)."""
-    now = clock.now()
-    until = circuit_breaker.open_until(now, circuit_breaker.STORAGE)
+    """Where to, and the file. Raises MustWait (storage down) and Waiting (the file is gone, or there is no link)."""
+    until = circuit_breaker.open_until(clock.now(), circuit_breaker.STORAGE)
     if until:
         raise gateway.MustWait(WaitReason.STORAGE_DOWN, until)
     # Not operation.staged_file: who slept meanwhile may be past the end of all, and the row is gone.
@@ -113,17 +110,10 @@ def _ready(operation: Operation) -> tuple[UploadLink, Path]:
     if staged is None or not staging.is_whole(staged, operation.file_size):
         lifecycle.failed(operation, code="stagedFileMissing")
         raise Waiting
-    if not operation.upload.link or not _can_finish(operation, now):
+    # A link that has ended by its own words is tried: it names the storage's clock, and only the storage knows that.
+    if not operation.upload.link:
         _renew_link(operation)
     return UploadLink(encryption.decrypt(operation.upload.link), operation.upload.storage_type), staging.path_of(staged)
-
-
-def _can_finish(operation: Operation, now: datetime) -> bool:
-    """Whether the link lasts as long as the fastest line would need for what is left."""
-    if operation.upload.link_until is None:
-        return True
-    left = (operation.file_size or 0) - operation.upload.sent_bytes
-    return operation.upload.link_until - now > LINK_MARGIN + timedelta(seconds=left / FASTEST_BYTES_PER_S)
 
 
 def _refused(operation: Operation, no: errors.Refused) -> None:
@@ -143,23 +133,33 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
     """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Waiting."""
     before = encryption.decrypt(operation.upload.link) if operation.upload.link else ""
     try:
-        link = gateway.for_person(operation.requested_by).imodel(operation.imodel_id).upload
+        link = gateway.for_operation(operation, by=operation.requested_by).imodel(operation.imodel_id).upload
     except errors.NotFound as gone:
         _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
-    if link and asked < MOST_LINKS and link.href != before and _lasts(link):
+    if link and asked < MOST_LINKS and link.href != before:
         encrypted = encryption.encrypt(link.href)
         lifecycle.link_renewed(operation, link=encrypted, storage_type=link.storage_type[:10], until=link.until)
     elif not _arrived_all_the_same(operation):
-        lifecycle.failed(
-            operation, code="uploadLinkExpired" if operation.upload.link else "uploadLinkLost", message=said
-        )
+        _no_other_link(operation, said)
     raise Waiting
+
+
+def _no_other_link(operation: Operation, said: str) -> None:
+    """Try the one there is some times more, for a refusal may pass; then give up."""
+    refusals = operation.events.filter(verb="link_refused").count()
+    if not operation.upload.link:
+        lifecycle.failed(operation, code="uploadLinkLost", message=said)
+    elif refusals < len(FILE_PAUSES_S):
+        pause = timedelta(seconds=FILE_PAUSES_S[refusals])
+        lifecycle.link_refused(operation, retry_at=clock.now() + pause, note=said)
+    else:
+        lifecycle.failed(operation, code="uploadLinkExpired", message=said)
 
 
 def _arrived_all_the_same(operation: Operation) -> bool:
     """Whether the storage had all of it when the link ended, and whoever was to say so died. Nothing else can tell."""
-    platform = gateway.for_person(operation.requested_by)
+    platform = gateway.for_operation(operation, by=operation.requested_by)
     try:
         state = platform.complete_baseline(operation.imodel_id).state
     except errors.AnswerLost as lost:
@@ -171,15 +171,10 @@ def _arrived_all_the_same(operation: Operation) -> bool:
     return state != WAITING
 
 
-def _lasts(link: UploadLink) -> bool:
-    """A link whose own time is over is none; one that says nothing may do."""
-    return link.until is None or link.until > clock.now() + LINK_MARGIN
-
-
 def _complete(operation: Operation) -> None:
     """Tell the platform that the file is there, and take its word for what comes next."""
     failpoints.reach("upload.completing")
-    platform = gateway.for_person(operation.requested_by)
+    platform = gateway.for_operation(operation, by=operation.requested_by)
     try:
         state = platform.complete_baseline(operation.imodel_id).state
     except errors.AnswerLost as lost:
@@ -204,11 +199,13 @@ def _state_of_file(operation: Operation, platform: Platform) -> str:
 
 
 def _not_completed(operation: Operation, platform: Platform, no: errors.Refused) -> None:
-    """The platform does not take the file as it is, or does not see it. Raises Waiting."""
+    """The platform does not take the file as it is, or does not see it. Raises Waiting and Forbidden (which passes)."""
     if isinstance(no, errors.NotReady):
         is_size = no.code.casefold() == "dataconflict"
         lifecycle.failed(operation, code="baselineSizeMismatch" if is_size else no.code or "409", message=no.message)
         raise Waiting
+    if isinstance(no, errors.Forbidden):
+        raise no
     if isinstance(no, errors.NotFound) or any(detail["code"] == "InvalidChange" for detail in no.details):
         _not_there(operation, platform, no)
     lifecycle.failed(operation, code=no.code or str(no.status), message=no.message, details=no.details)

@@ -80,21 +80,21 @@ FENCES = {
         "was sent again after",
     ),
     "whose iModel it is": Fence(
-        "workers/reconcile.py",
-        "if found.creator_id.casefold() != operation.requested_by.subject.casefold():",
-        "if not found.creator_id:",
+        "workers/adoption.py",
+        "return creator_id.casefold() == operation.requested_by.subject.casefold()",
+        "return bool(creator_id)",
         "which its requests did not make",
     ),
     "what it was made from": Fence(
-        "workers/reconcile.py",
+        "workers/adoption.py",
         "return creation.is_clone and creation.made_from == operation.source_id",
         "return True",
         "which its requests did not make",
     ),
     "when it was made": Fence(
-        "workers/reconcile.py",
-        "if found.created_at < first.sent_at - PLATFORM_CLOCK_DIFFERENCE:",
-        "if found.created_at is None:",
+        "workers/adoption.py",
+        "if first is None or _made_at(platform, found.created_at) < first.sent_at - _precision(platform):",
+        "if first is None:",
         "which its requests did not make",
     ),
     "a 409 that may be our own doing": Fence(

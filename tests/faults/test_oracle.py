@@ -45,7 +45,7 @@ def send(sandbox, platform_of):
     """send(path, body, correlation_id): a request past our own code."""
 
     def post(path, body, correlation_id=""):
-        return platform_of("mara").start(path, json.dumps(body), correlation_id=str(correlation_id))
+        return platform_of("mara", correlation_id=str(correlation_id)).start(path, json.dumps(body))
 
     return post
 

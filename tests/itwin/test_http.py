@@ -1,5 +1,8 @@
 """What comes of a call: nothing happened, it may have happened, or it will not happen."""
 
+import socket
+import threading
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import pytest
@@ -149,3 +152,33 @@ def test_a_netrc_does_not_take_the_place_of_the_token(sandbox, platform_of, monk
 
     assert platform_of("mara").itwins()
     assert start(platform_of("mara"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [("Pier 7", "Pier%207"), ("a+b", "a%2Bb"), ("50 % & more", "50%20%25%20%26%20more"), ("Ü/ß", "%C3%9C%2F%C3%9F")],
+)
+def test_67_a_query_is_sent_percent_encoded(text, sent):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        there = Platform(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", read_timeout_s=5)
+        asking = threading.Thread(target=lambda: there.imodels(HARBOUR, name=text))
+        asking.start()
+        connection, _ = listener.accept()
+        with connection:
+            asked = connection.recv(65536)
+            body = b'{"iModels": []}'
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            asking.join()
+
+    assert f"name={sent} " in asked.decode().partition("\r\n")[0]
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, -400, 0, 400, 3600])
+def test_59_the_time_at_the_platform_is_told_by_any_of_its_answers(mara_there, sandbox, ahead_s):
+    sandbox.set_clock(ahead_s=ahead_s)
+
+    with pytest.raises(errors.NotFound):
+        mara_there.imodel(HARBOUR)
+
+    assert mara_there.now is not None
+    assert abs((mara_there.now - datetime.now(UTC)).total_seconds() - ahead_s) < 3

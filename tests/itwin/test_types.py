@@ -1,6 +1,7 @@
 """What the platform's answers mean to us, whatever form they come in."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -58,9 +59,16 @@ def test_times_are_read_in_all_three_spellings(text, at):
     ],
 )
 def test_retry_after_is_obeyed_within_reason(header, seconds):
-    noon = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+    headers = {"Date": "Sat, 21 Nov 2026 12:00:00 GMT"} | ({"Retry-After": header} if header else {})
 
-    assert retry_after_s(header, now=noon) == seconds
+    assert retry_after_s(headers) == seconds
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": ""}, {"Date": "yesterday"}, {"Date": "Sat, 99 Nov 2026 12:00:00 GMT"}])
+def test_a_retry_after_that_is_a_date_is_held_against_our_clock_when_the_platform_does_not_tell_its_own(date):
+    in_a_while = format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True)
+
+    assert 60 < retry_after_s(date | {"Retry-After": in_a_while}) <= 120
 
 
 def test_baseline_only_is_told_from_no_origin():

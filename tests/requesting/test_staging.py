@@ -218,7 +218,8 @@ class TestCleaning:
         used_by_operation(harbour, spec_for)
         long_ago(harbour)
 
-        assert staging.clean(harbour.touched_at) == 0
+        staging.clean(harbour.touched_at)
+
         assert staging.path_of(harbour).exists()
 
     @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ class TestCleaning:
         day_before_yesterday = harbour.touched_at.timestamp() - 2 * 86400
         os.utime(old, (day_before_yesterday, day_before_yesterday))
 
-        assert staging.clean(harbour.touched_at) == 2
+        staging.clean(harbour.touched_at)
 
         assert set(staging.folder().iterdir()) == {staging.path_of(harbour), stranger, growing}
 

@@ -29,11 +29,20 @@ def test_what_was_lost_is_looked_for_several_times_before_it_counts_as_never_arr
     assert timing.NEVER_ARRIVED_AFTER < timing.NAME_TAKEN_FOR
 
 
-def test_a_refresh_fits_into_half_of_its_lease_and_the_lease_into_a_task():
-    refresh = 2 * seconds(timing.PROVIDER_TIMEOUT_S)  # connecting, and waiting for the answer
+def test_a_refresh_fits_into_its_lease_and_with_the_question_where_into_a_task():
+    refresh = seconds(timing.PROVIDER_TIMEOUT_S + timing.REFRESH_TIMEOUT_S)  # connecting, and waiting for the answer
+    asking_where = 2 * seconds(timing.PROVIDER_TIMEOUT_S)
 
-    assert refresh < timing.REFRESH_LEASE / 2
+    assert timing.REFRESH_BEGINS_WITHIN + refresh + timing.CLOCK_DIFFERENCE <= timing.REFRESH_LEASE
+    assert asking_where + refresh < seconds(settings.CELERY_TASK_SOFT_TIME_LIMIT)
     assert seconds(settings.CELERY_TASK_SOFT_TIME_LIMIT) > timing.REFRESH_LEASE
+
+
+def test_a_passing_refusal_is_retried_several_times_before_anybody_is_asked_to_sign_in():
+    pauses = (timing.REFUSED_TOKEN_FIRST, timing.REFUSED_TOKEN_LONGEST, timing.REFRESH_AGAIN_AFTER)
+
+    assert list(pauses) == sorted(pauses)
+    assert 3 * timing.REFRESH_AGAIN_AFTER < timing.SIGN_IN_AFTER_REFUSALS
 
 
 def test_a_token_outlives_the_call_it_is_taken_for_and_the_claim_before_it():

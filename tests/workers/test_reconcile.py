@@ -1,6 +1,9 @@
 """What became of a request whose answer was lost. Never twice, never a stranger's, never forgotten."""
 
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -11,7 +14,7 @@ from imodels_app.runtime import clock
 from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
-from tests.people import HARBOUR
+from tests.people import HARBOUR, OLD_QUAY
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
 
@@ -124,10 +127,165 @@ def test_ones_own_clone_is_never_taken_for_one_from_a_template(bridge_team, mara
     assert (operation.state, operation.failure_code) == (State.FAILED, "iModelExists")
 
 
-def test_an_imodel_from_before_the_request_is_not_adopted(lost_clone):
-    lost_clone.attempts.update(sent_at=timezone.now() + timedelta(hours=1))
+# ---------- the platform's clock ----------
 
-    assert settled(lost_clone).failure_code == "iModelExists"
+CLOCKS_APART = pytest.mark.parametrize("ahead_s", [-7 * 86400, -3600, -400, 0, 400, 3600])
+
+
+def lost(kind: Kind, make, sandbox) -> Operation:
+    """An operation of this kind that the platform has accepted, and whose answer never came."""
+    sandbox.fault("POST", r"^/imodels(/.*/(clone|fork))?$", lost_answer=True)
+    operation = make[kind]()
+    submit(operation.pk)
+    make_due(operation, sent_ago_s=0)
+    operation.refresh_from_db()
+    assert operation.state == State.SUBMITTING
+    return operation
+
+
+@pytest.fixture
+def make(bridge_team, mara, tomas, spec_for, baseline_of):
+    """make[kind](**fields) is what Mara asks for, queued."""
+
+    def request(kind: Kind, **fields) -> Operation:
+        if kind == Kind.TEMPLATE:
+            fields |= {"up_to": ChangesetSelection.BASELINE, "changeset_index": None}
+        operation = lifecycle.request(spec_for(kind, **fields), by=mara)
+        if kind == Kind.FORK:
+            lifecycle.approve(operation, by=tomas)
+        return operation
+
+    made = {kind: partial(request, kind) for kind in Kind}
+    return made | {Kind.BASELINE: partial(baseline_of, b"SQLite format 3\0" + bytes(100))}
+
+
+@CLOCKS_APART
+@pytest.mark.parametrize("kind", Kind)
+def test_59_ones_own_imodel_is_adopted_however_far_the_platforms_clock_is_from_ours(make, sandbox, kind, ahead_s):
+    sandbox.set_clock(ahead_s=ahead_s)
+
+    operation = settled(lost(kind, make, sandbox))
+
+    assert operation.state == (State.UPLOADING if kind == Kind.BASELINE else State.RUNNING)
+    assert operation.imodel_id == sandbox.imodels_named(operation.name, HARBOUR)[0].id
+
+
+@CLOCKS_APART
+def test_59_an_imodel_from_before_the_request_is_not_adopted_and_nobody_else_is_blamed(lost_clone, sandbox, ahead_s):
+    sandbox.set_clock(ahead_s=ahead_s)
+    sandbox.imodels_named(lost_clone.name, HARBOUR)[0].created_at = sandbox.platform.time() - 60
+
+    operation = settled(lost_clone)
+
+    assert operation.failure_code == "iModelExists"
+    assert operation.events.last().note == "Mara Lindqvist had made “Pier 7 copy” before this request was sent."
+
+
+@CLOCKS_APART
+def test_59_somebody_else_is_named_only_when_the_platform_names_them(unsent_clone, sandbox, platform_of, ahead_s):
+    sandbox.set_clock(ahead_s=ahead_s)
+    platform_of("tomas").start("/imodels", f'{{"iTwinId": "{HARBOUR}", "name": "{unsent_clone.name}"}}')
+
+    assert settled(unsent_clone).events.last().note == "“Pier 7 copy” was made by somebody else."
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Sat, 99 Nov 2026 12:00:00 GMT"])
+def test_59_without_a_date_that_can_be_read_clocks_may_differ_by_minutes(lost_clone, sandbox, date):
+    sandbox.fault("GET", r"^/imodels", location="relative", headers={"Date": date}, times=9)
+    sandbox.imodels_named(lost_clone.name, HARBOUR)[0].created_at -= 200
+
+    assert settled(lost_clone).state == State.RUNNING
+
+
+# ---------- what somebody renamed ----------
+
+
+def renamed(operation: Operation, sandbox, name: str = "Pier 7, final") -> str:
+    """Two minutes have passed, and what the lost request made has another name; its id."""
+    (imodel,) = sandbox.imodels_named(operation.name, HARBOUR)
+    imodel.name = name
+    imodel.created_at -= 120
+    make_due(operation, sent_ago_s=120)
+    return imodel.id
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 0, 400])
+@pytest.mark.parametrize("kind", Kind)
+def test_61_what_somebody_renamed_meanwhile_is_adopted_and_not_made_twice(make, sandbox, kind, ahead_s):
+    sandbox.set_clock(ahead_s=ahead_s)
+    operation = lost(kind, make, sandbox)
+    imodel_id = renamed(operation, sandbox)
+
+    settled(operation)
+
+    assert operation.state == (State.UPLOADING if kind == Kind.BASELINE else State.RUNNING)
+    assert operation.imodel_id == imodel_id
+    assert "“Pier 7, final”" in operation.events.get(verb="accepted").note
+
+
+def test_61_it_is_found_among_many_older_ones(make, sandbox):
+    operation = lost(Kind.CLONE, make, sandbox)
+    imodel_id = renamed(operation, sandbox)
+    newest = sandbox.world.imodels[imodel_id]
+    for number in range(250):
+        older = replace(newest, id=str(uuid4()), name=f"A {number}", created_at=newest.created_at - 1000 - number)
+        sandbox.world.add_imodel(older)
+
+    assert settled(operation).imodel_id == imodel_id
+
+
+NOT_OURS = {
+    "made by somebody else": lambda imodel, sandbox: setattr(imodel, "creator_id", sandbox.person("tomas").id),
+    "made before": lambda imodel, sandbox: setattr(imodel, "created_at", imodel.created_at - 10),
+    "made long after": lambda imodel, sandbox: setattr(imodel, "created_at", imodel.created_at + 60),
+    "made from something else": lambda imodel, sandbox: setattr(imodel.creation, "cloned_from", {"iModelId": OLD_QUAY}),
+    "made from nothing": lambda imodel, sandbox: setattr(imodel.creation, "cloned_from", None),
+}
+
+
+@pytest.mark.parametrize("how", NOT_OURS)
+def test_61_what_does_not_fit_is_not_adopted(make, sandbox, how):
+    operation = lost(Kind.CLONE, make, sandbox)
+    NOT_OURS[how](sandbox.world.imodels[renamed(operation, sandbox)], sandbox)
+
+    assert (settled(operation).state, operation.imodel_id) == (State.QUEUED, "")
+
+
+def test_61_an_empty_imodel_with_another_description_is_not_adopted(make, sandbox):
+    operation = lost(Kind.EMPTY, make, sandbox)
+    sandbox.world.imodels[renamed(operation, sandbox)].description = "Something else"
+
+    assert settled(operation).state == State.QUEUED
+
+
+@pytest.mark.parametrize("kind", [Kind.CLONE, Kind.FORK, Kind.EMPTY])
+@pytest.mark.parametrize("settled_first", [0, 1])
+def test_61_of_two_lost_requests_each_gets_its_own_though_both_were_renamed(make, sandbox, kind, settled_first):
+    both = [lost(kind, make, sandbox)]
+    Attempt.objects.update(sent_at=clock.now() - timedelta(minutes=2), answered_at=clock.now() - timedelta(minutes=2))
+    both.append(lost(kind, make, sandbox))
+    ids = [renamed(operation, sandbox, f"Pier {number}") for number, operation in enumerate(both)]
+    both[0].attempts.update(sent_at=clock.now() - timedelta(seconds=126))
+    sandbox.world.imodels[ids[0]].created_at -= 6
+
+    for number in (settled_first, 1 - settled_first):
+        settled(both[number])
+
+    assert [operation.imodel_id for operation in both] == ids
+
+
+def test_61_what_another_lost_request_made_is_left_to_it(make, sandbox):
+    arrived, never_arrived = lost(Kind.CLONE, make, sandbox), make[Kind.CLONE]()
+    (imodel,) = sandbox.imodels_named(arrived.name, HARBOUR)
+    sandbox.fault("POST", r"/clone$", cut=True)
+    Attempt.objects.update(sent_at=clock.now() - timedelta(minutes=2), answered_at=clock.now() - timedelta(minutes=2))
+    submit(never_arrived.pk)
+    imodel.created_at -= 120
+    for operation in (arrived, never_arrived):
+        make_due(operation, sent_ago_s=121)
+
+    assert settled(never_arrived).state == State.QUEUED
+    assert settled(arrived).imodel_id == imodel.id
 
 
 def test_a_name_that_is_taken_at_the_second_try_may_be_our_own(lost_clone, sandbox):
