@@ -126,13 +126,10 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     claim = _Claim(operation, attempt)
     try:
         _send_and_record(operation, attempt, platform, claim)
-    except Exception as odd:
-        if not claim.has_left:
-            raise
-        lifecycle.answered(attempt, Outcome.UNRECORDED, answer="The answer could not be stored.")
-        if isinstance(odd, lifecycle.Conflict):
-            raise
-        log.exception("The answer to operation %s could not be stored", operation.pk)
+    except Exception:
+        if claim.has_left:
+            lifecycle.answered(attempt, Outcome.UNRECORDED, answer="The answer could not be stored.")
+        raise
 
 
 def _send_and_record(operation: Operation, attempt: Attempt, platform: Platform, claim: _Claim) -> None:
