@@ -210,7 +210,8 @@ def why_it_waits(event: Event) -> str:
 def _as_sentence(note: str) -> str:
     """A note as a sentence begins, without its full stop."""
     text = note.strip().rstrip(".")
-    return text[:1].upper() + text[1:]
+    begins_with_address = "@" in text.partition(" ")[0]
+    return text if begins_with_address else text[:1].upper() + text[1:]
 
 
 def _note(event: Event) -> str:
