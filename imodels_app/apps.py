@@ -2,8 +2,10 @@ from importlib import import_module
 
 from django.apps import AppConfig
 from django.core import checks
+from django.db.backends.signals import connection_created
 
 from imodels_app.checks import check_databases
+from imodels_app.runtime import sqlite_like
 
 
 class IModelsAppConfig(AppConfig):
@@ -16,3 +18,4 @@ class IModelsAppConfig(AppConfig):
         # It hears what accounts.rights tells, in every process: commands, too.
         import_module("imodels_app.lifecycle")
         checks.register(check_databases, checks.Tags.database)
+        connection_created.connect(sqlite_like.teach)

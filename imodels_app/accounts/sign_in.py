@@ -13,9 +13,14 @@ from django.utils import timezone
 from imodels_app.accounts import oidc, rights, tokens
 from imodels_app.audit import events
 from imodels_app.models import User
+from imodels_app.runtime import foreign_text
 
 # RFC 5321, and so the column.
 LONGEST_ADDRESS = 254
+
+
+class NoIdentity(oidc.ProviderError):
+    """The provider told no lasting id of the person."""
 
 
 class AccountClosed(Exception):
@@ -35,7 +40,10 @@ def sign_in(
     at_platform  the address that the platform names, None while it does not answer; asked where the provider tells
                  nothing of whether its own is confirmed
     """
-    issuer, subject = claims.get("iss", settings.OIDC_ISSUER), claims["sub"]
+    issuer, subject = str(claims.get("iss", settings.OIDC_ISSUER)), str(claims.get("sub") or "")
+    # Of whatever could not be stored as it is, too: changed, it could become another person's.
+    if not subject or any(key != foreign_text.cleaned(key) for key in (issuer, subject)):
+        raise NoIdentity("sub is missing, or cannot be stored as it is")
     with transaction.atomic():
         user, _ = User.objects.get_or_create(
             issuer=issuer, subject=subject, defaults={"username": _username(issuer, subject), "email": ""}
@@ -89,8 +97,8 @@ def _address(value: object) -> str:
 
 def _name(*values: object) -> str:
     """The first of these that is a text with something to be seen, as the column takes it."""
-    texts = ("".join(filter(str.isprintable, value)).strip() for value in values if isinstance(value, str))
-    return next(filter(None, texts), "")[:150]
+    texts = (foreign_text.cleaned(value, most=150) for value in values if isinstance(value, str))
+    return next(filter(None, texts), "")
 
 
 def _update(user: User, claims: dict[str, Any], email: str) -> None:
