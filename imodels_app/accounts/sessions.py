@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from imodels_app.audit import events
 from imodels_app.models import Session, User
+from imodels_app.states import Verb
 
 # Use is written down once a minute: not each click is a write.
 NOTED_EVERY = timedelta(minutes=1)
@@ -80,5 +81,5 @@ def end(user: User, *, by: User | None, only: str = "") -> int:
     count, _ = Session.objects.filter(pk__in=ended).delete()
     if count:
         whose = "own" if by == user else user.name
-        events.record("sessions_ended", at=timezone.now(), by=by, note=whose, count=count, person=user.pk)
+        events.record(Verb.SESSIONS_ENDED, at=timezone.now(), by=by, note=whose, count=count, person=user.pk)
     return count

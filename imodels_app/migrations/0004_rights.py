@@ -7,7 +7,6 @@ from imodels_app.migrations import _data_and_triggers, _decision_triggers
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0002_answer_unrecorded"),
         ("imodels_app", "0003_sessions"),
     ]
 
