@@ -69,9 +69,12 @@ NONSENSE = [
 
 def parameters() -> list[str]:
     """Every name that a view, a filter or a form takes from a request, found in their source."""
-    sources = [*(BASE / "imodels_app").rglob("*.py"), *(BASE / "templates").rglob("*.html")]
-    reads = r"""(?:GET|POST|query|request\.POST)(?:\.get|\.getlist|\.pop)?[\(\[]"(\w+)"|\bname="(\w+)\""""
-    found = {word for path in sources for words in re.findall(reads, path.read_text()) for word in words if word}
+    reads = {
+        "imodels_app/**/*.py": r"""(?:GET|POST|query)(?:\.get|\.getlist|\.pop)?[\(\[]"(\w+)\"""",
+        "templates/**/*.html": r"""\bname="(\w+)\"""",
+    }
+    sources = [(path, pattern) for files, pattern in reads.items() for path in BASE.glob(files)]
+    found = {name for path, pattern in sources for name in re.findall(pattern, path.read_text())}
     return sorted(found | {field for form in FORMS.values() for field in form.base_fields} | {"seen", "as", "code"})
 
 
