@@ -305,11 +305,13 @@ def test_31_a_link_that_ends_on_the_way_is_renewed_and_nothing_is_sent_twice(upl
     assert len([entry for entry in puts(sandbox, "block") if entry.status == 201]) == BLOCK_COUNT
 
 
-def test_31_without_another_link_it_fails_says_so_and_keeps_the_file(uploading, sandbox, page_of):
-    sandbox.switch(upload_link_life_s=3)
+def test_31_without_another_link_it_fails_says_so_and_keeps_the_file(uploading, sandbox, goes_by, page_of):
     operation = uploading(a_file(BLOCKS))
+    sandbox.end_links()
 
-    upload(operation.pk)
+    for _ in range(4):
+        upload(operation.pk)
+        goes_by(20)
 
     operation.refresh_from_db()
     assert (operation.state, operation.failure_code) == (State.FAILED, "uploadLinkExpired")
