@@ -14,8 +14,8 @@ FROM docker.io/library/python:3.11-slim-bookworm AS ground
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=2
 # What named volumes are mounted on belongs to the user of the image: a new volume takes that over.
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin desk \
- && install -d -o desk -g desk -m 0700 /app/var /run/desk /world \
- && install -d -o desk -g desk -m 0755 /run/database
+ && install -d -o desk -g desk -m 0700 /app/var /run/desk /run/owner /world \
+ && install -d -o desk -g desk -m 0755 /run/database /run/redis
 WORKDIR /app
 
 FROM ground AS sandbox

@@ -1,11 +1,11 @@
 """What the cache holds: JSON, never pickle, so that whoever writes into Redis makes us execute nothing.
 
 What JSON does not know (sets, tuples, times, the platform's records) is an object with its type's name, and only the
-types that are listed here come back.
+types that are named here come back.
 """
 
-import dataclasses
 import json
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +13,7 @@ from imodels_app.itwin import types
 from imodels_app.requesting.sources import Origin
 
 TYPE = "$"
-_RECORDS = {
-    record.__name__: record
-    for record in (
-        *(types.Changeset, types.CreateOperation, types.IModel, types.ITwin, types.NamedVersion, types.UploadLink),
-        Origin,
-    )
-}
+_RECORDS: dict[str, Any] = {kind.__name__: kind for kind in (*vars(types).values(), Origin) if is_dataclass(kind)}
 _COLLECTIONS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 
 
@@ -38,9 +32,8 @@ class JsonSerializer:
 
 def _packed(value: object) -> object:
     name = type(value).__name__
-    if name in _RECORDS and dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value)]
-        return {TYPE: name, **{field: _packed(getattr(value, field)) for field in names}}
+    if name in _RECORDS:
+        return {TYPE: name, **{one.name: _packed(getattr(value, one.name)) for one in fields(value)}}  # type: ignore[arg-type]
     if isinstance(value, datetime):
         return {TYPE: "datetime", "at": value.isoformat()}
     if name in _COLLECTIONS:

@@ -195,7 +195,7 @@ def mail(value: str) -> dict[str, Any]:
     backend = "django.core.mail.backends.{}.EmailBackend".format
     if value == "console:":
         return {"EMAIL_BACKEND": backend("console")}
-    if value.startswith("file:/"):
+    if value.startswith("file:///"):
         path = folder("/" + value.removeprefix("file:").lstrip("/"))
         return {"EMAIL_BACKEND": backend("filebased"), "EMAIL_FILE_PATH": str(path)}
     return {"EMAIL_BACKEND": backend("smtp")} | _mail_server(value)
