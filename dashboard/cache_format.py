@@ -13,7 +13,7 @@ from imodels_app.itwin import types
 from imodels_app.requesting.sources import Origin
 
 TYPE = "$"
-_RECORDS: dict[str, Any] = {kind.__name__: kind for kind in (*vars(types).values(), Origin) if is_dataclass(kind)}
+_RECORDS: dict[str, Any] = {name: kind for name, kind in vars(types).items() if is_dataclass(kind)} | {"Origin": Origin}
 _COLLECTIONS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 
 

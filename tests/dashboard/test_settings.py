@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -224,7 +225,7 @@ def test_a_password_for_mail_goes_over_tls(url, port, starttls, tls, settings):
     for name, value in environment.read(KEYS | {"EMAIL_URL": url})["EMAIL_URL"].items():
         setattr(settings, name, value)
 
-    server = get_connection(settings.EMAIL_BACKEND)
+    server: Any = get_connection(settings.EMAIL_BACKEND)
 
     assert (server.username, server.password, server.port) == ("user", "p@ss", port)
     assert (server.use_tls, server.use_ssl) == (starttls, tls)
