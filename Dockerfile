@@ -29,7 +29,6 @@ FROM ground AS desk
 COPY --from=packages /venv /venv
 COPY manage.py ./
 COPY dashboard/ dashboard/
-COPY demo/ demo/
 COPY imodels_app/ imodels_app/
 COPY templates/ templates/
 COPY static/ static/
@@ -37,7 +36,7 @@ COPY static/ static/
 RUN SECRET_KEY="$(python -c "import secrets; print(secrets.token_urlsafe(50))")" \
     TOKEN_KEYS="$(python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())")" \
     python manage.py collectstatic --no-input \
- && python -m compileall -q dashboard demo imodels_app
+ && python -m compileall -q dashboard imodels_app
 USER desk
 EXPOSE 8000
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "dashboard.wsgi:application"]
