@@ -8,6 +8,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
+from imodels_app import grants
+
 # Migrations started over before the first release: whoever has applied this one has no tables of 0001_initial.
 OLDER = ("imodels_app", "0001_first")
 FROM_AN_OLDER_VERSION = checks.Error(
@@ -31,8 +33,6 @@ def is_from_an_older_version(connection: BaseDatabaseWrapper) -> bool:
 
 def check_databases(databases: Iterable[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Django's `migrate` calls it with the database that it is about to change."""
-    from imodels_app import grants  # its models are not ready when Django imports this
-
     using = [connections[alias] for alias in databases or ()]
     older: list[checks.CheckMessage] = [
         FROM_AN_OLDER_VERSION for connection in using if is_from_an_older_version(connection)
