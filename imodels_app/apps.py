@@ -1,9 +1,11 @@
 from django.apps import AppConfig
 from django.core import checks
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 from imodels_app import grants
 from imodels_app.checks import check_databases
+from imodels_app.runtime import sqlite_like
 
 
 class IModelsAppConfig(AppConfig):
@@ -14,4 +16,5 @@ class IModelsAppConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_databases, checks.Tags.database)
+        connection_created.connect(sqlite_like.teach)
         post_migrate.connect(grants.grant, sender=self)
