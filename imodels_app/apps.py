@@ -3,7 +3,9 @@ from importlib import import_module
 from django.apps import AppConfig
 from django.core import checks
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
 
+from imodels_app import grants
 from imodels_app.checks import check_databases
 from imodels_app.runtime import sqlite_like
 
@@ -19,3 +21,4 @@ class IModelsAppConfig(AppConfig):
         import_module("imodels_app.lifecycle")
         checks.register(check_databases, checks.Tags.database)
         connection_created.connect(sqlite_like.teach)
+        post_migrate.connect(grants.grant, sender=self)
