@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import requests
 
 from imodels_app.itwin import errors
-from imodels_app.itwin.http import V1, Connection
+from imodels_app.itwin.http import V1, V2, Connection
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
     CreateOperation,
+    Found,
     IModel,
     ITwin,
     Malformed,
@@ -115,17 +116,15 @@ class Platform:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/"""
         return self._http.get(f"/imodels/{quote(imodel_id, safe='')}", read=_one("iModel", IModel))
 
-    def imodels(self, itwin_id: str, *, name: str = "", search: str = "", top: int = 100) -> list[IModel]:
-        """The first page of an iTwin's iModels. name: exact; search: part of name or description.
+    def imodels(
+        self, itwin_id: str, *, name: str = "", search: str = "", top: int = 100, pages: int = 1
+    ) -> Found[IModel]:
+        """An iTwin's iModels. name: exact; search: part of name or description; pages: read no more than so many.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
         """
-        query: dict[str, Any] = {"iTwinId": itwin_id, "$top": top}
-        if name:
-            query["name"] = name
-        if search:
-            query["$search"] = search
-        return self._http.get("/imodels", query, prefer="representation", read=_many("iModels", IModel))
+        query: dict[str, Any] = {"iTwinId": itwin_id, "$top": top, "name": name, "$search": search}
+        return self._list("/imodels", query, _many("iModels", IModel), pages=pages)
 
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""
@@ -167,16 +166,21 @@ class Platform:
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
         return self._http.get(path, read=_one("changeset", Changeset))
 
-    def named_versions(self, imodel_id: str, *, search: str = "", top: int = 50) -> list[NamedVersion]:
-        """Newest first, hidden ones too. search: part of the name.
+    def named_versions(
+        self, imodel_id: str, *, name: str = "", search: str = "", top: int = 50, pages: int = 1
+    ) -> Found[NamedVersion]:
+        """Newest first, hidden ones too. name, search and pages: as in imodels(), but of the name alone.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
         """
-        query: dict[str, Any] = {"$top": top, "$orderBy": "changesetIndex desc"}
-        if search:
-            query["$search"] = search
+        query: dict[str, Any] = {"$top": top, "$orderBy": "changesetIndex desc", "name": name, "$search": search}
         path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
-        return self._http.get(path, query, prefer="representation", read=_many("namedVersions", NamedVersion))
+        return self._list(path, query, _many("namedVersions", NamedVersion), pages=pages)
+
+    def named_version(self, imodel_id: str, version_id: str) -> NamedVersion:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-version-details/"""
+        path = f"/imodels/{quote(imodel_id, safe='')}/namedversions/{quote(version_id, safe='')}"
+        return self._http.get(path, read=_one("namedVersion", NamedVersion))
 
     # iTwins
 
@@ -184,15 +188,18 @@ class Platform:
         """Source: https://developer.bentley.com/apis/itwins/operations/get-itwin/"""
         return self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1, read=_one("iTwin", ITwin))
 
-    def itwins(self, *, search: str = "", top: int = 100) -> list[ITwin]:
-        """The first page of the person's active projects and assets; of a search, the inactive ones too.
+    def itwins(self, *, name: str = "", number: str = "", search: str = "", top: int = 100) -> Found[ITwin]:
+        """The first page of the person's active projects and assets; of those asked for, the inactive ones too.
+
+        name, number  exact
+        search        part of one of them, and goes together with neither
 
         Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/
         """
-        query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
-        if search:
-            query |= {"$search": search, "includeInactive": "true"}
-        return self._http.get("/itwins/", query, accept=V1, prefer="representation", read=_many("iTwins", ITwin))
+        asked = {"displayName": name, "number": number, "$search": search}
+        inactive_too = "true" if any(asked.values()) else ""
+        query = {"subClass": "Project,Asset", "$top": top, "includeInactive": inactive_too, **asked}
+        return self._list("/itwins/", query, _many("iTwins", ITwin), accept=V1)
 
     def recent_itwins(self) -> list[ITwin]:
         """The person's own recent iTwins, newest first, at most 25.
@@ -220,6 +227,28 @@ class Platform:
         Source: https://developer.bentley.com/apis/access-control-v2/operations/get-iTwin-permissions/
         """
         return self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions", read=_permissions)
+
+    def _list(
+        self,
+        path: str,
+        query: dict[str, Any],
+        read: Callable[[dict[str, Any]], "list[T]"],
+        *,
+        pages: int = 1,
+        accept: str = V2,
+    ) -> "Found[T]":
+        """Page by page. One that is full may be the last that is given out (X-Max-Return), and yet not the end."""
+        query, found = {name: value for name, value in query.items() if value}, Found[T]()
+        for _ in range(pages):
+            page, following = self._http.get(
+                path, query, accept=accept, prefer="representation", read=lambda body: (read(body), _following(body))
+            )
+            found += page
+            if not following:
+                found.is_all = following is None and len(page) < query["$top"]
+                break
+            query |= following
+        return found
 
 
 def _new_imodel_id(answer: requests.Response) -> str:
@@ -266,6 +295,19 @@ def _one(name: str, kind: type[T]) -> Callable[[dict[str, Any]], T]:
 
 def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
     return lambda body: [kind.from_json(item) for item in _items(body, name)]
+
+
+def _following(body: dict[str, Any]) -> dict[str, str] | None:
+    """What to ask besides for the page after this one; None at the end, nothing where the link cannot be followed.
+
+    Only that is taken: requests are built from our own base address, never from one that an answer names.
+    """
+    links = body.get("_links")
+    link = links.get("next") if isinstance(links, dict) else None
+    if not isinstance(link, dict) or not isinstance(link.get("href"), str):
+        return None
+    query = parse_qs(link["href"].partition("?")[2])
+    return {name: query[name][0] for name in ("$skip", "$continuationToken") if name in query}
 
 
 def _part(body: dict[str, Any], name: str) -> dict[str, Any]:

@@ -53,6 +53,12 @@ class Reader:
         """The answer to a question, remembered or from the platform."""
         return self._answers.get_or_set(question, lambda: self._ask(ask), seconds=seconds)
 
+    def _if_found(self, ask: Callable[[], T]) -> list[T]:
+        try:
+            return [ask()]
+        except NotInCatalog:
+            return []
+
     def _ask(self, ask: Callable[[Platform], T]) -> T:
         """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""
         if self._is_from_memory:

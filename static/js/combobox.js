@@ -148,7 +148,10 @@ function connect(field) {
     clearTimeout(patience);
     nav?.stop();
     isWaiting = false;
-    nav = list && new Combobox(input, list, { tabInsertsSuggestions: false, firstOptionSelectionMode: "selected" });
+    // Where the best match cannot be picked, Enter must not take the next best: the form says why it cannot.
+    const isFirstFree = list?.firstElementChild?.getAttribute("aria-disabled") !== "true";
+    const firstOptionSelectionMode = isFirstFree ? "selected" : "none";
+    nav = list && new Combobox(input, list, { tabInsertsSuggestions: false, firstOptionSelectionMode });
     if (!list) input.removeAttribute("aria-controls");
     pop.removeAttribute("aria-busy");
     open();
