@@ -19,11 +19,13 @@ T = TypeVar("T")
 class Lookup(ABC, Generic[T]):
     """A search for one thing. Lists that are cut show; they never decide.
 
+    remedy       what to do about none or several
     overlooked   why a search by name may have missed what was meant
     is_elsewhere whether another thing of that name may be where nobody looked
     """
 
     noun: ClassVar[str]
+    remedy = "Pick one from the list, or paste its id or link."
     overlooked = ""
     is_elsewhere = False
 
@@ -82,11 +84,11 @@ class Lookup(ABC, Generic[T]):
             return self._unknown_id()
         noun, shown = self.noun, text[:60]
         if not found:
-            return f"No {noun} “{shown}” that you can see. Pick one from the list, or paste its id or link."
+            return f"No {noun} “{shown}” that you can see. {self.remedy}"
         names = listed([self.label_of(item) for item in found])
         if len(found) == 1:
-            return f"The only {noun} like “{shown}” is {names}. Type its full name or pick it from the list."
-        return f"{len(found)} {noun}s match “{shown}”: {names}. Pick one from the list, or paste its id or link."
+            return f"The only {noun} like “{shown}” is {names}. {self.remedy}"
+        return f"{len(found)} {noun}s match “{shown}”: {names}. {self.remedy}"
 
     def _not_sure(self, item: T) -> str:
         full_name = self.full_name_of(item)
@@ -96,7 +98,7 @@ class Lookup(ABC, Generic[T]):
         )
 
     def _unknown_id(self) -> str:
-        return f"No {self.noun} with this id, or you cannot see it. Pick one from the list, or paste its id or link."
+        return f"No {self.noun} with this id, or you cannot see it. {self.remedy}"
 
 
 class ITwinLookup(Lookup[ITwin]):

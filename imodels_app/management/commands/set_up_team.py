@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from imodels_app.accounts import sign_in
 from imodels_app.models import Membership, Team, TeamITwin
+from imodels_app.requesting.pasted import id_in
 
 
 class Command(BaseCommand):
@@ -19,13 +20,22 @@ class Command(BaseCommand):
         parser.add_argument("--default", action="store_true", help="rename the existing default team to this name")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        itwins = [_id_of(text) for text in options["itwin"]]
         team = _renamed_default_team(options["name"]) if options["default"] else _team_named(options["name"])
-        for itwin_id in options["itwin"]:
-            TeamITwin.objects.update_or_create(itwin_id=itwin_id.lower(), defaults={"team": team})
+        for itwin_id in itwins:
+            TeamITwin.objects.update_or_create(itwin_id=itwin_id, defaults={"team": team})
         for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
             for email in options[role]:
                 _place(team, email.lower(), role)
         self.stdout.write(f"{team.name}: {team.itwins.count()} iTwins, {team.membership_set.count()} people")
+
+
+def _id_of(text: str) -> str:
+    """From an id or a link. Nobody is signed in here, so it cannot be looked up."""
+    itwin_id = id_in(text, "itwins")
+    if not itwin_id:
+        raise CommandError(f"“{text}” is not the id of an iTwin, nor a link to one.")
+    return itwin_id
 
 
 def _team_named(name: str) -> Team:
