@@ -1,23 +1,17 @@
 """Celery's entry points: arguments are ids, and each does one thing that another package knows."""
 
 import mmap
-from datetime import datetime
 from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from imodels_app import lifecycle, workers
-from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
-from imodels_app.models import Operation, Orphan, Upload
+from imodels_app import workers
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
-from imodels_app.runtime import clock, dispatch, heartbeat
-from imodels_app.runtime.timing import UPLOAD_LEASE
-
-# Rows that one sweep announces at most; the next sweep is seconds away.
-BATCH = 100
+from imodels_app.runtime import clock
+from imodels_app.workers import sweeps
 
 
 @shared_task(name="imodels_app.submit")
@@ -64,61 +58,32 @@ def delete_orphan(operation_id: str) -> None:
 
 @shared_task(name="imodels_app.sweep_queued")
 def sweep_queued() -> None:
-    """Announce whoever is next in each bucket."""
-    for bucket in fair_queue.KINDS:
-        workers.submit.announce_next(bucket, clock.now())
+    sweeps.queued()
 
 
 @shared_task(name="imodels_app.sweep_running")
 def sweep_running() -> None:
-    """Announce what is due for a poll, the longest due first, as many as the rate limit allows."""
-    heartbeat.record()
-    now = clock.now()
-    due = list(Operation.objects.due_for_poll(now).values_list("pk", "due_at")[:BATCH])
-    for pk, due_at in due[: min(rate_limits.polls_left(now), _at_once(now))] if due else ():
-        dispatch.announce("imodels_app.poll", pk, due_at=due_at)
-
-
-def _at_once(now: datetime) -> int:
-    """All that is due, or while the platform does not answer one poll now and then."""
-    down = circuit_breaker.outage(now)
-    if down is None:
-        return BATCH
-    return 0 if down.until > now else 1
+    sweeps.running()
 
 
 @shared_task(name="imodels_app.sweep_submitting")
 def sweep_submitting() -> None:
-    """Announce lost answers, and end waits for people who came, or did not come in time."""
-    now = clock.now()
-    lifecycle.reschedule_after_clock_jump(now)
-    lifecycle.wake_all_signed_in()
-    for pk in Operation.objects.due_for_reconcile(now).values_list("pk", flat=True)[:BATCH]:
-        dispatch.announce("imodels_app.reconcile", pk)
-    for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
-        try:
-            lifecycle.expire(operation)
-        except lifecycle.Conflict:
-            continue  # it was decided in this very moment
+    sweeps.submitting()
 
 
 @shared_task(name="imodels_app.sweep_orphans")
 def sweep_orphans() -> None:
-    """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
-    for pk in Orphan.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
-        dispatch.announce("imodels_app.delete_orphan", pk)
+    sweeps.orphans()
+
+
+@shared_task(name="imodels_app.sweep_uploads")
+def sweep_uploads() -> None:
+    sweeps.uploads()
 
 
 @shared_task(name="imodels_app.clean_staging")
 def clean_staging() -> None:
     staging.clean(clock.now())
-
-
-@shared_task(name="imodels_app.sweep_uploads")
-def sweep_uploads() -> None:
-    """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
-    for pk in Upload.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
-        dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
 
 
 @shared_task(name="imodels_app.send_notifications")

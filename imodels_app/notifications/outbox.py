@@ -1,37 +1,30 @@
 """What people are told by e-mail: written down with the change it tells of, and sent apart from it.
 
-write() makes a row in the transaction of the state change, so nothing is told that did not happen and nothing that
+enqueue() makes a row in the transaction of the state change, so nothing is told that did not happen and nothing that
 happened goes untold. send_due() is a worker's step. It has a lease, so however many workers there are, a mail server
 that hangs holds up one of them for some seconds at most; one that is down is left alone for longer and longer, and no
 operation ever waits for it. A worker that dies in between may send a message twice, and never not at all.
 """
 
 import logging
-import smtplib
 import time
 from datetime import datetime, timedelta
 
-from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import F, Q
-from django.urls import reverse
+from django.db.models import F
 
-from imodels_app.display import formats, status
-from imodels_app.models import CircuitBreaker, Notification, Operation, TokenSet, User
+from imodels_app.models import Notification, Operation, TokenSet, User
+from imodels_app.notifications import channels, texts
 from imodels_app.runtime import clock
 from imodels_app.runtime.backoff import backoff
 from imodels_app.states import NotificationKind, State, WaitReason
 
 log = logging.getLogger(__name__)
 
-MAIL = "mail"
-# One round: longer than it may take, so that no second worker begins before it is over.
-LEASE = timedelta(seconds=60)
+# How long a round goes on, far within its lease (channels.LEASE), and for how many messages.
 ROUND_S = 15.0
 ROUND_SIZE = 50
-# After a failure, doubled each time: of the mail server, and of one message that it does not take.
-SHORTEST, LONGEST = timedelta(seconds=30), timedelta(hours=1)
+# After a message was not taken, doubled each time.
 FIRST_GAP, LONGEST_GAP = timedelta(minutes=2), timedelta(hours=4)
 GIVEN_UP_AFTER = timedelta(days=3)
 
@@ -57,35 +50,21 @@ def send_due() -> None:
     now = clock.now()
     due = Notification.objects.due(now).select_related("to", "operation__team", "operation__requested_by")
     due = due.prefetch_related("operation__decisions")
-    if not due.exists() or not _take_lease(now):
+    if not due.exists() or not channels.take_lease(now):
         return
     stop_at = time.monotonic() + ROUND_S
-    connection = get_connection(timeout=settings.EMAIL_TIMEOUT)
+    connection = channels.connect()
     try:
         for message in due.order_by("due_at", "pk")[:ROUND_SIZE]:
             if time.monotonic() > stop_at:
                 break
             _send(message, connection)
-    except (OSError, smtplib.SMTPException) as down:
-        _leave_alone(down)
+    except channels.DOWN as down:
+        channels.record_failure(down)
     else:
-        CircuitBreaker.objects.filter(name=MAIL).update(failures=0, failing_since=None, open_until=None)
+        channels.record_success()
     finally:
         connection.close()
-
-
-def subject_and_text(message: Notification) -> tuple[str, str]:
-    """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
-    operation, kind = message.operation, NotificationKind(message.kind)
-    filled = _values(operation)
-    subject, text = _TEXTS[kind]
-    if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
-        subject, text = _EXPIRED_SIGNED_OUT
-    link = settings.DASHBOARD_URL + _page(operation, kind)
-    why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
-    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
-    whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
-    return " ".join(subject.format_map(filled).split()), whole + "\n"
 
 
 def is_current(message: Notification) -> bool:
@@ -123,13 +102,12 @@ def _send(message: Notification, connection: BaseEmailBackend) -> None:
     mine = Notification.objects.filter(pk=message.pk, due_at=message.due_at)
     if not mine.update(due_at=_next_try(message, now), tries=F("tries") + 1):
         return
-    subject, text = subject_and_text(message)
-    headers = {"Auto-Submitted": "auto-generated"}
+    subject, text = texts.subject_and_text(message)
     try:
-        EmailMessage(subject, text, to=[message.to.email], headers=headers, connection=connection).send()
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as refused:
+        channels.send(message.to.email, subject, text, connection=connection)
+    except channels.REFUSED as refused:
         log.warning("The mail server did not take message %s: %s", message.pk, type(refused).__name__)
-    except (OSError, smtplib.SMTPException):
+    except channels.DOWN:
         # Not this message's fault: it keeps its turn.
         Notification.objects.filter(pk=message.pk).update(due_at=message.due_at, tries=message.tries)
         raise
@@ -140,106 +118,3 @@ def _send(message: Notification, connection: BaseEmailBackend) -> None:
 def _next_try(message: Notification, now: datetime) -> datetime | None:
     gap = backoff(message.tries, first=FIRST_GAP, longest=LONGEST_GAP)
     return now + gap if now + gap < message.written_at + GIVEN_UP_AFTER else None
-
-
-def _take_lease(now: datetime) -> bool:
-    CircuitBreaker.objects.get_or_create(name=MAIL)
-    free = CircuitBreaker.objects.filter(Q(open_until=None) | Q(open_until__lte=now), name=MAIL)
-    return bool(free.update(open_until=now + LEASE))
-
-
-def _leave_alone(trouble: Exception) -> None:
-    now = clock.now()
-    row = CircuitBreaker.objects.get(name=MAIL)
-    gap = backoff(row.failures, first=SHORTEST, longest=LONGEST)
-    log.warning("The mail server does not answer (%s); next try in %d s", type(trouble).__name__, gap.total_seconds())
-    CircuitBreaker.objects.filter(name=MAIL).update(
-        failures=F("failures") + 1, failing_since=row.failing_since or now, open_until=now + gap
-    )
-
-
-# Words
-
-_LINKS = {
-    NotificationKind.REQUESTED: "Review and decide",
-    NotificationKind.SIGN_IN: "Sign in",
-    NotificationKind.FAILED: "What to do next",
-}
-_WHY_LEAD = (
-    "You get this because you are a lead of {team}. You must be signed in to decide; "
-    "nobody can decide from this e-mail."
-)
-_WHY_REQUESTER = "You get this because you requested {name}."
-_SIGN_IN = (
-    "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
-    "It continues as soon as you sign in."
-)
-_TEXTS: dict[NotificationKind, tuple[str, str]] = {
-    NotificationKind.REQUESTED: (
-        "{who} requests a fork of {source}{decide_by}",
-        "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
-    ),
-    NotificationKind.APPROVED: (
-        "{decider} approved {name}",
-        "{decider_name} approved {what}. It is sent automatically.",
-    ),
-    NotificationKind.REJECTED: ("{decider} rejected {name}", "{decider_name} rejected {what}. Nothing was sent."),
-    NotificationKind.EXPIRED: (
-        "{name} expired: nobody decided",
-        "Nobody decided on {what} in time. Nothing was sent. Request it again, or talk to a lead.",
-    ),
-    NotificationKind.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
-    NotificationKind.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
-    NotificationKind.SIGN_IN: ("Sign in again so that {name} can continue", _SIGN_IN),
-}
-_EXPIRED_SIGNED_OUT = (
-    "{name} expired: you did not sign in again",
-    "{What} waited for your sign-in, and time ran out. Sign in and request it again.",
-)
-
-
-def _values(operation: Operation) -> dict[str, str]:
-    now = clock.now()
-    earlier = status.describe(operation, now)
-    kind = status.kind_label(operation.kind).lower()
-    origin = f" of {operation.source_name}" if operation.source_name else ""
-    what = f"the {kind}{origin} “{operation.name}”"
-    up_to = status.up_to(operation)
-    start, end = operation.accepted_at, operation.finished_at
-    decision = operation.last_decision
-    return {
-        "name": operation.name,
-        "what": what,
-        "What": what[:1].upper() + what[1:],
-        "who": formats.first_name(operation.requested_by_name),
-        "requester": operation.requested_by_name,
-        "source": operation.source_name or "an iModel",
-        "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
-        "itwin": operation.itwin_name or "its iTwin",
-        "team": operation.team.name,
-        "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
-        "decider": formats.first_name(decision.by_name) if decision else "",
-        "decider_name": decision.by_name if decision else "",
-        "took": formats.lasted(end - start) if start and end else "no time",
-        "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
-        "headline": status.headline(operation) if operation.state == State.FAILED else "",
-        "remedy": earlier.remedy,
-    }
-
-
-def _quote(operation: Operation, kind: NotificationKind) -> str:
-    """What somebody wrote for this reader."""
-    if kind == NotificationKind.REQUESTED:
-        words = operation.reason
-    elif kind in (NotificationKind.APPROVED, NotificationKind.REJECTED) and operation.last_decision:
-        words = operation.last_decision.comment
-    elif kind == NotificationKind.FAILED and operation.failure_message:
-        return f"The platform said: “{operation.failure_message}”"
-    else:
-        words = ""
-    return f"“{words}”" if words else ""
-
-
-def _page(operation: Operation, kind: NotificationKind) -> str:
-    name = "imodels:approval-detail" if kind == NotificationKind.REQUESTED else "imodels:operation-detail"
-    return reverse(name, args=[operation.pk])

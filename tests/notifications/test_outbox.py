@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -87,43 +86,6 @@ def test_what_did_not_happen_is_not_told(waiting_fork, tomas):
         transaction.set_rollback(True)
 
     assert written() == [("Tomas", NotificationKind.REQUESTED)]
-
-
-# ---------- the words ----------
-
-
-def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(waiting_fork, tomas, mail_server):
-    outbox.send_due()
-
-    (mail,) = mail_server.to(tomas.email)
-    text = mail.get_content()
-    assert mail["Subject"].startswith("Mara requests a fork of Main Bridge (decide by ")
-    assert "Mara Lindqvist wants to fork Main Bridge up to changeset 120 into Harbour Bridge" in text
-    assert "“Try the seismic retrofit of pier 7.”" in text
-    assert f"Review and decide: {settings.DASHBOARD_URL}/approvals/{waiting_fork.pk}/" in text
-    assert "nobody can decide from this e-mail" in text
-
-
-def test_a_requester_reads_why_it_failed_and_what_to_do(failed_fork, mara, mail_server):
-    outbox.send_due()
-
-    mail = mail_server.to(mara.email)[-1]
-    assert mail["Subject"] == "Pier 7 retrofit was not made: FederationGuids missing"
-    assert "Add the missing FederationGuids to the main iModel" in mail.get_content()
-    assert f"{settings.DASHBOARD_URL}/operations/{failed_fork.pk}/" in mail.get_content()
-
-
-@pytest.mark.parametrize("kind", NotificationKind.values)
-def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sandbox, kind):
-    queued_clone.name = "Pier\r\nBcc: everybody@example.com"
-    secret = sandbox.tokens_for("mara")["access_token"]
-
-    subject, text = outbox.subject_and_text(Notification(operation=queued_clone, to=mara, kind=kind))
-
-    assert "\n" not in subject
-    assert settings.DASHBOARD_URL in text
-    assert "{" not in subject + text
-    assert secret[:20] not in text
 
 
 # ---------- sending ----------

@@ -1,0 +1,107 @@
+"""What a notification says: subject, text, and a link to the page where one can act."""
+
+from django.conf import settings
+from django.urls import reverse
+
+from imodels_app.display import formats, status
+from imodels_app.models import Notification, Operation
+from imodels_app.runtime import clock
+from imodels_app.states import NotificationKind, State, WaitReason
+
+_LINKS = {
+    NotificationKind.REQUESTED: "Review and decide",
+    NotificationKind.SIGN_IN: "Sign in",
+    NotificationKind.FAILED: "What to do next",
+}
+_WHY_LEAD = (
+    "You get this because you are a lead of {team}. You must be signed in to decide; "
+    "nobody can decide from this e-mail."
+)
+_WHY_REQUESTER = "You get this because you requested {name}."
+_SIGN_IN = (
+    "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
+    "It continues as soon as you sign in."
+)
+_TEXTS: dict[NotificationKind, tuple[str, str]] = {
+    NotificationKind.REQUESTED: (
+        "{who} requests a fork of {source}{decide_by}",
+        "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
+    ),
+    NotificationKind.APPROVED: (
+        "{decider} approved {name}",
+        "{decider_name} approved {what}. It is sent automatically.",
+    ),
+    NotificationKind.REJECTED: ("{decider} rejected {name}", "{decider_name} rejected {what}. Nothing was sent."),
+    NotificationKind.EXPIRED: (
+        "{name} expired: nobody decided",
+        "Nobody decided on {what} in time. Nothing was sent. Request it again, or talk to a lead.",
+    ),
+    NotificationKind.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
+    NotificationKind.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
+    NotificationKind.SIGN_IN: ("Sign in again so that {name} can continue", _SIGN_IN),
+}
+_EXPIRED_SIGNED_OUT = (
+    "{name} expired: you did not sign in again",
+    "{What} waited for your sign-in, and time ran out. Sign in and request it again.",
+)
+
+
+def subject_and_text(message: Notification) -> tuple[str, str]:
+    """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
+    operation, kind = message.operation, NotificationKind(message.kind)
+    filled = _values(operation)
+    subject, text = _TEXTS[kind]
+    if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
+        subject, text = _EXPIRED_SIGNED_OUT
+    link = settings.DASHBOARD_URL + _page(operation, kind)
+    why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
+    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
+    whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
+    return " ".join(subject.format_map(filled).split()), whole + "\n"
+
+
+def _values(operation: Operation) -> dict[str, str]:
+    now = clock.now()
+    earlier = status.describe(operation, now)
+    kind = status.kind_label(operation.kind).lower()
+    origin = f" of {operation.source_name}" if operation.source_name else ""
+    what = f"the {kind}{origin} “{operation.name}”"
+    up_to = status.up_to(operation)
+    start, end = operation.accepted_at, operation.finished_at
+    decision = operation.last_decision
+    return {
+        "name": operation.name,
+        "what": what,
+        "What": what[:1].upper() + what[1:],
+        "who": formats.first_name(operation.requested_by_name),
+        "requester": operation.requested_by_name,
+        "source": operation.source_name or "an iModel",
+        "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
+        "itwin": operation.itwin_name or "its iTwin",
+        "team": operation.team.name,
+        "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
+        "decider": formats.first_name(decision.by_name) if decision else "",
+        "decider_name": decision.by_name if decision else "",
+        "took": formats.lasted(end - start) if start and end else "no time",
+        "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
+        "headline": status.headline(operation) if operation.state == State.FAILED else "",
+        "remedy": earlier.remedy,
+    }
+
+
+def _quote(operation: Operation, kind: NotificationKind) -> str:
+    """What somebody wrote for this reader."""
+    if kind == NotificationKind.REQUESTED:
+        words = operation.reason
+    elif kind in (NotificationKind.APPROVED, NotificationKind.REJECTED) and operation.last_decision:
+        words = operation.last_decision.comment
+    elif kind == NotificationKind.FAILED and operation.failure_message:
+        return f"The platform said: “{operation.failure_message}”"
+    else:
+        words = ""
+    return f"“{words}”" if words else ""
+
+
+def _page(operation: Operation, kind: NotificationKind) -> str:
+    name = "imodels:approval-detail" if kind == NotificationKind.REQUESTED else "imodels:operation-detail"
+    return reverse(name, args=[operation.pk])

@@ -1,0 +1,62 @@
+"""What beat has done every few seconds: find the rows that are due, and announce each to whoever takes its step."""
+
+from datetime import datetime
+
+from imodels_app import lifecycle
+from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
+from imodels_app.models import Operation, Orphan, Upload
+from imodels_app.runtime import clock, dispatch, heartbeat
+from imodels_app.runtime.timing import UPLOAD_LEASE
+from imodels_app.workers import submit
+
+# Rows that one sweep announces at most; the next sweep is seconds away.
+BATCH = 100
+
+
+def queued() -> None:
+    """Announce whoever is next in each bucket."""
+    for bucket in fair_queue.KINDS:
+        submit.announce_next(bucket, clock.now())
+
+
+def running() -> None:
+    """Announce what is due for a poll, the longest due first, as many as the rate limit allows."""
+    heartbeat.record()
+    now = clock.now()
+    due = list(Operation.objects.due_for_poll(now).values_list("pk", "due_at")[:BATCH])
+    for pk, due_at in due[: min(rate_limits.polls_left(now), _at_once(now))] if due else ():
+        dispatch.announce("imodels_app.poll", pk, due_at=due_at)
+
+
+def submitting() -> None:
+    """Announce lost answers, and end waits for people who came, or did not come in time."""
+    now = clock.now()
+    lifecycle.reschedule_after_clock_jump(now)
+    lifecycle.wake_all_signed_in()
+    for pk in Operation.objects.due_for_reconcile(now).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.reconcile", pk)
+    for operation in Operation.objects.overdue(now).select_related("team")[:BATCH]:
+        try:
+            lifecycle.expire(operation)
+        except lifecycle.Conflict:
+            continue  # it was decided in this very moment
+
+
+def orphans() -> None:
+    """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
+    for pk in Orphan.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.delete_orphan", pk)
+
+
+def uploads() -> None:
+    """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
+    for pk in Upload.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
+        dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
+
+
+def _at_once(now: datetime) -> int:
+    """All that is due, or while the platform does not answer one poll now and then."""
+    down = circuit_breaker.outage(now)
+    if down is None:
+        return BATCH
+    return 0 if down.until > now else 1
