@@ -20,7 +20,7 @@ from imodels_app.states import Kind, State
 from imodels_app.views import new_imodel
 from imodels_app.views.new_imodel import FORMS
 from imodels_app.workers import submit
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
