@@ -475,16 +475,17 @@ def test_five_clicks_make_one_operation_and_end_on_its_page(desk, sandbox, troub
     page.goto("/new/empty/")
     page.get_by_label("Into iTwin").fill("Harbour Bridge")
     page.get_by_label("Name", exact=True).fill("Pier 7")
+    if has_script:  # what it says moves the button
+        expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
     sandbox.fault("GET", r"/", slow_s=0.3, times=200)
     posts = []
     page.on("request", lambda request: request.method == "POST" and posts.append(request.url))
     button = page.get_by_role("button", name="Create")
+    button.scroll_into_view_if_needed()
     box = button.bounding_box()
     for _ in range(5):
         page.mouse.click(box["x"] + 20, box["y"] + 10)
-    if has_script:
-        expect(button).to_have_attribute("aria-busy", "true")
-    page.wait_for_url(re.compile(r"/operations/"))
+    expect(page).to_have_url(re.compile(r"/operations/"))
 
     assert page.url.endswith(f"/operations/{Operation.objects.get().pk}/")
     assert (len(posts) == 1) == has_script
@@ -493,8 +494,8 @@ def test_five_clicks_make_one_operation_and_end_on_its_page(desk, sandbox, troub
 def test_a_form_that_was_sent_can_be_changed_and_sent_again_after_going_back(desk):
     page = desk()
     page.goto("/new/empty/")
-    page.get_by_label("Into iTwin").fill("Harbour Bridge")
     for name in ("Pier 7", "Pier 8"):
+        page.get_by_label("Into iTwin").fill("Harbour Bridge")
         page.get_by_label("Name", exact=True).fill(name)
         page.get_by_role("button", name="Create").click()
         page.wait_for_url(re.compile(r"/operations/"))
