@@ -15,7 +15,7 @@ from imodels_app.itwin.types import Found, IModel, ITwin
 from imodels_app.requesting.contents import A_WHILE_S, BRIEFLY_S, LONG_S
 from imodels_app.requesting.itwin_catalog import ITwinCatalog
 from imodels_app.requesting.pasted import id_in
-from imodels_app.requesting.ranking import Rank, fold, longest_word
+from imodels_app.requesting.ranking import Rank, fold, is_named, longest_word
 from imodels_app.requesting.reader import CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.search import (
     A_PAGE,
@@ -68,13 +68,13 @@ class Catalog(ITwinCatalog):
         listed = Found([self._in_a_list(hit) for hit in best[:SHOWN]], is_all=is_everywhere and len(best) <= SHOWN)
         for source in [one for one in listed if not one.imodel.is_initialized][:LOOKED_INTO]:
             listed[listed.index(source)] = self.with_creation(source)
-        self._answers.keep({("source", source.imodel.id): source for source in listed})
+        self._keep(listed)
         return listed, is_everywhere
 
     def source(self, imodel_id: str) -> Source:
         """One iModel with its iTwin."""
         source = self.with_creation(self.with_own_permissions(self._with_itwin(self._imodel(imodel_id))))
-        self._answers.keep({("source", imodel_id): source})
+        self._keep([source])
         return source
 
     def shown_source(self, text: str, picked_id: str) -> Source | None:
@@ -82,8 +82,11 @@ class Catalog(ITwinCatalog):
         answer.
         """
         pasted = id_in(text, "imodels")
-        shown: Source | None = self._answers.kept(("source", pasted or picked_id.lower()))
-        return shown if shown and (pasted or fold(text) in map(fold, shown.names)) else None
+        kept: tuple[IModel, ITwin] | None = self._answers.kept(("source", pasted or picked_id.lower()))
+        if kept is None:
+            return None
+        shown = Source(imodel=kept[0], itwin=kept[1], permissions=None)
+        return shown if pasted or is_named(text, *shown.names) else None
 
     def unseen_source(self, text: str) -> Source | None:
         """The iModel whose id is pasted, taken at its word: for when the platform does not answer."""
@@ -219,7 +222,7 @@ class Catalog(ITwinCatalog):
         if by_words and not longest_word(text):
             return []
         try:
-            found = self._remember(BRIEFLY_S, ask, "imodels", itwin_id, text, "by words" * by_words)
+            found = self._remember_found(BRIEFLY_S, ask, "imodels", itwin_id, text, "by words" * by_words)
         except NotInCatalog:  # or the platform does not search for such a text
             return []
         return [Hit(imodel, text) for imodel in found]
@@ -232,6 +235,9 @@ class Catalog(ITwinCatalog):
         """Of “iTwin / iModel”: the iTwins of that name, each with what to look for there."""
         where, slash, what = (part.strip() for part in text.partition("/"))
         return [(itwin.id, what) for itwin in self.itwins(where)[:ITWINS_SEARCHED]] if slash and where else []
+
+    def _keep(self, shown: list[Source]) -> None:
+        self._answers.keep({("source", source.imodel.id): (source.imodel, source.itwin) for source in shown})
 
     def _with_itwin(self, imodel: IModel) -> Source:
         try:

@@ -88,7 +88,7 @@ class Contents(Reader):
             found.sort(key=lambda version: (rank(text, version.name), version.is_hidden))
             return found.cut_at(100)
 
-        found: Found[NamedVersion] = self._remember(BRIEFLY_S, ask, "versions", imodel_id, text)
+        found = self._remember_found(BRIEFLY_S, ask, "versions", imodel_id, text)
         self._answers.keep({("version", imodel_id, fold(version.name)): version for version in found[:SHOWN]})
         return found
 

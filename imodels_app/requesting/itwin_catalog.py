@@ -9,7 +9,7 @@ from imodels_app.itwin.types import Found, ITwin
 from imodels_app.models import Operation
 from imodels_app.requesting.contents import A_WHILE_S, BRIEFLY_S, Contents
 from imodels_app.requesting.pasted import id_in
-from imodels_app.requesting.ranking import Rank, fold, rank
+from imodels_app.requesting.ranking import Rank, is_named, rank
 from imodels_app.requesting.reader import CatalogUnavailable, NotInCatalog
 from imodels_app.requesting.search import A_PAGE, LONGEST_NAME, SHOWN, best_of, once, order_of
 from imodels_app.requesting.sources import MANAGE, READ
@@ -63,7 +63,7 @@ class ITwinCatalog(Contents):
         """
         pasted = id_in(text, "itwins")
         shown: ITwin | None = self._answers.kept(("itwin", pasted or picked_id.lower()))
-        if shown and (pasted or fold(text) in (fold(shown.name), fold(shown.number))):
+        if shown and (pasted or is_named(text, shown.name, shown.number)):
             return shown
         return ITwin(id=pasted, name=pasted, number="", status="", data_center="") if pasted else None
 
@@ -94,7 +94,7 @@ class ITwinCatalog(Contents):
             return frozenset()
 
     def _usual_itwins(self) -> Found[ITwin]:
-        mine = self._remember(A_WHILE_S, lambda platform: platform.itwins(top=SHOWN), "itwins", "")
+        mine = self._remember_found(A_WHILE_S, lambda platform: platform.itwins(top=SHOWN), "itwins", "")
         favourites, recent = self._favourite_itwins(), self._recent_itwins()
         self._tell([*favourites, *recent, *mine])
         used = [itwin for itwin_id in self._used("itwin_id") for itwin in self._itwin_if_seen(itwin_id)]
@@ -117,7 +117,7 @@ class ITwinCatalog(Contents):
             found.sort(key=lambda itwin: (fit(itwin), itwin.status == "Inactive", used(itwin.id)))
             return found.cut_at(100)
 
-        return self._remember(BRIEFLY_S, ask, "itwins", text)
+        return self._remember_found(BRIEFLY_S, ask, "itwins", text)
 
     def _tell(self, itwins: list[ITwin]) -> None:
         """These need not be asked for one by one."""
