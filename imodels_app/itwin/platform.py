@@ -1,5 +1,6 @@
 """The platform as one person sees it: a method for each call, results typed, errors by errors.py's tree."""
 
+import unicodedata
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, Self, TypeVar
@@ -8,7 +9,7 @@ from urllib.parse import parse_qs, quote
 import requests
 
 from imodels_app.itwin import errors
-from imodels_app.itwin.http import V1, V2, Connection
+from imodels_app.itwin.http import V1, V2, Connection, json_in
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
@@ -21,6 +22,7 @@ from imodels_app.itwin.types import (
     UploadLink,
     imodel_id_in,
 )
+from imodels_app.runtime import foreign_text
 from imodels_app.runtime.timing import READ_TIMEOUT_S
 
 
@@ -84,8 +86,8 @@ class Platform:
         """
         answer = self._http.post(f"/imodels/{quote(imodel_id, safe='')}/baselinefile", "{}")
         try:
-            return BaselineFile.from_json(_part(answer.json(), "baselineFile"))
-        except (ValueError, AttributeError, Malformed) as odd:
+            return BaselineFile.from_json(_part(json_in(answer) or {}, "baselineFile"))
+        except Malformed as odd:
             raise errors.AnswerLost("The platform's answer has no baseline file.") from odd
 
     def baseline_file(self, imodel_id: str) -> BaselineFile:
@@ -123,8 +125,8 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
         """
-        query: dict[str, Any] = {"iTwinId": itwin_id, "$top": top, "name": name, "$search": search}
-        return self._list("/imodels", query, _many("iModels", IModel), pages=pages)
+        query, words = {"iTwinId": itwin_id, "$top": top}, {"name": name, "$search": search}
+        return self._list("/imodels", query, words, _many("iModels", IModel), pages=pages)
 
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""
@@ -173,9 +175,9 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
         """
-        query: dict[str, Any] = {"$top": top, "$orderBy": "changesetIndex desc", "name": name, "$search": search}
+        query, words = {"$top": top, "$orderBy": "changesetIndex desc"}, {"name": name, "$search": search}
         path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
-        return self._list(path, query, _many("namedVersions", NamedVersion), pages=pages)
+        return self._list(path, query, words, _many("namedVersions", NamedVersion), pages=pages)
 
     def named_version(self, imodel_id: str, version_id: str) -> NamedVersion:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-version-details/"""
@@ -196,10 +198,11 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/
         """
-        asked = {"displayName": name, "number": number, "$search": search}
-        inactive_too = "true" if any(asked.values()) else ""
-        query = {"subClass": "Project,Asset", "$top": top, "includeInactive": inactive_too, **asked}
-        return self._list("/itwins/", query, _many("iTwins", ITwin), accept=V1)
+        query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
+        words = {"displayName": name, "number": number, "$search": search}
+        if any(words.values()):
+            query["includeInactive"] = "true"
+        return self._list("/itwins/", query, words, _many("iTwins", ITwin), accept=V1)
 
     def recent_itwins(self) -> list[ITwin]:
         """The person's own recent iTwins, newest first, at most 25.
@@ -232,13 +235,28 @@ class Platform:
         self,
         path: str,
         query: dict[str, Any],
-        read: Callable[[dict[str, Any]], "list[T]"],
+        words: dict[str, str],
+        read: Callable[[dict[str, Any]], "list[Item]"],
         *,
         pages: int = 1,
         accept: str = V2,
-    ) -> "Found[T]":
+    ) -> "Found[Item]":
+        """What is found for these words of a query, composed or not: the platform need not take both for the same."""
+        found = [self._pages(path, query | spelled, read, pages=pages, accept=accept) for spelled in _spellings(words)]
+        items = {item.id: item for part in found for item in part}
+        return Found(items.values(), is_all=all(part.is_all for part in found))
+
+    def _pages(
+        self,
+        path: str,
+        query: dict[str, Any],
+        read: Callable[[dict[str, Any]], "list[Item]"],
+        *,
+        pages: int,
+        accept: str,
+    ) -> "Found[Item]":
         """Page by page. One that is full may be the last that is given out (X-Max-Return), and yet not the end."""
-        query, found = {name: value for name, value in query.items() if value}, Found[T]()
+        found: Found[Item] = Found()
         for _ in range(pages):
             page, following = self._http.get(
                 path, query, accept=accept, prefer="representation", read=lambda body: (read(body), _following(body))
@@ -247,7 +265,7 @@ class Platform:
             if not following:
                 found.is_all = following is None and len(page) < query["$top"]
                 break
-            query |= following
+            query = query | following
         return found
 
 
@@ -258,26 +276,30 @@ def _new_imodel_id(answer: requests.Response) -> str:
         if found:
             return found
     try:
-        return IModel.from_json(answer.json()["iModel"]).id
-    except (ValueError, KeyError, TypeError, Malformed):
+        return IModel.from_json(_part(json_in(answer) or {}, "iModel")).id
+    except Malformed:
         return ""
 
 
 def _upload_link(answer: requests.Response) -> UploadLink | None:
     try:
-        return IModel.from_json(answer.json()["iModel"]).upload
-    except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+        return IModel.from_json(_part(json_in(answer) or {}, "iModel")).upload
+    except Malformed:
         return None
 
 
 def _permissions(body: dict[str, Any]) -> frozenset[str]:
     """By the documentation's names; the official client spells one of them with a hyphen (imodels-delete)."""
-    return frozenset(str(item).replace("-", "_") for item in body.get("permissions") or [])
+    listed = body.get("permissions")
+    words = map(foreign_text.cleaned, listed if isinstance(listed, list) else [])
+    return frozenset(word.replace("-", "_") for word in words)
 
 
 def _named(user: dict[str, Any]) -> tuple[str, str]:
-    name = " ".join(str(user.get(part) or "") for part in ("givenName", "surname")).strip()
-    return str(user.get("id") or "").lower(), name or str(user.get("displayName") or "")
+    user_id, display_name, first, last = (
+        foreign_text.cleaned(user.get(key)) for key in ("id", "displayName", "givenName", "surname")
+    )
+    return user_id.lower(), f"{first} {last}".strip() or display_name
 
 
 class _Readable(Protocol):
@@ -295,6 +317,16 @@ def _one(name: str, kind: type[T]) -> Callable[[dict[str, Any]], T]:
 
 def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
     return lambda body: [kind.from_json(item) for item in _items(body, name)]
+
+
+Item = TypeVar("Item", ITwin, IModel, NamedVersion)
+
+
+def _spellings(words: dict[str, str]) -> list[dict[str, str]]:
+    """The words of a query with their letters composed, and, where that differs, decomposed."""
+    composed = {key: unicodedata.normalize("NFC", word) for key, word in words.items() if word}
+    decomposed = {key: unicodedata.normalize("NFD", word) for key, word in composed.items()}
+    return [composed] if decomposed == composed else [composed, decomposed]
 
 
 def _following(body: dict[str, Any]) -> dict[str, str] | None:
@@ -319,6 +351,6 @@ def _part(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     items = body.get(name)
-    if not isinstance(items, list):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Malformed(name)
     return items

@@ -107,6 +107,10 @@ def _send(message: Notification, connection: BaseEmailBackend) -> None:
         channels.send(message.to.email, subject, text, connection=connection)
     except channels.REFUSED as refused:
         log.warning("The mail server did not take message %s: %s", message.pk, type(refused).__name__)
+    except ValueError as odd:
+        # A header that cannot be written, as an address with a line break. No later try could.
+        log.warning("Message %s cannot be sent: %s", message.pk, type(odd).__name__)
+        Notification.objects.filter(pk=message.pk).update(due_at=None)
     except channels.DOWN:
         # Not this message's fault: it keeps its turn.
         Notification.objects.filter(pk=message.pk).update(due_at=message.due_at, tries=message.tries)

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from enum import IntEnum
 
+from imodels_app.runtime.foreign_text import folded
+
 EXCERPT_BEFORE, EXCERPT = 24, 90
 
 
@@ -22,17 +24,12 @@ class Rank(IntEnum):
 
 def fold(text: str) -> str:
     """The same for texts that people take for the same."""
-    return unicodedata.normalize("NFC", " ".join(text.split()).casefold())
+    return folded(" ".join(text.split()))
 
 
 def is_named(typed: str, *names: str) -> bool:
     """Whether a text is one of the names."""
     return fold(typed) in {fold(name) for name in names if name}
-
-
-def spellings(text: str) -> list[str]:
-    """How the platform may have it: a search for composed letters need not find what was written decomposed."""
-    return list(dict.fromkeys(unicodedata.normalize(form, text) for form in ("NFC", "NFD")))
 
 
 def longest_word(text: str) -> str:

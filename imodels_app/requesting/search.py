@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from imodels_app.itwin.types import Found, IModel
-from imodels_app.requesting.ranking import Rank, excerpt, fold, longest_word, rank, spellings
+from imodels_app.requesting.ranking import Rank, excerpt, fold, longest_word, rank
 
 # A search that takes several calls stops asking after this long and shows what it has.
 SEARCH_FOR_S = 3.0
@@ -51,17 +51,13 @@ def best_of(
 
 
 def having(text: str, search: Callable[[str], Found[T]], exactly: Callable[[str], list[T]]) -> Found[T]:
-    """What has the text, however its accents are written.
+    """What has the text.
 
     search   the list of what has a text, perhaps cut
     exactly  what bears it as its name: asked only where that list was cut, so that a cut never hides it
     """
-    found: Found[T] = Found(is_all=True)
-    for spelling in spellings(text):
-        part = search(spelling)
-        found += part if part.is_all else [*exactly(spelling), *part]
-        found.is_all = found.is_all and part.is_all
-    return Found(once(found), is_all=found.is_all)
+    found = search(text)
+    return found if found.is_all else Found(once([*exactly(text), *found]))
 
 
 def with_words(text: str, search: Callable[[str], Found[T]], *, by: Callable[[T], Rank]) -> Found[T]:
