@@ -1,7 +1,8 @@
 """Django's admin: set up teams; look at everything else. No state is edited here."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.db.models import CharField, QuerySet
 from django.http import HttpRequest
@@ -9,11 +10,15 @@ from django.http import HttpRequest
 from imodels_app.accounts import rights, sessions
 from imodels_app.decorators import person
 from imodels_app.models import Attempt, Decision, Event, Membership, Operation, Orphan, Preset, Team, TeamITwin, User
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
 from imodels_app.requesting.fields import TypedText
+from imodels_app.requesting.lookups import ITwinLookup
 
 admin.site.site_header = "iModel Desk"
 admin.site.site_title = "iModel Desk"
 admin.site.index_title = "Teams and records"
+# All look-ups of a page that is saved.
+LOOK_UP_WITHIN_S = 20.0
 
 
 class ForAdmins(admin.ModelAdmin):
@@ -85,8 +90,43 @@ class MembershipInline(Inline):
     readonly_fields = ("user",)
 
 
+class _TeamITwinLookup(ITwinLookup):
+    remedy = "Type its full name or number, or paste its id or link."
+
+
+class TeamITwinForm(forms.ModelForm):
+    """An iTwin by its name, number, id or a link. It is looked up: a wrong id would send forks to the wrong team."""
+
+    catalog: ClassVar[Catalog]
+    itwin_id = forms.CharField(
+        label="iTwin",
+        max_length=1000,
+        help_text="Its name, number, id or a link to it.",
+        error_messages={"unique": "A team looks after this iTwin already."},
+    )
+
+    class Meta:
+        model = TeamITwin
+        fields = ("itwin_id",)
+
+    def clean_itwin_id(self) -> str:
+        typed: str = self.cleaned_data["itwin_id"]
+        if typed.lower() == self.initial.get("itwin_id") or TeamITwin.objects.filter(itwin_id=typed.lower()).exists():
+            return typed.lower()
+        try:
+            return _TeamITwinLookup(self.catalog).find(typed, picked_id="").id
+        except CatalogUnavailable as down:
+            raise forms.ValidationError(f"{down} The iTwin could not be looked up: save it again later.") from down
+        except SignInNeeded as ended:
+            raise forms.ValidationError("Sign in again before you add an iTwin: it has to be looked up.") from ended
+
+
 class TeamITwinInline(Inline):
     model = TeamITwin
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        catalog = Catalog(request.user, is_fresh=True, within_s=LOOK_UP_WITHIN_S)
+        return super().get_formset(request, obj, form=type("Form", (TeamITwinForm,), {"catalog": catalog}), **kwargs)
 
 
 @admin.register(Team)

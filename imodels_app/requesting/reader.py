@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from imodels_app import gateway
 from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.types import Found
 from imodels_app.requesting.answer_cache import AnswerCache
 from imodels_app.runtime import clock
 from imodels_app.states import WaitReason
@@ -52,6 +53,22 @@ class Reader:
     def _remember(self, seconds: int, ask: Callable[[Platform], T], *question: str) -> T:
         """The answer to a question, remembered or from the platform."""
         return self._answers.get_or_set(question, lambda: self._ask(ask), seconds=seconds)
+
+    def _remember_found(self, seconds: int, ask: Callable[[Platform], Found[T]], *question: str) -> Found[T]:
+        """As _remember(), of a list: what is remembered besides is whether that is all."""
+
+        def ask_both(platform: Platform) -> tuple[list[T], bool]:
+            found = ask(platform)
+            return list(found), found.is_all
+
+        items, is_all = self._remember(seconds, ask_both, *question)
+        return Found(items, is_all=is_all)
+
+    def _if_found(self, ask: Callable[[], T]) -> list[T]:
+        try:
+            return [ask()]
+        except NotInCatalog:
+            return []
 
     def _ask(self, ask: Callable[[Platform], T]) -> T:
         """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""

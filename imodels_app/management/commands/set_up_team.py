@@ -7,6 +7,7 @@ from django.db import transaction
 
 from imodels_app.accounts import rights
 from imodels_app.models import Membership, Team, TeamITwin
+from imodels_app.requesting.pasted import id_in
 
 
 class Command(BaseCommand):
@@ -20,6 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--default", action="store_true", help="rename the existing default team to this name")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        itwins = [_id_of(text) for text in options["itwin"]]
         which = {"is_default": True} if options["default"] else {"name": options["name"]}
         team = Team.objects.filter(**which).first() or Team()
         team.name = options["name"]
@@ -27,8 +29,8 @@ class Command(BaseCommand):
             raise CommandError(f"Another team is already called {team.name}. Choose another name for the default team.")
         with transaction.atomic():
             rights.save(team, by=None)
-            for itwin_id in options["itwin"]:
-                _give(team, itwin_id.lower())
+            for itwin_id in itwins:
+                _give(team, itwin_id)
             for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
                 for email in options[role]:
                     _place(team, email.lower(), role)
@@ -39,6 +41,14 @@ def _give(team: Team, itwin_id: str) -> None:
     itwin = TeamITwin.objects.filter(itwin_id=itwin_id).first() or TeamITwin(itwin_id=itwin_id)
     itwin.team = team
     rights.save(itwin, by=None)
+
+
+def _id_of(text: str) -> str:
+    """From an id or a link. Nobody is signed in here, so it cannot be looked up."""
+    itwin_id = id_in(text, "itwins")
+    if not itwin_id:
+        raise CommandError(f"“{text}” is not the id of an iTwin, nor a link to one.")
+    return itwin_id
 
 
 def _place(team: Team, email: str, role: str) -> None:
