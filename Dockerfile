@@ -38,4 +38,4 @@ RUN SECRET_KEY=build TOKEN_KEYS=build python manage.py collectstatic --no-input 
  && python -m compileall -q dashboard demo imodels_app
 USER desk
 EXPOSE 8000
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "dashboard.wsgi:application"]
+CMD ["gunicorn", "--config", "python:dashboard.web", "--bind", "0.0.0.0:8000", "dashboard.wsgi"]
