@@ -2,7 +2,7 @@
 
 The product's settings read the environment while they are imported, and pytest-django imports them
 before any conftest. So what a run needs is decided here: its folder, its ports, and its database
-(SQLite, or with DB=pg a real PostgreSQL). conftest.py starts the servers when a test asks for them.
+(SQLite, or with DB=pg a real PostgreSQL). servers.py and database.py start them when a test asks for them.
 """
 
 import atexit
@@ -49,6 +49,7 @@ SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 PG_DIR = RUN_DIR / "pg"
 # There an embedded PostgreSQL has its lock, which processes that share a run share: one at a time makes its own.
 os.environ.setdefault("XDG_RUNTIME_DIR", str(RUN_DIR))
+IN_CI = os.environ.get("CI") == "true"
 ON_POSTGRES = os.environ.get("DB") == "pg"
 # A PostgreSQL of one's own is used as it is; Django makes a database test_... in it.
 # Processes that share a run inherit the environment of the first, in which DATABASE_URL is what we made of it.
@@ -62,7 +63,7 @@ elif not ON_POSTGRES:
 # Processes that share a run share its dice (tests/faults/test_schedules.py).
 os.environ["SOAK_SEED"] = os.environ.get("SOAK_SEED") or str(secrets.randbelow(10**6))
 
-# Whatever the orphaned iModel says: a test never reaches a real platform, a real provider or somebody's Redis. (Only
+# Whatever the shell says: a test never reaches a real platform, a real provider or somebody's Redis. (Only
 # `-m live` asks the real platform, told by variables of its own: tests/contract/README.md.)
 for name in [name for name in os.environ if name.endswith("_FILE")]:
     del os.environ[name]

@@ -20,8 +20,8 @@ from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
-from tests.conftest import BASE_DIR
 from tests.people import HARBOUR
+from tests.settings import BASE_DIR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
 

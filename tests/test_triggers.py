@@ -13,10 +13,10 @@ from django.db.models import ProtectedError
 from django.urls import reverse
 from django.utils import timezone
 
+from imodels_app.audit import events
 from imodels_app.models import Event, Team
-from tests.conftest import BASE_DIR
 from tests.people import HARBOUR
-from tests.settings import ON_POSTGRES, PG_DIR
+from tests.settings import BASE_DIR, ON_POSTGRES, PG_DIR
 
 pytestmark = pytest.mark.django_db
 
@@ -65,7 +65,7 @@ def test_an_event_is_never_changed_or_deleted(queued_clone, way):
 
 
 def test_nothing_that_an_event_tells_of_is_deleted(queued_clone, ines):
-    Event.record("signed_in", at=timezone.now(), by=ines)
+    events.record("signed_in", at=timezone.now(), by=ines)
 
     for told_of in (queued_clone, ines):
         with pytest.raises(ProtectedError):

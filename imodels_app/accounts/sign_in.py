@@ -8,7 +8,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from imodels_app.accounts import oidc, tokens
-from imodels_app.models import Event, Membership, User
+from imodels_app.audit import events
+from imodels_app.models import Membership, User
 
 
 class NoIdentity(Exception):
@@ -32,7 +33,7 @@ def sign_in(claims: dict[str, Any], token: dict[str, Any]) -> User:
         )
         _update(user, claims)
         tokens.store(user, token)
-        Event.record("signed_in", at=timezone.now(), by=user)
+        events.record("signed_in", at=timezone.now(), by=user)
     return user
 
 
@@ -41,7 +42,7 @@ def sign_out(user: User, *, back_to: str) -> str:
 
     Their tokens stay: workers finish what the person asked for.
     """
-    Event.record("signed_out", at=timezone.now(), by=user)
+    events.record("signed_out", at=timezone.now(), by=user)
     return oidc.end_session_url(tokens.id_token_of(user), back_to)
 
 

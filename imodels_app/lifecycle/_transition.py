@@ -11,7 +11,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from imodels_app.models import Event, Operation, Orphan, Upload, User
+from imodels_app.audit import events
+from imodels_app.models import Operation, Orphan, Upload, User
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock, dispatch, failpoints
 from imodels_app.states import FINISHED, MOVES, NotificationKind, State, WaitReason
@@ -90,7 +91,7 @@ def change(
             write(operation.upload, **upload)
         write(operation, changed_at=now, **fields)
         if event:
-            Event.record(at=now, operation=operation, **event)
+            events.record(at=now, operation=operation, **event)
             _notify(operation, event)
 
 
@@ -113,7 +114,7 @@ def write(row: Operation | Upload | Orphan, **fields: Any) -> None:
 def event_fields(
     verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str
 ) -> dict[str, Any]:
-    """What Event.record() takes of a change, but for the row and the time."""
+    """What audit.events.record() takes of a change, but for the row and the time."""
     extra = {key: value for key, value in (("code", code), ("wait", str(wait))) if value}
     return {"verb": verb, "by": by, "note": note, "came_from": came_from, "to": to, **extra}
 

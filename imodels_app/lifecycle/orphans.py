@@ -6,9 +6,10 @@ from typing import Any
 from django.db import transaction
 
 from imodels_app.accounts import permissions
+from imodels_app.audit import events
 from imodels_app.lifecycle import _transition
 from imodels_app.lifecycle._transition import Conflict
-from imodels_app.models import Event, Operation, Orphan, User
+from imodels_app.models import Operation, Orphan, User
 from imodels_app.runtime import clock, dispatch
 from imodels_app.runtime.timing import CLAIM_LASTS
 from imodels_app.states import ORPHAN_MOVES, OrphanState
@@ -88,7 +89,7 @@ def _change_orphan(orphan: Orphan, now: datetime, *, event: dict[str, Any] | Non
     with transaction.atomic():
         _transition.write(orphan, **fields)
         if event:
-            Event.record(at=now, operation=orphan.operation, **event)
+            events.record(at=now, operation=orphan.operation, **event)
 
 
 def _orphan_event(

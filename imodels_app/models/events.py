@@ -1,14 +1,10 @@
 """What happened: one line each, never edited."""
 
-from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.db import models
 
 from imodels_app.models.people import User
-
-if TYPE_CHECKING:
-    from imodels_app.models.operations import Operation
 
 
 class Event(models.Model):
@@ -31,31 +27,3 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.verb} {self.operation_name}".strip()
-
-    @classmethod
-    def record(
-        cls,
-        verb: str,
-        *,
-        at: datetime,
-        by: User | None = None,
-        operation: "Operation | None" = None,
-        came_from: str = "",
-        to: str = "",
-        note: str = "",
-        **data: object,
-    ) -> "Event":
-        """Write one line. `data` must be plain JSON values, and never a secret."""
-        return cls.objects.create(
-            verb=verb,
-            at=at,
-            actor=by,
-            actor_name=by.name if by else "",
-            operation=operation,
-            operation_name=operation.name if operation else "",
-            team_name=operation.team.name if operation else "",
-            came_from=came_from,
-            to=to,
-            note=note,
-            data=data,
-        )

@@ -1,6 +1,5 @@
 """What happened, for admins: events with filters and numbers, and their export."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -15,6 +14,7 @@ from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_safe
 
 from imodels_app import table_filters
+from imodels_app.audit import events, export
 from imodels_app.decorators import auditor, person
 from imodels_app.display import charts, formats, status, timeline
 from imodels_app.display.percentiles import percentile
@@ -24,10 +24,6 @@ from imodels_app.states import Kind, State
 CHART_DAYS = 14
 # A list of more helps nobody; the search finds the others by their names.
 MOST_CHOICES = 200
-COLUMNS = (
-    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "note", "code"),
-    *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
-)
 
 
 @dataclass(frozen=True)
@@ -74,12 +70,12 @@ class EventFilter(table_filters.OperationFilter):
 def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first, with the numbers of the operations that ended in the same filter."""
     filters = EventFilter.read(request.GET)
-    events = filters.events()
-    page = table_filters.paginate(events, request.GET.get("page"))
+    found = filters.events()
+    page = table_filters.paginate(found, request.GET.get("page"))
     lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
     context = _choices(filters) | {
         "filters": filters,
-        "rows": table_filters.Slice(lines, page.number, page.more, events.order_by().count()),
+        "rows": table_filters.Slice(lines, page.number, page.more, found.order_by().count()),
         "figures": _figures(filters.operations()),
         "days": _by_day(filters),
         "durations": _by_kind(filters.operations()),
@@ -96,49 +92,14 @@ def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     user, filters, now = person(request), EventFilter.read(request.GET), timezone.now()
     # Read up to the last event there is now: the export's own line belongs to the next one.
     last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
-    events = filters.events().filter(pk__lte=last)
-    count = events.order_by().count()
-    Event.record(
+    found = filters.events().filter(pk__lte=last)
+    count = found.order_by().count()
+    events.record(
         "exported", at=now, by=user, note=f"CSV, {formats.thousands(count)} events: {filters.sentence}", rows=count
     )
-    answer = StreamingHttpResponse(_csv(events), content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(export.lines(found), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"'
     return answer
-
-
-# Export
-
-
-class _Echo:
-    """A file whose lines come back at once."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv(events: QuerySet[Event]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield "\ufeff"  # so that spreadsheets read UTF-8
-    yield writer.writerow(COLUMNS)
-    for event in events.prefetch_related("operation__decisions").iterator(chunk_size=500):
-        yield writer.writerow([safe(cell) for cell in _cells(event)])
-
-
-def _cells(event: Event) -> list[object]:
-    operation = event.operation
-    cells = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
-    moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
-    if operation is None:
-        return [*cells, "", "", "", *moved, "", "", "", "", "", ""]
-    facts = [operation.itwin_name, operation.source_name, operation.imodel_id, operation.requested_by_name]
-    who = [", ".join(decision.by_name for decision in operation.decisions.all()), operation.request_hash]
-    return [*cells, operation.pk, operation.kind, operation.state, *moved, *facts, *who]
-
-
-def safe(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula: those begin with one of these, blanks before them or not."""
-    text = str(cell)
-    return f"'{text}" if text.lstrip(" \u00a0")[:1] in tuple("=+-@\t\r\n") and text else text
 
 
 # Numbers

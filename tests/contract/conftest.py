@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from sandbox.server import Sandbox
-from tests.conftest import PATIENCE_S
 from tests.settings import free_port
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 LIVE_URL = os.environ.get("LIVE_ITWIN_API_URL", "https://api.bentley.com").rstrip("/")

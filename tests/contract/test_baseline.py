@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import requests
 
-from tests.conftest import PATIENCE_S
 from tests.contract.conftest import details_of, error_of, operation_state
+from tests.waiting import PATIENCE_S
 
 FILE = b"SQLite format 3\x00" + bytes(range(256)) * 40
 SINGLE_PUT = {"x-ms-blob-type": "BlockBlob"}

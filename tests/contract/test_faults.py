@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 import requests
 
-from tests.conftest import PATIENCE_S, wait_until
 from tests.contract.conftest import error_of, operation_state
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from joserfc.jwk import KeySet
 
 from sandbox.identity_store import Client
 from sandbox.server import Sandbox
-from tests.conftest import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 CALLBACK = "http://localhost:8000/sign-in/callback"
 VERIFIER = "v" * 64

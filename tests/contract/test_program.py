@@ -9,8 +9,8 @@ import requests
 
 from sandbox.pages import PLACES, PRESETS
 from sandbox.server import RemoteSandbox, Sandbox
-from tests.conftest import PATIENCE_S, wait_until
 from tests.contract.conftest import Caller, error_of, operation_state
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def test_the_program_answers_and_stops_when_asked(program):

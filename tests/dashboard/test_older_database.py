@@ -13,7 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from dashboard import wait
 from imodels_app.checks import FROM_AN_OLDER_VERSION, OLDER
-from tests.conftest import BASE_DIR
+from tests.settings import BASE_DIR
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from imodels_app.models import Membership, Team, TeamITwin, User
 from imodels_app.runtime import heartbeat
-from tests.conftest import PATIENCE_S
 from tests.people import HARBOUR
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.django_db
 

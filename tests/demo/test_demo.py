@@ -18,8 +18,8 @@ import requests
 
 from demo import __main__, state
 from imodels_app.checks import OLDER
-from tests.conftest import BASE_DIR, PATIENCE_S, wait_until
-from tests.settings import free_port
+from tests.settings import BASE_DIR, free_port
+from tests.waiting import PATIENCE_S, wait_until
 
 SOURCE = ("dashboard", "demo", "imodels_app", "sandbox", "templates", "static", "requirements", "manage.py")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from demo import redis_server, supervisor
-from tests.conftest import wait_until
 from tests.settings import free_port
+from tests.waiting import wait_until
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from demo import supervisor
 from demo.supervisor import Child, NotReady, Supervisor
-from tests.conftest import BASE_DIR, wait_until
+from tests.settings import BASE_DIR
+from tests.waiting import wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 # A process with a child of its own, whose pid it prints.

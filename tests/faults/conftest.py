@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
-from tests.conftest import wait_until
 from tests.people import HARBOUR, OLD_QUAY
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BASE_DIR
+from tests.settings import BASE_DIR
 
 pytestmark = pytest.mark.soak
 

@@ -14,9 +14,9 @@ from imodels_app.runtime import clock, dispatch
 from imodels_app.states import Kind, State
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
-from tests.conftest import wait_until
 from tests.faults import oracle
 from tests.files import a_file
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 

@@ -9,8 +9,8 @@ from imodels_app.runtime import clock, timing
 from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
-from tests.conftest import PATIENCE_S, wait_until
 from tests.people import HARBOUR
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,7 +55,7 @@ def made(sandbox, name: str = "Pier 7") -> int:
 def test_01_killed_before_the_intent_commit_nothing_is_left_and_nothing_sent(desk, sandbox):
     desk.arm("request.written", "kill")
 
-    asked = desk.orphan_state(ASK)
+    asked = desk.shell(ASK)
 
     assert asked.wait(20) == -9, desk.log(asked)
     assert not Operation.objects.exists()
@@ -65,7 +65,7 @@ def test_01_killed_before_the_intent_commit_nothing_is_left_and_nothing_sent(des
 def test_02_killed_after_the_commit_and_before_the_wake_up_a_sweep_finds_it(desk, sandbox, reached):
     desk.arm("wake.committed", "kill")
 
-    asked = desk.orphan_state(ASK)
+    asked = desk.shell(ASK)
 
     assert asked.wait(20) == -9, desk.log(asked)
     reached(Operation.objects.get(), State.SUCCEEDED)
@@ -77,7 +77,7 @@ def test_02_an_approval_whose_web_process_is_killed_after_its_commit_still_leads
 ):
     desk.arm("wake.committed", "kill")
 
-    decided = desk.orphan_state(APPROVE)
+    decided = desk.shell(APPROVE)
 
     assert decided.wait(20) == -9, desk.log(decided)
     reached(waiting_fork, State.SUCCEEDED)
@@ -87,7 +87,7 @@ def test_02_an_approval_whose_web_process_is_killed_after_its_commit_still_leads
 def test_02_an_approval_killed_before_its_commit_is_none(desk, waiting_fork, tomas, sandbox):
     desk.arm("approve.allowed", "kill")
 
-    assert desk.orphan_state(APPROVE).wait(20) == -9
+    assert desk.shell(APPROVE).wait(20) == -9
 
     waiting_fork.refresh_from_db()
     assert waiting_fork.state == State.AWAITING_APPROVAL

@@ -20,8 +20,8 @@ from django.test import Client
 from imodels_app import lifecycle
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
-from tests.conftest import wait_until
 from tests.faults import oracle
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_oracle, pytest.mark.own_disk]
 

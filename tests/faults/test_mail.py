@@ -8,7 +8,7 @@ from imodels_app import lifecycle
 from imodels_app.models import CircuitBreaker, Notification, Operation
 from imodels_app.notifications import outbox
 from imodels_app.states import Kind, State
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import encryption, oidc, tokens
+from imodels_app.audit import events
 from imodels_app.itwin import errors
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload
 from imodels_app.runtime import clock
@@ -16,11 +17,11 @@ from imodels_app.states import Kind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
-from tests.conftest import PATIENCE_S
 from tests.faults import oracle
 from tests.files import a_file
 from tests.people import HARBOUR, MAIN_BRIDGE
 from tests.triggers import triggers_off
+from tests.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -135,7 +136,7 @@ def test_it_sees_a_history_that_does_not_hang_together(done_clone, sandbox, what
         if what == "missing":
             event._raw_delete("default")
         elif what == "twice":
-            Event.record(
+            events.record(
                 "claimed", at=timezone.now(), operation=done_clone, came_from=State.QUEUED, to=State.SUBMITTING
             )
         else:
@@ -178,7 +179,7 @@ def test_it_sees_a_secret(done_clone, mara, sandbox, redis_url, place):
 
     secret = tokens.access_token(mara)
     if place == "events":
-        Event.record("note", at=timezone.now(), note=secret)
+        events.record("note", at=timezone.now(), note=secret)
     elif place == "attempts":
         Attempt.objects.update(answer=f"Authorization: Bearer {secret[:40]}")
     elif place == "operations":

@@ -11,7 +11,7 @@ from django.test import Client
 from imodels_app import lifecycle
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
-from tests.conftest import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,7 @@ import pytest
 
 from imodels_app import lifecycle
 from imodels_app.states import Kind, State
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.measure]
 

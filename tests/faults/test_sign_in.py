@@ -25,8 +25,8 @@ from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
-from tests.conftest import wait_until
 from tests.views.test_sign_in import choose, come_back
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -19,8 +19,8 @@ from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from imodels_app.workers.transfer import BLOCKS_AT_ONCE
 from imodels_app.workers.upload import upload
-from tests.conftest import PATIENCE_S, wait_until
 from tests.files import KIB, a_file, blocks, in_storage, puts
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signed_in_mara")]
 

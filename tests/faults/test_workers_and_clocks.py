@@ -17,8 +17,8 @@ from imodels_app.accounts import permissions
 from imodels_app.models import Attempt, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State
-from tests.conftest import PATIENCE_S, wait_until
 from tests.people import HARBOUR
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

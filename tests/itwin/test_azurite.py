@@ -18,9 +18,10 @@ from imodels_app.models import Upload
 from imodels_app.states import State
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
-from tests.conftest import IN_CI, _listens, wait_until
 from tests.files import KIB, MIB, a_file
-from tests.settings import RUN_DIR, free_port
+from tests.processes import listens
+from tests.settings import IN_CI, RUN_DIR, free_port
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.django_db]
 HERE = Path(__file__).parents[1] / "azurite"
@@ -42,7 +43,7 @@ def azurite():
     command = [str(program), "--blobPort", str(port), "--location", str(RUN_DIR / "azurite"), "--skipApiVersionCheck"]
     with (RUN_DIR / "azurite.log").open("wb") as log:
         process = supervisor.spawn([*command, "--silent"], output=log, env=_env(), cwd=RUN_DIR)
-    wait_until(lambda: _listens(port), what="Azurite")
+    wait_until(lambda: listens(port), what="Azurite")
     service = BlobServiceClient(f"http://127.0.0.1:{port}/{ACCOUNT}", credential=KEY)
     service.create_container("baselines")
     yield service

@@ -7,8 +7,8 @@ from django.test import Client
 
 from imodels_app.models import Operation
 from imodels_app.states import State
-from tests.conftest import wait_until
 from tests.files import MIB, a_file, blocks, in_storage
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

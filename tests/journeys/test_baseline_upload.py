@@ -13,8 +13,8 @@ from imodels_app.models import Operation, StagedFile
 from imodels_app.requesting import staging
 from imodels_app.states import Kind, State
 from imodels_app.views import uploads
-from tests.conftest import wait_until
 from tests.journeys.line import Line
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,10 +9,10 @@ from django.test import Client
 from imodels_app.models import Operation, StagedFile, UploadedBlock
 from imodels_app.states import State
 from imodels_app.views import uploads
-from tests.conftest import wait_until
 from tests.files import MIB, a_file, digest, digest_in_storage, puts
 from tests.journeys.line import Line
 from tests.memory import Memory
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.measure]
 

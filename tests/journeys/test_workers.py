@@ -9,8 +9,8 @@ from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, WaitReason
-from tests.conftest import wait_until
 from tests.people import HARBOUR
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

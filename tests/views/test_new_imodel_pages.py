@@ -14,7 +14,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Membership, Operation, Team, TeamITwin
 from imodels_app.requesting.spec import Extent
 from imodels_app.states import Kind
-from tests.conftest import wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 

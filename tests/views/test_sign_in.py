@@ -11,8 +11,8 @@ from imodels_app import lifecycle
 from imodels_app.accounts import sign_in, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
 from imodels_app.states import WaitReason
-from tests.conftest import PATIENCE_S
 from tests.people import SUBJECTS
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,7 @@ from imodels_app.models import StagedFile, User
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
 from imodels_app.views import uploads
-from tests.conftest import PATIENCE_S, wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db
 

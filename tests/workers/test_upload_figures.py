@@ -6,9 +6,9 @@ import pytest
 
 from imodels_app.models import UploadedBlock
 from imodels_app.states import State
-from tests.conftest import wait_until
 from tests.files import MIB, a_file, digest_in_storage, puts
 from tests.memory import Memory
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.measure, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("signed_in_mara")]
 MOST_GROWTH_MIB = 64

@@ -1,0 +1,1 @@
+"""History: what writes it down, and how it is taken out."""

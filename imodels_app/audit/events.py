@@ -1,0 +1,32 @@
+"""How history is written: one line with the change that it tells of, in the same transaction."""
+
+from datetime import datetime
+
+from imodels_app.models import Event, Operation, User
+
+
+def record(
+    verb: str,
+    *,
+    at: datetime,
+    by: User | None = None,
+    operation: Operation | None = None,
+    came_from: str = "",
+    to: str = "",
+    note: str = "",
+    **data: object,
+) -> Event:
+    """Write one line. `data` must be plain JSON values, and never a secret."""
+    return Event.objects.create(
+        verb=verb,
+        at=at,
+        actor=by,
+        actor_name=by.name if by else "",
+        operation=operation,
+        operation_name=operation.name if operation else "",
+        team_name=operation.team.name if operation else "",
+        came_from=came_from,
+        to=to,
+        note=note,
+        data=data,
+    )

