@@ -1,4 +1,5 @@
-# iModel Desk (target `desk`: web, worker, beat, migrate) and the stand-in platform (target `sandbox`).
+# iModel Desk (target `desk`: web, worker, beat, migrate), the proxy before it (target `proxy`), and the stand-in
+# platform (target `sandbox`).
 # The images write nothing but /tmp and /app/var, so they run read-only.
 
 FROM docker.io/library/python:3.11-slim-bookworm AS packages
@@ -17,6 +18,12 @@ RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin desk 
  && install -d -o desk -g desk -m 0700 /app/var /run/desk /world \
  && install -d -o desk -g desk -m 0755 /run/database
 WORKDIR /app
+
+FROM docker.io/library/debian:bookworm-slim AS proxy
+RUN apt-get update && apt-get install --yes --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/*
+COPY dashboard/nginx/ /etc/nginx/desk/
+EXPOSE 8080 8443
+CMD ["/etc/nginx/desk/start"]
 
 FROM ground AS sandbox
 COPY --from=sandbox-packages /venv /venv

@@ -14,11 +14,11 @@ nothing keep no thread busy. What it lacks is added here:
 import os
 import resource
 import time
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.http import parse_cookie
 from gunicorn.workers.base import Worker
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -27,6 +27,8 @@ from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import Error
+
+from imodels_app.accounts import session_keys
 
 # How long headers may take, and a body before its least rate counts. A browser sends both at once.
 GRACE_S = 20.0
@@ -50,6 +52,9 @@ class NoSession(Error):  # type: ignore[misc]
 class Request(HTTPRequestParser):  # type: ignore[misc]
     """A request while it arrives."""
 
+    completed: bool
+    error: Error | None
+
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.began = time.monotonic()
@@ -68,11 +73,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         return max(self.content_length, self.body_bytes_received) > STRANGERS_BODY and not self._has_a_session()
 
     def _has_a_session(self) -> bool:
-        try:
-            cookie = SimpleCookie(self.headers.get("COOKIE", "")).get(settings.SESSION_COOKIE_NAME)
-        except CookieError:
-            return False
-        return cookie is not None
+        cookies = parse_cookie(self.headers.get("COOKIE", ""))
+        return session_keys.is_ours(cookies.get(settings.SESSION_COOKIE_NAME, ""))
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
