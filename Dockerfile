@@ -36,13 +36,12 @@ FROM ground AS desk
 COPY --from=packages /venv /venv
 COPY manage.py ./
 COPY dashboard/ dashboard/
-COPY demo/ demo/
 COPY imodels_app/ imodels_app/
 COPY templates/ templates/
 COPY static/ static/
 # The keys are for this line only: settings want some, and collecting files uses none.
 RUN SECRET_KEY=build TOKEN_KEYS=build python manage.py collectstatic --no-input \
- && python -m compileall -q dashboard demo imodels_app
+ && python -m compileall -q dashboard imodels_app
 USER desk
 EXPOSE 8000
 CMD ["gunicorn", "--config", "python:dashboard.web", "--bind", "0.0.0.0:8000", "dashboard.wsgi"]

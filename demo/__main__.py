@@ -5,7 +5,6 @@ keeps them running until Ctrl-C. Data, secrets, ports and logs live in var/ and 
 
     python -m demo                     start it
     python -m demo manage COMMAND ...  run a manage.py command with the settings of the last start
-    python -m demo teams               set up the teams of the sandbox's people (the containers' demo)
 
 With OIDC_CLIENT_ID set it works with the platform that the environment names instead of the sandbox.
 REDIS_URL, DATABASE_URL and DASHBOARD_URL are honoured as everywhere.
@@ -40,7 +39,7 @@ PREFERRED_PORTS = {"web": 8000, "sandbox": 8010, "redis": 6390}
 # Registered with our sandbox and nowhere else.
 CLIENT_ID, CLIENT_SECRET = "imodel-desk", "only-the-sandbox-knows-this-client"
 ADMIN = "ines.duarte@harbour.example"
-# Who looks after which iTwins. The sandbox's world always begins with the same ids.
+# Who looks after which iTwins; docker-compose.yml says the same. The sandbox's world always begins with these ids.
 TEAMS = (
     (
         *("Bridge team", "--lead", "tomas.novak@harbour.example", "--member", "mara.lindqvist@harbour.example"),
@@ -70,9 +69,6 @@ class CannotStart(Exception):
 def main() -> int:
     if sys.argv[1:2] == ["manage"]:
         return manage(sys.argv[2:])
-    if sys.argv[1:] == ["teams"]:
-        set_up_teams(os.environ)
-        return 0
     if sys.argv[1:]:
         sys.exit(__doc__)
     try:
@@ -238,12 +234,7 @@ def prepare_product(env: Mapping[str, str], *, with_sandbox: bool) -> None:
     if not stamp.exists() or stamp.read_text() != now or not (BASE_DIR / "staticfiles").exists():
         run_manage(env, "collectstatic", "--no-input", "--clear", "--verbosity", "0", "--ignore", "*.py")
         stamp.write_text(now)
-    if with_sandbox:
-        set_up_teams(env)
-
-
-def set_up_teams(env: Mapping[str, str]) -> None:
-    for team in TEAMS:
+    for team in TEAMS if with_sandbox else ():
         run_manage(env, "set_up_team", *team)
 
 

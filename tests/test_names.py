@@ -31,7 +31,7 @@ RETIRED = {
         requests reseal_tokens settle turns wishes wording words
     """,
     "class": """
-        Asked ChargeInline Circuit Gone Held IModelWish ITwinCharge Keeper Kept Left LeftOvers Looked Message
+        Asked ChargeInline Choices Circuit Gone Held IModelWish ITwinCharge Keeper Kept Left LeftOvers Looked Message
         MessageQuerySet News NotNow NotYet Overtaken Place Shell Spent Told Usual Wait Wish Words
     """,
     "function": """
@@ -57,7 +57,8 @@ RETIRED = {
     """,
     "column": """
         approved_hash changeset_wish charges decided_by news poll_after ready_after settle_after shell shell_after
-        shell_anyway shell_at shell_by shell_by_name shell_note shell_sent_at upload_after uploading_by was_ready
+        shell_anyway shell_at shell_by shell_by_name shell_note shell_sent_at short_name upload_after uploading_by
+        was_ready
     """,
     "URL name": """
         delete-leftover keep-preset leftover-detail leftover-list

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sandbox.server import RemoteSandbox
+from sandbox.remote import RemoteSandbox
 from tests.contract.conftest import ROOT
 from tests.settings import free_port
 

@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from sandbox.pages import PLACES, PRESETS
-from sandbox.server import RemoteSandbox, Sandbox
+from sandbox.remote import RemoteSandbox
+from sandbox.server import Sandbox
 from tests.contract.conftest import Caller, error_of, operation_state
 from tests.waiting import PATIENCE_S, wait_until
 

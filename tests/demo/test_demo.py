@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -219,3 +220,10 @@ def test_ports_are_used_again_unless_somebody_has_taken_them(var):
 
     with socket.create_server(("127.0.0.1", first["web"])):
         assert state.ports({"web": first["web"]}) != first
+
+
+def test_the_containers_demo_has_the_same_teams():
+    compose = (BASE_DIR / "docker-compose.yml").read_text().replace("\\\n", "")
+    commands = [shlex.split(line) for line in compose.splitlines() if "set_up_team" in line]
+
+    assert commands == [["python", "manage.py", "set_up_team", *team] for team in __main__.TEAMS]
