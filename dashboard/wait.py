@@ -85,7 +85,8 @@ def redis() -> str:
     import redis
     from django.conf import settings
 
-    with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as client:
+    how = {"socket_connect_timeout": 1, "socket_timeout": 1, **settings.REDIS_TLS}
+    with redis.Redis.from_url(settings.REDIS_URL, **how) as client:
         try:
             client.ping()
         except redis.RedisError as error:

@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.core import checks
+from django.db.models.signals import post_migrate
 
 from imodels_app.checks import check_databases
 
@@ -11,4 +12,7 @@ class IModelsAppConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from imodels_app import grants  # with the models, which are ready now
+
         checks.register(check_databases, checks.Tags.database)
+        post_migrate.connect(grants.grant, sender=self)

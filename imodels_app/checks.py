@@ -18,6 +18,11 @@ FROM_AN_OLDER_VERSION = checks.Error(
     ),
     id="imodels_app.E001",
 )
+NO_APP_USER = checks.Error(
+    "DATABASE_APP_USER must be a user that this database has, and not the one who migrates. It was not changed.",
+    hint="docs/operate.md has the SQL for two users.",
+    id="imodels_app.E002",
+)
 
 
 def is_from_an_older_version(connection: BaseDatabaseWrapper) -> bool:
@@ -26,4 +31,10 @@ def is_from_an_older_version(connection: BaseDatabaseWrapper) -> bool:
 
 def check_databases(databases: Iterable[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Django's `migrate` calls it with the database that it is about to change."""
-    return [FROM_AN_OLDER_VERSION for alias in databases or () if is_from_an_older_version(connections[alias])]
+    from imodels_app import grants  # its models are not ready when Django imports this
+
+    using = [connections[alias] for alias in databases or ()]
+    older: list[checks.CheckMessage] = [
+        FROM_AN_OLDER_VERSION for connection in using if is_from_an_older_version(connection)
+    ]
+    return older + [NO_APP_USER for connection in using if not grants.may_grant(connection)]

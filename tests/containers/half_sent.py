@@ -1,6 +1,6 @@
 """200 requests that send half and then nothing, through the proxy, and how long others wait meanwhile.
 
-    python tests/containers/half_sent.py https://localhost:8443
+python tests/containers/half_sent.py https://localhost:8443
 """
 
 import os
