@@ -1,4 +1,5 @@
-# iModel Desk (target `desk`: web, worker, beat, migrate) and the stand-in platform (target `sandbox`).
+# iModel Desk (target `desk`: web, worker, beat, migrate), the proxy before it (target `proxy`), and the stand-in
+# platform (target `sandbox`).
 # The images write nothing but /tmp and /app/var, so they run read-only.
 
 FROM docker.io/library/python:3.11-slim-bookworm AS packages
@@ -17,6 +18,12 @@ RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin desk 
  && install -d -o desk -g desk -m 0700 /app/var /run/desk /run/owner /world \
  && install -d -o desk -g desk -m 0755 /run/database /run/redis
 WORKDIR /app
+
+FROM docker.io/library/debian:bookworm-slim AS proxy
+RUN apt-get update && apt-get install --yes --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/*
+COPY dashboard/nginx/ /etc/nginx/desk/
+EXPOSE 8080 8443
+CMD ["/etc/nginx/desk/start"]
 
 FROM ground AS sandbox
 COPY --from=sandbox-packages /venv /venv
@@ -39,4 +46,4 @@ RUN SECRET_KEY="$(python -c "import secrets; print(secrets.token_urlsafe(50))")"
  && python -m compileall -q dashboard imodels_app
 USER desk
 EXPOSE 8000
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "dashboard.wsgi:application"]
+CMD ["gunicorn", "--config", "python:dashboard.web", "--bind", "0.0.0.0:8000", "dashboard.wsgi"]

@@ -268,5 +268,9 @@ LOGGING = {
         "level": env["LOG_LEVEL"],
     },
     # urllib3 writes request lines at DEBUG, and an upload link is a secret.
-    "loggers": {name: {"level": "WARNING"} for name in ("urllib3", "azure", "django.server")},
+    # waitress warns of each request that waits for a thread.
+    "loggers": {
+        **{name: {"level": "WARNING"} for name in ("urllib3", "azure", "django.server")},
+        "waitress.queue": {"level": "ERROR"},
+    },
 }

@@ -1,7 +1,7 @@
 """Wait for what a process needs, then become that process.
 
     python -m dashboard.wait database -- python manage.py migrate
-    python -m dashboard.wait tables redis -- granian dashboard.wsgi:application
+    python -m dashboard.wait tables redis -- gunicorn dashboard.wsgi:application
 
 Compose's `depends_on` orders a first start at best. After a reboot or a crash each process has to
 wait for itself, and one that waits says what it waits for.

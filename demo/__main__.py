@@ -202,11 +202,8 @@ def web(env: Mapping[str, str]) -> Child:
     if not state.is_free(port):
         raise CannotStart(f"DASHBOARD_URL names port {port}, but another program is listening there.")
     command = [
-        *(sys.executable, "-m", "granian", "dashboard.wsgi:application", "--interface", "wsgi"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "32"),
-        # Its only warning is that these are many threads; what breaks it says as an error. A worker that is told to end
-        # while it starts does not hear it, and would be waited for without end.
-        *("--respawn-failed-workers", "--log-level", "error", "--workers-kill-timeout", "5"),
+        *(sys.executable, "-m", "gunicorn", "--config", "python:dashboard.web", "--bind", f"127.0.0.1:{port}"),
+        *("--workers", "1", "--log-level", "warning", "dashboard.wsgi"),
     ]
     return Child("web", command, lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 
