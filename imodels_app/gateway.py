@@ -1,7 +1,7 @@
 """The only way to the platform's API, for workers' steps and for the pickers' catalog.
 
-Before each request leaves: is the circuit closed, does the platform take calls at all, and this one is counted. After
-each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
+Before each request leaves: does the platform take calls at all, is the circuit closed, has a person who looks something
+up not used up their share, and this one is counted. After each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
 "later" is raised as MustWait. AnswerLost and Refused pass through: they are for the step's own row.
 
 The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.acquire), in its transaction.
@@ -24,6 +24,7 @@ from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
 LIMIT_REACHED = "The platform’s rate limit is reached."
+SHARE_USED = "You have looked up a lot in a short time."
 
 
 class MustWait(Exception):
@@ -38,14 +39,17 @@ class MustWait(Exception):
         self.reason, self.until, self.note, self.status = reason, until, note, status
 
 
-def for_person(user: User, *, bucket: str = rate_limits.CALLS, read_timeout_s: float = READ_TIMEOUT_S) -> Platform:
+def for_person(
+    user: User, *, bucket: str = rate_limits.CALLS, is_lookup: bool = False, read_timeout_s: float = READ_TIMEOUT_S
+) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
-    read_timeout_s  shorter where a person waits too; its end then says nothing about the platform
+    is_lookup       a person waits for the answer: it comes out of their share
+    read_timeout_s  shorter where a person waits; its end then says nothing about the platform
     """
     token = _token(user)
-    checkpoint = _Checkpoint(user, token, bucket, is_patient=read_timeout_s >= READ_TIMEOUT_S)
+    checkpoint = _Checkpoint(user, token, bucket, is_lookup=is_lookup, is_patient=read_timeout_s >= READ_TIMEOUT_S)
     return Platform(
         settings.ITWIN_API_URL,
         token,
@@ -67,8 +71,9 @@ def require_open() -> None:
 class _Checkpoint:
     """What every request of one person's client passes, and what its answers are held against."""
 
-    def __init__(self, user: User, token: str, bucket: str, *, is_patient: bool) -> None:
-        self._user, self._token, self._bucket, self._is_patient = user, token, bucket, is_patient
+    def __init__(self, user: User, token: str, bucket: str, *, is_lookup: bool, is_patient: bool) -> None:
+        self._user, self._token, self._bucket = user, token, bucket
+        self._is_lookup, self._is_patient = is_lookup, is_patient
 
     def let_pass(self) -> None:
         """Called before each request, repeats of a GET too. While the circuit is open one at a time passes."""
@@ -77,8 +82,17 @@ class _Checkpoint:
         until = circuit_breaker.open_until(now)
         if until:
             raise MustWait(WaitReason.PLATFORM_DOWN, until)
-        rate_limits.count_call(now)
+        self._count(now)
         failpoints.reach("gateway.counted")
+
+    def _count(self, now: datetime) -> None:
+        if not self._is_lookup:
+            rate_limits.count_call(now)
+            return
+        try:
+            rate_limits.count_lookup(self._user.pk, now)
+        except rate_limits.RateLimited as used:
+            raise MustWait(WaitReason.RATE_LIMIT, used.until, SHARE_USED) from used
 
     @contextmanager
     def judged(self) -> Iterator[None]:
