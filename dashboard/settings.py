@@ -102,8 +102,9 @@ MAP_TILES_URL = env_tiles("MAP_TILES_URL", needs_tls=_https)
 MAP_TILES_CREDIT = env_text("MAP_TILES_CREDIT", "") if MAP_TILES_URL else ""
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
-# What a baseline file may have at most, and what must stay free on that disk.
+# What a baseline file may have at most, all of one person's files, and what must stay free on that disk.
 BASELINE_MAX_MIB = env_number("BASELINE_MAX_MIB", 20 * 1024)
+STAGING_PERSON_MIB = env_number("STAGING_PERSON_MIB", 40 * 1024)
 STAGING_RESERVE_MIB = env_number("STAGING_RESERVE_MIB", 1024)
 # Files in forms are dropped, not put in /tmp; the one form that takes a file brings a handler of its own.
 FILE_UPLOAD_HANDLERS = ["imodels_app.views.uploads.Nowhere"]

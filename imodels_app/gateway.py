@@ -1,8 +1,9 @@
 """The only way to the platform's API, for workers' steps and for the pickers' catalog.
 
-Before each request leaves: does the platform take calls at all, is the circuit closed, has a person who looks something
-up not used up their share, and this one is counted. After each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
-"later" is raised as MustWait. AnswerLost and Refused pass through: they are for the step's own row.
+Before each request leaves: does the platform take calls at all, is the circuit closed, and this one is counted; what a
+person looks up comes out of their share. After each call: what its answer means for circuit, rate limits and token, so
+that no step has to know. What only means "later" is raised as MustWait. AnswerLost and Refused pass through: they are
+for the step's own row.
 
 The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.acquire), in its transaction.
 """

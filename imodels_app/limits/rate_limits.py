@@ -190,7 +190,8 @@ def _take(row: Bucket | LookupShare, now: datetime, *, of: float) -> None:
     tokens = _dripped(row, now, holds, drip_per_s)
     if tokens < 1:
         raise RateLimited(now + timedelta(seconds=(CALLS_A_LOOK - tokens) / drip_per_s))
-    type(row).objects.filter(pk=row.pk).update(tokens=tokens - 1, dripped_at=now)
+    row.tokens, row.dripped_at = tokens - 1, now
+    row.save(update_fields=["tokens", "dripped_at"])
 
 
 def _tokens(row: Bucket, now: datetime) -> float:

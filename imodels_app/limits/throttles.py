@@ -1,8 +1,8 @@
 """How often one person may do what costs everybody something; a stranger is known by their address.
 
 The counts are in Django's cache: a stranger's request writes no row, and a flush of Redis forgets no more than a
-minute. While Redis is down nothing is throttled, for pages work without it. What has to hold whatever happens is counted
-in rows: the platform's rate limits with each person's share of them (rate_limits.py), files, and e-mails (outbox.py).
+minute. While Redis is down nothing is throttled, for pages work without it. What has to hold whatever happens is
+counted in rows: the platform's rate limits with each person's share (rate_limits), files (staging), e-mails (outbox).
 """
 
 import time
@@ -41,7 +41,7 @@ EXPORTS = Throttle("exports from one person", 5)
 REQUESTS = Throttle("requests from one person", 60)
 # A page of the table is cancelled at once; nobody reads sixty requests a minute.
 DECISIONS = Throttle("decisions and cancellations from one person", 60)
-# Every one is in a list that a whole team reads.
+# Every preset is in a list that a whole team reads.
 PRESETS = Throttle("changes to presets from one person", 30)
 # Each is a file on the disk for a day. Its pieces are not counted.
 UPLOADS = Throttle("new uploads from one person", 30)
@@ -55,7 +55,7 @@ def count(throttle: Throttle, who: str) -> None:
     try:
         cache.add(key, 0, 2 * WINDOW_S)
         taken = cache.incr(key)
-    except (RedisError, OSError):
+    except (RedisError, OSError, ValueError):  # away, or emptied in between
         return
     if taken > throttle.a_minute:
         raise Throttled(throttle, WINDOW_S - elapsed_s)

@@ -1,4 +1,6 @@
-"""What a notification says: subject, text, and a link to the page where one can act."""
+"""What an e-mail says: subject, text, and a link to the page where one can act. Several messages are a line each."""
+
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.urls import reverse
@@ -18,6 +20,10 @@ _WHY_LEAD = (
     "nobody can decide from this e-mail."
 )
 _WHY_REQUESTER = "You get this because you requested {name}."
+_WHY_SEVERAL = (
+    "You get this because you requested these or are a lead of their team. They came within a short time, so they are "
+    "in one e-mail. You must be signed in to decide; nobody can decide from this e-mail."
+)
 _SIGN_IN = (
     "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
     "It continues as soon as you sign in."
@@ -46,16 +52,30 @@ _EXPIRED_SIGNED_OUT = (
 )
 
 
-def subject_and_text(message: Notification) -> tuple[str, str]:
-    """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
+# Lines of one e-mail; the pages have the others.
+MOST_LINES = 100
+
+
+def subject_and_text(messages: Sequence[Notification]) -> tuple[str, str]:
+    """The words of an e-mail. No token, no secret: links, and whoever follows one has to be signed in."""
+    if len(messages) == 1:
+        return _of_one(messages[0])
+    subjects = [(_of_one(message)[0], _link(message)) for message in messages[:MOST_LINES]]
+    lines = [f"- {subject}\n  {link}" for subject, link in subjects]
+    more = len(messages) - len(lines)
+    if more:
+        lines.append(f"{more} more: {settings.DASHBOARD_URL}{reverse('imodels:operation-list')}")
+    return f"{subjects[0][0]}, and {len(messages) - 1} more", "\n\n".join([*lines, _WHY_SEVERAL]) + "\n"
+
+
+def _of_one(message: Notification) -> tuple[str, str]:
     operation, kind = message.operation, NotificationKind(message.kind)
     filled = _values(operation)
     subject, text = _TEXTS[kind]
     if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
         subject, text = _EXPIRED_SIGNED_OUT
-    link = settings.DASHBOARD_URL + _page(operation, kind)
     why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
-    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
+    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {_link(message)}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
@@ -102,6 +122,6 @@ def _quote(operation: Operation, kind: NotificationKind) -> str:
     return f"“{words}”" if words else ""
 
 
-def _page(operation: Operation, kind: NotificationKind) -> str:
-    name = "imodels:approval-detail" if kind == NotificationKind.REQUESTED else "imodels:operation-detail"
-    return reverse(name, args=[operation.pk])
+def _link(message: Notification) -> str:
+    name = "imodels:approval-detail" if message.kind == NotificationKind.REQUESTED else "imodels:operation-detail"
+    return settings.DASHBOARD_URL + reverse(name, args=[message.operation.pk])

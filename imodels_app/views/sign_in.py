@@ -13,6 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import lifecycle
 from imodels_app.accounts import oidc, sign_in
+from imodels_app.decorators import throttled
+from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
 
@@ -35,6 +37,7 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
+@throttled(throttles.SIGN_INS, methods=("GET", "HEAD"))
 def sign_in_start(request: HttpRequest) -> HttpResponse:
     """To the provider's page. Where the person wanted to go waits in the session."""
     request.session[NEXT] = own_path(request.GET.get("next", ""), reverse("imodels:operation-list"))
@@ -47,6 +50,7 @@ def sign_in_start(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
+@throttled(throttles.SIGN_INS, methods=("GET", "HEAD"))
 def sign_in_callback(request: HttpRequest) -> HttpResponse:
     """Back from the provider with a code, or with a refusal."""
     try:

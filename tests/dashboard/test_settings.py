@@ -45,6 +45,7 @@ def test_the_readme_lists_each_setting_and_no_other():
         ("ITWIN_TIER", "gold"),
         ("DEBUG", "true"),
         ("BASELINE_MAX_MIB", "20 GiB"),
+        ("STAGING_PERSON_MIB", "-1"),
         ("STAGING_RESERVE_MIB", "0"),
         ("DASHBOARD_URL", "desk.example"),
         ("OIDC_ISSUER", "ftp://ims.example"),
