@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import CharField
 from django.http import HttpRequest
 
 from imodels_app.accounts import sign_in
 from imodels_app.models import Attempt, Decision, Event, Membership, Operation, Orphan, Preset, Team, TeamITwin, User
+from imodels_app.requesting.fields import TypedText
 
 admin.site.site_header = "iModel Desk"
 admin.site.site_title = "iModel Desk"
@@ -25,6 +27,12 @@ class ForAdmins(admin.ModelAdmin):
     has_add_permission = has_view_permission
     has_change_permission = has_view_permission
     has_delete_permission = has_view_permission
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """What is typed here passes the same checks as on our own pages."""
+        if type(db_field) is CharField and not db_field.choices:
+            options["form_class"] = TypedText
+        return super().formfield_for_dbfield(db_field, request, **options)
 
 
 class ReadOnly(ForAdmins):

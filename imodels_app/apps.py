@@ -1,7 +1,9 @@
 from django.apps import AppConfig
 from django.core import checks
+from django.db.backends.signals import connection_created
 
 from imodels_app.checks import check_databases
+from imodels_app.runtime import sqlite_like
 
 
 class IModelsAppConfig(AppConfig):
@@ -12,3 +14,4 @@ class IModelsAppConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_databases, checks.Tags.database)
+        connection_created.connect(sqlite_like.teach)

@@ -64,13 +64,14 @@ class OrphanState(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """What became of one POST. Only NOT_SENT is safe to send again without looking."""
+    """What became of one POST. Only NOT_SENT is safe to send again without looking; UNRECORDED is never sent again."""
 
     PENDING = "pending", "No answer yet"
     NOT_SENT = "not_sent", "Not sent"
     REJECTED = "rejected", "Rejected"
     ACCEPTED = "accepted", "Accepted"
     UNKNOWN = "unknown", "The answer was lost"
+    UNRECORDED = "unrecorded", "The answer could not be stored"
 
 
 class Verdict(models.TextChoices):
@@ -82,7 +83,9 @@ class Verdict(models.TextChoices):
 
 # The platform has this request, or may have it. Whoever heard that it was accepted may have died before saying what
 # was made.
-MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED}
+MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.UNRECORDED}
+# The platform has answered: sent again, the request would only be answered once more.
+ANSWERED = {Outcome.ACCEPTED, Outcome.UNRECORDED}
 
 
 class NotificationKind(models.TextChoices):

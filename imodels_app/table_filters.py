@@ -13,6 +13,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.dateparse import parse_date
 
 from imodels_app.models import Operation, OperationQuerySet, User
+from imodels_app.runtime import foreign_text
 from imodels_app.states import FINISHED, Kind, State, WaitReason
 
 PAGE_SIZE = 25
@@ -223,8 +224,8 @@ def whose(user: User, word: str) -> OperationQuerySet | None:
 
 
 def typed(word: str) -> str:
-    """What somebody typed into an address, fit to be looked for: PostgreSQL takes no NUL in a text."""
-    return word.replace("\0", "").strip()[:255]
+    """What somebody typed into an address, fit to be looked for."""
+    return foreign_text.cleaned(word[: foreign_text.LINE])
 
 
 def day(word: str) -> date | None:

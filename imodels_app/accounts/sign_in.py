@@ -1,8 +1,10 @@
 """From sign-in claims to a person, their teams and their role."""
 
+import hashlib
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -10,6 +12,7 @@ from django.utils import timezone
 from imodels_app.accounts import oidc, tokens
 from imodels_app.audit import events
 from imodels_app.models import Membership, User
+from imodels_app.runtime import foreign_text
 
 
 class NoIdentity(Exception):
@@ -25,11 +28,12 @@ def sign_in(claims: dict[str, Any], token: dict[str, Any]) -> User:
     it later (holder_of), and get their mail.
     """
     issuer, subject = str(claims.get("iss") or settings.OIDC_ISSUER), str(claims.get("sub") or "")
-    if not subject:
+    # Of whatever could not be stored as it is, too: changed, it could become another person's.
+    if not subject or any(key != foreign_text.cleaned(key) for key in (issuer, subject)):
         raise NoIdentity
     with transaction.atomic():
         user, _ = User.objects.get_or_create(
-            issuer=issuer, subject=subject, defaults={"username": f"{subject}@{issuer}"[:150], "email": ""}
+            issuer=issuer, subject=subject, defaults={"username": _username(issuer, subject), "email": ""}
         )
         _update(user, claims)
         tokens.store(user, token)
@@ -55,12 +59,30 @@ def holder_of(email: str) -> User | None:
     return holders.order_by(F("last_login").desc(nulls_last=True)).first()
 
 
+def _username(issuer: str, subject: str) -> str:
+    """Nobody reads it, and Django wants one of 150 characters, of which no two are the same."""
+    return hashlib.sha256(f"{issuer}|{subject}".encode()).hexdigest()
+
+
+def _address(claim: str) -> str:
+    """In small letters; "" for what no mail can be sent to. Not cleaned: it would be somebody else's."""
+    try:
+        User._meta.get_field("email").run_validators(claim)
+    except ValidationError:
+        return ""
+    return claim.lower()
+
+
+def _name(claim: object) -> str:
+    return foreign_text.cleaned(claim, most=150)
+
+
 def _update(user: User, claims: dict[str, Any]) -> None:
     # Some providers write this flag as text.
     verified = str(claims.get("email_verified", True)).lower() != "false"
-    user.email = str(claims.get("email") or user.email).lower() if verified else ""
-    user.first_name = str(claims.get("given_name") or claims.get("name") or user.first_name)[:150]
-    user.last_name = str(claims.get("family_name") or user.last_name)[:150]
+    user.email = _address(str(claims.get("email") or user.email)) if verified else ""
+    user.first_name = _name(claims.get("given_name")) or _name(claims.get("name")) or user.first_name
+    user.last_name = _name(claims.get("family_name")) or user.last_name
     if user.email in settings.DASHBOARD_ADMINS:
         user.is_staff = True
     user.save(update_fields=["email", "first_name", "last_name", "is_staff"])

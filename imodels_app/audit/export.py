@@ -1,7 +1,8 @@
 """Events as CSV, for spreadsheets."""
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from django.db.models import QuerySet
 
@@ -16,17 +17,26 @@ COLUMNS = (
 
 def lines(events: QuerySet[Event]) -> Iterator[str]:
     """These events as CSV, line by line, for a list of any length."""
-    writer = csv.writer(_Echo())
     yield "\ufeff"  # so that spreadsheets read UTF-8
-    yield writer.writerow(COLUMNS)
-    for event in events.prefetch_related("operation__decisions").iterator(chunk_size=500):
-        yield writer.writerow([safe(cell) for cell in _cells(event)])
+    yield from written([COLUMNS])
+    yield from written(map(_cells, events.prefetch_related("operation__decisions").iterator(chunk_size=500)))
+
+
+def written(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Rows as lines, each cell in quotes and safe."""
+    writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
+    for row in rows:
+        yield writer.writerow([safe(cell) for cell in row])
+
+
+# Where a cell may begin, whichever separator the file is read with, and what makes it a formula there: these signs
+# (in East Asia wide ones, too), blanks and quotes before them or not.
+_FORMULA = re.compile(r"(^|[,;|\t\r\n\x0b\x0c\x85\u2028\u2029])(?=[\s\"'\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]|[\t\r\n])")
 
 
 def safe(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula: those begin with one of these, blanks before them or not."""
-    text = str(cell)
-    return f"'{text}" if text.lstrip(" \u00a0")[:1] in tuple("=+-@\t\r\n") and text else text
+    """A cell that no spreadsheet takes for a formula, nor any part that becomes a cell with another separator."""
+    return _FORMULA.sub(r"\1'", str(cell))
 
 
 class _Echo:

@@ -21,6 +21,7 @@ from imodels_app.display.status_table import (
 )
 from imodels_app.limits.fair_queue import QueuePosition
 from imodels_app.models import Attempt, Operation, Orphan
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import ChangesetSelection, Kind, OrphanState, Outcome, State, WaitReason
 
 # Whoever is first and goes within this time needs no number.
@@ -69,7 +70,10 @@ def describe(
 def describe_orphan(orphan: Orphan) -> StatusText:
     """The same about the iModel that a failed operation left on the platform."""
     texts = ORPHANS[OrphanState(orphan.state)]
-    filled = {"name": orphan.operation.name, "deleter": first_name(orphan.requested_by_name) or "nobody"}
+    filled = {
+        "name": isolated(orphan.operation.name),
+        "deleter": isolated(first_name(orphan.requested_by_name)) or "nobody",
+    }
     stands = orphan.note if orphan.state in (OrphanState.LEFT, OrphanState.DELETING) else ""
     return StatusText(
         badge=texts.badge,
@@ -83,13 +87,13 @@ def describe_orphan(orphan: Orphan) -> StatusText:
 def headline(operation: Operation) -> str:
     """One sentence that says what a failure means."""
     filled = {
-        "name": operation.name,
-        "itwin": operation.itwin_name or "the iTwin",
-        "source": operation.source_name or "the source",
+        "name": isolated(operation.name),
+        "itwin": _itwin(operation),
+        "source": _source(operation),
         "parts": _parts(operation),
         "up_to": f" at changeset {operation.changeset_index}" if operation.changeset_index else "",
-        "person": operation.requested_by_name,
-        "file": operation.file_name or "the file",
+        "person": isolated(operation.requested_by_name),
+        "file": isolated(operation.file_name) or "the file",
     }
     text = FAILURE_HEADLINES[failure(operation)].format_map(filled)
     return text[:1].upper() + text[1:]
@@ -97,8 +101,15 @@ def headline(operation: Operation) -> str:
 
 def _parts(operation: Operation) -> str:
     """What a request names: Harbour Bridge and Main Bridge."""
-    itwin = operation.itwin_name or "the iTwin"
-    return f"{itwin} and {operation.source_name or 'the source'}" if operation.source_id else itwin
+    return f"{_itwin(operation)} and {_source(operation)}" if operation.source_id else _itwin(operation)
+
+
+def _itwin(operation: Operation) -> str:
+    return isolated(operation.itwin_name) or "the iTwin"
+
+
+def _source(operation: Operation) -> str:
+    return isolated(operation.source_name) or "the source"
 
 
 def was_refused(operation: Operation) -> bool:
@@ -108,7 +119,7 @@ def was_refused(operation: Operation) -> bool:
 
 def needs(operation: Operation) -> str:
     """Which permission on which iTwin the platform asks for. Source: the create, clone and fork pages."""
-    target, source = operation.itwin_name or "the iTwin", operation.source_itwin_name or "the source’s iTwin"
+    target, source = _itwin(operation), isolated(operation.source_itwin_name) or "the source’s iTwin"
     if operation.kind == Kind.TEMPLATE:
         return f"imodels_manage in {target} and imodels_read in {source}"
     if not operation.source_id or operation.source_itwin_id == operation.itwin_id:
@@ -159,30 +170,30 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
     remaining = time_remaining(operation, now, usual)
     decision = operation.last_decision
     return {
-        "team": operation.team.name,
+        "team": isolated(operation.team.name),
         "until": _until(operation, until, now) if until else "later",
         "platform_state": operation.platform_state,
         "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
-        "name": operation.name,
-        "itwin": operation.itwin_name or "the iTwin",
-        "person": first_name(operation.requested_by_name),
+        "name": isolated(operation.name),
+        "itwin": _itwin(operation),
+        "person": isolated(first_name(operation.requested_by_name)),
         "estimate": remaining or "the platform is working on it",
         "finishing": f", {remaining}" if remaining else "",
         "p90": lasted(usual.p90) if usual else "",
         "took": lasted(operation.finished_at - operation.accepted_at)
         if operation.finished_at and operation.accepted_at
         else "no time",
-        "decider": first_name(decision.by_name) if decision else "",
-        "comment": f": “{decision.comment}”" if decision and decision.comment else "",
+        "decider": isolated(first_name(decision.by_name)) if decision else "",
+        "comment": f": “{isolated(decision.comment)}”" if decision and decision.comment else "",
         "patience": _days(operation.team.approval_days),
-        "canceller": first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name),
+        "canceller": isolated(first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name)),
         "permission": _permission(operation),
         "needs": needs(operation),
-        "file": operation.file_name or "the file",
+        "file": isolated(operation.file_name) or "the file",
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
-        "source": operation.source_name or "the source",
+        "source": _source(operation),
         "parts": _parts(operation),
-        "said": f"the platform said: “{operation.failure_message}”"
+        "said": f"the platform said: “{isolated(operation.failure_message)}”"
         if operation.failure_message
         else f"the platform said: {operation.failure_code or 'nothing'}",
     }
@@ -268,11 +279,11 @@ def kind_label(kind: str) -> str:
 def made_from(operation: Operation) -> str:
     """from Main Bridge @ 118; empty when it is made from nothing."""
     if operation.file_name:
-        return f"from {operation.file_name}"
+        return f"from {isolated(operation.file_name)}"
     if not operation.source_id:
         return ""
     at = up_to(operation)
-    return f"from {operation.source_name or operation.source_id}" + (f" @ {at}" if at else "")
+    return f"from {isolated(operation.source_name or operation.source_id)}" + (f" @ {at}" if at else "")
 
 
 def up_to(operation: Operation) -> str:

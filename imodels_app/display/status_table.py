@@ -300,6 +300,12 @@ FAILURES: dict[str, StatusRow] = {
             for code in ("UnsupportedMediaType", "RequestTooLarge")
         ),
         (
+            "answerUnrecorded",
+            "Failed: answer not stored",
+            "the platform’s answer is not known, and nothing was made",
+            "Try again. If it fails twice, send your administrator the operation id.",
+        ),
+        (
             "approvalVoid",
             "Failed: approval void",
             "the request differs from what was approved",
@@ -382,6 +388,7 @@ FAILURE_HEADLINES = {
     "InvalidiModelsRequest": "The platform did not accept the request.",
     "UnsupportedMediaType": "The platform did not understand the request.",
     "RequestTooLarge": "The platform did not accept a request of this size.",
+    "answerUnrecorded": "What the platform answered could not be stored, and “{name}” is not there.",
     "approvalVoid": "The request differs from what was approved, so it was not sent.",
     "": "The platform did not make “{name}”.",
 }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from imodels_app.display import formats, status, status_table
 from imodels_app.models import Event, Operation
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import Kind, State, WaitReason
 
 # verb -> badge, tone, icon.
@@ -85,7 +86,7 @@ def entry(event: Event, operation: Operation) -> TimelineEntry:
 def audit_entry(event: Event) -> TimelineEntry:
     """What an event says in the audit: the badge, and why."""
     badge, tone, icon = _badge(event)
-    why = f"“{event.note}”" if event.note and event.verb in QUOTED else _reason(event)
+    why = f"“{isolated(event.note)}”" if event.note and event.verb in QUOTED else _reason(event)
     return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event))
 
 
@@ -146,11 +147,11 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
 def _why(event: Event, operation: Operation) -> str:
     if event.verb == "requested" and operation.kind == Kind.FORK:
         days = operation.team.approval_days
-        return f"{event.team_name} must decide within {days} days"
+        return f"{isolated(event.team_name)} must decide within {days} days"
     if event.verb == "accepted":
         return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _note(event)
     if event.verb in FILE_SENTENCES:
-        return FILE_SENTENCES[event.verb].format(file=operation.file_name or "The file")
+        return FILE_SENTENCES[event.verb].format(file=isolated(operation.file_name) or "The file")
     return "" if event.verb in QUOTED | {"platform_state", "resumed"} else _reason(event)
 
 
@@ -178,7 +179,7 @@ def _code(event: Event) -> str:
 
 
 def _owner(name: str) -> str:
-    return f"{formats.first_name(name)}’s"
+    return f"{isolated(formats.first_name(name))}’s"
 
 
 def a_kind(kind: str) -> str:

@@ -18,6 +18,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ReadTimeoutErr
 from urllib3.util import Retry
 
 from imodels_app.itwin import errors
+from imodels_app.runtime import foreign_text
 from imodels_app.runtime.timing import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 
 V1 = "application/vnd.bentley.itwin-platform.v1+json"
@@ -26,6 +27,8 @@ V2 = "application/vnd.bentley.itwin-platform.v2+json"
 DEFAULT_RETRY_AFTER_S = 60.0
 LONGEST_RETRY_AFTER_S = 3600.0
 UNAVAILABLE_RETRY_S = 15.0
+# Of an error: its code, and how many details a person reads.
+LONGEST_CODE, MOST_DETAILS = 64, 50
 
 _BY_STATUS: dict[int, type[errors.Refused]] = {
     401: errors.SignedOut,
@@ -75,7 +78,7 @@ class Connection:
         headers = self._headers(accept) | ({"Prefer": f"return={prefer}"} if prefer else {})
         with self._around_call():
             answer = self._send_repeatable("GET", url, headers)
-            body = _json(answer)
+            body = json_in(answer)
             if body is None:
                 raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
             return read(body)
@@ -202,23 +205,36 @@ def _envelope(answer: requests.Response) -> tuple[str, str, list[errors.Detail]]
 
     Source: the Error Response of https://developer.bentley.com/apis/imodels-v2/operations/create-imodel/
     """
-    body = _json(answer) or {}
+    body = json_in(answer) or {}
     error = body.get("error")
     if not isinstance(error, dict):
-        return "", str(body.get("message") or ""), []
+        return "", _message(body), []
     listed = error.get("details")
-    details: list[errors.Detail] = [
-        {key: str(item.get(key) or "") for key in ("code", "message", "target")}  # type: ignore[misc]
-        for item in (listed if isinstance(listed, list) else [])
+    details = [
+        errors.Detail(
+            code=_code(item),
+            message=_message(item),
+            target=foreign_text.cleaned(item.get("target")),
+        )
+        for item in (listed[:MOST_DETAILS] if isinstance(listed, list) else [])
         if isinstance(item, dict)
     ]
-    return str(error.get("code") or ""), str(error.get("message") or ""), details
+    return _code(error), _message(error), details
 
 
-def _json(answer: requests.Response) -> dict[str, Any] | None:
+def _code(item: dict[str, Any]) -> str:
+    return foreign_text.cleaned(item.get("code"), most=LONGEST_CODE)
+
+
+def _message(item: dict[str, Any]) -> str:
+    return foreign_text.cleaned(item.get("message"), most=foreign_text.PARAGRAPH, is_line=False)
+
+
+def json_in(answer: requests.Response) -> dict[str, Any] | None:
+    """The JSON object that an answer is; None when it is none."""
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 

@@ -1,5 +1,6 @@
 """The platform as one person sees it: a method for each call, results typed, errors by errors.py's tree."""
 
+import unicodedata
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, Self, TypeVar
@@ -8,7 +9,7 @@ from urllib.parse import quote
 import requests
 
 from imodels_app.itwin import errors
-from imodels_app.itwin.http import V1, Connection
+from imodels_app.itwin.http import V1, Connection, json_in
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
@@ -20,6 +21,7 @@ from imodels_app.itwin.types import (
     UploadLink,
     imodel_id_in,
 )
+from imodels_app.runtime import foreign_text
 from imodels_app.runtime.timing import READ_TIMEOUT_S
 
 
@@ -83,8 +85,8 @@ class Platform:
         """
         answer = self._http.post(f"/imodels/{quote(imodel_id, safe='')}/baselinefile", "{}")
         try:
-            return BaselineFile.from_json(_part(answer.json(), "baselineFile"))
-        except (ValueError, AttributeError, Malformed) as odd:
+            return BaselineFile.from_json(_part(json_in(answer) or {}, "baselineFile"))
+        except Malformed as odd:
             raise errors.AnswerLost("The platform's answer has no baseline file.") from odd
 
     def baseline_file(self, imodel_id: str) -> BaselineFile:
@@ -121,11 +123,11 @@ class Platform:
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
         """
         query: dict[str, Any] = {"iTwinId": itwin_id, "$top": top}
-        if name:
-            query["name"] = name
-        if search:
-            query["$search"] = search
-        return self._http.get("/imodels", query, prefer="representation", read=_many("iModels", IModel))
+
+        def ask(words: dict[str, str]) -> list[IModel]:
+            return self._http.get("/imodels", query | words, prefer="representation", read=_many("iModels", IModel))
+
+        return _in_each_spelling({"name": name, "$search": search}, ask)
 
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""
@@ -173,10 +175,12 @@ class Platform:
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
         """
         query: dict[str, Any] = {"$top": top, "$orderBy": "changesetIndex desc"}
-        if search:
-            query["$search"] = search
-        path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
-        return self._http.get(path, query, prefer="representation", read=_many("namedVersions", NamedVersion))
+        path, read = f"/imodels/{quote(imodel_id, safe='')}/namedversions", _many("namedVersions", NamedVersion)
+
+        def ask(words: dict[str, str]) -> list[NamedVersion]:
+            return self._http.get(path, query | words, prefer="representation", read=read)
+
+        return _in_each_spelling({"$search": search}, ask)
 
     # iTwins
 
@@ -191,8 +195,14 @@ class Platform:
         """
         query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
         if search:
-            query |= {"$search": search, "includeInactive": "true"}
-        return self._http.get("/itwins/", query, accept=V1, prefer="representation", read=_many("iTwins", ITwin))
+            query["includeInactive"] = "true"
+
+        def ask(words: dict[str, str]) -> list[ITwin]:
+            return self._http.get(
+                "/itwins/", query | words, accept=V1, prefer="representation", read=_many("iTwins", ITwin)
+            )
+
+        return _in_each_spelling({"$search": search}, ask)
 
     def recent_itwins(self) -> list[ITwin]:
         """The person's own recent iTwins, newest first, at most 25.
@@ -229,26 +239,30 @@ def _new_imodel_id(answer: requests.Response) -> str:
         if found:
             return found
     try:
-        return IModel.from_json(answer.json()["iModel"]).id
-    except (ValueError, KeyError, TypeError, Malformed):
+        return IModel.from_json(_part(json_in(answer) or {}, "iModel")).id
+    except Malformed:
         return ""
 
 
 def _upload_link(answer: requests.Response) -> UploadLink | None:
     try:
-        return IModel.from_json(answer.json()["iModel"]).upload
-    except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+        return IModel.from_json(_part(json_in(answer) or {}, "iModel")).upload
+    except Malformed:
         return None
 
 
 def _permissions(body: dict[str, Any]) -> frozenset[str]:
     """By the documentation's names; the official client spells one of them with a hyphen (imodels-delete)."""
-    return frozenset(str(item).replace("-", "_") for item in body.get("permissions") or [])
+    listed = body.get("permissions")
+    words = map(foreign_text.cleaned, listed if isinstance(listed, list) else [])
+    return frozenset(word.replace("-", "_") for word in words)
 
 
 def _named(user: dict[str, Any]) -> tuple[str, str]:
-    name = " ".join(str(user.get(part) or "") for part in ("givenName", "surname")).strip()
-    return str(user.get("id") or "").lower(), name or str(user.get("displayName") or "")
+    user_id, display_name, first, last = (
+        foreign_text.cleaned(user.get(key)) for key in ("id", "displayName", "givenName", "surname")
+    )
+    return user_id.lower(), f"{first} {last}".strip() or display_name
 
 
 class _Readable(Protocol):
@@ -268,6 +282,19 @@ def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
     return lambda body: [kind.from_json(item) for item in _items(body, name)]
 
 
+Item = TypeVar("Item", ITwin, IModel, NamedVersion)
+
+
+def _in_each_spelling(words: dict[str, str], ask: Callable[[dict[str, str]], list[Item]]) -> list[Item]:
+    """What is found for these words of a query, composed or not: the platform need not take both for the same."""
+    composed = {key: unicodedata.normalize("NFC", word) for key, word in words.items() if word}
+    decomposed = {key: unicodedata.normalize("NFD", word) for key, word in composed.items()}
+    found = {item.id: item for item in ask(composed)}
+    if decomposed != composed:
+        found |= {item.id: item for item in ask(decomposed)}
+    return list(found.values())
+
+
 def _part(body: dict[str, Any], name: str) -> dict[str, Any]:
     part = body.get(name)
     if not isinstance(part, dict):
@@ -277,6 +304,6 @@ def _part(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     items = body.get(name)
-    if not isinstance(items, list):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Malformed(name)
     return items

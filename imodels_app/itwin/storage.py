@@ -18,6 +18,7 @@ from azure.storage.blob import BlobBlock, BlobClient, LinearRetry
 from imodels_app.itwin import errors
 from imodels_app.itwin.http import no_other_auth, retry_after_s
 from imodels_app.itwin.types import UploadLink
+from imodels_app.runtime import foreign_text
 
 # Also how long one piece may take to leave: the socket has this time-out while a body is sent.
 CONNECT_TIMEOUT_S = 10.0
@@ -148,7 +149,7 @@ def _azure_refused(error: AzureError) -> NoReturn:
 
 
 def _refuse(status: int, code: str, retry_after: str | None) -> NoReturn:
-    said = f"{status} {code}".strip()
+    said = f"{status} {foreign_text.cleaned(code, most=64)}".strip()
     if status in (401, 403) or code in LINK_IS_OVER:
         raise errors.LinkRefused(status, code, said) from None
     if (status >= 500 and status not in FINAL) or status in (408, 429):

@@ -7,9 +7,13 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from imodels_app.itwin import errors
+from imodels_app.runtime import foreign_text
 
 _GUID_IN_PATH = re.compile(r"/imodels/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f-])", re.IGNORECASE)
 _USER_IN_PATH = re.compile(r"/users/([^/?#]+)/?$")
+_ID = re.compile(r"[a-z0-9-]+")
+# An address as it may stand in a request: nothing that would have to be encoded.
+_ADDRESS = re.compile(r"[!-~]+")
 
 
 class Malformed(errors.Unavailable):
@@ -33,7 +37,7 @@ class ITwin:
     def from_json(cls, item: dict[str, Any]) -> Self:
         return cls(
             id=_id(item),
-            name=_text(item, "displayName"),
+            name=_name(item, "displayName"),
             number=_text(item, "number"),
             status=_text(item, "status") or "Active",
             data_center=_text(item, "dataCenterLocation"),
@@ -53,13 +57,14 @@ class UploadLink:
     @classmethod
     def from_json(cls, link: object) -> Self | None:
         """From _links.upload; None when the platform gives none, or one that is no address."""
-        if not isinstance(link, dict) or not _text(link, "href"):
+        href = link.get("href") if isinstance(link, dict) else None
+        if not isinstance(link, dict) or not isinstance(href, str) or not _ADDRESS.fullmatch(href):
             return None
         try:
-            urlsplit(link["href"])
+            urlsplit(href)
         except ValueError:
             return None
-        return cls(href=link["href"], storage_type=_text(link, "storageType").lower() or "azure")
+        return cls(href=href, storage_type=_text(link, "storageType").lower() or "azure")
 
     @property
     def until(self) -> datetime | None:
@@ -69,9 +74,9 @@ class UploadLink:
         if begins and lasts_s.isdecimal():
             try:
                 at = datetime.strptime(begins, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            except ValueError:
+                return at + timedelta(seconds=min(int(lasts_s[:10]), 10**9))
+            except (ValueError, OverflowError):
                 return None
-            return at + timedelta(seconds=min(int(lasts_s), 10**9))
         return instant(query.get("se"))
 
 
@@ -87,10 +92,10 @@ class BaselineFile:
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
-        if not _text(item, "state"):
+        state, size = _text(item, "state", most=64), item.get("fileSize")
+        if not state:
             raise Malformed("baselineFile")
-        size = item.get("fileSize")
-        return cls(state=item["state"], size=size if isinstance(size, int) else None)
+        return cls(state=state, size=size if isinstance(size, int) else None)
 
 
 @dataclass(frozen=True)
@@ -117,13 +122,12 @@ class IModel:
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
-        links = item.get("_links") or {}
-        creator = (links.get("creator") or {}).get("href") or ""
-        found = _USER_IN_PATH.search(creator)
+        links = _object(item, "_links")
+        found = _USER_IN_PATH.search(_text(_object(links, "creator"), "href", most=2000))
         return cls(
             id=_id(item),
-            name=_text(item, "name") or _text(item, "displayName"),
-            description=_text(item, "description"),
+            name=_text(item, "name") or _name(item, "displayName"),
+            description=_text(item, "description", most=foreign_text.PARAGRAPH),
             itwin_id=_text(item, "iTwinId").lower(),
             is_initialized=item.get("state") == "initialized",
             created_at=instant(item.get("createdDateTime")),
@@ -149,9 +153,9 @@ class Changeset:
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
         return cls(
-            id=_id(item),
+            id=_id(item, most=40),
             index=_whole(item, "index"),
-            description=_text(item, "description"),
+            description=_text(item, "description", most=foreign_text.PARAGRAPH),
             pushed_at=instant(item.get("pushDateTime")),
             creator_id=_text(item, "creatorId"),
             is_whole=item.get("state") != "waitingForFile",
@@ -172,9 +176,9 @@ class NamedVersion:
     def from_json(cls, item: dict[str, Any]) -> Self:
         return cls(
             id=_id(item),
-            name=_text(item, "displayName"),
+            name=_name(item, "displayName"),
             changeset_index=_whole(item, "changesetIndex"),
-            description=_text(item, "description"),
+            description=_text(item, "description", most=foreign_text.PARAGRAPH),
             is_hidden=item.get("state") == "hidden",
         )
 
@@ -196,18 +200,19 @@ class CreateOperation:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Self:
-        operation = body.get("createOperation")
-        if not isinstance(operation, dict) or not isinstance(operation.get("state"), str):
+        operation = _object(body, "createOperation")
+        state = _text(operation, "state", most=64)
+        if not state:
             raise Malformed("createOperation")
-        cloned, forked = operation.get("clonedFrom") or {}, operation.get("forkedFrom") or {}
+        cloned, forked = _object(operation, "clonedFrom"), _object(operation, "forkedFrom")
         source = cloned or forked
         return cls(
-            state=operation["state"],
+            state=state,
             is_clone=bool(cloned),
             is_fork=bool(forked),
-            made_from=str(source.get("iModelId") or "").lower(),
-            changeset_id=str(source.get("changesetId") or "").lower(),
-            relationship_id=str(forked.get("relationshipId") or ""),
+            made_from=_text(source, "iModelId").lower(),
+            changeset_id=_text(source, "changesetId").lower(),
+            relationship_id=_text(forked, "relationshipId", most=64),
         )
 
 
@@ -226,25 +231,36 @@ def instant(text: object) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # no time, or one before the first year or after the last
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _id(item: dict[str, Any]) -> str:
+def _id(item: dict[str, Any], *, most: int = 36) -> str:
+    """In small letters. Never cleaned: two different ones could become the same."""
     value = item.get("id") if isinstance(item, dict) else None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or len(value) > most or not _ID.fullmatch(value.lower()):
         raise Malformed("id")
     return value.lower()
 
 
-def _text(item: dict[str, Any], key: str) -> str:
+def _name(item: dict[str, Any], key: str) -> str:
+    """What shows nothing could not be picked: then its id stands for it."""
+    return _text(item, key) or _text(item, "id")
+
+
+def _text(item: dict[str, Any], key: str, *, most: int = foreign_text.LINE) -> str:
     value = item.get(key)
-    return value if isinstance(value, str) else ""
+    return foreign_text.cleaned(value, most=most) if isinstance(value, str) else ""
+
+
+def _object(item: dict[str, Any], key: str) -> dict[str, Any]:
+    value = item.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _whole(item: dict[str, Any], key: str) -> int:
     value = item.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise Malformed(key)
     return value

@@ -79,10 +79,11 @@ def confirm_claim(operation: Operation, attempt: Attempt) -> None:
 
 
 def answered(attempt: Attempt, outcome: Outcome, *, status: int | None = None, answer: str = "") -> None:
-    """Write down what became of one POST. A later answer never replaces an earlier one."""
-    Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
-        outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
-    )
+    """Write down what became of one POST, in 2,000 characters. A later answer never replaces an earlier one."""
+    with transaction.atomic():  # by itself: should it be refused, something else can still be written
+        Attempt.objects.filter(pk=attempt.pk, outcome=Outcome.PENDING).update(
+            outcome=outcome, status=status, answer=answer[:2000], answered_at=clock.now()
+        )
     failpoints.reach("attempt.answered")
 
 

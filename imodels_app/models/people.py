@@ -28,8 +28,8 @@ class User(AbstractUser):
 
     @property
     def name(self) -> str:
-        """The full name, or the e-mail address when the provider told no name."""
-        return self.get_full_name() or self.email or self.subject or self.username
+        """The full name, or the e-mail address when the provider told no name; as much as its copies may have."""
+        return (self.get_full_name() or self.email or self.subject or self.username)[:255]
 
     @property
     def lasting_key(self) -> str:

@@ -138,6 +138,10 @@ def _send(messages: list[Notification], connection: BaseEmailBackend) -> None:
         channels.send(claimed[0].to.email, subject, text, connection=connection)
     except channels.REFUSED as refused:
         log.warning("The mail server did not take message %s: %s", claimed[0].pk, type(refused).__name__)
+    except ValueError as odd:
+        # A header that cannot be written, as an address with a line break. No later try could.
+        log.warning("Message %s cannot be sent: %s", claimed[0].pk, type(odd).__name__)
+        rows.update(due_at=None)
     except channels.DOWN:
         # Not their fault: they keep their turn.
         rows.update(due_at=now, tries=F("tries") - 1)

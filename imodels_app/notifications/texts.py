@@ -8,6 +8,7 @@ from django.urls import reverse
 from imodels_app.display import formats, status
 from imodels_app.models import Notification, Operation
 from imodels_app.runtime import clock
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import NotificationKind, State, WaitReason
 
 _LINKS = {
@@ -84,24 +85,24 @@ def _values(operation: Operation) -> dict[str, str]:
     now = clock.now()
     earlier = status.describe(operation, now)
     kind = status.kind_label(operation.kind).lower()
-    origin = f" of {operation.source_name}" if operation.source_name else ""
-    what = f"the {kind}{origin} “{operation.name}”"
+    source = isolated(operation.source_name)
+    what = f"the {kind}{f' of {source}' if source else ''} “{isolated(operation.name)}”"
     up_to = status.up_to(operation)
     start, end = operation.accepted_at, operation.finished_at
     decision = operation.last_decision
     return {
-        "name": operation.name,
+        "name": isolated(operation.name),
         "what": what,
         "What": what[:1].upper() + what[1:],
-        "who": formats.first_name(operation.requested_by_name),
-        "requester": operation.requested_by_name,
-        "source": operation.source_name or "an iModel",
+        "who": isolated(formats.first_name(operation.requested_by_name)),
+        "requester": isolated(operation.requested_by_name),
+        "source": source or "an iModel",
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
-        "itwin": operation.itwin_name or "its iTwin",
-        "team": operation.team.name,
+        "itwin": isolated(operation.itwin_name) or "its iTwin",
+        "team": isolated(operation.team.name),
         "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
-        "decider": formats.first_name(decision.by_name) if decision else "",
-        "decider_name": decision.by_name if decision else "",
+        "decider": isolated(formats.first_name(decision.by_name)) if decision else "",
+        "decider_name": isolated(decision.by_name) if decision else "",
         "took": formats.lasted(end - start) if start and end else "no time",
         "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
@@ -116,10 +117,10 @@ def _quote(operation: Operation, kind: NotificationKind) -> str:
     elif kind in (NotificationKind.APPROVED, NotificationKind.REJECTED) and operation.last_decision:
         words = operation.last_decision.comment
     elif kind == NotificationKind.FAILED and operation.failure_message:
-        return f"The platform said: “{operation.failure_message}”"
+        return f"The platform said: “{isolated(operation.failure_message)}”"
     else:
         words = ""
-    return f"“{words}”" if words else ""
+    return f"“{isolated(words)}”" if words else ""
 
 
 def _link(message: Notification) -> str:

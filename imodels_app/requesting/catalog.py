@@ -16,6 +16,7 @@ from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
 from imodels_app.requesting.pasted import GUID, id_in
 from imodels_app.requesting.reader import CatalogUnavailable, NotInCatalog, Reader, SignInNeeded
 from imodels_app.requesting.sources import MANAGE, READ, Origin, Source
+from imodels_app.runtime.foreign_text import folded
 
 __all__ = ["Catalog", "CatalogUnavailable", "NotInCatalog", "SignInNeeded"]
 
@@ -153,8 +154,8 @@ class Catalog(Reader):
         return replace(source, own=self._own_permissions(imodel)) if imodel.is_secured else source
 
     def is_free(self, itwin_id: str, name: str) -> bool:
-        """Whether no iModel of the iTwin has this name, capitals or not."""
-        return name.casefold() not in self._names_in(itwin_id, name)
+        """Whether no iModel of the iTwin has this name, whatever its capitals and its form."""
+        return folded(name) not in self._names_in(itwin_id, name)
 
     def free_name_like(self, itwin_id: str, name: str) -> str:
         """The first of “name 2”, “name 3” … that is free."""
@@ -164,7 +165,7 @@ class Catalog(Reader):
         while True:
             number += 1
             offer = f"{stem[: 254 - len(str(number))]} {number}"
-            if offer.casefold() not in taken:
+            if folded(offer) not in taken:
                 return offer
 
     # Where an iModel comes from
@@ -197,7 +198,7 @@ class Catalog(Reader):
         text    in the description, or how number or id begin; a whole number or id finds that one however old it is
         before  only those with a smaller index
         """
-        wanted = text.strip().casefold()
+        wanted = folded(text.strip())
         number = wanted.removeprefix("#")
         found: list[Changeset] = []
         if _ONE_CHANGESET.fullmatch(number) and before is None:
@@ -306,7 +307,7 @@ class Catalog(Reader):
     def _imodels_everywhere(self, text: str) -> tuple[list[IModel], bool]:
         """Favourites and recent ones, then iTwin by iTwin until the time is up, or the platform has had enough."""
         stop_at = time.monotonic() + SEARCH_FOR_S
-        wanted = text.casefold()
+        wanted = folded(text)
         near = [*self._favourite_imodels(), *self._recent_imodels()]
         found = [imodel for imodel in near if _has(wanted, imodel.name, imodel.description)]
         itwins = self.itwins()
@@ -348,7 +349,7 @@ class Catalog(Reader):
 
         def ask(platform: Platform) -> set[str]:
             both = platform.imodels(itwin_id, name=name, top=1), platform.imodels(itwin_id, search=name, top=1000)
-            return {imodel.name.casefold() for found in both for imodel in found}
+            return {folded(imodel.name) for found in both for imodel in found}
 
         try:
             return self._remember(BRIEFLY_S, ask, "names", itwin_id, name)
@@ -369,13 +370,13 @@ class Catalog(Reader):
 
 
 def _has(wanted: str, *texts: str) -> bool:
-    return not wanted or any(wanted in text.casefold() for text in texts)
+    return not wanted or any(wanted in folded(text) for text in texts)
 
 
 def _fits(changeset: Changeset, wanted: str) -> bool:
     names_it = str(changeset.index).startswith(wanted.removeprefix("#"))
     begins_its_id = len(wanted) >= 6 and changeset.id.startswith(wanted)
-    return names_it or begins_its_id or wanted in changeset.description.casefold()
+    return names_it or begins_its_id or wanted in folded(changeset.description)
 
 
 def _once(items: Iterable[T]) -> list[T]:

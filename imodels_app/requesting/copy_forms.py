@@ -9,17 +9,18 @@ from django import forms
 from imodels_app.itwin.types import IModel
 from imodels_app.requesting.catalog import NotInCatalog
 from imodels_app.requesting.changesets import UP_TO_LABELS, VERSION, Changesets, UpTo, choose_unseen
-from imodels_app.requesting.fields import Combobox, Textarea, text_field
+from imodels_app.requesting.fields import Combobox, Textarea, TypedText, text_field
 from imodels_app.requesting.forms import ExtentForm, RequestForm
 from imodels_app.requesting.lookups import IModelLookup
 from imodels_app.requesting.spec import CreationSpec
+from imodels_app.runtime import foreign_text
 from imodels_app.states import ChangesetSelection, Kind
 
 # The platform's own properties are not fields here: whoever sends them by hand means something we would not do.
 _RAW_CHANGESET = ({"changesetId", "changeset_id"}, {"changesetIndex", "changeset_index"})
 
 
-def _source(label: str, missing: str, *, query: str = "") -> forms.CharField:
+def _source(label: str, missing: str, *, query: str = "") -> TypedText:
     """The iModel to copy from, picked from a list or typed."""
     return text_field(
         label,
@@ -223,7 +224,8 @@ class ForkForm(CopyForm):
     reason = text_field(
         "Reason, for the approvers",
         "Say why you need the fork. A reason is required.",
-        most=2000,
+        most=foreign_text.PARAGRAPH,
+        is_line=False,
         help_text="One sentence is enough. It stays in the history.",
         widget=Textarea(),
     )

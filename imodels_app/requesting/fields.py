@@ -6,9 +6,12 @@ Templates say `{{ form.name.as_field_group }}`; the template that the field name
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.forms.renderers import TemplatesSetting
 from django.urls import reverse_lazy
 from django.utils.text import format_lazy
+
+from imodels_app.runtime import foreign_text
 
 
 class BoundField(forms.BoundField):
@@ -102,16 +105,36 @@ class Combobox(TextInput):
         return attrs | {"hx-target": f"#{attrs['id']}_pop"}
 
 
-def text_field(label: str, missing: str, *, most: int = 255, **options: Any) -> forms.CharField:
+class TypedText(forms.CharField):
+    """What a person types: in one form (foreign_text.tidy), and refused where it has what nobody could read."""
+
+    def __init__(self, *, is_line: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self._is_line = is_line
+        # In the place of Django's, which count an emoji as one, and know of no hidden character but NUL.
+        self.validators = [self._check_length]
+
+    def to_python(self, value: Any) -> str:
+        typed = super().to_python(value) or ""
+        if wrong := foreign_text.why_not(typed, is_line=self._is_line):
+            raise ValidationError(wrong, code="unreadable")
+        return foreign_text.tidy(typed).strip()
+
+    def _check_length(self, typed: str) -> None:
+        count = foreign_text.length(typed)
+        if self.max_length is not None and count > self.max_length:
+            emoji = " An emoji counts as two." if count > len(typed) else ""
+            said = f"At most {self.max_length} characters; this has {count}.{emoji}"
+            raise ValidationError(said, code="max_length")
+
+
+def text_field(label: str, missing: str, *, most: int = foreign_text.LINE, **options: Any) -> TypedText:
     """A line of text; `missing` is said when it is blank, and a text that is too long says by how much."""
-    return forms.CharField(
+    return TypedText(
         label=label,
         max_length=most,
         required=bool(missing),
-        error_messages={
-            "required": missing,
-            "max_length": "At most %(limit_value)d characters; this has %(show_value)d.",
-        },
+        error_messages={"required": missing},
         **{"widget": TextInput()} | options,
     )
 

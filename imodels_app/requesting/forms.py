@@ -20,6 +20,7 @@ from imodels_app.requesting.fields import Combobox, DegreesField, Form, text_fie
 from imodels_app.requesting.lookups import ITwinLookup, Lookup
 from imodels_app.requesting.sources import Source, itwin_ref
 from imodels_app.requesting.spec import CreationSpec, Extent
+from imodels_app.runtime import foreign_text
 from imodels_app.states import Kind
 
 _CRS = re.compile(r"[A-Za-z]+:[A-Za-z0-9._-]+", re.ASCII)
@@ -74,7 +75,7 @@ class RequestForm(Form):
         """As far as it decides the request: None while a part of the request is missing or wrong."""
         cleaned = getattr(self, "cleaned_data", {})
         # A taken name is still a request; a field that failed for another reason is not in cleaned_data.
-        name = cleaned.get("name") or (self.free_name and self.data.get("name", "").strip())
+        name = cleaned.get("name") or (self.free_name and foreign_text.tidy(self.data.get("name", "")).strip())
         if not (self.into and name) or "description" not in cleaned:
             return None
         return CreationSpec(

@@ -9,6 +9,7 @@ from imodels_app.itwin.types import ITwin
 from imodels_app.requesting.catalog import Catalog, NotInCatalog
 from imodels_app.requesting.pasted import GUID
 from imodels_app.requesting.sources import Source
+from imodels_app.runtime import foreign_text
 
 NAMED_AT_MOST = 5
 T = TypeVar("T")
@@ -129,8 +130,8 @@ class IModelLookup(Lookup[Source]):
 
 
 def is_named(typed: str, *names: str) -> bool:
-    """Whether a text is one of the names, capitals or not."""
-    return typed.casefold() in {name.casefold() for name in names if name}
+    """Whether a text is one of the names, whatever its capitals and its form."""
+    return foreign_text.folded(typed) in {foreign_text.folded(name) for name in names if name}
 
 
 def listed(names: list[str]) -> str:

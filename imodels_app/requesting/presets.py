@@ -9,14 +9,14 @@ from django.db import IntegrityError, transaction
 from imodels_app.accounts import permissions
 from imodels_app.models import Preset, Team, User
 from imodels_app.requesting.fields import Form, text_field
-from imodels_app.runtime import clock
+from imodels_app.runtime import clock, foreign_text
 
 # The fields that are kept. “All up to now” stays that: what was pinned is no part of it, nor is what was uploaded.
 SAVED_FIELDS = (
     *("source", "source_id", "up_to", "version", "changeset", "itwin", "itwin_id", "name", "description"),
     *("north", "south", "west", "east", "crs", "preserve_history", "reason"),
 )
-LONGEST = 2000
+LONGEST = foreign_text.PARAGRAPH
 
 
 class _TeamChoice(forms.TypedChoiceField):
@@ -51,7 +51,8 @@ class PresetNameTaken(Exception):
 
 def values_in(typed: Mapping[str, str]) -> dict[str, str]:
     """What of a form's fields is kept; a text longer than any field takes is cut."""
-    return {field: typed[field][:LONGEST] for field in SAVED_FIELDS if typed.get(field)}
+    cleaned = {field: foreign_text.cleaned(typed.get(field), most=LONGEST, is_line=False) for field in SAVED_FIELDS}
+    return {field: text for field, text in cleaned.items() if text}
 
 
 def save(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Team | None) -> Preset:

@@ -22,7 +22,7 @@ from django.db.models import Sum
 
 from imodels_app.display import formats
 from imodels_app.models import STAGED_FOR, StagedFile, User
-from imodels_app.runtime import clock
+from imodels_app.runtime import clock, foreign_text
 
 MIB = 1024 * 1024
 # What every SQLite file begins with, and so every iModel.
@@ -119,6 +119,7 @@ def free_file(staged_file_id: str, *, owner: User) -> StagedFile:
 
 def announce(*, name: str, size: int, owner: User) -> StagedFile:
     """A file of this size is about to come, in pieces. Raises Refused."""
+    name = foreign_text.cleaned(name, most=1000)
     check(name=name, size=size)
     check_space(size)
     with transaction.atomic():

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from imodels_app.display import formats, status
 from imodels_app.models import Operation
+from imodels_app.runtime import foreign_text
 
 register = template.Library()
 
@@ -53,6 +54,16 @@ register.filter("audit_time", formats.audit_time)
 register.filter("history_time", formats.history_time)
 register.filter("attempt_text", status.attempt_text)
 register.filter("baseline_text", status.baseline_text)
+# For attributes and titles, which hold no <bdi>.
+register.filter("isolated", foreign_text.isolated)
+
+
+@register.filter
+def bdi(text: object) -> str:
+    """Foreign text in a page: from right to left it stands in <bdi>, and other text disturbs nothing."""
+    return (
+        format_html("<bdi>{}</bdi>", text) if foreign_text.is_right_to_left(str(text)) else foreign_text.isolated(text)
+    )
 
 
 @register.simple_tag

@@ -21,10 +21,20 @@ from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
 from imodels_app.models import Decision, Operation, User
+from imodels_app.requesting.fields import Form, text_field
+from imodels_app.runtime import foreign_text
 from imodels_app.states import IN_FLIGHT, Kind, State
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
+
+
+class DecisionForm(Form):
+    """What is said with a decision."""
+
+    comment = text_field(
+        "Comment", "Say why, so that the next request can be better.", most=foreign_text.PARAGRAPH, is_line=False
+    )
 
 
 @dataclass(frozen=True)
@@ -90,19 +100,19 @@ def reject(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: str) -> HttpResponse:
     user = person(request)
     operation = _visible(user, pk)
-    comment = request.POST.get("comment", "").strip()
+    form = DecisionForm(request.POST)
+    form.fields["comment"].required = done == "rejected"
     try:
         permissions.require(permissions.why_not_decide(user, operation))
-        if done == "rejected" and not comment and operation.state == State.AWAITING_APPROVAL:
-            return _card(
-                request, operation, user, status_code=422, problem="Say why, so that the next request can be better"
-            )
-        decide(operation, by=user, comment=comment)
+        if not form.is_valid() and operation.state == State.AWAITING_APPROVAL:
+            problem = str(form.errors["comment"][0]).rstrip(".")
+            return _card(request, operation, user, status_code=422, problem=problem)
+        decide(operation, by=user, comment=form.cleaned_data.get("comment", ""))
     except permissions.Denied as no:
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
     except lifecycle.Conflict as conflict:
         return _card(request, _visible(user, pk), user, status_code=409, late=str(conflict))
-    messages.success(request, f"You {done} {operation.name}.")
+    messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.")
     return redirect("imodels:approval-list")
 
 

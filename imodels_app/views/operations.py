@@ -25,6 +25,7 @@ from imodels_app.limits import fair_queue, rate_limits, throttles
 from imodels_app.models import Operation, User
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import State
 from imodels_app.views import lineage
 
@@ -102,7 +103,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         return error_handlers.denied(request, str(no), back=operation_url(operation))
     except lifecycle.Conflict as conflict:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
-    messages.success(request, f"{operation.name} was cancelled. It was not sent.")
+    messages.success(request, f"{isolated(operation.name)} was cancelled. It was not sent.")
     return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
 
 
@@ -117,9 +118,9 @@ def cancel_selected(request: HttpRequest) -> HttpResponse:
         try:
             lifecycle.cancel(operation, by=user)
         except (permissions.Denied, lifecycle.Conflict) as no:
-            refused.append(f"{operation.name}: {no}")
+            refused.append(f"{isolated(operation.name)}: {no}")
         else:
-            cancelled.append(operation.name)
+            cancelled.append(isolated(operation.name))
     _say(request, cancelled, refused)
     return redirect(own_path(request.POST.get("next", ""), "imodels:operation-list"))
 

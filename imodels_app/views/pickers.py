@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from imodels_app.decorators import View, person, signed_in
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
+from imodels_app.runtime import foreign_text
 
 SHOWN = 12
 # A person types on meanwhile: what takes longer is told as not answering.
@@ -117,5 +118,5 @@ def _listed(
 
 
 def _typed(request: HttpRequest, field: str) -> str:
-    """A combobox sends its text under its own name."""
-    return request.GET.get("q", "") or request.GET.get(field, "")
+    """A combobox sends its text under its own name. It may be a long link."""
+    return foreign_text.cleaned(request.GET.get("q", "") or request.GET.get(field, ""), most=1000)

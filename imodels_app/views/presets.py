@@ -19,6 +19,7 @@ from imodels_app.requesting import presets
 from imodels_app.requesting.catalog import Catalog
 from imodels_app.requesting.changesets import UP_TO_LABELS
 from imodels_app.requesting.forms import RequestForm
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import Kind
 from imodels_app.views import new_imodel
 
@@ -53,7 +54,7 @@ def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
                 "preset_name", "You already have a preset with this name. Choose another, or delete that one first."
             )
         else:
-            messages.success(request, f"Saved as “{preset.name}”.")
+            messages.success(request, f"Saved as “{isolated(preset.name)}”.")
             return _see(_form(form_of, {"preset": str(preset.pk)} | file))
     context = {
         "form": form,
@@ -88,7 +89,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
             form.add_error("preset_name", f"{whose} another preset with this name.")
             preset.refresh_from_db()
         else:
-            messages.success(request, f"“{preset.name}” was changed.")
+            messages.success(request, f"“{isolated(preset.name)}” was changed.")
             return _see(reverse("imodels:new"))
     fields = new_imodel.FORMS[Kind(preset.kind)](catalog=Catalog(user)).fields
     context = {"form": form, "preset": preset, "why_not": why_not, "summary": _described(preset.values, fields)}
@@ -104,7 +105,7 @@ def delete_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
         presets.delete(preset, by=person(request))
     except permissions.Denied as no:
         return denied(request, str(no), back=reverse("imodels:new"))
-    messages.success(request, f"“{preset.name}” was deleted. iModels made with it stay.")
+    messages.success(request, f"“{isolated(preset.name)}” was deleted. iModels made with it stay.")
     return _see(reverse("imodels:new"))
 
 

@@ -12,6 +12,7 @@ from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import IModel
 from imodels_app.models import Attempt, Operation
 from imodels_app.runtime import clock, failpoints
+from imodels_app.runtime.foreign_text import folded
 from imodels_app.runtime.timing import (
     NAME_TAKEN_FOR,
     NEVER_ARRIVED_AFTER,
@@ -20,7 +21,7 @@ from imodels_app.runtime.timing import (
     RECONCILE_SELDOM,
     WHILE_NOT_PERMITTED,
 )
-from imodels_app.states import Kind, Outcome, State, WaitReason
+from imodels_app.states import ANSWERED, Kind, Outcome, State, WaitReason
 
 MOST_FOUND = 1000
 
@@ -63,6 +64,9 @@ def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
         note = "The name is taken by an iModel that the requester cannot see."
         lifecycle.failed(operation, code="409" if operation.source_id else "iModelExists", note=note)
         return
+    if not found and last.outcome in ANSWERED:
+        lifecycle.failed(operation, code="answerUnrecorded", note=last.answer)
+        return
     # From here on a 409 on this name may be our own doing: submit.py reads that from UNKNOWN.
     lifecycle.answered(last, Outcome.UNKNOWN, answer="The worker died, or its answer was lost.")
     if ours:
@@ -79,11 +83,11 @@ def _by_name(platform: Platform, operation: Operation, last: Attempt) -> list[IM
 
     The search need not find at once what is new, so our own is asked for by its exact name.
     """
-    wanted = operation.name.casefold()
+    wanted = folded(operation.name)
     found = platform.imodels(operation.itwin_id, name=operation.name)
     if not found and last.outcome == Outcome.REJECTED:
         found = platform.imodels(operation.itwin_id, search=operation.name, top=MOST_FOUND)
-    return [one for one in found if one.name.casefold() == wanted]
+    return [one for one in found if folded(one.name) == wanted]
 
 
 def _is_ours(platform: Platform, operation: Operation, found: IModel) -> bool:

@@ -95,17 +95,42 @@ def _claim(operation: Operation, bucket: str) -> Attempt:
         return lifecycle.claim(operation, bucket=bucket, now=now)
 
 
-def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
-    """Send the one request of this attempt, and write down what came of it."""
-    failpoints.reach("submit.claimed")
+class _Claim:
+    """What lets one request leave, and knows whether it has."""
 
-    def before_send() -> None:
-        lifecycle.confirm_claim(operation, attempt)
+    has_left = False
+
+    def __init__(self, operation: Operation, attempt: Attempt) -> None:
+        self._operation, self._attempt = operation, attempt
+
+    def confirm(self) -> None:
+        lifecycle.confirm_claim(self._operation, self._attempt)
         failpoints.reach("submit.sending")
+        self.has_left = True
 
+
+def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
+    """Send the one request of this attempt, and write down what came of it.
+
+    Whatever keeps the answer from being stored, the request has left: it is looked up, and never sent again.
+    """
+    failpoints.reach("submit.claimed")
+    claim = _Claim(operation, attempt)
+    try:
+        _send_and_record(operation, attempt, platform, claim)
+    except Exception as odd:
+        if not claim.has_left:
+            raise
+        lifecycle.answered(attempt, Outcome.UNRECORDED, answer="The answer could not be stored.")
+        if isinstance(odd, lifecycle.Conflict):
+            raise
+        log.exception("The answer to operation %s could not be stored", operation.pk)
+
+
+def _send_and_record(operation: Operation, attempt: Attempt, platform: Platform, claim: _Claim) -> None:
     try:
         imodel_id, upload = platform.start_with_file(
-            operation.request_path, operation.request_body, correlation_id=str(operation.pk), before_send=before_send
+            operation.request_path, operation.request_body, correlation_id=str(operation.pk), before_send=claim.confirm
         )
     except errors.AnswerLost as lost:
         lifecycle.answered(attempt, Outcome.UNKNOWN, answer=str(lost))
@@ -114,8 +139,9 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
         lifecycle.answered(attempt, Outcome.NOT_SENT, status=later.status, answer=str(later.__cause__ or later))
         lifecycle.requeue(operation, attempt, reason=later.reason, until=later.until, note=later.note)
     except errors.Refused as no:
-        lifecycle.answered(attempt, Outcome.REJECTED, status=no.status, answer=str(no))
-        _refused(operation, no)
+        with transaction.atomic():  # alone, a refusal means that the name is taken: see reconcile.py
+            lifecycle.answered(attempt, Outcome.REJECTED, status=no.status, answer=str(no))
+            _refused(operation, no)
     else:
         failpoints.reach("submit.answered")
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)

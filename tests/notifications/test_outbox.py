@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import CircuitBreaker, Membership, Notification
+from imodels_app.models import CircuitBreaker, Membership, Notification, User
 from imodels_app.notifications import outbox, texts
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, NotificationKind, WaitReason
@@ -154,6 +154,26 @@ def test_a_message_that_is_never_taken_is_given_up_after_some_days(waiting_fork,
 
     message = Notification.objects.get()
     assert (message.sent_at, message.due_at) == (None, None)
+
+
+@pytest.mark.parametrize("address", ["tomas@x.example\nBcc: all@x.example", "tomas@x.example\r\n", "a\nb@x.example"])
+def test_an_address_with_a_line_break_is_refused_alone(waiting_fork, tomas, mara, mail_server, address):
+    User.objects.filter(pk=tomas.pk).update(email=address)
+    lifecycle.reject(waiting_fork, by=tomas, comment="Use the old one.")
+    Notification.objects.filter(kind=NotificationKind.REQUESTED).update(kind=NotificationKind.SUCCEEDED)
+
+    deliver()
+
+    assert [mail["To"] for mail in mail_server.inbox] == [mara.email]
+    assert not Notification.objects.filter(due_at__isnull=False).exists()
+
+
+def test_a_name_from_right_to_left_is_isolated_in_mail(bridge_team, mara, tomas, spec_for, mail_server):
+    lifecycle.request(spec_for(Kind.FORK, name="גשר 7"), by=mara)
+
+    deliver()
+
+    assert "as \u2068גשר 7\u2069." in mail_server.to(tomas.email)[0].get_content()
 
 
 # ---------- nobody is flooded ----------

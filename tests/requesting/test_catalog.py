@@ -1,5 +1,6 @@
 """The catalog: what a person may pick, from the sandbox over HTTP."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -373,3 +374,13 @@ def test_the_catalog_only_reads(of_mara, sandbox):
     of_mara.free_name_like(sandbox.ids["harbour-bridge"], "Main Bridge")
 
     assert sandbox.calls("POST", "/") == sandbox.calls("PUT", "/") == 0
+
+
+@pytest.mark.parametrize("exists", ["Café Überführung", "Cafe\u0301 U\u0308berfu\u0308hrung"])
+@pytest.mark.parametrize("typed", ["Café Überführung", "Cafe\u0301 U\u0308berfu\u0308hrung", "CAFÉ ÜBERFÜHRUNG"])
+def test_a_name_is_the_same_in_either_form(of_mara, sandbox, platform_of, exists, typed):
+    platform_of("mara").start("/imodels", json.dumps({"iTwinId": OTHER, "name": exists}))
+
+    assert not of_mara.is_free(OTHER, typed)
+    found, _ = of_mara.imodels(typed, itwin_id=OTHER)
+    assert [one.imodel.name for one in found] == ["Café Überführung"]

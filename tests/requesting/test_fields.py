@@ -7,7 +7,7 @@ import pytest
 from django import forms
 from django.urls import reverse
 
-from imodels_app.requesting.fields import Form, Textarea, TextInput
+from imodels_app.requesting.fields import Form, Textarea, TextInput, text_field
 from imodels_app.requesting.refusals import FieldRefusal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,3 +75,43 @@ def test_no_line_of_a_template_is_longer_than_120_characters():
     lines = ((path, line) for path in (ROOT / "templates").rglob("*.html") for line in path.read_text().splitlines())
 
     assert not [(path.name, line) for path, line in lines if len(line) > 120]
+
+
+class Typed(Form):
+    line = text_field("Name", "Give it a name.", most=10)
+    lines = text_field("Reason", "", most=10, is_line=False, widget=Textarea())
+
+
+@pytest.mark.parametrize("odd", ["\u200b", "Pier\x07", "Pier\u202e7", "Pier\u20667", "Pier\n7", "Pier\t7", "Pier\0"])
+def test_a_name_that_nobody_could_read_is_refused_at_its_field(odd):
+    form = Typed({"line": odd})
+
+    assert len(form.errors["line"]) == 1
+    assert str(form.errors["line"][0]).startswith("This has ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"),
+    [
+        ("Cafe\u0301", "Café"),
+        ("می‌خواهم", "می‌خواهم"),
+        ("Pier\ufeff 7", "Pier 7"),
+        ("👩‍👩‍👧", "👩‍👩‍👧"),
+        ("Pier\r\n", "Pier"),
+    ],
+)
+def test_a_name_is_taken_in_one_form(typed, taken):
+    form = Typed({"line": typed})
+
+    assert form.is_valid(), form.errors
+    assert form.cleaned_data["line"] == taken
+
+
+@pytest.mark.parametrize("typed", ["a\r\nb\r\nc\r\nd\r\ne", "x" * 10, "👍" * 5, "e\u0301" * 10])
+def test_what_a_browser_counts_as_short_enough_is(typed):
+    assert not Typed({"line": "x", "lines": typed}).errors
+
+
+def test_a_text_that_is_too_long_says_by_how_much_and_that_an_emoji_counts_as_two():
+    assert Typed({"line": "x" * 11}).errors["line"] == ["At most 10 characters; this has 11."]
+    assert Typed({"line": "👍" * 6}).errors["line"] == ["At most 10 characters; this has 12. An emoji counts as two."]

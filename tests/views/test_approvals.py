@@ -261,3 +261,25 @@ def test_the_lists_are_polled_for_nothing_when_nothing_changed(client, tomas, wa
 
     assert answer.status_code == 200
     assert b"<html" not in answer.content
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+@pytest.mark.parametrize("comment", ["x" * 2001, "x" * 2_000_000, "👍" * 1001, "turned \u202e round", "a\0b", "\u200b"])
+def test_a_comment_that_is_too_long_or_cannot_be_read_is_refused_at_its_field(
+    client, tomas, waiting_fork, act, comment
+):
+    client.force_login(tomas)
+
+    answer = client.post(address(act, waiting_fork), {"comment": comment})
+
+    assert answer.status_code == 422
+    assert 'id="comment-bad"' in answer.content.decode()
+    assert decided(waiting_fork) == []
+
+
+def test_line_breaks_of_a_comment_count_one_each(client, tomas, waiting_fork):
+    client.force_login(tomas)
+
+    client.post(address("approve", waiting_fork), {"comment": "x" * 1900 + "\r\n" * 50 + "x" * 50})
+
+    assert len(decided(waiting_fork)[0][2]) == 2000

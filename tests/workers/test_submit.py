@@ -4,12 +4,14 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation, TokenSet
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, WaitReason
+from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR
 from tests.triggers import triggers_off
@@ -220,3 +222,78 @@ def test_a_name_taken_by_a_request_whose_answer_was_heard_and_not_kept_is_looked
 
     queued_clone.refresh_from_db()
     assert (queued_clone.state, queued_clone.wait_reason) == (State.SUBMITTING, WaitReason.LOST_ANSWER)
+
+
+ODD_WORDS = [
+    "a\0b",
+    "\0",
+    "x\ud83d",
+    "\udc00",
+    "c" * 90,
+    "long " * 5000,
+    "\u202eturned",
+    "two\r\nlines",
+    7,
+    None,
+    [],
+    {"a": "\0"},
+]
+
+
+@pytest.mark.parametrize("part", ["code", "message", "details", "target", "detail code", "no envelope"])
+@pytest.mark.parametrize("odd", ODD_WORDS)
+def test_a_refusal_in_odd_text_is_a_refusal(queued_clone, sandbox, part, odd):
+    detail = {"code": "InvalidValue", "message": "m", "target": "name"} | {
+        {"details": "message", "target": "target", "detail code": "code"}.get(part, "innerError"): odd
+    }
+    error = {"code": "InvalidiModelsRequest", "message": "No.", "details": [detail]}
+    body = {"message": odd} if part == "no envelope" else {"error": error | ({part: odd} if part in error else {})}
+    sandbox.fault("POST", r"/clone$", status=422, body=body)
+
+    operation = after(queued_clone)
+
+    assert (operation.state, operation.attempts.get().outcome) == (State.FAILED, Outcome.REJECTED)
+    assert operation.failure_code
+    assert sandbox.calls("POST", "/clone") == 1
+
+
+def refuse_writes(table: str, condition: str) -> str:
+    """SQL of a trigger that refuses an UPDATE."""
+    if connection.vendor == "sqlite":
+        return f"""CREATE TRIGGER refuse_it BEFORE UPDATE ON {table} WHEN {condition}
+            BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"""
+    return f"""CREATE FUNCTION refuse_it() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN IF {condition} THEN RAISE EXCEPTION 'refused by the test'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER refuse_it BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_it()"""
+
+
+REFUSED_WRITES = [
+    ("imodels_app_attempt", "NEW.outcome IN ('rejected', 'accepted', 'unknown')"),
+    ("imodels_app_operation", "NEW.state IN ('failed', 'running')"),
+]
+
+
+@pytest.mark.parametrize(("table", "condition"), REFUSED_WRITES)
+@pytest.mark.parametrize("fault", [{"status": 422, "body": {"error": {"code": "No"}}}, None, {"lost_answer": True}])
+def test_an_answer_that_the_database_refuses_is_looked_up_and_never_sent_again(
+    queued_clone, sandbox, table, condition, fault
+):
+    if fault:
+        sandbox.fault("POST", r"/clone$", **fault)
+    with connection.cursor() as cursor:
+        cursor.execute(refuse_writes(table, condition))
+    submit(queued_clone.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse_it" + ("" if connection.vendor == "sqlite" else f" ON {table}"))
+
+    for _ in range(4):
+        Attempt.objects.update(sent_at=timezone.now() - timedelta(minutes=2))
+        Operation.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        reconcile(queued_clone.pk)
+        submit(queued_clone.pk)
+
+    queued_clone.refresh_from_db()
+    was_made = bool(sandbox.imodels_named(queued_clone.name))
+    assert sandbox.calls("POST", "/clone") == 1
+    assert queued_clone.state == (State.RUNNING if was_made else State.FAILED)
+    assert was_made or queued_clone.failure_code == "answerUnrecorded"

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("imodels_app", "0001_initial")]
+    dependencies = [("imodels_app", "0002_answer_unrecorded")]
 
     operations = [
         migrations.CreateModel(
