@@ -236,15 +236,15 @@ def test_what_was_decided_meanwhile_is_no_line(bridge_team, mara, tomas, spec_fo
 
 
 def test_whoever_had_many_mails_this_hour_gets_the_rest_in_one(waiting_fork, tomas, mara, mail_server):
-    def told(number: int) -> None:
+    def tell() -> None:
         now = clock.now()
         Notification.objects.create(
             to=mara, operation=waiting_fork, kind=NotificationKind.FAILED, written_at=now, due_at=now
         )
         outbox.send_due()
 
-    for number in range(outbox.MAILS_AN_HOUR + 15):
-        told(number)
+    for _ in range(outbox.MAILS_AN_HOUR + 15):
+        tell()
     assert len(mail_server.to(mara.email)) == outbox.MAILS_AN_HOUR
 
     deliver()  # still not for her, and nobody else waits for it
