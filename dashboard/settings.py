@@ -82,8 +82,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "dashboard.middleware.probes",
-    "dashboard.middleware.headers",
+    "imodels_app.middleware.probes",
+    "imodels_app.middleware.headers",
     "imodels_app.middleware.name_request",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -1,4 +1,4 @@
-"""What each request brings along: where it comes from, and whether it is use of a session."""
+"""What holds for every request and answer, whatever makes it."""
 
 import re
 import uuid
@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import add_never_cache_headers
 
 from imodels_app.accounts import sessions
 from imodels_app.display import live
@@ -16,12 +17,46 @@ from imodels_app.runtime.request_context import RequestContext
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
+PROBES = ("/healthz", "/readyz")
+# Nothing of a browser's is used but the clipboard, to copy ids.
+NOT_USED = (
+    *("accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture", "encrypted-media"),
+    *("fullscreen", "gamepad", "geolocation", "gyroscope", "hid", "identity-credentials-get", "idle-detection"),
+    *("interest-cohort", "local-fonts", "magnetometer", "microphone", "midi", "otp-credentials", "payment"),
+    *("picture-in-picture", "publickey-credentials-create", "publickey-credentials-get", "screen-wake-lock", "serial"),
+    *("storage-access", "usb", "web-share", "window-management", "xr-spatial-tracking"),
+)
+PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in NOT_USED)
 REQUEST_ID = "X-Request-ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Some proxies write the port, too.
 _WITH_PORT = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+")
 # To begin a sign-in is no use of the session that is there.
 _NO_USE = {"sign-in", "sign-in-start"}
+
+
+def probes(get_response: GetResponse) -> GetResponse:
+    """Health checks are answered by any name: an orchestrator knows addresses. What they tell depends on none."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path_info in PROBES:
+            request.META["HTTP_HOST"] = "localhost"
+        return get_response(request)
+
+    return middleware
+
+
+def headers(get_response: GetResponse) -> GetResponse:
+    """What a browser may not do for our pages; and no cache keeps what went wrong."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        answer = get_response(request)
+        answer.headers["Permissions-Policy"] = PERMISSIONS_POLICY
+        if answer.status_code >= 400:
+            add_never_cache_headers(answer)
+        return answer
+
+    return middleware
 
 
 def name_request(get_response: GetResponse) -> GetResponse:

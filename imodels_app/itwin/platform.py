@@ -2,14 +2,14 @@
 
 import unicodedata
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Any, Protocol, Self, TypeVar
-from urllib.parse import parse_qs, quote
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import requests
 
-from imodels_app.itwin import errors
+from imodels_app.itwin import bodies, errors
 from imodels_app.itwin.http import V1, V2, Connection, json_in
 from imodels_app.itwin.types import (
     BaselineFile,
@@ -94,14 +94,14 @@ class Platform:
         """
         answer = self._http.post(f"/imodels/{quote(imodel_id, safe='')}/baselinefile", "{}")
         try:
-            return BaselineFile.from_json(_part(json_in(answer) or {}, "baselineFile"))
+            return BaselineFile.from_json(bodies.part(json_in(answer) or {}, "baselineFile"))
         except Malformed as odd:
             raise errors.AnswerLost("The platform's answer has no baseline file.") from odd
 
     def baseline_file(self, imodel_id: str) -> BaselineFile:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-baseline-file-details/"""
         return self._http.get(
-            f"/imodels/{quote(imodel_id, safe='')}/baselinefile", read=_one("baselineFile", BaselineFile)
+            f"/imodels/{quote(imodel_id, safe='')}/baselinefile", read=bodies.one("baselineFile", BaselineFile)
         )
 
     def create_operation(self, imodel_id: str) -> CreateOperation:
@@ -124,7 +124,7 @@ class Platform:
 
     def imodel(self, imodel_id: str) -> IModel:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-details/"""
-        return self._http.get(f"/imodels/{quote(imodel_id, safe='')}", read=_one("iModel", IModel))
+        return self._http.get(f"/imodels/{quote(imodel_id, safe='')}", read=bodies.one("iModel", IModel))
 
     def imodels(
         self,
@@ -144,16 +144,16 @@ class Platform:
         query: dict[str, Any] = {"iTwinId": itwin_id, "$top": top}
         query |= {"$orderBy": "createdDateTime desc"} if newest else {}
         # Whether there is one of this name decides what is sent again: then none may be left out.
-        read = _all("iModels", IModel) if name else _many("iModels", IModel)
+        read = bodies.every("iModels", IModel) if name else bodies.many("iModels", IModel)
         return self._list("/imodels", query, {"name": name, "$search": search}, read, pages=pages)
 
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""
-        return self._http.get("/imodels/recents", prefer="representation", read=_many("iModels", IModel))
+        return self._http.get("/imodels/recents", prefer="representation", read=bodies.many("iModels", IModel))
 
     def favourite_imodels(self) -> list[IModel]:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-favorite-imodels/"""
-        return self._http.get("/imodels/favorites", prefer="representation", read=_many("iModels", IModel))
+        return self._http.get("/imodels/favorites", prefer="representation", read=bodies.many("iModels", IModel))
 
     def imodel_permissions(self, imodel_id: str) -> frozenset[str]:
         """The person's own permissions on an iModel: its own if it has any, else those of its iTwin.
@@ -168,7 +168,7 @@ class Platform:
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-users/
         """
         path = f"/imodels/{quote(imodel_id, safe='')}/users"
-        return self._http.get(path, {"$top": 1000}, read=lambda body: dict(map(_named, _items(body, "users"))))
+        return self._http.get(path, {"$top": 1000}, read=lambda body: dict(map(_named, bodies.items(body, "users"))))
 
     def changesets(self, imodel_id: str, *, top: int = 25, before: int | None = None) -> list[Changeset]:
         """The newest changesets, newest first. before: only those with a smaller index.
@@ -179,13 +179,13 @@ class Platform:
         if before is not None:
             query["lastIndex"] = max(before - 1, 0)
         return self._http.get(
-            f"/imodels/{quote(imodel_id, safe='')}/changesets", query, read=_many("changesets", Changeset)
+            f"/imodels/{quote(imodel_id, safe='')}/changesets", query, read=bodies.many("changesets", Changeset)
         )
 
     def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
         """One changeset by its 40-digit id or its index."""
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
-        return self._http.get(path, read=_one("changeset", Changeset))
+        return self._http.get(path, read=bodies.one("changeset", Changeset))
 
     def named_versions(
         self, imodel_id: str, *, name: str = "", search: str = "", top: int = 50, pages: int = 1
@@ -196,12 +196,12 @@ class Platform:
         """
         query, words = {"$top": top, "$orderBy": "changesetIndex desc"}, {"name": name, "$search": search}
         path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
-        return self._list(path, query, words, _many("namedVersions", NamedVersion), pages=pages)
+        return self._list(path, query, words, bodies.many("namedVersions", NamedVersion), pages=pages)
 
     def named_version(self, imodel_id: str, version_id: str) -> NamedVersion:
         """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-version-details/"""
         path = f"/imodels/{quote(imodel_id, safe='')}/namedversions/{quote(version_id, safe='')}"
-        return self._http.get(path, read=_one("namedVersion", NamedVersion))
+        return self._http.get(path, read=bodies.one("namedVersion", NamedVersion))
 
     # People
 
@@ -210,13 +210,13 @@ class Platform:
 
         Source: https://developer.bentley.com/apis/users/operations/get-me/
         """
-        return self._http.get("/users/me", accept=V1, read=lambda body: _id_and_address(_part(body, "user")))
+        return self._http.get("/users/me", accept=V1, read=lambda body: _id_and_address(bodies.part(body, "user")))
 
     # iTwins
 
     def itwin(self, itwin_id: str) -> ITwin:
         """Source: https://developer.bentley.com/apis/itwins/operations/get-itwin/"""
-        return self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1, read=_one("iTwin", ITwin))
+        return self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1, read=bodies.one("iTwin", ITwin))
 
     def itwins(self, *, name: str = "", number: str = "", search: str = "", top: int = 100) -> Found[ITwin]:
         """The first page of the person's active projects and assets; of those asked for, the inactive ones too.
@@ -230,7 +230,7 @@ class Platform:
         words = {"displayName": name, "number": number, "$search": search}
         if any(words.values()):
             query["includeInactive"] = "true"
-        return self._list("/itwins/", query, words, _many("iTwins", ITwin), accept=V1)
+        return self._list("/itwins/", query, words, bodies.many("iTwins", ITwin), accept=V1)
 
     def recent_itwins(self) -> list[ITwin]:
         """The person's own recent iTwins, newest first, at most 25.
@@ -249,7 +249,7 @@ class Platform:
             {"subClass": "Project,Asset"},
             accept=V1,
             prefer="representation",
-            read=_many("iTwins", ITwin),
+            read=bodies.many("iTwins", ITwin),
         )
 
     def permissions(self, itwin_id: str) -> frozenset[str]:
@@ -287,7 +287,11 @@ class Platform:
         found: Found[Item] = Found()
         for _ in range(pages):
             page, following = self._http.get(
-                path, query, accept=accept, prefer="representation", read=lambda body: (read(body), _following(body))
+                path,
+                query,
+                accept=accept,
+                prefer="representation",
+                read=lambda body: (read(body), bodies.following(body)),
             )
             found += page
             if not following:
@@ -304,14 +308,14 @@ def _new_imodel_id(answer: requests.Response) -> str:
         if found:
             return found
     try:
-        return IModel.from_json(_part(json_in(answer) or {}, "iModel")).id
+        return IModel.from_json(bodies.part(json_in(answer) or {}, "iModel")).id
     except Malformed:
         return ""
 
 
 def _upload_link(answer: requests.Response) -> UploadLink | None:
     try:
-        return IModel.from_json(_part(json_in(answer) or {}, "iModel")).upload
+        return IModel.from_json(bodies.part(json_in(answer) or {}, "iModel")).upload
     except Malformed:
         return None
 
@@ -334,37 +338,6 @@ def _id_and_address(user: dict[str, Any]) -> tuple[str, str]:
     return str(user.get("id") or "").lower(), str(user.get("email") or "")
 
 
-class _Readable(Protocol):
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> Self: ...
-
-
-T = TypeVar("T", bound=_Readable)
-
-
-def _one(name: str, kind: type[T]) -> Callable[[dict[str, Any]], T]:
-    """How to read an answer that holds one thing under a name."""
-    return lambda body: kind.from_json(_part(body, name))
-
-
-def _all(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
-    """How to read a list. One item that cannot be read makes the whole answer Malformed."""
-    return lambda body: [kind.from_json(item) for item in _items(body, name)]
-
-
-def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
-    """How to read a list that people pick from: what cannot be read is left out, and hides nothing else."""
-
-    def read(body: dict[str, Any]) -> list[T]:
-        found = []
-        for item in _items(body, name):
-            with suppress(Malformed, AttributeError, TypeError):
-                found.append(kind.from_json(item))
-        return found
-
-    return read
-
-
 Item = TypeVar("Item", ITwin, IModel, NamedVersion)
 
 
@@ -373,30 +346,3 @@ def _spellings(words: dict[str, str]) -> list[dict[str, str]]:
     composed = {key: unicodedata.normalize("NFC", word) for key, word in words.items() if word}
     decomposed = {key: unicodedata.normalize("NFD", word) for key, word in composed.items()}
     return [composed] if decomposed == composed else [composed, decomposed]
-
-
-def _following(body: dict[str, Any]) -> dict[str, str] | None:
-    """What to ask besides for the page after this one; None at the end, nothing where the link cannot be followed.
-
-    Only that is taken: requests are built from our own base address, never from one that an answer names.
-    """
-    links = body.get("_links")
-    link = links.get("next") if isinstance(links, dict) else None
-    if not isinstance(link, dict) or not isinstance(link.get("href"), str):
-        return None
-    query = parse_qs(link["href"].partition("?")[2])
-    return {name: query[name][0] for name in ("$skip", "$continuationToken") if name in query}
-
-
-def _part(body: dict[str, Any], name: str) -> dict[str, Any]:
-    part = body.get(name)
-    if not isinstance(part, dict):
-        raise Malformed(name)
-    return part
-
-
-def _items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    items = body.get(name)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise Malformed(name)
-    return items

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from dashboard.middleware import PERMISSIONS_POLICY
+from imodels_app.middleware import PERMISSIONS_POLICY
 from tests.settings import BASE_DIR
 
 pytestmark = pytest.mark.django_db
