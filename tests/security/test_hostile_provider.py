@@ -25,7 +25,16 @@ pytestmark = pytest.mark.django_db
 ELSEWHERE = "http://elsewhere.example"
 DISCOVERY, KEYS = r"/openid-configuration$", r"/openid-configuration/jwks$"
 TOKEN, USERINFO = r"/connect/token$", r"/connect/userinfo$"
-REMOVED = object()
+
+
+class _Removed:
+    """In the place of what an answer lacks."""
+
+    def __repr__(self) -> str:  # in the names of tests, which each process of a run has to know alike
+        return "removed"
+
+
+REMOVED = _Removed()
 
 
 @pytest.fixture(autouse=True)
