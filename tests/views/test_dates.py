@@ -144,17 +144,17 @@ def several(bridge_team, mara, tomas, spec_for):
 
 
 FOUND = [
-    ("Lindqvist Main", {"Pier 7 north"}),
-    ("main LINDQVIST", {"Pier 7 north"}),
-    ("Main Bridge", {"Pier 7 north", "Deck"}),
-    ("bridge main tomas", {"Deck"}),
-    ("north 7", {"Pier 7 north"}),
-    ("  pier \t pier  ", {"Pier 7 north", "Pier 8"}),
-    ("harbour mara 8", {"Pier 8"}),
-    ("mara.lindqvist@harbour.example pier", {"Pier 7 north", "Pier 8"}),
-    ("novak c3c00000", {"Deck"}),
-    ("main nothing", set()),
-    ("a " * 2000, {"Pier 7 north", "Deck", "Pier 8"}),
+    ("Lindqvist Main", ["Pier 7 north"]),
+    ("main LINDQVIST", ["Pier 7 north"]),
+    ("Main Bridge", ["Pier 7 north", "Deck"]),
+    ("bridge main tomas", ["Deck"]),
+    ("north 7", ["Pier 7 north"]),
+    ("  pier \t pier  ", ["Pier 7 north", "Pier 8"]),
+    ("harbour mara 8", ["Pier 8"]),
+    ("mara.lindqvist@harbour.example pier", ["Pier 7 north", "Pier 8"]),
+    ("novak c3c00000", ["Deck"]),
+    ("main nothing", []),
+    ("a " * 2000, ["Pier 7 north", "Deck", "Pier 8"]),
 ]
 
 
@@ -166,8 +166,8 @@ def test_words_in_any_order_find_an_operation_by_name_source_and_person(several,
     rows = client.get("/operations/", {"q": typed}).context["rows"]
     events = client.get("/audit/", {"q": typed}).context["rows"]
 
-    assert {row.operation.name for row in rows} == names
-    assert {event.operation_name for event, _, _ in events} == names
+    assert {row.operation.name for row in rows} == set(names)
+    assert {event.operation_name for event, _, _ in events} == set(names)
 
 
 @pytest.mark.django_db
