@@ -293,7 +293,14 @@ def _one(name: str, kind: type[T]) -> Callable[[dict[str, Any]], T]:
 
 def _all(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
     """How to read a list. One item that cannot be read makes the whole answer Malformed."""
-    return lambda body: [kind.from_json(item) for item in _items(body, name)]
+
+    def read(body: dict[str, Any]) -> list[T]:
+        items = _items(body, name)
+        if len(items) < len(body[name]):
+            raise Malformed(name)
+        return [kind.from_json(item) for item in items]
+
+    return read
 
 
 def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
@@ -302,7 +309,7 @@ def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
     def read(body: dict[str, Any]) -> list[T]:
         found = []
         for item in _items(body, name):
-            with suppress(Malformed, AttributeError, TypeError):
+            with suppress(Malformed):
                 found.append(kind.from_json(item))
         return found
 
@@ -330,7 +337,8 @@ def _part(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The records of a list; what is none is left out."""
     items = body.get(name)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    if not isinstance(items, list):
         raise Malformed(name)
-    return items
+    return [item for item in items if isinstance(item, dict)]
