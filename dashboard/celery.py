@@ -43,6 +43,10 @@ app.conf.beat_schedule = {
     "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
     # Baseline files that nobody came back for, and those of operations that are over.
     "clean-staging": {"task": "imodels_app.clean_staging", "schedule": 600.0},
+    # Sessions that have ended.
+    "clear-sessions": {"task": "imodels_app.clear_sessions", "schedule": 600.0},
+    # Refusals to strangers, counted for ten minutes.
+    "record-refusals": {"task": "imodels_app.record_refusals", "schedule": 60.0},
     # E-mails that are due.
     "notify-people": {"task": "imodels_app.send_notifications", "schedule": 5.0},
 }

@@ -1,6 +1,6 @@
 """The secrets that nobody needs to think up: made once, where the containers expect them.
 
-    python -m dashboard.keys           make what is missing in /run/desk and /run/database
+    python -m dashboard.keys           make what is missing in /run/desk, /run/owner, /run/database and /run/redis
     python -m dashboard.keys rotate    put a new key for the tokens at rest before the old ones
 
 After `rotate`, restart web and workers: the newest key encrypts, all of them decrypt.
@@ -12,17 +12,26 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-DESK, DATABASE = Path("/run/desk"), Path("/run/database")
+RUN = Path("/run")
+# Whoever runs a server reads its file, and nothing else has the folder.
+FOR_A_SERVER = 0o444
 
 
-def make(desk: Path, database: Path) -> None:
-    """Make the missing ones of: Django's key, the token key, and the database's password (for both sides)."""
+def make(run: Path) -> None:
+    """Make the missing ones of: Django's key, the token key, and the passwords of both database users and of Redis.
+
+    Each password is written for both sides. Only `migrate` has /run/owner: who owns the tables could change history.
+    """
+    desk, owner, database, redis = (run / name for name in ("desk", "owner", "database", "redis"))
     _once(desk / "secret_key", secrets.token_urlsafe(50))
     _once(desk / "token_keys", Fernet.generate_key().decode())
-    # PostgreSQL's own user reads this one, and nobody but the database has the folder.
-    password = _once(database / "password", secrets.token_urlsafe(32), mode=0o444)
-    # libpq finds the password here (PGPASSFILE), so it is in no address and in no environment.
-    _once(desk / "pgpass", f"*:*:*:desk:{password}\n")
+    # libpq finds a password in a pgpass (PGPASSFILE), so it is in no address and in no environment.
+    password = _once(database / "password", secrets.token_urlsafe(32), mode=FOR_A_SERVER)
+    _write(owner / "pgpass", f"*:*:*:desk:{password}\n")
+    password = _once(database / "app_password", secrets.token_urlsafe(32), mode=FOR_A_SERVER)
+    _write(desk / "pgpass", f"*:*:*:desk_app:{password}\n")
+    config = _once(redis / "redis.conf", f"requirepass {secrets.token_urlsafe(32)}\n", mode=FOR_A_SERVER)
+    _write(desk / "redis_url", f"redis://:{config.split()[1]}@redis:6379/0\n")
 
 
 def rotate(desk: Path) -> None:
@@ -49,8 +58,8 @@ def _write(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["rotate"]:
-        rotate(DESK)
+        rotate(RUN / "desk")
     elif sys.argv[1:]:
         sys.exit(__doc__)
     else:
-        make(DESK, DATABASE)
+        make(RUN)

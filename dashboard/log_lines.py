@@ -3,17 +3,23 @@
 import copy
 import logging
 
+from imodels_app.runtime import request_context
+
 # Longer than anything we say; what comes from outside may be of any length.
 LONGEST = 4000
 
 
 class OneLine(logging.Formatter):
-    """One record is one line. Tracebacks keep theirs, set in, so that none of them looks like another record."""
+    """One record is one line, with the request that caused it: %(origin)s. Tracebacks keep theirs, set in, so that none
+    of them looks like another record.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         # A traceback that another handler has written already would be taken over as it is.
         fresh = copy.copy(record)
         fresh.exc_text = None
+        origin = str(request_context.current())
+        fresh.origin = f" [{origin}]" if origin else ""
         return super().format(fresh)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name

@@ -1,126 +1,72 @@
-"""Settings of iModel Desk: one file, every outside value from the environment.
+"""Settings of iModel Desk: one file, every outside value from the environment (environment.py)."""
 
-Each variable is in the README's table; tests/dashboard/test_settings.py compares the two. A value that
-cannot be understood stops the start with a sentence that names the variable.
-"""
-
-import functools
 import os
-import re
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dj_database_url
-import dj_email_url
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 
+from dashboard import environment
 from imodels_app.runtime import timing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
 
+try:
+    env = environment.read(os.environ)
+except environment.Misconfigured as why:
+    # No exception of Django's: whatever imports this (manage.py, Celery, a WSGI server) says so and ends, without a
+    # traceback.
+    sys.exit(str(why))
 
-def env_text(name: str, default: str | None = None, *, choices: tuple[str, ...] = ()) -> str:
-    """A text from the environment; without a default it must be set. An empty value counts as not set."""
-    value = os.environ.get(name, "").strip() or default
-    if value is None:
-        raise ImproperlyConfigured(f"{name} is not set. The README's settings table describes it.")
-    if choices and value not in choices:
-        raise ImproperlyConfigured(f"{name} is {value!r}. It must be one of: {', '.join(choices)}.")
-    return value
+DEBUG = env["DEBUG"]
+SECRET_KEY = env["SECRET_KEY"]
+TOKEN_KEYS = env["TOKEN_KEYS"]
 
-
-def env_flag(name: str, *, default: bool) -> bool:
-    """A yes or no from the environment; any other word stops the start."""
-    return env_text(name, "yes" if default else "no", choices=("yes", "no")) == "yes"
-
-
-def env_secret(name: str, default: str | None = None) -> str:
-    """A secret: from NAME, or from the file that NAME_FILE names (for container secrets)."""
-    path = os.environ.get(f"{name}_FILE", "").strip()
-    if path:
-        try:
-            return Path(path).read_text().strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from error
-    return env_text(name, default)
-
-
-def env_number(name: str, default: int) -> int:
-    """A whole number of at least 1 from the environment."""
-    value = env_text(name, str(default))
-    if not (value.isascii() and value.isdigit() and int(value)):
-        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a whole number of at least 1.")
-    return int(value)
-
-
-def env_tiles(name: str, *, needs_tls: bool) -> str:
-    """The address of map tiles with {z}, {x} and {y} in it, and nothing else for a browser to fill in; or nothing."""
-    value = env_text(name, "")
-    whole = r"https://[\w.-]+(:\d+)?/\S*" if needs_tls else r"https?://[\w.-]+(:\d+)?/\S*"
-    parts = ("{z}", "{x}", "{y}")
-    rest = functools.reduce(lambda text, part: text.replace(part, "", 1), parts, value)
-    if value and not (re.fullmatch(whole, rest, re.ASCII) and all(part in value for part in parts) and "{" not in rest):
-        raise ImproperlyConfigured(
-            f"{name} is {value!r}. It must be a full URL ({'https' if needs_tls else 'http or https'}) with "
-            "{z}, {x} and {y} in it, and no other braces."
-        )
-    return value
-
-
-def env_url(name: str, default: str) -> str:
-    """An http or https address, without a slash at its end."""
-    value = env_text(name, default).rstrip("/")
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ImproperlyConfigured(f"{name} is {value!r}. It must be a full http or https URL.")
-    return value
-
-
-DEBUG = env_flag("DEBUG", default=False)
-SECRET_KEY = env_secret("SECRET_KEY")
-# Fernet keys for the tokens at rest, newest first: the first encrypts, all decrypt.
-TOKEN_KEYS = [key.strip() for key in env_secret("TOKEN_KEYS").split(",") if key.strip()]
-
-DASHBOARD_URL = env_url("DASHBOARD_URL", "http://localhost:8000")
-DASHBOARD_ADMINS = {mail.strip().lower() for mail in env_text("DASHBOARD_ADMINS", "").split(",") if mail.strip()}
+DASHBOARD_URL: str = env["DASHBOARD_URL"]
+DASHBOARD_ADMINS = env["DASHBOARD_ADMINS"]
+# Proxies of ours that each append to X-Forwarded-For the address that they heard.
+TRUSTED_PROXIES = env["TRUSTED_PROXIES"]
 _public = urlsplit(DASHBOARD_URL)
 _https = _public.scheme == "https"
-# The public host, and loopback for a health check from inside the container.
+# Health checks come by any name: middleware.probes answers them.
 ALLOWED_HOSTS = sorted({_public.hostname or "", "localhost", "127.0.0.1"})
 CSRF_TRUSTED_ORIGINS = [DASHBOARD_URL]
 
 # The platform and the identity provider: addresses only, so that any part can be replaced.
-ITWIN_API_URL = env_url("ITWIN_API_URL", "https://api.bentley.com")
-ITWIN_TIER = env_text("ITWIN_TIER", "trial", choices=("trial", "basic", "premium", "enterprise"))
+ITWIN_API_URL: str = env["ITWIN_API_URL"]
+ITWIN_TIER = env["ITWIN_TIER"]
 # The newer documentation's creationMode and geographicCoordinateSystem, which the older one does not know.
-ITWIN_CREATION_MODES = env_flag("ITWIN_CREATION_MODES", default=False)
+ITWIN_CREATION_MODES = env["ITWIN_CREATION_MODES"]
+# Hosts in private networks that an answer of the platform may name. Its own host is named by its address.
+PRIVATE_HOSTS = env["PRIVATE_HOSTS"] | {urlsplit(ITWIN_API_URL).hostname}
 # Pictures behind the map of the extent, if somebody serves them: a Web Mercator tile server's address with {z}, {x} and
 # {y} in it, and whom it wants named. Browsers fetch them, so a key in the address is no secret.
-MAP_TILES_URL = env_tiles("MAP_TILES_URL", needs_tls=_https)
-MAP_TILES_CREDIT = env_text("MAP_TILES_CREDIT", "") if MAP_TILES_URL else ""
+MAP_TILES_URL: str = env["MAP_TILES_URL"]
+MAP_TILES_CREDIT = env["MAP_TILES_CREDIT"] if MAP_TILES_URL else ""
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
-STAGING_DIR = Path(env_text("STAGING_DIR", str(VAR_DIR / "staging")))
-# What a baseline file may have at most, and what must stay free on that disk.
-BASELINE_MAX_MIB = env_number("BASELINE_MAX_MIB", 20 * 1024)
-STAGING_RESERVE_MIB = env_number("STAGING_RESERVE_MIB", 1024)
+STAGING_DIR = env["STAGING_DIR"]
+# What a baseline file may have at most, all of one person's files, and what must stay free on that disk.
+BASELINE_MAX_MIB = env["BASELINE_MAX_MIB"]
+STAGING_PERSON_MIB = env["STAGING_PERSON_MIB"]
+STAGING_RESERVE_MIB = env["STAGING_RESERVE_MIB"]
 # Files in forms are dropped, not put in /tmp; the one form that takes a file brings a handler of its own.
 FILE_UPLOAD_HANDLERS = ["imodels_app.views.uploads.Nowhere"]
 # What goes to the platform's storage in one request, and the size of a block of what is larger. 256 MiB is what
 # the oldest storage version takes that the platform's links name. Tests make both small.
 UPLOAD_SINGLE_PUT, UPLOAD_BLOCK = 256 * 1024 * 1024, 8 * 1024 * 1024
-OIDC_ISSUER = env_url("OIDC_ISSUER", "https://ims.bentley.com")
-OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
-OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET", "")
-OIDC_SCOPES = env_text("OIDC_SCOPES", "openid profile email offline_access itwin-platform")
+OIDC_ISSUER = env["OIDC_ISSUER"]
+OIDC_CLIENT_ID: str = env["OIDC_CLIENT_ID"]
+OIDC_CLIENT_SECRET = env["OIDC_CLIENT_SECRET"]
+OIDC_SCOPES = env["OIDC_SCOPES"]
+# Hosts (with port, if it is not the usual one) of the provider's endpoints that are not the issuer's.
+OIDC_HOSTS = env["OIDC_HOSTS"]
+# Issuers whose addresses are confirmed although they do not say so by email_verified.
+VERIFIED_EMAIL_ISSUERS = env["VERIFIED_EMAIL_ISSUERS"]
+OIDC_SIGN_OUT_WITH_ID_TOKEN = env["OIDC_SIGN_OUT_WITH_ID_TOKEN"]
 
 # A folder where tests arm failpoints (imodels_app/runtime/failpoints.py). Never where people work.
-FAILPOINTS = env_text("FAILPOINTS", "")
-if FAILPOINTS and _https:
-    raise ImproperlyConfigured(
-        "FAILPOINTS is set. It breaks the program on purpose, so it is refused with a public address."
-    )
+FAILPOINTS = env["FAILPOINTS"]
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -136,6 +82,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dashboard.middleware.probes",
+    "dashboard.middleware.headers",
+    "imodels_app.middleware.name_request",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -146,6 +95,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "imodels_app.middleware.renew_session",
 ]
 
 ROOT_URLCONF = "dashboard.urls"
@@ -167,8 +117,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASE_URL = env_text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'desk.sqlite3'}")
-DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+DATABASES = {"default": env["DATABASE_URL"]}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # WAL alone makes a read that turns into a write fail at once; IMMEDIATE is what prevents it.
     DATABASES["default"]["OPTIONS"] = {
@@ -178,28 +127,40 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     # A server that has gone without a word is given up soon, so that pages can say so. In seconds and milliseconds.
-    # A host that freezes amid a transaction holds what it locked no longer than this.
-    _patience = {
-        "connect_timeout": 5,
-        "tcp_user_timeout": 15_000,
-        "options": "-c idle_in_transaction_session_timeout=30s",
-    }
+    _patience: dict[str, int | str] = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
+    if not env["DATABASE_PGBOUNCER"]:
+        # A host that freezes amid a transaction holds what it locked no longer than this. PgBouncer takes no such
+        # options, and has a limit of its own for it.
+        _patience["options"] = "-c idle_in_transaction_session_timeout=30s"
     DATABASES["default"]["OPTIONS"] = _patience | DATABASES["default"].get("OPTIONS", {})
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # It lends a server for one transaction, and a cursor that is read later has another.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = env["DATABASE_PGBOUNCER"]
+# Whom `migrate` lets use the tables that it makes (imodels_app/grants.py).
+DATABASE_APP_USER = env["DATABASE_APP_USER"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env_text("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_URL = env["REDIS_URL"]
+REDIS_TLS = environment.redis_tls(env)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "desk",
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+        "OPTIONS": {
+            "serializer": "dashboard.cache_format.JsonSerializer",
+            "socket_connect_timeout": 1,
+            "socket_timeout": 1,
+            **REDIS_TLS,
+        },
     }
 }
 
 CELERY_BROKER_URL = REDIS_URL
+# Without it Celery verifies nothing, not even for rediss://.
+CELERY_BROKER_USE_SSL = REDIS_TLS
+CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -232,14 +193,18 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 AUTH_USER_MODEL = "imodels_app.User"
 LOGIN_URL = "imodels:sign-in"
-# Sessions live in the database: abandoned sign-ins would overflow a signed cookie.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+# Sessions live in the database, so that they can be listed and ended.
+SESSION_ENGINE = "imodels_app.accounts.sessions"
+# How long one lasts without use, and how long at most.
+SESSION_IDLE_HOURS = env["SESSION_IDLE_HOURS"]
+SESSION_HOURS = env["SESSION_HOURS"]
 SESSION_COOKIE_NAME = "__Host-desk-session" if _https else "desk-session"
 SESSION_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = True
-# Lax: the identity provider sends the browser back by a top-level GET, which must carry the session.
+# Lax: a link in a mail opens the page for whoever is signed in.
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 12 * 60 * 60
+# Sign-ins under way (accounts/pending.py).
+SIGN_IN_COOKIE_NAME = "__Host-desk-sign-in" if _https else "desk-sign-in"
 CSRF_COOKIE_NAME = "__Host-desk-csrf" if _https else "desk-csrf"
 CSRF_COOKIE_SECURE = _https
 CSRF_COOKIE_HTTPONLY = True
@@ -274,7 +239,7 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en"
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = env_text("TIME_ZONE", "UTC")
+TIME_ZONE = env["TIME_ZONE"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -284,7 +249,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-vars().update(dj_email_url.parse(env_text("EMAIL_URL", "console:")))
+vars().update(env["EMAIL_URL"])
 # A mail server that hangs is given up soon: messages wait, operations do not.
 EMAIL_TIMEOUT = 5
 DEFAULT_FROM_EMAIL = f"iModel Desk <imodel-desk@{_public.hostname}>"
@@ -293,13 +258,20 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "dashboard.log_lines.OneLine", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+        "line": {
+            "()": "dashboard.log_lines.OneLine",
+            "format": "%(asctime)s %(levelname)s %(name)s%(origin)s: %(message)s",
+        }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {
         "handlers": ["console"],
-        "level": env_text("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
+        "level": env["LOG_LEVEL"],
     },
     # urllib3 writes request lines at DEBUG, and an upload link is a secret.
-    "loggers": {name: {"level": "WARNING"} for name in ("urllib3", "azure", "django.server")},
+    # waitress warns of each request that waits for a thread.
+    "loggers": {
+        **{name: {"level": "WARNING"} for name in ("urllib3", "azure", "django.server")},
+        "waitress.queue": {"level": "ERROR"},
+    },
 }

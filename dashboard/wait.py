@@ -1,7 +1,7 @@
 """Wait for what a process needs, then become that process.
 
     python -m dashboard.wait database -- python manage.py migrate
-    python -m dashboard.wait tables redis -- granian dashboard.wsgi:application
+    python -m dashboard.wait tables redis -- gunicorn dashboard.wsgi:application
 
 Compose's `depends_on` orders a first start at best. After a reboot or a crash each process has to
 wait for itself, and one that waits says what it waits for.
@@ -85,7 +85,8 @@ def redis() -> str:
     import redis
     from django.conf import settings
 
-    with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as client:
+    how = {"socket_connect_timeout": 1, "socket_timeout": 1, **settings.REDIS_TLS}
+    with redis.Redis.from_url(settings.REDIS_URL, **how) as client:
         try:
             client.ping()
         except redis.RedisError as error:

@@ -21,12 +21,14 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from celery import Celery
 from cryptography.fernet import Fernet
 
+from dashboard import environment
 from demo import redis_server, state
 from demo.state import VAR_DIR
 from demo.supervisor import Child, NotReady, StopRequested, Supervisor
@@ -73,7 +75,10 @@ def main() -> int:
         sys.exit(__doc__)
     try:
         with state.only_one() as lock:
-            return run(lock=lock)
+            if older := state.set_older_aside():
+                say(f"The data of an older version in var/ was moved to var/{older.name}. This one starts afresh.")
+            with state.ports(PREFERRED_PORTS) as ports:
+                return run(ports, lock=lock)
     except state.AlreadyRunning as other:
         print(already_running(other.pid))
         return 0
@@ -93,25 +98,25 @@ def manage(arguments: list[str]) -> int:
     return subprocess.run(command, env=settings | os.environ, check=False).returncode
 
 
-def run(*, lock: int) -> int:
+def run(ports: Mapping[str, int], *, lock: int) -> int:
     """Start everything, look after it until we are asked to stop, and stop it."""
     began = time.monotonic()
-    if older := state.set_older_aside():
-        say(f"The data of an older version in var/ was moved to var/{older.name}. This one starts afresh.")
+    if ports != PREFERRED_PORTS:
+        say(f"Ports: {', '.join(f'{name} {port}' for name, port in ports.items())}.")
     with_sandbox = not os.environ.get("OIDC_CLIENT_ID")
-    ports = state.ports(PREFERRED_PORTS)
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)
     state.remember_environment(ours)
     env = ours | {name: value for name, value in os.environ.items() if value}
     # A shell that is used for another Django project may name that one's.
     env["DJANGO_SETTINGS_MODULE"] = "dashboard.settings"
     env.setdefault("MALLOC_ARENA_MAX", "2")  # as in the image
+    tls = redis_tls(env)
     set_old_logs_aside()
     supervisor = Supervisor(log_dir=LOG_DIR, env=env, cwd=BASE_DIR, say=say, keep_fds=[lock])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, supervisor.request_stop)
     try:
-        start(supervisor, env, ports, redis_command, with_sandbox=with_sandbox)
+        start(supervisor, env, ports, redis_command, tls, with_sandbox=with_sandbox)
         print(welcome(env, with_sandbox=with_sandbox, seconds=time.monotonic() - began), flush=True)
         supervisor.watch()
     except StopRequested:
@@ -148,11 +153,20 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
     return redis_command, ours
 
 
+def redis_tls(env: Mapping[str, str]) -> dict[str, Any]:
+    """How Redis is reached, once all settings are understood: whoever starts later would say so each in its log."""
+    try:
+        return environment.redis_tls(environment.read(env))
+    except environment.Misconfigured as why:
+        raise CannotStart(str(why)) from None
+
+
 def start(
     supervisor: Supervisor,
     env: Mapping[str, str],
     ports: Mapping[str, int],
     redis_command: list[str],
+    tls: Mapping[str, Any],
     *,
     with_sandbox: bool,
 ) -> None:
@@ -160,7 +174,7 @@ def start(
     ground = []
     if redis_command:
         ground.append(Child("redis", redis_command, lambda: redis_server.answers(env["REDIS_URL"]), quiet=True))
-    elif not redis_server.answers(env["REDIS_URL"]):
+    elif not redis_server.answers(env["REDIS_URL"], **tls):
         raise CannotStart("REDIS_URL is set, but no Redis answers there.")
     if with_sandbox:
         ground.append(sandbox(env, port=ports["sandbox"]))
@@ -170,7 +184,7 @@ def start(
     prepare_product(env, with_sandbox=with_sandbox)
     say("The database and the static files are up to date.")
 
-    supervisor.start(web(env), worker(env), worker(env, "uploader", queue="uploads"), beat())
+    supervisor.start(web(env), worker(env, tls), worker(env, tls, "uploader", queue="uploads"), beat())
     say("Web, worker, uploader and beat are ready.")
 
 
@@ -188,19 +202,16 @@ def web(env: Mapping[str, str]) -> Child:
     if not state.is_free(port):
         raise CannotStart(f"DASHBOARD_URL names port {port}, but another program is listening there.")
     command = [
-        *(sys.executable, "-m", "granian", "dashboard.wsgi:application", "--interface", "wsgi"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "32"),
-        # Its only warning is that these are many threads; what breaks it says as an error. A worker that is told to end
-        # while it starts does not hear it, and would be waited for without end.
-        *("--respawn-failed-workers", "--log-level", "error", "--workers-kill-timeout", "5"),
+        *(sys.executable, "-m", "gunicorn", "--config", "python:dashboard.web", "--bind", f"127.0.0.1:{port}"),
+        *("--workers", "1", "--log-level", "warning", "dashboard.wsgi"),
     ]
     return Child("web", command, lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 
 
-def worker(env: Mapping[str, str], kind: str = "worker", *, queue: str = "celery") -> Child:
+def worker(env: Mapping[str, str], tls: Mapping[str, Any], kind: str = "worker", *, queue: str = "celery") -> Child:
     # Other workers may serve a Redis that was brought along: ours has a name of its own to ask for.
     name = f"demo-{kind}-{os.getpid()}@{socket.gethostname()}"
-    app = Celery(broker=env["REDIS_URL"])
+    app = Celery(broker=env["REDIS_URL"], broker_use_ssl=tls)
     command = [
         *(sys.executable, "-m", "celery", "-A", "dashboard", "worker", "--hostname", name, "--concurrency", "2"),
         *("--queues", queue, "--loglevel", "INFO", "--without-gossip", "--without-mingle"),

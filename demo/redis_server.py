@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -45,9 +46,9 @@ def prepare(folder: Path, *, port: int, password: str, append_only: bool = True)
     return [str(executable()), str(config)], f"redis://:{password}@127.0.0.1:{port}/0"
 
 
-def answers(url: str) -> bool:
+def answers(url: str, **tls: Any) -> bool:
     """Whether a server answers at this address, and has read its data."""
-    with redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
+    with redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1, **tls) as client:
         try:
             return bool(client.ping())
         except redis.RedisError:

@@ -7,7 +7,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,21 +101,31 @@ def _is_older(database: Path) -> bool:
     return found is not None
 
 
-def ports(preferred: Mapping[str, int]) -> dict[str, int]:
-    """A free port for each name: the last start's, else the preferred one, else any."""
+@contextlib.contextmanager
+def ports(preferred: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """A free port for each name, as long as this lasts: the last start's, else the preferred one or the next.
+
+    Two demos that start at the same moment find a port free before either listens there. So each first takes the UDP
+    socket of that number, which no second one then gets.
+    """
     last = _read(PORTS)
-    chosen = {name: _first_free(last.get(name), port) for name, port in preferred.items()}
-    _write(PORTS, chosen)
-    return chosen
+    with contextlib.ExitStack() as held:
+        chosen = {name: _take(held, (last.get(name, port), *range(port, 65536))) for name, port in preferred.items()}
+        _write(PORTS, chosen)
+        yield chosen
 
 
-def _first_free(*candidates: int | None) -> int:
+def _take(held: contextlib.ExitStack, candidates: Iterable[int]) -> int:
+    """The first that is ours from now on."""
     for port in candidates:
-        if port and is_free(port):
-            return port
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        lock = socket.socket(type=socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError):
+            lock.bind(("127.0.0.1", port))
+            if is_free(port):
+                held.enter_context(lock)
+                return port
+        lock.close()
+    raise OSError("Every port of this machine is taken.")
 
 
 def is_free(port: int) -> bool:

@@ -8,6 +8,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
+from imodels_app import grants
+
 # Migrations started over before the first release: whoever has applied this one has no tables of 0001_initial.
 OLDER = ("imodels_app", "0001_first")
 FROM_AN_OLDER_VERSION = checks.Error(
@@ -18,6 +20,11 @@ FROM_AN_OLDER_VERSION = checks.Error(
     ),
     id="imodels_app.E001",
 )
+NO_APP_USER = checks.Error(
+    "DATABASE_APP_USER must be a user that this database has, and not the one who migrates. It was not changed.",
+    hint="docs/operate.md has the SQL for two users.",
+    id="imodels_app.E002",
+)
 
 
 def is_from_an_older_version(connection: BaseDatabaseWrapper) -> bool:
@@ -26,4 +33,8 @@ def is_from_an_older_version(connection: BaseDatabaseWrapper) -> bool:
 
 def check_databases(databases: Iterable[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Django's `migrate` calls it with the database that it is about to change."""
-    return [FROM_AN_OLDER_VERSION for alias in databases or () if is_from_an_older_version(connections[alias])]
+    using = [connections[alias] for alias in databases or ()]
+    older: list[checks.CheckMessage] = [
+        FROM_AN_OLDER_VERSION for connection in using if is_from_an_older_version(connection)
+    ]
+    return older + [NO_APP_USER for connection in using if not grants.may_grant(connection)]

@@ -10,7 +10,9 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
 
+from imodels_app.audit import refusals
 from imodels_app.context_processors import appearance
+from imodels_app.states import Verb
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     The latter has a token, only no more the right one: what was typed there is handed back, where the view can
     (decorators.preserve_input_on_sign_out). Nothing is done in either case.
     """
+    refusals.record(Verb.CSRF_REFUSED, request, note=reason)
     match = request.resolver_match
     if match and reason.startswith(OLD_TOKEN) and hasattr(match.func, "redisplay"):
         answer: HttpResponseBase = match.func.redisplay(request, *match.args, **match.kwargs)

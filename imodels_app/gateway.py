@@ -1,8 +1,9 @@
 """The only way to the platform's API, for workers' steps and for the pickers' catalog.
 
-Before each request leaves: is the circuit closed, does the platform take calls at all, and this one is counted. After
-each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
-"later" is raised as MustWait. AnswerLost and Refused pass through: they are for the step's own row.
+Before each request leaves: does the platform take calls at all, is the circuit closed, and this one is counted; what a
+person looks up comes out of their share. After each call: what its answer means for circuit, rate limits and token, so
+that no step has to know. What only means "later" is raised as MustWait. AnswerLost and Refused pass through: they are
+for the step's own row.
 
 The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.acquire), in its transaction.
 """
@@ -14,16 +15,22 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from imodels_app.accounts import encryption, tokens
+from imodels_app.accounts import encryption, permissions, tokens
 from imodels_app.itwin import Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Operation, User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.runtime.timing import READ_TIMEOUT_S, WHILE_REFUSED, WHILE_SIGNED_OUT
+from imodels_app.runtime.timing import (
+    READ_TIMEOUT_S,
+    SIGN_IN_READ_TIMEOUT_S,
+    WHILE_NOT_PERMITTED,
+    WHILE_REFUSED,
+    WHILE_SIGNED_OUT,
+)
 from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
-LIMIT_REACHED = "The platform’s rate limit is reached."
+SHARE_USED = "You have looked up a lot in a short time."
 
 
 class MustWait(Exception):
@@ -39,7 +46,13 @@ class MustWait(Exception):
 
 
 def for_operation(operation: Operation, *, by: User | None = None, bucket: str = rate_limits.CALLS) -> Platform:
-    """The platform as the requester of an operation sees it, or whoever else acts. Each call carries its GUID."""
+    """The platform as whoever acts sees it. Each call carries the operation's GUID.
+
+    by  nobody: it is only looked how far it is, as its requester or, once their account is closed, as a colleague;
+        MustWait when nobody can look
+    """
+    if by is None and not operation.requested_by.is_active:
+        return _as_colleague(operation)
     return for_person(by or operation.requested_by, bucket=bucket, correlation_id=str(operation.pk))
 
 
@@ -49,22 +62,38 @@ def for_person(
     bucket: str = rate_limits.CALLS,
     read_timeout_s: float = READ_TIMEOUT_S,
     correlation_id: str = "",
+    is_lookup: bool = False,
 ) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
-    read_timeout_s  shorter where a person waits too; its end then says nothing about the platform
+    is_lookup       a person waits for the answer: it comes out of their share
+    read_timeout_s  shorter where a person waits; its end then says nothing about the platform
     """
-    token = _token(user)
-    checkpoint = _Checkpoint(user, token, bucket, is_patient=read_timeout_s >= READ_TIMEOUT_S)
-    return Platform(
-        settings.ITWIN_API_URL,
-        token,
-        read_timeout_s=read_timeout_s,
-        correlation_id=correlation_id,
-        before_request=checkpoint.let_pass,
-        around_call=checkpoint.judged,
+    checkpoint = _Checkpoint(
+        user, _token(user), bucket, is_lookup=is_lookup, is_patient=read_timeout_s >= READ_TIMEOUT_S
     )
+    return _client(checkpoint, read_timeout_s, correlation_id)
+
+
+def confirm_grant(user: User) -> None:
+    """Return if this person's grant was confirmed by the provider within minutes. Raises MustWait."""
+    with _waits():
+        tokens.confirm(user)
+
+
+def address_of(access_token: str, subject: str) -> str | None:
+    """The e-mail address by which the platform knows whoever has just signed in, None while it does not answer.
+
+    "" also if it takes the token for somebody else's than the sign-in's subject.
+    """
+    try:
+        checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, is_lookup=False, is_patient=False)
+        person_id, address = _client(checkpoint, SIGN_IN_READ_TIMEOUT_S).me()
+    except (MustWait, errors.Refused) as no:
+        log.warning("The platform does not say whose token it is: %s", no)
+        return None if isinstance(no, MustWait) else ""
+    return address if person_id == subject.lower() else ""
 
 
 def require_open() -> None:
@@ -76,11 +105,43 @@ def require_open() -> None:
     _require_thaw(now)
 
 
-class _Checkpoint:
-    """What every request of one person's client passes, and what its answers are held against."""
+def _as_colleague(operation: Operation) -> Platform:
+    """Only as one who sees what is looked at: to others it is not there, which must not pass for "it has vanished"."""
+    for person in permissions.followers(operation):
+        try:
+            platform = for_operation(operation, by=person)
+            look = platform.imodel if operation.imodel_id else platform.itwin
+            look(operation.imodel_id or operation.itwin_id)
+        except errors.Refused:
+            continue
+        except MustWait as no:
+            if no.reason in (WaitReason.PLATFORM_DOWN, WaitReason.RATE_LIMIT):
+                raise
+            continue
+        return platform
+    raise MustWait(WaitReason.ACCOUNT_CLOSED, clock.now() + WHILE_NOT_PERMITTED)
 
-    def __init__(self, user: User, token: str, bucket: str, *, is_patient: bool) -> None:
-        self._user, self._token, self._bucket, self._is_patient = user, token, bucket, is_patient
+
+def _client(checkpoint: "_Checkpoint", read_timeout_s: float, correlation_id: str = "") -> Platform:
+    return Platform(
+        settings.ITWIN_API_URL,
+        checkpoint.token,
+        read_timeout_s=read_timeout_s,
+        correlation_id=correlation_id,
+        before_request=checkpoint.let_pass,
+        around_call=checkpoint.judged,
+    )
+
+
+class _Checkpoint:
+    """What every request of one person's client passes, and what its answers are held against.
+
+    user  whose token it is; None at a sign-in, before that is known
+    """
+
+    def __init__(self, user: User | None, token: str, bucket: str, *, is_lookup: bool, is_patient: bool) -> None:
+        self._user, self.token, self._bucket = user, token, bucket
+        self._is_lookup, self._is_patient = is_lookup, is_patient
 
     def let_pass(self) -> None:
         """Called before each request, repeats of a GET too. While the circuit is open one at a time passes."""
@@ -89,8 +150,17 @@ class _Checkpoint:
         until = circuit_breaker.open_until(now)
         if until:
             raise MustWait(WaitReason.PLATFORM_DOWN, until)
-        rate_limits.count_call(now)
+        self._count(now)
         failpoints.reach("gateway.counted")
+
+    def _count(self, now: datetime) -> None:
+        if not self._is_lookup or self._user is None:
+            rate_limits.count_call(now)
+            return
+        try:
+            rate_limits.count_lookup(self._user.pk, now)
+        except rate_limits.RateLimited as used:
+            raise MustWait(WaitReason.RATE_LIMIT, used.until, SHARE_USED) from used
 
     @contextmanager
     def judged(self) -> Iterator[None]:
@@ -102,7 +172,7 @@ class _Checkpoint:
             circuit_breaker.record_success()
             until = _after(busy)
             rate_limits.freeze(rate_limits.bucket_named(busy.operation, self._bucket), until, clock.now())
-            raise MustWait(WaitReason.RATE_LIMIT, until, LIMIT_REACHED, status=busy.status) from busy
+            raise MustWait(WaitReason.RATE_LIMIT, until, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.
             if self._is_patient or not isinstance(down, errors.TimedOut):
@@ -125,19 +195,26 @@ class _Checkpoint:
 
     def _token_refused(self, no: errors.SignedOut) -> MustWait:
         try:
-            until = tokens.refused(self._user, self._token)
+            until = tokens.refused(self._user, self.token)
         except tokens.SignInNeeded:
             return MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_REFUSED, status=no.status)
         return MustWait(WaitReason.TOKEN, until, "The platform refused the token.", status=no.status)
 
 
 def _token(user: User) -> str:
-    try:
+    with _waits():
         return tokens.access_token(user)
+
+
+@contextmanager
+def _waits() -> Iterator[None]:
+    """What keeps a person's token from being used, as MustWait."""
+    try:
+        yield
     except tokens.SignInNeeded as gone:
         raise MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_SIGNED_OUT) from gone
     except encryption.KeyMissing as missing:
-        log.error("Token of person %s: %s", user.pk, missing)
+        log.error("Token of a person: %s", missing)
         raise MustWait(WaitReason.KEY_MISSING, _after(missing), str(missing)) from missing
     except tokens.BeingRefreshed as later:
         raise MustWait(WaitReason.TOKEN, _after(later), str(later)) from later
@@ -148,7 +225,7 @@ def _token(user: User) -> str:
 def _require_thaw(now: datetime) -> None:
     frozen = rate_limits.frozen_until(now)
     if frozen:
-        raise MustWait(WaitReason.RATE_LIMIT, frozen, LIMIT_REACHED)
+        raise MustWait(WaitReason.RATE_LIMIT, frozen)
 
 
 def _after(later: errors.Unavailable) -> datetime:

@@ -32,7 +32,9 @@ class WaitReason(models.TextChoices):
     """Why an operation stands still. NONE: it does not."""
 
     NONE = "", "Nothing"
-    RATE_LIMIT = "rate_limit", "Rate limit"
+    SPACED = "spaced", "Sent one after another"
+    OWN_LIMIT = "own_limit", "This minute's requests are sent"
+    RATE_LIMIT = "rate_limit", "The platform's rate limit is reached"
     PLATFORM_DOWN = "platform_down", "Platform not answering"
     PROVIDER_DOWN = "provider_down", "Sign-in service not answering"
     STORAGE_DOWN = "storage_down", "Platform's storage not answering"
@@ -40,8 +42,14 @@ class WaitReason(models.TextChoices):
     TOKEN = "token", "Access token being refreshed"
     KEY_MISSING = "key_missing", "A worker lacks a key"
     NOT_PERMITTED = "not_permitted", "Requester may not view it"
+    ACCOUNT_CLOSED = "account_closed", "Requester's account is closed"
+    REFUSED = "refused", "Platform refused the question"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
+
+
+# Our own pace: which of the two it is changes from request to request, and makes no event each time.
+OWN_PACE = {WaitReason.SPACED, WaitReason.OWN_LIMIT}
 
 
 class ChangesetSelection(models.TextChoices):
@@ -88,6 +96,66 @@ MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.UNRECORDED}
 ANSWERED = {Outcome.ACCEPTED, Outcome.UNRECORDED}
 
 
+class Verb(models.TextChoices):
+    """What an event tells of. Closed: Event.record() takes no other word."""
+
+    # Of an operation.
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REASSIGNED = "reassigned"
+    RESUMED = "resumed"
+    CLAIMED = "claimed"
+    POSTPONED = "postponed"
+    ACCEPTED = "accepted"
+    FILE_SENT = "file_sent"
+    FILE_MISSING = "file_missing"
+    UPLOAD_RESTARTED = "upload_restarted"
+    LINK_REFUSED = "link_refused"
+    LINK_RENEWED = "link_renewed"
+    COMPLETED = "completed"
+    PLATFORM_STATE = "platform_state"
+    UNKNOWN_STATE = "unknown_state"
+    USABLE = "usable"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ORPHAN_DELETION_REQUESTED = "orphan_deletion_requested"
+    ORPHAN_DELETION_WAITING = "orphan_deletion_waiting"
+    ORPHAN_DELETION_REFUSED = "orphan_deletion_refused"
+    ORPHAN_USABLE = "orphan_usable"
+    ORPHAN_DELETED = "orphan_deleted"
+    ORPHAN_GONE = "orphan_gone"
+    # Of a person, a team or the record itself.
+    EXPORTED = "exported"
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+    SESSIONS_ENDED = "sessions_ended"
+    # Of who may what: written by accounts.rights only.
+    NAME_CHANGED = "name_changed"
+    ADDRESS_CHANGED = "address_changed"
+    ADMIN_GIVEN = "admin_given"
+    ADMIN_REMOVED = "admin_removed"
+    ACCOUNT_OPENED = "account_opened"
+    ACCOUNT_CLOSED = "account_closed"
+    TEAM_MADE = "team_made"
+    TEAM_RENAMED = "team_renamed"
+    TEAM_DELETED = "team_deleted"
+    DAYS_CHANGED = "days_changed"
+    ROLE_GIVEN = "role_given"
+    ROLE_CHANGED = "role_changed"
+    ROLE_REMOVED = "role_removed"
+    PLACE_TAKEN = "place_taken"
+    ITWIN_GIVEN = "itwin_given"
+    ITWIN_MOVED = "itwin_moved"
+    ITWIN_REMOVED = "itwin_removed"
+    # What was refused.
+    DECISION_REFUSED = "decision_refused"
+    SIGN_IN_FAILED = "sign_in_failed"
+    CSRF_REFUSED = "csrf_refused"
+
+
 class NotificationKind(models.TextChoices):
     """What a person is told by e-mail."""
 
@@ -98,6 +166,7 @@ class NotificationKind(models.TextChoices):
     SUCCEEDED = "succeeded", "Succeeded"
     FAILED = "failed", "Failed"
     SIGN_IN = "sign_in", "Sign in again"
+    UNKNOWN_STATE = "unknown_state", "A platform state that nobody here knows"
 
 
 MOVES: dict[State, set[State]] = {

@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.dateparse import parse_date
 
+from imodels_app.display import formats
+from imodels_app.display.status_table import PLATFORM_STATES
 from imodels_app.models import Operation, OperationQuerySet, User
 from imodels_app.runtime import foreign_text
 from imodels_app.states import FINISHED, Kind, State, WaitReason
@@ -19,15 +21,29 @@ from imodels_app.states import FINISHED, Kind, State, WaitReason
 PAGE_SIZE = 25
 # More choices than this help nobody; the search finds the others by their names.
 MOST_CHOICES = 40
+# Of a search: each is one more condition of the query.
+MOST_WORDS = 12
+# What a search looks into. The person's address, too: names change, and two people may share one.
+NAMES = (
+    "name",
+    "itwin_name",
+    "source_name",
+    "source_itwin_name",
+    "file_name",
+    "requested_by_name",
+    "requested_by__email",
+)
 
-NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | (Q(wait_reason=WaitReason.SIGN_IN) & ~Q(state__in=sorted(FINISHED)))
+UNKNOWN = Q(state=State.RUNNING) & ~Q(platform_state__in=["", *PLATFORM_STATES])
+SIGNED_OUT = Q(wait_reason=WaitReason.SIGN_IN) & ~Q(state__in=sorted(FINISHED))
+NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | SIGNED_OUT | UNKNOWN
 # The states as people group them, in the order in which they are offered.
 GROUPS: dict[str, tuple[str, Q]] = {
     "running": (
         "Running",
-        Q(state__in=[State.SUBMITTING, State.UPLOADING, State.RUNNING]) & ~Q(wait_reason=WaitReason.SIGN_IN),
+        Q(state__in=[State.SUBMITTING, State.UPLOADING, State.RUNNING]) & ~NEEDS_PERSON,
     ),
-    "waiting": ("Waiting", Q(state=State.QUEUED) & ~Q(wait_reason=WaitReason.SIGN_IN)),
+    "waiting": ("Waiting", Q(state=State.QUEUED) & ~NEEDS_PERSON),
     "person": ("Needs action", NEEDS_PERSON),
     "failed": ("Failed", Q(state=State.FAILED)),
     "succeeded": ("Succeeded", Q(state=State.SUCCEEDED)),
@@ -46,6 +62,7 @@ class OperationFilter:
     people: tuple[str, ...] = ()
     since: date | None = None
     until: date | None = None
+    ended: date | None = None
 
     @classmethod
     def read(cls, query: MultiValueDict[str, str]) -> Self:
@@ -54,9 +71,10 @@ class OperationFilter:
             groups=tuple(word for word in query.getlist("state") if word in GROUPS),
             kinds=tuple(word for word in query.getlist("kind") if word in Kind.values),
             itwins=tuple(typed(word).lower()[:36] for word in query.getlist("itwin") if typed(word)),
-            people=tuple(word for word in query.getlist("person") if word.isdecimal() and len(word) < 19),
+            people=tuple(word for word in query.getlist("person") if _is_number(word) and len(word) < 19),
             since=day(query.get("since", "")),
             until=day(query.get("until", "")),
+            ended=day(query.get("ended", "")),
         )
 
     @property
@@ -65,16 +83,15 @@ class OperationFilter:
 
     def apply(self, operations: OperationQuerySet, *, dates: str = "created_at") -> OperationQuerySet:
         """dates: the column that since and until are about."""
-        conditions = [*self.facts(), *within(dates, self.since, self.until)]
-        if self.text:
-            conditions.append(named(self.text))
+        conditions = [*self.facts(), *within(dates, self.since, self.until), *said(self.text, named)]
         if self.people:
             conditions.append(Q(requested_by__in=self.people))
         return operations.filter(*conditions)
 
     def facts(self) -> list[Q]:
-        """What an operation is: its state, its kind and its iTwin."""
-        conditions = [any_of(GROUPS[word][1] for word in self.groups)] if self.groups else []
+        """What an operation is: its state, its kind and its iTwin, and the day on which it ended."""
+        conditions = list(within("finished_at", self.ended, self.ended))
+        conditions += [any_of(GROUPS[word][1] for word in self.groups)] if self.groups else []
         for column, words in (("kind", self.kinds), ("itwin_id", self.itwins)):
             if words:
                 conditions.append(Q(**{f"{column}__in": words}))
@@ -135,7 +152,7 @@ class Chip:
 
 def paginate(rows: QuerySet[Any], page: str | None) -> Slice:
     """The page of that number; the first one when the number makes no sense. Reads one row more, and counts nothing."""
-    number = int(page) if page and page.isdecimal() and 0 < int(page[:9]) < 100_000 else 1
+    number = int(page) if page and _is_number(page) and len(page) < 6 and int(page) else 1
     start = (number - 1) * PAGE_SIZE
     found = list(rows[start : start + PAGE_SIZE + 1])
     return Slice(found[:PAGE_SIZE], number, len(found) > PAGE_SIZE)
@@ -148,7 +165,7 @@ def chips(filters: OperationFilter, query: QueryDict, scope: QuerySet[Operation]
     itwins = itwin_menu(scope, filters.itwins, MOST_CHOICES)
     by_person = scope.values_list("requested_by").annotate(known_as=Max("requested_by_name"))
     people = menu(by_person.order_by("known_as", "requested_by"), "requested_by", filters.people, MOST_CHOICES)
-    dates = ("since", "until")
+    dates = ("since", "until", "ended")
     return [
         _chip("state", "State", states, filters.groups, query),
         _chip("kind", "Kind", kinds, filters.kinds, query),
@@ -198,9 +215,14 @@ def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
     )
 
 
+def said(text: str, finds: Callable[[str], Q]) -> Iterator[Q]:
+    """Each word of a search has to be found somewhere, in any order."""
+    return map(finds, dict.fromkeys(text.split()[:MOST_WORDS]))
+
+
 def named(text: str) -> Q:
-    """Operations with this in their name, their iTwin's or their requester's, or with an id that begins so."""
-    condition = any_of(Q(**{f"{column}__icontains": text}) for column in ("name", "itwin_name", "requested_by_name"))
+    """Operations with this in their name, their iTwin's, source's or requester's, or with an id that begins so."""
+    condition = any_of(Q(**{f"{column}__icontains": text}) for column in NAMES)
     if len(text) >= 4 and not set(text.lower()) - set("0123456789abcdef-"):
         condition |= Q(imodel_id__istartswith=text) | Q(source_id__istartswith=text)
         condition |= Q(pk=UUID(text)) if _is_uuid(text) else Q(pk__istartswith=text)
@@ -273,15 +295,18 @@ def _chip(name: str, label: str, offered: Menu, picked: tuple[str, ...], query: 
 
 
 def _dates(filters: OperationFilter) -> str:
+    if filters.ended:
+        return f"Ended {formats.weekday(filters.ended)}"
     if filters.since and filters.until:
-        return f"{_short(filters.since)} to {_short(filters.until)}"
+        return f"{formats.weekday(filters.since)} to {formats.weekday(filters.until)}"
     if filters.since:
-        return f"Since {_short(filters.since)}"
-    return f"Until {_short(filters.until)}" if filters.until else ""
+        return f"Since {formats.weekday(filters.since)}"
+    return f"Until {formats.weekday(filters.until)}" if filters.until else ""
 
 
-def _short(on: date) -> str:
-    return f"{on:%a} {on.day} {on:%b}"
+def _is_number(text: str) -> bool:
+    """Digits as the address of a page has them: those of other scripts are no number to a database."""
+    return text.isascii() and text.isdecimal()
 
 
 def _is_uuid(text: str) -> bool:

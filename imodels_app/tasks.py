@@ -8,6 +8,8 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from imodels_app import workers
+from imodels_app.accounts.sessions import SessionStore
+from imodels_app.audit import refusals
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -84,6 +86,16 @@ def sweep_uploads() -> None:
 @shared_task(name="imodels_app.clean_staging")
 def clean_staging() -> None:
     staging.clean(clock.now())
+
+
+@shared_task(name="imodels_app.clear_sessions")
+def clear_sessions() -> None:
+    SessionStore.clear_expired()
+
+
+@shared_task(name="imodels_app.record_refusals")
+def record_refusals() -> None:
+    refusals.close_windows(clock.now())
 
 
 @shared_task(name="imodels_app.send_notifications")

@@ -13,6 +13,7 @@ from imodels_app.views import (
     orphans,
     pickers,
     presets,
+    sessions,
     sign_in,
     theme,
     uploads,
@@ -61,6 +62,9 @@ urlpatterns: list[URLPattern] = [
     path("sign-in/start", sign_in.sign_in_start, name="sign-in-start"),
     path("sign-in/callback", sign_in.sign_in_callback, name="sign-in-callback"),
     path("sign-out", sign_in.sign_out, name="sign-out"),
+    path("sessions/", sessions.session_list, name="session-list"),
+    path("sessions/end", sessions.end_session, name="end-session"),
+    path("sessions/end-all", sessions.end_all_sessions, name="end-all-sessions"),
     # For machines.
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -296,7 +296,8 @@ def claims_of(person: Person, scopes: list[str]) -> dict[str, Any]:
             "preferred_username": person.email,
         }
     if "email" in scopes:
-        claims |= {"email": person.email, "email_verified": True}
+        told = {} if person.email_verified is None else {"email_verified": person.email_verified}
+        claims |= {"email": person.email} | told
     if "organization" in scopes:
         claims |= {"org_name": person.organization}
     return claims

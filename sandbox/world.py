@@ -48,6 +48,7 @@ class Person:
     email: str
     about: str = ""
     organization: str = "Harbour Engineering"
+    email_verified: bool | None = True  # None: the provider does not tell
 
     @property
     def name(self) -> str:

@@ -210,3 +210,18 @@ def mail_server(settings):
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.port, 60
     yield server
     server.stop()
+
+
+@pytest.fixture
+def confirmed_leads(tomas, ines):
+    """Tomas and Ines with grants that the provider has confirmed a moment ago: a decision asks it nothing."""
+    from django.utils import timezone
+
+    from imodels_app.accounts import encryption
+    from imodels_app.models import TokenSet
+
+    now, token = timezone.now(), encryption.encrypt("made up")
+    for person in (tomas, ines):
+        TokenSet.objects.create(
+            user=person, access_token=token, refresh_token=token, expires_at=now, obtained_at=now, refreshed_at=now
+        )

@@ -74,12 +74,12 @@ class Processes:
         """A process of the web's side that runs these lines, started and not waited for."""
         return self._spawn([sys.executable, "manage.py", "shell", "--no-imports", "-c", code])
 
-    def web(self) -> str:
-        """The dashboard as it is served; its address."""
+    def web(self, *, open_files: int = 0) -> str:
+        """The dashboard as it is served, perhaps allowed so many open files only; its address."""
         port = free_port()
-        server = ("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-        as_served = ("--blocking-threads", "32", "--respawn-failed-workers")  # as demo/__main__.py and the image do
-        command = [sys.executable, "-m", *server, *as_served, "dashboard.wsgi:application"]
+        server = ("gunicorn", "--config", "python:dashboard.web", "--bind", f"127.0.0.1:{port}", "--workers", "1")
+        limited = ["prlimit", f"--nofile={open_files}"] if open_files else []
+        command = [*limited, sys.executable, "-m", *server, "dashboard.wsgi"]
         process = self._spawn(command, {"DJANGO_SETTINGS_MODULE": "tests.web_settings"})
         self._wait(process, lambda: listens(port))
         self._web = process

@@ -91,7 +91,8 @@ from dashboard.settings import *  # noqa: E402, F403 - the product's settings, i
 from dashboard.settings import CACHES, DATABASES, INSTALLED_APPS, STORAGES  # noqa: E402
 
 # On a busy machine even a Redis may be slow. One that is stopped refuses at once.
-CACHES["default"]["OPTIONS"] = {}
+for patience in ("socket_connect_timeout", "socket_timeout"):
+    del CACHES["default"]["OPTIONS"][patience]
 # The first for its flush, which replaces Django's, the other for a command of `make lint`.
 INSTALLED_APPS += ["tests", "django_migration_linter"]
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
+from imodels_app.accounts.sessions import SessionStore
 from imodels_app.limits import circuit_breaker
 from imodels_app.states import WaitReason
 

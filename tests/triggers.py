@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from imodels_app.migrations._data_and_triggers import triggers
+from imodels_app.migrations import _data_and_triggers, _decision_triggers
 
 
 @contextmanager
@@ -17,8 +17,9 @@ def triggers_off() -> Iterator[None]:
     """
     off, on = ["SET LOCAL session_replication_role = replica"], ["SET LOCAL session_replication_role = origin"]
     if connection.vendor == "sqlite":
-        off = [trigger.dropped("sqlite") for trigger in triggers("sqlite")]
-        on = [statement for trigger in triggers("sqlite") for statement in trigger.created("sqlite")]
+        triggers = [*_data_and_triggers.triggers("sqlite"), *_decision_triggers.TRIGGERS]
+        off = [trigger.dropped("sqlite") for trigger in triggers]
+        on = [statement for trigger in triggers for statement in trigger.created("sqlite")]
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in off:
             cursor.execute(statement)

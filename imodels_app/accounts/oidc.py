@@ -1,8 +1,13 @@
 """The identity provider: discovery, code flow with PKCE, refresh, end of session. Keeps nothing.
 
-Authlib does the protocol. Endpoints come from the discovery document of OIDC_ISSUER.
+Authlib does the protocol (oidc_client.py). Endpoints come from the discovery document of OIDC_ISSUER. Whatever goes
+wrong, in whichever library, is a ProviderError: nobody is signed in by an answer that nobody understood.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,17 +15,20 @@ import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.django_client import OAuth
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from joserfc.errors import ClaimError
 
+from imodels_app.accounts.oidc_client import BoundedSession, IDToken, Provider
 from imodels_app.itwin.http import no_other_auth
-from imodels_app.runtime.timing import PROVIDER_TIMEOUT_S, REFRESH_TIMEOUT_S
+from imodels_app.runtime.timing import PROVIDER_CLOCK_DIFFERENCE_S, PROVIDER_TIMEOUT_S, REFRESH_TIMEOUT_S
 
 # In the form body: with HTTP Basic, providers disagree on whether id and secret are percent-encoded first.
 CLIENT_AUTHENTICATION = "client_secret_post"
+_TIMES = ("exp", "nbf", "iat")
 
 oauth = OAuth()
 oauth.register(
     "itwin",
+    client_cls=Provider,
     client_id=settings.OIDC_CLIENT_ID,
     client_secret=settings.OIDC_CLIENT_SECRET,
     server_metadata_url=f"{settings.OIDC_ISSUER}/.well-known/openid-configuration",
@@ -35,55 +43,45 @@ oauth.register(
 
 
 class ProviderError(Exception):
-    """Signing in did not work. Its text can be shown."""
+    """Signing in did not work. Its text is for the log: it may quote the provider."""
 
 
 class ProviderDown(ProviderError):
-    """No answer, or none that makes sense. It may work later."""
+    """No answer. It may work later."""
 
 
 class GrantRevoked(ProviderError):
     """invalid_grant: the refresh token is taken no more; the person has to sign in again."""
 
 
-def authorize(request: HttpRequest, callback: str) -> HttpResponse:
-    """Send the browser to the provider's page. State, nonce and PKCE verifier wait in the session."""
-    try:
-        redirect: HttpResponse = oauth.itwin.authorize_redirect(request, callback)
-    except (requests.RequestException, ValueError, KeyError) as error:
-        raise ProviderDown("The sign-in service does not answer.") from error
-    return redirect
+def authorize(callback: str) -> tuple[str, dict[str, str]]:
+    """Where to send the browser, and what has to come back with it: state, nonce and code_verifier."""
+    with _as_provider_error():
+        asked = dict(oauth.itwin.create_authorization_url(callback))
+        return asked.pop("url"), asked
 
 
-def exchange(request: HttpRequest) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The verified claims and the token set for the code the browser came back with.
+def exchange(code: str, callback: str, *, nonce: str, code_verifier: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The verified claims and the token set for the code that the browser came back with.
 
-    The ID token need not carry name and e-mail; then they are asked for at the userinfo endpoint.
+    The ID token need not carry an e-mail address; then it is asked for at the userinfo endpoint.
     """
-    try:
-        token = oauth.itwin.authorize_access_token(request)
-        claims = dict(token.get("userinfo") or {})
-        if "email" not in claims:
-            claims |= _userinfo(token, claims)
-    except OAuthError as error:
-        raise ProviderError(error.description or error.error or "The sign-in failed.") from error
-    except (requests.RequestException, ValueError, KeyError) as error:
-        raise ProviderDown("The sign-in service does not answer.") from error
-    return claims, token
+    with _as_provider_error():
+        token = _usable(oauth.itwin.fetch_access_token(code=code, redirect_uri=callback, code_verifier=code_verifier))
+        claims = _claims(token, nonce)
+        return (claims if "email" in claims else _userinfo(token, claims["sub"]) | claims), token
 
 
 def discover() -> None:
-    """Learn the provider's endpoints, once for this process. Raises ProviderDown."""
-    try:
-        _metadata()
-    except (requests.RequestException, ValueError, KeyError) as error:
-        raise ProviderDown("The sign-in service does not answer.") from error
+    """Learn the provider's endpoints, once for this process. Raises ProviderError."""
+    with _as_provider_error():
+        oauth.itwin.load_server_metadata()
 
 
 def refresh(refresh_token: str) -> dict[str, Any]:
     """A new token set for a refresh token; the one given must not be used again.
 
-    Raises GrantRevoked and ProviderDown. An answer that was lost may have rotated the token. Asking once more
+    Raises GrantRevoked and ProviderError. An answer that was lost may have rotated the token. Asking once more
     with the old one is still right: if it was rotated, the provider says invalid_grant and the person signs in
     again, which is all that could be done anyway; if it was not, nobody is bothered.
 
@@ -95,44 +93,99 @@ def refresh(refresh_token: str) -> dict[str, Any]:
         "client_id": settings.OIDC_CLIENT_ID,
         "client_secret": settings.OIDC_CLIENT_SECRET,
     }
-    try:
-        answer = requests.post(
-            _metadata()["token_endpoint"],
-            data=body,
-            headers={"Accept": "application/json"},
-            timeout=(PROVIDER_TIMEOUT_S, REFRESH_TIMEOUT_S),
-            allow_redirects=False,
-            auth=no_other_auth,
-        )
+    patience = (PROVIDER_TIMEOUT_S, REFRESH_TIMEOUT_S)
+    with _as_provider_error(), BoundedSession(settings.OIDC_CLIENT_ID, default_timeout=patience) as session:
+        endpoint = oauth.itwin.load_server_metadata()["token_endpoint"]
+        answer = session.request("POST", endpoint, data=body, withhold_token=True, auth=no_other_auth)
         token = dict(answer.json())
-    except (requests.RequestException, ValueError, TypeError, KeyError) as error:
-        raise ProviderDown("The sign-in service does not answer.") from error
-    if token.get("error") == "invalid_grant" and answer.status_code < 500:
-        raise GrantRevoked(str(token.get("error_description") or ""))
-    if answer.status_code != 200 or not isinstance(token.get("access_token"), str):
-        raise ProviderDown(f"The sign-in service refused: {answer.status_code} {token.get('error') or ''}".strip())
-    return token
+        if token.get("error") == "invalid_grant" and answer.status_code < 500:
+            raise GrantRevoked(str(token.get("error_description") or ""))
+        if answer.status_code != 200 or not isinstance(token.get("access_token"), str):
+            raise ProviderDown(f"The sign-in service refused: {answer.status_code} {token.get('error') or ''}".strip())
+        return token
 
 
-def end_session_url(id_token: str, back_to: str) -> str:
-    """Where to send the browser so that the provider's session ends too; "" when the provider has no such page."""
+def end_session_url(back_to: str, *, id_token: str = "") -> str:
+    """Where to send the browser so that the provider's session ends too; "" when the provider has no such page.
+
+    id_token  for providers that ask for it; it stays in the browser's history and the provider's logs
+    """
     try:
-        endpoint = _metadata().get("end_session_endpoint", "")
-    except (requests.RequestException, ValueError, KeyError):
-        return ""
-    if not endpoint:
+        with _as_provider_error():
+            endpoint = oauth.itwin.load_server_metadata().get("end_session_endpoint", "")
+    except ProviderError:
         return ""
     query = {"client_id": settings.OIDC_CLIENT_ID, "post_logout_redirect_uri": back_to}
     if id_token:
         query["id_token_hint"] = id_token
-    return f"{endpoint}?{urlencode(query)}"
+    return endpoint and f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
 
-def _metadata() -> dict[str, Any]:
-    return dict(oauth.itwin.load_server_metadata())
+@contextmanager
+def _as_provider_error() -> Iterator[None]:
+    """Whatever is wrong with the provider or its answer, as a ProviderError."""
+    try:
+        yield
+    except ProviderError:
+        raise
+    except (requests.ConnectionError, requests.Timeout) as silent:
+        raise ProviderDown("The sign-in service does not answer.") from silent
+    except OAuthError as error:
+        kind = GrantRevoked if error.error == "invalid_grant" else ProviderError
+        raise kind(f"The sign-in service refused: {error.error}: {error.description}") from error
+    # JoseError, HTTPError, ValueError, KeyError, TypeError: what an answer from outside trips is for no list to tell.
+    except Exception as error:
+        status = getattr(getattr(error, "response", None), "status_code", 0)
+        kind = ProviderDown if status >= 500 else ProviderError
+        raise kind(f"The sign-in service's answer is not accepted: {type(error).__name__}: {error}") from error
 
 
-def _userinfo(token: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
-    """The provider's answer about this person; nothing if it speaks of somebody else."""
-    userinfo = dict(oauth.itwin.userinfo(token=token))
-    return userinfo if userinfo.get("sub") == claims.get("sub") else {}
+def _claims(token: dict[str, Any], nonce: str) -> dict[str, Any]:
+    """The ID token's claims. What is wrong with one is told with its name, and of a time with both clocks."""
+    read: list[IDToken] = []
+
+    def id_token(claims: Any, header: Any, options: Any, parameters: dict[str, Any]) -> IDToken:
+        # For at_hash, which Authlib compares by itself only if it chooses the class.
+        read.append(IDToken(claims, header, options, parameters | {"access_token": token["access_token"]}))
+        return read[0]
+
+    try:
+        claims = oauth.itwin.parse_id_token(token, nonce, claims_cls=id_token, leeway=PROVIDER_CLOCK_DIFFERENCE_S)
+    except ClaimError as wrong:
+        raise ProviderError(f"The ID token is not accepted: {_about(wrong.claim, read[0])}") from wrong
+    if claims is None:
+        raise ProviderError("The sign-in service sent no ID token.")
+    return dict(claims)
+
+
+def _about(claim: str, claims: dict[str, Any]) -> str:
+    """What is wrong with a claim, in short."""
+    said = claims.get(claim, "missing")
+    if claim not in _TIMES or isinstance(said, bool) or not isinstance(said, int | float):
+        return f"the claim {claim} is {repr(said)[:100]}."
+    now = time.time()
+    return (
+        f"the claim {claim} is {abs(said - now):.0f} s {'after' if said > now else 'before'} this clock, which says "
+        f"{datetime.fromtimestamp(now, tz=UTC):%Y-%m-%d %H:%M:%S} UTC; {PROVIDER_CLOCK_DIFFERENCE_S} s are allowed."
+    )
+
+
+def _usable(answer: dict[str, Any]) -> dict[str, Any]:
+    """A token set whose parts are what they are called."""
+    token = {name: value for name, value in answer.items() if value}
+    if not all(isinstance(token.get(name, ""), str) for name in ("access_token", "refresh_token", "id_token")):
+        raise ProviderError("The sign-in service sent a token that is no text.")
+    if "access_token" not in token or str(token.get("token_type")).lower() != "bearer":
+        raise ProviderError(f"The sign-in service sent no Bearer token (token_type {token.get('token_type')!r}).")
+    # A year: whatever lasts longer is a mistake, and too long for a calendar.
+    return token | {"expires_in": min(max(int(token.get("expires_in", 0)), 0), 365 * 24 * 3600)}
+
+
+def _userinfo(token: dict[str, Any], subject: str) -> dict[str, Any]:
+    """What the provider's other page says about this person."""
+    # Without the refresh token, which Authlib would use up for an access token that lasts only seconds.
+    alone = {name: token[name] for name in ("access_token", "token_type")}
+    userinfo = dict(oauth.itwin.userinfo(token=alone))
+    if userinfo["sub"] != subject:
+        raise ProviderError(f"Userinfo speaks of somebody else: the claim sub is {userinfo['sub']!r}")
+    return userinfo

@@ -3,7 +3,7 @@
 from collections.abc import Set
 
 from imodels_app.models import Membership, Operation, Preset, Team, User
-from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, Kind, OrphanState
+from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, Kind, OrphanState, Verb
 
 
 class Denied(Exception):
@@ -16,16 +16,56 @@ def require(reason: str) -> None:
         raise Denied(reason)
 
 
-def why_not_decide(user: User, operation: Operation) -> str:
+def why_not_decide(user: User, operation: Operation, *, lock: bool = False) -> str:
     """Why this person may not approve or reject this request; empty when they may.
 
-    The requester never may, whatever else they are: lead, admin or superuser.
+    The requester never may, whatever else they are: lead, admin or superuser, or another account with their address.
+
+    lock  the place that the right comes from: until this transaction ends, nobody takes it away
     """
     if user.pk == operation.requested_by_id or user.lasting_key == operation.requester_key:
         return "You requested this yourself. Somebody else has to decide."
-    if not Membership.objects.filter(user=user, team=operation.team_id, role=Membership.Role.LEAD).exists():
+    if user.email and user.email.lower() in _requester_addresses(operation):
+        return f"This was requested from another account with your address {user.email}. Somebody else has to decide."
+    if not operation.requested_by.is_active:
+        return f"The account of {operation.requested_by_name} is closed, so this is not sent. Nobody has to decide."
+    if operation.source_itwin_id and Team.looking_after(operation.source_itwin_id).pk != operation.team_id:
+        return f"{operation.team.name} no longer looks after this iTwin. Reload the page."
+    places = Membership.objects.filter(user=user, user__is_active=True, role=Membership.Role.LEAD)
+    # Not its key: notifications and events that name the person are written meanwhile.
+    places = places.select_for_update(no_key=True) if lock else places
+    place = places.filter(team=operation.team_id).first()
+    if place is None:
         return f"Only leads of {operation.team.name} can decide this."
+    return _why_no_right(user, operation, place)
+
+
+def _why_no_right(user: User, operation: Operation, place: Membership) -> str:
+    """Why this lead has no right to decide this: it came after the request, from themself or from the requester."""
+    moved = operation.events.filter(verb=Verb.REASSIGNED).select_related("actor").last()
+    is_late = place.given_at is not None and place.given_at > operation.created_at
+    givers = [place.given_by if is_late else None, moved.actor if moved else None]
+    for giver in filter(None, givers):
+        if is_same_person(giver, user):
+            return "You gave yourself this right after it was requested. Somebody else has to decide."
+        if giver.email.lower() in _requester_addresses(operation) or is_same_person(giver, operation.requested_by):
+            return "The requester gave you this right after requesting it. Somebody else has to decide."
     return ""
+
+
+def is_same_person(one: User, other: User) -> bool:
+    """Two accounts with one verified address are one person."""
+    return one.pk == other.pk or bool(one.email and one.email.lower() == other.email.lower())
+
+
+def _requester_addresses(operation: Operation) -> set[str]:
+    """The requester's verified address, as it was then and as it is now."""
+    return {one.lower() for one in (operation.requester_email, operation.requested_by.email) if one}
+
+
+def followers(operation: Operation) -> list[User]:
+    """Who may look how far an operation is when its requester is gone: leads of its team, then admins."""
+    return [*operation.team.leads(), *User.objects.filter(is_staff=True, is_active=True)]
 
 
 def why_not_cancel(user: User, operation: Operation) -> str:

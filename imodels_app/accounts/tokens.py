@@ -7,16 +7,20 @@ token comes twice, so one process at a time refreshes for a person.
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts import encryption, oidc
+from imodels_app.accounts import encryption, oidc, sessions
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet, Upload, User
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import (
+    GRANT_CONFIRMED_FOR,
     REFRESH_AGAIN_AFTER,
     REFRESH_BEGINS_WITHIN,
     REFRESH_LEASE,
@@ -52,8 +56,26 @@ class BeingRefreshed(TokenUnavailable):
 def access_token(user: User) -> str:
     """An access token that is good for a minute at least, refreshed if it must be. Raises SignInNeeded,
     TokenUnavailable and encryption.KeyMissing.
+    """
+    return _refreshed(user, lambda row: row.expires_at > clock.now() + TOKEN_MARGIN)
 
-    1. Read the row. A token that lasts is used as it is.
+
+def confirm(user: User) -> None:
+    """Return if the provider has confirmed the person's grant lately, by a refresh: it may have been revoked since
+    the sign-in. Raises as access_token does.
+    """
+    since = clock.now() - GRANT_CONFIRMED_FOR
+    row = _token_set(user)
+    if row.refresh_token:
+        _refreshed(user, lambda row: row.refreshed_at is not None and row.refreshed_at > since)
+    elif row.obtained_at < since:  # there is nothing to ask with: only a sign-in tells
+        raise SignInNeeded(str(user.pk))
+
+
+def _refreshed(user: User, is_good: Callable[[TokenSet], bool]) -> str:
+    """The access token of a row that is good, or that was refreshed to be.
+
+    1. Read the row. One that is good is used as it is.
     2. Learn where to refresh. That may take long the first time, and the lease is for refreshing.
     3. Take the lease by an UPDATE that repeats what was read; whoever changes the row refreshes.
     4. Everybody else reads the row again until the new token is there. No transaction is open meanwhile.
@@ -61,7 +83,7 @@ def access_token(user: User) -> str:
     give_up = time.monotonic() + WAIT_FOR_OTHERS_S
     while True:
         row = _token_set(user)
-        if row.expires_at > clock.now() + TOKEN_MARGIN:
+        if is_good(row):
             return encryption.decrypt(row.access_token)
         _discover()
         if _take_lease(row):
@@ -77,7 +99,7 @@ def store(user: User, token: dict[str, Any]) -> None:
     TokenSet.objects.update_or_create(user=user, defaults=_columns(token) | anew)
 
 
-def refused(user: User, access_token: str) -> datetime:
+def refused(user: User | None, access_token: str) -> datetime:
     """The platform did not take this token, though its time was not over; when to try again. Raises SignInNeeded.
 
     It is refreshed once, and then shown again and again: a 401 may pass. Only when refreshed ones were refused for
@@ -95,16 +117,21 @@ def refused(user: User, access_token: str) -> datetime:
         same.update(expires_at=now)
     lasts = now - (row.refused_since or now)
     if lasts > SIGN_IN_AFTER_REFUSALS:
-        raise SignInNeeded(str(user.pk))
+        raise SignInNeeded(str(row.user_id))
     if refresh_helps:
         return now
     same.filter(refused_since=None).update(refused_since=now)
     return now + min(max(lasts, REFUSED_TOKEN_FIRST), REFUSED_TOKEN_LONGEST)
 
 
-def taken(user: User) -> None:
+def taken(user: User | None) -> None:
     """The platform took this person's token. Writes only when there is something to forget."""
     TokenSet.objects.filter(user=user, refused_since__isnull=False).update(refused_since=None)
+
+
+def delete(user: User) -> None:
+    """Delete a person's tokens: nobody acts for them any more."""
+    TokenSet.objects.filter(user=user).delete()
 
 
 def reencrypt() -> int:
@@ -114,7 +141,7 @@ def reencrypt() -> int:
 
 
 def id_token_of(user: User) -> str:
-    """The ID token of the last sign-in, for the provider's end-session page; "" when there is none."""
+    """The ID token of the last sign-in, for the provider's end-session page; "" where that does not ask for it."""
     row = TokenSet.objects.filter(user=user).first()
     try:
         return encryption.decrypt(row.id_token) if row and row.id_token else ""
@@ -123,7 +150,7 @@ def id_token_of(user: User) -> str:
 
 
 def _token_set(user: User) -> TokenSet:
-    row = TokenSet.objects.filter(user=user).first()
+    row = TokenSet.objects.filter(user=user, user__is_active=True).first()
     if row is None or row.sign_in_needed:
         raise SignInNeeded(str(user.pk))
     return row
@@ -139,7 +166,7 @@ def _is_current(row: TokenSet, access_token: str) -> bool:
 def _discover() -> None:
     try:
         oidc.discover()
-    except oidc.ProviderDown as down:
+    except oidc.ProviderError as down:
         raise TokenUnavailable(str(down), retry_after_s=15) from down
 
 
@@ -168,8 +195,8 @@ def _refresh(row: TokenSet) -> str:
         mine.update(**_NOBODY_REFRESHES)
         raise
     except oidc.GrantRevoked as gone:
-        raise _ended(mine, row) from gone
-    except oidc.ProviderDown as down:
+        raise _ended(mine, row, is_revoked=True) from gone
+    except oidc.ProviderError as down:
         mine.update(**_NOBODY_REFRESHES)
         raise TokenUnavailable(str(down), retry_after_s=15) from down
     failpoints.reach("tokens.rotated")
@@ -179,11 +206,17 @@ def _refresh(row: TokenSet) -> str:
     return str(token["access_token"])
 
 
-def _ended(mine: QuerySet[TokenSet], row: TokenSet) -> Exception:
-    """What to raise when this grant is over; written down, unless the person has signed in again meanwhile."""
-    if mine.update(sign_in_needed=True, **_NOBODY_REFRESHES):
-        return SignInNeeded(str(row.user_id))
-    return _overtaken()
+def _ended(mine: QuerySet[TokenSet], row: TokenSet, *, is_revoked: bool = False) -> Exception:
+    """What to raise when this grant is over; written down, unless the person has signed in again meanwhile.
+
+    Who has no grant any more has no session either. Both in one transaction: a sign-in of this moment comes after it.
+    """
+    with transaction.atomic():
+        if not mine.update(sign_in_needed=True, **_NOBODY_REFRESHES):
+            return _overtaken()
+        if is_revoked:
+            sessions.end(row.user, by=None)
+    return SignInNeeded(str(row.user_id))
 
 
 def _overtaken() -> TokenUnavailable:
@@ -198,6 +231,8 @@ def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str,
         "expires_at": _expiry(token, now),
         "obtained_at": now,
     }
+    if not settings.OIDC_SIGN_OUT_WITH_ID_TOKEN:
+        token = token | {"id_token": ""}
     for name in ("refresh_token", "id_token"):
         if token.get(name):
             columns[name] = encryption.encrypt(token[name])

@@ -3,15 +3,23 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import astuple
 
 from django.db.models import QuerySet
 
-from imodels_app.display import timeline
+from imodels_app.display import identity, timeline
 from imodels_app.models import Event
 
 COLUMNS = (
-    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "note", "code"),
+    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "why", "note", "code"),
     *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
+    # What lasts of a person, beside the name that they chose.
+    *(
+        f"{who}_{what}"
+        for who in ("actor", "requested_by", "decided_by")
+        for what in ("email", "issuer", "subject", "id")
+    ),
+    *("address", "client"),
 )
 
 
@@ -50,9 +58,20 @@ class _Echo:
 def _cells(event: Event) -> list[object]:
     operation = event.operation
     cells = [event.at.isoformat(), event.verb, timeline.who(event), event.team_name, event.operation_name]
-    moved = [event.came_from, event.to, event.note, event.data.get("code", "")]
+    moved = [event.came_from, event.to, timeline.why_it_waits(event), event.note, event.data.get("code", "")]
+    actor = identity.of_actor(event)
+    lasting = _lasting([actor] if actor else [])
+    where = [event.data.get("address", ""), event.data.get("client", "")]
     if operation is None:
-        return [*cells, "", "", "", *moved, "", "", "", "", "", ""]
+        return [*cells, "", "", "", *moved, "", "", "", "", "", "", *lasting, *_lasting([]), *_lasting([]), *where]
+    decisions = operation.decisions.all()
     facts = [operation.itwin_name, operation.source_name, operation.imodel_id, operation.requested_by_name]
-    who = [", ".join(decision.by_name for decision in operation.decisions.all()), operation.request_hash]
-    return [*cells, operation.pk, operation.kind, operation.state, *moved, *facts, *who]
+    who = [", ".join(decision.by_name for decision in decisions), operation.request_hash]
+    lasting += [*_lasting([identity.of_requester(operation)]), *_lasting(map(identity.of_decider, decisions))]
+    return [*cells, operation.pk, operation.kind, operation.state, *moved, *facts, *who, *lasting, *where]
+
+
+def _lasting(people: Iterable[identity.Identity]) -> list[str]:
+    """E-mail, issuer, subject and our id: of several people one after another in each cell."""
+    columns = zip(*(astuple(person) for person in people), strict=True)
+    return [", ".join(map(str, column)) for column in columns] or [""] * 4

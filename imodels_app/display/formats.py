@@ -1,7 +1,7 @@
 """How ids, names, numbers, times and sizes are written, everywhere the same."""
 
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.utils import timezone
 
@@ -60,10 +60,31 @@ def clock_s(moment: datetime) -> str:
     return f"{timezone.localtime(moment):%H:%M:%S}"
 
 
-def day_time(moment: datetime) -> str:
+def day(on: date, now: datetime | None = None) -> str:
+    """20 Nov; with the year when it is another one: 20 Nov 2025."""
+    return f"{on.day} {on:%b}" + ("" if on.year == timezone.localtime(now).year else f" {on.year}")
+
+
+def weekday(on: date, now: datetime | None = None) -> str:
+    """Fri 20 Nov"""
+    return f"{on:%a} {day(on, now)}"
+
+
+def day_time(moment: datetime, now: datetime | None = None) -> str:
     """Fri 20 Nov 17:00"""
     local = timezone.localtime(moment)
-    return f"{local:%a} {local.day} {local:%b %H:%M}"
+    return f"{weekday(local, now)} {local:%H:%M}"
+
+
+def deadline(moment: datetime, now: datetime | None = None) -> str:
+    """Fri 20 Nov 17:00 UTC: for what people have to keep, and read elsewhere than here."""
+    return f"{day_time(moment, now)} {zone(moment)}"
+
+
+def zone(moment: datetime) -> str:
+    """UTC or CET; a zone that has no letters by its distance: UTC-03."""
+    name = f"{timezone.localtime(moment):%Z}"
+    return name if name[:1].isalpha() else f"UTC{name}"
 
 
 def moment(at: datetime, now: datetime | None = None) -> str:
@@ -74,20 +95,18 @@ def moment(at: datetime, now: datetime | None = None) -> str:
     local, here = timezone.localtime(at), timezone.localtime(now)
     if local.date() == here.date():
         return clock(at)
-    return day_time(at) if abs(at - now) < timedelta(days=300) else f"{local.day} {local:%b %Y}"
+    return day_time(at, now) if abs(at - now) < timedelta(days=300) else f"{local.day} {local:%b %Y}"
 
 
 def exact(moment: datetime) -> str:
     """Fri 20 Nov 2026 17:00:05 UTC"""
     local = timezone.localtime(moment)
-    return f"{local:%a} {local.day} {local:%b %Y %H:%M:%S %Z}"
+    return f"{local:%a} {local.day} {local:%b %Y %H:%M:%S} {zone(moment)}"
 
 
-def audit_time(moment: datetime) -> str:
-    """20 Nov 10:38:12; with the year when it is another one."""
-    local = timezone.localtime(moment)
-    year = "" if local.year == timezone.localtime().year else f" {local.year}"
-    return f"{local.day} {local:%b}{year} {local:%H:%M:%S}"
+def audit_time(moment: datetime, now: datetime | None = None) -> str:
+    """20 Nov 10:38:12"""
+    return f"{day(timezone.localtime(moment), now)} {clock_s(moment)}"
 
 
 def history_time(moment: datetime, now: datetime | None = None) -> str:
@@ -95,7 +114,7 @@ def history_time(moment: datetime, now: datetime | None = None) -> str:
     local = timezone.localtime(moment)
     if local.date() == timezone.localtime(now).date():
         return clock_s(moment)
-    return f"{local.day} {local:%b %H:%M:%S}"
+    return audit_time(moment, now)
 
 
 def lasted(time: timedelta) -> str:
@@ -148,3 +167,23 @@ def _short(number: float) -> str:
 def thousands(number: int) -> str:
     """18 204, with a narrow space that does not break."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+# In this order: most browsers name those that they descend from, too.
+_BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrom": "Chrome", "Safari": "Safari"}
+_SYSTEMS = {
+    "Windows": "Windows",
+    "iPhone": "iOS",
+    "iPad": "iPadOS",
+    "Android": "Android",
+    "Mac OS": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
+
+
+def browser(client: str) -> str:
+    """Firefox on Windows: what a person recognizes in a User-Agent."""
+    name = next((name for mark, name in _BROWSERS.items() if mark in client), "Another browser")
+    system = next((f" on {system}" for mark, system in _SYSTEMS.items() if mark in client), "")
+    return f"{name}{system}"

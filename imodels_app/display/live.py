@@ -43,6 +43,11 @@ class LivePage:
         return render(self.request, fragment if self.is_fragment else page, context | shared)
 
 
+def is_poll(request: HttpRequest) -> bool:
+    """Whether the page asks by itself, not a person: only its polls say what is shown."""
+    return bool(getattr(request, "htmx", False)) and "seen" in request.GET
+
+
 def page(request: HttpRequest, user: User, now: datetime, rows: Iterable[Operation], *extra: object) -> LivePage:
     """The page that shows these rows, and extra (as token() takes it), under its banners."""
     banners = Banners.of(user, now)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from imodels_app.display.estimates import UsualDuration
 from imodels_app.display.formats import lasted, thousands
-from imodels_app.display.status import StatusText, elapsed, kind_label
+from imodels_app.display.status import StatusText, elapsed, is_unknown, kind_label
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 
@@ -24,7 +24,7 @@ def steps(operation: Operation, status_text: StatusText) -> list[Step]:
     here = _STEP_OF.get(State(operation.state))
     if here is None:
         return []
-    if operation.usable_at and here == "Running":
+    if operation.usable_at and here == "Running" and not is_unknown(operation):
         here = "Succeeded"
     needs_approval = operation.state == State.AWAITING_APPROVAL or operation.last_decision is not None
     labels = ["Requested", *(["Approved"] if needs_approval else []), "Sent"]
@@ -32,7 +32,8 @@ def steps(operation: Operation, status_text: StatusText) -> list[Step]:
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
     at = labels.index(here)
-    value = status_text.share if operation.state in (State.RUNNING, State.UPLOADING) else 0
+    is_moving = operation.state in (State.RUNNING, State.UPLOADING) and not is_unknown(operation)
+    value = status_text.share if is_moving else 0
     done, coming = labels[:at], labels[at + 1 :]
     return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
 
@@ -53,6 +54,8 @@ def _has_file(operation: Operation) -> bool:
 
 def progress_headline(operation: Operation) -> str:
     """What is going on, as a headline."""
+    if is_unknown(operation):
+        return "The platform reports a state that iModel Desk does not know"
     if operation.state == State.RUNNING and operation.usable_at:
         return "The iModel can be used while the platform finishes"
     if operation.state == State.RUNNING and operation.changeset_index and operation.kind == Kind.TEMPLATE:
@@ -71,7 +74,7 @@ def progress_headline(operation: Operation) -> str:
 
 def estimate_basis(operation: Operation, usual: UsualDuration | None, now: datetime) -> str:
     """What the estimate rests on; empty when there is nothing to estimate."""
-    if operation.state != State.RUNNING:
+    if operation.state != State.RUNNING or is_unknown(operation):
         return ""
     if usual is None:
         return (

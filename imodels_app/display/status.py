@@ -6,9 +6,12 @@ The tables of status_table.py, filled in with names, numbers and times by format
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+
 from imodels_app.display.estimates import UsualDuration
-from imodels_app.display.formats import day_time, file_size, first_name, lasted, moment, ordinal, thousands
+from imodels_app.display.formats import deadline, file_size, first_name, lasted, moment, ordinal, thousands, weekday
 from imodels_app.display.status_table import (
+    ADMISSION,
     BASELINE_STATES,
     CODES,
     FAILURE_HEADLINES,
@@ -19,6 +22,7 @@ from imodels_app.display.status_table import (
     STATUSES,
     StatusRow,
 )
+from imodels_app.limits import rate_limits
 from imodels_app.limits.fair_queue import QueuePosition
 from imodels_app.models import Attempt, Operation, Orphan
 from imodels_app.runtime.foreign_text import isolated
@@ -131,7 +135,7 @@ def _row(operation: Operation, now: datetime, usual: UsualDuration | None, posit
     """Which row of the table fits."""
     state = State(operation.state)
     if position and state == State.QUEUED:
-        return "queued" if is_next(position, now) else "queued:turn"
+        return "queued" if is_next(position, now) else f"queued:{position.turn.reason or WaitReason.SPACED}"
     if state == State.RUNNING and not operation.wait_reason:
         return _running_row(operation, now, usual)
     if state == State.UPLOADING and not operation.wait_reason and operation.upload.is_sent:
@@ -143,11 +147,17 @@ def _row(operation: Operation, now: datetime, usual: UsualDuration | None, posit
 
 
 def _running_row(operation: Operation, now: datetime, usual: UsualDuration | None) -> str:
+    if is_unknown(operation):
+        return "running:unknown"
     if operation.usable_at:
         return "running:usable"
-    if operation.platform_state and operation.platform_state not in PLATFORM_STATES:
-        return "running:unknown"
     return "running:slow" if usual and elapsed(operation, now) > usual.p90 else "running"
+
+
+def is_unknown(operation: Operation) -> bool:
+    """Whether the platform's word for it is one that we do not know: it may be its last one, so nothing is promised."""
+    state = operation.platform_state
+    return operation.state == State.RUNNING and bool(state) and state not in PLATFORM_STATES
 
 
 def is_next(position: QueuePosition, now: datetime) -> bool:
@@ -156,7 +166,11 @@ def is_next(position: QueuePosition, now: datetime) -> bool:
 
 
 def _position(position: QueuePosition | None, now: datetime) -> dict[str, str]:
-    return {"position": ordinal(position.number), "start": moment(position.start, now)} if position else {}
+    """Its place, and until when the whole queue waits, which its own row need not know yet."""
+    if position is None:
+        return {"position": "waiting for its turn"}
+    place = f"{ordinal(position.number)} in the queue, about {moment(position.start, now)}"
+    return {"position": place, "until": moment(position.turn.at, now)}
 
 
 def failure(operation: Operation) -> str:
@@ -169,11 +183,15 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
     until = operation.expires_at if operation.state == State.AWAITING_APPROVAL else operation.wait_until
     remaining = time_remaining(operation, now, usual)
     decision = operation.last_decision
+    bucket = rate_limits.bucket_of(operation.kind)
     return {
         "team": isolated(operation.team.name),
         "until": _until(operation, until, now) if until else "later",
         "platform_state": operation.platform_state,
-        "bucket": {"clone": "clones", "fork": "forks"}.get(operation.kind, "creations"),
+        "bucket": rate_limits.NAMES[bucket],
+        "limit": str(rate_limits.limit(bucket)),
+        "turns": "People take turns, and it is sent automatically.",
+        "usable": "The iModel can be opened. " if operation.usable_at else "",
         "name": isolated(operation.name),
         "itwin": _itwin(operation),
         "person": isolated(first_name(operation.requested_by_name)),
@@ -191,6 +209,7 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         "needs": needs(operation),
         "file": isolated(operation.file_name) or "the file",
         "preview": PREVIEW if operation.kind == Kind.FORK else "",
+        "admission": ADMISSION,
         "source": _source(operation),
         "parts": _parts(operation),
         "said": f"the platform said: “{isolated(operation.failure_message)}”"
@@ -204,15 +223,16 @@ def _progress(operation: Operation, now: datetime) -> dict[str, str]:
     if operation.state != State.UPLOADING:
         return {}
     upload = operation.upload
-    link = f" The platform accepts it until {moment(upload.link_until, now)}." if upload.link_until else ""
+    link = f" The platform accepts it until {deadline(upload.link_until, now)}." if upload.link_until else ""
     return {"sent": file_size(upload.sent_bytes), "size": file_size(operation.file_size or 0), "link": link}
 
 
 def _until(operation: Operation, until: datetime, now: datetime) -> str:
-    """A wait for a person that lasts days needs no minutes."""
+    """A person's deadline names its zone; one that is days away needs no minutes."""
     if operation.wait_reason == WaitReason.SIGN_IN and until - now > timedelta(days=1):
-        return day_time(until).rsplit(" ", 1)[0]
-    return moment(until, now)
+        return weekday(timezone.localtime(until), now)
+    is_deadline = operation.state == State.AWAITING_APPROVAL or operation.wait_reason == WaitReason.SIGN_IN
+    return (deadline if is_deadline else moment)(until, now)
 
 
 def time_remaining(operation: Operation, now: datetime, usual: UsualDuration | None) -> str:
@@ -243,7 +263,7 @@ def elapsed(operation: Operation, now: datetime) -> timedelta:
 def _share(operation: Operation, now: datetime, usual: UsualDuration | None) -> int | None:
     if operation.state == State.UPLOADING and operation.file_size:
         return 100 * operation.upload.sent_bytes // operation.file_size
-    if operation.state != State.RUNNING or usual is None or not usual.p90:
+    if operation.state != State.RUNNING or is_unknown(operation) or usual is None or not usual.p90:
         return None
     return usual.share(elapsed(operation, now))
 
@@ -312,6 +332,12 @@ def lineage_label(operation: Operation) -> str:
         return origin_verb(operation)
     where = "its baseline" if at == "baseline" else f"#{at}" if operation.changeset_index else at
     return f"{origin_verb(operation)} at {where}"
+
+
+def elsewhere(operation: Operation) -> str:
+    """Into which other part of the platform it goes: iTwin; iTwin and account; iTwin, account and region."""
+    *first, last = ["iTwin", *operation.elsewhere.split()]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def fork_history(operation: Operation) -> str:

@@ -10,6 +10,10 @@ from functools import partial
 from imodels_app.states import OrphanState
 
 PREVIEW = " Fork is in closed preview: the platform lets only selected applications fork."
+ADMISSION = (
+    "Ask an administrator of iModel Desk to have it admitted to Bentley’s closed preview of forks, then send it again. "
+    "A clone needs no admission."
+)
 FOLLOWED_FOR = "24 h"
 ASK_AN_ADMINISTRATOR = (
     "Read the platform’s message and try again. If it fails twice, send your administrator the operation id."
@@ -41,8 +45,9 @@ _expired = partial(StatusRow, "Expired", "", "st-expired")
 
 # What keeps a worker from the platform is the same whatever it was to do there; what goes on meanwhile is not.
 _IN_THE_WAY = {
-    "rate_limit": "rate limit reached, next try {until}",
+    "rate_limit": "the platform allows no more requests until {until}",
     "platform_down": "platform not answering, next try {until}",
+    "refused": "the platform refuses to answer, next try {until}",
     "provider_down": "sign-in service not answering, next try {until}",
     "token": "access token being refreshed, next try {until}",
     "key_missing": "this worker lacks a key, next try {until}",
@@ -67,13 +72,16 @@ STATUSES: dict[str, StatusRow] = {
         "Withdraw it, or remind the leads.",
     ),
     "queued": _queued("sent in a moment", "Nothing to do. It will be sent in a moment."),
-    "queued:rate_limit": _queued(
-        "this minute’s {bucket} are used up, until {until}",
-        "Nothing to do. It is sent as soon as rate limits allow.",
+    "queued:spaced": _queued(
+        "{position}", "Nothing to do. The {limit} {bucket} of a minute are spaced evenly. {turns}"
     ),
-    "queued:turn": _queued(
-        "{position} in the queue, about {start}",
-        "Nothing to do. People take turns with the {bucket} of each minute. It is sent automatically.",
+    "queued:own_limit": _queued(
+        "this minute’s {limit} {bucket} are sent; {position}",
+        "Nothing to do. The platform allows {limit} {bucket} a minute. {turns}",
+    ),
+    "queued:rate_limit": _queued(
+        "platform’s limit until {until}; {position}",
+        "Nothing to do. The platform answered that its rate limit is reached (429), and asked to wait. {turns}",
     ),
     "queued:same_name": _queued(
         "another “{name}” comes first", "Wait for the other one, or cancel and choose another name."
@@ -105,9 +113,6 @@ STATUSES: dict[str, StatusRow] = {
         "storage not answering, next try {until}",
         "Nothing to do. What was uploaded stays there, and the rest is retried until it works.{link}",
     ),
-    "uploading:rate_limit": _uploading(
-        "this minute’s calls are used up, next try {until}", "Nothing to do. It continues as soon as rate limits allow."
-    ),
     "uploading:not_permitted": StatusRow(
         "Uploading",
         "ask",
@@ -120,10 +125,6 @@ STATUSES: dict[str, StatusRow] = {
     "running:slow": _running(
         "longer than usual, 9 of 10 finish within {p90}", f"Nothing to do. We keep checking for {FOLLOWED_FOR}."
     ),
-    "running:rate_limit": _running(
-        "this minute’s calls are used up, next check {until}",
-        "Nothing to do. The platform is still working; we check again as soon as rate limits allow.",
-    ),
     "running:sign_in": _signed_out(
         "still running; {person} must sign in again to see the result", "Sign in, and it continues."
     ),
@@ -131,9 +132,13 @@ STATUSES: dict[str, StatusRow] = {
         "{person} may not view it, next check {until}",
         "Following it needs imodels_webview in {itwin}. Ask an administrator there; the platform is still working.",
     ),
-    "running:unknown": _running(
+    "running:unknown": StatusRow(
+        "Unknown state",
+        "ask",
+        "warning",
         "the platform calls it “{platform_state}”",
-        "Nothing to do. iModel Desk does not know this platform state, and keeps checking until it does.",
+        "{usable}iModel Desk does not know this state. It has told the administrators, and keeps checking. "
+        "Ask one of them before you make it again: this one may still come.",
     ),
     "running:usable": StatusRow(
         "Usable now",
@@ -150,6 +155,23 @@ STATUSES: dict[str, StatusRow] = {
         "{decider}{comment}",
         "Read the comment. Request it again if things have changed.",
     ),
+    "cancelled:account_closed": StatusRow(
+        "Cancelled",
+        "",
+        "st-cancelled",
+        "not sent, the account of {person} is closed",
+        "Somebody else can request it again.",
+    ),
+    **{
+        f"{state}:account_closed": StatusRow(
+            "Waiting for somebody",
+            "ask",
+            "lock",
+            "the account of {person} is closed, and no lead or administrator who is signed in may view it",
+            "A lead of {team} or an administrator with access to {itwin} has to sign in. It is checked again {until}.",
+        )
+        for state in ("submitting", "running")
+    },
     "expired": _expired("nobody decided within {patience}", "Request it again, or talk to a lead."),
     "expired:sign_in": _expired("{person} did not sign in again in time", "Sign in and request it again."),
     "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Request it again."),
@@ -211,6 +233,12 @@ FAILURES: dict[str, StatusRow] = {
             "Failed: not signed in",
             "the requester did not sign in again in time",
             f"{MAKE_IT_AGAIN} {FILE_STAYS}",
+        ),
+        (
+            "accountClosed",
+            "Failed: account closed",
+            "the account of {person} was closed before the file was there",
+            "Somebody else can request it again, once the orphaned iModel is deleted.",
         ),
         (
             "stagedFileMissing",
@@ -289,6 +317,12 @@ FAILURES: dict[str, StatusRow] = {
             "Failed: not accepted",
             "correct what the platform names",
             "Correct what the platform names, and send it again.",
+        ),
+        (
+            "applicationMayNotFork",
+            "Failed: iModel Desk may not fork",
+            "the platform lets only selected applications fork",
+            "{person} has the permissions; what is missing is iModel Desk’s. {admission}",
         ),
         *(
             (
@@ -373,12 +407,14 @@ FAILURE_HEADLINES = {
     "baselineSizeMismatch": "The file that arrived is not the size that was announced.",
     "baselineFileMissing": "The platform cannot find the file, though its storage acknowledged it.",
     "uploadAbandoned": "{person} did not sign in again in time, so {file} was never uploaded.",
+    "accountClosed": "The account of {person} was closed, so {file} was not uploaded.",
     "stagedFileMissing": "The file was removed before it could be sent.",
     "fileIsBriefcase": "The file is a briefcase, not a snapshot.",
     "initializationFailed": "The platform could not make an iModel from what it was given.",
     "failed": "The platform began to make “{name}” and gave up. It gives no reason.",
     "vanished": "The platform no longer knows this iModel.",
     "InsufficientPermissions": "{person} may not do this in {itwin}.",
+    "applicationMayNotFork": "Not {person}, but iModel Desk itself may not fork yet, whoever asks.",
     "iTwinNotFound": "The platform does not know {itwin}, or {person} cannot see it.",
     "iModelNotFound": "The platform does not know {source}, or {person} cannot see it.",
     "ChangesetNotFound": "{source} does not have the requested changeset.",

@@ -1,53 +1,82 @@
 """History in plain sentences: what each event says on an operation's page and in the audit. No queries."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from imodels_app.display import formats, status, status_table
+from imodels_app.display.identity import Identity, of_actor
 from imodels_app.models import Event, Operation
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import Kind, State, WaitReason
+from imodels_app.states import Kind, State, Verb, WaitReason
 
 # verb -> badge, tone, icon.
 VERBS: dict[str, tuple[str, str, str]] = {
-    "requested": ("Requested", "", "user"),
-    "approved": ("Approved", "good", "st-approval"),
-    "rejected": ("Rejected", "", "st-rejected"),
-    "cancelled": ("Cancelled", "", "st-cancelled"),
-    "expired": ("Expired", "", "st-expired"),
-    "resumed": ("Resumed", "", "st-signin"),
-    "claimed": ("Sent", "move", "st-submitting"),
-    "postponed": ("Queued", "", "st-queued"),
-    "accepted": ("Running", "move", "st-running"),
-    "file_sent": ("File sent", "move", "st-uploading"),
-    "file_missing": ("Not seen yet", "move", "search"),
-    "upload_restarted": ("Sent again", "move", "st-uploading"),
-    "link_refused": ("Link refused", "move", "search"),
-    "link_renewed": ("New upload link", "move", "st-uploading"),
-    "completed": ("Running", "move", "st-running"),
-    "platform_state": ("Running", "move", "st-running"),
-    "usable": ("Usable now", "good", "st-usable"),
-    "succeeded": ("Succeeded", "good", "st-succeeded"),
-    "failed": ("Failed", "bad", "st-failed"),
-    "orphan_deletion_requested": ("Deletion requested", "", "trash"),
-    "orphan_deletion_waiting": ("Deletion waits", "", "st-queued"),
-    "orphan_deletion_refused": ("Not deleted", "bad", "st-failed"),
-    "orphan_usable": ("Not deleted", "ask", "warning"),
-    "orphan_deleted": ("Orphaned iModel deleted", "good", "trash"),
-    "orphan_gone": ("Orphaned iModel already gone", "", "trash"),
-    "exported": ("Exported", "", "download"),
-    "signed_in": ("Signed in", "", "user"),
-    "signed_out": ("Signed out", "", "user"),
+    Verb.REQUESTED: ("Requested", "", "user"),
+    Verb.APPROVED: ("Approved", "good", "st-approval"),
+    Verb.REJECTED: ("Rejected", "", "st-rejected"),
+    Verb.CANCELLED: ("Cancelled", "", "st-cancelled"),
+    Verb.EXPIRED: ("Expired", "", "st-expired"),
+    Verb.RESUMED: ("Resumed", "", "st-signin"),
+    Verb.CLAIMED: ("Sent", "move", "st-submitting"),
+    Verb.POSTPONED: ("Queued", "", "st-queued"),
+    Verb.ACCEPTED: ("Running", "move", "st-running"),
+    Verb.FILE_SENT: ("File sent", "move", "st-uploading"),
+    Verb.FILE_MISSING: ("Not seen yet", "move", "search"),
+    Verb.UPLOAD_RESTARTED: ("Sent again", "move", "st-uploading"),
+    Verb.LINK_REFUSED: ("Link refused", "move", "search"),
+    Verb.LINK_RENEWED: ("New upload link", "move", "st-uploading"),
+    Verb.COMPLETED: ("Running", "move", "st-running"),
+    Verb.PLATFORM_STATE: ("Running", "move", "st-running"),
+    Verb.UNKNOWN_STATE: ("Unknown state", "ask", "warning"),
+    Verb.USABLE: ("Usable now", "good", "st-usable"),
+    Verb.SUCCEEDED: ("Succeeded", "good", "st-succeeded"),
+    Verb.FAILED: ("Failed", "bad", "st-failed"),
+    Verb.ORPHAN_DELETION_REQUESTED: ("Deletion requested", "", "trash"),
+    Verb.ORPHAN_DELETION_WAITING: ("Deletion waits", "", "st-queued"),
+    Verb.ORPHAN_DELETION_REFUSED: ("Not deleted", "bad", "st-failed"),
+    Verb.ORPHAN_USABLE: ("Not deleted", "ask", "warning"),
+    Verb.ORPHAN_DELETED: ("Orphaned iModel deleted", "good", "trash"),
+    Verb.ORPHAN_GONE: ("Orphaned iModel already gone", "", "trash"),
+    Verb.EXPORTED: ("Exported", "", "download"),
+    Verb.SIGNED_IN: ("Signed in", "", "user"),
+    Verb.SIGNED_OUT: ("Signed out", "", "user"),
+    Verb.REASSIGNED: ("Another team decides", "", "user"),
+    Verb.NAME_CHANGED: ("Name changed", "ask", "user"),
+    Verb.ADDRESS_CHANGED: ("E-mail address changed", "", "user"),
+    Verb.ADMIN_GIVEN: ("Made an administrator", "ask", "user"),
+    Verb.ADMIN_REMOVED: ("No longer an administrator", "", "user"),
+    Verb.ACCOUNT_OPENED: ("Account opened", "", "user"),
+    Verb.ACCOUNT_CLOSED: ("Account closed", "", "lock"),
+    Verb.TEAM_MADE: ("Team made", "", "user"),
+    Verb.TEAM_RENAMED: ("Team renamed", "", "user"),
+    Verb.TEAM_DELETED: ("Team deleted", "", "trash"),
+    Verb.DAYS_CHANGED: ("Days to decide changed", "", "user"),
+    Verb.ROLE_GIVEN: ("Role given", "", "user"),
+    Verb.ROLE_CHANGED: ("Role changed", "ask", "user"),
+    Verb.ROLE_REMOVED: ("Role removed", "", "user"),
+    Verb.PLACE_TAKEN: ("Place taken", "", "user"),
+    Verb.ITWIN_GIVEN: ("iTwin given", "", "user"),
+    Verb.ITWIN_MOVED: ("iTwin moved", "", "user"),
+    Verb.ITWIN_REMOVED: ("iTwin removed", "", "user"),
+    Verb.DECISION_REFUSED: ("Decision refused", "bad", "lock"),
+    Verb.SIGN_IN_FAILED: ("Sign-in failed", "bad", "lock"),
+    Verb.CSRF_REFUSED: ("Form refused", "bad", "lock"),
+    Verb.SESSIONS_ENDED: ("Sessions ended", "", "user"),
 }
 
 WAIT_REASONS: dict[str, str] = {
-    WaitReason.RATE_LIMIT: "This minute’s rate limit is used up",
+    WaitReason.SPACED: "Requests leave one after another; this one’s turn is at {until}",
+    WaitReason.OWN_LIMIT: "All requests that a minute may have are sent; more from {until}",
+    WaitReason.RATE_LIMIT: "The platform’s rate limit is reached (429); it allows no more until {until}",
     WaitReason.PLATFORM_DOWN: "The platform did not answer",
     WaitReason.PROVIDER_DOWN: "The sign-in service did not answer",
     WaitReason.STORAGE_DOWN: "The upload stopped",
     WaitReason.SIGN_IN: "The requester must sign in again",
     WaitReason.TOKEN: "The platform refused the access token",
     WaitReason.KEY_MISSING: "A worker lacked a key",
+    WaitReason.REFUSED: "The platform refused to answer",
     WaitReason.NOT_PERMITTED: "The requester may not view it",
+    WaitReason.ACCOUNT_CLOSED: "The requester’s account is closed, and nobody else may view it",
     WaitReason.SAME_NAME: "Another operation with this name comes first",
     WaitReason.LOST_ANSWER: "The answer was lost",
 }
@@ -58,6 +87,8 @@ FILE_SENTENCES = {
     "link_renewed": "The old link had expired; what was uploaded stays there",
     "completed": "The platform has {file} and is making the iModel",
 }
+# The note of these events is the platform's word.
+PLATFORM_SAYS = {"platform_state": "Platform state:", "unknown_state": "A state that iModel Desk does not know:"}
 # Whose own words the note of these events is.
 QUOTED = {"requested", "approved", "rejected"}
 
@@ -75,6 +106,7 @@ class TimelineEntry:
     why: str = ""
     quote: str = ""
     code: str = ""
+    actor: Identity | None = None
 
 
 def entry(event: Event, operation: Operation) -> TimelineEntry:
@@ -82,14 +114,16 @@ def entry(event: Event, operation: Operation) -> TimelineEntry:
     badge, tone, icon = _badge(event)
     strong, rest = _sentence(event, operation, badge)
     quote = event.note if event.verb in QUOTED else ""
-    return TimelineEntry(event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event))
+    return TimelineEntry(
+        event, badge, tone, icon, strong, rest, _why(event, operation), quote, _code(event), of_actor(event)
+    )
 
 
 def audit_entry(event: Event) -> TimelineEntry:
     """What an event says in the audit: the badge, and why."""
     badge, tone, icon = _badge(event)
     why = f"“{isolated(event.note)}”" if event.note and event.verb in QUOTED else _reason(event)
-    return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event))
+    return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event), actor=of_actor(event))
 
 
 def who(event: Event) -> str:
@@ -104,6 +138,7 @@ FROM_PLATFORM = {
     "completed",
     "file_missing",
     "platform_state",
+    "unknown_state",
     "usable",
     "succeeded",
     "failed",
@@ -159,16 +194,24 @@ def _why(event: Event, operation: Operation) -> str:
 
 def _reason(event: Event) -> str:
     """Why it waits, and what was noted; nothing for what the code says already."""
-    if event.verb == "platform_state":
-        return "Platform state:"
-    said = [WAIT_REASONS.get(event.data.get("wait", ""), ""), event.note]
+    if event.verb in PLATFORM_SAYS:
+        return PLATFORM_SAYS[event.verb]
+    said = [why_it_waits(event), event.note]
     return ". ".join(dict.fromkeys(_as_sentence(part) for part in said if part))
+
+
+def why_it_waits(event: Event) -> str:
+    """The reason of a wait as a sentence; an older line does not say until when."""
+    until = event.data.get("until")
+    words = formats.history_time(datetime.fromisoformat(until), event.at) if until else "its limit allows it"
+    return WAIT_REASONS.get(event.data.get("wait", ""), "").format(until=words)
 
 
 def _as_sentence(note: str) -> str:
     """A note as a sentence begins, without its full stop."""
     text = note.strip().rstrip(".")
-    return text[:1].upper() + text[1:]
+    begins_with_address = "@" in text.partition(" ")[0]
+    return text if begins_with_address else text[:1].upper() + text[1:]
 
 
 def _note(event: Event) -> str:
@@ -177,7 +220,7 @@ def _note(event: Event) -> str:
 
 def _code(event: Event) -> str:
     """A word of the platform's own, shown as it is."""
-    return event.note if event.verb == "platform_state" else str(event.data.get("code", ""))
+    return event.note if event.verb in PLATFORM_SAYS else str(event.data.get("code", ""))
 
 
 def _owner(name: str) -> str:

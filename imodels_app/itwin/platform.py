@@ -5,16 +5,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import requests
 
 from imodels_app.itwin import errors
-from imodels_app.itwin.http import V1, Connection, json_in
+from imodels_app.itwin.http import V1, V2, Connection, json_in
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
     CreateOperation,
+    Found,
     IModel,
     ITwin,
     Malformed,
@@ -126,9 +127,17 @@ class Platform:
         return self._http.get(f"/imodels/{quote(imodel_id, safe='')}", read=_one("iModel", IModel))
 
     def imodels(
-        self, itwin_id: str, *, name: str = "", search: str = "", top: int = 100, newest: bool = False
-    ) -> list[IModel]:
-        """The first page of an iTwin's iModels. name: exact; search: part of name or description; newest: these first.
+        self,
+        itwin_id: str,
+        *,
+        name: str = "",
+        search: str = "",
+        top: int = 100,
+        pages: int = 1,
+        newest: bool = False,
+    ) -> Found[IModel]:
+        """An iTwin's iModels. name: exact; search: part of name or description; pages: read no more than so many;
+        newest: these first.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
         """
@@ -136,11 +145,7 @@ class Platform:
         query |= {"$orderBy": "createdDateTime desc"} if newest else {}
         # Whether there is one of this name decides what is sent again: then none may be left out.
         read = _all("iModels", IModel) if name else _many("iModels", IModel)
-
-        def ask(words: dict[str, str]) -> list[IModel]:
-            return self._http.get("/imodels", query | words, prefer="representation", read=read)
-
-        return _in_each_spelling({"name": name, "$search": search}, ask)
+        return self._list("/imodels", query, {"name": name, "$search": search}, read, pages=pages)
 
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""
@@ -182,18 +187,30 @@ class Platform:
         path = f"/imodels/{quote(imodel_id, safe='')}/changesets/{quote(id_or_index, safe='')}"
         return self._http.get(path, read=_one("changeset", Changeset))
 
-    def named_versions(self, imodel_id: str, *, search: str = "", top: int = 50) -> list[NamedVersion]:
-        """Newest first, hidden ones too. search: part of the name.
+    def named_versions(
+        self, imodel_id: str, *, name: str = "", search: str = "", top: int = 50, pages: int = 1
+    ) -> Found[NamedVersion]:
+        """Newest first, hidden ones too. name, search and pages: as in imodels(), but of the name alone.
 
         Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-versions/
         """
-        query: dict[str, Any] = {"$top": top, "$orderBy": "changesetIndex desc"}
-        path, read = f"/imodels/{quote(imodel_id, safe='')}/namedversions", _many("namedVersions", NamedVersion)
+        query, words = {"$top": top, "$orderBy": "changesetIndex desc"}, {"name": name, "$search": search}
+        path = f"/imodels/{quote(imodel_id, safe='')}/namedversions"
+        return self._list(path, query, words, _many("namedVersions", NamedVersion), pages=pages)
 
-        def ask(words: dict[str, str]) -> list[NamedVersion]:
-            return self._http.get(path, query | words, prefer="representation", read=read)
+    def named_version(self, imodel_id: str, version_id: str) -> NamedVersion:
+        """Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-named-version-details/"""
+        path = f"/imodels/{quote(imodel_id, safe='')}/namedversions/{quote(version_id, safe='')}"
+        return self._http.get(path, read=_one("namedVersion", NamedVersion))
 
-        return _in_each_spelling({"$search": search}, ask)
+    # People
+
+    def me(self) -> tuple[str, str]:
+        """Id and e-mail address of the person whose token this is; "" for what is not told.
+
+        Source: https://developer.bentley.com/apis/users/operations/get-me/
+        """
+        return self._http.get("/users/me", accept=V1, read=lambda body: _id_and_address(_part(body, "user")))
 
     # iTwins
 
@@ -201,21 +218,19 @@ class Platform:
         """Source: https://developer.bentley.com/apis/itwins/operations/get-itwin/"""
         return self._http.get(f"/itwins/{quote(itwin_id, safe='')}", accept=V1, read=_one("iTwin", ITwin))
 
-    def itwins(self, *, search: str = "", top: int = 100) -> list[ITwin]:
-        """The first page of the person's active projects and assets; of a search, the inactive ones too.
+    def itwins(self, *, name: str = "", number: str = "", search: str = "", top: int = 100) -> Found[ITwin]:
+        """The first page of the person's active projects and assets; of those asked for, the inactive ones too.
+
+        name, number  exact
+        search        part of one of them, and goes together with neither
 
         Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/
         """
         query: dict[str, Any] = {"subClass": "Project,Asset", "$top": top}
-        if search:
+        words = {"displayName": name, "number": number, "$search": search}
+        if any(words.values()):
             query["includeInactive"] = "true"
-
-        def ask(words: dict[str, str]) -> list[ITwin]:
-            return self._http.get(
-                "/itwins/", query | words, accept=V1, prefer="representation", read=_many("iTwins", ITwin)
-            )
-
-        return _in_each_spelling({"$search": search}, ask)
+        return self._list("/itwins/", query, words, _many("iTwins", ITwin), accept=V1)
 
     def recent_itwins(self) -> list[ITwin]:
         """The person's own recent iTwins, newest first, at most 25.
@@ -243,6 +258,43 @@ class Platform:
         Source: https://developer.bentley.com/apis/access-control-v2/operations/get-iTwin-permissions/
         """
         return self._http.get(f"/accesscontrol/itwins/{quote(itwin_id, safe='')}/permissions", read=_permissions)
+
+    def _list(
+        self,
+        path: str,
+        query: dict[str, Any],
+        words: dict[str, str],
+        read: Callable[[dict[str, Any]], "list[Item]"],
+        *,
+        pages: int = 1,
+        accept: str = V2,
+    ) -> "Found[Item]":
+        """What is found for these words of a query, composed or not: the platform need not take both for the same."""
+        found = [self._pages(path, query | spelled, read, pages=pages, accept=accept) for spelled in _spellings(words)]
+        items = {item.id: item for part in found for item in part}
+        return Found(items.values(), is_all=all(part.is_all for part in found))
+
+    def _pages(
+        self,
+        path: str,
+        query: dict[str, Any],
+        read: Callable[[dict[str, Any]], "list[Item]"],
+        *,
+        pages: int,
+        accept: str,
+    ) -> "Found[Item]":
+        """Page by page. One that is full may be the last that is given out (X-Max-Return), and yet not the end."""
+        found: Found[Item] = Found()
+        for _ in range(pages):
+            page, following = self._http.get(
+                path, query, accept=accept, prefer="representation", read=lambda body: (read(body), _following(body))
+            )
+            found += page
+            if not following:
+                found.is_all = following is None and len(page) < query["$top"]
+                break
+            query = query | following
+        return found
 
 
 def _new_imodel_id(answer: requests.Response) -> str:
@@ -276,6 +328,10 @@ def _named(user: dict[str, Any]) -> tuple[str, str]:
         foreign_text.cleaned(user.get(key)) for key in ("id", "displayName", "givenName", "surname")
     )
     return user_id.lower(), f"{first} {last}".strip() or display_name
+
+
+def _id_and_address(user: dict[str, Any]) -> tuple[str, str]:
+    return str(user.get("id") or "").lower(), str(user.get("email") or "")
 
 
 class _Readable(Protocol):
@@ -319,14 +375,24 @@ def _many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
 Item = TypeVar("Item", ITwin, IModel, NamedVersion)
 
 
-def _in_each_spelling(words: dict[str, str], ask: Callable[[dict[str, str]], list[Item]]) -> list[Item]:
-    """What is found for these words of a query, composed or not: the platform need not take both for the same."""
+def _spellings(words: dict[str, str]) -> list[dict[str, str]]:
+    """The words of a query with their letters composed, and, where that differs, decomposed."""
     composed = {key: unicodedata.normalize("NFC", word) for key, word in words.items() if word}
     decomposed = {key: unicodedata.normalize("NFD", word) for key, word in composed.items()}
-    found = {item.id: item for item in ask(composed)}
-    if decomposed != composed:
-        found |= {item.id: item for item in ask(decomposed)}
-    return list(found.values())
+    return [composed] if decomposed == composed else [composed, decomposed]
+
+
+def _following(body: dict[str, Any]) -> dict[str, str] | None:
+    """What to ask besides for the page after this one; None at the end, nothing where the link cannot be followed.
+
+    Only that is taken: requests are built from our own base address, never from one that an answer names.
+    """
+    links = body.get("_links")
+    link = links.get("next") if isinstance(links, dict) else None
+    if not isinstance(link, dict) or not isinstance(link.get("href"), str):
+        return None
+    query = parse_qs(link["href"].partition("?")[2])
+    return {name: query[name][0] for name in ("$skip", "$continuationToken") if name in query}
 
 
 def _part(body: dict[str, Any], name: str) -> dict[str, Any]:

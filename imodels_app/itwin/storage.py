@@ -5,10 +5,8 @@ The right to write is in the link itself. Nothing else of a person's goes there:
 Source: https://learn.microsoft.com/rest/api/storageservices/put-blob, put-block, put-block-list
 """
 
-import ipaddress
 import re
-import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -16,7 +14,7 @@ import requests
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.blob import BlobBlock, BlobClient, LinearRetry
 
-from imodels_app.itwin import errors
+from imodels_app.itwin import addresses, errors
 from imodels_app.itwin.http import no_other_auth, retry_after_s
 from imodels_app.itwin.types import UploadLink
 from imodels_app.runtime import foreign_text
@@ -30,6 +28,7 @@ CUT_RETRY_S, DOWN_RETRY_S = 1.0, 5.0
 FINAL = {507}
 # What Google says of a link that has ended, with a 400.
 LINK_IS_OVER = {"ExpiredToken"}
+PRIVATE = "The upload link leads into a private network."
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 
 
@@ -42,10 +41,14 @@ class ByteSource(Protocol):
 
 
 class Storage:
-    """Writes one blob. Threads may share it. Its methods raise Unavailable, LinkRefused and Refused."""
+    """Writes one blob. Threads may share it. Its methods raise Unavailable, ForeignLink, LinkRefused and Refused.
 
-    def __init__(self, link: UploadLink) -> None:
+    private_hosts  hosts that it may lead to although they are not in the public internet
+    """
+
+    def __init__(self, link: UploadLink, *, private_hosts: Collection[str] = ()) -> None:
         self._href = link.href
+        self._private_hosts = private_hosts
         self._is_azure = link.storage_type != "google"
         self._blob: BlobClient | None = None
 
@@ -55,12 +58,10 @@ class Storage:
 
     def open(self) -> BlobClient:
         """Get ready for blocks. Not every file needs it, and threads share what it makes."""
-        session = requests.Session()
-        session.auth = no_other_auth
         try:
             self._blob = BlobClient.from_blob_url(
                 self._href,
-                session=session,
+                session=self._session(),
                 # The default waits 15 s between tries, 85 s in all, and holds up the other files of this worker.
                 retry_policy=LinearRetry(backoff=1, retry_total=3, random_jitter_range=0),
                 connection_timeout=CONNECT_TIMEOUT_S,
@@ -80,14 +81,16 @@ class Storage:
         """Write the whole file in one request; a request that is cut leaves nothing."""
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"} if self._is_azure else {}
         try:
-            answer = requests.put(
-                self._href,
-                data=source,
-                headers=headers,
-                auth=no_other_auth,
-                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-                allow_redirects=False,
-            )
+            with self._session() as session:
+                answer = session.put(
+                    self._href,
+                    data=source,
+                    headers=headers,
+                    timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                    allow_redirects=False,
+                )
+        except addresses.NotPublic:
+            raise errors.ForeignLink(PRIVATE) from None
         except requests.RequestException as error:
             # Its text and its chain name the address.
             raise _unavailable(slow=isinstance(error, requests.Timeout)) from None
@@ -99,41 +102,41 @@ class Storage:
         """Write one block. The same number may be sent again, and replaces what was there."""
         try:
             self._client().stage_block(_block_id(number), piece, length=len(piece))
-        except AzureError as error:
+        except (AzureError, addresses.NotPublic) as error:
             _azure_refused(error)
 
     def commit(self, count: int) -> None:
         """Put blocks 0 to count - 1 together. Refused with InvalidBlockList when one of them is not there."""
         try:
             self._client().commit_block_list([BlobBlock(_block_id(number)) for number in range(count)])
-        except AzureError as error:
+        except (AzureError, addresses.NotPublic) as error:
             _azure_refused(error)
 
     def _client(self) -> BlobClient:
         return self._blob or self.open()
 
+    def _session(self) -> requests.Session:
+        session = addresses.session(private_hosts=self._private_hosts)
+        session.auth = no_other_auth
+        return session
 
-def check_destination(link: UploadLink, platform_url: str) -> None:
+
+def check_destination(link: UploadLink, platform_url: str, *, private_hosts: Collection[str] = ()) -> None:
     """Raise ForeignLink unless the link may be written to: over TLS, and not into a network that only we can reach.
 
-    Whatever the platform itself uses is fine: plain HTTP, and private addresses, if it is there too.
+    What the platform itself uses is fine: plain HTTP, and its own host. Storage asks for the host's address again.
     """
     target, platform = urlsplit(link.href), urlsplit(platform_url)
     if target.scheme not in ("http", "https") or not target.hostname or target.username or target.password:
         raise errors.ForeignLink("The upload link is not a web address.")
     if target.scheme == "http" and platform.scheme == "https":
         raise errors.ForeignLink("The upload link is not encrypted.")
-    if target.hostname != platform.hostname and _is_inside(target.hostname) and not _is_inside(platform.hostname or ""):
-        raise errors.ForeignLink("The upload link leads into a private network.")
-
-
-def _is_inside(host: str) -> bool:
-    """Whether a host, or any of its addresses, is not a public one."""
     try:
-        found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
+        addresses.resolve(target.hostname, private_hosts={platform.hostname or "", *private_hosts})
+    except addresses.NotPublic:
+        raise errors.ForeignLink(PRIVATE) from None
+    except OSError:
         raise _unavailable(slow=False) from None
-    return not all(ipaddress.ip_address(address).is_global for address in found)
 
 
 def _block_id(number: int) -> str:
@@ -141,7 +144,9 @@ def _block_id(number: int) -> str:
     return f"block-{number:06}"
 
 
-def _azure_refused(error: AzureError) -> NoReturn:
+def _azure_refused(error: AzureError | addresses.NotPublic) -> NoReturn:
+    if isinstance(error, addresses.NotPublic):
+        raise errors.ForeignLink(PRIVATE) from None
     if not isinstance(error, HttpResponseError) or not error.status_code:
         raise _unavailable(slow=False) from None
     code = str(getattr(getattr(error, "error_code", None), "value", None) or getattr(error, "error_code", None) or "")

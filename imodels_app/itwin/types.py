@@ -1,9 +1,10 @@
 """What the platform answers, as frozen records. from_json is strict about what we rely on and ignores the rest."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from imodels_app.itwin import errors
@@ -11,6 +12,7 @@ from imodels_app.runtime import foreign_text
 
 _GUID_IN_PATH = re.compile(r"/imodels/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f-])", re.IGNORECASE)
 _USER_IN_PATH = re.compile(r"/users/([^/?#]+)/?$")
+T = TypeVar("T")
 _ID = re.compile(r"[a-z0-9-]+")
 # An address as it may stand in a request: nothing that would have to be encoded.
 _ADDRESS = re.compile(r"[!-~]+")
@@ -23,6 +25,17 @@ class Malformed(errors.Unavailable):
         super().__init__(f"The platform's answer has no {what}.", retry_after_s=15.0)
 
 
+class Found(list[T]):
+    """Things of a list, and whether these are all that the platform has of it."""
+
+    def __init__(self, items: Iterable[T] = (), *, is_all: bool = False) -> None:
+        super().__init__(items)
+        self.is_all = is_all
+
+    def cut_at(self, most: int) -> "Found[T]":
+        return Found(self[:most], is_all=self.is_all and len(self) <= most)
+
+
 @dataclass(frozen=True)
 class ITwin:
     """Source: https://developer.bentley.com/apis/itwins/operations/get-my-itwins/"""
@@ -32,6 +45,7 @@ class ITwin:
     number: str
     status: str
     data_center: str
+    account_id: str = ""
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
@@ -41,6 +55,7 @@ class ITwin:
             number=_text(item, "number"),
             status=_text(item, "status") or "Active",
             data_center=_text(item, "dataCenterLocation"),
+            account_id=_text(item, "iTwinAccountId").lower(),
         )
 
 

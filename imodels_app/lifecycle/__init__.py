@@ -5,6 +5,7 @@ participles are what the platform told us (accepted, succeeded, failed).
 """
 
 from imodels_app.lifecycle._transition import ApprovalVoid, Conflict, FileTaken, NameInFlight
+from imodels_app.lifecycle.authority import follow_rights, requester_gone
 from imodels_app.lifecycle.decisions import approve, cancel, reject
 from imodels_app.lifecycle.intake import request
 from imodels_app.lifecycle.orphans import (
@@ -56,6 +57,7 @@ __all__ = [
     "failed",
     "file_missing",
     "file_sent",
+    "follow_rights",
     "lease",
     "lease_orphan",
     "lease_upload",
@@ -69,6 +71,7 @@ __all__ = [
     "release_upload",
     "renew_upload_lease",
     "request",
+    "requester_gone",
     "requeue",
     "reschedule_after_clock_jump",
     "restart_upload",

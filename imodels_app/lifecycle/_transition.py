@@ -15,7 +15,7 @@ from imodels_app.audit import events
 from imodels_app.models import Operation, Orphan, Upload, User
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock, dispatch, failpoints
-from imodels_app.states import FINISHED, MOVES, NotificationKind, State, WaitReason
+from imodels_app.states import FINISHED, MOVES, OWN_PACE, NotificationKind, State, WaitReason
 
 
 class Conflict(Exception):
@@ -55,7 +55,8 @@ def move(
     now = clock.now()
     if to in FINISHED:
         fields |= {"finished_at": now, "due_at": None}
-    change(operation, now, state=to, **fields, event=event_fields(verb, by, note, came_from, to, code, wait))
+    event = event_fields(verb, by, note, came_from, to, code, wait, fields.get("wait_until"))
+    change(operation, now, state=to, **fields, event=event)
 
 
 def note(
@@ -68,8 +69,9 @@ def note(
     **fields: Any,
 ) -> None:
     """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
-    same_wait = wait and operation.wait_reason == wait
-    event = None if same_wait else event_fields(verb, by, note, operation.state, operation.state, "", wait)
+    same_wait = wait and (operation.wait_reason == wait or {operation.wait_reason, wait} <= OWN_PACE)
+    until = fields.get("wait_until")
+    event = None if same_wait else event_fields(verb, by, note, operation.state, operation.state, "", wait, until)
     change(operation, clock.now(), event=event, **fields)
 
 
@@ -112,10 +114,11 @@ def write(row: Operation | Upload | Orphan, **fields: Any) -> None:
 
 
 def event_fields(
-    verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str
+    verb: str, by: User | None, note: str, came_from: str, to: str, code: str, wait: str, until: datetime | None = None
 ) -> dict[str, Any]:
     """What audit.events.record() takes of a change, but for the row and the time."""
-    extra = {key: value for key, value in (("code", code), ("wait", str(wait))) if value}
+    told = (("code", code), ("wait", str(wait)), ("until", until.isoformat() if until else ""))
+    extra = {key: value for key, value in told if value}
     return {"verb": verb, "by": by, "note": note, "came_from": came_from, "to": to, **extra}
 
 

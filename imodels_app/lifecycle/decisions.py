@@ -16,18 +16,13 @@ def approve(operation: Operation, *, by: User, comment: str = "") -> None:
     """Let a fork proceed (one lead is enough here). Raises permissions.Denied (not a lead, or one's own) and
     Conflict.
     """
-    permissions.require(permissions.why_not_decide(by, operation))
-    now = clock.now()
-    if operation.expires_at and operation.expires_at <= now:
-        raise Conflict("The time to decide has passed.")
-    failpoints.reach("approve.allowed")
-    _decide(operation, Verdict.APPROVED, State.QUEUED, by=by, comment=comment, due_at=now, expires_at=None)
+    to_be_sent = {"due_at": clock.now(), "expires_at": None}
+    _decide(operation, Verdict.APPROVED, State.QUEUED, by=by, comment=comment, **to_be_sent)
     _transition.wake_submitter(operation)
 
 
 def reject(operation: Operation, *, by: User, comment: str = "") -> None:
     """Refuse a fork. Raises permissions.Denied (not a lead, or one's own) and Conflict."""
-    permissions.require(permissions.why_not_decide(by, operation))
     _decide(operation, Verdict.REJECTED, State.REJECTED, by=by, comment=comment)
 
 
@@ -44,8 +39,12 @@ def cancel(operation: Operation, *, by: User) -> None:
 
 
 def _decide(operation: Operation, verdict: Verdict, to: State, *, by: User, comment: str, **fields: Any) -> None:
-    """Take the edge, and write down whose answer it was."""
+    """Take the edge, and write down whose answer it was. Whoever loses the right meanwhile does not decide."""
     with transaction.atomic():
+        permissions.require(permissions.why_not_decide(by, operation, lock=True))
+        if operation.expires_at and operation.expires_at <= clock.now():
+            raise Conflict("The time to decide has passed.")
+        failpoints.reach("approve.allowed")
         # The move first: of two people who answer at once, the second meets a Conflict.
         _transition.move(operation, to, verb=verdict, by=by, note=comment, **fields)
         Decision.objects.create(
@@ -54,6 +53,7 @@ def _decide(operation: Operation, verdict: Verdict, to: State, *, by: User, comm
             by=by,
             by_name=by.name,
             by_key=by.lasting_key,
+            by_email=by.email,
             requested_by_id=operation.requested_by_id,
             requester_key=operation.requester_key,
             request_hash=operation.request_hash,

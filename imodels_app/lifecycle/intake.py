@@ -60,6 +60,7 @@ def _record_request(
             requested_by=by,
             requested_by_name=by.name,
             requester_key=by.lasting_key,
+            requester_email=by.email,
             team=team,
             reason=spec.reason,
             again_of=again_of,
@@ -88,6 +89,15 @@ def _claim_file(staged_file: StagedFile, *, by: User) -> None:
     Operation.objects.filter(staged_file=staged_file).update(staged_file=None)
 
 
+def _elsewhere(spec: CreationSpec) -> str:
+    """In what the target's iTwin differs from the source's, as far as both are known: account, region."""
+    if spec.source is None:
+        return ""
+    here, there = spec.source.itwin, spec.itwin
+    pairs = {"account": (here.account_id, there.account_id), "region": (here.region, there.region)}
+    return " ".join(what for what, (one, other) in pairs.items() if one and other and one != other)
+
+
 def _columns_of(spec: CreationSpec) -> dict[str, Any]:
     source = spec.source
     return {
@@ -95,6 +105,8 @@ def _columns_of(spec: CreationSpec) -> dict[str, Any]:
         "description": spec.description,
         "itwin_id": spec.itwin.id,
         "itwin_name": spec.itwin.name,
+        "itwin_number": spec.itwin.number,
+        "elsewhere": _elsewhere(spec),
         "source_id": source.id if source else "",
         "source_name": source.name if source else "",
         "source_itwin_id": source.itwin.id if source else "",

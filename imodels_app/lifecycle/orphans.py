@@ -57,6 +57,7 @@ def deleting_orphan(orphan: Orphan, *, retry_at: datetime) -> None:
 def confirm_deletion(orphan: Orphan) -> None:
     """Call right before deleting. Raises Conflict when what was seen is old, or another worker has taken over."""
     mine = Orphan.objects.filter(pk=orphan.pk, state=OrphanState.DELETING, version=orphan.version)
+    mine = mine.filter(requested_by__is_active=True)
     # The time last, as in confirm_claim().
     if not mine.exists() or orphan.sent_at is None or clock.now() > orphan.sent_at + CLAIM_LASTS:
         raise Conflict(f"{orphan} has to be checked again.")

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from imodels_app.display.status_table import PLATFORM_STATES
 from imodels_app.lifecycle import _transition
 from imodels_app.lifecycle._transition import NO_WAIT
 from imodels_app.models import Operation, Orphan, Upload
@@ -69,15 +70,19 @@ def completed(operation: Operation, *, baseline_state: str) -> None:
 
 
 def polled(operation: Operation, *, platform_state: str, due_at: datetime, missing: bool = False) -> None:
-    """One poll of a running operation. Only what a person could see makes history and raises the version."""
+    """One poll of a running operation. Only what a person could see makes history and raises the version.
+
+    A state that nobody here knows may be the platform's last word: admins are told.
+    """
     seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
     if missing:
         seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or clock.now()}
     changed = platform_state != operation.platform_state and not missing
     if changed or operation.wait_reason:
+        is_known = platform_state in PLATFORM_STATES or not changed
         _transition.note(
             operation,
-            "platform_state",
+            "platform_state" if is_known else "unknown_state",
             note=platform_state,
             due_at=due_at,
             polls=F("polls") + 1,

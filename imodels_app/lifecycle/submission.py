@@ -67,9 +67,11 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
 def confirm_claim(operation: Operation, attempt: Attempt) -> None:
     """Call right before sending. Raises Conflict when the claim is old, or was reconciled by somebody else meanwhile.
 
-    Also when these very bytes of a fork were not approved: the claim has read them anew, after it looked.
+    Also when the requester's account is closed by now; and when these very bytes of a fork were not approved: the claim
+    has read them anew, after it looked.
     """
     mine = Operation.objects.filter(pk=operation.pk, state=State.SUBMITTING, version=operation.version)
+    mine = mine.filter(requested_by__is_active=True)
     if operation.kind == Kind.FORK:
         mine = mine.approved(attempt.body_hash)
     # The time last: the database may take its time to answer, and what counts is when we send.

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Count, Max, Min
 
 from imodels_app.limits import rate_limits
+from imodels_app.limits.pacing import Turn
 from imodels_app.models import Attempt, Operation
 from imodels_app.states import Kind, State, WaitReason
 
@@ -18,7 +19,7 @@ KINDS = {"clone": [Kind.CLONE], "fork": [Kind.FORK], "create": [Kind.EMPTY, Kind
 
 
 # What waits for a person or another operation is in no queue, for nobody can say when it goes on.
-IN_QUEUE = [WaitReason.NONE, WaitReason.RATE_LIMIT]
+IN_QUEUE = [WaitReason.NONE, WaitReason.SPACED, WaitReason.OWN_LIMIT, WaitReason.RATE_LIMIT]
 # Times that people read come in steps, so that a page stays as it is while little changes.
 STEP_S = 5
 
@@ -29,10 +30,14 @@ class NotNext(Exception):
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """Where a queued operation stands among those of its bucket, and when its turn is expected."""
+    """Where a queued operation stands among those of its bucket, and when its turn is expected.
+
+    turn  when the first of them may leave, and what all of them wait for until then
+    """
 
     number: int
     start: datetime
+    turn: Turn
 
 
 def next_operation(bucket: str, now: datetime) -> Operation | None:
@@ -66,7 +71,7 @@ def _positions(bucket: str, operations: list[Operation], now: datetime) -> dict[
     never = now - MEMORY
     served = _served(bucket, never)
     order = {who: (served.get(who, never), oldest, who) for who, (_, oldest) in people.items()}
-    first_at, apart = rate_limits.available_at(bucket, now), rate_limits.spacing(bucket)
+    first, apart = rate_limits.turn(bucket, now), rate_limits.spacing(bucket)
     own: dict[int, dict[UUID, int]] = {}
     found = {}
     for operation in operations:
@@ -81,7 +86,7 @@ def _positions(bucket: str, operations: list[Operation], now: datetime) -> dict[
             min(count, turn - 1) + (count >= turn and order[other] <= order[who])
             for other, (count, _) in people.items()
         )
-        found[operation.pk] = QueuePosition(number, _rounded(first_at + (number - 1) * apart))
+        found[operation.pk] = QueuePosition(number, _rounded(first.at + (number - 1) * apart), first)
     return found
 
 

@@ -12,9 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from imodels_app.runtime.timing import LONGEST_CALL
+from imodels_app.states import WaitReason
 
 # A minute, and a little for clocks that do not tick alike: half a per cent of the allowed rate.
 MINUTE = timedelta(seconds=60.3)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """When a request may leave, and what it waits for until then.
+
+    reason  SPACED, OWN_LIMIT, or RATE_LIMIT for the platform's own 429; NONE: nothing
+    """
+
+    at: datetime
+    reason: WaitReason
 
 
 @dataclass(frozen=True)
@@ -30,8 +42,8 @@ class Sent:
         return self.answered_at or self.at + LONGEST_CALL  # its caller has given up by then
 
 
-def next_at(latest: Sequence[Sent], limit: int, *, one_at_a_time: bool = False) -> datetime | None:
-    """When the next request may leave; None: at once.
+def next_turn(latest: Sequence[Sent], limit: int, *, one_at_a_time: bool = False) -> Turn | None:
+    """When the next request may leave, and why not before; None: at once.
 
     latest         the last `limit` requests (or all there were), newest first
     limit          requests a minute
@@ -40,8 +52,12 @@ def next_at(latest: Sequence[Sent], limit: int, *, one_at_a_time: bool = False) 
     if not latest:
         return None
     newest = latest[0]
-    spacing = MINUTE / limit
-    at = (newest.counted_by if one_at_a_time else newest.at) + spacing
-    if len(latest) >= limit:
-        at = max(at, latest[limit - 1].counted_by + MINUTE)
-    return at
+    spaced = Turn((newest.counted_by if one_at_a_time else newest.at) + MINUTE / limit, WaitReason.SPACED)
+    if len(latest) < limit:
+        return spaced
+    return later(spaced, Turn(latest[limit - 1].counted_by + MINUTE, WaitReason.OWN_LIMIT))
+
+
+def later(*turns: Turn) -> Turn:
+    """What really has to be waited for, of several."""
+    return max(turns, key=lambda turn: turn.at)

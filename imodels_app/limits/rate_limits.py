@@ -3,6 +3,10 @@
 Creations, clones and forks have a bucket each: their requests are rows (Attempt), so a claim reads the last ones
 and pacing.py says when the next may leave. Everything together has the bucket `calls`, whose tokens drip. All of
 it is in the database: no flushed Redis can cause a burst, and a restarted worker forgets nothing.
+
+Nobody can use up what is everybody's. What people look up (pickers, forms, checks) has a bucket of its own, LOOKUPS,
+and each person a share of that. Both drip slower than `calls`, and hold less, so whatever one person or all of them
+look up, the steps of operations find something left.
 """
 
 from collections.abc import Iterator
@@ -13,32 +17,41 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
-from imodels_app.limits.pacing import MINUTE, Sent, next_at
-from imodels_app.models import Attempt, Bucket
+from imodels_app.limits.pacing import MINUTE, Sent, Turn, later, next_turn
+from imodels_app.models import Attempt, Bucket, LookupShare
 from imodels_app.runtime.timing import CLOCK_DIFFERENCE
-from imodels_app.states import Kind
+from imodels_app.states import Kind, WaitReason
 
 CALLS = "calls"
+LOOKUPS = "lookups"
 # Creations, clones and forks a minute; all calls a minute, and an hour where the tier has such a limit.
 # Source: the rate limits of the create, clone and fork pages, and of the platform's overview.
 LIMITS = {
     "trial": {"create": 5, "clone": 5, "fork": 5, CALLS: 500},
     "paid": {"create": 50, "clone": 20, "fork": 20, CALLS: 5000},
 }
+# The free tier, by its older name and its newer one.
+FREE = {"trial", "community"}
 TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
 ONE_AT_A_TIME_FOR = timedelta(minutes=5)
-# Following takes what drips, but for a reserve: submitting, settling and people's own looks come first.
-RESERVE_FOR_PEOPLE = 0.3
+# Following takes what drips, but for a reserve: submitting, reconciling and look-ups come first.
+POLL_RESERVE = 0.5
+# What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
+LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
+# One person's share of both.
+PERSONAL_SHARE = 0.5
+# A page or a picker asks about so many questions. Whoever has used up their share waits until that many are back.
+CALLS_A_LOOK = 10
 
 
 class RateLimited(Exception):
-    """The rate limit allows the next request at `until`."""
+    """The rate limit allows the next request at `until`; reason says which part of it."""
 
-    def __init__(self, until: datetime) -> None:
-        super().__init__(until)
-        self.until = until
+    def __init__(self, turn: Turn) -> None:
+        super().__init__(turn)
+        self.until, self.reason = turn.at, turn.reason
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ def bucket_of(kind: str) -> str:
 
 def limit(bucket: str) -> int:
     """Requests a minute."""
-    return LIMITS["trial" if settings.ITWIN_TIER == "trial" else "paid"][bucket]
+    return LIMITS["trial" if settings.ITWIN_TIER in FREE else "paid"][bucket]
 
 
 def lock(bucket: str) -> None:
@@ -71,18 +84,23 @@ def acquire(bucket: str, now: datetime) -> None:
 
     The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
     """
-    at = _next_at(_locked(bucket), now, frozen_until(now))
-    if at > now:
-        raise RateLimited(at)
+    turn = _next(_locked(bucket), now, frozen_until(now))
+    if turn.at > now:
+        raise RateLimited(turn)
 
 
 def available_at(bucket: str, now: datetime) -> datetime:
     """When the next request of a bucket may leave; now when it may at once."""
+    return turn(bucket, now).at
+
+
+def turn(bucket: str, now: datetime) -> Turn:
+    """The next request's turn; now, for no reason, when it may leave at once."""
     rows = {row.name: row for row in Bucket.objects.filter(name__in=[bucket, CALLS])}
     everything = rows.get(CALLS)
-    return max(
-        _next_at(rows.get(bucket) or Bucket(name=bucket), now, everything.frozen_until if everything else None), now
-    )
+    at_once = Turn(now, WaitReason.NONE)
+    row, frozen_until_ = rows.get(bucket) or Bucket(name=bucket), everything.frozen_until if everything else None
+    return later(at_once, _next(row, now, frozen_until_))
 
 
 def spacing(bucket: str) -> timedelta:
@@ -122,12 +140,21 @@ def count_call(now: datetime) -> None:
         Bucket.objects.filter(name=CALLS).update(tokens=remaining, dripped_at=now, counted=F("counted") + 1)
 
 
+def count_lookup(person_id: int, now: datetime) -> None:
+    """Count one request that a person waits for, or raise RateLimited: their share, or that of all, is used up."""
+    with transaction.atomic():
+        LookupShare.objects.get_or_create(person_id=person_id)
+        _take(LookupShare.objects.select_for_update().get(person_id=person_id), now, of=PERSONAL_SHARE)
+        _take(_locked(LOOKUPS), now, of=1)
+        count_call(now)
+
+
 def polls_left(now: datetime) -> int:
     """How many calls following may make now without the reserve; 0 while frozen. They are counted as they leave."""
     row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
     if row.frozen_until and row.frozen_until > now:
         return 0
-    return max(0, int(_tokens(row, now) - RESERVE_FOR_PEOPLE * _capacity()))
+    return max(0, int(_tokens(row, now) - POLL_RESERVE * _capacity()))
 
 
 def remaining(now: datetime) -> list[Remaining]:
@@ -145,18 +172,22 @@ def _remaining(now: datetime) -> Iterator[Remaining]:
         frozen = bool(frozen_until_ or (row.frozen_until and row.frozen_until > now))
         rest = 0 if frozen else max(limit(bucket) - used, 0)
         yield Remaining(
-            name=name, remaining=rest, limit=limit(bucket), until=None if rest else _next_at(row, now, frozen_until_)
+            name=name, remaining=rest, limit=limit(bucket), until=None if rest else _next(row, now, frozen_until_).at
         )
 
 
-def _next_at(row: Bucket, now: datetime, frozen_until_: datetime | None) -> datetime:
-    """When the next request of this bucket may leave; now or earlier if at once. held: until when no call is taken."""
+def _next(row: Bucket, now: datetime, frozen_until_: datetime | None) -> Turn:
+    """When the next request of this bucket may leave; now or earlier if at once. The latest reason is the true one.
+
+    frozen_until_  until when the platform takes no call of any kind
+    """
     most = limit(row.name)
     sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + CLOCK_DIFFERENCE)
     latest = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
     careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
-    paced = next_at([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
-    return max((at for at in (paced, row.frozen_until, frozen_until_) if at), default=now)
+    paced = next_turn([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
+    frozen = [Turn(at, WaitReason.RATE_LIMIT) for at in (row.frozen_until, frozen_until_) if at]
+    return later(paced or Turn(now, WaitReason.NONE), *frozen)
 
 
 def _locked(bucket: str) -> Bucket:
@@ -164,21 +195,39 @@ def _locked(bucket: str) -> Bucket:
     return Bucket.objects.select_for_update().get(name=bucket)
 
 
+def _take(row: Bucket | LookupShare, now: datetime, *, of: float) -> None:
+    """Take a call out of a bucket that has this part of what is for look-ups, or raise RateLimited."""
+    holds, drip_per_s = of * LOOKUPS_HOLD * _capacity(), of * LOOKUPS_DRIP * _drip_per_s()
+    tokens = _dripped(row, now, holds, drip_per_s)
+    if tokens < 1:
+        raise RateLimited(Turn(now + timedelta(seconds=(CALLS_A_LOOK - tokens) / drip_per_s), WaitReason.OWN_LIMIT))
+    row.tokens, row.dripped_at = tokens - 1, now
+    row.save(update_fields=["tokens", "dripped_at"])
+
+
 def _tokens(row: Bucket, now: datetime) -> float:
-    """What has dripped into the bucket of all calls since it was last touched."""
+    """What the bucket of all calls holds."""
+    return _dripped(row, now, _capacity(), _drip_per_s())
+
+
+def _dripped(row: Bucket | LookupShare, now: datetime, holds: float, drip_per_s: float) -> float:
+    """What a bucket holds with what has dripped in since it was last touched."""
     if row.dripped_at is None:
-        return _capacity()
-    return min(_capacity(), row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * _drip_per_s())
+        return holds
+    return min(holds, row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * drip_per_s)
 
 
 def _drip_per_s() -> float:
     """Slow enough for the minute and, with Trial, for the hour: nine tenths, for a full bucket may go at once too."""
     a_minute = limit(CALLS) / 60
-    if settings.ITWIN_TIER != "trial":
+    if settings.ITWIN_TIER not in FREE:
         return 0.9 * a_minute
     return 0.9 * min(a_minute, TRIAL_CALLS_AN_HOUR / 3600)
 
 
 def _capacity() -> float:
-    """A tenth of what the minute allows, so that a full bucket and a minute of dripping stay within it."""
-    return limit(CALLS) / 10
+    """What the minute allows beside what drips, so that a full bucket and a minute of dripping stay within it.
+
+    With Trial, whose hour lets little drip, that is much, and just what the hour allows beside it.
+    """
+    return limit(CALLS) - 60 * _drip_per_s()

@@ -1,17 +1,19 @@
 """Rows: people, teams, operations and their history. Columns, constraints, indexes, queryset adjectives.
 
-States change in lifecycle/ only, and tokens in accounts/tokens.py only.
+States change in lifecycle/ only, tokens in accounts/tokens.py only, and sessions in accounts/sessions.py only.
 """
 
 from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
-from imodels_app.models.limits import Bucket, CircuitBreaker
+from imodels_app.models.limits import Bucket, CircuitBreaker, LookupShare
 from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
 from imodels_app.models.people import User
 from imodels_app.models.presets import Preset, PresetQuerySet
+from imodels_app.models.refused_access import RefusedAccess
+from imodels_app.models.sessions import Session
 from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.tokens import TokenSet
 from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
@@ -23,6 +25,7 @@ __all__ = [
     "CircuitBreaker",
     "Decision",
     "Event",
+    "LookupShare",
     "Membership",
     "Notification",
     "NotificationQuerySet",
@@ -32,6 +35,8 @@ __all__ = [
     "OrphanQuerySet",
     "Preset",
     "PresetQuerySet",
+    "RefusedAccess",
+    "Session",
     "StagedFile",
     "StagedFileQuerySet",
     "Team",

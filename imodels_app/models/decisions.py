@@ -15,7 +15,8 @@ class Decision(models.Model):
     """One person's answer to one request, bound to its hash. Never edited.
 
     A CHECK sees one row only. So what it compares is copied here, and a trigger (migrations/_data_and_triggers.py)
-    refuses a row whose requester or hash is not its operation's.
+    refuses a row whose requester or hash is not its operation's. Another one (_decision_triggers.py) refuses whoever
+    is no lead as it is written, or has the requester's address.
     """
 
     operation = models.ForeignKey("Operation", models.PROTECT, related_name="decisions")
@@ -23,6 +24,7 @@ class Decision(models.Model):
     by = models.ForeignKey(User, models.PROTECT, related_name="decisions")
     by_name = models.CharField(max_length=255)
     by_key = models.CharField(max_length=511, help_text="User.lasting_key, as it was then.")
+    by_email = models.EmailField(blank=True, db_default="", help_text="As it was then.")
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     requester_key = models.CharField(max_length=511)
     request_hash = models.CharField(max_length=64)

@@ -11,9 +11,10 @@ class Event(models.Model):
     """One line of history, written with the change it tells of. The database refuses to change or delete it."""
 
     at = models.DateTimeField(db_index=True)
-    verb = models.CharField(max_length=32)
+    verb = models.CharField(max_length=32, help_text="One of states.Verb.")
     actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     actor_name = models.CharField(max_length=255, blank=True, help_text="Empty: iModel Desk itself, or the platform.")
+    actor_email = models.EmailField(blank=True, db_default="", help_text="As it was then.")
     operation = models.ForeignKey("Operation", models.PROTECT, null=True, related_name="events")
     operation_name = models.CharField(max_length=255, blank=True)
     team_name = models.CharField(max_length=100, blank=True)

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 
+from imodels_app.models.events import Event
 from imodels_app.models.operations import Operation
 from imodels_app.models.people import User
 from imodels_app.states import (
@@ -22,7 +23,8 @@ class Notification(models.Model):
     """One e-mail to one person (outbox.py), written with the change it tells of."""
 
     to = models.ForeignKey(User, models.CASCADE, related_name="messages")
-    operation = models.ForeignKey(Operation, models.CASCADE, related_name="messages")
+    operation = models.ForeignKey(Operation, models.CASCADE, null=True, related_name="messages")
+    event = models.ForeignKey(Event, models.PROTECT, null=True, related_name="+", help_text="Of a change of rights.")
     kind = models.CharField(max_length=24, choices=NotificationKind.choices)
     written_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, help_text="When to try next; empty: never again.")

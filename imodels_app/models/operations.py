@@ -5,15 +5,16 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, Subquery
-from django.db.models.functions import Lower
+from django.db.models import Exists, OuterRef, Q, Subquery, Window
+from django.db.models.functions import Coalesce, Lower, RowNumber
 
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
 from imodels_app.models.people import User
-from imodels_app.models.teams import Membership, Team
+from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.uploads import StagedFile
 from imodels_app.states import (
+    CANCELLABLE,
     DUE,
     FINISHED,
     IN_FLIGHT,
@@ -49,14 +50,29 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def waiting_for(self, user: User) -> Self:
         """What this person is asked to decide: forks of teams they lead, but never their own."""
         led = user.membership_set.filter(role=Membership.Role.LEAD).values("team")
-        return self.filter(state=State.AWAITING_APPROVAL, team__in=led).exclude(requested_by=user)
+        waiting = self.filter(state=State.AWAITING_APPROVAL, team__in=led).exclude(requested_by=user)
+        return waiting.exclude(requester_email__iexact=user.email) if user.email else waiting
+
+    def of_closed_accounts(self) -> Self:
+        """What has not been sent, and is not to be sent any more."""
+        return self.filter(state__in=sorted(CANCELLABLE), requested_by__is_active=False)
+
+    def misplaced(self) -> Self:
+        """Waiting for a team that does not look after the main iModel's iTwin any more."""
+        own = TeamITwin.objects.filter(itwin_id=OuterRef("source_itwin_id")).values("team")[:1]
+        default = Team.objects.filter(is_default=True).values("pk")[:1]
+        waiting = self.filter(state=State.AWAITING_APPROVAL).exclude(source_itwin_id="")
+        return waiting.exclude(team=Coalesce(Subquery(own), Subquery(default)))
 
     def ready(self, now: datetime) -> Self:
         """Queued, and the time to try has come; first come, first served."""
         return self.filter(state=State.QUEUED, due_at__lte=now).order_by("due_at", "created_at")
 
     def due_for_poll(self, now: datetime) -> Self:
-        return self.filter(state=State.RUNNING, due_at__lte=now).order_by("due_at")
+        """Running, and due: everybody's longest due first, then everybody's second one, however many one person has."""
+        due = self.filter(state=State.RUNNING, due_at__lte=now)
+        turn = Window(RowNumber(), partition_by="requested_by", order_by="due_at")
+        return due.annotate(turn=turn).order_by("turn", "due_at")
 
     def due_for_reconcile(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""
@@ -84,6 +100,7 @@ class Operation(models.Model):
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="operations")
     requested_by_name = models.CharField(max_length=255)
     requester_key = models.CharField(max_length=511, help_text="User.lasting_key, as it was then.")
+    requester_email = models.EmailField(blank=True, db_default="", help_text="As it was then; a verified one.")
     team = models.ForeignKey(Team, models.PROTECT, related_name="operations")
     reason = models.TextField(blank=True, help_text="For the approvers.")
     again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="again")
@@ -93,10 +110,14 @@ class Operation(models.Model):
     description = models.CharField(max_length=255, blank=True)
     itwin_id = models.CharField(max_length=36)
     itwin_name = models.CharField(max_length=255, blank=True)
+    itwin_number = models.CharField(max_length=255, blank=True, db_default="")
     source_id = models.CharField(max_length=36, blank=True, help_text="The source or main iModel.")
     source_name = models.CharField(max_length=255, blank=True)
     source_itwin_id = models.CharField(max_length=36, blank=True)
     source_itwin_name = models.CharField(max_length=255, blank=True)
+    elsewhere = models.CharField(
+        max_length=20, blank=True, db_default="", help_text="In what the two iTwins differ: account, region or both."
+    )
     changeset_selection = models.CharField(max_length=12, choices=ChangesetSelection.choices, blank=True)
     changeset_id = models.CharField(max_length=40, blank=True)
     changeset_index = models.PositiveBigIntegerField(null=True)

@@ -17,6 +17,14 @@ class User(AbstractUser):
     subject = models.CharField(max_length=255, blank=True, help_text="The provider's lasting id of this person (sub).")
     # The database knows the default too: an older version of the program may still add people.
     wants_mail = models.BooleanField(default=True, db_default=True, help_text="Sent by e-mail.")
+    admin_given_by = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="+",
+        help_text="Nobody: DASHBOARD_ADMINS gives and takes it.",
+    )
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [

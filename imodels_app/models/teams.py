@@ -54,6 +54,11 @@ class Membership(models.Model):
     email = models.EmailField(help_text="As the sign-in service knows it.")
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, editable=False)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+    # Since when, and by whom: nobody decides by a right that the wrong person gave after the request.
+    given_at = models.DateTimeField(null=True, editable=False)
+    given_by = models.ForeignKey(
+        User, models.PROTECT, null=True, editable=False, related_name="+", help_text="Empty: from the command line."
+    )
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint("team", Lower("email"), name="membership_once_per_team")]

@@ -14,9 +14,9 @@ class TokenSet(models.Model):
     id_token = models.TextField(blank=True, help_text="Shown to the provider at sign-out.")
     expires_at = models.DateTimeField()
     obtained_at = models.DateTimeField()
+    refreshed_at = models.DateTimeField(null=True, help_text="Empty: not since the sign-in.")
     refreshing_by = models.UUIDField(null=True, help_text="Who holds the lease to refresh.")
     refreshing_until = models.DateTimeField(null=True)
-    refreshed_at = models.DateTimeField(null=True, help_text="The last refresh since the sign-in.")
     refused_since = models.DateTimeField(null=True, help_text="Since when the platform refuses even refreshed tokens.")
     sign_in_needed = models.BooleanField(default=False, help_text="The provider no longer accepts the refresh token.")
 

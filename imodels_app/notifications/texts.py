@@ -1,9 +1,11 @@
-"""What a notification says: subject, text, and a link to the page where one can act."""
+"""What an e-mail says: subject, text, and a link to the page where one can act. Several messages are a line each."""
+
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.urls import reverse
 
-from imodels_app.display import formats, status
+from imodels_app.display import formats, identity, status, timeline
 from imodels_app.models import Notification, Operation
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
@@ -14,19 +16,29 @@ _LINKS = {
     NotificationKind.SIGN_IN: "Sign in",
     NotificationKind.FAILED: "What to do next",
 }
-_WHY_LEAD = (
-    "You get this because you are a lead of {team}. You must be signed in to decide; "
-    "nobody can decide from this e-mail."
-)
+_WHY = {
+    NotificationKind.REQUESTED: "You get this because you are a lead of {team}. You must be signed in to decide; "
+    "nobody can decide from this e-mail.",
+    NotificationKind.UNKNOWN_STATE: "You get this because you are an administrator of iModel Desk.",
+}
 _WHY_REQUESTER = "You get this because you requested {name}."
+_WHY_SEVERAL = (
+    "You get this because you requested these, lead their team, or are an administrator. They came within a short "
+    "time, so they are in one e-mail. You must be signed in to decide; nobody can decide from this e-mail."
+)
 _SIGN_IN = (
     "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
     "It continues as soon as you sign in."
 )
+_UNKNOWN_STATE = (
+    "The platform calls the state of {what}, which {requester} requested, “{platform_state}”. iModel Desk does not "
+    "know whether that is an end, so it keeps checking. See what became of the iModel on the platform, and whether a "
+    "newer iModel Desk knows the word. You are told once, however many operations have this state."
+)
 _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.REQUESTED: (
         "{who} requests a fork of {source}{decide_by}",
-        "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.",
+        "{requester} wants to fork {source}{up_to} into {itwin}, as {name}.\n\n{requester} is {identity}.",
     ),
     NotificationKind.APPROVED: (
         "{decider} approved {name}",
@@ -40,6 +52,10 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.SUCCEEDED: ("{name} is ready", "{What} is ready in {itwin}. It took {took}."),
     NotificationKind.FAILED: ("{name} was not made: {badge}", "{headline}\n\n{remedy}"),
     NotificationKind.SIGN_IN: ("Sign in again so that {name} can continue", _SIGN_IN),
+    NotificationKind.UNKNOWN_STATE: (
+        "{name}: the platform reports “{platform_state}”, a state that iModel Desk does not know",
+        _UNKNOWN_STATE,
+    ),
 }
 _EXPIRED_SIGNED_OUT = (
     "{name} expired: you did not sign in again",
@@ -47,18 +63,46 @@ _EXPIRED_SIGNED_OUT = (
 )
 
 
-def subject_and_text(message: Notification) -> tuple[str, str]:
-    """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
+# Lines of one e-mail; the pages have the others.
+MOST_LINES = 100
+
+
+def subject_and_text(messages: Sequence[Notification]) -> tuple[str, str]:
+    """The words of an e-mail. No token, no secret: links, and whoever follows one has to be signed in."""
+    if len(messages) == 1:
+        return _of_one(messages[0])
+    subjects = [(_of_one(message)[0], _link(message)) for message in messages[:MOST_LINES]]
+    lines = [f"- {subject}\n  {link}" for subject, link in subjects]
+    more = len(messages) - len(lines)
+    if more:
+        lines.append(f"{more} more: {settings.DASHBOARD_URL}{reverse('imodels:operation-list')}")
+    return f"{subjects[0][0]}, and {len(messages) - 1} more", "\n\n".join([*lines, _WHY_SEVERAL]) + "\n"
+
+
+def _of_one(message: Notification) -> tuple[str, str]:
+    if message.operation is None:
+        return _about_rights(message)
     operation, kind = message.operation, NotificationKind(message.kind)
     filled = _values(operation)
     subject, text = _TEXTS[kind]
     if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
         subject, text = _EXPIRED_SIGNED_OUT
-    link = settings.DASHBOARD_URL + _page(operation, kind)
-    why = _WHY_LEAD if kind == NotificationKind.REQUESTED else _WHY_REQUESTER
-    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
+    why = _WHY.get(kind, _WHY_REQUESTER)
+    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {_link(message)}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
+
+
+def _about_rights(message: Notification) -> tuple[str, str]:
+    event = message.event
+    if event is None:
+        raise ValueError("A notification is about an operation, or about an event.")
+    who = f"{event.actor_name} ({event.actor_email})" if event.actor_email else event.actor_name or "iModel Desk"
+    about = f" in {event.team_name}" if event.team_name else ""
+    what = timeline.VERBS[event.verb][0]
+    text = f"{what}{about}, by {who}:\n\n{event.note}\n\nApprovals: {_link(message)}"
+    why = "You get this because you are an administrator, or lead a team that this is about."
+    return " ".join(f"{what}{about}: {event.note}".split()), f"{text}\n\n{why}\n"
 
 
 def _values(operation: Operation) -> dict[str, str]:
@@ -76,17 +120,19 @@ def _values(operation: Operation) -> dict[str, str]:
         "What": what[:1].upper() + what[1:],
         "who": isolated(formats.first_name(operation.requested_by_name)),
         "requester": isolated(operation.requested_by_name),
+        "identity": str(identity.of_requester(operation)),
         "source": source or "an iModel",
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": isolated(operation.itwin_name) or "its iTwin",
         "team": isolated(operation.team.name),
-        "decide_by": f" (decide by {formats.moment(operation.expires_at, now)})" if operation.expires_at else "",
+        "decide_by": f" (decide by {formats.deadline(operation.expires_at, now)})" if operation.expires_at else "",
         "decider": isolated(formats.first_name(decision.by_name)) if decision else "",
         "decider_name": isolated(decision.by_name) if decision else "",
         "took": formats.lasted(end - start) if start and end else "no time",
         "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "remedy": earlier.remedy,
+        "platform_state": operation.platform_state,
     }
 
 
@@ -103,6 +149,8 @@ def _quote(operation: Operation, kind: NotificationKind) -> str:
     return f"“{isolated(words)}”" if words else ""
 
 
-def _page(operation: Operation, kind: NotificationKind) -> str:
-    name = "imodels:approval-detail" if kind == NotificationKind.REQUESTED else "imodels:operation-detail"
-    return reverse(name, args=[operation.pk])
+def _link(message: Notification) -> str:
+    if message.operation is None:
+        return settings.DASHBOARD_URL + reverse("imodels:approval-list")
+    name = "imodels:approval-detail" if message.kind == NotificationKind.REQUESTED else "imodels:operation-detail"
+    return settings.DASHBOARD_URL + reverse(name, args=[message.operation.pk])

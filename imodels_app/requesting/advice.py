@@ -163,8 +163,8 @@ def _copy(form: CopyForm) -> list[Check | None]:
     if not form.origin or not form.catalog_answered:
         return []
     imodel = form.origin.imodel
-    if not imodel.is_initialized:
-        return [Check("bad", f"{imodel.name} is not ready", "The platform is still making it.")]
+    if why_not := form.origin.why_not_ready:
+        return [Check("bad", f"{imodel.name} is not ready", f"{why_not[0].upper()}{why_not[1:]}.")]
     if form.changesets is None:
         return [Check("bad", f"You may not view the changesets of {imodel.name}", "Pick another iModel.")]
     how_much = _how_much(form, form.copy_up_to, form.changesets) if form.copy_up_to else None

@@ -1,7 +1,10 @@
-"""What the platform told a person is remembered: as long as it is worked with, and for a while in Django's cache."""
+"""What the platform told a person is remembered: as long as it is worked with, and for a while in Django's cache.
+
+What a person was shown and may pick is kept longer, for when the platform is down by the time they send it.
+"""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django.core.cache import cache
@@ -10,6 +13,8 @@ from redis import RedisError
 T = TypeVar("T")
 # The words that make it up; the first one names what is asked.
 Question = tuple[str, ...]
+# A form that was filled in in the morning can be sent in the evening.
+KEPT_S = 24 * 3600
 
 
 class AnswerCache:
@@ -36,7 +41,7 @@ class AnswerCache:
             answer = None if self._is_fresh else self._from_cache(key)
             if answer is None:
                 answer = ask()
-                self._to_cache(key, answer, seconds)
+                self._to_cache({key: answer}, seconds)
             self._answers[key] = answer
         remembered: T = self._answers[key]
         return remembered
@@ -44,6 +49,14 @@ class AnswerCache:
     def add(self, question: Question, answer: object) -> None:
         """What an answer to another question has told, too."""
         self._answers.setdefault(self._key(question), answer)
+
+    def keep(self, shown: Mapping[Question, object]) -> None:
+        """What a person was shown: the answers that it gives to questions about single things."""
+        self._to_cache({self._key(("kept", *question)): answer for question, answer in shown.items()}, KEPT_S)
+
+    def kept(self, question: Question) -> Any:
+        """What the person was shown, None if nothing. The platform may know better by now."""
+        return self._from_cache(self._key(("kept", *question)))
 
     def _key(self, question: Question) -> str:
         return f"catalog:{self._person_id}:{hashlib.sha256(repr(question).encode()).hexdigest()}"
@@ -56,9 +69,9 @@ class AnswerCache:
                 self._is_cache_up = False
         return None
 
-    def _to_cache(self, key: str, answer: object, seconds: int) -> None:
-        if self._is_cache_up:
+    def _to_cache(self, answers: dict[str, object], seconds: int) -> None:
+        if self._is_cache_up and answers:
             try:
-                cache.set(key, answer, seconds)
+                cache.set_many(answers, seconds)
             except (RedisError, OSError):
                 self._is_cache_up = False

@@ -6,71 +6,40 @@ A person waits for every answer, so it takes a bounded number of calls, and each
 
 import re
 import time
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
 
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import Changeset, IModel, ITwin, NamedVersion
-from imodels_app.requesting.pasted import GUID, id_in
-from imodels_app.requesting.reader import CatalogUnavailable, NotInCatalog, Reader, SignInNeeded
-from imodels_app.requesting.sources import MANAGE, READ, Origin, Source
-from imodels_app.runtime.foreign_text import folded
+from imodels_app.itwin.types import Found, IModel, ITwin
+from imodels_app.requesting.contents import A_WHILE_S, BRIEFLY_S, LONG_S
+from imodels_app.requesting.itwin_catalog import ITwinCatalog
+from imodels_app.requesting.pasted import id_in
+from imodels_app.requesting.ranking import Rank, fold, is_named, longest_word
+from imodels_app.requesting.reader import CatalogUnavailable, NotInCatalog, SignInNeeded
+from imodels_app.requesting.search import (
+    A_PAGE,
+    LONGEST_NAME,
+    PAGES,
+    SEARCH_FOR_S,
+    SHOWN,
+    Hit,
+    best_first,
+    having,
+    with_words,
+)
+from imodels_app.requesting.sources import Origin, Source
 
 __all__ = ["Catalog", "CatalogUnavailable", "NotInCatalog", "SignInNeeded"]
 
-# A search over many iTwins stops asking after this long and shows what it has.
-SEARCH_FOR_S = 3.0
+# A search for an iModel looks into so many iTwins; a list asks what became of so many iModels that are not ready.
 ITWINS_SEARCHED = 8
-SHOWN = 25
-# Changesets come in pages; a search reads so many of them before it shows what it has.
-CHANGESETS_A_PAGE, PAGES_SEARCHED = 100, 5
-# How long an answer is remembered. Names and rights change rarely; what is there to pick changes by the minute.
-BRIEFLY_S, A_WHILE_S, LONG_S = 5, 60, 600
-# Of an iTwin, an iModel and a named version. The platform refuses to search for more.
-LONGEST_NAME = 255
-# Where the platform keeps iModels. Source: the data center's description on the create-imodel page.
-REGIONS = {
-    name.casefold()
-    for name in (
-        "Australia East",
-        "Canada Central",
-        "East US",
-        "Japan East",
-        "North Europe",
-        "South Africa North",
-        "Southeast Asia",
-        "UK South",
-    )
-}
-
-_ONE_CHANGESET = re.compile(r"[0-9]{1,18}|[0-9a-f]{40}", re.ASCII)
+LOOKED_INTO = 5
 _ENDS_IN_NUMBER = re.compile(r"^(.*\S) (\d{1,4})$", re.DOTALL)
-T = TypeVar("T")
 
 
-class Catalog(Reader):
+class Catalog(ITwinCatalog):
     """The platform as one person may pick from it: methods that look for one thing raise NotInCatalog."""
-
-    # iTwins
-
-    def itwins(self, text: str = "") -> list[ITwin]:
-        """The person's iTwins whose name or number has the text, inactive ones last; a pasted id or link finds it.
-
-        Without a text: their favourites, then those used recently, then other active ones.
-        """
-        pasted = id_in(text, "itwins")
-        if pasted:
-            return self._if_found(lambda: self.itwin(pasted))
-        text = text.strip()
-        if len(text) > LONGEST_NAME:
-            return []
-        if text:
-            found = self._remember(BRIEFLY_S, lambda platform: platform.itwins(search=text), "itwins", text)
-            return self._know(sorted(found, key=lambda itwin: itwin.status == "Inactive"))
-        mine = self._remember(A_WHILE_S, lambda platform: platform.itwins(top=SHOWN), "itwins", "")
-        return self._know(_once(self._favourite_itwins() + self._recent_itwins() + mine)[:SHOWN])
 
     def favourites(self, kind: str) -> set[str]:
         """Ids of the person's favourite "itwins" or "imodels"; none when the platform does not tell."""
@@ -79,65 +48,45 @@ class Catalog(Reader):
             return {item.id for item in items}
         return set()
 
-    def itwin(self, itwin_id: str) -> ITwin:
-        return self._remember(A_WHILE_S, lambda platform: platform.itwin(itwin_id), "itwin", itwin_id)
-
-    def unseen_itwin(self, text: str) -> ITwin | None:
-        """The iTwin whose id is pasted, taken at its word: for when the platform does not answer."""
-        pasted = id_in(text, "itwins")
-        return ITwin(id=pasted, name=pasted, number="", status="", data_center="") if pasted else None
-
-    def may_manage(self, itwin_id: str) -> bool:
-        """Whether the person's own rights on the iTwin include imodels_manage, which create, clone and fork need."""
-        return MANAGE in self.permissions(itwin_id)
-
-    def may_read(self, itwin_id: str) -> bool:
-        """Whether they include imodels_read, which a template needs."""
-        return READ in self.permissions(itwin_id)
-
-    def region(self, itwin: ITwin) -> str:
-        """The data center of an iTwin's iModels; "" when it cannot be told.
-
-        All of them are in one, which need not be the iTwin's own: the platform takes another where it is not supported.
-        """
-        try:
-            found = self._remember(A_WHILE_S, lambda platform: platform.imodels(itwin.id, top=1), "region", itwin.id)
-        except NotInCatalog:
-            found = []
-        if found:
-            return found[0].data_center
-        return itwin.data_center if itwin.data_center.casefold() in REGIONS else ""
-
-    def permissions(self, itwin_id: str) -> frozenset[str]:
-        """None at all for an iTwin that the person cannot see."""
-        try:
-            return self._remember(A_WHILE_S, lambda platform: platform.permissions(itwin_id), "permissions", itwin_id)
-        except NotInCatalog:
-            return frozenset()
-
     # iModels
 
-    def imodels(self, text: str = "", *, itwin_id: str = "") -> tuple[list[Source], bool]:
-        """iModels to copy from whose name or description has the text, and whether that is all there are.
+    def imodels(self, text: str = "", *, itwin_id: str = "") -> tuple[Found[Source], bool]:
+        """iModels to copy from whose name or description fits the text, best first, and whether each iTwin was asked.
 
-        In one iTwin, or over favourites, recent iModels and the person's first few iTwins; “iTwin / iModel” looks in
-        the iTwins of that name. A pasted id or link finds that one.
+        In one iTwin, or over what the person copied before, their favourites, recent iModels and first few iTwins;
+        “iTwin / iModel” looks in the iTwins of that name. A pasted id or link finds that one. Of those that fit
+        equally well, what can be copied comes first, then what the person used.
         """
         pasted = id_in(text, "imodels")
         if pasted:
-            return self._if_found(lambda: self.source(pasted)), True
+            return Found(self._if_found(lambda: self.source(pasted)), is_all=True), True
         text = text.strip()
-        if itwin_id:
-            found = self._imodels_in(itwin_id, text)
-            is_all = len(found) < SHOWN
-        else:
-            found, is_all = self._imodels_everywhere(text)
-        return [self._in_a_list(imodel) for imodel in found[:SHOWN]], is_all and len(found) <= SHOWN
+        if len(text) > LONGEST_NAME:
+            return Found(is_all=True), True
+        hits, is_everywhere = self._search([(itwin_id, text)], []) if itwin_id else self._search_everywhere(text)
+        best = best_first(hits, self._copied_or_liked())
+        listed = Found([self._in_a_list(hit) for hit in best[:SHOWN]], is_all=is_everywhere and len(best) <= SHOWN)
+        for source in [one for one in listed if not one.imodel.is_initialized][:LOOKED_INTO]:
+            listed[listed.index(source)] = self.with_creation(source)
+        self._keep(listed)
+        return listed, is_everywhere
 
     def source(self, imodel_id: str) -> Source:
         """One iModel with its iTwin."""
-        imodel = self._remember(BRIEFLY_S, lambda platform: platform.imodel(imodel_id), "imodel", imodel_id)
-        return self.with_own_permissions(self._with_itwin(imodel))
+        source = self.with_creation(self.with_own_permissions(self._with_itwin(self._imodel(imodel_id))))
+        self._keep([source])
+        return source
+
+    def shown_source(self, text: str, picked_id: str) -> Source | None:
+        """The iModel that was picked from what was shown, or whose id is pasted: for when the platform does not
+        answer.
+        """
+        pasted = id_in(text, "imodels")
+        kept: tuple[IModel, ITwin] | None = self._answers.kept(("source", pasted or picked_id.lower()))
+        if kept is None:
+            return None
+        shown = Source(imodel=kept[0], itwin=kept[1], permissions=None)
+        return shown if pasted or is_named(text, *shown.names) else None
 
     def unseen_source(self, text: str) -> Source | None:
         """The iModel whose id is pasted, taken at its word: for when the platform does not answer."""
@@ -153,9 +102,21 @@ class Catalog(Reader):
         imodel = source.imodel
         return replace(source, own=self._own_permissions(imodel)) if imodel.is_secured else source
 
+    def with_creation(self, source: Source) -> Source:
+        """What became of an iModel that is not ready."""
+        if source.imodel.is_initialized:
+            return source
+        imodel_id = source.imodel.id
+        with suppress(NotInCatalog, CatalogUnavailable):
+            operation = self._remember(
+                BRIEFLY_S, lambda platform: platform.create_operation(imodel_id), "creation", imodel_id
+            )
+            return replace(source, creation=operation.state)
+        return source
+
     def is_free(self, itwin_id: str, name: str) -> bool:
-        """Whether no iModel of the iTwin has this name, whatever its capitals and its form."""
-        return folded(name) not in self._names_in(itwin_id, name)
+        """Whether no iModel of the iTwin has this name, capitals or not."""
+        return fold(name) not in self._names_in(itwin_id, name)
 
     def free_name_like(self, itwin_id: str, name: str) -> str:
         """The first of “name 2”, “name 3” … that is free."""
@@ -165,7 +126,7 @@ class Catalog(Reader):
         while True:
             number += 1
             offer = f"{stem[: 254 - len(str(number))]} {number}"
-            if folded(offer) not in taken:
+            if fold(offer) not in taken:
                 return offer
 
     # Where an iModel comes from
@@ -183,86 +144,7 @@ class Catalog(Reader):
 
         return self._remember(LONG_S, ask, "origin", imodel_id)
 
-    # What is in an iModel
-
-    def newest_changeset(self, imodel_id: str) -> Changeset | None:
-        """What “all up to now” means; None when there is nothing but the baseline."""
-        newest = self._changesets_before(imodel_id, None)
-        return newest[0] if newest else None
-
-    def changesets(
-        self, imodel_id: str, text: str = "", *, before: int | None = None, most: int = SHOWN
-    ) -> tuple[list[Changeset], int | None]:
-        """Changesets, newest first, and the index before which to go on, None at the end.
-
-        text    in the description, or how number or id begin; a whole number or id finds that one however old it is
-        before  only those with a smaller index
-        """
-        wanted = folded(text.strip())
-        number = wanted.removeprefix("#")
-        found: list[Changeset] = []
-        if _ONE_CHANGESET.fullmatch(number) and before is None:
-            found = self._if_found(lambda: self.changeset(imodel_id, number))
-            if found and found[0].id == number:
-                return found, None
-        stop_at = time.monotonic() + SEARCH_FOR_S
-        for _ in range(PAGES_SEARCHED):
-            for item in (page := self._changesets_before(imodel_id, before)):
-                if _fits(item, wanted) and str(item.index) != number:
-                    found.append(item)
-                before = item.index
-                if len(found) == most and before > 1:
-                    return found, before
-            if not page or page[-1].index <= 1:
-                return found, None
-            if time.monotonic() > stop_at:
-                break
-        return found, before
-
-    def changeset(self, imodel_id: str, id_or_index: str) -> Changeset:
-        """One changeset by its 40-digit id or its number."""
-        return self._remember(
-            BRIEFLY_S,
-            lambda platform: platform.changeset(imodel_id, id_or_index),
-            "changeset",
-            imodel_id,
-            id_or_index,
-        )
-
-    def named_versions(self, imodel_id: str, text: str = "") -> list[NamedVersion]:
-        """Those whose name has the text, or whose id it is; newest first, hidden ones last."""
-        text = text.strip()
-        if len(text) > LONGEST_NAME:
-            return []
-        search = "" if GUID.fullmatch(text) else text
-        found: list[NamedVersion] = self._remember(
-            BRIEFLY_S,
-            lambda platform: platform.named_versions(imodel_id, search=search, top=100),
-            "versions",
-            imodel_id,
-            search,
-        )
-        fits = [item for item in found if search or text.lower() in ("", item.id)]
-        return sorted(fits, key=lambda item: item.is_hidden)
-
-    def people(self, imodel_id: str) -> dict[str, str]:
-        """Names by id of who works on an iModel; none when the platform does not tell."""
-        with suppress(NotInCatalog, CatalogUnavailable):
-            return self._remember(A_WHILE_S, lambda platform: platform.people(imodel_id), "people", imodel_id)
-        return {}
-
     # How
-
-    def _recent_itwins(self) -> list[ITwin]:
-        """A convenience: without it, or when the platform does not know it, the list is only less well sorted."""
-        with suppress(NotInCatalog):
-            return self._remember(A_WHILE_S, lambda platform: platform.recent_itwins(), "recent-itwins")
-        return []
-
-    def _favourite_itwins(self) -> list[ITwin]:
-        with suppress(NotInCatalog):
-            return self._remember(A_WHILE_S, lambda platform: platform.favourite_itwins(), "favourite-itwins")
-        return []
 
     def _favourite_imodels(self) -> list[IModel]:
         with suppress(NotInCatalog):
@@ -277,56 +159,85 @@ class Catalog(Reader):
             )
         return None
 
-    def _changesets_before(self, imodel_id: str, before: int | None) -> list[Changeset]:
-        """A page of those that can be copied, newest first."""
-        page: list[Changeset] = self._remember(
-            BRIEFLY_S,
-            lambda platform: platform.changesets(imodel_id, top=CHANGESETS_A_PAGE, before=before),
-            "changesets",
-            imodel_id,
-            str(before),
-        )
-        return [item for item in page if item.is_whole]
-
     def _recent_imodels(self) -> list[IModel]:
         with suppress(NotInCatalog):
             return self._remember(BRIEFLY_S, lambda platform: platform.recent_imodels(), "recent-imodels")
         return []
 
-    def _imodels_in(self, itwin_id: str, text: str) -> list[IModel]:
-        if len(text) > LONGEST_NAME:
-            return []
-        return self._remember(
-            BRIEFLY_S,
-            lambda platform: platform.imodels(itwin_id, search=text, top=SHOWN),
-            "imodels",
-            itwin_id,
-            text,
-        )
-
-    def _imodels_everywhere(self, text: str) -> tuple[list[IModel], bool]:
-        """Favourites and recent ones, then iTwin by iTwin until the time is up, or the platform has had enough."""
-        stop_at = time.monotonic() + SEARCH_FOR_S
-        wanted = folded(text)
-        near = [*self._favourite_imodels(), *self._recent_imodels()]
-        found = [imodel for imodel in near if _has(wanted, imodel.name, imodel.description)]
+    def _search_everywhere(self, text: str) -> tuple[list[Hit], bool]:
+        """Over what is near, then iTwin by iTwin; and whether those were all."""
+        near = [hit for imodel in self._near() if (hit := Hit(imodel, text)).rank < Rank.ELSEWHERE]
         itwins = self.itwins()
-        places = [(itwin, text) for itwin in itwins[:ITWINS_SEARCHED]]
+        places = [*self._places_named(text), *((itwin.id, text) for itwin in itwins[:ITWINS_SEARCHED])]
+        hits, is_done = self._search(places, near)
+        return hits, is_done and itwins.is_all and len(itwins) <= ITWINS_SEARCHED
+
+    def _search(self, places: list[tuple[str, str]], hits: list[Hit]) -> tuple[list[Hit], bool]:
+        """The hits and more of them, until the time is up, or the platform has had enough; and whether it was done.
+
+        places  in which iTwin to look for what. Only where no name has it as it was typed, its words are looked for
+                in another order
+        """
+        stop_at = time.monotonic() + SEARCH_FOR_S
+        for by_words in (False, True):
+            for itwin_id, wanted in places:
+                if time.monotonic() > stop_at:
+                    return hits, False
+                try:
+                    hits = hits + self._hits_in(itwin_id, wanted, by_words=by_words)
+                except CatalogUnavailable:
+                    if not hits:
+                        raise
+                    return hits, False
+            if any(hit.rank < Rank.DESCRIPTION for hit in hits):
+                break
+        return hits, True
+
+    def _near(self) -> list[IModel]:
+        """What the person copied before, their favourite and their recent iModels."""
+        copied = [imodel for imodel_id in self._used("source_id") for imodel in self._imodel_if_seen(imodel_id)]
+        return [*copied, *self._favourite_imodels(), *self._recent_imodels()]
+
+    def _imodel_if_seen(self, imodel_id: str) -> list[IModel]:
+        return self._if_found(lambda: self._imodel(imodel_id))
+
+    def _imodel(self, imodel_id: str) -> IModel:
+        return self._remember(BRIEFLY_S, lambda platform: platform.imodel(imodel_id), "imodel", imodel_id)
+
+    def _hits_in(self, itwin_id: str, text: str, *, by_words: bool = False) -> list[Hit]:
+        """In one iTwin: the best of what has the text; by_words: of what has all its words, in whichever order."""
+
+        def search(platform: Platform, part: str) -> Found[IModel]:
+            return platform.imodels(itwin_id, search=part, top=A_PAGE if part else SHOWN, pages=PAGES if part else 1)
+
+        def ask(platform: Platform) -> Found[IModel]:
+            has = partial(search, platform)
+            if by_words:
+                found = with_words(text, has, by=lambda imodel: Hit(imodel, text).rank)
+            else:
+                found = having(text, has, lambda name: platform.imodels(itwin_id, name=name))
+            found.sort(key=lambda imodel: (Hit(imodel, text).rank, not imodel.is_initialized))
+            return found.cut_at(SHOWN + 1)  # one more tells that there are more
+
+        if by_words and not longest_word(text):
+            return []
+        try:
+            found = self._remember_found(BRIEFLY_S, ask, "imodels", itwin_id, text, "by words" * by_words)
+        except NotInCatalog:  # or the platform does not search for such a text
+            return []
+        return [Hit(imodel, text) for imodel in found]
+
+    def _copied_or_liked(self) -> list[str]:
+        favourites, recent = self._ids_of(self._favourite_imodels), self._ids_of(self._recent_imodels)
+        return [*self._used("source_id"), *favourites, *recent]
+
+    def _places_named(self, text: str) -> list[tuple[str, str]]:
+        """Of “iTwin / iModel”: the iTwins of that name, each with what to look for there."""
         where, slash, what = (part.strip() for part in text.partition("/"))
-        if slash and where:
-            places = [(itwin, what) for itwin in self.itwins(where)[:ITWINS_SEARCHED]] + places
-        for itwin, wanted_there in places:
-            if time.monotonic() > stop_at:
-                return _once(found), False
-            try:
-                found += self._imodels_in(itwin.id, wanted_there)
-            except NotInCatalog:
-                continue
-            except CatalogUnavailable:
-                if not found:
-                    raise
-                return _once(found), False
-        return _once(found), len(itwins) <= ITWINS_SEARCHED
+        return [(itwin.id, what) for itwin in self.itwins(where)[:ITWINS_SEARCHED]] if slash and where else []
+
+    def _keep(self, shown: list[Source]) -> None:
+        self._answers.keep({("source", source.imodel.id): (source.imodel, source.itwin) for source in shown})
 
     def _with_itwin(self, imodel: IModel) -> Source:
         try:
@@ -335,53 +246,29 @@ class Catalog(Reader):
             itwin = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
         return Source(imodel=imodel, itwin=itwin, permissions=self.permissions(imodel.itwin_id))
 
-    def _in_a_list(self, imodel: IModel) -> Source:
+    def _in_a_list(self, hit: Hit) -> Source:
         """What of it did not come in time is left out: a list with gaps is better than none."""
+        imodel = hit.imodel
         try:
-            return self._with_itwin(imodel)
+            source = self._with_itwin(imodel)
         except CatalogUnavailable:
             nameless = ITwin(id=imodel.itwin_id, name="", number="", status="", data_center=imodel.data_center)
             itwin = self._answers.get(("itwin", imodel.itwin_id), nameless)
-            return Source(imodel=imodel, itwin=itwin, permissions=None)
+            source = Source(imodel=imodel, itwin=itwin, permissions=None)
+        return replace(source, why=hit.why)
 
     def _names_in(self, itwin_id: str, name: str) -> set[str]:
         """The names in use that are this one or begin like it. Two questions: a search need not find what is exact."""
 
         def ask(platform: Platform) -> set[str]:
-            both = platform.imodels(itwin_id, name=name, top=1), platform.imodels(itwin_id, search=name, top=1000)
-            return {folded(imodel.name) for found in both for imodel in found}
+            found = having(
+                name,
+                lambda part: platform.imodels(itwin_id, search=part, top=A_PAGE, pages=PAGES),
+                lambda _: [],
+            )
+            return {fold(imodel.name) for imodel in [*platform.imodels(itwin_id, name=name, top=1), *found]}
 
         try:
             return self._remember(BRIEFLY_S, ask, "names", itwin_id, name)
         except NotInCatalog:  # a name the search does not take: the platform itself will judge it
             return set()
-
-    def _if_found(self, ask: Callable[[], T]) -> list[T]:
-        try:
-            return [ask()]
-        except NotInCatalog:
-            return []
-
-    def _know(self, itwins: list[ITwin]) -> list[ITwin]:
-        """These need not be asked for one by one."""
-        for itwin in itwins:
-            self._answers.add(("itwin", itwin.id), itwin)
-        return itwins
-
-
-def _has(wanted: str, *texts: str) -> bool:
-    return not wanted or any(wanted in folded(text) for text in texts)
-
-
-def _fits(changeset: Changeset, wanted: str) -> bool:
-    names_it = str(changeset.index).startswith(wanted.removeprefix("#"))
-    begins_its_id = len(wanted) >= 6 and changeset.id.startswith(wanted)
-    return names_it or begins_its_id or wanted in folded(changeset.description)
-
-
-def _once(items: Iterable[T]) -> list[T]:
-    """Each id once, where it comes first."""
-    seen: dict[str, T] = {}
-    for item in items:
-        seen.setdefault(item.id, item)  # type: ignore[attr-defined]
-    return list(seen.values())

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from imodels_app.itwin.types import Changeset, IModel, NamedVersion
+from imodels_app.itwin.types import Changeset, Found, IModel, NamedVersion
 from imodels_app.requesting.catalog import Catalog, NotInCatalog
-from imodels_app.requesting.lookups import is_named, listed
+from imodels_app.requesting.lookups import listed, meant_by
 from imodels_app.states import ChangesetSelection
 
 # A way to say it in the form; it becomes ChangesetSelection.CHANGESET.
@@ -99,19 +99,22 @@ class Changesets:
         try:
             found = self._versions(text)
         except NotInCatalog:  # the platform does not search for such a text
-            found = []
-        for version in found:
-            if text and is_named(text, version.name, version.id):
-                return _by_index(version.changeset_index)
+            found = Found()
+        meant = meant_by(text, found, lambda version: (version.name, version.id)) if text else []
+        if len(meant) == 1:
+            return _by_index(meant[0].changeset_index)
+        if meant:
+            several = listed([f"“{version.name}” at #{version.changeset_index}" for version in meant])
+            raise ValidationError({VERSION: f"{len(meant)} named versions are called that: {several}. Type its id."})
         raise ValidationError({VERSION: self._no_version(text, self._versions())})
 
-    def _versions(self, text: str = "") -> list[NamedVersion]:
+    def _versions(self, text: str = "") -> Found[NamedVersion]:
         return self._catalog.named_versions(self._imodel.id, text)
 
-    def _no_version(self, text: str, versions: list[NamedVersion]) -> str:
+    def _no_version(self, text: str, versions: Found[NamedVersion]) -> str:
         if not versions:
             return f"{self._imodel.name} has no named versions. Choose how far to copy in another way."
-        there_is = listed([f"“{version.name}”" for version in versions])
+        there_is = listed([f"“{version.name}”" for version in versions], is_all=versions.is_all)
         return f"No named version “{text}”. Pick one: {there_is}." if text else f"Pick a named version: {there_is}."
 
     def _up_to_changeset(self, text: str) -> UpTo:
@@ -141,20 +144,30 @@ class Changesets:
             return None
 
 
-def choose_unseen(typed: Mapping[str, Any]) -> UpTo | None:
-    """How far to copy, taken at its word as nothing can be looked up; None where it would have to be."""
+def choose_unseen(typed: Mapping[str, Any], catalog: Catalog, source_id: str) -> UpTo | None:
+    """How far to copy, taken at its word or from what was shown, as nothing can be looked up; None where it must be."""
     changeset = typed.get("changeset", "")
     match typed.get("up_to"):
         case ChangesetSelection.BASELINE:
             return UpTo(ChangesetSelection.BASELINE, last_index=0)
         case ChangesetSelection.EVERYTHING:
             return UpTo(ChangesetSelection.EVERYTHING)
+        case ChangesetSelection.LATEST:
+            return _as_pinned(typed.get("pinned", ""), source_id)
+        case "version" if version := catalog.shown_version(source_id, typed.get("version", "")):
+            return _by_index(version.changeset_index)
         case ChangesetSelection.CHANGESET if number := _NUMBER.fullmatch(changeset):
             return _by_index(int(number[1]))
         case ChangesetSelection.CHANGESET if _ID.fullmatch(changeset):
             return UpTo(ChangesetSelection.CHANGESET, changeset_id=changeset.lower())
         case _:
             return None
+
+
+def _as_pinned(pinned: str, source_id: str) -> UpTo | None:
+    """What was shown as “now”, as newer ones are not known."""
+    of, _, index = pinned.partition(":")
+    return _by_index(int(index)) if of == source_id and _NUMBER.fullmatch(index) else None
 
 
 def _by_index(index: int, selection: ChangesetSelection = ChangesetSelection.CHANGESET) -> UpTo:

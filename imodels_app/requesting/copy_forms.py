@@ -12,6 +12,7 @@ from imodels_app.requesting.changesets import UP_TO_LABELS, VERSION, Changesets,
 from imodels_app.requesting.fields import Combobox, Textarea, TypedText, text_field
 from imodels_app.requesting.forms import ExtentForm, RequestForm
 from imodels_app.requesting.lookups import IModelLookup
+from imodels_app.requesting.sources import Source
 from imodels_app.requesting.spec import CreationSpec
 from imodels_app.runtime import foreign_text
 from imodels_app.states import ChangesetSelection, Kind
@@ -120,21 +121,32 @@ class CopyForm(RequestForm):
         self.origin = self._find("source", IModelLookup(self.catalog), cleaned)
         if self.origin:
             self.origin = self.catalog.with_own_permissions(self.origin)
-            self._check_source(self.origin.imodel)
+            self._check_source(self.origin)
             self._look_into(self.origin.imodel, cleaned)
         super().look_up(cleaned)
 
     def take_ids(self, cleaned: dict[str, Any]) -> bool:
+        """What was picked from a list counts as it was shown there."""
+        text, picked_id = cleaned.get("source", ""), cleaned.get("source_id", "")
+        self.origin = self.origin or self.catalog.shown_source(text, picked_id) or self.unseen_source(text)
+        if self.origin and self.copy_up_to is None:
+            self.copy_up_to = self.choose_unseen(cleaned, self.origin.imodel.id)
         return super().take_ids(cleaned) and self.origin is not None and self.copy_up_to is not None
+
+    def unseen_source(self, text: str) -> Source | None:
+        """A source to take at its word."""
+        return None
+
+    def choose_unseen(self, cleaned: dict[str, Any], source_id: str) -> UpTo | None:
+        return choose_unseen(cleaned, self.catalog, source_id)
 
     def choose(self, changesets: Changesets, cleaned: dict[str, Any]) -> UpTo | None:
         """How far to copy of the source. Raises ValidationError for the field that is wrong."""
         return changesets.choose(cleaned)
 
-    def _check_source(self, imodel: IModel) -> None:
-        if not imodel.is_initialized:
-            said = f"{imodel.name} is not ready: the platform is still making it. Pick another, or wait."
-            self.add_error("source", said)
+    def _check_source(self, source: Source) -> None:
+        if source.why_not_ready:
+            self.add_error("source", f"{source.imodel.name} is not ready: {source.why_not_ready}. Pick another.")
 
     def _look_into(self, imodel: IModel, cleaned: dict[str, Any]) -> None:
         """To see an iModel in a list is not yet to see what is in it: it may have permissions of its own."""
@@ -161,10 +173,8 @@ class CloneForm(CopyForm):
     )
     or_else = ", or paste ids or links and give a changeset by number, which needs no lookup"
 
-    def take_ids(self, cleaned: dict[str, Any]) -> bool:
-        self.origin = self.origin or self.catalog.unseen_source(cleaned.get("source", ""))
-        self.copy_up_to = self.copy_up_to or choose_unseen(cleaned)
-        return super().take_ids(cleaned)
+    def unseen_source(self, text: str) -> Source | None:
+        return self.catalog.unseen_source(text)
 
 
 class TemplateForm(CopyForm, ExtentForm):
@@ -201,6 +211,13 @@ class TemplateForm(CopyForm, ExtentForm):
     def choose(self, changesets: Changesets, cleaned: dict[str, Any]) -> UpTo | None:
         up_to = super().choose(changesets, cleaned)
         return changesets.with_id(up_to) if up_to else None
+
+    def choose_unseen(self, cleaned: dict[str, Any], source_id: str) -> UpTo | None:
+        up_to = super().choose_unseen(cleaned, source_id)
+        if up_to is None or up_to.last_index == 0 or up_to.changeset_id:
+            return up_to
+        shown = self.catalog.shown_changeset(source_id, str(up_to.changeset_index))
+        return replace(up_to, changeset_id=shown.id) if shown else None
 
 
 class ForkForm(CopyForm):

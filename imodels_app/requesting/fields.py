@@ -111,8 +111,6 @@ class TypedText(forms.CharField):
     def __init__(self, *, is_line: bool = True, **options: Any) -> None:
         super().__init__(**options)
         self._is_line = is_line
-        # In the place of Django's, which count an emoji as one, and know of no hidden character but NUL.
-        self.validators = [self._check_length]
 
     def to_python(self, value: Any) -> str:
         typed = super().to_python(value) or ""
@@ -120,7 +118,8 @@ class TypedText(forms.CharField):
             raise ValidationError(wrong, code="unreadable")
         return foreign_text.tidy(typed).strip()
 
-    def _check_length(self, typed: str) -> None:
+    def run_validators(self, typed: str) -> None:
+        """In the place of Django's, which count an emoji as one, and know of no hidden character but NUL."""
         count = foreign_text.length(typed)
         if self.max_length is not None and count > self.max_length:
             emoji = " An emoji counts as two." if count > len(typed) else ""

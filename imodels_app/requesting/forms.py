@@ -123,8 +123,10 @@ class RequestForm(Form):
             self._check_name(cleaned["name"], self.into)
 
     def take_ids(self, cleaned: dict[str, Any]) -> bool:
-        """Take what is given by id at its word, as nothing can be looked up; whether that makes a whole request."""
-        self.into = self.into or self.catalog.unseen_itwin(cleaned.get("itwin", ""))
+        """Take what was picked, or is given by id, at its word, as nothing can be looked up; whether that makes a whole
+        request.
+        """
+        self.into = self.into or self.catalog.unseen_itwin(cleaned.get("itwin", ""), cleaned.get("itwin_id", ""))
         return self.into is not None
 
     def _check_name(self, name: str, into: ITwin) -> None:
@@ -226,7 +228,7 @@ class BaselineForm(ExtentForm):
         allow_empty_file=True,
         max_length=1000,
         help_text="It is sent in pieces. You can close the laptop and resume later.",
-        widget=forms.FileInput({"accept": ".bim", "aria-required": "true"}),
+        widget=forms.FileInput({"aria-required": "true"}),
     )
     staged_file = forms.CharField(required=False, widget=forms.HiddenInput)
 

@@ -1,6 +1,7 @@
 """The one iTwin or iModel that was picked from a list, or typed: its name, its id or a link to it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -8,21 +9,25 @@ from django.core.exceptions import ValidationError
 from imodels_app.itwin.types import ITwin
 from imodels_app.requesting.catalog import Catalog, NotInCatalog
 from imodels_app.requesting.pasted import GUID
+from imodels_app.requesting.ranking import is_named
 from imodels_app.requesting.sources import Source
-from imodels_app.runtime import foreign_text
 
 NAMED_AT_MOST = 5
 T = TypeVar("T")
 
 
 class Lookup(ABC, Generic[T]):
-    """A search for one thing.
+    """A search for one thing. Lists that are cut show; they never decide.
 
-    overlooked  why a search by name may have missed what was meant
+    remedy       what to do about none or several
+    overlooked   why a search by name may have missed what was meant
+    is_elsewhere whether another thing of that name may be where nobody looked
     """
 
     noun: ClassVar[str]
+    remedy = "Pick one from the list, or paste its id or link."
     overlooked = ""
+    is_elsewhere = False
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -34,9 +39,11 @@ class Lookup(ABC, Generic[T]):
             if is_named(text, *self.names_of(item)):
                 return item
         found = self._found(text)
-        meant = found if GUID.search(text) else [item for item in found if is_named(text, *self.names_of(item))]
+        meant = found if GUID.search(text) else meant_by(text, found, self.names_of)
         if len(meant) != 1:
             raise ValidationError(self._not_one(text, meant or found) + self.overlooked)
+        if self.is_elsewhere and not is_named(text, self.full_name_of(meant[0])):
+            raise ValidationError(self._not_sure(meant[0]))
         return meant[0]
 
     @abstractmethod
@@ -53,6 +60,9 @@ class Lookup(ABC, Generic[T]):
 
     @abstractmethod
     def label_of(self, item: T) -> str: ...
+
+    @abstractmethod
+    def full_name_of(self, item: T) -> str: ...
 
     def _picked(self, item_id: str, text: str) -> T:
         try:
@@ -74,14 +84,21 @@ class Lookup(ABC, Generic[T]):
             return self._unknown_id()
         noun, shown = self.noun, text[:60]
         if not found:
-            return f"No {noun} “{shown}” that you can see. Pick one from the list, or paste its id or link."
+            return f"No {noun} “{shown}” that you can see. {self.remedy}"
         names = listed([self.label_of(item) for item in found])
         if len(found) == 1:
-            return f"The only {noun} like “{shown}” is {names}. Type its full name or pick it from the list."
-        return f"{len(found)} {noun}s match “{shown}”: {names}. Pick one from the list, or paste its id or link."
+            return f"The only {noun} like “{shown}” is {names}. {self.remedy}"
+        return f"{len(found)} {noun}s match “{shown}”: {names}. {self.remedy}"
+
+    def _not_sure(self, item: T) -> str:
+        full_name = self.full_name_of(item)
+        return (
+            f"Is it {self.label_of(item)}? Not every iTwin was searched for another of this name. "
+            f"Pick it from the list, or type “{full_name}”."
+        )
 
     def _unknown_id(self) -> str:
-        return f"No {self.noun} with this id, or you cannot see it. Pick one from the list, or paste its id or link."
+        return f"No {self.noun} with this id, or you cannot see it. {self.remedy}"
 
 
 class ITwinLookup(Lookup[ITwin]):
@@ -93,7 +110,10 @@ class ITwinLookup(Lookup[ITwin]):
         return self.catalog.itwin(item_id)
 
     def search(self, text: str) -> list[ITwin]:
-        return self.catalog.itwins(text)
+        found = self.catalog.itwins(text)
+        if not found.is_all:
+            self.overlooked = " There are more: type its full name as it is written, or its number."
+        return found
 
     def id_of(self, item: ITwin) -> str:
         return item.id
@@ -103,6 +123,9 @@ class ITwinLookup(Lookup[ITwin]):
 
     def label_of(self, item: ITwin) -> str:
         return f"“{item.name}” ({item.number})" if item.number else f"“{item.name}”"
+
+    def full_name_of(self, item: ITwin) -> str:
+        return item.name
 
 
 class IModelLookup(Lookup[Source]):
@@ -114,8 +137,9 @@ class IModelLookup(Lookup[Source]):
         return self.catalog.source(item_id)
 
     def search(self, text: str) -> list[Source]:
-        found, is_all = self.catalog.imodels(text)
-        if not is_all:
+        found, is_everywhere = self.catalog.imodels(text)
+        self.is_elsewhere = not is_everywhere
+        if self.is_elsewhere:
             self.overlooked = " Not every iTwin was searched: its iTwin’s name, a slash and its own name also find it."
         return found
 
@@ -123,18 +147,23 @@ class IModelLookup(Lookup[Source]):
         return item.imodel.id
 
     def names_of(self, item: Source) -> tuple[str, ...]:
-        return item.imodel.name, f"{item.itwin.name} / {item.imodel.name}"
+        return item.names
 
     def label_of(self, item: Source) -> str:
         return f"“{item.imodel.name}” in {item.itwin.name}"
 
-
-def is_named(typed: str, *names: str) -> bool:
-    """Whether a text is one of the names, whatever its capitals and its form."""
-    return foreign_text.folded(typed) in {foreign_text.folded(name) for name in names if name}
+    def full_name_of(self, item: Source) -> str:
+        return item.names[-1]
 
 
-def listed(names: list[str]) -> str:
-    """The first few, and how many more."""
+def meant_by(text: str, found: list[T], names_of: Callable[[T], tuple[str, ...]]) -> list[T]:
+    """What bears the text as its name, capitals and all, or else without regard to them."""
+    named = [item for item in found if is_named(text, *names_of(item))]
+    return [item for item in named if text in names_of(item)] or named
+
+
+def listed(names: list[str], *, is_all: bool = True) -> str:
+    """The first few, and how many more. is_all: whether their number is known."""
     more = len(names) - NAMED_AT_MOST
-    return ", ".join(names[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    rest = f" and {more} more" if is_all else " and more"
+    return ", ".join(names[:NAMED_AT_MOST]) + (rest if more > 0 else "")

@@ -56,10 +56,19 @@ def values_in(typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def save(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Team | None) -> Preset:
-    """Raises PresetNameTaken, and permissions.Denied for a team that the person is not in."""
+    """Raises PresetNameTaken, and permissions.Denied for a team that the person is not in.
+
+    Saved twice, as by a double click, it is one.
+    """
     permissions.require(permissions.why_not_share(by, team))
     preset = Preset(owner=by, team=team, kind=kind, name=name, values=dict(values), created_at=clock.now())
-    _save(preset)
+    try:
+        _save(preset)
+    except PresetNameTaken:
+        before = Preset.objects.filter(owner=by, team=team, kind=kind, name=name).first()
+        if before is None or before.values != preset.values:
+            raise
+        return before
     return preset
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from imodels_app import gateway
 from imodels_app.accounts import tokens
 from imodels_app.itwin import Platform, errors
+from imodels_app.itwin.types import Found
 from imodels_app.requesting.answer_cache import AnswerCache
 from imodels_app.runtime import clock
 from imodels_app.states import WaitReason
@@ -53,6 +54,22 @@ class Reader:
         """The answer to a question, remembered or from the platform."""
         return self._answers.get_or_set(question, lambda: self._ask(ask), seconds=seconds)
 
+    def _remember_found(self, seconds: int, ask: Callable[[Platform], Found[T]], *question: str) -> Found[T]:
+        """As _remember(), of a list: what is remembered besides is whether that is all."""
+
+        def ask_both(platform: Platform) -> tuple[list[T], bool]:
+            found = ask(platform)
+            return list(found), found.is_all
+
+        items, is_all = self._remember(seconds, ask_both, *question)
+        return Found(items, is_all=is_all)
+
+    def _if_found(self, ask: Callable[[], T]) -> list[T]:
+        try:
+            return [ask()]
+        except NotInCatalog:
+            return []
+
     def _ask(self, ask: Callable[[Platform], T]) -> T:
         """Ask the platform; once more, with a refreshed token, when it takes the one we have no more."""
         if self._is_from_memory:
@@ -75,6 +92,8 @@ class Reader:
             return SignInNeeded(str(self.user.pk))
         if later.reason == WaitReason.RATE_LIMIT:
             left_s = max((later.until - clock.now()).total_seconds(), 1)
+            if later.note:
+                return CatalogUnavailable(f"{later.note} Try again in {left_s:.0f} s.")
             return CatalogUnavailable(f"The platform’s rate limit is used up for another {left_s:.0f} s.")
         if later.reason == WaitReason.TOKEN:
             return CatalogUnavailable("The platform is not accepting your sign-in at the moment. Try again shortly.")
@@ -84,4 +103,4 @@ class Reader:
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
             raise CatalogUnavailable("Nobody is waiting for the answer any more.")
-        return gateway.for_person(self.user, read_timeout_s=min(READ_TIMEOUT_S, left_s))
+        return gateway.for_person(self.user, is_lookup=True, read_timeout_s=min(READ_TIMEOUT_S, left_s))

@@ -61,7 +61,8 @@ def of(operation: Operation, form: RequestForm, given: Mapping[str, Any]) -> Ref
     if not status.was_refused(operation):
         return None
     at: dict[str, list[FieldRefusal]] = {}
-    head = [_needs(operation)] if status.failure(operation) == "InsufficientPermissions" else []
+    needs = {"InsufficientPermissions": _needs(operation), "applicationMayNotFork": status_table.ADMISSION}
+    head = [needs[code]] if (code := status.failure(operation)) in needs else []
     for field, text in _said(operation):
         place = _field_for(field, operation, form)
         if not place:

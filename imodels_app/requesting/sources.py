@@ -1,11 +1,23 @@
 """An iModel to copy from, with what this person may do with it; and where an iModel comes from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imodels_app.itwin.types import CreateOperation, IModel, ITwin
 from imodels_app.requesting.spec import IModelRef, ITwinRef
 
 MANAGE, READ, WEBVIEW, DELETE = "imodels_manage", "imodels_read", "imodels_webview", "imodels_delete"
+
+# What the platform's word for the state of its creation means for one that is not initialized: in a list, as a reason.
+_BEING_MADE = ("being made", "the platform is still making it")
+_FAILED = ("could not be made", "the platform could not make it")
+_NOT_READY = {
+    "scheduled": _BEING_MADE,
+    "successful": _BEING_MADE,
+    "waitingForFile": ("waiting for its file", "its baseline file has not been uploaded"),
+    "failed": _FAILED,
+    "mainIModelIsMissingFederationGuids": _FAILED,
+    "sourceIsMissingFederationGuids": _FAILED,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,17 +26,44 @@ class Source:
 
     permissions  the person's on the iTwin; None when they did not come in time
     own          the person's on the iModel, where it has permissions of its own; None where not, or not asked for
+    creation     the platform's word for the state of its creation, where it is not ready; "" where that is not known
+    why          the piece of its description by which it was found, in parts: True for the words that were typed
     """
 
     imodel: IModel
     itwin: ITwin
     permissions: frozenset[str] | None
     own: frozenset[str] | None = None
+    creation: str = ""
+    why: tuple[tuple[str, bool], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a person may call it."""
+        return self.imodel.name, f"{self.itwin.name} / {self.imodel.name}"
 
     @property
     def is_ready(self) -> bool:
         """To be cloned or forked; where that is not known, the platform may be asked."""
         return self.imodel.is_initialized and (self.permissions is None or MANAGE in self.permissions) and self.may_view
+
+    @property
+    def not_ready(self) -> str:
+        """How it stands with one that is not ready, in a word or two; "" for one that is."""
+        return "" if self.imodel.is_initialized else self._not_ready[0]
+
+    @property
+    def why_not_ready(self) -> str:
+        """The same as a reason."""
+        return "" if self.imodel.is_initialized else self._not_ready[1]
+
+    @property
+    def is_being_made(self) -> bool:
+        return self.not_ready == _BEING_MADE[0]
+
+    @property
+    def _not_ready(self) -> tuple[str, str]:
+        return _NOT_READY.get(self.creation, ("not ready", "the platform has not initialized it"))
 
     @property
     def is_known(self) -> bool:
@@ -52,7 +91,10 @@ class Source:
 
     @property
     def ref(self) -> IModelRef:
-        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=itwin_ref(self.itwin))
+        itwin = itwin_ref(self.itwin)
+        # An iTwin's iModels need not be in its own region.
+        there = replace(itwin, region=self.imodel.data_center or itwin.region)
+        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=there)
 
 
 @dataclass(frozen=True)
@@ -65,4 +107,6 @@ class Origin:
 
 
 def itwin_ref(itwin: ITwin) -> ITwinRef:
-    return ITwinRef(id=itwin.id, name=itwin.name)
+    return ITwinRef(
+        id=itwin.id, name=itwin.name, number=itwin.number, account_id=itwin.account_id, region=itwin.data_center
+    )

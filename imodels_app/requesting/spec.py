@@ -16,10 +16,13 @@ POLICY_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ITwinRef:
-    """An iTwin as the platform names it: lower-case id and display name."""
+    """An iTwin as the platform names it: lower-case id and display name. What is not known is empty."""
 
     id: str
     name: str = ""
+    number: str = ""
+    account_id: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

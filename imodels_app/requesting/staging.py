@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Sum
 
 from imodels_app.display import formats
 from imodels_app.models import STAGED_FOR, StagedFile, User
@@ -30,7 +31,6 @@ HEADER = b"SQLite format 3\0"
 # A person's files that no operation uses, at most.
 AT_MOST = 5
 # Said here, and by the browser before the first byte leaves.
-NOT_BIM = "A baseline file is an iModel and ends in .bim. Choose another file."
 EMPTY = "The file is empty. Choose another one."
 NO_IMODEL = "This is not an iModel: it does not begin like an SQLite file. Choose another file."
 # A file whose size is not known before it is there (a plain form) grows under another name.
@@ -94,6 +94,23 @@ def free_files(owner: User) -> list[StagedFile]:
     return list(mine.select_related("operation").order_by("-touched_at"))
 
 
+def why_no_more(owner: User, size: int = 1) -> str:
+    """Why another file of this size is not taken of this person; empty when it is. Said before they send one."""
+    if StagedFile.objects.free().filter(owner=owner).count() >= AT_MOST:
+        return (
+            f"{AT_MOST} files of yours are already here, and there can be no more. Remove one, then choose the new one."
+        )
+    # As announced, arrived or not: else many could begin at once, and the disk would end them all.
+    taken = StagedFile.objects.filter(owner=owner).aggregate(sum=Sum("size"))["sum"] or 0
+    most = settings.STAGING_PERSON_MIB * MIB
+    if taken + size <= most:
+        return ""
+    return (
+        f"One person’s files may have {formats.file_size(most)} here, and yours have {formats.file_size(taken)}. "
+        "Remove one, or wait until its iModel is made."
+    )
+
+
 def free_file(staged_file_id: str, *, owner: User) -> StagedFile:
     """One of these. Raises FileGone."""
     try:
@@ -110,16 +127,16 @@ def announce(*, name: str, size: int, owner: User) -> StagedFile:
     with transaction.atomic():
         # The person's row is the lock under which their files are counted.
         User.objects.select_for_update().get(pk=owner.pk)
-        if StagedFile.objects.free().filter(owner=owner).count() >= AT_MOST:
-            raise FileRefused(f"{AT_MOST} of your files are already waiting here. Remove one first.")
+        if full := why_no_more(owner, size):
+            raise FileRefused(full)
         now = clock.now()
         return StagedFile.objects.create(owner=owner, name=name, size=size, created_at=now, touched_at=now)
 
 
 def check(*, name: str, size: int) -> None:
     """What can be said of a file before its first byte. Raises Refused."""
-    if not name.lower().endswith(".bim"):
-        raise FileRefused(NOT_BIM)
+    if not name.strip():
+        raise FileRefused("The file has no name. Rename it, and choose it again.")
     if len(name) > 255:
         raise FileRefused("The file’s name is longer than 255 characters. Shorten it.")
     if size <= 0:

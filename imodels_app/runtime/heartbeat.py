@@ -17,4 +17,4 @@ def record() -> None:
 def age_s() -> float | None:
     """Seconds since the last sign of life; None when there was none."""
     seen = cache.get(KEY)
-    return None if seen is None else max(0.0, clock.now().timestamp() - seen)
+    return max(0.0, clock.now().timestamp() - seen) if isinstance(seen, float) else None

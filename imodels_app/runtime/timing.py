@@ -16,6 +16,8 @@ READ_TIMEOUT_S = 30.0
 LONGEST_CALL = timedelta(seconds=CONNECT_TIMEOUT_S + READ_TIMEOUT_S)
 # The sign-in service: to be connected, and again for each wait for an answer.
 PROVIDER_TIMEOUT_S = 10.0
+# The platform's word on whose token it is, while somebody waits to be signed in.
+SIGN_IN_READ_TIMEOUT_S = 5.0
 # Its answer to a refresh may have rotated the token, and cannot be had again: waited for as long as the lease allows.
 REFRESH_TIMEOUT_S = 40.0
 
@@ -28,6 +30,15 @@ CLOCK_DIFFERENCE = timedelta(seconds=5)
 PLATFORM_DATE_PRECISION = timedelta(seconds=3)
 # Without a Date, the two may differ by this much.
 PLATFORM_CLOCK_DIFFERENCE = timedelta(minutes=5)
+# So may the sign-in service's, by the times in its ID tokens.
+PROVIDER_CLOCK_DIFFERENCE_S = 120
+
+# People
+
+# A decision rests on a grant that the sign-in service has confirmed no longer ago than this.
+GRANT_CONFIRMED_FOR = timedelta(minutes=5)
+# Between a person's start of a sign-in and their return from the provider's page.
+SIGN_IN_TAKES_S = 15 * 60
 
 # One request to make an iModel
 

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from imodels_app.display import formats, status
+from imodels_app.display import formats, identity, status
 from imodels_app.models import Operation
 from imodels_app.runtime import foreign_text
 
@@ -28,6 +28,9 @@ def icon(name: str, size: str = "", *, still: bool = False) -> SafeString:
     )
 
 
+register.filter("identity", identity.of_person)
+register.filter("requester_identity", identity.of_requester)
+register.filter("decider_identity", identity.of_decider)
 register.filter("kind_label", status.kind_label)
 register.filter("thousands", formats.thousands)
 register.filter("file_size", formats.file_size)
@@ -35,6 +38,7 @@ register.filter("arrived_of", formats.arrived)
 register.filter("clock", formats.clock)
 register.filter("clock_s", formats.clock_s)
 register.filter("day_time", formats.day_time)
+register.filter("deadline", formats.deadline)
 register.filter("moment", formats.moment)
 register.filter("lasted", formats.lasted)
 register.filter("age", formats.age)
@@ -44,11 +48,13 @@ register.filter("lower_first", formats.lower_first)
 register.filter("first_name", formats.first_name)
 register.filter("made_from", status.made_from)
 register.filter("up_to", status.up_to)
+register.filter("elsewhere", status.elsewhere)
 register.filter("fork_history", status.fork_history)
 register.filter("origin", status.origin)
 register.filter("was_refused", status.was_refused)
 register.filter("origin_verb", status.origin_verb)
 register.filter("platform_state_text", status.platform_state_text)
+register.filter("browser", formats.browser)
 register.filter("exact", formats.exact)
 register.filter("audit_time", formats.audit_time)
 register.filter("history_time", formats.history_time)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,14 +16,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import error_handlers, lifecycle
+from imodels_app import error_handlers, gateway, lifecycle
 from imodels_app.accounts import permissions
-from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
+from imodels_app.audit import refusals
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
 from imodels_app.display import live, status
-from imodels_app.models import Decision, Operation, User
+from imodels_app.limits import throttles
+from imodels_app.models import Decision, Operation, Team, User
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import foreign_text
-from imodels_app.states import IN_FLIGHT, Kind, State
+from imodels_app.states import IN_FLIGHT, Kind, State, Verb, WaitReason
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -81,6 +84,7 @@ def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_POST
+@throttled(throttles.DECISIONS)
 def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let it run. 403 with the reason for who may not, 409 and the card as it is now for who comes late."""
     return _decide(request, pk, lifecycle.approve, "approved")
@@ -89,6 +93,7 @@ def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
 @preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_POST
+@throttled(throttles.DECISIONS)
 def reject(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Refuse it, with a comment: the requester has to know why."""
     return _decide(request, pk, lifecycle.reject, "rejected")
@@ -104,13 +109,28 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
         if not form.is_valid() and operation.state == State.AWAITING_APPROVAL:
             problem = str(form.errors["comment"][0]).rstrip(".")
             return _card(request, operation, user, status_code=422, problem=problem)
+        if operation.state == State.AWAITING_APPROVAL:
+            gateway.confirm_grant(user)
         decide(operation, by=user, comment=form.cleaned_data.get("comment", ""))
+    except gateway.MustWait as later:
+        return _not_confirmed(request, operation, later)
     except permissions.Denied as no:
+        refusals.record(Verb.DECISION_REFUSED, request, note=f"{done}: {no}", operation=operation)
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
     except lifecycle.Conflict as conflict:
         return _card(request, _visible(user, pk), user, status_code=409, late=str(conflict))
     messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.")
     return redirect("imodels:approval-list")
+
+
+def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.MustWait) -> HttpResponse:
+    """Whether the person is still who signed in is not known: nothing is decided, and the comment stays."""
+    if later.reason == WaitReason.SIGN_IN:
+        refusals.record(Verb.DECISION_REFUSED, request, note="Has to sign in again first.", operation=operation)
+        logout(request)
+        return _not_decided(request, operation.pk)
+    messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
+    return _card(request, operation, person(request), status_code=503)
 
 
 def _card(
@@ -122,6 +142,7 @@ def _card(
         "status_text": status.describe(operation, now),
         "why_not": permissions.why_not_decide(user, operation),
         "leads": _leads(operation, user),
+        "target_team": Team.looking_after(operation.itwin_id),
         "open_forks": _open_forks(operation, user),
         "comment": request.POST.get("comment", ""),
         "decision": operation.last_decision,
@@ -134,7 +155,8 @@ def _card(
 
 def _leads(operation: Operation, user: User) -> list[User]:
     """Who else may decide: the team's leads, but neither this person nor the requester."""
-    return list(operation.team.leads().exclude(pk__in=[user.pk, operation.requested_by_id]))
+    others = operation.team.leads().exclude(pk=user.pk)
+    return [one for one in others if not permissions.why_not_decide(one, operation)]
 
 
 def _open_forks(operation: Operation, user: User) -> list[Operation]:

@@ -15,9 +15,10 @@ from django.views.decorators.http import require_safe
 
 from imodels_app import table_filters
 from imodels_app.audit import events, export
-from imodels_app.decorators import auditor, person
+from imodels_app.decorators import auditor, person, throttled
 from imodels_app.display import charts, formats, status, timeline
 from imodels_app.display.percentiles import percentile
+from imodels_app.limits import throttles
 from imodels_app.models import Decision, Event, Operation, Team, User
 from imodels_app.states import Kind, State
 
@@ -34,7 +35,8 @@ class EventFilter(table_filters.OperationFilter):
 
     @classmethod
     def read(cls, query: MultiValueDict[str, str]) -> Self:
-        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query})
+        # Days are those of the events here, so that a day of ending would be a second one beside them.
+        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query if name != "ended"})
         return replace(super().read(last_words), team=table_filters.typed(query.get("team", "")))
 
     @property
@@ -46,7 +48,9 @@ class EventFilter(table_filters.OperationFilter):
         return ", ".join(str(part) for part in parts if part) or "everything"
 
     def events(self) -> QuerySet[Event]:
-        return Event.objects.filter(*self._event_conditions()).select_related("operation").order_by("-at", "-pk")
+        return (
+            Event.objects.filter(*self._event_conditions()).select_related("operation", "actor").order_by("-at", "-pk")
+        )
 
     def operations(self) -> QuerySet[Operation]:
         """The operations that the numbers are about: ended within these days."""
@@ -57,8 +61,7 @@ class EventFilter(table_filters.OperationFilter):
         yield from table_filters.within("at", self.since, self.until)
         if facts := self.facts():
             yield Q(operation__in=Operation.objects.filter(*facts).values("pk"))
-        if self.text:
-            yield _says(self.text)
+        yield from table_filters.said(self.text, _says)
         if self.people:
             yield Q(actor__in=self.people) | Q(operation__requested_by__in=self.people)
         if self.team:
@@ -87,6 +90,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 @auditor
 @require_safe
+@throttled(throttles.EXPORTS, methods=("GET", "HEAD"))
 def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     """Exactly the filtered events as CSV, row by row; that it was taken out is itself an event."""
     user, filters, now = person(request), EventFilter.read(request.GET), timezone.now()
@@ -159,7 +163,15 @@ def _percent(part: int, whole: int) -> int:
 
 def _says(text: str) -> Q:
     """Events that have this in any field a person reads."""
-    fields = ("note", "operation_name", "actor_name", "team_name", "operation__failure_code", "operation__reason")
+    fields = (
+        "note",
+        "operation_name",
+        "actor_name",
+        "actor_email",
+        "team_name",
+        "operation__failure_code",
+        "operation__reason",
+    )
     condition = table_filters.any_of(Q(**{f"{name}__icontains": text}) for name in fields)
     return condition | Q(operation__in=Operation.objects.filter(table_filters.named(text)).values("pk"))
 

@@ -1,10 +1,13 @@
 """Asking for a new iModel: the New page, and a form for each kind."""
 
 import json
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+from django.contrib import messages
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -13,14 +16,16 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
-from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
+from imodels_app.limits import throttles
 from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.requesting import advice, refusals, staging
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
 from imodels_app.requesting.copy_forms import CloneForm, CopyForm, ForkForm, TemplateForm
 from imodels_app.requesting.forms import SIDES, BaselineForm, EmptyForm, RequestForm
 from imodels_app.requesting.spec import crs_in, extent_in
-from imodels_app.states import ChangesetSelection, Kind, State
+from imodels_app.runtime import clock
+from imodels_app.states import FINISHED, ChangesetSelection, Kind, State
 from imodels_app.views import uploads
 from imodels_app.views.pickers import signed_in_part
 
@@ -30,6 +35,8 @@ FORMS: dict[Kind, type[RequestForm]] = {
 SAME_AGAIN = 5
 # How long the platform may take: for names in a page that comes filled in, for its side column, for what is sent.
 FILL_IN_S, CHECK_WITHIN_S, SEND_WITHIN_S = 2.0, 8.0, 20.0
+# Within it a request for what has just been made is the click that made it.
+A_SECOND_CLICK = timedelta(minutes=1)
 # What may come in the address to fill in a form.
 PREFILLED = (
     "itwin",
@@ -129,6 +136,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
 
 
 @signed_in
+@throttled(throttles.REQUESTS)
 def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     """The form, perhaps filled in; sent: an operation, or the form again (422) with what is in the way."""
     earlier = _earlier(request)
@@ -149,11 +157,14 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
 
 def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation | None) -> HttpResponse:
     operation_id = _one_time_id(request)
-    sent_before = Operation.objects.filter(pk=operation_id, requested_by=person(request)).first()
-    if sent_before:
+    if sent_before := _sent_before(request, operation_id):
         return _to_page_of(request, sent_before)
     form = form_of(request.POST, request.FILES, catalog=Catalog(person(request), is_fresh=True, within_s=SEND_WITHIN_S))
-    if form.is_valid():
+    is_valid = form.is_valid()
+    # Looked for again: what is wrong now may be the work of the same form's first click, which was quicker.
+    if sent_before := _sent_before(request, operation_id) or _same_under_way(request, form):
+        return _to_page_of(request, sent_before)
+    if is_valid:
         try:
             operation = lifecycle.request(
                 form.spec(),
@@ -164,9 +175,30 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
             )
             return _to_page_of(request, operation)
         except lifecycle.FileTaken as taken:
+            if sent_before := _sent_before(request, operation_id):
+                return _to_page_of(request, sent_before)
             form.staged = None
             form.add_error("file", str(taken))
     return _show(request, form, form, advice.advise(form, by=person(request)), earlier, status=422)
+
+
+def _sent_before(request: HttpRequest, operation_id: UUID) -> Operation | None:
+    return Operation.objects.filter(pk=operation_id, requested_by=person(request)).first()
+
+
+def _same_under_way(request: HttpRequest, form: RequestForm) -> Operation | None:
+    """An operation of the person's for exactly this, as from another tab. A second one would only meet its name."""
+    spec = None if set(form.errors) - {"name"} else form.draft()
+    if spec is None:
+        return None
+    same = Operation.objects.filter(
+        requested_by=person(request), request_hash=spec.fingerprint(str(person(request).pk))
+    )
+    is_new = Q(state=State.SUCCEEDED, created_at__gt=clock.now() - A_SECOND_CLICK)
+    found = same.filter(~Q(state__in=FINISHED) | is_new).first()
+    if found:
+        messages.info(request, "You had already requested exactly this, so nothing more was sent.")
+    return found
 
 
 def _show(
@@ -194,6 +226,7 @@ def _show(
         "refused": refused,
         "form_id": request.POST.get("form_id") or uuid4(),
         "other_files": _other_files(looked_up),
+        "full": staging.why_no_more(person(request)) if form.kind == Kind.BASELINE else "",
         "rules": uploads.rules(),
         "banner": advice.banner(form) if form.is_bound else None,
     }

@@ -36,8 +36,8 @@ def pick_itwins(request: HttpRequest) -> HttpResponse:
     text = _typed(request, "itwin")
 
     def query(catalog: Catalog) -> dict[str, Any]:
-        found = catalog.itwins(text)
-        return {"found": found[:SHOWN], "is_all": len(found) <= SHOWN, "favourites": catalog.favourites("itwins")}
+        found = catalog.itwins(text).cut_at(SHOWN)
+        return {"found": found, "is_all": found.is_all, "favourites": catalog.favourites("itwins")}
 
     return _listed(request, "itwins", query)
 
@@ -52,9 +52,8 @@ def pick_imodels(request: HttpRequest) -> HttpResponse:
     text, itwin_id = _typed(request, "source"), request.GET.get("itwin_id", "")
 
     def query(catalog: Catalog) -> dict[str, Any]:
-        found, is_all = catalog.imodels(text, itwin_id=itwin_id)
-        is_all = is_all and len(found) <= SHOWN
-        return {"found": found[:SHOWN], "is_all": is_all, "favourites": catalog.favourites("imodels")}
+        found = catalog.imodels(text, itwin_id=itwin_id)[0].cut_at(SHOWN)
+        return {"found": found, "is_all": found.is_all, "favourites": catalog.favourites("imodels")}
 
     return _listed(request, "templates" if request.GET.get("as") == "template" else "imodels", query)
 
@@ -87,8 +86,8 @@ def pick_versions(request: HttpRequest) -> HttpResponse:
     text, source = _typed(request, "version"), request.GET.get("source_id", "")
 
     def query(catalog: Catalog) -> dict[str, Any]:
-        found = catalog.named_versions(source, text)
-        return {"found": found[:SHOWN], "is_all": len(found) <= SHOWN}
+        found = catalog.named_versions(source, text).cut_at(SHOWN)
+        return {"found": found, "is_all": found.is_all}
 
     return _listed(request, "versions", query, of=source)
 

@@ -1,9 +1,11 @@
 """Coming and going: to the provider's page, back with a code, and out again at both."""
 
 import logging
+from functools import partial
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,17 +13,24 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from imodels_app import lifecycle
-from imodels_app.accounts import oidc, sign_in
+from imodels_app import gateway, lifecycle
+from imodels_app.accounts import oidc, pending, sessions, sign_in
+from imodels_app.accounts.pending import PendingSignIn
+from imodels_app.audit import refusals
+from imodels_app.decorators import throttled
+from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
+from imodels_app.runtime import request_context
+from imodels_app.runtime.timing import SIGN_IN_TAKES_S
+from imodels_app.states import Verb
 
 log = logging.getLogger(__name__)
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
-NEXT = "next_after_sign_in"
 # Of a refusal in the log: anybody can come back from the provider with a sentence of any length.
-LOGGED = 200
+LOGGED = 400
+NOT_COMPLETED = "The sign-in was not completed. Nothing has changed; sign in again."
 
 
 @never_cache
@@ -35,31 +44,37 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
+@throttled(throttles.SIGN_INS, methods=("GET", "HEAD"))
 def sign_in_start(request: HttpRequest) -> HttpResponse:
-    """To the provider's page. Where the person wanted to go waits in the session."""
-    request.session[NEXT] = own_path(request.GET.get("next", ""), reverse("imodels:operation-list"))
-    _forget_abandoned(request)
+    """To the provider's page. What has to come back from there, and where the person wanted to go, waits in a cookie:
+    each tab may have a sign-in of its own, and a stranger leaves nothing in the database.
+    """
+    wanted = request.GET.get("next", "")
+    going_to = own_path(wanted if len(wanted) <= pending.LONGEST_WAY else "", reverse("imodels:operation-list"))
     try:
-        return oidc.authorize(request, _callback())
-    except oidc.ProviderDown as down:
-        return _failed(request, str(down), status=503)
+        address, asked = oidc.authorize(_callback())
+    except oidc.ProviderError as no:
+        return _failed(request, no, going_to)
+    begun = PendingSignIn(asked["state"], asked["nonce"], asked["code_verifier"], going_to)
+    return _remember(redirect(address), [*_pending(request), begun])
 
 
 @never_cache
 @require_safe
+@throttled(throttles.SIGN_INS, methods=("GET", "HEAD"))
 def sign_in_callback(request: HttpRequest) -> HttpResponse:
-    """Back from the provider with a code, or with a refusal."""
+    """Back from the provider with a code, or with a refusal. Each start is good for one return."""
+    state = request.GET.get("state", "")
+    of_this_tab = next((one for one in _pending(request) if one.state == state), None)
+    going_to = of_this_tab.going_to if of_this_tab else ""
     try:
-        claims, token = oidc.exchange(request)
-        user = sign_in.sign_in(claims, token)
-    except oidc.ProviderDown as down:
-        return _failed(request, str(down), status=503)
-    except (oidc.ProviderError, sign_in.NoIdentity) as no:
-        log.info("A sign-in failed: %s", str(no)[:LOGGED])
-        return _failed(request, "The sign-in was not completed. Nothing has changed; sign in again.", status=400)
-    if not user.is_active:
-        return _failed(request, "This account has been closed in iModel Desk.", status=403)
-    return _enter(request, user)
+        answer = _enter(request, _person(request, of_this_tab), going_to)
+    except oidc.ProviderError as no:
+        answer = _failed(request, no, going_to)
+    except sign_in.AccountClosed:
+        refusals.record(Verb.SIGN_IN_FAILED, request, note="The account is closed.")
+        answer = _not_signed_in(request, "This account has been closed in iModel Desk.", 403)
+    return _remember(answer, [one for one in _pending(request) if one != of_this_tab])
 
 
 @never_cache
@@ -85,25 +100,61 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return render(request, "sign_in/signed_out.html", {"end_session": end_session})
 
 
-def _enter(request: HttpRequest, user: User) -> HttpResponse:
+def _person(request: HttpRequest, begun: PendingSignIn | None) -> User:
+    """Whoever the provider sends. Raises ProviderError and AccountClosed."""
+    if "code" not in request.GET:
+        reasons = (request.GET.get(name) for name in ("error_description", "error"))
+        raise oidc.ProviderError(next(filter(None, reasons), "The sign-in service sent no code."))
+    if begun is None:
+        raise oidc.ProviderError("The state is of no sign-in that this browser began.")
+    claims, token = oidc.exchange(
+        request.GET["code"], _callback(), nonce=begun.nonce, code_verifier=begun.code_verifier
+    )
+    at_platform = partial(gateway.address_of, token["access_token"], claims["sub"])
+    return sign_in.sign_in(claims, token, at_platform=at_platform)
+
+
+def _enter(request: HttpRequest, user: User, going_to: str) -> HttpResponse:
     """A new session for the person, and on with what waited for them."""
-    going_to = request.session.get(NEXT, "")
-    # Whatever was there before the sign-in could have been planted: only the way on is kept.
+    # Whatever was there before the sign-in could have been planted.
     request.session.flush()
     login(request, user, backend=BACKEND)
+    client = request.headers.get("User-Agent", "")
+    sessions.describe(request.session, address=request_context.current().address, client=client)
+    if not user.email:
+        messages.warning(request, "Your e-mail address is not confirmed. “Your sessions” says what that means.")
     lifecycle.wake_after_sign_in(user)
-    return redirect(going_to or reverse("imodels:operation-list"))
+    return redirect(going_to)
 
 
 def _callback() -> str:
     return settings.DASHBOARD_URL + reverse("imodels:sign-in-callback")
 
 
-def _forget_abandoned(request: HttpRequest) -> None:
-    """Each start leaves a state in the session; those of abandoned sign-ins would pile up."""
-    for key in [key for key in request.session.keys() if key.startswith("_state_")]:  # noqa: SIM118
-        del request.session[key]
+def _pending(request: HttpRequest) -> list[PendingSignIn]:
+    return pending.read(request.COOKIES.get(settings.SIGN_IN_COOKIE_NAME, ""))
 
 
-def _failed(request: HttpRequest, sentence: str, *, status: int) -> HttpResponse:
-    return render(request, "sign_in/failed.html", {"sentence": sentence}, status=status)
+def _remember(answer: HttpResponse, begun: list[PendingSignIn]) -> HttpResponse:
+    """With the browser's sign-ins that are still under way; without the cookie when there is none."""
+    name, value = settings.SIGN_IN_COOKIE_NAME, pending.write(begun)
+    # Lax: the provider sends the browser back by a top-level GET, which must carry it. "" ends it at once.
+    lasts_s = SIGN_IN_TAKES_S if value else 0
+    answer.set_cookie(
+        name, value, max_age=lasts_s, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax"
+    )
+    return answer
+
+
+def _failed(request: HttpRequest, no: oidc.ProviderError, going_to: str) -> HttpResponse:
+    """What went wrong is for the log and the audit, and the person may try again."""
+    reason = "".join(filter(str.isprintable, str(no)))[:LOGGED]
+    log.warning("A sign-in failed: %s", reason)
+    is_down = isinstance(no, oidc.ProviderDown)
+    if not is_down:
+        refusals.record(Verb.SIGN_IN_FAILED, request, note=reason)
+    return _not_signed_in(request, str(no) if is_down else NOT_COMPLETED, 503 if is_down else 400, going_to)
+
+
+def _not_signed_in(request: HttpRequest, sentence: str, status: int, going_to: str = "") -> HttpResponse:
+    return render(request, "sign_in/failed.html", {"sentence": sentence, "next": going_to}, status=status)

@@ -22,7 +22,8 @@ from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.http import require_http_methods, require_POST
 
-from imodels_app.decorators import View, person, signed_in
+from imodels_app.decorators import View, count_request, person, signed_in
+from imodels_app.limits import throttles
 from imodels_app.models import StagedFile
 from imodels_app.requesting import staging
 
@@ -38,7 +39,6 @@ def rules() -> dict[str, Any]:
         "piece": PIECE,
         "most": staging.most_bytes(),
         "too_large": staging.too_large(),
-        "not_bim": staging.NOT_BIM,
         "empty": staging.EMPTY,
         "no_imodel": staging.NO_IMODEL,
     }
@@ -53,10 +53,16 @@ class _Wrong(Exception):
 
 
 def tus(view: View) -> View:
-    """Speak the protocol: versions, refusals as sentences, and a status instead of the way to the sign-in page."""
+    """Speak the protocol: versions, refusals as sentences, and a status instead of the way to the sign-in page.
+
+    Where a proxy lets only POST pass, X-HTTP-Method-Override says what is meant. Of a POST alone: its CSRF token has
+    been checked by then, which that of a GET is not.
+    """
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST":
+            request.method = request.headers.get("X-HTTP-Method-Override", "POST").upper()
         answer = _answered(view, request, *args, **kwargs)
         answer["Tus-Resumable"] = VERSION
         answer["Cache-Control"] = "no-store"
@@ -87,6 +93,8 @@ class IntoStaging(FileUploadHandler):
             raise SkipFile
         self.part = staging.new_part()
         self.refused: staging.FileRefused | None = None
+        if self.request and (full := staging.why_no_more(person(self.request))):
+            self.refused = staging.FileRefused(full)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         try:
@@ -119,6 +127,7 @@ def staged_files(request: HttpRequest) -> HttpResponse:
     """What is spoken here; or a new file, announced by its exact size and its name."""
     if request.method == "OPTIONS":
         return _abilities()
+    count_request(request, throttles.UPLOADS)
     staged = staging.announce(name=_name(request), size=_number(request, "Upload-Length"), owner=person(request))
     answer = _state_answer(staged, status=201)
     answer["Location"] = reverse("imodels:staged-file", args=[staged.pk])
@@ -166,6 +175,10 @@ def _answered(
         return view(request, *args, **kwargs)
     except _Wrong as wrong:
         return _error_answer(wrong.status, str(wrong))
+    except throttles.Throttled as no:
+        answer = _error_answer(429, str(no))
+        answer["Retry-After"] = str(no.retry_after_s)
+        return answer
     except staging.FileRefused as no:
         return _error_answer(STATUS.get(type(no), 422), str(no))
     except staging.OffsetConflict as metadata:

@@ -48,7 +48,7 @@ def _poll(operation: Operation, now: datetime) -> None:
         _missing(operation, platform, now)
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
-        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.PLATFORM_DOWN
+        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.REFUSED
         lifecycle.wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
 
 

@@ -19,6 +19,8 @@ from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, WaitReason
 log = logging.getLogger(__name__)
 # Too large, or of a type that the platform does not take: nothing a person typed.
 OUR_FAULT = {413, 415}
+# To find out why a fork was refused: its claim must not be looked up meanwhile.
+BRIEFLY_S = 3.0
 # Longer than between two sweeps, so that none misses a turn; far below the broker's visibility time-out.
 ANNOUNCED_AHEAD = timedelta(seconds=5)
 
@@ -61,6 +63,9 @@ def announce_next(bucket: str, now: datetime) -> None:
 
 def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | None:
     """A claim and a client, or None with the reason to wait written down."""
+    if not operation.requested_by.is_active:
+        lifecycle.requester_gone(operation)
+        return None
     if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
         # Before anything is made of it: an iModel that no file will ever fill would keep the name.
         lifecycle.failed(operation, code="stagedFileMissing")
@@ -68,12 +73,12 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
     try:
         gateway.require_open()
         # Before the claim: a token that has to be refreshed takes seconds, and a claim is for sending.
-        platform = gateway.for_operation(operation, bucket=bucket)
+        platform = gateway.for_operation(operation, by=operation.requested_by, bucket=bucket)
         return _claim(operation, bucket), platform
     except gateway.MustWait as later:
         lifecycle.wait(operation, later.reason, later.until, later.note)
     except rate_limits.RateLimited as limited:
-        lifecycle.wait(operation, WaitReason.RATE_LIMIT, limited.until)
+        lifecycle.wait(operation, limited.reason, limited.until)
     except fair_queue.NotNext:
         pass  # whoever is first is announced instead
     except lifecycle.NameInFlight:
@@ -121,13 +126,10 @@ def _send(operation: Operation, attempt: Attempt, platform: Platform) -> None:
     claim = _Claim(operation, attempt)
     try:
         _send_and_record(operation, attempt, platform, claim)
-    except Exception as odd:
-        if not claim.has_left:
-            raise
-        lifecycle.answered(attempt, Outcome.UNRECORDED, answer="The answer could not be stored.")
-        if isinstance(odd, lifecycle.Conflict):
-            raise
-        log.exception("The answer to operation %s could not be stored", operation.pk)
+    except Exception:
+        if claim.has_left:
+            lifecycle.answered(attempt, Outcome.UNRECORDED, answer="The answer could not be stored.")
+        raise
 
 
 def _send_and_record(operation: Operation, attempt: Attempt, platform: Platform, claim: _Claim) -> None:
@@ -162,7 +164,23 @@ def _refused(operation: Operation, no: errors.Refused) -> None:
         return
     if no.status in OUR_FAULT:
         log.error("The platform refused the request of operation %s: %s", operation.pk, no)
-    lifecycle.failed(operation, code=_code(operation, no), message=no.message, details=no.details)
+    code = "applicationMayNotFork" if _lacks_only_ours(operation, no) else _code(operation, no)
+    lifecycle.failed(operation, code=code, message=no.message, details=no.details)
+
+
+def _lacks_only_ours(operation: Operation, no: errors.Refused) -> bool:
+    """Whether a fork is refused to the application, not to the person: forks are in closed preview.
+
+    Both are the same 403. So the platform is asked, once and briefly, what the person may do in both places.
+    """
+    if operation.kind != Kind.FORK or not isinstance(no, errors.Forbidden):
+        return False
+    try:
+        platform = gateway.for_person(operation.requested_by, read_timeout_s=BRIEFLY_S)
+        rights = platform.imodel_permissions(operation.source_id), platform.permissions(operation.itwin_id)
+    except (errors.ITwinError, gateway.MustWait):
+        return False
+    return all("imodels_manage" in there for there in rights)
 
 
 def _code(operation: Operation, no: errors.Refused) -> str:

@@ -34,6 +34,7 @@ def submitting() -> None:
     now = clock.now()
     lifecycle.reschedule_after_clock_jump(now)
     lifecycle.wake_all_signed_in()
+    lifecycle.follow_rights()
     for pk in Operation.objects.due_for_reconcile(now).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.reconcile", pk)
     # All of them: one that can never expire stays in front of the others.

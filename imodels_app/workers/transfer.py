@@ -45,8 +45,8 @@ def send(operation: Operation, link: UploadLink, path: Path, ending: Callable[[]
 
     Raises errors.LinkRefused, Unavailable and Refused (of the storage), and lifecycle.Conflict (the lease is lost).
     """
-    check_destination(link, settings.ITWIN_API_URL)
-    with closing(Storage(link)) as storage:
+    check_destination(link, settings.ITWIN_API_URL, private_hosts=settings.PRIVATE_HOSTS)
+    with closing(Storage(link, private_hosts=settings.PRIVATE_HOSTS)) as storage:
         return _send_bytes(operation, storage, path, ending)
 
 

@@ -48,6 +48,10 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
     operation = lifecycle.operation_for(operation_id)
     try:
         lifecycle.lease_upload(operation)
+        if not operation.requested_by.is_active:
+            # Nobody else may finish it in their name. What is left can be deleted.
+            lifecycle.failed(operation, code="accountClosed")
+            return
         if operation.upload.is_sent or _send(operation, ending):
             _complete(operation)
         else:
@@ -62,7 +66,7 @@ def upload(operation_id: UUID, *, ending: Callable[[], bool] = lambda: False) ->
         _wait(operation, later.reason, later.until, later.note)
     except errors.Refused as no:
         # The platform. Rights may come back, and the file is safe.
-        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.PLATFORM_DOWN
+        reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.REFUSED
         _wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
 
 
@@ -129,7 +133,7 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
     """Ask the platform for another link. Without one the file can never arrive: the operation fails. Raises Waiting."""
     before = encryption.decrypt(operation.upload.link) if operation.upload.link else ""
     try:
-        link = gateway.for_operation(operation).imodel(operation.imodel_id).upload
+        link = gateway.for_operation(operation, by=operation.requested_by).imodel(operation.imodel_id).upload
     except errors.NotFound as gone:
         _vanished(operation, gone)
     asked = operation.events.filter(verb="link_renewed").count()
@@ -155,7 +159,7 @@ def _no_other_link(operation: Operation, said: str) -> None:
 
 def _arrived_all_the_same(operation: Operation) -> bool:
     """Whether the storage had all of it when the link ended, and whoever was to say so died. Nothing else can tell."""
-    platform = gateway.for_operation(operation)
+    platform = gateway.for_operation(operation, by=operation.requested_by)
     try:
         state = platform.complete_baseline(operation.imodel_id).state
     except errors.AnswerLost as lost:
@@ -170,7 +174,7 @@ def _arrived_all_the_same(operation: Operation) -> bool:
 def _complete(operation: Operation) -> None:
     """Tell the platform that the file is there, and take its word for what comes next."""
     failpoints.reach("upload.completing")
-    platform = gateway.for_operation(operation)
+    platform = gateway.for_operation(operation, by=operation.requested_by)
     try:
         state = platform.complete_baseline(operation.imodel_id).state
     except errors.AnswerLost as lost:

@@ -18,6 +18,7 @@ function connect(field) {
   let words = 0; // counts what is typed, asked for and left: an answer to older words is not shown
   let isWaiting = false; // what is typed is newer than what is listed
   let isWanted = false; // typed or opened, and not left or closed since: what htmx was about to ask is not asked then
+  let isBestBarred = false; // the first of the list cannot be picked
   let patience = 0; // the timer until a person is told that it takes a while
   const askedWith = new WeakMap();
 
@@ -109,6 +110,9 @@ function connect(field) {
         if (!closes) ask();
       } else if (event.key === "Enter" && isWaiting) {
         event.preventDefault(); // the list on the screen is older than the text
+      } else if (event.key === "Enter" && isBestBarred && !pop.hidden && !input.hasAttribute("aria-activedescendant")) {
+        event.preventDefault();
+        status.textContent = pop.querySelector("[role=option]").innerText;
       } else if (["Home", "End", "ArrowLeft", "ArrowRight"].includes(event.key) && nav) {
         event.stopImmediatePropagation(); // the caret moves, and nothing is active in the list
         nav.clearSelection();
@@ -148,7 +152,10 @@ function connect(field) {
     clearTimeout(patience);
     nav?.stop();
     isWaiting = false;
-    nav = list && new Combobox(input, list, { tabInsertsSuggestions: false, firstOptionSelectionMode: "selected" });
+    // Where the best match cannot be picked, Enter must not take the next best: it reads why it cannot.
+    isBestBarred = list?.firstElementChild?.getAttribute("aria-disabled") === "true";
+    const firstOptionSelectionMode = isBestBarred ? "none" : "selected";
+    nav = list && new Combobox(input, list, { tabInsertsSuggestions: false, firstOptionSelectionMode });
     if (!list) input.removeAttribute("aria-controls");
     pop.removeAttribute("aria-busy");
     open();

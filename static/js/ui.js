@@ -1,4 +1,4 @@
-// What every page has: menus that close, the key that goes to the search, buttons that copy.
+// What every page has: menus that close, the key that goes to the search, buttons that copy, forms that are sent once.
 // What only works with script is shown from here on.
 
 document.documentElement.dataset.script = "";
@@ -39,4 +39,28 @@ async function copy(button) {
   if (status) status.textContent = "Copied.";
   button.classList.add("copied");
   setTimeout(() => button.classList.remove("copied"), 1500);
+}
+
+// While a form's answer is awaited, its button is busy and a second click does nothing. After a while it may be sent
+// again: the server makes one thing of both. Heard last, so that what htmx or an upload stopped is not waited for.
+const AWAITED_MS = 30000;
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (form.dataset.sent !== undefined) return event.preventDefault();
+  form.dataset.sent = "";
+  event.submitter?.setAttribute("aria-busy", "true");
+  const status = document.querySelector("[data-status]");
+  if (status) status.textContent = "Sending …";
+  setTimeout(free, AWAITED_MS, form);
+});
+
+// Come back to with the browser's Back button, or changed meanwhile, it can be sent again.
+window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(free));
+document.addEventListener("input", (event) => event.target.form && free(event.target.form));
+
+function free(form) {
+  delete form.dataset.sent;
+  form.querySelectorAll("button[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
 }

@@ -65,7 +65,6 @@ function connect(field) {
   }
 
   async function whatIsWrong(file) {
-    if (!file.name.toLowerCase().endsWith(".bim")) return rules.notBim;
     if (!file.size) return rules.empty;
     if (file.size > Number(rules.most)) return rules.tooLarge;
     try {
@@ -86,6 +85,7 @@ function connect(field) {
       chunkSize: Number(rules.piece),
       retryDelays: null, // we try again ourselves, and say so
       removeFingerprintOnSuccess: true,
+      overridePatchMethod: true, // proxies that know only GET and POST let it pass
       metadata: { filename: file.name },
       onBeforeRequest: (request) => request.setHeader("X-CSRFToken", document.getElementById("csrf").value),
       onAfterResponse: (request, response) => {
@@ -126,6 +126,7 @@ function connect(field) {
 
   function unlist(row) {
     row?.remove();
+    if (row) part("full")?.remove();
     if (!field.querySelector(".staged li")) field.querySelector(".staged")?.parentElement.remove();
   }
 
@@ -170,7 +171,7 @@ function connect(field) {
     const isOurs = answer?.getHeader("Tus-Resumable");
     const said = isOurs ? answer.getBody() : "Something between here and iModel Desk refuses the file. Tell your administrator.";
     if (error.causingError?.message === SIGNED_OUT) return show("out", "You are signed out");
-    if (status === 507 && upload.url) return show("paused", said);
+    if (status === 429 || (status === 507 && upload.url)) return show("paused", said);
     if ([413, 422, 507].includes(status)) return stop(said);
     const mine = upload;
     const gone = await isGone();
@@ -256,15 +257,17 @@ function connect(field) {
     await leaving?.abort();
     if (id && !(await ask("DELETE", id))) return;
     forgetFingerprint(id);
+    if (id) part("full")?.remove();
     choiceIs("");
     complain("");
     show("idle", "Removed");
   }
 
   async function ask(method, id) {
-    const headers = { "X-CSRFToken": document.getElementById("csrf").value, "Tus-Resumable": "1.0.0" };
+    const token = document.getElementById("csrf").value;
+    const headers = { "X-CSRFToken": token, "Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": method };
     try {
-      const answer = await fetch(`${rules.url}${id}`, { method, headers });
+      const answer = await fetch(`${rules.url}${id}`, { method: "POST", headers });
       if (answer.ok || answer.status === 404) return true;
       complain(await answer.text());
     } catch {
@@ -307,7 +310,7 @@ function connect(field) {
   function suggestName() {
     const name = form.querySelector("#name");
     if (name.value) return;
-    name.value = file.name.replace(/\.bim$/i, "");
+    name.value = file.name.replace(/\.(bim|ibim|imodel|db)$/i, "");
     name.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
@@ -329,7 +332,7 @@ function connect(field) {
     part("note").hidden = !note;
     part("note-text").textContent = note;
     part("sign-in").hidden = state !== "out";
-    part("choose").textContent = state === "idle" ? "Choose a .bim file" : "Choose another .bim file";
+    part("choose").textContent = state === "idle" ? "Choose an iModel file" : "Choose another iModel file";
     if (state === "idle" || state === "arrived") samples = [];
     if (state !== "idle") draw();
     if (focused?.hidden) [buttons.pause, buttons.resume].find((one) => !one.hidden)?.focus();

@@ -37,7 +37,7 @@ def imodel(platform: Caller) -> IModel:
 @cache
 def _example(url: str, token: str) -> IModel | None:
     client = Platform(url, token)
-    visible = []
+    visible: list[IModel] = []
     for itwin in client.itwins(top=10):
         with suppress(errors.Forbidden):
             visible += client.imodels(itwin.id)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dashboard import keys, wait
+from dashboard import environment, keys, wait
 
 
 def test_it_becomes_the_command_once_nothing_is_missing(monkeypatch):
@@ -65,25 +65,43 @@ def test_a_wrong_call_shows_how_it_goes(arguments):
 
 @pytest.fixture
 def folders(tmp_path):
-    for name in ("desk", "database"):
+    for name in ("desk", "owner", "database", "redis"):
         (tmp_path / name).mkdir()
-    keys.make(tmp_path / "desk", tmp_path / "database")
+    keys.make(tmp_path)
     return tmp_path
 
 
 def test_keys_are_made_once(folders):
     before = {path: path.read_text() for path in folders.rglob("*") if path.is_file()}
 
-    keys.make(folders / "desk", folders / "database")
+    keys.make(folders)
 
     assert {path: path.read_text() for path in before} == before
-    assert len(before) == 4
+    assert len(before) == 8
 
 
-def test_keys_are_private_and_only_the_database_can_read_its_password(folders):
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folders.rglob("*") if path.is_file()}
+def test_keys_are_private_and_servers_can_read_their_passwords(folders):
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in folders.rglob("*") if path.is_file()}
 
-    assert modes == {"secret_key": 0o600, "token_keys": 0o600, "pgpass": 0o600, "password": 0o444}
+    assert {str(path.relative_to(folders)) for path, mode in modes.items() if mode != 0o600} == {
+        "database/password",
+        "database/app_password",
+        "redis/redis.conf",
+    }
+
+
+def test_what_runs_has_no_password_of_who_owns_the_tables(folders):
+    password = (folders / "database" / "password").read_text()
+
+    assert (folders / "owner" / "pgpass").read_text() == f"*:*:*:desk:{password}\n"
+    assert not [path for path in (folders / "desk").iterdir() if password in path.read_text()]
+
+
+def test_settings_take_what_is_made(folders):
+    desk = folders / "desk"
+    made = {f"{name.upper()}_FILE": str(desk / name) for name in ("secret_key", "token_keys", "redis_url")}
+
+    assert environment.read(made)["REDIS_URL"].endswith("@redis:6379/0")
 
 
 def test_a_new_token_key_comes_first_and_the_old_one_stays(folders):

@@ -1,6 +1,5 @@
 """`make demo` on a copy of the source, as a newcomer has it: it starts, serves, heals, stops, and starts again."""
 
-import json
 import os
 import re
 import shlex
@@ -19,7 +18,7 @@ import requests
 
 from demo import __main__, state
 from imodels_app.checks import OLDER
-from tests.settings import BASE_DIR, free_port
+from tests.settings import BASE_DIR
 from tests.waiting import PATIENCE_S, wait_until
 
 SOURCE = ("dashboard", "demo", "imodels_app", "sandbox", "templates", "static", "requirements", "manage.py")
@@ -80,14 +79,12 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A copy of the source, with no staticfiles/, and nothing in var/ but ports that no other demo here takes."""
+    """A copy of the source, with no staticfiles/ and no var/."""
     folder = tmp_path_factory.mktemp("newcomer")
     for name in SOURCE:
         source = BASE_DIR / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / name)
-    (folder / "var").mkdir()
-    (folder / "var" / state.PORTS.name).write_text(json.dumps({name: free_port() for name in __main__.PREFERRED_PORTS}))
     return folder
 
 
@@ -135,7 +132,7 @@ class TestRunning:
         assert running.address in second.stdout
 
     @pytest.mark.parametrize(
-        "part", ["--queues celery", "--queues uploads", "dashboard beat", "granian", "redis-server", "-m sandbox"]
+        "part", ["--queues celery", "--queues uploads", "dashboard beat", "gunicorn", "redis-server", "-m sandbox"]
     )
     def test_a_part_that_is_killed_comes_back(self, running, part):
         before = running.processes(of=part)
@@ -215,11 +212,46 @@ def test_sandbox_and_dashboard_are_on_hosts_that_share_no_cookies(var):
 
 
 def test_ports_are_used_again_unless_somebody_has_taken_them(var):
-    first = state.ports({"web": free_port()})
-    assert state.ports({"web": free_port()}) == first
+    with state.ports({"web": 15_000}) as first:
+        pass
+    with state.ports({"web": 15_050}) as again:
+        assert again == first
 
-    with socket.create_server(("127.0.0.1", first["web"])):
-        assert state.ports({"web": first["web"]}) != first
+    with socket.create_server(("127.0.0.1", first["web"])), state.ports({"web": first["web"]}) as other:
+        assert other["web"] > first["web"]
+
+
+TAKES_PORTS = """
+import pathlib, sys
+from demo import state
+
+state.PORTS = pathlib.Path(sys.argv[1])
+with state.ports({"web": 15100, "sandbox": 15110, "redis": 15100}) as ports:
+    print(*ports.values(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_demos_that_start_at_the_same_moment_each_take_the_next_free_ports(tmp_path):
+    at_once = [
+        subprocess.Popen(
+            [sys.executable, "-c", TAKES_PORTS, str(tmp_path / f"{number}.json")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=BASE_DIR,
+        )
+        for number in range(6)
+    ]
+
+    # Each waits on its stdin with what it took, until all have told.
+    taken = [demo.stdout.readline().split() for demo in at_once]
+    for demo in at_once:
+        demo.communicate()
+
+    ports = {int(port) for of_one in taken for port in of_one}
+    assert len(ports) == 3 * len(at_once)
+    assert max(ports) < 15_200
 
 
 def test_the_containers_demo_has_the_same_teams():

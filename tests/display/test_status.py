@@ -48,12 +48,12 @@ def waits(reason: WaitReason, **later) -> dict:
     [
         (
             {"state": State.AWAITING_APPROVAL, "expires_at": NOW + timedelta(days=2, hours=6)},
-            *("Awaiting approval", "ask", "st-approval", "Bridge team decides by Fri 20 Nov 15:42"),
+            *("Awaiting approval", "ask", "st-approval", "Bridge team decides by Fri 20 Nov 15:42 UTC"),
         ),
         ({}, "Queued", "", "st-queued", "sent in a moment"),
         (
             waits(WaitReason.RATE_LIMIT, seconds=30),
-            *("Queued", "", "st-queued", "this minute’s clones are used up, until 09:42:50"),
+            *("Queued", "", "st-queued", "platform’s limit until 09:42:50; waiting for its turn"),
         ),
         (
             waits(WaitReason.PLATFORM_DOWN, minutes=3),
@@ -213,7 +213,7 @@ def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():
 
     assert (text.share, text.share_of) == (75, "Sent")
     assert [step.value for step in progress.steps(up, text)] == [100, 100, 75, 0, 0, 0]
-    assert text.remedy.endswith("The platform accepts it until 10:00:20.")
+    assert text.remedy.endswith("The platform accepts it until Wed 18 Nov 10:00 UTC.")
 
 
 @pytest.mark.parametrize(

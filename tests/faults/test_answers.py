@@ -270,7 +270,7 @@ def test_17_a_state_that_we_do_not_know_is_in_the_history_and_the_log(clone, san
 
     after(poll, clone)
 
-    assert clone.events.filter(verb="platform_state", note="somethingNew").exists()
+    assert clone.events.filter(verb="unknown_state", note="somethingNew").exists()
     assert "somethingNew" in caplog.text
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.mark.parametrize("rounds", [25, pytest.param(200, marks=pytest.mark.soak)])
 def test_35_approve_and_reject_at_once_many_times_is_one_decision_and_the_loser_is_told(
-    bridge_team, mara, tomas, ines, spec_for, rounds
+    bridge_team, mara, tomas, ines, confirmed_leads, spec_for, rounds
 ):
     """Two leads with a page each press their button in the same moment."""
     Membership.objects.create(team=bridge_team, email=ines.email, user=ines, role=Membership.Role.LEAD)

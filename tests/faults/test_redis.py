@@ -29,6 +29,7 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
     waiting_fork,
     signed_in_mara,
     tomas,
+    confirmed_leads,
     spec_for,
     sandbox,
     processes,

@@ -108,7 +108,7 @@ def test_who_waited_for_a_token_takes_no_place_of_those_who_were_served_meanwhil
     submit(queued_clone.pk)
 
     assert sandbox.calls("POST", "/clone") == 0
-    assert now_of(queued_clone).wait_reason == WaitReason.RATE_LIMIT
+    assert now_of(queued_clone).wait_reason == WaitReason.OWN_LIMIT
     assert (queued_clone.wait_until - now).total_seconds() > 60
     Attempt.objects.filter(number__gte=10).delete()
 

@@ -254,6 +254,9 @@ def refused(
         if detail:
             error["details"] = [{"code": detail[0], "message": SAID} | ({"target": detail[1]} if detail[1] else {})]
         desk.sandbox.fault("POST", POSTED_TO[kind], status=status, body=json.dumps({"error": error}))
+        if (kind, status) == ("fork", 403):
+            # Else it would be the application that may not fork.
+            desk.sandbox.fault("GET", r"/permissions$", status=200, body=json.dumps({"permissions": []}), times=2)
         page = desk.page(desk.send(operation))
         assert (operation.state, badge_of(page)) == (State.FAILED, badge)
         assert SAID in text_of(page)
@@ -285,7 +288,7 @@ def signed_out(kind: str) -> Way:
 
 
 @cache
-def too_many(kind: str, code: str, noun: str) -> Way:
+def too_many(kind: str, code: str) -> Way:
     """429: it waits for exactly as long as the platform says, and says until when."""
 
     def way(desk: Desk) -> None:
@@ -298,7 +301,9 @@ def too_many(kind: str, code: str, noun: str) -> Way:
         place = fair_queue.positions([operation], timezone.now())[operation.pk]
         assert timedelta(seconds=0) <= place.start - operation.wait_until <= timedelta(seconds=10)
         assert f"1st in the queue, about {timezone.localtime(place.start):%H:%M:%S}" in page
-        assert f"People take turns with the {noun} of each minute" in page
+        until = f"{timezone.localtime(operation.wait_until):%H:%M:%S}"
+        assert f"platform’s limit until {until}; 1st in the queue" in page
+        assert f"The platform’s rate limit is reached (429); it allows no more until {until}" in page
         assert re.search(rf"429 Not sent after [0-9.]+ s {SAID}", page)
 
     return way
@@ -483,7 +488,7 @@ def fork_rows() -> Iterator[tuple[str, Way]]:
     yield "closed preview", closed_preview
 
 
-def post_rows(kind: str, noun: str) -> Iterator[tuple[str, Way]]:
+def post_rows(kind: str) -> Iterator[tuple[str, Way]]:
     """What all three pages of a POST say."""
     yield "Authorization", taken(kind)
     yield "Accept", taken(kind)
@@ -499,8 +504,8 @@ def post_rows(kind: str, noun: str) -> Iterator[tuple[str, Way]]:
         refused(kind, 415, "UnsupportedMediaType", "Failed: our error", "head", "an error in iModel Desk, not yours"),
     )
     yield "422 InvalidRequestBody", detail(kind, "InvalidRequestBody", "", "head")
-    yield "429 TooManyRequests", too_many(kind, "TooManyRequests", noun)
-    yield "retry-after", too_many(kind, "TooManyRequests", noun)
+    yield "429 TooManyRequests", too_many(kind, "TooManyRequests")
+    yield "retry-after", too_many(kind, "TooManyRequests")
 
 
 def detail(kind: str, code: str, target: str, field: str) -> Way:
@@ -546,13 +551,13 @@ def without_guids(desk: Desk) -> None:
 
 
 def closed_preview(desk: Desk) -> None:
-    """An application that may not fork: the 403 says so beside the permissions."""
+    """An application that may not fork: the person has the permissions, so that is what the 403 means."""
     desk.sandbox.world.switches.fork_preview = False
     operation = desk.send(desk.ask("fork"))
     page = text_of(desk.page(operation))
-    assert "Failed: not permitted" in page
-    assert "only selected applications" in page
-    assert "only selected applications" in told_at(desk.form_again(operation), "head")
+    assert "Failed: iModel Desk may not fork" in page
+    assert "Ask an administrator of iModel Desk" in page
+    assert "Ask an administrator of iModel Desk" in told_at(desk.form_again(operation), "head")
 
 
 # ---------- following ----------
@@ -575,8 +580,8 @@ def follow_rows() -> Iterator[tuple[str, Way]]:
     yield "state waitingForFile", ends("clone", "waitingForFile", "Running", "its file has not been uploaded")
     for name in ("mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"):
         yield f"state {name}", ends("fork", name, "Failed: FederationGuids missing", name, "Fork again")
-    words = "the platform calls it “somethingNew”", "keeps checking until it does"
-    yield "state unknown", ends("clone", "somethingNew", "Running", *words)
+    words = "the platform calls it “somethingNew”", "It has told the administrators"
+    yield "state unknown", ends("clone", "somethingNew", "Unknown state", *words)
     yield "initialized before successful", usable_before
     yield "vanished", vanished
     yield "401 HeaderNotFound", follow_401
@@ -635,7 +640,7 @@ def follow_404(desk: Desk) -> None:
 def follow_429(desk: Desk) -> None:
     operation, page = polled(desk, status=429, retry_after=400)
     assert timedelta(minutes=5) < operation.wait_until - timezone.now() < timedelta(minutes=7)
-    assert f"this minute’s calls are used up, next check {timezone.localtime(operation.wait_until):%H:%M:%S}" in page
+    assert f"the platform allows no more requests until {timezone.localtime(operation.wait_until):%H:%M:%S}" in page
 
 
 def relationship(desk: Desk) -> None:
@@ -770,14 +775,14 @@ def complete_429(desk: Desk) -> None:
     operation, page = completing(status=429, retry_after=400)(desk)
     assert timedelta(minutes=5) < operation.wait_until - timezone.now() < timedelta(minutes=7)
     until = f"{timezone.localtime(operation.wait_until):%H:%M:%S}"
-    assert f"this minute’s calls are used up, next try {until}" in text_of(page)
+    assert f"the platform allows no more requests until {until}" in text_of(page)
 
 
 def table() -> Iterator[Row]:
     pages: list[tuple[str, Iterable[tuple[str, Way]]]] = [
-        (CREATE, [*post_rows("empty", "creations"), ("Content-Type", taken("empty")), *create_rows()]),
-        (CLONE, [*post_rows("clone", "clones"), *copy_rows("clone")]),
-        (FORK, [*post_rows("fork", "forks"), *copy_rows("fork"), *fork_rows()]),
+        (CREATE, [*post_rows("empty"), ("Content-Type", taken("empty")), *create_rows()]),
+        (CLONE, [*post_rows("clone"), *copy_rows("clone")]),
+        (FORK, [*post_rows("fork"), *copy_rows("fork"), *fork_rows()]),
         (FOLLOW, follow_rows()),
         (COMPLETE, complete_rows()),
     ]

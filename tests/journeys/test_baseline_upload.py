@@ -69,6 +69,10 @@ def choose(tab, path) -> None:
     tab.locator("#file").set_input_files(path)
 
 
+def is_piece(request) -> bool:
+    return request.headers.get("x-http-method-override") == "PATCH"
+
+
 def expect(tab, state: str) -> None:
     tab.locator(f"[data-upload][data-state={state}]").wait_for()
 
@@ -122,7 +126,7 @@ def test_a_dropped_file_names_the_imodel_and_becomes_an_operation(enter, axe):
 def test_a_paused_file_stands_still_until_it_is_told_to_go_on(enter, line, harbour, axe):
     tab, path, pieces = enter(), harbour(uploads.PIECE + 4 * MIB), []
     tab.clock.install()
-    tab.on("request", lambda request: request.method == "PATCH" and pieces.append(request))
+    tab.on("request", lambda request: is_piece(request) and pieces.append(request))
     line.hold_after(3 * MIB)
     choose(tab, path)
     arrived_bytes(2 * MIB)
@@ -207,7 +211,7 @@ def test_a_desk_that_breaks_at_every_piece_is_asked_less_and_less_often(enter, h
     tab.clock.pause_at(3600_000)
 
     def broken(route):
-        if route.request.method != "PATCH":
+        if not is_piece(route.request):
             return route.continue_()
         pieces.append(route.request)
         return route.fulfill(status=500)
@@ -306,13 +310,38 @@ def test_whoever_is_signed_out_meanwhile_signs_in_elsewhere_and_goes_on(enter, l
     assert is_here(path)
 
 
+@pytest.mark.parametrize("name", ["harbour.imodel", "harbour.IBIM", "harbour.db", "harbour"])
+def test_a_file_of_any_name_goes_up_where_only_get_and_post_pass(enter, harbour, name):
+    tab = enter()
+    tab.route("**/files/**", lambda at: at.continue_() if at.request.method in ("GET", "HEAD", "POST") else at.abort())
+
+    choose(tab, harbour(MIB, name))
+    expect(tab, "arrived")
+    assert tab.get_by_label("Name", exact=True).input_value() == "harbour"
+
+    tab.get_by_role("button", name="Remove").click()
+    wait_until(lambda: not StagedFile.objects.exists(), what="the end of the file")
+
+
+def test_when_no_more_files_may_come_the_page_says_so_until_one_is_removed(enter, mara, axe):
+    for number in range(staging.AT_MOST):
+        staging.announce(name=f"{number}.bim", size=1000, owner=mara)
+    tab = enter()
+    full = tab.get_by_text("5 files of yours are already here")
+    full.wait_for()
+    axe(tab)
+
+    tab.get_by_role("button", name="Remove 3.bim").click()
+    full.wait_for(state="detached")
+
+
 def test_a_file_is_refused_before_a_byte_of_it_leaves(enter, settings, axe):
     settings.BASELINE_MAX_MIB = 1
     imodel = staging.HEADER.decode()
     tab = enter()
 
     for name, size, begins, said in (
-        ("harbour.dgn", 100, imodel, staging.NOT_BIM),
+        ("harbour.imodel", 100, "PK\3\4", staging.NO_IMODEL),
         ("harbour.bim", 0, "", staging.EMPTY),
         ("harbour.bim", 100, "PK\3\4", staging.NO_IMODEL),
         ("harbour.bim", MIB + 1, imodel, "The file is larger than 1 MiB"),

@@ -5,9 +5,9 @@ import json
 import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 
 from imodels_app import lifecycle
+from imodels_app.accounts.sessions import SessionStore
 from imodels_app.models import Operation
 from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.states import Kind, OrphanState

@@ -42,7 +42,7 @@ def test_a_large_file_survives_five_cuts_of_the_browser_and_a_killed_worker(
     tab.get_by_role("combobox", name="Into iTwin").fill("harb")
     tab.get_by_role("option", name=re.compile("^Harbour Bridge")).first.click()
 
-    web, before = Memory("granian"), line.sent_up
+    web, before = Memory("gunicorn"), line.sent_up
     line.cut_after(50 * MIB)
     tab.locator("#file").set_input_files(path)
     for cut in range(1, CUTS + 1):

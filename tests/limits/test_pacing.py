@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from imodels_app.limits.pacing import MINUTE, Sent, next_at
+from imodels_app.limits.pacing import MINUTE, Sent, Turn, next_turn
 from imodels_app.limits.rate_limits import ONE_AT_A_TIME_FOR
 from imodels_app.runtime.timing import LONGEST_CALL
+from imodels_app.states import WaitReason
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 MINUTE_S = 60.0
@@ -100,8 +101,8 @@ def play(server, limit: int, *, workers: int, delay, hours: float, seed: int) ->
     frozen_s, careful_s, refused, accepted = 0.0, 0.0, 0, 0
     answers: dict[int, bool] = {}
     while True:
-        allowed = next_at(list(history), limit, one_at_a_time=now_s < careful_s) if free else None
-        allowed_s = max(now_s, frozen_s, (allowed - START).total_seconds() if allowed else 0.0)
+        turn = next_turn(list(history), limit, one_at_a_time=now_s < careful_s) if free else None
+        allowed_s = max(now_s, frozen_s, (turn.at - START).total_seconds() if turn else 0.0)
         if free and allowed_s < end_s and (not events or allowed_s <= events[0][0]):
             now_s, number, free = allowed_s, number + 1, free - 1
             history.appendleft(Sent(at(now_s)))
@@ -168,25 +169,25 @@ def test_a_server_that_allows_less_than_documented_is_obeyed_and_used_all_the_sa
 
 
 def test_the_first_request_leaves_at_once():
-    assert next_at([], 20) is None
+    assert next_turn([], 20) is None
 
 
 def test_requests_are_spaced_evenly():
-    assert next_at([Sent(at(0), at(0.1))], 20) == at(0) + MINUTE / 20
+    assert next_turn([Sent(at(0), at(0.1))], 20) == Turn(at(0) + MINUTE / 20, WaitReason.SPACED)
 
 
 def test_the_last_of_a_full_minute_waits_for_the_first_ones_answer():
     latest = [Sent(at(number), at(number + 2)) for number in reversed(range(5))]
 
-    assert next_at(latest, 5) == at(0 + 2) + MINUTE
+    assert next_turn(latest, 5) == Turn(at(0 + 2) + MINUTE, WaitReason.OWN_LIMIT)
 
 
 def test_a_request_without_an_answer_counts_until_its_caller_has_given_up():
     latest = [Sent(at(number)) for number in reversed(range(5))]
 
-    assert next_at(latest, 5) == at(0) + LONGEST_CALL + MINUTE
+    assert next_turn(latest, 5) == Turn(at(0) + LONGEST_CALL + MINUTE, WaitReason.OWN_LIMIT)
 
 
 def test_after_a_429_each_answer_is_waited_for():
-    assert next_at([Sent(at(0), at(4))], 20, one_at_a_time=True) == at(4) + MINUTE / 20
-    assert next_at([Sent(at(0))], 20, one_at_a_time=True) == at(0) + LONGEST_CALL + MINUTE / 20
+    for sent, counted in ((Sent(at(0), at(4)), at(4)), (Sent(at(0)), at(0) + LONGEST_CALL)):
+        assert next_turn([sent], 20, one_at_a_time=True) == Turn(counted + MINUTE / 20, WaitReason.SPACED)

@@ -148,7 +148,6 @@ def test_the_address_can_name_the_file(at_desk, mara):
 @pytest.mark.parametrize(
     ("data", "name", "said"),
     [
-        (imodel(), "harbour.dgn", staging.NOT_BIM),
         (b"", "harbour.bim", staging.EMPTY),
         (b"PK\3\4" * 100, "harbour.bim", staging.NO_IMODEL),
         (imodel(2 * MIB + 1), "harbour.bim", "The file is larger than 2 MiB"),
@@ -164,6 +163,40 @@ def test_a_file_that_is_no_good_is_told_at_its_field_and_not_kept(at_desk, setti
     assert folder() == []
     assert not StagedFile.objects.exists()
     assert not Operation.objects.exists()
+
+
+@pytest.fixture
+def five_files(mara, baseline_of):
+    """Two that failed operations had, one on its way and two that have arrived: all that may be here."""
+    for number in range(2):
+        lifecycle.failed(baseline_of(imodel(), name=f"Failed {number}"), code="stagedFileMissing")
+    staging.announce(name="on its way.bim", size=1000, owner=mara)
+    return [arrived(mara, name=f"{number}.bim") for number in range(2)]
+
+
+def test_when_no_more_files_may_come_the_page_says_so_before_one_is_chosen_and_offers_each_for_removal(
+    at_desk, five_files
+):
+    page = at_desk.get(FORM).text
+
+    assert "5 files of yours are already here, and there can be no more." in page
+    assert page.index("5 files of yours") < page.index('type="file"')
+    assert page.count("/remove") == 5
+    # Without JavaScript the form is sent all the same: nothing of the file is kept, and it is refused as told before.
+    answer = at_desk.post(FORM, filled(file=along(imodel())))
+    assert answer.context["form"].errors["file"] == [staging.why_no_more(five_files[0].owner)]
+    assert len(folder()) == 4
+
+    at_desk.post(f"/new/baseline/files/{five_files[0].pk}/remove")
+
+    assert "already here, and there" not in at_desk.get(FORM).text
+    assert at_desk.post(FORM, filled(file=along(imodel()))).status_code == 303
+
+
+def test_the_limit_is_each_persons_own(at_desk, five_files, client, tomas):
+    client.force_login(tomas)
+
+    assert "already here, and there" not in client.get(FORM).text
 
 
 def test_a_file_for_which_the_disk_has_no_room_is_refused(at_desk, settings):

@@ -11,7 +11,7 @@ from django.core.cache import cache
 
 from imodels_app.accounts import tokens
 from imodels_app.requesting import catalog as catalog_cache
-from imodels_app.requesting import reader
+from imodels_app.requesting import contents, reader
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.pasted import id_in
 
@@ -205,7 +205,7 @@ def test_every_changeset_is_reached_page_by_page_once(of_mara, sandbox, page_siz
 
 
 def test_a_search_for_words_goes_on_where_it_stopped(of_mara, sandbox, monkeypatch):
-    monkeypatch.setattr(catalog_cache, "CHANGESETS_A_PAGE", 10)
+    monkeypatch.setattr(contents, "CHANGESETS_A_PAGE", 10)
     bridge = sandbox.ids["main-bridge"]
     sandbox.world.timelines[bridge][2].description = "The one with the tuned mass damper"
 

@@ -1,6 +1,7 @@
 """Request forms: what a person may type, and the exact wish it becomes. The platform is the sandbox, over HTTP."""
 
 import json
+import uuid
 
 import pytest
 
@@ -8,7 +9,9 @@ from imodels_app.accounts import tokens
 from imodels_app.requesting.catalog import Catalog
 from imodels_app.requesting.copy_forms import CloneForm, ForkForm, TemplateForm
 from imodels_app.requesting.forms import EmptyForm
+from imodels_app.requesting.ranking import fold
 from imodels_app.states import ChangesetSelection
+from tests.requesting import picker_questions
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
@@ -120,6 +123,17 @@ def test_a_fork_keeps_its_history_or_not_and_never_sends_its_reason(filled):
     assert body(filled(ForkForm, preserve_history=""))["preserveHistory"] is False
     assert "reason" not in body(filled(ForkForm))
     assert filled(ForkForm).spec().reason == "Try the retrofit of pier 7."
+
+
+def test_a_fork_knows_number_account_and_region_of_both_itwins(filled):
+    """For whoever decides: names can be the same."""
+    spec = filled(ForkForm).spec()
+
+    assert spec.source
+    for itwin in (spec.itwin, spec.source.itwin):
+        assert itwin.number
+        assert itwin.account_id
+        assert itwin.region == "East US"
 
 
 # From a template
@@ -516,3 +530,132 @@ def test_an_unanswered_question_never_pins_the_baseline(filled, sandbox):
     form = filled(CloneForm, pinned=shown_before)
     form.is_valid()
     assert form.pin == shown_before
+
+
+# What is typed in full, among many that are called alike
+
+
+@pytest.fixture
+def crowded(sandbox):
+    picker_questions.build(sandbox)
+    sandbox.limits_off()
+    return sandbox
+
+
+@pytest.mark.parametrize("itwin", ["Rail", "RAIL", " rail ", "rl-1", "Area 077 Rail", "ar-130"])
+def test_an_itwin_typed_in_full_is_that_one_among_many(filled, crowded, itwin):
+    form = filled(EmptyForm, itwin=itwin)
+
+    assert form.is_valid(), form.errors
+    assert itwin.strip().casefold() in (form.into.name.casefold(), form.into.number.casefold())
+
+
+@pytest.mark.parametrize(
+    "name", ["Road", "Area 0007 Road", "AREA 1100 ROAD", "main  BRIDGE", picker_questions.decomposed("Örtliche Brücke")]
+)
+def test_an_imodel_typed_in_full_is_that_one_among_many(filled, crowded, name):
+    form = filled(CloneForm, source=f"Harbour Bridge / {name}")
+
+    assert form.is_valid(), form.errors
+    assert fold(form.origin.imodel.name) == fold(name)
+
+
+@pytest.mark.parametrize(("version", "number"), [("V1", 1), ("v1", 1), ("V1100", 1100), (str(uuid.UUID(int=700)), 700)])
+def test_a_named_version_typed_in_full_is_that_one_among_many(filled, crowded, version, number):
+    form = filled(CloneForm, source=crowded.ids["viaduct"], up_to="version", version=version)
+
+    assert body(form)["changesetIndex"] == number % 14 + 1
+
+
+def test_a_list_that_was_cut_decides_nothing(filled, crowded):
+    form = filled(CloneForm, source="Main Bridge")
+
+    said = "Is it “Main Bridge” in Harbour Bridge? Not every iTwin was searched for another of this name. "
+    assert form.errors["source"] == [f"{said}Pick it from the list, or type “Harbour Bridge / Main Bridge”."]
+    assert filled(CloneForm, source="Main Bridge", source_id=crowded.ids["main-bridge"]).is_valid()
+
+
+@pytest.mark.parametrize("page_size", [7, 100])
+def test_however_short_its_pages_are_the_platform_is_asked_for_what_is_named_exactly(filled, crowded, page_size):
+    crowded.switch(page_size_cap=page_size)
+
+    assert filled(EmptyForm, itwin="Rail").is_valid()
+    assert filled(CloneForm, source="Harbour Bridge / Road").is_valid()
+    assert filled(CloneForm, source=crowded.ids["viaduct"], up_to="version", version="V1").is_valid()
+    assert "name" in filled(EmptyForm, name="Road").errors
+
+
+def test_capitals_decide_between_two_that_differ_by_nothing_else(filled, sandbox):
+    versions = sandbox.world.imodels[sandbox.ids["main-bridge"]].named_versions
+    versions[1].name = "60 % DESIGN"
+    versions[0].name = "60 % design"
+
+    assert body(filled(CloneForm, up_to="version", version="60 % DESIGN"))["changesetIndex"] == 96
+    assert body(filled(CloneForm, up_to="version", version="60 % design"))["changesetIndex"] == 40
+    said = filled(CloneForm, up_to="version", version="60 % Design").errors["version"][0]
+    assert said.startswith("2 named versions are called that: ")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("scheduled", "the platform is still making it"),
+        ("waitingForFile", "its baseline file has not been uploaded"),
+        ("failed", "the platform could not make it"),
+        ("mainIModelIsMissingFederationGuids", "the platform could not make it"),
+        ("abandoned", "the platform has not initialized it"),
+    ],
+)
+def test_a_source_that_is_not_ready_says_truly_why(filled, sandbox, state, said):
+    sandbox.world.imodels[sandbox.ids["not-initialized"]].creation.state = state
+    form = filled(CloneForm, source="Main Bridge temporary works")
+
+    assert form.errors["source"] == [f"Main Bridge temporary works is not ready: {said}. Pick another."]
+
+
+# What was picked while the platform still answered
+
+
+@pytest.fixture
+def picked(signed_in_mara, sandbox):
+    """What Mara was shown in lists, before the platform went down; the ids that she picked."""
+    catalog, bridge = Catalog(signed_in_mara), sandbox.ids["main-bridge"]
+    catalog.itwins("harbour")
+    catalog.imodels("main")
+    catalog.named_versions(bridge)
+    catalog.newest_changeset(bridge)
+    sandbox.fault("GET", r"/", status=503, times=500)
+    return {"itwin_id": sandbox.ids["harbour-bridge"], "source_id": bridge}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"up_to": "baseline"},
+        {"up_to": "latest", "pinned": "{main-bridge}:120"},
+        {"up_to": "version", "version": "60 % design"},
+        {"up_to": "changeset", "changeset": "120"},
+    ],
+)
+@pytest.mark.parametrize("form_of", [EmptyForm, CloneForm, ForkForm, TemplateForm])
+def test_what_was_picked_is_used_while_the_platform_is_down(filled, sandbox, picked, form_of, typed):
+    typed = {name: text.replace("{main-bridge}", sandbox.ids["main-bridge"]) for name, text in typed.items()}
+    form = filled(form_of, **picked, **typed)
+
+    if form_of is TemplateForm and typed["up_to"] == "version":  # its changeset's id was in no list
+        assert form.has_error("__all__", "unavailable")
+        return
+    assert form.is_valid(), form.errors
+    spec = form.spec()
+    assert (spec.itwin.name, spec.itwin.id) == ("Harbour Bridge", picked["itwin_id"])
+    assert form_of is EmptyForm or (spec.source.name, spec.source.itwin.name) == ("Main Bridge", "Harbour Bridge")
+
+
+@pytest.mark.parametrize("typed", [{"itwin": "Rail Corridor 2027"}, {"source": "Viaduct"}, {"pinned": "{other}:3"}])
+def test_what_was_typed_over_it_or_never_shown_waits_for_the_platform(filled, picked, typed):
+    assert filled(CloneForm, **picked, **typed).has_error("__all__", "unavailable")
+
+
+def test_what_one_person_was_shown_is_no_answer_for_another(picked, otto):
+    assert Catalog(otto).unseen_itwin("Harbour Bridge", picked["itwin_id"]) is None
+    assert Catalog(otto).shown_source("Main Bridge", picked["source_id"]) is None

@@ -175,7 +175,8 @@ def test_the_changeset_of_all_up_to_now_is_told_at_the_choice(refused, at_desk):
     assert SAID in said_at(form_again(at_desk, operation))["up_to"]
 
 
-def test_a_forks_403_tells_which_rights_and_of_the_closed_preview(refused, at_desk):
+def test_a_forks_403_tells_which_rights_and_of_the_closed_preview(refused, at_desk, sandbox):
+    sandbox.fault("GET", r"/permissions$", status=503, times=99)  # so nobody knows whose permission is missing
     operation = refused("fork", 403, "InsufficientPermissions", itwin="Rail Corridor 2027")
 
     for page in (
@@ -256,7 +257,7 @@ HTML = "<html>No</html>"
     ("kind", "status_code", "body", "badge", "field"),
     [
         *(("clone", 403, body, "Failed: not permitted", HEAD) for body in ("", "{", '{"error": null}', "[]")),
-        ("fork", 403, '{"error": {"code": null}}', "Failed: not permitted", HEAD),
+        ("fork", 403, '{"error": {"code": null}}', "Failed: iModel Desk may not fork", HEAD),
         ("clone", 404, HTML, "Failed: not found", HEAD),
         ("empty", 409, HTML, "Failed: name taken", "name"),
         ("clone", 409, HTML, "Failed: conflict", HEAD),

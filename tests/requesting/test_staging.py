@@ -110,7 +110,7 @@ def test_what_is_no_imodel_is_refused_with_its_first_bytes_and_forgotten(harbour
 @pytest.mark.parametrize(
     ("name", "size", "said"),
     [
-        ("harbour.dgn", 100, "ends in .bim"),
+        (" ", 100, "has no name"),
         ("harbour.bim", 0, "The file is empty"),
         ("harbour.bim", 3 * staging.MIB + 1, "larger than 3 MiB"),
         ("h" * 252 + ".bim", 100, "longer than 255"),
@@ -125,10 +125,21 @@ def test_a_file_is_refused_before_its_first_byte(mara, settings, name, size, sai
     assert not StagedFile.objects.exists()
 
 
-def test_the_largest_file_and_any_case_of_bim_are_taken(mara, settings):
+def test_the_largest_file_is_taken(mara, settings):
     settings.BASELINE_MAX_MIB = 3
 
-    assert staging.announce(name="HARBOUR.BIM", size=3 * staging.MIB, owner=mara).pk
+    assert staging.announce(name="harbour.bim", size=3 * staging.MIB, owner=mara).pk
+
+
+@pytest.mark.parametrize(
+    "name", ["x.imodel", "x.ibim", "x.db", "X.BIM", "x", "x.bim.bak", "Brücke 7.iModel", ".bim", "x.dgn", "x.tar.gz"]
+)
+def test_a_file_is_judged_by_its_bytes_whatever_it_is_called(mara, name):
+    good, bad = (staging.announce(name=name, size=len(BYTES), owner=mara) for _ in range(2))
+
+    assert staging.append(good, BYTES, at=0).arrived_at
+    with pytest.raises(staging.NoIModel):
+        staging.append(bad, b"PK" + BYTES[2:], at=0)
 
 
 def test_a_file_that_would_fill_the_disk_is_refused(mara, settings):
@@ -152,7 +163,7 @@ def test_nobody_keeps_more_files_than_a_few(mara, tomas):
     for _ in range(staging.AT_MOST):
         staging.announce(name="harbour.bim", size=100, owner=mara)
 
-    with pytest.raises(staging.FileRefused, match="Remove one first"):
+    with pytest.raises(staging.FileRefused, match="Remove one, then choose the new one"):
         staging.announce(name="harbour.bim", size=100, owner=mara)
     assert staging.announce(name="harbour.bim", size=100, owner=tomas).pk
 
@@ -302,3 +313,14 @@ def test_the_folder_is_for_us_alone(harbour):
 
     assert Path(staging.folder()).stat().st_mode & 0o777 == 0o700
     assert staging.path_of(harbour).stat().st_mode & 0o777 == 0o600
+
+
+def test_one_persons_files_have_so_many_bytes_together_as_announced(mara, otto, settings):
+    settings.STAGING_PERSON_MIB = 3
+    staging.announce(name="harbour.bim", size=2 * staging.MIB, owner=mara)
+
+    with pytest.raises(staging.FileRefused, match="may have 3 MiB here, and yours have 2 MiB"):
+        staging.announce(name="quay.bim", size=staging.MIB + 1, owner=mara)
+
+    assert staging.announce(name="quay.bim", size=staging.MIB, owner=mara).pk
+    assert staging.announce(name="quay.bim", size=3 * staging.MIB, owner=otto).pk

@@ -10,8 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.models import Membership, Operation
+from imodels_app.models import Membership, Operation, TokenSet
 from imodels_app.states import Kind, State, Verdict
+from tests.views.test_sign_in import sign_in_as, signed_in
+
+pytestmark = pytest.mark.usefixtures("confirmed_leads")
 
 LIST = "/approvals/"
 
@@ -69,6 +72,79 @@ def test_a_lead_approves_with_the_facts_in_view(client, tomas, waiting_fork):
     waiting_fork.refresh_from_db()
     assert waiting_fork.state == State.QUEUED
     assert decided(waiting_fork) == [(tomas, Verdict.APPROVED, "Fine.")]
+
+
+@pytest.fixture
+def tomas_signed_in(client, sandbox, waiting_fork):
+    """Tomas, just signed in at the provider's page: his grant was not confirmed since."""
+    TokenSet.objects.all().delete()
+    sign_in_as(client, "tomas")
+    return client
+
+
+ACTS = pytest.mark.parametrize("act", ["approve", "reject"])
+
+
+@ACTS
+def test_a_decision_has_the_grant_confirmed_and_the_next_ones_rest_on_that(
+    tomas_signed_in, waiting_fork, sandbox, mara, spec_for, act
+):
+    for fork in (waiting_fork, lifecycle.request(spec_for(Kind.FORK), by=mara)):
+        tomas_signed_in.post(address(act, fork), {"comment": "Because."})
+        fork.refresh_from_db()
+        assert fork.state != State.AWAITING_APPROVAL
+
+    assert sandbox.calls("POST", "/token") == 2  # the sign-in and one refresh
+
+
+@ACTS
+def test_who_has_no_grant_any_more_decides_nothing_and_is_signed_out(tomas_signed_in, waiting_fork, sandbox, act):
+    elsewhere = Client()
+    sign_in_as(elsewhere, "tomas")
+    sandbox.revoke("tomas")
+
+    answer = tomas_signed_in.post(address(act, waiting_fork), {"comment": "Fine by me."})
+
+    waiting_fork.refresh_from_db()
+    assert (waiting_fork.state, decided(waiting_fork)) == (State.AWAITING_APPROVAL, [])
+    assert answer.status_code == 422
+    assert "You are signed out." in answer.text
+    assert "Fine by me." in answer.text
+    assert not signed_in(tomas_signed_in)
+    assert not signed_in(elsewhere)
+
+
+@ACTS
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"cut": True}, {"status": 307, "headers": {"Location": "http://elsewhere.example"}}]
+)
+def test_while_the_provider_does_not_answer_nothing_is_decided_and_the_comment_stays(
+    tomas_signed_in, waiting_fork, sandbox, act, fault
+):
+    sandbox.fault("POST", r"/connect/token$", **fault)
+
+    answer = tomas_signed_in.post(address(act, waiting_fork), {"comment": "Fine by me."})
+
+    waiting_fork.refresh_from_db()
+    assert (waiting_fork.state, answer.status_code) == (State.AWAITING_APPROVAL, 503)
+    assert "the sign-in service has to confirm who you are" in answer.text
+    assert "Fine by me." in answer.text
+    assert signed_in(tomas_signed_in)
+
+
+def test_a_grant_confirmed_more_than_five_minutes_ago_is_confirmed_again(tomas_signed_in, waiting_fork, sandbox):
+    TokenSet.objects.update(refreshed_at=timezone.now() - timedelta(minutes=5, seconds=1))
+    sandbox.revoke("tomas")
+
+    assert tomas_signed_in.post(address("approve", waiting_fork)).status_code == 422
+
+
+@pytest.mark.parametrize(("ago", "status"), [(timedelta(minutes=4), 302), (timedelta(minutes=6), 422)])
+def test_without_a_refresh_token_only_a_new_sign_in_confirms(tomas_signed_in, waiting_fork, ago, status):
+    TokenSet.objects.update(refresh_token="", obtained_at=timezone.now() - ago)
+
+    assert tomas_signed_in.post(address("approve", waiting_fork)).status_code == status
+    assert not TokenSet.objects.get().sign_in_needed
 
 
 def test_a_lead_rejects_and_says_why(client, tomas, waiting_fork):

@@ -3,6 +3,7 @@
 import html
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,8 @@ from imodels_app.runtime.timing import READ_TIMEOUT_S
 from imodels_app.states import Kind, State
 from imodels_app.views import new_imodel
 from imodels_app.views.new_imodel import FORMS
+from imodels_app.workers import submit
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -134,6 +137,63 @@ def test_back_and_other_words_make_another_operation(at_desk):
     at_desk.post(address("empty"), once | {"name": "Pier 8"})
 
     assert set(Operation.objects.values_list("name", flat=True)) == {"Pier 7", "Pier 8"}
+
+
+@pytest.fixture
+def quicker(at_desk, mara, sandbox):
+    """quicker(kind, fields): sent twice; the first is answered while the second is at its first look-up."""
+
+    def send(kind, first, second):
+        held = sandbox.fault("GET", r"^/itwins", held=True)
+        late = Client()
+        late.force_login(mara)
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(late.post, address(kind), second)
+            wait_until(lambda: held.holding, what="the second click's look-up")
+            page = at_desk.post(address(kind), first)["Location"]
+            for operation in Operation.objects.filter(state=State.QUEUED):
+                submit.submit(operation.pk)
+            held.release()
+            return page, answer.result()
+
+    return send
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_click_that_meets_the_first_ones_imodel_gets_its_page(quicker, sandbox, kind):
+    once = typed(kind)
+    page, answer = quicker(kind, once, once)
+
+    assert (answer.status_code, answer["Location"]) == (303, page)
+    assert Operation.objects.count() == 1
+    assert kind == "fork" or sandbox.imodels_named("Pier 7")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_from_another_tab_gets_the_first_ones_page(quicker, at_desk, kind):
+    page, answer = quicker(kind, typed(kind), typed(kind))
+
+    assert (answer.status_code, answer["Location"]) == (303, page)
+    assert Operation.objects.count() == 1
+    again = at_desk.post(address(kind), typed(kind))
+    assert "You had already requested exactly this" in text_of(at_desk.get(again["Location"]))
+
+
+def test_other_words_under_a_name_that_one_took_oneself_are_no_second_click(at_desk):
+    at_desk.post(address("clone"), typed("clone"))
+    at_desk.post(address("clone"), typed("clone", up_to="baseline"))
+
+    assert Operation.objects.count() == 2
+
+
+def test_what_failed_can_be_asked_for_again_in_the_same_words(at_desk, mara):
+    at_desk.post(address("empty"), typed("empty"))
+    lifecycle.cancel(Operation.objects.get(), by=mara)
+
+    assert at_desk.post(address("empty"), typed("empty")).status_code == 303
+    assert Operation.objects.count() == 2
 
 
 def test_two_requests_at_the_same_moment_end_in_the_same_row(mara, spec_for):
@@ -467,7 +527,7 @@ def filled_in(kind, page):
 @pytest.mark.parametrize(
     ("kind", "more"), EVERY_FIELD, ids=lambda one: one if isinstance(one, str) else one.get("up_to")
 )
-def test_every_field_of_every_kind_comes_by_address_by_same_again_and_by_preset(at_desk, settings, kind, more):
+def test_every_field_of_every_kind_comes_by_address_by_same_again_and_by_preset(at_desk, mara, settings, kind, more):
     """Filled in by address, by an operation or by a preset, a form holds the same, and is sent as the same request."""
     settings.ITWIN_CREATION_MODES = True
     words = {"name": "Pier & “7” + ü #1", "description": "50 % <done>", "itwin": "Harbour Bridge"} | more
@@ -485,6 +545,7 @@ def test_every_field_of_every_kind_comes_by_address_by_same_again_and_by_preset(
         assert (again["up_to"], again["changeset"]) == ("changeset", "96")
         again |= {"up_to": "version", "version": "60 % design", "changeset": ""}
     assert again == by_address
+    lifecycle.cancel(first, by=mara)  # while it is under way, the same again is the same one
     assert at_desk.post(address(kind), again).status_code == 303
     second = Operation.objects.exclude(pk=first.pk).get()
     assert (second.request_path, second.request_body) == (first.request_path, first.request_body)
@@ -754,7 +815,7 @@ def test_ten_thousand_itwins_are_never_all_read(at_desk, sandbox):
     at_desk.get(reverse("imodels:request-checks", args=["clone"]), typed("clone"))
 
     pages = [entry for entry in sandbox.journal if entry.path.rstrip("/") == "/itwins"]
-    assert len(pages) == 3  # the first ones, “se”, and the form's own “Harbour Bridge”
+    assert len(pages) == 5  # the first ones, “se”, what is named exactly that, and the form's own “Harbour Bridge”
     assert len(sandbox.journal) < 40
     asked = at_desk.get(reverse("imodels:pick-imodels"), {"source": "section 04240 / track"})
     assert "Track bed 04240" in asked.text

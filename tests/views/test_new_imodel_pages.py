@@ -468,6 +468,59 @@ def test_a_preset_is_kept_and_started_from_without_javascript(desk):
     assert (operation.name, operation.preserve_history, operation.reason) == ("November", False, "Monthly check")
 
 
+@pytest.mark.parametrize("has_script", [True, False])
+def test_five_clicks_make_one_operation_and_end_on_its_page(desk, sandbox, troubles, has_script):
+    troubles.expect("ERR_ABORTED")
+    page = desk(java_script_enabled=has_script)
+    page.goto("/new/empty/")
+    page.get_by_label("Into iTwin").fill("Harbour Bridge")
+    page.get_by_label("Name", exact=True).fill("Pier 7")
+    if has_script:  # what it says moves the button
+        expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
+    sandbox.fault("GET", r"/", slow_s=0.3, times=200)
+    posts = []
+    page.on("request", lambda request: request.method == "POST" and posts.append(request.url))
+    button = page.get_by_role("button", name="Create")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    for _ in range(5):
+        page.mouse.click(box["x"] + 20, box["y"] + 10)
+    expect(page).to_have_url(re.compile(r"/operations/"))
+
+    assert page.url.endswith(f"/operations/{Operation.objects.get().pk}/")
+    assert (len(posts) == 1) == has_script
+
+
+def test_a_form_that_was_sent_can_be_changed_and_sent_again_after_going_back(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    for name in ("Pier 7", "Pier 8"):
+        page.get_by_label("Into iTwin").fill("Harbour Bridge")
+        page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_role("button", name="Create").click()
+        page.wait_for_url(re.compile(r"/operations/"))
+        page.go_back()
+        expect(page.get_by_role("button", name="Create")).not_to_have_attribute("aria-busy", "true")
+
+    assert {operation.name for operation in Operation.objects.all()} == {"Pier 7", "Pier 8"}
+
+
+def test_enter_takes_what_was_meant_and_never_the_next_best(desk, sandbox):
+    page = desk()
+    page.goto("/new/clone/")
+    source = page.get_by_label("Source iModel")
+    source.press_sequentially("main")
+    expect(page.get_by_role("option").first).to_contain_text("Main Bridge")
+    source.press("Enter")
+    expect(page.locator("#source_id")).to_have_value(sandbox.ids["main-bridge"])
+
+    source.fill("Main Bridge temporary works")
+    expect(page.get_by_role("option").first).to_contain_text("being made")
+    source.press("Enter")
+    expect(page.locator(".field:has(#source) [role=status]")).to_contain_text("Not ready")
+    expect(page.locator("#source_id")).to_have_value("")
+
+
 def test_every_form_works_without_javascript(desk, sandbox):
     page = desk(java_script_enabled=False)
     page.goto("/new/")

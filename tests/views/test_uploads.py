@@ -116,7 +116,7 @@ def test_a_file_that_is_taken_back_is_gone(at_desk):
 @pytest.mark.parametrize(
     ("size", "name", "status", "said"),
     [
-        (100, "harbour.dgn", 422, "ends in .bim"),
+        (100, "/", 422, "The file has no name"),
         (0, "harbour.bim", 422, "The file is empty"),
         (2 * MIB + 1, "harbour.bim", 413, "larger than 2 MiB"),
         ("many", "harbour.bim", 400, "Upload-Length must be a number"),
@@ -131,6 +131,51 @@ def test_a_file_is_refused_with_a_sentence_before_a_byte_of_it_comes(at_desk, se
     assert refused.status_code == status
     assert said in refused.content.decode()
     assert not StagedFile.objects.exists()
+
+
+def override(client, where: str, method: str, data: bytes = b"", **headers):
+    said = PROTOCOL | {"X-HTTP-Method-Override": method} | headers
+    return client.post(where, data, content_type="application/offset+octet-stream", headers=said)
+
+
+@pytest.mark.parametrize("spelt", [str.upper, str.lower, str.title])
+def test_where_only_post_passes_its_override_says_what_is_meant(at_desk, spelt):
+    data = imodel(3000)
+    where = announce(at_desk, len(data))["Location"]
+
+    brought = override(at_desk, where, spelt("PATCH"), data[:2000], **{"Upload-Offset": "0"})
+    assert (brought.status_code, brought["Upload-Offset"]) == (204, "2000")
+    assert override(at_desk, where, spelt("HEAD"))["Upload-Offset"] == "2000"
+    assert override(at_desk, where, spelt("OPTIONS")).status_code == 204
+    assert override(at_desk, where, spelt("PATCH"), data[2000:], **{"Upload-Offset": "2000"}).status_code == 204
+    assert override(at_desk, where, spelt("DELETE")).status_code == 204
+    assert not StagedFile.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT", "TRACE", "", "PATCH, DELETE", "é"])
+def test_an_override_to_what_is_not_spoken_here_is_refused(at_desk, method):
+    where = announce(at_desk, 3000)["Location"]
+
+    assert override(at_desk, where, method).status_code == 405
+    assert StagedFile.objects.exists()
+
+
+def test_a_new_file_may_be_announced_by_an_override_too(at_desk):
+    assert announce(at_desk, 3000, **{"X-HTTP-Method-Override": "POST"}).status_code == 201
+
+
+@pytest.mark.parametrize("real", ["GET", "HEAD", "OPTIONS", "TRACE", "PUT"])
+def test_only_a_post_with_its_csrf_token_can_mean_something_else(mara, real):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(mara)
+    staged = staging.announce(name="harbour.bim", size=3000, owner=mara)
+    where = reverse("imodels:staged-file", args=[staged.pk])
+
+    for method in ("DELETE", "PATCH"):
+        strict.generic(real, where, headers=PROTOCOL | {"X-HTTP-Method-Override": method, "Upload-Offset": "0"})
+        assert override(strict, where, method).status_code == 403
+
+    assert StagedFile.objects.exists()
 
 
 @pytest.mark.parametrize("metadata", ["", "filename", "filename %%%", "filename /w==", "name eA=="])
@@ -324,25 +369,23 @@ class TestWebProcess:
     def test_a_killed_web_process_costs_no_byte_that_was_counted(self, web, processes, signed_in, mara):
         staged = staging.announce(name="harbour.bim", size=4 * MIB, owner=mara)
         data = imodel(4 * MIB)
-        line = begin_piece(web, staged, signed_in, data, sent=3 * MIB)
-        wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
+        send_piece(web, staged, signed_in, data[: 2 * MIB], at=0)
+        line = begin_piece(web, staged, signed_in, data[2 * MIB :], at=2 * MIB, sent=MIB)
 
         processes.kill_web()
         line.close()
 
-        at = staging.offset(StagedFile.objects.get())
-        assert 2 * MIB <= at <= 3 * MIB
-        said = signed_in | PROTOCOL | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(at)}
-        where = processes.web() + reverse("imodels:staged-file", args=[staged.pk])
-        assert requests.patch(where, data=data[at:], headers=said, timeout=PATIENCE_S).status_code == 204
+        send_piece(processes.web(), staged, signed_in, data[2 * MIB :], at=2 * MIB)
         assert staging.path_of(staged).read_bytes() == data
 
     def test_a_cut_piece_breaks_nothing(self, web, processes, signed_in, mara):
         staged = staging.announce(name="harbour.bim", size=4 * MIB, owner=mara)
-        cut_after(web, staged, signed_in, imodel(4 * MIB), sent=3 * MIB)
-        wait_until(lambda: StagedFile.objects.get().received >= 2 * MIB, what="two chunks")
+        data = imodel(4 * MIB)
+        cut_after(web, staged, signed_in, data, sent=3 * MIB)
 
-        assert requests.get(web + "/healthz", timeout=PATIENCE_S).status_code == 200
+        send_piece(web, staged, signed_in, data, at=0)
+
+        assert staging.path_of(staged).read_bytes() == data
         assert not any("Traceback" in log for log in processes.logs().values())
 
     def test_slow_pieces_do_not_hold_up_other_pages(self, web, signed_in, mara):
@@ -364,35 +407,39 @@ def slow_file(owner: User) -> StagedFile:
 def whole_in_pieces(web: str, staged: StagedFile, headers: dict[str, str]) -> int:
     """Bring the whole file; the most memory that the web's processes had meanwhile."""
     piece, most = imodel(uploads.PIECE), 0
-    said = headers | PROTOCOL | {"Content-Type": "application/offset+octet-stream"}
-    where = web + reverse("imodels:staged-file", args=[staged.pk])
-    with requests.Session() as session:
-        for at in range(0, staged.size, uploads.PIECE):
-            data = piece[: staged.size - at]
-            answer = session.patch(where, data=data, headers=said | {"Upload-Offset": str(at)}, timeout=PATIENCE_S)
-            assert answer.status_code == 204, answer.text
-            most = max(most, rss_of_web())
+    for at in range(0, staged.size, uploads.PIECE):
+        send_piece(web, staged, headers, piece[: staged.size - at], at=at)
+        most = max(most, rss_of_web())
     return most
+
+
+def send_piece(web: str, staged: StagedFile, headers: dict[str, str], data: bytes, *, at: int) -> None:
+    said = headers | PROTOCOL | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(at)}
+    where = web + reverse("imodels:staged-file", args=[staged.pk])
+    answer = requests.patch(where, data=data, headers=said, timeout=PATIENCE_S)
+    assert answer.status_code == 204, answer.text
 
 
 def rss_of_web() -> int:
     """Bytes of memory that the web's processes hold."""
     ours = psutil.Process().children(recursive=True)
-    web = [process for process in ours if "granian" in " ".join(process.cmdline())]
+    web = [process for process in ours if "gunicorn" in " ".join(process.cmdline())]
     return sum(process.memory_info().rss for process in web)
 
 
-def begin_piece(url: str, staged: StagedFile, headers: dict[str, str], data: bytes, *, sent: int) -> socket.socket:
-    """A PATCH of the whole file, of which only so much has left."""
-    at = urlsplit(url)
+def begin_piece(
+    url: str, staged: StagedFile, headers: dict[str, str], data: bytes, *, sent: int, at: int = 0
+) -> socket.socket:
+    """A PATCH of which only so much has left."""
+    web = urlsplit(url)
     response = {
-        "Host": at.netloc,
+        "Host": web.netloc,
         "Content-Type": "application/offset+octet-stream",
         "Content-Length": str(len(data)),
-        "Upload-Offset": "0",
+        "Upload-Offset": str(at),
     }
     lines = [f"{name}: {value}" for name, value in (response | PROTOCOL | headers).items()]
-    line = socket.create_connection((at.hostname, at.port), timeout=PATIENCE_S)
+    line = socket.create_connection((web.hostname, web.port), timeout=PATIENCE_S)
     where = reverse("imodels:staged-file", args=[staged.pk])
     line.sendall("\r\n".join([f"PATCH {where} HTTP/1.1", *lines, "", ""]).encode() + data[:sent])
     return line

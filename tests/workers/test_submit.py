@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from imodels_app import lifecycle
@@ -111,7 +111,7 @@ def test_a_spent_rate_limit_is_waited_for_before_anything_is_sent(queued_clone, 
 
     other = after(lifecycle.request(spec_for(Kind.CLONE), by=mara))
 
-    assert other.wait_reason == WaitReason.RATE_LIMIT
+    assert other.wait_reason == WaitReason.SPACED
     assert not other.attempts.exists()
 
 
@@ -269,7 +269,7 @@ def refuse_writes(table: str, condition: str) -> str:
 
 REFUSED_WRITES = [
     ("imodels_app_attempt", "NEW.outcome IN ('rejected', 'accepted', 'unknown')"),
-    ("imodels_app_operation", "NEW.state IN ('failed', 'running')"),
+    ("imodels_app_operation", "NEW.state IN ('failed', 'running') OR NEW.wait_reason = 'lost_answer'"),
 ]
 
 
@@ -282,7 +282,8 @@ def test_an_answer_that_the_database_refuses_is_looked_up_and_never_sent_again(
         sandbox.fault("POST", r"/clone$", **fault)
     with connection.cursor() as cursor:
         cursor.execute(refuse_writes(table, condition))
-    submit(queued_clone.pk)
+    with pytest.raises(DatabaseError, match="refused by the test"):
+        submit(queued_clone.pk)
     with connection.cursor() as cursor:
         cursor.execute("DROP TRIGGER refuse_it" + ("" if connection.vendor == "sqlite" else f" ON {table}"))
 

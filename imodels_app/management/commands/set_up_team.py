@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
-from imodels_app.accounts import sign_in
+from imodels_app.accounts import rights
 from imodels_app.models import Membership, Team, TeamITwin
+from imodels_app.requesting.pasted import id_in
 
 
 class Command(BaseCommand):
@@ -19,27 +21,37 @@ class Command(BaseCommand):
         parser.add_argument("--default", action="store_true", help="rename the existing default team to this name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        team = _renamed_default_team(options["name"]) if options["default"] else _team_named(options["name"])
-        for itwin_id in options["itwin"]:
-            TeamITwin.objects.update_or_create(itwin_id=itwin_id.lower(), defaults={"team": team})
-        for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
-            for email in options[role]:
-                _place(team, email.lower(), role)
+        itwins = [_id_of(text) for text in options["itwin"]]
+        which = {"is_default": True} if options["default"] else {"name": options["name"]}
+        team = Team.objects.filter(**which).first() or Team()
+        team.name = options["name"]
+        if Team.objects.filter(name=team.name).exclude(pk=team.pk).exists():
+            raise CommandError(f"Another team is already called {team.name}. Choose another name for the default team.")
+        with transaction.atomic():
+            rights.save(team, by=None)
+            for itwin_id in itwins:
+                _give(team, itwin_id)
+            for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
+                for email in options[role]:
+                    _place(team, email.lower(), role)
         self.stdout.write(f"{team.name}: {team.itwins.count()} iTwins, {team.membership_set.count()} people")
 
 
-def _team_named(name: str) -> Team:
-    return Team.objects.get_or_create(name=name)[0]
+def _give(team: Team, itwin_id: str) -> None:
+    itwin = TeamITwin.objects.filter(itwin_id=itwin_id).first() or TeamITwin(itwin_id=itwin_id)
+    itwin.team = team
+    rights.save(itwin, by=None)
 
 
-def _renamed_default_team(name: str) -> Team:
-    if Team.objects.filter(name=name, is_default=False).exists():
-        raise CommandError(f"Another team is already called {name}. Choose another name for the default team.")
-    Team.objects.filter(is_default=True).update(name=name)
-    return Team.objects.get(is_default=True)
+def _id_of(text: str) -> str:
+    """From an id or a link. Nobody is signed in here, so it cannot be looked up."""
+    itwin_id = id_in(text, "itwins")
+    if not itwin_id:
+        raise CommandError(f"“{text}” is not the id of an iTwin, nor a link to one.")
+    return itwin_id
 
 
 def _place(team: Team, email: str, role: str) -> None:
-    Membership.objects.update_or_create(
-        team=team, email=email, defaults={"role": role, "user": sign_in.holder_of(email)}
-    )
+    place = Membership.objects.filter(team=team, email__iexact=email).first() or Membership(team=team, email=email)
+    place.role = role
+    rights.save(place, by=None)

@@ -1,0 +1,199 @@
+"""The web server: gunicorn keeps the processes, waitress reads the requests.
+
+    gunicorn --config python:dashboard.web dashboard.wsgi
+
+Waitress takes a thread only for a request that has arrived whole, so connections that send half of one and then
+nothing keep no thread busy. What it lacks is added here:
+
+- A request that arrives too slowly is closed, however often it sends another byte; so is an answer nobody reads.
+- At the limit of connections the one that has been silent longest makes room, instead of nobody being let in.
+- Health checks have a thread of their own.
+- A large body is read only from somebody with a session.
+"""
+
+import os
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.http import parse_cookie
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import Error
+
+from imodels_app.accounts import session_keys
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+
+# How long headers may take, and a body before its least rate counts. A browser sends both at once.
+GRACE_S = 20.0
+# Bytes a second, as slow as a bad mobile connection: a piece of a baseline file (8 MiB) may take half an hour.
+LEAST_RATE = 4096
+# How long a connection may do nothing: longer than the pause between two polls of a live page.
+SILENCE_S = 30
+# What may be sent without a session: more than any form, far less than a disk.
+STRANGERS_BODY = 1024 * 1024
+# A whole baseline file may come with a form, without JavaScript. (Read here, in the process that starts the others:
+# settings that make no sense end it.)
+LARGEST_BODY = settings.BASELINE_MAX_MIB * 1024 * 1024 + STRANGERS_BODY
+CONNECTIONS = 2000
+# What a process opens beside its connections: the database, Redis, the platform, files that are being received.
+OTHER_FILES = 200
+HEALTH = ("/healthz", "/readyz")
+
+
+class NoSession(Error):  # type: ignore[misc]
+    code = 403
+    reason = "Forbidden"
+
+
+class Request(HTTPRequestParser):  # type: ignore[misc]
+    """A request while it arrives."""
+
+    completed: bool
+    error: Error | None
+
+    def __init__(self, adj: Adjustments) -> None:
+        super().__init__(adj)
+        self.began = time.monotonic()
+
+    def is_overdue(self, now: float) -> bool:
+        return bool(now - self.began > GRACE_S + self.body_bytes_received / LEAST_RATE)
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        if self.headers_finished and not self.completed and self._is_too_large_for_a_stranger():
+            self.error = NoSession("Sign in before you send a file.")
+            self.completed = True
+        return consumed
+
+    def _is_too_large_for_a_stranger(self) -> bool:
+        return max(self.content_length, self.body_bytes_received) > STRANGERS_BODY and not self._has_a_session()
+
+    def _has_a_session(self) -> bool:
+        cookies = parse_cookie(self.headers.get("COOKIE", ""))
+        return session_keys.is_ours(cookies.get(settings.SESSION_COOKIE_NAME, ""))
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection."""
+
+    parser_class = Request
+
+    def is_at_work(self) -> bool:
+        """Whether a request of it has arrived whole and is not answered yet."""
+        return bool(self.requests)
+
+    def is_done_with(self, now: float) -> bool:
+        """Whether it is too slow, or silent while neither side works."""
+        if self.request is not None and self.request.is_overdue(now):
+            return True
+        waits_for_nothing = not self.is_at_work() or bool(self.total_outbufs_len)
+        return waits_for_nothing and time.time() - self.last_activity > SILENCE_S
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    channel_class = Channel
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.health_dispatcher = _threads(1)
+        super().__init__(*arguments, **named)
+        self.connections: dict[int, Any] = self._map
+
+    def is_at_work(self) -> bool:
+        return any(channel.is_at_work() for channel in self.active_channels.values())
+
+    def add_task(self, task: Channel) -> None:
+        is_health = task.requests[0].path in HEALTH
+        (self.health_dispatcher if is_health else self.task_dispatcher).add_task(task)
+
+    def maintenance(self, now: float) -> None:
+        for channel in self.active_channels.values():
+            if channel.is_done_with(time.monotonic()):
+                channel.will_close = True
+
+    def handle_accept(self) -> None:
+        super().handle_accept()
+        if len(self._map) >= self.adj.connection_limit:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        idle = [channel for channel in self.active_channels.values() if not channel.is_at_work()]
+        if idle:
+            min(idle, key=lambda channel: channel.last_activity).handle_close()
+
+
+class WebWorker(Worker):  # type: ignore[misc]
+    """A gunicorn worker whose requests waitress reads."""
+
+    def run(self) -> None:
+        server = self._server()
+        while self.alive and self.ppid == os.getppid():
+            self._turn(server)
+        server.del_channel()  # lets nobody in any more; the listening socket is the other workers', too
+        ends_at = time.monotonic() + self.cfg.graceful_timeout
+        while server.is_at_work() and time.monotonic() < ends_at:
+            self._turn(server)
+
+    def _server(self) -> Server:
+        allowed = _allow_files(CONNECTIONS + OTHER_FILES)
+        listener = self.sockets[0].sock
+        adjustments = Adjustments(
+            connection_limit=min(CONNECTIONS, allowed - OTHER_FILES),
+            asyncore_use_poll=True,
+            cleanup_interval=1,
+            max_request_body_size=LARGEST_BODY,
+            outbuf_high_watermark=STRANGERS_BODY,
+            recv_bytes=64 * 1024,
+            # Who is believed about the client's address and scheme is Django's settings' to say.
+            clear_untrusted_proxy_headers=False,
+            ident=None,
+        )
+        where = (listener.family, listener.type, listener.proto, listener.getsockname())
+        return Server(
+            self.wsgi,
+            _sock=listener,
+            dispatcher=_threads(self.cfg.threads),
+            adj=adjustments,
+            bind_socket=False,
+            sockinfo=where,
+        )
+
+    def _turn(self, server: Server) -> None:
+        self.notify()
+        wasyncore.loop(timeout=1.0, use_poll=True, map=server.connections, count=1)
+
+
+def _threads(count: int) -> ThreadedTaskDispatcher:
+    dispatcher = ThreadedTaskDispatcher()
+    dispatcher.set_thread_count(count)
+    return dispatcher
+
+
+def _allow_files(wanted: int) -> int:
+    """Raise the limit of open files as far as this process may; what it is then."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return allowed
+
+
+# gunicorn's own settings, by their names there; its command line may say otherwise.
+worker_class = "dashboard.web.WebWorker"
+workers = 2
+threads = 16
+# Longer than a page that waits for the platform, shorter than compose's ten seconds before it kills.
+graceful_timeout = 8
+# A worker whose loop stands still this long is replaced. What threads do has no part in it.
+timeout = 60
+# Nobody asks its processes questions over a socket.
+control_socket_disable = True
+# Its heartbeat file: a container writes to memory only.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - the kernel's own

@@ -1,0 +1,207 @@
+"""The only writer of who may what: admins, accounts, teams with their people and iTwins, days to decide, and of the
+names and addresses that people are known by.
+
+As the lifecycle is for states: whoever calls (Django's admin, commands, sign-in), each change and its event are one
+transaction, and whom it concerns is told. What hangs on a right follows in the same transaction, because
+lifecycle.follow_rights hears `changed`.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.dispatch import Signal
+
+from imodels_app.accounts import sessions, tokens
+from imodels_app.audit import events
+from imodels_app.models import Membership, Team, TeamITwin, User
+from imodels_app.notifications import outbox
+from imodels_app.runtime import clock
+from imodels_app.states import Verb
+
+Row = User | Team | Membership | TeamITwin
+# Sent with by: whoever changed something, or None.
+changed = Signal()
+
+# What can be changed -> the verb when there was nothing before, when it is another one, when there is nothing after.
+_VERBS: dict[str, tuple[Verb | None, Verb, Verb | None]] = {
+    "name": (None, Verb.NAME_CHANGED, Verb.NAME_CHANGED),
+    "address": (None, Verb.ADDRESS_CHANGED, Verb.ADDRESS_CHANGED),
+    "admin": (Verb.ADMIN_GIVEN, Verb.ADMIN_GIVEN, Verb.ADMIN_REMOVED),
+    "account": (Verb.ACCOUNT_OPENED, Verb.ACCOUNT_OPENED, Verb.ACCOUNT_CLOSED),
+    "team": (Verb.TEAM_MADE, Verb.TEAM_RENAMED, Verb.TEAM_DELETED),
+    "days": (None, Verb.DAYS_CHANGED, None),
+    "role": (Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED),
+    "holder": (None, Verb.PLACE_TAKEN, None),
+    "itwin": (Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
+}
+
+
+class _Change(NamedTuple):
+    verb: Verb
+    before: str
+    after: str
+
+
+def save(row: Row, *, by: User | None) -> None:
+    """Write a new or changed row: an event for each thing that changes, by whom it was (None: the command line)."""
+    with transaction.atomic():
+        before = _stored(row)
+        told = _concerned(before)
+        if isinstance(row, Membership):
+            _place(row, before, by)
+        if isinstance(row, User):
+            _account(row, before, by)
+        row.save(update_fields=_columns(row, before) if before else None)
+        _record(row, before, row, by=by, told=told | _concerned(row))
+
+
+def delete(row: Team | Membership | TeamITwin, *, by: User | None) -> None:
+    """Take a team, a place or an iTwin away; with a team go its people and its iTwins, an event each."""
+    with transaction.atomic():
+        told = _concerned(row)
+        if isinstance(row, Team):
+            parts: list[Row] = [*row.membership_set.all(), *row.itwins.all()]
+            for part in parts:
+                _record(part, part, None, by=by, told=set())
+        row.delete()
+        _record(row, row, None, by=by, told=told)
+
+
+def signed_in(user: User, *, name: tuple[str, str], email: str, is_admin: bool) -> None:
+    """What the sign-in service says of a person today.
+
+    name      given and family name
+    email     a confirmed address in small letters, or ""; with it come the places in teams that were given to it
+    is_admin  whether DASHBOARD_ADMINS names the address. What an admin gave stays; what the list gave goes with it
+    """
+    with transaction.atomic():
+        user.first_name, user.last_name = name
+        user.email = email
+        save(user, by=user)
+        if user.admin_given_by_id is None and user.is_staff != is_admin:
+            user.is_staff = is_admin
+            save(user, by=None)
+        for place in Membership.objects.filter(email__iexact=email, user=None) if email else ():
+            place.user = user
+            save(place, by=user)
+
+
+def holder_of(email: str) -> User | None:
+    """The person to whom a place is bound that is given to this address; None: it waits for their first sign-in.
+
+    Kept addresses are verified ones (sign_in). One that has changed hands is with whoever came last.
+    """
+    holders = User.objects.filter(email__iexact=email, is_active=True)
+    return holders.order_by(F("last_login").desc(nulls_last=True)).first()
+
+
+def _stored(row: Row) -> Row | None:
+    rows: QuerySet[Any] = type(row).objects.select_for_update()
+    found: Row | None = rows.filter(pk=row.pk).first()
+    return found
+
+
+def _place(row: Membership, before: Row | None, by: User | None) -> None:
+    """Bind a place to whoever has its address. Since when it is theirs, and by whom, where that or the role is new."""
+    as_before = isinstance(before, Membership) and before.email.lower() == row.email.lower()
+    if not as_before:
+        row.user = holder_of(row.email)
+    if not (as_before and isinstance(before, Membership) and (row.role, row.team_id) == (before.role, before.team_id)):
+        row.given_at, row.given_by = clock.now(), by
+
+
+def _account(row: User, before: Row | None, by: User | None) -> None:
+    """A closed account keeps no tokens and no sessions. With one that is opened again its places are given anew."""
+    if not isinstance(before, User):
+        return
+    if row.is_staff != before.is_staff:
+        row.admin_given_by = by if row.is_staff else None
+    if before.is_active and not row.is_active:
+        tokens.delete(row)
+        sessions.end(row, by=by)
+    if row.is_active and not before.is_active:
+        row.membership_set.update(given_at=clock.now(), given_by=by)
+
+
+def _columns(row: Row, before: Row) -> list[str]:
+    """What differs: nothing is written over that somebody else has changed meanwhile."""
+    return [one.name for one in row._meta.concrete_fields if getattr(row, one.attname) != getattr(before, one.attname)]
+
+
+def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None, told: set[User]) -> None:
+    team = row if isinstance(row, Team) else None if isinstance(row, User) else row.team
+    for change in _changes(before, after):
+        event = events.record(
+            change.verb,
+            at=clock.now(),
+            by=by,
+            team_name=team.name if team else "",
+            note=f"{_subject(row)}: {' → '.join(part for part in (change.before, change.after) if part)}",
+            before=change.before,
+            after=change.after,
+            **_identity(row),
+        )
+        outbox.enqueue_rights(event, told - {by})
+    changed.send(sender=type(row), by=by)
+
+
+def _changes(before: Row | None, after: Row | None) -> Iterator[_Change]:
+    """What has become of each fact. A place at another address is one given up and one given."""
+    if isinstance(before, Membership) and isinstance(after, Membership) and before.email != after.email:
+        yield from _changes(before, None)
+        before = None
+    was, now = _facts(before), _facts(after)
+    for what in was | now:
+        old, new = was.get(what, ""), now.get(what, "")
+        given, another, removed = _VERBS[what]
+        verb = given if not old else another if new else removed
+        if verb and old != new:
+            yield _Change(verb, old, new)
+
+
+def _facts(row: Row | None) -> dict[str, str]:
+    """What a row says of who may what. Of a person who has never been here there is nothing to change yet."""
+    if isinstance(row, User):
+        unknown = "none" if row.last_login else ""
+        admin, account = "admin" if row.is_staff else "", "open" if row.is_active else ""
+        return {
+            "name": row.get_full_name() or unknown,
+            "address": row.email or unknown,
+            "admin": admin,
+            "account": account,
+        }
+    if isinstance(row, Team):
+        return {"team": row.name, "days": str(row.approval_days)}
+    if isinstance(row, Membership):
+        return {"role": row.role, "holder": row.user.name if row.user else "nobody"}
+    return {"itwin": row.team.name} if row else {}
+
+
+def _subject(row: Row) -> str:
+    """Whom or what a change is about, in words that last."""
+    if isinstance(row, User):
+        return row.email or row.lasting_key
+    if isinstance(row, Membership):
+        return row.email
+    return row.name if isinstance(row, Team) else row.itwin_id
+
+
+def _identity(row: Row) -> dict[str, Any]:
+    """Who that is, for good."""
+    person = row if isinstance(row, User) else row.user if isinstance(row, Membership) else None
+    return {"person": person.pk, "issuer": person.issuer, "subject": person.subject} if person else {}
+
+
+def _concerned(row: Row | None) -> set[User]:
+    """The leads of the team, or of all teams of a person; of an admin or a closed account all admins, too."""
+    if row is None:
+        return set()
+    if isinstance(row, User):
+        admins = User.objects.filter(is_staff=True, is_active=True) if row.is_staff or not row.is_active else ()
+        teams = Team.objects.filter(membership__user=row)
+        return {*admins, *chain.from_iterable(team.leads() for team in teams)}
+    team = row if isinstance(row, Team) else row.team
+    return set(team.leads()) if team.pk else set()

@@ -1,0 +1,80 @@
+"""What was refused, with address and client. An event each for who is signed in.
+
+What people without a session cause is one event per kind, address and ten minutes, with a count; and however many
+addresses they come from, so many an hour, the rest counted together. Anybody may knock as often as they like, and fills
+no table. The count is a row (RefusedAccess) until its ten minutes are over.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.http import HttpRequest
+
+from imodels_app.audit import events
+from imodels_app.models import Event, Operation, RefusedAccess, User
+from imodels_app.runtime import clock, request_context
+from imodels_app.states import Verb
+
+WINDOW = timedelta(minutes=10)
+# A process that was held up may still count in a window that is over.
+CLOSED_AFTER = WINDOW + timedelta(minutes=1)
+MOST_AN_HOUR = 60
+# Of the browser's own words, and of a reason that anybody can make up.
+KEPT = 200
+
+
+def record(verb: Verb, request: HttpRequest, *, note: str = "", operation: Operation | None = None) -> None:
+    """Write down one refusal to whoever sent this request."""
+    client = _printable(request.headers.get("User-Agent", ""))
+    now = clock.now()
+    if isinstance(request.user, User):
+        events.record(verb, at=now, by=request.user, operation=operation, note=note, client=client)
+        return
+    since = now.replace(minute=now.minute - now.minute % 10, second=0, microsecond=0)
+    address = request_context.current().address
+    # Once others are counted together, so is whoever is new.
+    if _count(verb, address, since) or _count(verb, "", since):
+        return
+    if _is_full(now):
+        address = ""
+    first = {"client": client, "note": _printable(note)}
+    _, is_new = RefusedAccess.objects.get_or_create(verb=verb, address=address, since=since, defaults=first)
+    if not is_new:
+        _count(verb, address, since)
+
+
+def close_windows(now: datetime) -> None:
+    """Make events of what was counted in windows that are over."""
+    for pk in RefusedAccess.objects.filter(since__lte=now - CLOSED_AFTER).values_list("pk", flat=True):
+        with transaction.atomic():
+            row = RefusedAccess.objects.select_for_update().filter(pk=pk).first()
+            if row is None:
+                continue  # another worker was quicker
+            row.delete()
+            address = row.address or "further addresses"
+            facts: dict[str, Any] = {
+                "address": address,
+                "client": row.client,
+                "count": row.count,
+                "since": row.since.isoformat(),
+            }
+            note = f"{row.count} in ten minutes, from {address}" + (f": {row.note}" if row.note else "")
+            events.record(row.verb, at=now, note=note, **facts)
+
+
+def _count(verb: Verb, address: str, since: datetime) -> bool:
+    """Whether there is a row to count in."""
+    return bool(RefusedAccess.objects.filter(verb=verb, address=address, since=since).update(count=F("count") + 1))
+
+
+def _is_full(now: datetime) -> bool:
+    """Whether this hour has all the rows that it may have, open or closed."""
+    recent = now - timedelta(hours=1)
+    closed = Event.objects.filter(at__gt=recent, actor=None, verb__in=[Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED])
+    return RefusedAccess.objects.count() + closed.count() >= MOST_AN_HOUR
+
+
+def _printable(text: str) -> str:
+    return "".join(filter(str.isprintable, text))[:KEPT]

@@ -1,0 +1,271 @@
+"""Who may what: whoever changes it, by whatever door, leaves an event, and those it concerns are told."""
+
+import ast
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+
+from imodels_app.accounts import rights, sign_in
+from imodels_app.models import Event, Membership, Notification, Team, TeamITwin, TokenSet, User
+from imodels_app.states import Verb
+from tests.people import HARBOUR
+from tests.settings import BASE_DIR
+
+pytestmark = pytest.mark.django_db
+RAIL = "b2b00000-0000-4000-8000-000000000002"
+
+
+def events() -> list[tuple[str, str, str]]:
+    return list(Event.objects.exclude(verb="signed_in").values_list("verb", "actor_name", "note"))
+
+
+def place_form(prefix: str, rows: list[dict[str, object]], initial: int = 0) -> dict[str, object]:
+    fields = {f"{prefix}-TOTAL_FORMS": len(rows), f"{prefix}-INITIAL_FORMS": initial}
+    return fields | {
+        f"{prefix}-{number}-{name}": value for number, row in enumerate(rows) for name, value in row.items()
+    }
+
+
+@pytest.fixture
+def change_team(client, ines, bridge_team):
+    """change_team(days=3, places=[...]): Ines sends the admin's form of the Bridge team, with what is given changed."""
+    client.force_login(ines)
+
+    def change(*, name="Bridge team", days=7, places=(), itwins=()):
+        kept = [
+            {"id": place.pk, "email": place.email, "role": place.role}
+            for place in bridge_team.membership_set.order_by("pk")
+        ]
+        for place in places:
+            known = [one for one in kept if one["email"] == place["email"]]
+            known[0].update(place) if known else kept.append(place)
+        looked_after = list(bridge_team.itwins.values("id", "itwin_id"))
+        form = place_form("membership_set", kept, bridge_team.membership_set.count())
+        form |= place_form("itwins", [*looked_after, *itwins], len(looked_after))
+        form |= {"name": name, "approval_days": days}
+        answer = client.post(reverse("admin:imodels_app_team_change", args=[bridge_team.pk]), form)
+        assert answer.status_code == 302, answer.context["errors"]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "verb", "note"),
+    [
+        ({"name": "Bridges"}, Verb.TEAM_RENAMED, "Bridges: Bridge team → Bridges"),
+        ({"days": 3}, Verb.DAYS_CHANGED, "Bridge team: 7 → 3"),
+        (
+            {"places": [{"email": "ines.duarte@harbour.example", "role": "lead"}]},
+            Verb.ROLE_GIVEN,
+            "ines.duarte@harbour.example: lead",
+        ),
+        (
+            {"places": [{"email": "mara.lindqvist@harbour.example", "role": "lead"}]},
+            Verb.ROLE_CHANGED,
+            "mara.lindqvist@harbour.example: member → lead",
+        ),
+        (
+            {"places": [{"email": "tomas.novak@harbour.example", "DELETE": "on"}]},
+            Verb.ROLE_REMOVED,
+            "tomas.novak@harbour.example: lead",
+        ),
+        ({"itwins": [{"itwin_id": RAIL}]}, Verb.ITWIN_GIVEN, f"{RAIL}: Bridge team"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Verb) else "",
+)
+def test_a_change_in_the_admin_is_an_event_and_the_lead_is_told(change_team, tomas, changes, verb, note):
+    change_team(**changes)
+
+    assert events() == [(verb, "Ines Duarte", note)]
+    assert Notification.objects.filter(to=tomas, event__verb=verb).exists()
+    assert not Notification.objects.filter(to__email="ines.duarte@harbour.example").exists()
+
+
+def test_what_stays_as_it_was_is_no_event(change_team):
+    change_team()
+
+    assert events() == []
+
+
+@pytest.mark.parametrize("way", ["alone", "among others"])
+def test_a_deleted_team_leaves_its_people_and_its_itwins_in_the_record(client, ines, bridge_team, way):
+    client.force_login(ines)
+    if way == "alone":
+        client.post(reverse("admin:imodels_app_team_delete", args=[bridge_team.pk]), {"post": "yes"})
+    else:
+        selected = {"action": "delete_selected", "_selected_action": bridge_team.pk, "post": "yes"}
+        client.post(reverse("admin:imodels_app_team_changelist"), selected)
+
+    assert not Team.objects.filter(name="Bridge team").exists()
+    assert sorted(events()) == [
+        (Verb.ITWIN_REMOVED, "Ines Duarte", f"{HARBOUR}: Bridge team"),
+        (Verb.ROLE_REMOVED, "Ines Duarte", "mara.lindqvist@harbour.example: member"),
+        (Verb.ROLE_REMOVED, "Ines Duarte", "tomas.novak@harbour.example: lead"),
+        (Verb.TEAM_DELETED, "Ines Duarte", "Bridge team: Bridge team"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "boxes", "verb"),
+    [
+        ({}, {"is_active": "on", "is_staff": "on"}, Verb.ADMIN_GIVEN),
+        ({"is_staff": True}, {"is_active": "on"}, Verb.ADMIN_REMOVED),
+        ({}, {}, Verb.ACCOUNT_CLOSED),
+        ({"is_active": False}, {"is_active": "on"}, Verb.ACCOUNT_OPENED),
+    ],
+    ids=str,
+)
+def test_what_an_admin_does_to_an_account_is_an_event(client, ines, bridge_team, mara, tomas, before, boxes, verb):
+    User.objects.filter(pk=mara.pk).update(**before)
+    client.force_login(ines)
+
+    answer = client.post(reverse("admin:imodels_app_user_change", args=[mara.pk]), boxes)
+
+    assert answer.status_code == 302
+    event = Event.objects.get()
+    assert (event.verb, event.actor, event.actor_email) == (verb, ines, ines.email)
+    assert (event.data["person"], event.data["subject"]) == (mara.pk, mara.subject)
+    assert Notification.objects.filter(to=tomas, event=event).exists()
+
+
+def test_a_closed_account_keeps_no_tokens(signed_in_mara, ines, sandbox):
+    signed_in_mara.is_active = False
+
+    rights.save(signed_in_mara, by=ines)
+
+    assert not TokenSet.objects.exists()
+
+
+def test_who_comes_to_a_closed_account_leaves_nothing(mara, sandbox):
+    User.objects.update(is_active=False)
+    claims = {
+        "sub": mara.subject,
+        "name": "Tomas Novak",
+        "email": "tomas.novak@harbour.example",
+        "email_verified": True,
+    }
+
+    with pytest.raises(sign_in.AccountClosed):
+        sign_in.sign_in(claims, sandbox.tokens_for("mara"))
+
+    mara.refresh_from_db()
+    assert (mara.name, TokenSet.objects.count(), Event.objects.count()) == ("Mara Lindqvist", 0, 0)
+
+
+def test_a_team_from_the_command_line_is_in_the_record():
+    team = ("Bridge team", "--itwin", HARBOUR.upper(), "--lead", "Tomas.Novak@harbour.example")
+    call_command("set_up_team", *team)
+    call_command("set_up_team", *team)
+    call_command("set_up_team", "Rail team", itwin=[HARBOUR])
+
+    assert events() == [
+        (Verb.TEAM_MADE, "", "Bridge team: Bridge team"),
+        (Verb.ITWIN_GIVEN, "", f"{HARBOUR}: Bridge team"),
+        (Verb.ROLE_GIVEN, "", "tomas.novak@harbour.example: lead"),
+        (Verb.TEAM_MADE, "", "Rail team: Rail team"),
+        (Verb.ITWIN_MOVED, "", f"{HARBOUR}: Bridge team → Rail team"),
+    ]
+    assert TeamITwin.objects.get().team.name == "Rail team"
+
+
+# Sign-in
+
+
+def signed_in(person: User, **said: Any) -> list[tuple[str, str, str]]:
+    usual: dict[str, Any] = {
+        "name": (person.first_name, person.last_name),
+        "email": person.email,
+        "is_admin": person.is_staff,
+    }
+    rights.signed_in(person, **usual | said)
+    return events()
+
+
+def test_a_new_name_is_an_event_and_the_lead_is_told(bridge_team, mara, tomas):
+    assert signed_in(mara, name=("Tomas", "Novak")) == [
+        (Verb.NAME_CHANGED, "Tomas Novak", "mara.lindqvist@harbour.example: Mara Lindqvist → Tomas Novak")
+    ]
+    assert Notification.objects.get().to == tomas
+
+
+@pytest.mark.parametrize(("email", "to"), [("mara@elsewhere.example", "mara@elsewhere.example"), ("", "")])
+def test_a_new_address_is_an_event(mara, email, to):
+    (verb, _, note), *_ = signed_in(mara, email=email)
+
+    assert verb == Verb.ADDRESS_CHANGED
+    assert "mara.lindqvist@harbour.example" in note
+    assert note.endswith(to)
+
+
+def test_a_first_sign_in_changes_nothing(db):
+    new = User.objects.create(username="new", subject="new")
+
+    assert signed_in(new, name=("New", "Comer"), email="new@harbour.example") == []
+
+
+def test_what_the_list_of_admins_gave_goes_with_it(ines):
+    """Taken out of the list, or no longer at the address that is in it."""
+    assert signed_in(ines, is_admin=False) == [(Verb.ADMIN_REMOVED, "", "ines.duarte@harbour.example: admin")]
+    assert not User.objects.get().is_admin
+
+    signed_in(ines, is_admin=True)
+    assert User.objects.get().is_admin
+
+
+def test_what_an_admin_gave_stays(mara, ines):
+    mara.is_staff = True
+    rights.save(mara, by=ines)
+
+    signed_in(mara, is_admin=False)
+
+    assert User.objects.get(pk=mara.pk).is_admin
+
+
+def test_a_place_that_waited_is_taken_with_an_event(bridge_team, otto):
+    rights.save(Membership(team=bridge_team, email="Otto@new.example", role="lead"), by=None)
+
+    signed_in(otto, email="otto@new.example")
+
+    assert Membership.objects.get(team=bridge_team, user=otto)
+    assert events()[-1] == (Verb.PLACE_TAKEN, "Otto Brandt", "Otto@new.example: nobody → Otto Brandt")
+
+
+# Nobody else writes
+
+WRITES = {"create", "update", "delete", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "save"}
+COLUMNS = {"is_staff", "is_active", "is_superuser", "role", "approval_days", "first_name", "last_name"}
+ROWS = {"User", "Team", "Membership", "TeamITwin"}
+MAY_WRITE = {"imodels_app/accounts/rights.py", "imodels_app/models/teams.py"}
+
+
+def writers(tree: ast.AST) -> list[str]:
+    """Calls that write rows of who may what, past rights."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITES:
+            names = {one.id for one in ast.walk(node.func) if isinstance(one, ast.Name)}
+            sets = {one.attr for one in ast.walk(node.func) if isinstance(one, ast.Attribute)}
+            given = {one.arg for one in node.keywords}
+            if "rights" not in names and (names & ROWS or sets & {"membership_set", "itwins"} or given & COLUMNS):
+                found.append(ast.unparse(node))
+        if isinstance(node, ast.Assign | ast.AugAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [ast.unparse(node) for one in targets if isinstance(one, ast.Attribute) and one.attr in COLUMNS]
+    return found
+
+
+def test_nobody_else_writes_who_may_what():
+    files = [path for package in ("imodels_app", "dashboard", "demo") for path in (BASE_DIR / package).rglob("*.py")]
+    found = {
+        str(path.relative_to(BASE_DIR)): writers(ast.parse(path.read_text()))
+        for path in files
+        if "migrations" not in path.parts
+    }
+    others = {path: calls for path, calls in found.items() if calls and path not in MAY_WRITE}
+
+    assert found["imodels_app/accounts/rights.py"]
+    # A row of which nothing is known yet; and a row that is handed to rights.save().
+    assert others.pop("imodels_app/accounts/sign_in.py")[0].startswith("User.objects.get_or_create(issuer=")
+    assert others == {"imodels_app/management/commands/set_up_team.py": ["place.role = role"]}

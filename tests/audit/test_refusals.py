@@ -1,0 +1,118 @@
+"""What is refused is in the record, with address and client; and whoever knocks without end fills no table."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from imodels_app.audit import refusals
+from imodels_app.models import Event, RefusedAccess
+from imodels_app.runtime import clock, request_context
+from imodels_app.runtime.request_context import RequestContext
+from imodels_app.states import Verb
+
+pytestmark = pytest.mark.django_db
+CALLBACK = "/sign-in/callback?error=access_denied"
+FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/145.0"}
+
+
+@pytest.fixture
+def knock():
+    """knock("192.0.2.7") is one refused sign-in from there."""
+    request = RequestFactory().get(CALLBACK)
+    request.user = AnonymousUser()
+
+    def once(address: str, verb: Verb = Verb.SIGN_IN_FAILED) -> None:
+        request_context.begin(RequestContext(address=address))
+        refusals.record(verb, request, note="access_denied")
+
+    yield once
+    request_context.begin(RequestContext())
+
+
+def rows() -> int:
+    return RefusedAccess.objects.count() + Event.objects.count()
+
+
+def test_failed_sign_ins_of_ten_minutes_are_one_event_with_their_number(client, sandbox):
+    for _ in range(3):
+        assert client.get(CALLBACK, headers=FIREFOX, REMOTE_ADDR="192.0.2.7").status_code == 400
+    assert not Event.objects.exists()
+
+    refusals.close_windows(clock.now() + timedelta(minutes=21))
+
+    event = Event.objects.get()
+    told = {name: event.data[name] for name in ("address", "client", "count")}
+    assert event.verb == Verb.SIGN_IN_FAILED
+    assert told == {"address": "192.0.2.7", "client": FIREFOX["User-Agent"], "count": 3}
+    assert event.note == "3 in ten minutes, from 192.0.2.7: access_denied"
+    assert not RefusedAccess.objects.exists()
+
+
+def test_a_window_that_is_still_open_is_no_event_yet(knock):
+    knock("192.0.2.7")
+
+    refusals.close_windows(clock.now())
+
+    assert (RefusedAccess.objects.count(), Event.objects.count()) == (1, 0)
+
+
+def test_a_closed_account_that_knocks_is_counted(client, sandbox, mara):
+    from tests.views.test_sign_in import sign_in_as
+
+    mara.is_active = False
+    mara.save()
+
+    sign_in_as(client)
+
+    assert RefusedAccess.objects.get().note == "The account is closed."
+
+
+@pytest.mark.parametrize("person", ["", "mara"])
+def test_a_form_from_elsewhere_is_in_the_record(person, request, db):
+    browser = Client(enforce_csrf_checks=True)
+    if person:
+        browser.force_login(request.getfixturevalue(person))
+
+    answer = browser.post(reverse("imodels:sign-out"), headers=FIREFOX, REMOTE_ADDR="192.0.2.7")
+
+    assert answer.status_code == 403
+    refusals.close_windows(clock.now() + timedelta(minutes=21))
+    event = Event.objects.get()
+    assert (event.verb, event.actor_name) == (Verb.CSRF_REFUSED, "Mara Lindqvist" if person else "")
+    assert (event.data["address"], event.data["client"]) == ("192.0.2.7", FIREFOX["User-Agent"])
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_a_refused_decision_is_in_the_record(client, mara, waiting_fork, act):
+    client.force_login(mara)
+
+    client.post(reverse(f"imodels:{act}", args=[waiting_fork.pk]), headers=FIREFOX, REMOTE_ADDR="192.0.2.7")
+
+    event = Event.objects.get(verb=Verb.DECISION_REFUSED)
+    assert (event.actor, event.operation) == (mara, waiting_fork)
+    assert (event.data["address"], event.data["client"]) == ("192.0.2.7", FIREFOX["User-Agent"])
+    assert "You requested this yourself" in event.note
+
+
+def test_however_many_addresses_knock_they_fill_no_table(knock, client, mara):
+    for number in range(500):
+        for verb in (Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED):
+            knock(f"198.51.{number // 250}.{number % 250}", verb)
+
+    assert rows() <= 100
+    assert sum(RefusedAccess.objects.values_list("count", flat=True)) == 1_000
+    client.force_login(mara)
+    assert client.get(reverse("imodels:operation-list")).status_code == 200
+
+
+def test_what_becomes_events_counts_within_the_hour(knock):
+    for number in range(100):
+        knock(f"198.51.100.{number}")
+    refusals.close_windows(clock.now() + timedelta(minutes=21))
+    for number in range(100):
+        knock(f"203.0.113.{number}")
+
+    assert rows() <= 100

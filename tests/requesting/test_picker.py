@@ -1,0 +1,66 @@
+"""Pickers: what stands first is what was meant, among many that are called alike."""
+
+import html
+import re
+
+import pytest
+from django.urls import reverse
+
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
+from imodels_app.requesting.spec import IModelRef, ITwinRef
+from imodels_app.states import Kind
+from tests.requesting import picker_questions as asked
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def at_desk(client, mara, sandbox, spec_for):
+    """A browser in which Mara is signed in, who has cloned Area 0500 Road before."""
+    asked.build(sandbox)
+    sandbox.limits_off()
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    client.force_login(mara)
+    [road] = sandbox.imodels_named("Area 0500 Road")
+    source = IModelRef(id=road.id, name=road.name, itwin=ITwinRef(id=road.itwin_id, name="Harbour Bridge"))
+    lifecycle.request(spec_for(Kind.CLONE, source=source), by=mara)
+    return client
+
+
+@pytest.fixture
+def listed(at_desk, sandbox):
+    """listed("imodels", "main"): the page part, and the names in it from first to last."""
+
+    def ask(kind, text, **more):
+        ids = sandbox.ids | {name.upper(): known.upper() for name, known in sandbox.ids.items()}
+        text = re.sub(r"\{([\w-]+)\}", lambda named: ids[named[1]], text)
+        part = at_desk.get(reverse(f"imodels:pick-{kind}"), {"q": text, **more}).text
+        return part, [html.unescape(name) for name in re.findall(r'data-text="([^"]*)"', part)]
+
+    return ask
+
+
+@pytest.mark.parametrize(("typed", "wanted"), asked.IMODEL_QUESTIONS)
+def test_the_imodel_that_was_meant_stands_first(listed, typed, wanted):
+    assert listed("imodels", typed)[1][:1] == [wanted]
+
+
+@pytest.mark.parametrize(("typed", "wanted"), asked.TEMPLATE_QUESTIONS)
+def test_the_template_that_was_meant_stands_first(listed, typed, wanted):
+    assert listed("imodels", typed, **{"as": "template"})[1][:1] == [wanted]
+
+
+@pytest.mark.parametrize(("typed", "wanted"), asked.ITWIN_QUESTIONS)
+def test_the_itwin_that_was_meant_stands_first(listed, typed, wanted):
+    assert listed("itwins", typed)[1][:1] == [wanted]
+
+
+@pytest.mark.parametrize(("typed", "wanted"), asked.VERSION_QUESTIONS)
+def test_the_named_version_that_was_meant_stands_first(listed, sandbox, typed, wanted):
+    assert listed("versions", typed, source_id=sandbox.ids["viaduct"])[1][:1] == [wanted]
+
+
+@pytest.mark.parametrize(("typed", "wanted"), asked.CHANGESET_QUESTIONS)
+def test_the_changeset_that_was_meant_stands_first(listed, sandbox, typed, wanted):
+    assert listed("changesets", typed, source_id=sandbox.ids["main-bridge"])[1][:1] == [wanted]
