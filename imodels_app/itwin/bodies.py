@@ -23,7 +23,14 @@ def one(name: str, kind: type[T]) -> Callable[[dict[str, Any]], T]:
 
 def every(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
     """How to read a list. One item that cannot be read makes the whole answer Malformed."""
-    return lambda body: [kind.from_json(item) for item in items(body, name)]
+
+    def read(body: dict[str, Any]) -> list[T]:
+        records = items(body, name)
+        if len(records) < len(body[name]):
+            raise Malformed(name)
+        return [kind.from_json(record) for record in records]
+
+    return read
 
 
 def many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
@@ -32,7 +39,7 @@ def many(name: str, kind: type[T]) -> Callable[[dict[str, Any]], list[T]]:
     def read(body: dict[str, Any]) -> list[T]:
         found = []
         for item in items(body, name):
-            with suppress(Malformed, AttributeError, TypeError):
+            with suppress(Malformed):
                 found.append(kind.from_json(item))
         return found
 
@@ -60,7 +67,8 @@ def part(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The records of a list; what is none is left out."""
     found = body.get(name)
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+    if not isinstance(found, list):
         raise Malformed(name)
-    return found
+    return [item for item in found if isinstance(item, dict)]
