@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from imodels_app.accounts import rights, sign_in
+from imodels_app.accounts import rights, sign_in, tokens
 from imodels_app.models import Event, Membership, Notification, Team, TeamITwin, TokenSet, User
 from imodels_app.states import Verb
 from tests.people import HARBOUR
@@ -29,8 +29,9 @@ def place_form(prefix: str, rows: list[dict[str, object]], initial: int = 0) -> 
 
 
 @pytest.fixture
-def change_team(client, ines, bridge_team):
+def change_team(client, ines, bridge_team, sandbox):
     """change_team(days=3, places=[...]): Ines sends the admin's form of the Bridge team, with what is given changed."""
+    tokens.store(ines, sandbox.tokens_for("ines"))
     client.force_login(ines)
 
     def change(*, name="Bridge team", days=7, places=(), itwins=()):
