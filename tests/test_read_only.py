@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import TokenSet
+from imodels_app.models import Membership, TokenSet
 from imodels_app.requesting import presets
 from imodels_app.states import Kind, WaitReason
 from tests.views.test_sign_in import choose, come_back
@@ -49,6 +49,7 @@ PAGES = {
     "request-checks": f"/new/fork/checks/?{FILLED}",
     "save-preset": "/new/fork/preset/",
     "preset-detail": "/presets/{preset}/",
+    "session-list": "/sessions/",
     "pick-itwins": "/pick/itwins/?q=Harbour",
     "pick-imodels": f"/pick/imodels/?q=Via&itwin_id={NOBODYS_ITWIN}",
     "pick-changesets": f"/pick/changesets/?source_id={VIADUCT}",
@@ -72,24 +73,30 @@ ACTS = {
     "remove-staged-file": "/new/baseline/files/{clone}/remove",
     "delete-preset": "/presets/{preset}/delete",
     "sign-out": "/sign-out",
+    "end-session": "/sessions/end",
+    "end-all-sessions": "/sessions/end-all",
 }
 # Table -> why a page writes to it.
 ASKS_THE_PLATFORM = {
     "imodels_app_bucket": "each call to the platform is counted",
+    "imodels_app_lookupshare": "and so is each look-up of a person, against their share",
     "imodels_app_circuitbreaker": "whether it answers is for everybody to know",
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
 ASKING = [name for name in PAGES if re.match("lineage|orphan-detail|request-|pick-", name)]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {"imodels_app_event": "who exported what is history, too"},
-    "sign-in-start": {"django_session": "state, nonce and verifier wait for the way back"},
+    "sign-in-callback": {
+        "imodels_app_refusedaccess": "a sign-in that failed is counted",
+        "imodels_app_event": "what was counted is history, once its ten minutes are over",
+    },
 }
 SIGNING_IN = {
     "imodels_app_user": "a person comes for the first time, or has another name now",
     "imodels_app_membership": "places that were given to the address are the person's now",
     "imodels_app_tokenset": "the tokens that workers act with",
     "imodels_app_event": "who signed in is history",
-    "django_session": "a new one, so that none could have been planted",
+    "imodels_app_session": "a new one, so that none could have been planted",
     "imodels_app_operation": "what waited for the sign-in goes on",
 }
 PAGE_OR_PART = ("", "true")  # as htmx says it in HX-Request
@@ -185,6 +192,7 @@ def test_a_page_writes_nothing_but_what_is_explained(browsers, things, name):
 
 def test_signing_in_writes_what_is_explained(browsers, queued_clone):
     lifecycle.wait(queued_clone, WaitReason.SIGN_IN, timezone.now() + timedelta(days=1))
+    Membership.objects.update(user=None)
     start = browsers[""].get(PAGES["sign-in-start"])
     back = choose(start["Location"], "mara")
 

@@ -25,6 +25,7 @@ from imodels_app import lifecycle
 from imodels_app.limits import fair_queue
 from imodels_app.models import Operation, TokenSet, Upload
 from imodels_app.runtime import clock
+from imodels_app.runtime.timing import SIGN_IN_AFTER_REFUSALS
 from imodels_app.states import State
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
@@ -266,20 +267,24 @@ def refused(
     return way
 
 
+def refused_for_minutes() -> None:
+    """Pretend that the platform has refused each token of everybody since long, refreshed ones, too."""
+    TokenSet.objects.update(refused_since=clock.now() - 2 * SIGN_IN_AFTER_REFUSALS, refreshed_at=clock.now())
+
+
 def signed_out(kind: str) -> Way:
-    """401: an old token is refreshed and the request sent; a fresh one means signing in again. Nothing is lost."""
+    """401: the token is refreshed and the request sent; after minutes of it a sign-in is asked for. Nothing is lost."""
 
     def way(desk: Desk) -> None:
         error = json.dumps({"error": {"code": "HeaderNotFound", "message": SAID}})
         desk.sandbox.fault("POST", POSTED_TO[kind], status=401, body=error, times=2)
-        TokenSet.objects.update(obtained_at=timezone.now() - timedelta(minutes=30))
         operation = desk.send(desk.ask(kind))
-        assert "The platform refused the token. It is being refreshed" in text_of(desk.page(operation))
-        for _ in range(2):
-            Operation.objects.update(due_at=clock.now())
-            operation.attempts.update(sent_at=timezone.now() - timedelta(minutes=5), answered_at=timezone.now())
-            operation.attempts.update(answered_at=timezone.now() - timedelta(minutes=5))
-            desk.send(operation)
+        assert badge_of(desk.page(operation)) == "Queued"
+        refused_for_minutes()
+        Operation.objects.update(due_at=clock.now())
+        long_ago = timezone.now() - timedelta(minutes=5)
+        operation.attempts.update(sent_at=long_ago, answered_at=long_ago)
+        desk.send(operation)
         page = text_of(desk.page(operation))
         assert badge_of(desk.page(operation)) == "Waiting for sign-in"
         assert "Mara must sign in again by" in page
@@ -370,7 +375,7 @@ def adopted(kind: str) -> Way:
         reconcile(operation.pk)
         operation.refresh_from_db()
         assert operation.state == State.RUNNING
-        assert "Found by its name after the answer was lost" in text_of(desk.page(operation))
+        assert "Found after the answer was lost" in text_of(desk.page(operation))
 
     return way
 
@@ -617,9 +622,10 @@ def vanished(desk: Desk) -> None:
 
 
 def follow_401(desk: Desk) -> None:
-    operation, page = polled(desk, status=401)
-    desk.poll(operation)
-    page = desk.page(operation)
+    operation, page = polled(desk, status=401, times=2)
+    assert badge_of(desk.page(operation)) == "Running"
+    refused_for_minutes()
+    page = desk.page(desk.poll(operation))
     assert badge_of(page) == "Waiting for sign-in"
     assert "still running; Mara must sign in again to see the result" in text_of(page)
 
@@ -717,10 +723,7 @@ def complete_rows() -> Iterator[tuple[str, Way]]:
         ),
     )
     yield "401 HeaderNotFound", complete_401
-    yield (
-        "403 InsufficientPermissions",
-        not_taken(403, "InsufficientPermissions", "Failed: not permitted", "imodels_manage in Harbour Bridge"),
-    )
+    yield "403 InsufficientPermissions", complete_403
     yield "404 iModelNotFound", complete_404
     yield (
         "409 DataConflict",
@@ -743,10 +746,20 @@ def complete_200(desk: Desk) -> None:
 
 
 def complete_401(desk: Desk) -> None:
-    operation, _ = completing(status=401, times=2)(desk)
+    operation, page = completing(status=401, times=2)(desk)
+    assert badge_of(page) == "Uploading"
+    refused_for_minutes()
     page = desk.page(desk.upload(operation))
     assert badge_of(page) == "Waiting for sign-in"
     assert "Mara must sign in again to finish the upload" in text_of(page)
+
+
+def complete_403(desk: Desk) -> None:
+    """Rights may come back: it is asked again, and nothing is lost meanwhile."""
+    operation, page = completing(status=403, body=json.dumps({"error": {"code": "InsufficientPermissions"}}))(desk)
+    assert badge_of(page) == "Uploading"
+    desk.upload(operation)
+    assert operation.state == State.RUNNING
 
 
 def complete_404(desk: Desk) -> None:
