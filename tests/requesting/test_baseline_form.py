@@ -14,7 +14,6 @@ from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import Operation, Preset, StagedFile
 from imodels_app.requesting import staging
-from imodels_app.runtime import clock
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
 from tests.people import HARBOUR
@@ -434,7 +433,7 @@ def test_every_field_comes_by_address_by_same_again_and_by_preset_but_the_file(a
     at_desk.post(FORM, by_address | {"staged_file": str(arrived(mara).pk)})
     first = Operation.objects.get()
     # While it is under way, the same again leads to it.
-    Operation.objects.update(state=State.SUCCEEDED, due_at=None, finished_at=clock.now())
+    lifecycle.cancel(first, by=mara)
     again = filled_in("baseline", at_desk.get(FORM, {"from": first.pk}).text)
     assert again | {"staged_file": ""} == by_address
     at_desk.post(FORM, again | {"staged_file": str(arrived(mara).pk)})

@@ -153,7 +153,9 @@ def test_a_form_with_every_field_made_up_is_answered(visitor, there, person, wor
         holds(answer, f"POST {address} {word}")
 
 
-@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize(
+    "person", ["ines", "nobody", *(pytest.param(person, marks=pytest.mark.soak) for person in PEOPLE[2:])]
+)
 def test_each_parameter_alone_is_answered(visitor, there, person):
     """Where one is refused, the others behind it are not read: so each stands alone, too."""
     client = visitor(person)
