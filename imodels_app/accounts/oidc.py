@@ -77,7 +77,7 @@ def exchange(code: str, callback: str, *, nonce: str, code_verifier: str) -> tup
 
 def is_issuer(name: str) -> bool:
     """Whether a name that came with an answer is our provider's (RFC 9207). A slash at its end is none of it."""
-    return name.removesuffix("/") == settings.OIDC_ISSUER
+    return name.removesuffix("/") == str(settings.OIDC_ISSUER)
 
 
 def discover() -> None:

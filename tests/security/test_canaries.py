@@ -39,18 +39,18 @@ class Browser:
         code = parse_qs(back.query)["code"][0]
         self.get(f"{back.path}?{back.query}")
         asked = {"state": begun.state, "nonce": begun.nonce, "verifier": begun.code_verifier}
-        # Part of the protocol is that state and nonce travel in the address of the provider.
-        self.heard = [text.replace(to_provider, "") for text in self.heard]
+        # By the protocol state, nonce and code travel in the addresses of the redirects.
+        self.heard = [text.replace(to_provider, "").replace(back.query, "") for text in self.heard]
         return asked | {"code": code, "session": self._jar.cookies["desk-session"]}
 
     def get(self, path: str) -> requests.Response:
         return self._listen(self._jar.get(self._url + path, allow_redirects=False, timeout=PATIENCE_S))
 
-    def send(self, page: str, form: dict[str, Any], *, to: str = "", **more: Any) -> requests.Response:
+    def send(self, page: str, form: dict[str, Any], *, to: str = "", files: Any = None) -> requests.Response:
         """Fill in a form of a page, whose hidden fields come along."""
         hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', self.get(page).text))
         url, sent = self._url + (to or page), hidden | form
-        return self._listen(self._jar.post(url, sent, allow_redirects=False, timeout=PATIENCE_S, **more))
+        return self._listen(self._jar.post(url, sent, files=files, allow_redirects=False, timeout=PATIENCE_S))
 
     def _listen(self, answer: requests.Response) -> requests.Response:
         headers = {name: value for name, value in answer.headers.items() if name != "Set-Cookie"}
@@ -95,8 +95,8 @@ def ended(kind: Kind, state: State) -> Operation:
 
 def ask_for(browser: Browser, kind: str, **fields: Any) -> None:
     form = {"itwin": "Harbour Bridge", "itwin_id": HARBOUR, "name": f"Pier {kind}"} | fields
-    files = {"files": {"file": ("pier.bim", form.pop("file"))}} if "file" in form else {}
-    answer = browser.send(f"/new/{kind}/", form, **files)
+    files = {"file": ("pier.bim", form.pop("file"))} if "file" in form else None
+    answer = browser.send(f"/new/{kind}/", form, files=files)
     assert answer.status_code == 303, answer.text
 
 
@@ -134,7 +134,7 @@ def places(browsers: dict[str, Browser], processes: Any, mail_server: Any, redis
     yield "mail", "\n".join(map(str, mail_server.inbox))
     yield "Redis", everything_in(redis_url)
     for model in apps.get_models():
-        yield model.__name__, json.dumps(list(model.objects.values()), default=str, ensure_ascii=False)
+        yield model.__name__, json.dumps(list(model._default_manager.values()), default=str, ensure_ascii=False)
 
 
 def found(secrets: dict[str, str], texts: Iterator[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -96,7 +96,9 @@ ADMIN_TABLE = """
 index                    GET 200
 app_list                 GET 200
 jsi18n                   GET 200
+jsi18n                  POST 405
 autocomplete             GET 403
+autocomplete            POST 405
 view_on_site             GET 404
 nothing                  GET 404
 object                   GET 302
@@ -201,7 +203,7 @@ def people(bridge_team, mara, tomas, otto, ines, sandbox) -> dict[str, User | No
 def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas):
     """url_of(address), of what the requester has."""
     now = timezone.now()
-    staged = StagedFile.objects.create(owner=mara, name="pier.bim", size=9, created_at=now, touched_at=now)
+    staged = StagedFile.objects.create(owner=mara, name="pier.bim", size=99, created_at=now, touched_at=now)
     preset = Preset.objects.create(owner=mara, name="Ours", kind=Kind.CLONE, values={}, created_at=now)
     failed = lifecycle.request(spec_for(Kind.FORK), by=mara)
     fail(failed, approved_by=tomas)
@@ -244,12 +246,12 @@ def ask(people, url_of):
 
 
 def _send(client: Client, method: str, url: str, name: str) -> Any:
-    if method == "POST" and name != "staged-files":
-        return client.post(url, BODIES.get(name, {}))
     # As the protocol of uploads wants it; for all others it is nothing.
-    piece, kind = b"SQLite fo", "application/offset+octet-stream"
-    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "9", "Upload-Offset": "0"}
+    piece, kind = b"SQLite format 3\0", "application/offset+octet-stream"
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "99", "Upload-Offset": "0"}
     headers["Upload-Metadata"] = f"filename {b64encode(b'pier.bim').decode()}"
+    if method == "POST":
+        return client.post(url, BODIES.get(name, {}), headers=headers)
     return client.generic(method, url, piece if method == "PATCH" else b"", content_type=kind, headers=headers)
 
 
@@ -276,7 +278,7 @@ PARTS = sorted({address.part for address in ADDRESSES})
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part or "home")
 def test_everybody_gets_what_the_table_says_and_a_refusal_changes_nothing(ask, part):
-    wrong = []
+    wrong: list[tuple[object, ...]] = []
     for address in (one for one in ADDRESSES if one.part == part):
         for who in PEOPLE:
             for method in METHODS:
