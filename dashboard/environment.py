@@ -62,6 +62,7 @@ SETTINGS = {
     "MAP_TILES_CREDIT": Setting(kinds.text),
     "STAGING_DIR": Setting(kinds.folder, "var/staging"),
     "BASELINE_MAX_MIB": Setting(kinds.number(most=LARGEST_FILE_MIB), "20480"),
+    "STAGING_PERSON_MIB": Setting(kinds.number(most=10**9), "40960"),
     "STAGING_RESERVE_MIB": Setting(kinds.number(most=10**9), "1024"),
     "OIDC_ISSUER": Setting(kinds.issuer, "https://ims.bentley.com"),
     "OIDC_CLIENT_ID": Setting(kinds.text),

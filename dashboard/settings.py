@@ -46,8 +46,9 @@ MAP_TILES_URL: str = env["MAP_TILES_URL"]
 MAP_TILES_CREDIT = env["MAP_TILES_CREDIT"] if MAP_TILES_URL else ""
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = env["STAGING_DIR"]
-# What a baseline file may have at most, and what must stay free on that disk.
+# What a baseline file may have at most, all of one person's files, and what must stay free on that disk.
 BASELINE_MAX_MIB = env["BASELINE_MAX_MIB"]
+STAGING_PERSON_MIB = env["STAGING_PERSON_MIB"]
 STAGING_RESERVE_MIB = env["STAGING_RESERVE_MIB"]
 # Files in forms are dropped, not put in /tmp; the one form that takes a file brings a handler of its own.
 FILE_UPLOAD_HANDLERS = ["imodels_app.views.uploads.Nowhere"]

@@ -1,12 +1,12 @@
-"""Who may come in: the guards before a view."""
+"""Who may come in, and how often: the guards before a view."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
@@ -14,9 +14,12 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from imodels_app.accounts import permissions
+from imodels_app.limits import throttles
 from imodels_app.models import User
+from imodels_app.runtime import request_context
 
 View = Callable[..., HttpResponseBase]
+CSRF = "csrfmiddlewaretoken"
 
 
 class HtmxRequest(HttpRequest):
@@ -69,6 +72,30 @@ def auditor(view: View) -> View:
     return signed_in(wrapped)
 
 
+def throttled(throttle: throttles.Throttle, *, methods: Collection[str] = ("POST",)) -> Callable[[View], View]:
+    """Answer what comes too often with 429, and with a page from which it can be sent again as it was."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                if request.method in methods:
+                    count_request(request, throttle)
+            except throttles.Throttled as no:
+                return _too_many(request, no)
+            return view(request, *args, **kwargs)
+
+        return wrapped
+
+    return decorate
+
+
+def count_request(request: HttpRequest, throttle: throttles.Throttle) -> None:
+    """Count what this person does, or this address while nobody is signed in. Raises throttles.Throttled."""
+    who = f"person-{request.user.pk}" if request.user.is_authenticated else request_context.current().address
+    throttles.count(throttle, who)
+
+
 def person(request: HttpRequest) -> User:
     """Who is signed in. Only behind a guard."""
     assert isinstance(request.user, User)  # noqa: S101 - the guard has let nobody else through
@@ -89,3 +116,10 @@ def _page_around(htmx: HtmxDetails) -> str:
         return htmx.current_url_abs_path or ""
     except ValueError:
         return ""
+
+
+def _too_many(request: HttpRequest, no: throttles.Throttled) -> HttpResponse:
+    typed = [(name, text) for name, texts in request.POST.lists() if name != CSRF for text in texts]
+    answer = render(request, "errors/429.html", {"sentence": str(no), "typed": typed}, status=429)
+    answer.headers["Retry-After"] = str(no.retry_after_s)
+    return answer

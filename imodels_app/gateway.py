@@ -1,8 +1,9 @@
 """The only way to the platform's API, for workers' steps and for the pickers' catalog.
 
-Before each request leaves: is the circuit closed, does the platform take calls at all, and this one is counted. After
-each call: what its answer means for circuit, rate limits and token, so that no step has to know. What only means
-"later" is raised as MustWait. AnswerLost and Refused pass through: they are for the step's own row.
+Before each request leaves: does the platform take calls at all, is the circuit closed, and this one is counted; what a
+person looks up comes out of their share. After each call: what its answer means for circuit, rate limits and token, so
+that no step has to know. What only means "later" is raised as MustWait. AnswerLost and Refused pass through: they are
+for the step's own row.
 
 The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.acquire), in its transaction.
 """
@@ -29,6 +30,7 @@ from imodels_app.runtime.timing import (
 from imodels_app.states import WaitReason
 
 log = logging.getLogger(__name__)
+SHARE_USED = "You have looked up a lot in a short time."
 
 
 class MustWait(Exception):
@@ -60,13 +62,18 @@ def for_person(
     bucket: str = rate_limits.CALLS,
     read_timeout_s: float = READ_TIMEOUT_S,
     correlation_id: str = "",
+    is_lookup: bool = False,
 ) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
-    read_timeout_s  shorter where a person waits too; its end then says nothing about the platform
+    is_lookup       a person waits for the answer: it comes out of their share
+    read_timeout_s  shorter where a person waits; its end then says nothing about the platform
     """
-    return _client(user, _token(user), bucket, read_timeout_s, correlation_id)
+    checkpoint = _Checkpoint(
+        user, _token(user), bucket, is_lookup=is_lookup, is_patient=read_timeout_s >= READ_TIMEOUT_S
+    )
+    return _client(checkpoint, read_timeout_s, correlation_id)
 
 
 def confirm_grant(user: User) -> None:
@@ -81,7 +88,8 @@ def address_of(access_token: str, subject: str) -> str | None:
     "" also if it takes the token for somebody else's than the sign-in's subject.
     """
     try:
-        person_id, address = _client(None, access_token, rate_limits.CALLS, SIGN_IN_READ_TIMEOUT_S).me()
+        checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, is_lookup=False, is_patient=False)
+        person_id, address = _client(checkpoint, SIGN_IN_READ_TIMEOUT_S).me()
     except (MustWait, errors.Refused) as no:
         log.warning("The platform does not say whose token it is: %s", no)
         return None if isinstance(no, MustWait) else ""
@@ -114,12 +122,10 @@ def _as_colleague(operation: Operation) -> Platform:
     raise MustWait(WaitReason.ACCOUNT_CLOSED, clock.now() + WHILE_NOT_PERMITTED)
 
 
-def _client(user: User | None, token: str, bucket: str, read_timeout_s: float, correlation_id: str = "") -> Platform:
-    """user: whose token it is; None at a sign-in, before that is known."""
-    checkpoint = _Checkpoint(user, token, bucket, is_patient=read_timeout_s >= READ_TIMEOUT_S)
+def _client(checkpoint: "_Checkpoint", read_timeout_s: float, correlation_id: str = "") -> Platform:
     return Platform(
         settings.ITWIN_API_URL,
-        token,
+        checkpoint.token,
         read_timeout_s=read_timeout_s,
         correlation_id=correlation_id,
         before_request=checkpoint.let_pass,
@@ -128,10 +134,14 @@ def _client(user: User | None, token: str, bucket: str, read_timeout_s: float, c
 
 
 class _Checkpoint:
-    """What every request of one person's client passes, and what its answers are held against."""
+    """What every request of one person's client passes, and what its answers are held against.
 
-    def __init__(self, user: User | None, token: str, bucket: str, *, is_patient: bool) -> None:
-        self._user, self._token, self._bucket, self._is_patient = user, token, bucket, is_patient
+    user  whose token it is; None at a sign-in, before that is known
+    """
+
+    def __init__(self, user: User | None, token: str, bucket: str, *, is_lookup: bool, is_patient: bool) -> None:
+        self._user, self.token, self._bucket = user, token, bucket
+        self._is_lookup, self._is_patient = is_lookup, is_patient
 
     def let_pass(self) -> None:
         """Called before each request, repeats of a GET too. While the circuit is open one at a time passes."""
@@ -140,8 +150,17 @@ class _Checkpoint:
         until = circuit_breaker.open_until(now)
         if until:
             raise MustWait(WaitReason.PLATFORM_DOWN, until)
-        rate_limits.count_call(now)
+        self._count(now)
         failpoints.reach("gateway.counted")
+
+    def _count(self, now: datetime) -> None:
+        if not self._is_lookup or self._user is None:
+            rate_limits.count_call(now)
+            return
+        try:
+            rate_limits.count_lookup(self._user.pk, now)
+        except rate_limits.RateLimited as used:
+            raise MustWait(WaitReason.RATE_LIMIT, used.until, SHARE_USED) from used
 
     @contextmanager
     def judged(self) -> Iterator[None]:
@@ -176,7 +195,7 @@ class _Checkpoint:
 
     def _token_refused(self, no: errors.SignedOut) -> MustWait:
         try:
-            until = tokens.refused(self._user, self._token)
+            until = tokens.refused(self._user, self.token)
         except tokens.SignInNeeded:
             return MustWait(WaitReason.SIGN_IN, clock.now() + WHILE_REFUSED, status=no.status)
         return MustWait(WaitReason.TOKEN, until, "The platform refused the token.", status=no.status)

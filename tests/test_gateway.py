@@ -110,7 +110,7 @@ def test_while_every_call_is_frozen_no_picker_makes_one(mara, sandbox):
     rate_limits.freeze(rate_limits.CALLS, clock.now() + timedelta(seconds=30), clock.now())
 
     for ask in (lambda it: it.itwins("bridge"), lambda it: it.imodels("road"), lambda it: it.source(HARBOUR)):
-        with pytest.raises(CatalogUnavailable, match="rate limit is used up for another"):
+        with pytest.raises(CatalogUnavailable, match=r"rate limit is reached\. Try again in"):
             ask(Catalog(mara))
 
     assert calls(sandbox) == 0

@@ -3,6 +3,10 @@
 Creations, clones and forks have a bucket each: their requests are rows (Attempt), so a claim reads the last ones
 and pacing.py says when the next may leave. Everything together has the bucket `calls`, whose tokens drip. All of
 it is in the database: no flushed Redis can cause a burst, and a restarted worker forgets nothing.
+
+Nobody can use up what is everybody's. What people look up (pickers, forms, checks) has a bucket of its own, LOOKUPS,
+and each person a share of that. Both drip slower than `calls`, and hold less, so whatever one person or all of them
+look up, the steps of operations find something left.
 """
 
 from collections.abc import Iterator
@@ -14,11 +18,12 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from imodels_app.limits.pacing import MINUTE, Sent, Turn, later, next_turn
-from imodels_app.models import Attempt, Bucket
+from imodels_app.models import Attempt, Bucket, LookupShare
 from imodels_app.runtime.timing import CLOCK_DIFFERENCE
 from imodels_app.states import Kind, WaitReason
 
 CALLS = "calls"
+LOOKUPS = "lookups"
 # Creations, clones and forks a minute; all calls a minute, and an hour where the tier has such a limit.
 # Source: the rate limits of the create, clone and fork pages, and of the platform's overview.
 LIMITS = {
@@ -31,8 +36,14 @@ TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
 ONE_AT_A_TIME_FOR = timedelta(minutes=5)
-# Following takes what drips, but for a reserve: submitting, settling and people's own looks come first.
-RESERVE_FOR_PEOPLE = 0.3
+# Following takes what drips, but for a reserve: submitting, reconciling and look-ups come first.
+POLL_RESERVE = 0.5
+# What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
+LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
+# One person's share of both.
+PERSONAL_SHARE = 0.5
+# A page or a picker asks about so many questions. Whoever has used up their share waits until that many are back.
+CALLS_A_LOOK = 10
 
 
 class RateLimited(Exception):
@@ -129,12 +140,21 @@ def count_call(now: datetime) -> None:
         Bucket.objects.filter(name=CALLS).update(tokens=remaining, dripped_at=now, counted=F("counted") + 1)
 
 
+def count_lookup(person_id: int, now: datetime) -> None:
+    """Count one request that a person waits for, or raise RateLimited: their share, or that of all, is used up."""
+    with transaction.atomic():
+        LookupShare.objects.get_or_create(person_id=person_id)
+        _take(LookupShare.objects.select_for_update().get(person_id=person_id), now, of=PERSONAL_SHARE)
+        _take(_locked(LOOKUPS), now, of=1)
+        count_call(now)
+
+
 def polls_left(now: datetime) -> int:
     """How many calls following may make now without the reserve; 0 while frozen. They are counted as they leave."""
     row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
     if row.frozen_until and row.frozen_until > now:
         return 0
-    return max(0, int(_tokens(row, now) - RESERVE_FOR_PEOPLE * _capacity()))
+    return max(0, int(_tokens(row, now) - POLL_RESERVE * _capacity()))
 
 
 def remaining(now: datetime) -> list[Remaining]:
@@ -175,11 +195,26 @@ def _locked(bucket: str) -> Bucket:
     return Bucket.objects.select_for_update().get(name=bucket)
 
 
+def _take(row: Bucket | LookupShare, now: datetime, *, of: float) -> None:
+    """Take a call out of a bucket that has this part of what is for look-ups, or raise RateLimited."""
+    holds, drip_per_s = of * LOOKUPS_HOLD * _capacity(), of * LOOKUPS_DRIP * _drip_per_s()
+    tokens = _dripped(row, now, holds, drip_per_s)
+    if tokens < 1:
+        raise RateLimited(Turn(now + timedelta(seconds=(CALLS_A_LOOK - tokens) / drip_per_s), WaitReason.OWN_LIMIT))
+    row.tokens, row.dripped_at = tokens - 1, now
+    row.save(update_fields=["tokens", "dripped_at"])
+
+
 def _tokens(row: Bucket, now: datetime) -> float:
-    """What has dripped into the bucket of all calls since it was last touched."""
+    """What the bucket of all calls holds."""
+    return _dripped(row, now, _capacity(), _drip_per_s())
+
+
+def _dripped(row: Bucket | LookupShare, now: datetime, holds: float, drip_per_s: float) -> float:
+    """What a bucket holds with what has dripped in since it was last touched."""
     if row.dripped_at is None:
-        return _capacity()
-    return min(_capacity(), row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * _drip_per_s())
+        return holds
+    return min(holds, row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * drip_per_s)
 
 
 def _drip_per_s() -> float:
@@ -191,5 +226,8 @@ def _drip_per_s() -> float:
 
 
 def _capacity() -> float:
-    """A tenth of what the minute allows, so that a full bucket and a minute of dripping stay within it."""
-    return limit(CALLS) / 10
+    """What the minute allows beside what drips, so that a full bucket and a minute of dripping stay within it.
+
+    With Trial, whose hour lets little drip, that is much, and just what the hour allows beside it.
+    """
+    return limit(CALLS) - 60 * _drip_per_s()

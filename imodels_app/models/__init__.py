@@ -6,7 +6,7 @@ States change in lifecycle/ only, tokens in accounts/tokens.py only, and session
 from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
-from imodels_app.models.limits import Bucket, CircuitBreaker
+from imodels_app.models.limits import Bucket, CircuitBreaker, LookupShare
 from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
@@ -25,6 +25,7 @@ __all__ = [
     "CircuitBreaker",
     "Decision",
     "Event",
+    "LookupShare",
     "Membership",
     "Notification",
     "NotificationQuerySet",

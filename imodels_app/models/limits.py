@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from imodels_app.models.people import User
+
 
 class Bucket(models.Model):
     """One bucket of the platform's rate limits. Its row is the lock under which claims are counted."""
@@ -16,6 +18,17 @@ class Bucket(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class LookupShare(models.Model):
+    """What one person may still look up on the platform; it drips. Its row is the lock under which that is counted."""
+
+    person = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
+    tokens = models.FloatField(default=0)
+    dripped_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"look-ups of {self.person_id}"
 
 
 class CircuitBreaker(models.Model):

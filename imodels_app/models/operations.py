@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce, Lower
+from django.db.models import Exists, OuterRef, Q, Subquery, Window
+from django.db.models.functions import Coalesce, Lower, RowNumber
 
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
@@ -69,7 +69,10 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         return self.filter(state=State.QUEUED, due_at__lte=now).order_by("due_at", "created_at")
 
     def due_for_poll(self, now: datetime) -> Self:
-        return self.filter(state=State.RUNNING, due_at__lte=now).order_by("due_at")
+        """Running, and due: everybody's longest due first, then everybody's second one, however many one person has."""
+        due = self.filter(state=State.RUNNING, due_at__lte=now)
+        turn = Window(RowNumber(), partition_by="requested_by", order_by="due_at")
+        return due.annotate(turn=turn).order_by("turn", "due_at")
 
     def due_for_reconcile(self, now: datetime) -> Self:
         """Submitting, and the time to look for what became of the request has come."""

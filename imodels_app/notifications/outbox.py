@@ -1,9 +1,12 @@
 """What people are told by e-mail: written down with the change it tells of, and sent apart from it.
 
 enqueue() makes a row in the transaction of the state change, so nothing is told that did not happen and nothing that
-happened goes untold. send_due() is a worker's step. It has a lease, so however many workers there are, a mail server
-that hangs holds up one of them for some seconds at most; one that is down is left alone for longer and longer, and no
-operation ever waits for it. A worker that dies in between may send a message twice, and never not at all.
+happened goes untold. Nobody is flooded: a message waits until nothing more has come for its reader for some seconds,
+and what has come by then is one e-mail. Of those there are so many an hour, then longer ones.
+
+send_due() is a worker's step. It has a lease, so however many workers there are, a mail server that hangs holds up one
+of them for some seconds at most; one that is down is left alone for longer and longer, and no operation ever waits for
+it. A worker that dies in between may send a message twice, and never not at all.
 """
 
 import logging
@@ -12,7 +15,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import F, QuerySet
+from django.db.models import F, Min, QuerySet
 
 from imodels_app.display import status
 from imodels_app.models import Event, Notification, Operation, TokenSet, User
@@ -26,6 +29,10 @@ log = logging.getLogger(__name__)
 # How long a round goes on, far within its lease (channels.LEASE), and for how many messages.
 ROUND_S = 15.0
 ROUND_SIZE = 50
+# An e-mail waits until nothing more has come for its reader for so long, and no longer than this.
+QUIET_FOR, COLLECTED_FOR = timedelta(seconds=10), timedelta(minutes=2)
+# E-mails to one person an hour, and messages in one e-mail. The rest comes with the next one.
+MAILS_AN_HOUR, MESSAGES_A_MAIL = 20, 500
 # After a message was not taken, doubled each time.
 FIRST_GAP, LONGEST_GAP = timedelta(minutes=2), timedelta(hours=4)
 GIVEN_UP_AFTER = timedelta(days=3)
@@ -39,14 +46,14 @@ def enqueue(operation: Operation, kind: NotificationKind) -> None:
             continue
         if not _may_be_notified(person) or (kind == NotificationKind.SIGN_IN and _was_notified(person)):
             continue
-        Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now)
+        Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now + QUIET_FOR)
 
 
 def enqueue_rights(event: Event, people: Iterable[User | None]) -> None:
     """Put down who is told that somebody's rights have changed. Call in the transaction of the change."""
     now = clock.now()
     Notification.objects.bulk_create(
-        Notification(to=person, event=event, kind=event.verb, written_at=now, due_at=now)
+        Notification(to=person, event=event, kind=event.verb, written_at=now, due_at=now + QUIET_FOR)
         for person in people
         if person and _may_be_notified(person)
     )
@@ -55,14 +62,15 @@ def enqueue_rights(event: Event, people: Iterable[User | None]) -> None:
 def send_due() -> None:
     """Send what is due, if nobody else does so now and the mail server is not being left alone."""
     now = clock.now()
-    due = Notification.objects.due(now).select_related("to", "event", "operation__team", "operation__requested_by")
-    due = due.prefetch_related("operation__decisions")
+    due = Notification.objects.due(now)
     if not due.exists() or not channels.take_lease(now):
         return
+    # Whoever has waited longest comes first.
+    people = due.values("to").annotate(since=Min("due_at")).order_by("since", "to").values_list("to", flat=True)
     connection = channels.connect()
     try:
         connection.open()
-        _send_round(list(due.order_by("due_at", "pk")[:ROUND_SIZE]), connection)
+        _send_round(list(people[:ROUND_SIZE]), connection)
     except channels.DOWN as down:
         channels.record_failure(down)
     else:
@@ -71,18 +79,18 @@ def send_due() -> None:
         connection.close()
 
 
-def _send_round(messages: list[Notification], connection: BaseEmailBackend) -> None:
-    """Send one after another, for a while. Raises what two in a row met: that is the server, not a message."""
+def _send_round(people: list[int], connection: BaseEmailBackend) -> None:
+    """Send to one after another, for a while. Raises what two in a row met: that is the server, not an e-mail."""
     stop_at, last_failed = time.monotonic() + ROUND_S, False
-    for message in messages:
+    for person_id in people:
         if time.monotonic() > stop_at:
             return
         try:
-            _send(message, connection)
+            _send(_collected(person_id, clock.now()), connection)
         except channels.DOWN:
             if last_failed:
                 raise
-            # It may have been the message. If it was the server, it does not answer now either.
+            # It may have been the e-mail. If it was the server, it does not answer now either.
             last_failed = True
             connection.close()
             connection.open()
@@ -138,32 +146,64 @@ def _was_notified(person: User) -> bool:
 # Sending
 
 
-def _send(message: Notification, connection: BaseEmailBackend) -> None:
-    """One message. What does not go is tried again later; what broke the connection is raised, too."""
+def _collected(person_id: int, now: datetime) -> list[Notification]:
+    """What one e-mail to this person tells now; nothing while more is coming, or when they had enough this hour."""
+    waiting = Notification.objects.due(now + QUIET_FOR).filter(to=person_id).order_by("written_at", "pk")
+    oldest = waiting.first()
+    if oldest is None:
+        return []
+    is_quiet = not waiting.filter(due_at__gt=now).exists()
+    if not is_quiet and oldest.written_at > now - COLLECTED_FOR:
+        return []
+    until = _enough_until(person_id, now)
+    if until:
+        waiting.update(due_at=until)
+        return []
+    waiting = waiting.select_related("to", "event", "operation__team", "operation__requested_by")
+    return list(waiting.prefetch_related("operation__decisions")[:MESSAGES_A_MAIL])
+
+
+def _enough_until(person_id: int, now: datetime) -> datetime | None:
+    """Until when a person gets no more e-mail; None when they may have one now. Messages of one were sent at once."""
+    hour = timedelta(hours=1)
+    sent = Notification.objects.filter(to=person_id, sent_at__gt=now - hour).order_by("-sent_at")
+    latest = list(sent.values_list("sent_at", flat=True).distinct()[:MAILS_AN_HOUR])
+    return latest[-1] + hour if len(latest) == MAILS_AN_HOUR and latest[-1] else None
+
+
+def _send(messages: list[Notification], connection: BaseEmailBackend) -> None:
+    """One e-mail. What the server refuses for itself is tried again later; what breaks the connection is raised."""
     now = clock.now()
-    if not is_current(message) or not _may_be_notified(message.to):
-        Notification.objects.filter(pk=message.pk).update(due_at=None)
+    claimed = [message for message in messages if _claim(message, now)]
+    if not claimed:
         return
-    mine = Notification.objects.filter(pk=message.pk, due_at=message.due_at)
-    if not mine.update(due_at=_next_try(message, now), tries=F("tries") + 1):
-        return
+    rows = Notification.objects.filter(pk__in=[message.pk for message in claimed])
     try:
-        subject, text = texts.subject_and_text(message)
-        channels.send(message.to.email, subject, text, connection=connection)
+        subject, text = texts.subject_and_text(claimed)
+        channels.send(claimed[0].to.email, subject, text, connection=connection)
     except channels.REFUSED as refused:
-        log.warning("The mail server did not take message %s: %s", message.pk, type(refused).__name__)
+        log.warning("The mail server did not take message %s: %s", claimed[0].pk, type(refused).__name__)
     except ValueError as odd:
         # A header that cannot be written, as an address with a line break. No later try could.
-        log.warning("Message %s cannot be sent: %s", message.pk, type(odd).__name__)
-        Notification.objects.filter(pk=message.pk).update(due_at=None)
+        log.warning("Message %s cannot be sent: %s", claimed[0].pk, type(odd).__name__)
+        rows.update(due_at=None)
     except channels.DOWN:
-        # Perhaps not this message's fault: it is never given up for it, and others go first.
-        Notification.objects.filter(pk=message.pk).update(due_at=now + FIRST_GAP, tries=message.tries)
+        # Perhaps not their fault: they are never given up for it, and others go first.
+        rows.update(due_at=now + FIRST_GAP, tries=F("tries") - 1)
         raise
     except Exception:
-        log.exception("Message %s cannot be written; the others are sent", message.pk)
+        log.exception("Message %s cannot be written; the others are sent", claimed[0].pk)
     else:
-        Notification.objects.filter(pk=message.pk).update(sent_at=clock.now(), due_at=None)
+        rows.update(sent_at=clock.now(), due_at=None)
+
+
+def _claim(message: Notification, now: datetime) -> bool:
+    """Whether this worker is the one that sends it, and it is still worth telling."""
+    mine = Notification.objects.filter(pk=message.pk, due_at=message.due_at)
+    if not is_current(message) or not _may_be_notified(message.to):
+        mine.update(due_at=None)
+        return False
+    return bool(mine.update(due_at=_next_try(message, now), tries=F("tries") + 1))
 
 
 def _next_try(message: Notification, now: datetime) -> datetime | None:

@@ -1,10 +1,12 @@
-"""What a notification says: subject, text, and a link to the page where one can act."""
+"""What an e-mail says: subject, text, and a link to the page where one can act. Several messages are a line each."""
+
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.urls import reverse
 
 from imodels_app.display import formats, identity, status, timeline
-from imodels_app.models import Event, Notification, Operation
+from imodels_app.models import Notification, Operation
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import NotificationKind, State, WaitReason
@@ -20,6 +22,10 @@ _WHY = {
     NotificationKind.UNKNOWN_STATE: "You get this because you are an administrator of iModel Desk.",
 }
 _WHY_REQUESTER = "You get this because you requested {name}."
+_WHY_SEVERAL = (
+    "You get this because you requested these, lead their team, or are an administrator. They came within a short "
+    "time, so they are in one e-mail. You must be signed in to decide; nobody can decide from this e-mail."
+)
 _SIGN_IN = (
     "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
     "It continues as soon as you sign in."
@@ -57,30 +63,44 @@ _EXPIRED_SIGNED_OUT = (
 )
 
 
-def subject_and_text(message: Notification) -> tuple[str, str]:
-    """The words of a message. No token, no secret: a link, and whoever follows it has to be signed in."""
+# Lines of one e-mail; the pages have the others.
+MOST_LINES = 100
+
+
+def subject_and_text(messages: Sequence[Notification]) -> tuple[str, str]:
+    """The words of an e-mail. No token, no secret: links, and whoever follows one has to be signed in."""
+    if len(messages) == 1:
+        return _of_one(messages[0])
+    subjects = [(_of_one(message)[0], _link(message)) for message in messages[:MOST_LINES]]
+    lines = [f"- {subject}\n  {link}" for subject, link in subjects]
+    more = len(messages) - len(lines)
+    if more:
+        lines.append(f"{more} more: {settings.DASHBOARD_URL}{reverse('imodels:operation-list')}")
+    return f"{subjects[0][0]}, and {len(messages) - 1} more", "\n\n".join([*lines, _WHY_SEVERAL]) + "\n"
+
+
+def _of_one(message: Notification) -> tuple[str, str]:
     if message.operation is None:
-        return _about_rights(message.event)
+        return _about_rights(message)
     operation, kind = message.operation, NotificationKind(message.kind)
     filled = _values(operation)
     subject, text = _TEXTS[kind]
     if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
         subject, text = _EXPIRED_SIGNED_OUT
-    link = settings.DASHBOARD_URL + _page(operation, kind)
     why = _WHY.get(kind, _WHY_REQUESTER)
-    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {link}"]
+    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {_link(message)}"]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
 
-def _about_rights(event: Event | None) -> tuple[str, str]:
+def _about_rights(message: Notification) -> tuple[str, str]:
+    event = message.event
     if event is None:
         raise ValueError("A notification is about an operation, or about an event.")
     who = f"{event.actor_name} ({event.actor_email})" if event.actor_email else event.actor_name or "iModel Desk"
     about = f" in {event.team_name}" if event.team_name else ""
     what = timeline.VERBS[event.verb][0]
-    link = settings.DASHBOARD_URL + reverse("imodels:approval-list")
-    text = f"{what}{about}, by {who}:\n\n{event.note}\n\nApprovals: {link}"
+    text = f"{what}{about}, by {who}:\n\n{event.note}\n\nApprovals: {_link(message)}"
     why = "You get this because you are an administrator, or lead a team that this is about."
     return " ".join(f"{what}{about}: {event.note}".split()), f"{text}\n\n{why}\n"
 
@@ -129,6 +149,8 @@ def _quote(operation: Operation, kind: NotificationKind) -> str:
     return f"“{isolated(words)}”" if words else ""
 
 
-def _page(operation: Operation, kind: NotificationKind) -> str:
-    name = "imodels:approval-detail" if kind == NotificationKind.REQUESTED else "imodels:operation-detail"
-    return reverse(name, args=[operation.pk])
+def _link(message: Notification) -> str:
+    if message.operation is None:
+        return settings.DASHBOARD_URL + reverse("imodels:approval-list")
+    name = "imodels:approval-detail" if message.kind == NotificationKind.REQUESTED else "imodels:operation-detail"
+    return settings.DASHBOARD_URL + reverse(name, args=[message.operation.pk])

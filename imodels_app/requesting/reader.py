@@ -92,6 +92,8 @@ class Reader:
             return SignInNeeded(str(self.user.pk))
         if later.reason == WaitReason.RATE_LIMIT:
             left_s = max((later.until - clock.now()).total_seconds(), 1)
+            if later.note:
+                return CatalogUnavailable(f"{later.note} Try again in {left_s:.0f} s.")
             return CatalogUnavailable(f"The platform’s rate limit is used up for another {left_s:.0f} s.")
         if later.reason == WaitReason.TOKEN:
             return CatalogUnavailable("The platform is not accepting your sign-in at the moment. Try again shortly.")
@@ -101,4 +103,4 @@ class Reader:
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
             raise CatalogUnavailable("Nobody is waiting for the answer any more.")
-        return gateway.for_person(self.user, read_timeout_s=min(READ_TIMEOUT_S, left_s))
+        return gateway.for_person(self.user, is_lookup=True, read_timeout_s=min(READ_TIMEOUT_S, left_s))

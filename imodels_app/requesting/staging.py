@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Sum
 
 from imodels_app.display import formats
 from imodels_app.models import STAGED_FOR, StagedFile, User
@@ -93,11 +94,21 @@ def free_files(owner: User) -> list[StagedFile]:
     return list(mine.select_related("operation").order_by("-touched_at"))
 
 
-def why_no_more(owner: User) -> str:
-    """Why another file of this person is not taken; empty when it is. Said on the page before they send one."""
-    if StagedFile.objects.free().filter(owner=owner).count() < AT_MOST:
+def why_no_more(owner: User, size: int = 1) -> str:
+    """Why another file of this size is not taken of this person; empty when it is. Said before they send one."""
+    if StagedFile.objects.free().filter(owner=owner).count() >= AT_MOST:
+        return (
+            f"{AT_MOST} files of yours are already here, and there can be no more. Remove one, then choose the new one."
+        )
+    # As announced, arrived or not: else many could begin at once, and the disk would end them all.
+    taken = StagedFile.objects.filter(owner=owner).aggregate(sum=Sum("size"))["sum"] or 0
+    most = settings.STAGING_PERSON_MIB * MIB
+    if taken + size <= most:
         return ""
-    return f"{AT_MOST} files of yours are already here, and there can be no more. Remove one, then choose the new one."
+    return (
+        f"One person’s files may have {formats.file_size(most)} here, and yours have {formats.file_size(taken)}. "
+        "Remove one, or wait until its iModel is made."
+    )
 
 
 def free_file(staged_file_id: str, *, owner: User) -> StagedFile:
@@ -116,7 +127,7 @@ def announce(*, name: str, size: int, owner: User) -> StagedFile:
     with transaction.atomic():
         # The person's row is the lock under which their files are counted.
         User.objects.select_for_update().get(pk=owner.pk)
-        if full := why_no_more(owner):
+        if full := why_no_more(owner, size):
             raise FileRefused(full)
         now = clock.now()
         return StagedFile.objects.create(owner=owner, name=name, size=size, created_at=now, touched_at=now)

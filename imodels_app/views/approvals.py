@@ -19,8 +19,9 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app import error_handlers, gateway, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.audit import refusals
-from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
 from imodels_app.display import live, status
+from imodels_app.limits import throttles
 from imodels_app.models import Decision, Operation, Team, User
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import foreign_text
@@ -83,6 +84,7 @@ def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_POST
+@throttled(throttles.DECISIONS)
 def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let it run. 403 with the reason for who may not, 409 and the card as it is now for who comes late."""
     return _decide(request, pk, lifecycle.approve, "approved")
@@ -91,6 +93,7 @@ def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
 @preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_POST
+@throttled(throttles.DECISIONS)
 def reject(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Refuse it, with a comment: the requester has to know why."""
     return _decide(request, pk, lifecycle.reject, "rejected")

@@ -15,9 +15,10 @@ from django.views.decorators.http import require_safe
 
 from imodels_app import table_filters
 from imodels_app.audit import events, export
-from imodels_app.decorators import auditor, person
+from imodels_app.decorators import auditor, person, throttled
 from imodels_app.display import charts, formats, status, timeline
 from imodels_app.display.percentiles import percentile
+from imodels_app.limits import throttles
 from imodels_app.models import Decision, Event, Operation, Team, User
 from imodels_app.states import Kind, State
 
@@ -89,6 +90,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 @auditor
 @require_safe
+@throttled(throttles.EXPORTS, methods=("GET", "HEAD"))
 def audit_export(request: HttpRequest) -> StreamingHttpResponse:
     """Exactly the filtered events as CSV, row by row; that it was taken out is itself an event."""
     user, filters, now = person(request), EventFilter.read(request.GET), timezone.now()

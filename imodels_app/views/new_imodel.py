@@ -16,7 +16,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
-from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
+from imodels_app.limits import throttles
 from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.requesting import advice, refusals, staging
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
@@ -135,6 +136,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
 
 
 @signed_in
+@throttled(throttles.REQUESTS)
 def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpResponse:
     """The form, perhaps filled in; sent: an operation, or the form again (422) with what is in the way."""
     earlier = _earlier(request)

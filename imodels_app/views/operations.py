@@ -18,10 +18,10 @@ from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import error_handlers, lifecycle, table_filters
 from imodels_app.accounts import permissions
-from imodels_app.decorators import person, signed_in
+from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
-from imodels_app.limits import fair_queue, rate_limits
+from imodels_app.limits import fair_queue, rate_limits, throttles
 from imodels_app.models import Operation, User
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
@@ -90,6 +90,7 @@ def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_POST
+@throttled(throttles.DECISIONS)
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Call one off: 403 for who may not, 409 and the page as it is now when it is too late."""
     user, now = person(request), timezone.now()
@@ -108,6 +109,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_POST
+@throttled(throttles.DECISIONS)
 def cancel_selected(request: HttpRequest) -> HttpResponse:
     """Call off the ticked ones, each judged by itself; says which could not be."""
     user = person(request)

@@ -12,8 +12,9 @@ from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import error_handlers, lifecycle, table_filters
 from imodels_app.accounts import permissions
-from imodels_app.decorators import person, signed_in
+from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import live, status
+from imodels_app.limits import throttles
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.sources import Source
@@ -86,6 +87,7 @@ def orphan_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_POST
+@throttled(throttles.DECISIONS)
 def delete_orphan(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Have it deleted: 422 and the question again without the tick, 403 for who may not, 409 when it is too late."""
     user = person(request)

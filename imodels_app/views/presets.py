@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from imodels_app.accounts import permissions
-from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
 from imodels_app.error_handlers import denied
+from imodels_app.limits import throttles
 from imodels_app.models import Preset, Team, User
 from imodels_app.requesting import presets
 from imodels_app.requesting.catalog import Catalog
@@ -31,6 +32,7 @@ def _redisplay_form(request: HttpRequest, kind: str) -> HttpResponse:
 @preserve_input_on_sign_out(_redisplay_form)
 @signed_in
 @require_http_methods(["GET", "POST"])
+@throttled(throttles.PRESETS)
 def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
     """What a request form holds, brought here by its own button: first to be named, and then kept."""
     form_of = _form_of(kind)
@@ -66,6 +68,7 @@ def save_preset(request: HttpRequest, kind: str) -> HttpResponse:
 
 @signed_in
 @require_http_methods(["GET", "POST"])
+@throttled(throttles.PRESETS)
 def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What a preset holds; to be renamed and shared by whoever may."""
     user, preset = person(request), _visible(request, pk)
@@ -95,6 +98,7 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_POST
+@throttled(throttles.PRESETS)
 def delete_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
     preset = _visible(request, pk)
     try:

@@ -17,6 +17,8 @@ from imodels_app import gateway, lifecycle
 from imodels_app.accounts import oidc, pending, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
+from imodels_app.decorators import throttled
+from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
 from imodels_app.runtime import request_context
@@ -42,6 +44,7 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
+@throttled(throttles.SIGN_INS, methods=("GET", "HEAD"))
 def sign_in_start(request: HttpRequest) -> HttpResponse:
     """To the provider's page. What has to come back from there, and where the person wanted to go, waits in a cookie:
     each tab may have a sign-in of its own, and a stranger leaves nothing in the database. With `again` the provider
@@ -59,6 +62,7 @@ def sign_in_start(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
+@throttled(throttles.SIGN_INS, methods=("GET", "HEAD"))
 def sign_in_callback(request: HttpRequest) -> HttpResponse:
     """Back from the provider with a code, or with a refusal. Each start is good for one return."""
     state = request.GET.get("state", "")

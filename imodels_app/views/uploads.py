@@ -22,7 +22,8 @@ from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.http import require_http_methods, require_POST
 
-from imodels_app.decorators import View, person, signed_in
+from imodels_app.decorators import View, count_request, person, signed_in
+from imodels_app.limits import throttles
 from imodels_app.models import StagedFile
 from imodels_app.requesting import staging
 
@@ -126,6 +127,7 @@ def staged_files(request: HttpRequest) -> HttpResponse:
     """What is spoken here; or a new file, announced by its exact size and its name."""
     if request.method == "OPTIONS":
         return _abilities()
+    count_request(request, throttles.UPLOADS)
     staged = staging.announce(name=_name(request), size=_number(request, "Upload-Length"), owner=person(request))
     answer = _state_answer(staged, status=201)
     answer["Location"] = reverse("imodels:staged-file", args=[staged.pk])
@@ -173,6 +175,10 @@ def _answered(
         return view(request, *args, **kwargs)
     except _Wrong as wrong:
         return _error_answer(wrong.status, str(wrong))
+    except throttles.Throttled as no:
+        answer = _error_answer(429, str(no))
+        answer["Retry-After"] = str(no.retry_after_s)
+        return answer
     except staging.FileRefused as no:
         return _error_answer(STATUS.get(type(no), 422), str(no))
     except staging.OffsetConflict as metadata:

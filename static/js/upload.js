@@ -171,7 +171,7 @@ function connect(field) {
     const isOurs = answer?.getHeader("Tus-Resumable");
     const said = isOurs ? answer.getBody() : "Something between here and iModel Desk refuses the file. Tell your administrator.";
     if (error.causingError?.message === SIGNED_OUT) return show("out", "You are signed out");
-    if (status === 507 && upload.url) return show("paused", said);
+    if (status === 429 || (status === 507 && upload.url)) return show("paused", said);
     if ([413, 422, 507].includes(status)) return stop(said);
     const mine = upload;
     const gone = await isGone();

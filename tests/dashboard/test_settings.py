@@ -90,6 +90,7 @@ NONSENSE = {
     ],
     "STAGING_DIR": ["/etc/passwd", "/etc/passwd/staging", "https://files.example/staging"],
     "BASELINE_MAX_MIB": ["20 GiB", "0", "-1", "1e3", "1.5", "400001", "٣", "9" * 5000],
+    "STAGING_PERSON_MIB": ["-1", "0", "much"],
     "STAGING_RESERVE_MIB": ["0", "a lot", "1_000", "99999999999999999999"],
     "OIDC_ISSUER": [
         *("ims.bentley.com", "ftp://ims.example", "https://ims.example/?tenant=1", "https://id:secret@ims.example"),

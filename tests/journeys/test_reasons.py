@@ -142,7 +142,7 @@ def test_an_unknown_state_is_called_unknown_promises_nothing_and_goes_to_the_adm
     assert ("The iModel can be opened." in page.text) == is_usable
     message = Notification.objects.get(kind=NotificationKind.UNKNOWN_STATE)
     assert message.to == ines
-    subject, text = texts.subject_and_text(message)
+    subject, text = texts.subject_and_text([message])
     assert word[:64] in subject + text
     assert list(client.get(reverse("imodels:operation-list"), {"state": "person"}).context["rows"])
 
@@ -199,7 +199,7 @@ def test_a_fork_outside_the_preview_says_whose_permission_is_missing_and_whom_to
     assert "Ask an administrator of iModel Desk" in page
     assert "It needs imodels_manage" not in page
     message = Notification.objects.get(kind=NotificationKind.FAILED)
-    assert "Ask an administrator of iModel Desk" in texts.subject_and_text(message)[1]
+    assert "Ask an administrator of iModel Desk" in texts.subject_and_text([message])[1]
 
 
 @pytest.mark.parametrize("lacks", ["source", "target", "both"])

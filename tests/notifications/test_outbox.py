@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import CircuitBreaker, Notification, User
-from imodels_app.notifications import outbox
+from imodels_app.models import CircuitBreaker, Membership, Notification, User
+from imodels_app.notifications import outbox, texts
+from imodels_app.runtime import clock
 from imodels_app.states import Kind, NotificationKind, WaitReason
+from tests.mail_server import deliver
 
 pytestmark = pytest.mark.django_db
 
@@ -92,8 +95,8 @@ def test_what_did_not_happen_is_not_told(waiting_fork, tomas):
 
 
 def test_a_message_is_sent_once(waiting_fork, tomas, mail_server):
-    outbox.send_due()
-    outbox.send_due()
+    deliver()
+    deliver()
 
     assert len(mail_server.inbox) == 1
     assert Notification.objects.get().sent_at
@@ -102,7 +105,7 @@ def test_a_message_is_sent_once(waiting_fork, tomas, mail_server):
 def test_what_was_decided_meanwhile_is_no_news_any_more(waiting_fork, tomas, mail_server):
     lifecycle.approve(waiting_fork, by=tomas)
 
-    outbox.send_due()
+    deliver()
 
     assert [mail["Subject"] for mail in mail_server.inbox] == ["Tomas approved Pier 7 retrofit"]
 
@@ -112,7 +115,7 @@ def test_one_address_that_is_refused_holds_up_nobody(waiting_fork, tomas, mara, 
     lifecycle.reject(waiting_fork, by=tomas, comment="Use the old one.")
     Notification.objects.filter(kind=NotificationKind.REQUESTED).update(kind=NotificationKind.SUCCEEDED)
 
-    outbox.send_due()
+    deliver()
 
     assert len(mail_server.to(mara.email)) == 1
     refused = Notification.objects.get(sent_at=None)
@@ -124,21 +127,21 @@ def test_a_dead_server_is_left_alone_for_longer_and_longer_and_then_everything_a
     gaps, half_a_minute = [], timedelta(seconds=30)
     for _ in range(9):
         tried_at = timezone.now()
-        outbox.send_due()
+        deliver()
         gaps.append((CircuitBreaker.objects.get(name="mail").open_until - tried_at) // half_a_minute)
         later(minutes=gaps[-1])
     assert gaps == [1, 2, 4, 8, 16, 32, 64, 120, 120]
 
     mail_server.start()
-    outbox.send_due()
+    deliver()
 
     assert len(mail_server.inbox) == 1
 
 
 def test_while_it_is_left_alone_nobody_connects(waiting_fork, mail_server, settings):
     mail_server.silent, settings.EMAIL_TIMEOUT = True, 0.5
-    outbox.send_due()
-    outbox.send_due()
+    deliver()
+    deliver()
 
     assert mail_server.connections == 1
 
@@ -146,7 +149,7 @@ def test_while_it_is_left_alone_nobody_connects(waiting_fork, mail_server, setti
 def test_a_message_that_is_never_taken_is_given_up_after_some_days(waiting_fork, tomas, mail_server):
     mail_server.refuses = {tomas.email}
     for _ in range(60):
-        outbox.send_due()
+        deliver()
         later(hours=4)
 
     message = Notification.objects.get()
@@ -159,7 +162,7 @@ def test_an_address_with_a_line_break_is_refused_alone(waiting_fork, tomas, mara
     lifecycle.reject(waiting_fork, by=tomas, comment="Use the old one.")
     Notification.objects.filter(kind=NotificationKind.REQUESTED).update(kind=NotificationKind.SUCCEEDED)
 
-    outbox.send_due()
+    deliver()
 
     assert [mail["To"] for mail in mail_server.inbox] == [mara.email]
     assert not Notification.objects.filter(due_at__isnull=False).exists()
@@ -168,6 +171,112 @@ def test_an_address_with_a_line_break_is_refused_alone(waiting_fork, tomas, mara
 def test_a_name_from_right_to_left_is_isolated_in_mail(bridge_team, mara, tomas, spec_for, mail_server):
     lifecycle.request(spec_for(Kind.FORK, name="גשר 7"), by=mara)
 
-    outbox.send_due()
+    deliver()
 
     assert "as \u2068גשר 7\u2069." in mail_server.to(tomas.email)[0].get_content()
+
+
+# ---------- nobody is flooded ----------
+
+
+@pytest.fixture
+def two_leads(bridge_team, tomas, otto):
+    Membership.objects.create(team=bridge_team, email=otto.email, user=otto, role=Membership.Role.LEAD)
+    return [tomas, otto]
+
+
+@pytest.mark.parametrize("many", [2, 25, 30])
+def test_many_requests_are_one_mail_to_each_lead_with_a_line_each(two_leads, mara, spec_for, mail_server, many):
+    forks = [lifecycle.request(spec_for(Kind.FORK), by=mara) for _ in range(many)]
+
+    outbox.send_due()
+    assert mail_server.inbox == []  # more may come
+    deliver()
+    deliver()
+
+    assert len(mail_server.inbox) == 2
+    for lead in two_leads:
+        (mail,) = mail_server.to(lead.email)
+        text = mail.get_content()
+        assert mail["Subject"].endswith(f", and {many - 1} more")
+        assert text.count("- Mara requests a fork of Main Bridge") == many
+        assert all(f"/approvals/{fork.pk}/" in text for fork in forks)
+    assert not Notification.objects.filter(sent_at=None).exists()
+
+
+def test_what_keeps_coming_is_not_waited_for_longer_than_two_minutes(bridge_team, mara, spec_for, mail_server):
+    for _ in range(24):
+        lifecycle.request(spec_for(Kind.FORK), by=mara)
+        outbox.send_due()
+        later(seconds=6)
+
+    assert len(mail_server.inbox) == 1
+    assert mail_server.inbox[0].get_content().count("- Mara requests") >= 20
+
+
+def test_different_news_for_one_person_are_one_mail(succeeded_clone, waiting_fork, tomas, mara, mail_server):
+    lifecycle.reject(waiting_fork, by=tomas, comment="No.")
+
+    deliver()
+
+    (mail,) = mail_server.to(mara.email)
+    assert mail["Subject"] == "Pier 7 copy is ready, and 1 more"
+    assert "- Tomas rejected Pier 7 retrofit" in mail.get_content()
+
+
+def test_what_was_decided_meanwhile_is_no_line(bridge_team, mara, tomas, spec_for, mail_server):
+    forks = [lifecycle.request(spec_for(Kind.FORK), by=mara) for _ in range(3)]
+    lifecycle.cancel(forks[0], by=mara)
+
+    deliver()
+
+    (mail,) = mail_server.to(tomas.email)
+    assert str(forks[0].pk) not in mail.get_content()
+    assert str(forks[1].pk) in mail.get_content()
+
+
+def test_whoever_had_many_mails_this_hour_gets_the_rest_in_one(waiting_fork, tomas, mara, mail_server):
+    def tell() -> None:
+        now = clock.now()
+        Notification.objects.create(
+            to=mara, operation=waiting_fork, kind=NotificationKind.FAILED, written_at=now, due_at=now
+        )
+        outbox.send_due()
+
+    for _ in range(outbox.MAILS_AN_HOUR + 15):
+        tell()
+    assert len(mail_server.to(mara.email)) == outbox.MAILS_AN_HOUR
+
+    deliver()  # still not for her, and nobody else waits for it
+    assert len(mail_server.to(tomas.email)) == 1
+    assert len(mail_server.to(mara.email)) == outbox.MAILS_AN_HOUR
+
+    later(hours=1)
+    Notification.objects.exclude(sent_at=None).update(sent_at=F("sent_at") - timedelta(hours=1))
+    deliver()
+
+    assert mail_server.to(mara.email)[-1].get_content().count("Pier 7 retrofit was not made") == 15
+
+
+def test_a_mail_that_is_refused_comes_whole_with_the_next_try(bridge_team, mara, tomas, spec_for, mail_server):
+    for _ in range(3):
+        lifecycle.request(spec_for(Kind.FORK), by=mara)
+    mail_server.refuses = {tomas.email}
+    deliver()
+    mail_server.refuses = set()
+    later(minutes=3)
+
+    deliver()
+
+    assert len(mail_server.inbox) == 1
+    assert mail_server.inbox[0].get_content().count("- Mara requests") == 3
+
+
+def test_of_very_many_the_first_hundred_are_listed(waiting_fork, mara):
+    many = [Notification(operation=waiting_fork, to=mara, kind=NotificationKind.FAILED) for _ in range(130)]
+
+    subject, text = texts.subject_and_text(many)
+
+    assert subject.endswith(", and 129 more")
+    assert text.count("was not made") == 100
+    assert "30 more: " in text

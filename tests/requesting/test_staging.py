@@ -313,3 +313,14 @@ def test_the_folder_is_for_us_alone(harbour):
 
     assert Path(staging.folder()).stat().st_mode & 0o777 == 0o700
     assert staging.path_of(harbour).stat().st_mode & 0o777 == 0o600
+
+
+def test_one_persons_files_have_so_many_bytes_together_as_announced(mara, otto, settings):
+    settings.STAGING_PERSON_MIB = 3
+    staging.announce(name="harbour.bim", size=2 * staging.MIB, owner=mara)
+
+    with pytest.raises(staging.FileRefused, match="may have 3 MiB here, and yours have 2 MiB"):
+        staging.announce(name="quay.bim", size=staging.MIB + 1, owner=mara)
+
+    assert staging.announce(name="quay.bim", size=staging.MIB, owner=mara).pk
+    assert staging.announce(name="quay.bim", size=3 * staging.MIB, owner=otto).pk

@@ -110,7 +110,7 @@ ZONES = [
 def test_every_time_in_a_mail_names_its_zone(waiting_fork, tomas, settings, zone, name, kind):
     settings.TIME_ZONE = zone
 
-    subject, text = texts.subject_and_text(Notification(operation=waiting_fork, to=tomas, kind=kind))
+    subject, text = texts.subject_and_text([Notification(operation=waiting_fork, to=tomas, kind=kind)])
 
     times = re.findall(r"\d\d:\d\d(.{0,9})", subject + text)
     assert all(re.match(f" {name}", rest) for rest in times)
