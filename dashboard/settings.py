@@ -268,10 +268,10 @@ LOGGING = {
         "handlers": ["console"],
         "level": env["LOG_LEVEL"],
     },
-    # urllib3 writes request lines at DEBUG, and an upload link is a secret.
+    # At DEBUG urllib3 writes request lines, and Authlib codes and verifiers: an upload link is a secret, too.
     # waitress warns of each request that waits for a thread.
     "loggers": {
-        **{name: {"level": "WARNING"} for name in ("urllib3", "azure", "django.server")},
+        **{name: {"level": "WARNING"} for name in ("urllib3", "authlib", "azure", "django.server")},
         "waitress.queue": {"level": "ERROR"},
     },
 }

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import CharField, QuerySet
 from django.http import HttpRequest
 
@@ -17,6 +18,8 @@ from imodels_app.requesting.lookups import ITwinLookup
 admin.site.site_header = "iModel Desk"
 admin.site.site_title = "iModel Desk"
 admin.site.index_title = "Teams and records"
+# Groups and permissions are not used.
+admin.site.unregister(Group)
 # All look-ups of a page that is saved.
 LOOK_UP_WITHIN_S = 20.0
 

@@ -139,6 +139,7 @@ class Verb(models.TextChoices):
     ADMIN_REMOVED = "admin_removed"
     ACCOUNT_OPENED = "account_opened"
     ACCOUNT_CLOSED = "account_closed"
+    PERSON_FORGOTTEN = "person_forgotten"
     TEAM_MADE = "team_made"
     TEAM_RENAMED = "team_renamed"
     TEAM_DELETED = "team_deleted"

@@ -22,7 +22,9 @@ from imodels_app.views import (
 app_name = "imodels"
 
 urlpatterns: list[URLPattern] = [
-    path("", RedirectView.as_view(pattern_name="imodels:operation-list"), name="home"),
+    path(
+        "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
+    ),
     path("theme", theme.theme, name="theme"),
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),

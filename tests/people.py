@@ -167,19 +167,21 @@ def succeeded_clone(running_clone):
 @pytest.fixture
 def failed_fork(waiting_fork, tomas):
     """A fork whose main iModel lacks FederationGuids."""
+    fail(waiting_fork, approved_by=tomas)
+    return waiting_fork
+
+
+def fail(fork, *, approved_by) -> None:
+    """Take a waiting fork on until it fails, because its main iModel lacks FederationGuids."""
     from django.utils import timezone
 
     from imodels_app import lifecycle
 
-    lifecycle.approve(waiting_fork, by=tomas, comment="Fine.")
-    lifecycle.claim(waiting_fork, bucket="fork", now=timezone.now())
-    lifecycle.accepted(waiting_fork, imodel_id=str(uuid4()))
-    lifecycle.failed(
-        waiting_fork,
-        code="mainIModelIsMissingFederationGuids",
-        platform_state="mainIModelIsMissingFederationGuids",
-    )
-    return waiting_fork
+    lifecycle.approve(fork, by=approved_by, comment="Fine.")
+    lifecycle.claim(fork, bucket="fork", now=timezone.now())
+    lifecycle.accepted(fork, imodel_id=str(uuid4()))
+    code = "mainIModelIsMissingFederationGuids"
+    lifecycle.failed(fork, code=code, platform_state=code)
 
 
 @pytest.fixture

@@ -54,10 +54,13 @@ class GrantRevoked(ProviderError):
     """invalid_grant: the refresh token is taken no more; the person has to sign in again."""
 
 
-def authorize(callback: str) -> tuple[str, dict[str, str]]:
-    """Where to send the browser, and what has to come back with it: state, nonce and code_verifier."""
+def authorize(callback: str, *, asks_again: bool = False) -> tuple[str, dict[str, str]]:
+    """Where to send the browser, and what has to come back with it: state, nonce and code_verifier.
+
+    asks_again  the provider asks for the person even if it remembers them
+    """
     with _as_provider_error():
-        asked = dict(oauth.itwin.create_authorization_url(callback))
+        asked = dict(oauth.itwin.create_authorization_url(callback, **({"prompt": "login"} if asks_again else {})))
         return asked.pop("url"), asked
 
 
@@ -70,6 +73,11 @@ def exchange(code: str, callback: str, *, nonce: str, code_verifier: str) -> tup
         token = _usable(oauth.itwin.fetch_access_token(code=code, redirect_uri=callback, code_verifier=code_verifier))
         claims = _claims(token, nonce)
         return (claims if "email" in claims else _userinfo(token, claims["sub"]) | claims), token
+
+
+def is_issuer(name: str) -> bool:
+    """Whether a name that came with an answer is our provider's (RFC 9207). A slash at its end is none of it."""
+    return name.removesuffix("/") == str(settings.OIDC_ISSUER)
 
 
 def discover() -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.dispatch import Signal
 
 from imodels_app.accounts import sessions, tokens
@@ -68,6 +68,21 @@ def delete(row: Team | Membership | TeamITwin, *, by: User | None) -> None:
                 _record(part, part, None, by=by, told=set())
         row.delete()
         _record(row, row, None, by=by, told=told)
+
+
+def forget(user: User) -> None:
+    """Remove what is kept of a person whose account is closed: name, address, places, presets, messages.
+
+    Issuer and subject stay: by them a closed account is known when its person comes again. The record stays, too, and
+    tells of this without what was removed.
+    """
+    with transaction.atomic():
+        Membership.objects.filter(Q(user=user) | Q(email__iexact=user.email, user=None)).delete()
+        for rows in (user.presets, user.messages):
+            rows.all().delete()
+        user.first_name = user.last_name = user.email = ""
+        user.save(update_fields=["first_name", "last_name", "email"])
+        events.record(Verb.PERSON_FORGOTTEN, at=clock.now(), note=f"Person {user.pk}", **_identity(user))
 
 
 def signed_in(user: User, *, name: tuple[str, str], email: str, is_admin: bool) -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from imodels_app.accounts import session_keys
 from imodels_app.audit import events
 from imodels_app.models import Session, User
+from imodels_app.runtime.timing import SIGN_IN_IS_FRESH
 from imodels_app.states import Verb
 
 # Use is written down once a minute: not each click is a write.
@@ -34,11 +35,25 @@ class SessionStore(db.SessionStore):
         """One that the web server knows for ours without a look into the table. Guessed ones are never in there."""
         return session_keys.new()
 
+    def _get_session_from_db(self) -> Session | None:
+        row = Session.objects.live(timezone.now()).filter(pk=session_keys.stored(self.session_key or "")).first()
+        if row is None:
+            self._session_key = None
+        return row
+
+    def exists(self, session_key: str) -> bool:
+        return super().exists(session_keys.stored(session_key))
+
+    def delete(self, session_key: str | None = None) -> None:
+        if key := session_key or self.session_key:
+            super().delete(session_keys.stored(key))
+
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         for name in (_SIGNED_IN, _USED):
             data.setdefault(name, timezone.now().timestamp())
         row = super().create_model_instance(data)
         assert isinstance(row, Session)  # noqa: S101 - get_model_class says so
+        row.session_key = session_keys.stored(row.session_key)
         row.person_id = data.get(SESSION_KEY)
         row.signed_in_at, row.used_at = (datetime.fromtimestamp(data[name], tz=UTC) for name in (_SIGNED_IN, _USED))
         row.address, row.client = data.get(_ADDRESS, ""), data.get(_CLIENT, "")
@@ -74,7 +89,13 @@ def live_of(user: User) -> list[Session]:
 
 
 def current_id(request: HttpRequest) -> str:
-    return Session(session_key=request.session.session_key or "").public_id
+    return Session(session_key=session_keys.stored(request.session.session_key or "")).public_id
+
+
+def is_fresh(session: SessionBase) -> bool:
+    """Whether it began with a sign-in of a moment ago: who has found an unlocked browser was not asked for that."""
+    began: float = session.get(_SIGNED_IN, 0)
+    return began > (timezone.now() - SIGN_IN_IS_FRESH).timestamp()
 
 
 def end(user: User, *, by: User | None, only: str = "") -> int:

@@ -52,6 +52,10 @@ class User(AbstractUser):
         words = self.name.split()
         return "".join(word[0] for word in (words[0], words[-1])).upper() if len(words) > 1 else self.name[:2].upper()
 
+    def has_usable_password(self) -> bool:
+        """Never: the provider knows who a person is, and no page asks for a password."""
+        return False
+
     @property
     def is_admin(self) -> bool:
         """May audit everything and set up teams. Never a right on the platform, never the right to decide."""

@@ -47,12 +47,13 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
 @throttled(throttles.SIGN_INS, methods=("GET", "HEAD"))
 def sign_in_start(request: HttpRequest) -> HttpResponse:
     """To the provider's page. What has to come back from there, and where the person wanted to go, waits in a cookie:
-    each tab may have a sign-in of its own, and a stranger leaves nothing in the database.
+    each tab may have a sign-in of its own, and a stranger leaves nothing in the database. With `again` the provider
+    asks for the person even if it remembers them.
     """
     wanted = request.GET.get("next", "")
     going_to = own_path(wanted if len(wanted) <= pending.LONGEST_WAY else "", reverse("imodels:operation-list"))
     try:
-        address, asked = oidc.authorize(_callback())
+        address, asked = oidc.authorize(_callback(), asks_again="again" in request.GET)
     except oidc.ProviderError as no:
         return _failed(request, no, going_to)
     begun = PendingSignIn(asked["state"], asked["nonce"], asked["code_verifier"], going_to)
@@ -86,6 +87,7 @@ def admin_login(request: HttpRequest) -> HttpResponse:
     return redirect(f"{reverse('imodels:sign-in')}?{urlencode({'next': request.GET.get('next', '')})}")
 
 
+@never_cache
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """Out here, and at the provider.
@@ -97,11 +99,19 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     if isinstance(request.user, User):
         end_session = sign_in.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
     logout(request)
-    return render(request, "sign_in/signed_out.html", {"end_session": end_session})
+    return leaves_nothing(render(request, "sign_in/signed_out.html", {"end_session": end_session}))
+
+
+def leaves_nothing(answer: HttpResponse) -> HttpResponse:
+    """Have the browser forget pages and what scripts have stored. Not cookies: those of other hosts would go, too."""
+    answer["Clear-Site-Data"] = '"cache", "storage"'
+    return answer
 
 
 def _person(request: HttpRequest, begun: PendingSignIn | None) -> User:
     """Whoever the provider sends. Raises ProviderError and AccountClosed."""
+    if not oidc.is_issuer(request.GET.get("iss", settings.OIDC_ISSUER)):
+        raise oidc.ProviderError("The answer is another provider's: the parameter iss is not OIDC_ISSUER.")
     if "code" not in request.GET:
         reasons = (request.GET.get(name) for name in ("error_description", "error"))
         raise oidc.ProviderError(next(filter(None, reasons), "The sign-in service sent no code."))

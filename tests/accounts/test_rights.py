@@ -1,17 +1,20 @@
 """Who may what: whoever changes it, by whatever door, leaves an event, and those it concerns are told."""
 
 import ast
+import re
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from imodels_app.accounts import rights, sign_in, tokens
-from imodels_app.models import Event, Membership, Notification, Team, TeamITwin, TokenSet, User
+from imodels_app.models import Event, Membership, Notification, Preset, Session, Team, TeamITwin, TokenSet, User
+from imodels_app.runtime import clock
 from imodels_app.states import Verb
-from tests.people import HARBOUR
+from tests.people import HARBOUR, SUBJECTS
 from tests.settings import BASE_DIR
+from tests.views.test_sign_in import sign_in_as
 
 pytestmark = pytest.mark.django_db
 RAIL = "b2b00000-0000-4000-8000-000000000002"
@@ -169,6 +172,52 @@ def test_a_team_from_the_command_line_is_in_the_record():
         (Verb.ITWIN_MOVED, "", f"{HARBOUR}: Bridge team → Rail team"),
     ]
     assert TeamITwin.objects.get().team.name == "Rail team"
+
+
+# Somebody who has left
+
+
+def test_a_person_who_left_is_forgotten_but_not_by_the_record(
+    signed_in_mara, succeeded_clone, ines, tomas, bridge_team
+):
+    signed_in_mara.presets.create(kind="clone", name="Mine", created_at=clock.now())
+    Membership.objects.create(team=Team.objects.get(is_default=True), email=signed_in_mara.email.upper())
+    signed_in_mara.is_active = False
+    rights.save(signed_in_mara, by=ines)
+    before = list(Event.objects.values())
+
+    call_command("forget_person", str(signed_in_mara.pk))
+
+    left = [list(model.objects.values()) for model in (Membership, Preset, Notification)]
+    left += [User.objects.get(pk=signed_in_mara.pk).get_full_name(), User.objects.get(pk=signed_in_mara.pk).email]
+    assert not re.search(r"mara|lindqvist", str(left), re.IGNORECASE)
+    [event] = Event.objects.filter(pk__gt=before[-1]["id"])
+    assert (event.verb, event.note) == (Verb.PERSON_FORGOTTEN, f"Person {signed_in_mara.pk}")
+    assert list(Event.objects.exclude(pk=event.pk).values()) == before
+    succeeded_clone.refresh_from_db()
+    assert succeeded_clone.requested_by_name == "Mara Lindqvist"
+
+
+def test_who_was_forgotten_stays_out(client, mara, sandbox):
+    mara.is_active = False
+    mara.save()
+    call_command("forget_person", str(mara.pk))
+
+    assert sign_in_as(client).status_code == 403
+    assert (User.objects.get().name, Session.objects.exists()) == (SUBJECTS["mara"], False)
+
+
+@pytest.mark.parametrize("number", ["", "0", "x", "²", "9" * 30, "mara"])
+def test_nobody_is_forgotten_by_mistake(mara, number):
+    with pytest.raises(CommandError, match="No person has the number"):
+        call_command("forget_person", number)
+
+
+def test_an_account_is_closed_before_its_person_is_forgotten(mara):
+    with pytest.raises(CommandError, match="Close the account of Mara Lindqvist in /admin/ first"):
+        call_command("forget_person", str(mara.pk))
+
+    assert User.objects.get().name == "Mara Lindqvist"
 
 
 # Sign-in

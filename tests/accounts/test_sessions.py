@@ -4,14 +4,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import tasks
-from imodels_app.accounts import sessions, tokens
+from imodels_app.accounts import session_keys, sessions, tokens
 from imodels_app.models import Event, Session, TokenSet
+from imodels_app.runtime.timing import SIGN_IN_IS_FRESH
 from tests.views.test_sign_in import sign_in_as, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +44,7 @@ def grow_old(client: Client, *, used: timedelta, signed_in: timedelta) -> None:
 
 
 def end_of(client: Client):
-    return Session.objects.get(session_key=client.session.session_key).expire_date
+    return Session.objects.get(pk=session_keys.stored(client.session.session_key)).expire_date
 
 
 @pytest.mark.parametrize(
@@ -161,14 +163,14 @@ def test_a_person_sees_where_they_are_signed_in_and_nobody_elses(mara_in, tomas_
     assert "Firefox on Linux" in page.text
     assert "127.0.0.1" in page.text
     assert page.text.count("This browser") == 1
-    for one in Session.objects.all():
-        assert one.session_key not in page.text
+    for browser in (mara_in, tomas_in, elsewhere):
+        assert browser.session.session_key not in page.text
 
 
 def test_one_is_ended_and_the_others_go_on(mara_in, tomas_in, sandbox):
     elsewhere = Client()
     sign_in_as(elsewhere)
-    other = Session.objects.get(session_key=elsewhere.session.session_key)
+    other = Session.objects.get(pk=session_keys.stored(elsewhere.session.session_key))
 
     mara_in.post(reverse("imodels:end-session"), {"session": other.public_id})
 
@@ -180,7 +182,7 @@ def test_nobody_ends_somebody_elses(mara_in, tomas_in):
     of_tomas = Session.objects.get(person__first_name="Tomas")
 
     mara_in.post(reverse("imodels:end-session"), {"session": of_tomas.public_id})
-    mara_in.post(reverse("imodels:end-session"), {"session": of_tomas.session_key})
+    mara_in.post(reverse("imodels:end-session"), {"session": tomas_in.session.session_key})
 
     assert signed_in(tomas_in)
     assert not Event.objects.filter(verb="sessions_ended").exists()
@@ -195,12 +197,40 @@ def test_all_are_ended_this_one_too(mara_in, tomas_in, sandbox):
     assert [signed_in(one) for one in (mara_in, elsewhere, tomas_in)] == [False, False, True]
 
 
+@pytest.mark.parametrize("way", ["end-session", "end-all-sessions"])
+def test_whoever_ends_sessions_has_signed_in_a_moment_ago(mara_in, sandbox, way):
+    other = Client()
+    sign_in_as(other)
+    row = Session.objects.get(pk=session_keys.stored(other.session.session_key))
+    grow_old(mara_in, used=timedelta(0), signed_in=SIGN_IN_IS_FRESH)
+
+    page = mara_in.post(reverse(f"imodels:{way}"), {"session": row.public_id}, follow=True)
+
+    assert [signed_in(one) for one in (mara_in, other)] == [True, True]
+    assert "No session was ended. Sign in again first." in page.text
+    assert f"{START}?again=yes" in page.text
+    assert 'method="post" action="/sessions/' not in " ".join(page.text.split())
+
+    assert "prompt=login" in mara_in.get(START, {"again": "yes"})["Location"]
+    sign_in_as(mara_in)
+    mara_in.post(reverse(f"imodels:{way}"), {"session": row.public_id})
+    assert not signed_in(other)
+
+
+def test_a_key_from_the_table_opens_no_session(mara_in):
+    stranger = Client()
+    stranger.cookies[settings.SESSION_COOKIE_NAME] = Session.objects.get().session_key
+
+    assert stranger.get(LIST).status_code == 302
+    assert mara_in.get(LIST).status_code == 200
+
+
 def test_a_session_is_not_ended_by_a_link(mara_in):
     assert mara_in.get(reverse("imodels:end-all-sessions")).status_code == 405
     assert signed_in(mara_in)
 
 
-def test_an_admin_ends_anybodys(mara_in, tomas_in, sandbox):
+def test_an_admin_ends_anybodys_or_everybodys(mara_in, tomas_in, sandbox):
     admin = Client()
     sign_in_as(admin, "ines")
     mara = mara_in.session[SESSION_KEY]
@@ -209,6 +239,11 @@ def test_an_admin_ends_anybodys(mara_in, tomas_in, sandbox):
 
     assert [signed_in(one) for one in (mara_in, tomas_in, admin)] == [False, True, True]
     assert Event.objects.get(verb="sessions_ended").actor.first_name == "Ines"
+
+    of_all = {"action": "sign_out_everywhere", "_selected_action": [mara], "select_across": "1"}
+    admin.post("/admin/imodels_app/user/", of_all)
+
+    assert not Session.objects.exists()
 
 
 def test_a_revoked_grant_ends_its_persons_sessions(mara_in, tomas_in, sandbox):

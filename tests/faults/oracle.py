@@ -187,7 +187,7 @@ def places(logs: dict[str, str], redis_url: str, *, pages: bool) -> Iterator[tup
         yield model.__name__, json.dumps(list(model.objects.values()), default=str)
     yield from logs.items()
     if redis_url:
-        yield "Redis", _everything_in(redis_url)
+        yield "Redis", everything_in(redis_url)
     if pages:
         yield from _pages()
 
@@ -251,7 +251,7 @@ def _secrets() -> Iterator[str]:
         yield encryption.decrypt(encrypted)
 
 
-def _everything_in(redis_url: str) -> str:
+def everything_in(redis_url: str) -> str:
     import redis
 
     readers = {"string": "get", "list": "lrange", "hash": "hgetall", "set": "smembers", "zset": "zrange"}

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 import requests
@@ -15,9 +15,12 @@ from imodels_app.accounts import pending, sign_in, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
 from imodels_app.states import WaitReason
 from tests.people import SUBJECTS
+from tests.settings import SANDBOX_URL
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.django_db
+
+OTHER_ISSUERS = [(name, False) for name in ("", "https://elsewhere.example", f"{SANDBOX_URL}/other", "null")]
 
 
 def choose(location: str, person: str) -> str:
@@ -97,6 +100,15 @@ def test_a_code_that_another_browser_asked_for_is_refused(client, sandbox):
 
     assert come_back(client, back).status_code == 400
     assert not signed_in(client)
+
+
+@pytest.mark.parametrize(("issuer", "is_in"), [(SANDBOX_URL, True), (f"{SANDBOX_URL}/", True), *OTHER_ISSUERS])
+def test_an_answer_in_the_name_of_another_provider_is_refused(client, sandbox, issuer, is_in):
+    start = client.get(reverse("imodels:sign-in-start"))
+
+    come_back(client, f"{choose(start['Location'], 'mara')}&{urlencode({'iss': issuer})}")
+
+    assert signed_in(client) is is_in
 
 
 def test_a_person_who_refuses_is_told_and_can_try_again(client, sandbox):
@@ -454,6 +466,24 @@ def test_no_token_reaches_the_browser(client, sandbox):
     token_set = TokenSet.objects.get()
     shown = str(answer.headers) + answer.text + str(dict(client.session)) + str(client.cookies)
     assert tokens.access_token(token_set.user)[:40] not in shown
+
+
+@pytest.mark.parametrize("way", ["/sign-out", "/admin/logout/", "/sessions/end-all"])
+def test_signing_out_leaves_nothing_in_the_browser_but_cookies(client, sandbox, way):
+    sign_in_as(client)
+
+    answer = client.post(way)
+
+    assert answer["Clear-Site-Data"] == '"cache", "storage"'
+    assert "no-store" in answer["Cache-Control"]
+    assert not signed_in(client)
+
+
+def test_the_admin_site_knows_no_passwords(client, sandbox, ines):
+    client.force_login(ines)
+
+    assert client.get("/admin/password_change/").status_code == 404
+    assert "password" not in client.get("/admin/").text.lower()
 
 
 def test_the_admin_site_is_entered_through_the_same_door(client, sandbox):
