@@ -81,7 +81,12 @@ ASKS_THE_PLATFORM = {
 }
 ASKING = [name for name in PAGES if re.match("lineage|orphan-detail|request-|pick-", name)]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
-    "audit-export": {"imodels_app_event": "who exported what is history, too"},
+    "audit-export": {
+        "imodels_app_event": "who exported what is history, too",
+        "imodels_app_logleaf": "what is exported is proved to be in the log, so it is added first",
+        "imodels_app_loghead": "as the leaves",
+        "imodels_app_unloggedevent": "what was added no longer waits",
+    },
     "sign-in-start": {"django_session": "state, nonce and verifier wait for the way back"},
 }
 SIGNING_IN = {
