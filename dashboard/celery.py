@@ -41,6 +41,8 @@ app.conf.beat_schedule = {
     "reconcile-lost-answers": {"task": "imodels_app.sweep_submitting", "schedule": 5.0},
     # What failures left on the platform, and people want deleted.
     "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
+    # Events that the audit log does not have yet: 10 s after they were written it must.
+    "add-to-audit-log": {"task": "imodels_app.sweep_audit_log", "schedule": 3.0},
     # Baseline files that nobody came back for, and those of operations that are over.
     "clean-staging": {"task": "imodels_app.clean_staging", "schedule": 600.0},
     # Sessions that have ended.

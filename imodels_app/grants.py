@@ -10,7 +10,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # History: rows come, and none is changed or goes. By name: Django imports this before there are models.
-APPEND_ONLY = {"imodels_app_event", "imodels_app_decision"}
+APPEND_ONLY = {"imodels_app_event", "imodels_app_decision", "imodels_app_logleaf", "imodels_app_loghead"}
 READ_ONLY = {"django_migrations"}
 
 

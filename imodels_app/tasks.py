@@ -83,6 +83,11 @@ def sweep_uploads() -> None:
     sweeps.uploads()
 
 
+@shared_task(name="imodels_app.sweep_audit_log")
+def sweep_audit_log() -> None:
+    sweeps.audit_log()
+
+
 @shared_task(name="imodels_app.clean_staging")
 def clean_staging() -> None:
     staging.clean(clock.now())

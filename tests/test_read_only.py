@@ -85,7 +85,12 @@ ASKS_THE_PLATFORM = {
 }
 ASKING = [name for name in PAGES if re.match("lineage|orphan-detail|request-|pick-", name)]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
-    "audit-export": {"imodels_app_event": "who exported what is history, too"},
+    "audit-export": {
+        "imodels_app_event": "who exported what is history, too",
+        "imodels_app_logleaf": "what is exported is proved to be in the log, so it is added first",
+        "imodels_app_loghead": "as the leaves",
+        "imodels_app_unloggedevent": "what was added no longer waits",
+    },
     "sign-in-callback": {
         "imodels_app_refusedaccess": "a sign-in that failed is counted",
         "imodels_app_event": "what was counted is history, once its ten minutes are over",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from imodels_app.migrations import _data_and_triggers, _decision_triggers
+from imodels_app.migrations import _data_and_triggers, _decision_triggers, _log_triggers
 
 
 @contextmanager
@@ -20,6 +20,7 @@ def triggers_off() -> Iterator[None]:
         triggers = [*_data_and_triggers.triggers("sqlite"), *_decision_triggers.TRIGGERS]
         off = [trigger.dropped("sqlite") for trigger in triggers]
         on = [statement for trigger in triggers for statement in trigger.created("sqlite")]
+        off, on = [*off, _log_triggers.dropped("sqlite")], [*on, *_log_triggers.created("sqlite")]
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in off:
             cursor.execute(statement)

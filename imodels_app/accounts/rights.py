@@ -159,7 +159,7 @@ def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None,
             after=change.after,
             **_identity(row),
         )
-        outbox.enqueue_rights(event, told - {by})
+        outbox.enqueue_about(event, told - {by})
     changed.send(sender=type(row), by=by)
 
 

@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.ORPHAN_DELETED: ("Orphaned iModel deleted", "good", "trash"),
     Verb.ORPHAN_GONE: ("Orphaned iModel already gone", "", "trash"),
     Verb.EXPORTED: ("Exported", "", "download"),
+    Verb.HEAD_SENT: ("Head sent", "", "lock"),
     Verb.SIGNED_IN: ("Signed in", "", "user"),
     Verb.SIGNED_OUT: ("Signed out", "", "user"),
     Verb.REASSIGNED: ("Another team decides", "", "user"),

@@ -7,6 +7,7 @@ from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
 from imodels_app.models.limits import Bucket, CircuitBreaker, LookupShare
+from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
 from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
@@ -25,6 +26,8 @@ __all__ = [
     "CircuitBreaker",
     "Decision",
     "Event",
+    "LogHead",
+    "LogLeaf",
     "LookupShare",
     "Membership",
     "Notification",
@@ -42,6 +45,7 @@ __all__ = [
     "Team",
     "TeamITwin",
     "TokenSet",
+    "UnloggedEvent",
     "Upload",
     "UploadQuerySet",
     "UploadedBlock",

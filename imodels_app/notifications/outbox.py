@@ -49,8 +49,8 @@ def enqueue(operation: Operation, kind: NotificationKind) -> None:
         Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now + QUIET_FOR)
 
 
-def enqueue_rights(event: Event, people: Iterable[User | None]) -> None:
-    """Put down who is told that somebody's rights have changed. Call in the transaction of the change."""
+def enqueue_about(event: Event, people: Iterable[User | None]) -> None:
+    """Put down who is told of an event that is about no operation. Call in the transaction of the event."""
     now = clock.now()
     Notification.objects.bulk_create(
         Notification(to=person, event=event, kind=event.verb, written_at=now, due_at=now + QUIET_FOR)

@@ -6,10 +6,10 @@ from django.conf import settings
 from django.urls import reverse
 
 from imodels_app.display import formats, identity, status, timeline
-from imodels_app.models import Notification, Operation
+from imodels_app.models import Event, Notification, Operation
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import NotificationKind, State, WaitReason
+from imodels_app.states import NotificationKind, State, Verb, WaitReason
 
 _LINKS = {
     NotificationKind.REQUESTED: "Review and decide",
@@ -81,7 +81,7 @@ def subject_and_text(messages: Sequence[Notification]) -> tuple[str, str]:
 
 def _of_one(message: Notification) -> tuple[str, str]:
     if message.operation is None:
-        return _about_rights(message)
+        return _about_head(message) if message.kind == Verb.HEAD_SENT else _about_rights(message)
     operation, kind = message.operation, NotificationKind(message.kind)
     filled = _values(operation)
     subject, text = _TEXTS[kind]
@@ -93,10 +93,26 @@ def _of_one(message: Notification) -> tuple[str, str]:
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
 
-def _about_rights(message: Notification) -> tuple[str, str]:
-    event = message.event
-    if event is None:
+def _about_head(message: Notification) -> tuple[str, str]:
+    """The head stands in the subject, which is all that is left of a message among several."""
+    facts = _event(message).data
+    head = f"{facts['size']}:{facts['root']}"
+    text = (
+        f"The audit log of iModel Desk has {formats.thousands(facts['size'])} events. Its head is\n\n{head}\n\n"
+        "Keep this e-mail: whoever changes these events later, even in the database, cannot keep this head. "
+        f"To check it:\n\nmanage.py verify_audit --head {head}\n\nAudit: {_link(message)}"
+    )
+    return f"Head of the audit log: {head}", f"{text}\n\n{_WHY[NotificationKind.UNKNOWN_STATE]}\n"
+
+
+def _event(message: Notification) -> Event:
+    if message.event is None:
         raise ValueError("A notification is about an operation, or about an event.")
+    return message.event
+
+
+def _about_rights(message: Notification) -> tuple[str, str]:
+    event = _event(message)
     who = f"{event.actor_name} ({event.actor_email})" if event.actor_email else event.actor_name or "iModel Desk"
     about = f" in {event.team_name}" if event.team_name else ""
     what = timeline.VERBS[event.verb][0]
@@ -151,6 +167,7 @@ def _quote(operation: Operation, kind: NotificationKind) -> str:
 
 def _link(message: Notification) -> str:
     if message.operation is None:
-        return settings.DASHBOARD_URL + reverse("imodels:approval-list")
+        page = "audit" if message.kind == Verb.HEAD_SENT else "approval-list"
+        return settings.DASHBOARD_URL + reverse(f"imodels:{page}")
     name = "imodels:approval-detail" if message.kind == NotificationKind.REQUESTED else "imodels:operation-detail"
     return settings.DASHBOARD_URL + reverse(name, args=[message.operation.pk])

@@ -5,21 +5,25 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Self
 
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_safe
 
 from imodels_app import table_filters
-from imodels_app.audit import events, export
+from imodels_app.audit import log
+from imodels_app.audit.export import Behind, Export
+from imodels_app.audit.verify_export import SEPARATORS
 from imodels_app.decorators import auditor, person, throttled
 from imodels_app.display import charts, formats, status, timeline
 from imodels_app.display.percentiles import percentile
 from imodels_app.limits import throttles
 from imodels_app.models import Decision, Event, Operation, Team, User
+from imodels_app.requesting import staging
 from imodels_app.states import Kind, State
 
 CHART_DAYS = 14
@@ -83,6 +87,8 @@ def audit(request: HttpRequest) -> HttpResponse:
         "days": _by_day(filters),
         "durations": _by_kind(filters.operations()),
         "query": table_filters.without(request.GET),
+        "filtered": [(name, value) for name, values in request.GET.lists() for value in values if name != "page"],
+        "log": {"head": log.head(), "waiting": log.waiting()},
         "section": "audit",
     }
     return render(request, "audit/list.html", context)
@@ -91,18 +97,19 @@ def audit(request: HttpRequest) -> HttpResponse:
 @auditor
 @require_safe
 @throttled(throttles.EXPORTS, methods=("GET", "HEAD"))
-def audit_export(request: HttpRequest) -> StreamingHttpResponse:
-    """Exactly the filtered events as CSV, row by row; that it was taken out is itself an event."""
+def audit_export(request: HttpRequest) -> HttpResponseBase:
+    """Exactly the filtered events, with their proofs; that they were taken out is itself an event."""
     user, filters, now = person(request), EventFilter.read(request.GET), timezone.now()
-    # Read up to the last event there is now: the export's own line belongs to the next one.
-    last = Event.objects.aggregate(last=Max("pk"))["last"] or 0
-    found = filters.events().filter(pk__lte=last)
-    count = found.order_by().count()
-    events.record(
-        "exported", at=now, by=user, note=f"CSV, {formats.thousands(count)} events: {filters.sentence}", rows=count
-    )
-    answer = StreamingHttpResponse(export.lines(found), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"'
+    separator = request.GET.get("separator", "")
+    if separator not in SEPARATORS:
+        separator = next(iter(SEPARATORS))
+    try:
+        taken = Export.begin(filters.events(), by=user, at=now, sentence=filters.sentence, separator=separator)
+    except Behind:
+        sentence = "The audit log does not have all events yet. Try again in some minutes."
+        return HttpResponse(sentence, status=503, content_type="text/plain; charset=utf-8")
+    answer = StreamingHttpResponse(taken.pieces(staging.folder()), content_type="application/zip")
+    answer["Content-Disposition"] = f'attachment; filename="imodel-desk-{timezone.localtime(now):%Y-%m-%d-%H%M}.zip"'
     return answer
 
 

@@ -3,9 +3,13 @@
 from contextlib import suppress
 from datetime import datetime
 
+from django.db import transaction
+
 from imodels_app import lifecycle
+from imodels_app.audit import log
 from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
-from imodels_app.models import Operation, Orphan, Upload
+from imodels_app.models import Operation, Orphan, Upload, User
+from imodels_app.notifications import outbox
 from imodels_app.runtime import clock, dispatch, heartbeat
 from imodels_app.runtime.loops import for_each
 from imodels_app.runtime.timing import UPLOAD_LEASE
@@ -51,6 +55,15 @@ def uploads() -> None:
     """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
     for pk in Upload.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
+
+
+def audit_log() -> None:
+    """Add events to the audit log, and once a day let its head be sent."""
+    log.add_events()
+    with transaction.atomic():
+        event = log.record_head()
+        if event:
+            outbox.enqueue_about(event, User.objects.filter(is_staff=True))
 
 
 def _expire(operation: Operation) -> None:

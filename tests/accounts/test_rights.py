@@ -188,7 +188,7 @@ def test_a_person_who_left_is_forgotten_but_not_by_the_record(
 
     call_command("forget_person", str(signed_in_mara.pk))
 
-    left = [list(model.objects.values()) for model in (Membership, Preset, Notification)]
+    left: list[Any] = [list(model.objects.values()) for model in (Membership, Preset, Notification)]
     left += [User.objects.get(pk=signed_in_mara.pk).get_full_name(), User.objects.get(pk=signed_in_mara.pk).email]
     assert not re.search(r"mara|lindqvist", str(left), re.IGNORECASE)
     [event] = Event.objects.filter(pk__gt=before[-1]["id"])

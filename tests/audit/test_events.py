@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
-PRODUCT = Path(__file__).resolve().parents[2] / "imodels_app"
+from imodels_app.states import Verb
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ROOT / "imodels_app"
 
 
 def test_events_are_recorded_in_one_place():
@@ -11,3 +14,10 @@ def test_events_are_recorded_in_one_place():
     writers = [path.relative_to(PRODUCT) for path in PRODUCT.rglob("*.py") if makes_one.search(path.read_text())]
 
     assert writers == [Path("audit/events.py")]
+
+
+def test_the_documentation_lists_each_event_with_its_sentence():
+    table = "".join(f"| `{verb.value}` | {verb.label} |\n" for verb in Verb)
+
+    assert f"| verb | means |\n| --- | --- |\n{table}\n" in (ROOT / "docs/audit.md").read_text()
+    assert all(verb.label.endswith(".") for verb in Verb)

@@ -1,7 +1,5 @@
 """Why an operation stands still: row, page, history and export tell the true reason, and no two share a sentence."""
 
-import csv
-import io
 import json
 import re
 from datetime import timedelta
@@ -19,6 +17,7 @@ from imodels_app.runtime import clock
 from imodels_app.states import Kind, NotificationKind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
+from tests.exports import table
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
 
@@ -77,8 +76,7 @@ def test_each_kind_of_rate_limit_has_its_own_sentence_everywhere(
         assert row.format(until=until) in page
     assert history.format(until=until) in client.get(detail).text
     client.force_login(ines)
-    exported = b"".join(client.get(reverse("imodels:audit-export")).streaming_content).decode("utf-8-sig")
-    lines = csv.DictReader(io.StringIO(exported, newline=""))
+    lines = table(client.get(reverse("imodels:audit-export")))
     assert history.format(until=until) in "".join(line["why"] for line in lines if line["verb"] == "postponed")
 
 

@@ -1,8 +1,5 @@
 """People are named by what lasts, and places by what tells them apart: names can be chosen, and the same twice."""
 
-import csv
-import io
-
 import pytest
 from django.urls import reverse
 
@@ -11,6 +8,7 @@ from imodels_app.accounts import rights
 from imodels_app.models import User
 from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.states import Kind
+from tests.exports import table
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = pytest.mark.django_db
@@ -43,9 +41,9 @@ def test_a_namesake_is_told_apart_in_the_export(client, fork_by_a_namesake, mara
     lifecycle.approve(fork_by_a_namesake, by=tomas)
     client.force_login(ines)
 
-    text = client.get(reverse("imodels:audit-export")).getvalue().decode().removeprefix("\ufeff")
+    rows = table(client.get(reverse("imodels:audit-export")))
 
-    row = next(row for row in csv.DictReader(io.StringIO(text, newline="")) if row["verb"] == "approved")
+    row = next(row for row in rows if row["verb"] == "approved")
     for column, person in (("actor", tomas), ("requested_by", mara), ("decided_by", tomas)):
         cells = [row[f"{column}_{what}"] for what in ("email", "issuer", "subject", "id")]
         assert cells == [person.email, person.issuer, person.subject, str(person.pk)]

@@ -1,0 +1,308 @@
+"""The audit log: whatever is done to history behind the program's back, the first bad line is named."""
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.core.management.color import no_style
+from django.db import connection, transaction
+
+from imodels_app.audit import events, log
+from imodels_app.audit.verify import Broken, verify
+from imodels_app.audit.verify_export import is_consistent
+from imodels_app.models import Event, LogHead, LogLeaf, Notification, UnloggedEvent
+from imodels_app.notifications import texts
+from imodels_app.runtime import clock
+from imodels_app.states import Verb
+from imodels_app.workers import sweeps
+from tests.settings import ON_POSTGRES
+from tests.triggers import triggers_off
+from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.django_db
+EVENT, LEAF = "imodels_app_event", "imodels_app_logleaf"
+
+
+def write(number: int) -> None:
+    """So many events with even numbers, so that others fit between them, all in the log."""
+    start = datetime(2026, 11, 29, tzinfo=UTC)
+    Event.objects.bulk_create(
+        Event(
+            pk=2 * at,
+            at=start + timedelta(seconds=at),
+            verb=Verb.SIGNED_IN,
+            actor_name=f"Person {at}",
+            actor_email=f"p{at}@harbour.example",
+            note=f"Note {at}",
+            data={"address": f"192.0.2.{at % 250}", "count": at, "part": 0.5},
+        )
+        for at in range(1, number + 1)
+    )
+    # On PostgreSQL the next event gets the number after these.
+    sql(*connection.ops.sequence_reset_sql(no_style(), [Event]))
+    log.add_events()
+    assert (log.head().size, log.waiting()) == (number, 0)
+
+
+def sql(*statements: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+# What is done to line `at` and perhaps a later one, `other`, of a log of `size`; and the first line that is bad then.
+# Line n is event 2n, and leaf n - 1.
+ANOTHER = {
+    "at": "'2026-11-29 12:00:00.000001+00:00'",
+    "verb": "'signed_out'",
+    "actor_name": "'Somebody else'",
+    "actor_email": "''",
+    "operation_name": "'Pier 8'",
+    "team_name": "'Transit team'",
+    "came_from": "'queued'",
+    '"to"': "'failed'",
+    "note": "note || '.'",
+    "data": '\'{"address": "192.0.2.251", "part": 0.5}\'',
+}
+COLUMNS = 'at, verb, actor_name, actor_email, operation_name, team_name, came_from, "to", note, data'
+
+
+def edit(at: int, other: int, size: int) -> int:
+    column = list(ANOTHER)[other % len(ANOTHER)]
+    sql(f"UPDATE {EVENT} SET {column} = {ANOTHER[column]} WHERE id = {2 * at}")
+    return at
+
+
+def delete(at: int, other: int, size: int) -> int:
+    tables = {0: [(EVENT, f"id = {2 * at}")], 1: [(LEAF, f"event_id = {2 * at}")]}
+    tables[2] = tables[0] + tables[1]
+    sql(*(f"DELETE FROM {table} WHERE {row}" for table, row in tables[other % 3]))
+    return at
+
+
+def insert(at: int, other: int, size: int) -> int:
+    copied, event = 2 * at + 1, f"FROM {EVENT} WHERE id = {2 * at}"
+    sql(f"INSERT INTO {EVENT} (id, {COLUMNS}) SELECT {copied}, {COLUMNS} {event}")
+    if other % 2:
+        leaf = f"salt, personal_hash, hashes FROM {LEAF} WHERE event_id = {2 * at}"
+        sql(f'INSERT INTO {LEAF} ("index", event_id, salt, personal_hash, hashes) SELECT {size}, {copied}, {leaf}')
+    return size + 1
+
+
+def swap(at: int, other: int, size: int) -> int:
+    table, column, one, two = (EVENT, "id", 2 * at, 2 * other) if other % 2 else (LEAF, '"index"', at - 1, other - 1)
+    for now, then in ((one, -1), (two, one), (-1, two)):
+        sql(f"UPDATE {table} SET {column} = {then} WHERE {column} = {now}")
+    return at
+
+
+def truncate(at: int, other: int, size: int) -> int:
+    sql(f"DELETE FROM {EVENT} WHERE id >= {2 * at}")
+    if other % 2:
+        sql(f"DELETE FROM {LEAF} WHERE event_id >= {2 * at}")
+    return at
+
+
+WAYS = [edit, delete, insert, swap, truncate]
+
+
+def tamper(way: Callable[[int, int, int], int], times: int, size: int) -> None:
+    """So many times, each on the log as it was."""
+    chance = random.Random(way.__name__)
+    with triggers_off():
+        for _ in range(times):
+            at, other = sorted(chance.sample(range(1, size + 1), 2))
+            before = transaction.savepoint()
+            expected = way(at, other, size)
+            with pytest.raises(Broken) as found:
+                verify()
+            assert found.value.line == expected, (way.__name__, at, other, str(found.value))
+            transaction.savepoint_rollback(before)
+        verify()
+
+
+@pytest.mark.same_on_both
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_200_times_each_the_first_bad_line_of_2000_is_named(way):
+    write(2_000)
+
+    tamper(way, 200, 2_000)
+
+
+@pytest.mark.soak
+def test_so_it_is_of_100_000():
+    write(100_000)
+
+    for way in WAYS:
+        tamper(way, 4, 100_000)
+
+
+def after_days(monkeypatch, days: int) -> None:
+    """The desk's clock, so many days later."""
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(days=days))
+
+
+@pytest.mark.parametrize("way", ["rewritten", "cut off"])
+def test_who_rewrites_the_whole_log_is_found_by_a_head_that_left(way, monkeypatch):
+    write(20)
+    known = log.head()
+    with triggers_off():
+        rewrite(cut=way == "cut off")
+
+    verify()
+    with pytest.raises(CommandError, match=r"Line (1|11) of the log"):
+        call_command("verify_audit", head=[str(known)])
+
+
+def rewrite(*, cut: bool) -> None:
+    """As somebody may who owns the database: the log fits itself again."""
+    LogLeaf.objects.all().delete()
+    LogHead.objects.all().delete()
+    Event.objects.filter(pk=2).update(note="It never happened.")
+    Event.objects.filter(pk__gt=20 if cut else 40).delete()
+    UnloggedEvent.objects.bulk_create(UnloggedEvent(event=event) for event in Event.objects.all())
+    log.add_events()
+
+
+def test_each_day_the_head_goes_to_the_admins_and_what_is_cut_off_after_it_is_unproven_since(
+    ines, mara, monkeypatch, capsys
+):
+    write(20)
+    sweeps.audit_log()
+    assert not Notification.objects.exists()
+    known = log.head()
+    after_days(monkeypatch, 1)
+
+    for _ in range(3):
+        sweeps.audit_log()
+
+    sent = Notification.objects.get()
+    subject, text = texts.subject_and_text([sent])
+    assert (sent.to, subject) == (ines, f"Head of the audit log: {known}")
+    assert f"verify_audit --head {known}" in text
+    with triggers_off():
+        LogLeaf.objects.filter(index__gte=21).delete()
+    call_command("verify_audit", head=[str(known)])
+    said = capsys.readouterr().out
+    assert f"Unproven since {sent.event.at:%Y-%m-%d %H:%M} UTC: whether events are missing after line 20." in said
+
+
+@pytest.mark.parametrize("head", ["", "x", "12", "12:", "12:zz", f"x:{'0' * 64}", f"12:{'0' * 63}"])
+def test_what_is_no_head_is_refused_with_a_sentence(head):
+    with pytest.raises(CommandError, match="--head"):
+        call_command("verify_audit", head=[head])
+
+
+def test_an_event_waits_from_the_moment_it_is_written(ines):
+    events.record("signed_in", at=clock.now(), by=ines)
+    assert log.waiting() == 1
+
+    log.add_events()
+
+    assert (log.waiting(), log.head().size) == (0, 1)
+
+
+@pytest.mark.parametrize("drop", [{"actor_email": "", "data": {"count": 1, "part": 0.5}}])
+def test_addresses_can_be_dropped_and_nothing_else(drop, capsys):
+    write(5)
+    with triggers_off():
+        Event.objects.filter(pk=2).update(**drop)
+        with pytest.raises(Broken, match="Line 1 of the log: event 2 has other addresses"):
+            verify()
+        LogLeaf.objects.filter(index=0).update(salt=None)
+
+    call_command("verify_audit")
+
+    assert "The addresses of 1 events were dropped." in capsys.readouterr().out
+
+
+def test_any_two_heads_are_consistent_and_a_proof_is_short():
+    write(300)
+    for size in range(5):
+        events.record("signed_out", at=clock.now(), note=str(size))
+        log.add_events()
+    heads = list(LogHead.objects.all())
+    last = heads[-1]
+
+    assert len(heads) == 6
+    for head in heads:
+        proof = log.consistency(head.size, last.size)
+        roots = bytes.fromhex(head.root), bytes.fromhex(last.root)
+        assert is_consistent(head.size, roots[0], last.size, roots[1], proof)
+    assert max(len(log.inclusion(index, last.size)) for index in range(0, last.size, 17)) <= 9
+
+
+@pytest.mark.parametrize("lost", ["the event", "the event's wait"])
+def test_what_is_done_to_an_event_before_the_log_has_it_is_found(lost):
+    write(3)
+    event = events.record("signed_in", at=clock.now())
+    with triggers_off():
+        (Event if lost == "the event" else UnloggedEvent).objects.filter(pk=event.pk).delete()
+    log.add_events()
+
+    with pytest.raises(Broken, match="Line 4"):
+        verify()
+
+
+@pytest.mark.skipif(ON_POSTGRES, reason="PostgreSQL stores no such values")
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("at", "{"), ("at", "2026-13-45 00:00:00"), ("at", "7"), ("data", "{"), ("data", "[]"), ("data", "7")],
+)
+def test_what_nobody_can_read_is_named(column, value):
+    write(10)
+    with triggers_off():
+        sql("PRAGMA ignore_check_constraints = on", f"UPDATE {EVENT} SET {column} = '{value}' WHERE id = 14")
+
+        with pytest.raises(Broken, match="Line 7 of the log"):
+            verify()
+
+
+@pytest.mark.parametrize("data", [{}, [], {"size": "x", "root": 7}, {"size": 3, "root": "00" * 32}])
+def test_a_head_that_was_tampered_with_in_the_log_is_the_bad_line(data, monkeypatch):
+    write(20)
+    after_days(monkeypatch, 1)
+    sweeps.audit_log()
+    sweeps.audit_log()
+    with triggers_off():
+        Event.objects.filter(verb=Verb.HEAD_SENT).update(data=data)
+
+    with pytest.raises(Broken, match="Line 21 of the log: the event is not what was logged"):
+        verify()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+def test_an_event_that_commits_late_with_a_lower_number_is_added_once(transactional_db):
+    written, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        with transaction.atomic():
+            events.record("signed_in", at=clock.now(), note="late")
+            written.set()
+            go_on.wait(PATIENCE_S)
+        connection.close()
+
+    late = threading.Thread(target=slowly)
+    late.start()
+    assert written.wait(PATIENCE_S)
+    early = events.record("signed_out", at=clock.now(), note="early")
+    log.add_events()
+    assert list(LogLeaf.objects.values_list("event_id", flat=True)) == [early.pk]
+    go_on.set()
+    late.join()
+
+    together = [threading.Thread(target=lambda: (log.add_events(), connection.close())) for _ in range(4)]
+    for thread in together:
+        thread.start()
+    for thread in together:
+        thread.join()
+
+    order = LogLeaf.objects.order_by("index").values_list("event__note", "event_id")
+    assert [note for note, _ in order] == ["early", "late"]
+    assert order[1][1] < order[0][1]
+    verify()
