@@ -86,8 +86,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "figures": _figures(filters.operations()),
         "days": _by_day(filters),
         "durations": _by_kind(filters.operations()),
-        "query": table_filters.without(request.GET),
-        "filtered": [(name, value) for name, values in request.GET.lists() for value in values if name != "page"],
+        "filtered": table_filters.hidden_inputs(request.GET, "separator"),
         "log": {"head": log.head(), "waiting": log.waiting()},
         "section": "audit",
     }
