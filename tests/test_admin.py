@@ -38,7 +38,7 @@ def ids():
     return set(TeamITwin.objects.values_list("itwin_id", flat=True))
 
 
-def told(answer):
+def errors_of(answer):
     """The errors in the page."""
     return html.unescape(" ".join(re.findall(r'class="errorlist[^>]*>(.*?)</ul>', answer.text, re.DOTALL)))
 
@@ -59,7 +59,7 @@ def test_an_itwin_of_a_team_is_found_by_id_link_name_or_number(save, sandbox, ty
     harbour, rail = sandbox.ids["harbour-bridge"], sandbox.ids["rail-corridor"]
 
     answer = save(harbour.upper(), typed.format(id=rail, ID=rail.upper()))
-    assert answer.status_code == 302, told(answer)
+    assert answer.status_code == 302, errors_of(answer)
     assert ids() == {harbour, rail}
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_other_itwin_is_refused_in_a_sentence(save, sandbox, typed, s
 
     answer = save(sandbox.ids["harbour-bridge"], re.sub(r"\{([\w-]+)\}", lambda named: known[named[1]], typed))
     assert answer.status_code == 200
-    assert said in told(answer)
+    assert said in errors_of(answer)
     assert ids() == before
 
 
@@ -93,5 +93,5 @@ def test_a_team_can_be_saved_while_the_platform_is_down_but_gets_no_itwin_that_n
 
     assert save(sandbox.ids["harbour-bridge"], approval_days="9").status_code == 302
     refused = save(sandbox.ids["harbour-bridge"], sandbox.ids["rail-corridor"])
-    assert "The platform is not answering. The iTwin could not be looked up: save it again later." in told(refused)
+    assert "The platform is not answering. The iTwin could not be looked up: save it again later." in errors_of(refused)
     assert ids() == {sandbox.ids["harbour-bridge"]}

@@ -39,7 +39,7 @@ WAYS = {
 }
 WAYS |= (
     {
-        "TRUNCATE": sql("TRUNCATE imodels_app_event"),
+        "TRUNCATE": sql("TRUNCATE imodels_app_event CASCADE"),
         "TRUNCATE of operations": sql("TRUNCATE imodels_app_operation CASCADE"),
         "ON CONFLICT": sql(
             "INSERT INTO imodels_app_event SELECT * FROM imodels_app_event ON CONFLICT (id) DO UPDATE SET note = ''"

@@ -70,7 +70,7 @@ def delete(row: Team | Membership | TeamITwin, *, by: User | None) -> None:
         _record(row, row, None, by=by, told=told)
 
 
-def forget(user: User) -> None:
+def anonymize(user: User) -> None:
     """Remove what is kept of a person whose account is closed: name, address, places, presets, messages.
 
     Issuer and subject stay: by them a closed account is known when its person comes again. The record stays, too, and

@@ -106,8 +106,8 @@ class Export:
             "at": log.instant(self.exported.at),
             "separator": self._facts["separator"],
             "columns": CELLS,
-            "head": _told(self.head),
-            "sent": sent and _told(sent) | {"proof": _hex(log.consistency(sent.size, self.head.size))},
+            "head": _head_as_json(self.head),
+            "sent": sent and _head_as_json(sent) | {"proof": _hex(log.consistency(sent.size, self.head.size))},
             "exported": _line(self.exported, proof),
             "seal": seal,
         }
@@ -134,7 +134,7 @@ def _hex(hashes: Iterable[bytes]) -> list[str]:
     return [one.hex() for one in hashes]
 
 
-def _told(head: Head) -> dict[str, Any]:
+def _head_as_json(head: Head) -> dict[str, Any]:
     return asdict(head) | {"at": head.at and log.instant(head.at)}
 
 

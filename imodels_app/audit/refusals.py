@@ -22,7 +22,7 @@ WINDOW = timedelta(minutes=10)
 CLOSED_AFTER = WINDOW + timedelta(minutes=1)
 MOST_AN_HOUR = 60
 # Of the browser's own words, and of a reason that anybody can make up.
-KEPT = 200
+NOTE_LENGTH = 200
 
 
 def record(verb: Verb, request: HttpRequest, *, note: str = "", operation: Operation | None = None) -> None:
@@ -77,4 +77,4 @@ def _is_full(now: datetime) -> bool:
 
 
 def _printable(text: str) -> str:
-    return "".join(filter(str.isprintable, text))[:KEPT]
+    return "".join(filter(str.isprintable, text))[:NOTE_LENGTH]

@@ -54,7 +54,7 @@ class AnswerCache:
         """What a person was shown: the answers that it gives to questions about single things."""
         self._to_cache({self._key(("kept", *question)): answer for question, answer in shown.items()}, KEPT_S)
 
-    def kept(self, question: Question) -> Any:
+    def last_answer(self, question: Question) -> Any:
         """What the person was shown, None if nothing. The platform may know better by now."""
         return self._from_cache(self._key(("kept", *question)))
 

@@ -67,14 +67,15 @@ class Catalog(ITwinCatalog):
         best = best_first(hits, self._copied_or_liked())
         listed = Found([self._in_a_list(hit) for hit in best[:SHOWN]], is_all=is_everywhere and len(best) <= SHOWN)
         for source in [one for one in listed if not one.imodel.is_initialized][:LOOKED_INTO]:
-            listed[listed.index(source)] = self.with_creation(source)
-        self._keep(listed)
+            with suppress(CatalogUnavailable):  # what cannot be said of one hides nothing else
+                listed[listed.index(source)] = self.with_creation(source)
+        self._note_shown(listed)
         return listed, is_everywhere
 
     def source(self, imodel_id: str) -> Source:
         """One iModel with its iTwin."""
         source = self.with_creation(self.with_own_permissions(self._with_itwin(self._imodel(imodel_id))))
-        self._keep([source])
+        self._note_shown([source])
         return source
 
     def shown_source(self, text: str, picked_id: str) -> Source | None:
@@ -82,7 +83,7 @@ class Catalog(ITwinCatalog):
         answer.
         """
         pasted = id_in(text, "imodels")
-        kept: tuple[IModel, ITwin] | None = self._answers.kept(("source", pasted or picked_id.lower()))
+        kept: tuple[IModel, ITwin] | None = self._answers.last_answer(("source", pasted or picked_id.lower()))
         if kept is None:
             return None
         shown = Source(imodel=kept[0], itwin=kept[1], permissions=None)
@@ -236,7 +237,7 @@ class Catalog(ITwinCatalog):
         where, slash, what = (part.strip() for part in text.partition("/"))
         return [(itwin.id, what) for itwin in self.itwins(where)[:ITWINS_SEARCHED]] if slash and where else []
 
-    def _keep(self, shown: list[Source]) -> None:
+    def _note_shown(self, shown: list[Source]) -> None:
         self._answers.keep({("source", source.imodel.id): (source.imodel, source.itwin) for source in shown})
 
     def _with_itwin(self, imodel: IModel) -> Source:

@@ -67,7 +67,7 @@ class Contents(Reader):
 
     def shown_changeset(self, imodel_id: str, index: str) -> Changeset | None:
         """The one of that number that was in a list, for when the platform does not answer."""
-        shown: Changeset | None = self._answers.kept(("changeset", imodel_id, index))
+        shown: Changeset | None = self._answers.last_answer(("changeset", imodel_id, index))
         return shown
 
     def named_versions(self, imodel_id: str, text: str = "") -> Found[NamedVersion]:
@@ -98,7 +98,7 @@ class Contents(Reader):
 
     def shown_version(self, imodel_id: str, name: str) -> NamedVersion | None:
         """The one of that name that was in a list, for when the platform does not answer."""
-        shown: NamedVersion | None = self._answers.kept(("version", imodel_id, fold(name)))
+        shown: NamedVersion | None = self._answers.last_answer(("version", imodel_id, fold(name)))
         return shown
 
     def people(self, imodel_id: str) -> dict[str, str]:

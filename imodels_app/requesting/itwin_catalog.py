@@ -48,7 +48,7 @@ class ITwinCatalog(Contents):
         if len(text) > LONGEST_NAME:
             return Found(is_all=True)
         found = self._itwins_like(text) if text else self._usual_itwins()
-        self._tell(found)
+        self._announce(found)
         self._answers.keep({("itwin", itwin.id): itwin for itwin in found[:SHOWN]})
         return found
 
@@ -62,7 +62,7 @@ class ITwinCatalog(Contents):
         platform does not answer.
         """
         pasted = id_in(text, "itwins")
-        shown: ITwin | None = self._answers.kept(("itwin", pasted or picked_id.lower()))
+        shown: ITwin | None = self._answers.last_answer(("itwin", pasted or picked_id.lower()))
         if shown and (pasted or is_named(text, shown.name, shown.number)):
             return shown
         return ITwin(id=pasted, name=pasted, number="", status="", data_center="") if pasted else None
@@ -96,7 +96,7 @@ class ITwinCatalog(Contents):
     def _usual_itwins(self) -> Found[ITwin]:
         mine = self._remember_found(A_WHILE_S, lambda platform: platform.itwins(top=SHOWN), "itwins", "")
         favourites, recent = self._favourite_itwins(), self._recent_itwins()
-        self._tell([*favourites, *recent, *mine])
+        self._announce([*favourites, *recent, *mine])
         used = [itwin for itwin_id in self._used("itwin_id") for itwin in self._itwin_if_seen(itwin_id)]
         return Found(once([*favourites, *used, *recent, *mine]), is_all=mine.is_all).cut_at(SHOWN)
 
@@ -119,7 +119,7 @@ class ITwinCatalog(Contents):
 
         return self._remember_found(BRIEFLY_S, ask, "itwins", text)
 
-    def _tell(self, itwins: list[ITwin]) -> None:
+    def _announce(self, itwins: list[ITwin]) -> None:
         """These need not be asked for one by one."""
         for itwin in itwins:
             self._answers.add(("itwin", itwin.id), itwin)

@@ -17,7 +17,7 @@ class Rank(IntEnum):
     WORD = 2
     WORD_START = 3
     PART = 4
-    WORDS = 5  # each of several words, in any order
+    ALL_WORDS = 5  # each of several words, in any order
     DESCRIPTION = 6
     ELSEWHERE = 7  # the platform found it, and does not say by what
 
@@ -60,7 +60,7 @@ def _fit(wanted: str, name: str) -> Rank:
         if re.search(rf"{begins}(?!\w)", name):
             return Rank.WORD
         return Rank.WORD_START if re.search(begins, name) else Rank.PART
-    return Rank.WORDS if _has_words(wanted, name) else Rank.ELSEWHERE
+    return Rank.ALL_WORDS if _has_words(wanted, name) else Rank.ELSEWHERE
 
 
 def _has_words(wanted: str, text: str) -> bool:

@@ -179,7 +179,7 @@ def test_it_sees_a_secret(done_clone, mara, sandbox, redis_url, place):
 
     secret = tokens.access_token(mara)
     if place == "events":
-        events.record("note", at=timezone.now(), note=secret)
+        events.record("exported", at=timezone.now(), note=secret)
     elif place == "attempts":
         Attempt.objects.update(answer=f"Authorization: Bearer {secret[:40]}")
     elif place == "operations":

@@ -138,7 +138,7 @@ def test_whatever_text_comes_each_operation_ends_truthfully_after_one_post(
 
         posts = [call for call in sandbox.journal if call.method == "POST" and call.correlation_id == str(operation.pk)]
         assert len(posts) == 1, (seed, number, operation.state, operation.wait_reason)
-        assert told(operation) == as_journalled(operation, posts[0]), (seed, number, status)
+        assert came_to(operation) == as_journalled(operation, posts[0]), (seed, number, status)
         assert_readable(client, operation)
         ended[operation.state] = ended.get(operation.state, 0) + 1
     record_property("figure", f"{count} odd answers (seed {seed}), one POST each: {ended}")
@@ -164,7 +164,7 @@ def poll_now(operation: Operation) -> None:
     operation.refresh_from_db()
 
 
-def told(operation: Operation) -> tuple[str, str, int | None, str]:
+def came_to(operation: Operation) -> tuple[str, str, int | None, str]:
     attempt = operation.attempts.get()
     return operation.state, attempt.outcome, attempt.status, operation.imodel_id
 
@@ -187,7 +187,9 @@ def test_a_list_of_odd_names_can_be_read_and_picked_from(client, mara, sandbox, 
         items = [{"id": ids(n), "index": n, "changesetIndex": n} | dict.fromkeys(keys, t) for n, t in enumerate(texts)]
         body = dict.fromkeys(names.values(), items)
         sandbox.clear_faults()
-        sandbox.fault("GET", r"^/(itwins|imodels)", times=None, status=200, body=body)
+        # Every list, and nothing of one thing alone.
+        lists = r"^/(itwins|imodels)(/(recents?|favorites?)|/[^/]+/(changesets|namedversions))?/?$"
+        sandbox.fault("GET", lists, times=None, status=200, body=body)
         cache.clear()
         client.force_login(mara)
 

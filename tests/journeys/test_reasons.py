@@ -13,7 +13,7 @@ from imodels_app import lifecycle
 from imodels_app.display import status_table, timeline
 from imodels_app.models import Attempt, Notification, Operation
 from imodels_app.notifications import outbox, texts
-from imodels_app.runtime import clock
+from imodels_app.runtime import clock, foreign_text
 from imodels_app.states import Kind, NotificationKind, State, WaitReason
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
@@ -130,7 +130,7 @@ def test_an_unknown_state_is_called_unknown_promises_nothing_and_goes_to_the_adm
     poll(running.pk)
 
     running.refresh_from_db()
-    assert (running.state, running.platform_state) == (State.RUNNING, word[:64])
+    assert (running.state, running.platform_state) == (State.RUNNING, foreign_text.cleaned(word, most=64))
     client.force_login(mara)
     for name, args in (("operation-list", []), ("operation-detail", [running.pk])):
         page = client.get(reverse(f"imodels:{name}", args=args))
@@ -141,7 +141,7 @@ def test_an_unknown_state_is_called_unknown_promises_nothing_and_goes_to_the_adm
     message = Notification.objects.get(kind=NotificationKind.UNKNOWN_STATE)
     assert message.to == ines
     subject, text = texts.subject_and_text([message])
-    assert word[:64] in subject + text
+    assert foreign_text.cleaned(word, most=64) in subject + text
     assert list(client.get(reverse("imodels:operation-list"), {"state": "person"}).context["rows"])
 
 

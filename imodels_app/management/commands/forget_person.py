@@ -21,5 +21,5 @@ class Command(BaseCommand):
             raise CommandError(f"No person has the number {number}.")
         if user.is_active:
             raise CommandError(f"Close the account of {user.name} in /admin/ first.")
-        rights.forget(user)
+        rights.anonymize(user)
         self.stdout.write("Removed. What the record says of this person stays in it.")
