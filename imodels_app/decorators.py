@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -47,12 +48,14 @@ def preserve_input_on_sign_out(redisplay: View) -> Callable[[View], View]:
     """
 
     page: View = never_cache(redisplay)
+    # Of a view that checks our token by itself nothing is checked yet: what comes from elsewhere is not shown.
+    page_if_ours: View = csrf_protect(page)
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             is_lost = request.method == "POST" and not request.user.is_authenticated
-            return (page if is_lost else view)(request, *args, **kwargs)
+            return (page_if_ours if is_lost else view)(request, *args, **kwargs)
 
         wrapped.redisplay = page  # type: ignore[attr-defined]
         return wrapped

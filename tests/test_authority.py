@@ -297,6 +297,32 @@ def test_a_lead_who_is_removed_before_the_decision_is_written_does_not_decide(
     deciding.join(PATIENCE_S)
 
     assert outcome == ["Only leads of Bridge team can decide this."]
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_whoever_moves_an_itwin_is_known_though_its_request_is_written_meanwhile(waiting_fork, bridge_team, ines):
+    """Else a sweep would move the request, and she would decide by a right of her own making."""
+    own = Team.objects.create(name="A team of her own")
+    lead(own, ines, by=None)
+
+    def move() -> None:
+        itwin = TeamITwin.objects.get(team=bridge_team)
+        itwin.team = own
+        rights.save(itwin, by=fresh_user(ines))
+        connection.close()
+
+    moving = threading.Thread(target=move)
+    with transaction.atomic():
+        Operation.objects.update(version=waiting_fork.version + 1)
+        moving.start()
+        wait_until(lambda: is_waiting_for_a_lock() or not moving.is_alive(), what="the move")
+    moving.join(PATIENCE_S)
+    lifecycle.follow_rights()
+
+    assert fresh(waiting_fork).team == own
+    with pytest.raises(permissions.Denied, match="You gave yourself this right"):
+        lifecycle.approve(fresh(waiting_fork), by=fresh_user(ines))
     assert fresh(waiting_fork).state == State.AWAITING_APPROVAL
 
 

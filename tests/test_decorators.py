@@ -65,10 +65,15 @@ def test_an_act_without_our_token_is_refused(mara, address):
     assert "older than your sign-in" in answer.content.decode()
 
 
-@pytest.mark.parametrize("address", ["/new/fork/", "/new/fork/preset/", f"/approvals/{PK}/reject"])
-def test_what_comes_from_elsewhere_is_not_shown_again(mara, address):
+@pytest.mark.parametrize("is_in", [True, False])
+@pytest.mark.parametrize(
+    "address", ["/new/fork/", "/new/baseline/", "/new/fork/preset/", f"/approvals/{PK}/", f"/approvals/{PK}/reject"]
+)
+def test_what_comes_from_elsewhere_is_not_shown_again(mara, address, is_in):
+    """Nor to whoever is signed in: their browser sends no session along with a form from elsewhere."""
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(mara)
+    if is_in:
+        strict.force_login(mara)
     sent = {"csrfmiddlewaretoken": "x" * 64, "name": "Planted", "comment": "Planted"}
 
     answer = strict.post(address, sent, headers={"Origin": "https://elsewhere.example"})

@@ -22,8 +22,9 @@ def follow_rights(*, by: User | None = None, **_: object) -> None:
     for operation in Operation.objects.of_closed_accounts().select_related("team"):
         with suppress(Conflict):  # it is being sent in this very moment
             requester_gone(operation, by=by)
-    for operation in Operation.objects.misplaced().select_related("team"):
-        with suppress(Conflict):  # it is being decided
+    with transaction.atomic():
+        # Locked, for whoever writes one meanwhile would leave it to the sweep, and that knows of nobody who moved it.
+        for operation in Operation.objects.misplaced().select_related("team").select_for_update(of=("self",)):
             _reassign(operation, Team.looking_after(operation.source_itwin_id), by=by)
 
 

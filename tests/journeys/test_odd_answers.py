@@ -16,6 +16,7 @@ from imodels_app.states import Kind, Outcome, State
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 from tests.files import a_file
+from tests.people import HARBOUR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
 
@@ -182,9 +183,12 @@ def as_journalled(operation: Operation, post) -> tuple[str, str, int | None, str
 def test_a_list_of_odd_names_can_be_read_and_picked_from(client, mara, sandbox, picker):
     names = {"itwins": "iTwins", "imodels": "iModels", "changesets": "changesets", "versions": "namedVersions"}
     ids = "c3c00000-0000-4000-8000-00000000010{:x}".format
-    keys = ("displayName", "name", "description", "number", "iTwinId", "creatorId", "dataCenterLocation")
+    keys = ("displayName", "name", "description", "number", "creatorId", "dataCenterLocation")
     for texts in (ODD[:12], ODD[12:24], ODD[24:]):
-        items = [{"id": ids(n), "index": n, "changesetIndex": n} | dict.fromkeys(keys, t) for n, t in enumerate(texts)]
+        items = [
+            {"id": ids(n), "iTwinId": HARBOUR, "index": n, "changesetIndex": n} | dict.fromkeys(keys, t)
+            for n, t in enumerate(texts)
+        ]
         body = dict.fromkeys(names.values(), items)
         sandbox.clear_faults()
         # Every list, and nothing of one thing alone.
