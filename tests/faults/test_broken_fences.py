@@ -57,7 +57,7 @@ FENCES = {
     ),
     "the last look at a claim": Fence(
         "workers/submit.py",
-        "        lifecycle.confirm_claim(operation, attempt)\n",
+        "        lifecycle.confirm_claim(self._operation, self._attempt)\n",
         "",
         "was sent again after the platform had made",
     ),

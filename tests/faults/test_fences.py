@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.lifecycle import _transition
-from imodels_app.models import Decision, Operation, Orphan, TokenSet
+from imodels_app.models import Decision, Membership, Operation, Orphan, TokenSet, User
 from imodels_app.runtime import dispatch, failpoints
 from imodels_app.states import FINISHED, Kind, State, Verdict
 from imodels_app.workers import cleanup
@@ -285,9 +285,15 @@ def test_a_fork_that_is_edited_while_it_is_claimed_is_not_sent(
 
 @pytest.fixture
 def write_decision(waiting_fork, tomas) -> Callable:
-    """write_decision(by=mara): a row as lifecycle would write it, but for what is given."""
+    """write_decision(by=mara): a row as lifecycle would write it, but for what is given.
+
+    Whoever decides is a lead, and known by no address: what else would refuse the row is out of the way.
+    """
 
     def write(*, by=tomas, verdict=Verdict.APPROVED, **fields) -> Decision:
+        place = {"role": Membership.Role.LEAD, "email": f"{by.pk}@lead.example", "given_at": None}
+        Membership.objects.update_or_create(team=waiting_fork.team, user=by, defaults=place)
+        User.objects.filter(pk=by.pk).update(email="")
         who = {"by": by, "by_name": by.name, "by_key": by.lasting_key}
         asked = {name: getattr(waiting_fork, name) for name in ("requested_by", "requester_key", "request_hash")}
         facts = {"operation": waiting_fork, "verdict": verdict, "decided_at": waiting_fork.created_at}
