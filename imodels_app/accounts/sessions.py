@@ -16,6 +16,7 @@ from django.utils import timezone
 from imodels_app.accounts import session_keys
 from imodels_app.audit import events
 from imodels_app.models import Session, User
+from imodels_app.runtime import foreign_text
 from imodels_app.runtime.timing import SIGN_IN_IS_FRESH
 from imodels_app.states import Verb
 
@@ -73,7 +74,7 @@ class SessionStore(db.SessionStore):
 
 def describe(session: SessionBase, *, address: str, client: str) -> None:
     """Write down in a new session where it comes from, for its owner to recognize it."""
-    session[_ADDRESS], session[_CLIENT] = address, "".join(filter(str.isprintable, client))[:255]
+    session[_ADDRESS], session[_CLIENT] = address, foreign_text.cleaned(client)
 
 
 def renew(session: SessionBase) -> None:

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from imodels_app.audit import events
 from imodels_app.models import Event, Operation, RefusedAccess, User
-from imodels_app.runtime import clock, request_context
+from imodels_app.runtime import clock, foreign_text, request_context
 from imodels_app.states import Verb
 
 WINDOW = timedelta(minutes=10)
@@ -77,4 +77,4 @@ def _is_full(now: datetime) -> bool:
 
 
 def _printable(text: str) -> str:
-    return "".join(filter(str.isprintable, text))[:NOTE_LENGTH]
+    return foreign_text.cleaned(text, most=NOTE_LENGTH)

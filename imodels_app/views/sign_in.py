@@ -21,7 +21,7 @@ from imodels_app.decorators import throttled
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
-from imodels_app.runtime import request_context
+from imodels_app.runtime import foreign_text, request_context
 from imodels_app.runtime.timing import SIGN_IN_TAKES_S
 from imodels_app.states import Verb
 
@@ -158,7 +158,7 @@ def _remember(answer: HttpResponse, begun: list[PendingSignIn]) -> HttpResponse:
 
 def _failed(request: HttpRequest, no: oidc.ProviderError, going_to: str) -> HttpResponse:
     """What went wrong is for the log and the audit, and the person may try again."""
-    reason = "".join(filter(str.isprintable, str(no)))[:LOGGED]
+    reason = foreign_text.cleaned(str(no), most=LOGGED)
     log.warning("A sign-in failed: %s", reason)
     is_down = isinstance(no, oidc.ProviderDown)
     if not is_down:
