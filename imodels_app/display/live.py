@@ -12,7 +12,7 @@ from django.shortcuts import render
 
 from imodels_app.display.banners import Banners
 from imodels_app.models import Operation, User
-from imodels_app.states import FINISHED, OrphanState, State
+from imodels_app.states import FINISHED, UNDECIDED, OrphanState, State
 
 # Something moves on its own; a person has to act; all is at rest.
 MOVING_S, WAITING_S, RESTING_S = 2, 5, 30
@@ -67,9 +67,9 @@ def pace(rows: Iterable[Operation]) -> int:
     """Seconds until the next look."""
     rows = list(rows)
     states = {State(row.state) for row in rows}
-    if any(is_deleting(row) for row in rows) or states - FINISHED - {State.AWAITING_APPROVAL}:
+    if any(is_deleting(row) for row in rows) or states - FINISHED - UNDECIDED:
         return MOVING_S
-    return WAITING_S if State.AWAITING_APPROVAL in states else RESTING_S
+    return WAITING_S if states & UNDECIDED else RESTING_S
 
 
 def is_deleting(row: Operation) -> bool:

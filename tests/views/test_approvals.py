@@ -28,7 +28,7 @@ def decided(operation) -> list[tuple]:
 
 
 @pytest.fixture
-def fork_by_tomas(bridge_team, tomas, spec_for):
+def fork_by_tomas(ida, tomas, spec_for):
     return lifecycle.request(spec_for(Kind.FORK, name="Tomas’s own"), by=tomas)
 
 
