@@ -7,6 +7,7 @@ from imodels_app.views import (
     approval_card,
     approvals,
     audit,
+    edit_request,
     health,
     lineage,
     new_imodel,
@@ -40,6 +41,9 @@ urlpatterns: list[URLPattern] = [
     path("approvals/<uuid:pk>/facts", approval_card.approval_facts, name="approval-facts"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
     path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
+    path("approvals/<uuid:pk>/request-changes", approvals.request_changes, name="request-changes"),
+    path("approvals/<uuid:pk>/bypass", approvals.bypass, name="bypass"),
+    path("approvals/<uuid:pk>/edit", edit_request.edit_request, name="edit-request"),
     path("audit/", audit.audit, name="audit"),
     path("audit/export", audit.audit_export, name="audit-export"),
     # Asking for a new iModel.
