@@ -164,6 +164,25 @@ def test_what_was_typed_outlives_the_tab_and_ends_with_the_session(desk):
     assert again.evaluate("localStorage.length") == 0
 
 
+def test_success_leads_on_from_the_page_and_from_the_row(desk, succeeded_clone):
+    made = succeeded_clone.imodel_id
+    clone, fork = f"/new/clone/?source={made}", f"/new/fork/?source={made}"
+    page = desk(permissions=["clipboard-read", "clipboard-write"])
+    page.goto(f"/operations/{succeeded_clone.pk}/")
+
+    expect(page.get_by_role("link", name=re.compile("^Open"))).to_have_attribute("href", re.compile(f"/{made}$"))
+    expect(page.get_by_role("link", name=re.compile("^Clone this"))).to_have_attribute("href", clone)
+    expect(page.get_by_role("link", name=re.compile("^Fork this"))).to_have_attribute("href", fork)
+    page.get_by_role("button", name=re.compile("^Copy link")).click()
+    expect(page.locator("#operation-status")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()").endswith(f"/operations/{succeeded_clone.pk}/")
+    page.goto("/operations/")
+    page.get_by_label(f"Actions for {succeeded_clone.name}").click()
+    expect(page.get_by_role("link", name="Open iModel")).to_be_visible()
+    expect(page.get_by_role("link", name="Clone this")).to_have_attribute("href", clone)
+    expect(page.get_by_role("link", name="Fork this")).to_have_attribute("href", fork)
+
+
 def test_what_was_sent_is_typed_no_more(desk):
     page = desk()
     page.goto("/new/empty/")
