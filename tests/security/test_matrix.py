@@ -31,6 +31,7 @@ UNSAFE = METHODS[2:6]
 TABLE = """
                            nobody stranger member requester lead admin
 home                 GET      302   302     302    302      302   302
+favicon              GET      302   302     302    302      302   302
 theme                POST     302   302     302    302      302   302
 operation-list       GET      in    200     200    200      200   200
 cancel-selected      POST     in    302     302    302      302   302
