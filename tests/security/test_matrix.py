@@ -21,7 +21,7 @@ from imodels_app.models import Membership, Preset, StagedFile, TokenSet, User
 from imodels_app.states import Kind
 from tests.people import fail
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 PEOPLE = ("nobody", "stranger", "member", "requester", "lead", "admin", "closed")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

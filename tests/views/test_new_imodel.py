@@ -22,7 +22,7 @@ from imodels_app.views.new_imodel import FORMS
 from imodels_app.workers import submit
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 ORESUND = {"north": "55.68", "south": "55.55", "west": "12.6", "east": "12.9"}
 KINDS = ["empty", "template", "clone", "fork"]
