@@ -16,7 +16,7 @@ from imodels_app.display import formats
 from imodels_app.display.status_table import PLATFORM_STATES
 from imodels_app.models import Operation, OperationQuerySet, User
 from imodels_app.runtime import foreign_text
-from imodels_app.states import FINISHED, Kind, State, WaitReason
+from imodels_app.states import FINISHED, UNDECIDED, Kind, State, WaitReason
 
 PAGE_SIZE = 25
 # More choices than this help nobody; the search finds the others by their names.
@@ -36,7 +36,7 @@ NAMES = (
 
 UNKNOWN = Q(state=State.RUNNING) & ~Q(platform_state__in=["", *PLATFORM_STATES])
 SIGNED_OUT = Q(wait_reason=WaitReason.SIGN_IN) & ~Q(state__in=sorted(FINISHED))
-NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | SIGNED_OUT | UNKNOWN
+NEEDS_PERSON = Q(state__in=sorted(UNDECIDED)) | SIGNED_OUT | UNKNOWN
 # The states as people group them, in the order in which they are offered.
 GROUPS: dict[str, tuple[str, Q]] = {
     "running": (

@@ -103,7 +103,7 @@ def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if not _has_rows(request):
         return
     from imodels_app.accounts import tokens
-    from imodels_app.requesting import catalog, contents, itwin_catalog, reader
+    from imodels_app.requesting import card_facts, catalog, contents, itwin_catalog, reader
     from imodels_app.views import new_imodel, pickers
 
     limits = {
@@ -111,6 +111,7 @@ def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         catalog: ("SEARCH_FOR_S", "BRIEFLY_S", "A_WHILE_S"),
         contents: ("SEARCH_FOR_S", "BRIEFLY_S", "A_WHILE_S"),
         itwin_catalog: ("BRIEFLY_S", "A_WHILE_S"),
+        card_facts: ("WITHIN_S",),
         pickers: ("WITHIN_S",),
         new_imodel: ("FILL_IN_S", "CHECK_WITHIN_S", "SEND_WITHIN_S"),
         tokens: ("WAIT_FOR_OTHERS_S",),

@@ -155,7 +155,7 @@ def test_a_file_of_a_closed_account_is_not_uploaded(baseline_of, signed_in_mara,
 
 
 @pytest.fixture
-def twin(tomas, bridge_team):
+def twin(tomas, ida):
     """Another account with Tomas' address."""
     return User.objects.create(username="twin", issuer=tomas.issuer, subject="another", email=tomas.email.upper())
 
@@ -217,7 +217,8 @@ def test_an_admin_does_not_decide_by_a_right_of_her_own_making(waiting_fork, bri
 
 
 @pytest.mark.parametrize("way", ["a lead", "member to lead", "account opened again", "iTwin moved to their team"])
-def test_nobody_decides_by_a_right_that_the_requester_gave(bridge_team, otto, ines, tomas, spec_for, way):
+def test_nobody_decides_by_a_right_that_the_requester_gave(bridge_team, otto, ines, tomas, mara, spec_for, way):
+    User.objects.filter(pk=mara.pk).update(is_staff=True)  # somebody else who could
     transit, place = Team.objects.get(name="Transit team"), Membership(team=bridge_team, email=otto.email)
     if way != "a lead":
         rights.save(place, by=tomas)

@@ -46,6 +46,7 @@ delete-orphan        POST     in    404     403    302      302   302
 approval-list        GET      in    200     200    200      200   200
 approval-detail      GET      in    404     200    200      200   200
 approval-detail      POST     422   404     200    200      200   200
+approval-facts       GET      in    404     302    302      302   302
 approve              POST     422   404     403    403      302   403
 reject               POST     422   404     403    403      302   403
 audit                GET      in    404     404    404      404   200
