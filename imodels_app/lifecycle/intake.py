@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from imodels_app.audit import events
 from imodels_app.lifecycle import _transition
 from imodels_app.lifecycle._transition import FileTaken
-from imodels_app.models import Operation, StagedFile, Team, User
+from imodels_app.models import KnownITwin, Operation, StagedFile, Team, User
 from imodels_app.notifications import outbox
 from imodels_app.requesting.spec import CreationSpec
 from imodels_app.runtime import clock, failpoints
@@ -70,6 +70,7 @@ def _record_request(
             request_hash=spec.fingerprint(str(by.pk)),
             **_columns_of(spec),
         )
+        KnownITwin.note(operation.itwin_id, operation.itwin_name)
         events.record("requested", at=now, by=by, operation=operation, to=state, note=spec.reason)
         failpoints.reach("request.written")
         if state == State.QUEUED:
