@@ -188,6 +188,37 @@ class Verb(models.TextChoices):
     CSRF_REFUSED = "csrf_refused", "A form without our token was refused; without a session, how many in ten minutes."
 
 
+# What an auditor asks for in one go: the words, and the verbs. All verbs are in one of them.
+EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
+    "requests": (
+        "Requests and what became of them",
+        [Verb.REQUESTED, Verb.CANCELLED, Verb.USABLE, Verb.SUCCEEDED, Verb.FAILED],
+    ),
+    "approvals": ("Approvals", [Verb.APPROVED, Verb.REJECTED, Verb.EXPIRED, Verb.REASSIGNED, Verb.DECISION_REFUSED]),
+    "progress": (
+        "Waits and answers",
+        [
+            *(Verb.RESUMED, Verb.CLAIMED, Verb.POSTPONED, Verb.ACCEPTED, Verb.FILE_SENT, Verb.FILE_MISSING),
+            *(Verb.UPLOAD_RESTARTED, Verb.LINK_REFUSED, Verb.LINK_RENEWED, Verb.COMPLETED),
+            *(Verb.PLATFORM_STATE, Verb.UNKNOWN_STATE),
+        ],
+    ),
+    "orphans": ("Orphaned iModels", [verb for verb in Verb if verb.startswith("orphan_")]),
+    "sign-ins": ("Sign-ins", [Verb.SIGNED_IN, Verb.SIGNED_OUT, Verb.SESSIONS_ENDED, Verb.SIGN_IN_FAILED]),
+    "rights": (
+        "People, teams and rights",
+        [
+            *(Verb.NAME_CHANGED, Verb.ADDRESS_CHANGED, Verb.ADMIN_GIVEN, Verb.ADMIN_REMOVED, Verb.ACCOUNT_OPENED),
+            *(Verb.ACCOUNT_CLOSED, Verb.PERSON_FORGOTTEN, Verb.TEAM_MADE, Verb.TEAM_RENAMED, Verb.TEAM_DELETED),
+            *(Verb.DAYS_CHANGED, Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN),
+            *(Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
+        ],
+    ),
+    "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
+    "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT]),
+}
+
+
 class NotificationKind(models.TextChoices):
     """What a person is told by e-mail."""
 

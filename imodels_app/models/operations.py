@@ -206,6 +206,16 @@ class Operation(models.Model):
             models.Index(name="operation_newest", fields=["-created_at"]),
             models.Index(name="operation_mine", fields=["requested_by", "-created_at"]),
             models.Index(name="operation_team", fields=["team", "-created_at"]),
+            # Read by its numbers: what is not over, and what ended today.
+            models.Index(name="operation_open", fields=["state"], condition=~Q(state__in=sorted(FINISHED))),
+            models.Index(name="operation_ended", fields=["finished_at"]),
+            # Read by the table's filters (tables.filters), and by its other orders.
+            models.Index(name="operation_itwin", fields=["itwin_id", "-created_at"]),
+            models.Index(name="operation_kind", fields=["kind", "-created_at"]),
+            models.Index(name="operation_source", fields=["source_id"], condition=~Q(source_id="")),
+            models.Index(name="operation_code", fields=["failure_code", "-created_at"], condition=~Q(failure_code="")),
+            models.Index(name="operation_state", fields=["state", "created_at", "id"]),
+            models.Index(name="operation_name", fields=["name", "id"]),
         ]
 
     def __str__(self) -> str:

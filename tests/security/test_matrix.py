@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import Membership, Preset, StagedFile, TokenSet, User
+from imodels_app.models import Membership, Preset, SavedFilter, StagedFile, TokenSet, User
 from imodels_app.states import Kind
 from tests.people import fail
 
@@ -51,6 +51,16 @@ approve              POST     422   404     403    403      302   403
 reject               POST     422   404     403    403      302   403
 audit                GET      in    404     404    404      404   200
 audit-export         GET      in    404     404    404      404   200
+audit-operations     GET      in    404     404    404      404   200
+audit-case           GET      in    404     404    404      404   200
+audit-numbers        GET      in    404     404    404      404   200
+audit-person         GET      in    404     404    404      404   200
+audit-itwin          GET      in    404     404    404      404   200
+audit-imodel         GET      in    404     404    404      404   200
+save-filter          GET      in    404     404    404      404   405
+save-filter          POST     in    404     404    404      404   302
+delete-filter        GET      in    404     404    404      404   405
+delete-filter        POST     in    404     404    404      404   302
 new                  GET      in    200     200    200      200   200
 request-empty        GET      in    200     200    200      200   200
 request-empty        POST     422   422     422    422      422   422
@@ -124,6 +134,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "reject": {"comment": "Not now."},
     "delete-orphan": {"sure": "yes"},
     "preset-detail": {"preset_name": "Another name"},
+    "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
     "end-session": {"session": "of the requester"},
 }
 # Who refuses writes these.
@@ -209,21 +220,24 @@ def people(bridge_team, mara, tomas, otto, ines, sandbox) -> dict[str, User | No
 
 
 @pytest.fixture
-def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas):
+def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     """url_of(address), of what the requester has."""
     now = timezone.now()
     staged = StagedFile.objects.create(owner=mara, name="pier.bim", size=99, created_at=now, touched_at=now)
     preset = Preset.objects.create(owner=mara, name="Ours", kind=Kind.CLONE, values={}, created_at=now)
     failed = lifecycle.request(spec_for(Kind.FORK), by=mara)
     fail(failed, approved_by=tomas)
-    keys = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
+    kept = SavedFilter.objects.create(owner=ines, page="events", name="Mine", query="kind=fork")
+    keys: dict[str, Any] = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
+    keys |= {"audit/people": mara.pk, "audit/filters": kept.pk}
     rows = {"team": bridge_team, "user": mara, "orphan": failed.orphan, "preset": preset, "operation": failed}
     rows |= {name: getattr(failed, f"{name}s").first() for name in ("event", "decision", "attempt")}
 
     def fill_in(address: Address) -> str:
         pk = next((key for start, key in keys.items() if address.route.startswith(start)), waiting_fork.pk)
         model = address.name.split()[0]
-        known = {"<uuid:pk>": pk, "<str:kind>": "clone", "<path:content_type_id>": 1}
+        known = {"<uuid:pk>": pk, "<int:pk>": pk, "<str:kind>": "clone", "<path:content_type_id>": 1}
+        known |= {"<slug:itwin_id>": failed.itwin_id, "<slug:imodel_id>": failed.imodel_id}
         known["<path:object_id>"] = rows[model].pk if model in rows else 1
         url = re.sub(r"\^\(\?P<app_label>.*\$", "imodels_app/", address.route).replace("(?P<url>.*)$", "no/such/page")
         for name, value in known.items():
