@@ -69,11 +69,7 @@ class Form(forms.Form):
 
     @property
     def begins_at(self) -> str:
-        return next((field.name for field in self.shown if field.is_bad), "")
-
-    @property
-    def shown(self) -> list[Any]:
-        return [field for field in self if not field.is_hidden]
+        return next((field.name for field in self.visible_fields() if field.is_bad), "")
 
 
 class TextInput(forms.TextInput):
