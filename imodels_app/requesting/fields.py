@@ -69,7 +69,8 @@ class Form(forms.Form):
 
     @property
     def begins_at(self) -> str:
-        return next((field.name for field in self.visible_fields() if field.is_bad), "")
+        bad = {*self.errors, *self.refusals}
+        return next((field.name for field in self.visible_fields() if field.name in bad), "")
 
 
 class TextInput(forms.TextInput):
