@@ -5,7 +5,7 @@ person looks up comes out of their share. After each call: what its answer means
 that no step has to know. What only means "later" is raised as MustWait. AnswerLost and Refused pass through: they are
 for the step's own row.
 
-The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.acquire), in its transaction.
+The rate limits of creations, clones and forks are claimed with the attempt (submit.py), in its transaction.
 """
 
 import logging
@@ -171,7 +171,8 @@ class _Checkpoint:
         except errors.TooMany as busy:
             circuit_breaker.record_success()
             until = _after(busy)
-            rate_limits.freeze(rate_limits.bucket_named(busy.operation, self._bucket), until, clock.now())
+            bucket = rate_limits.bucket_named(busy.operation, self._bucket)
+            rate_limits.freeze(bucket, until, clock.now(), is_our_limit=busy.is_our_limit)
             raise MustWait(WaitReason.RATE_LIMIT, until, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.

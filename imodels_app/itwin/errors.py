@@ -42,13 +42,17 @@ class Unavailable(ITwinError):
 
 
 class TooMany(Unavailable):
-    """429. operation is the platform's name of the exhausted limit, or empty when it named none."""
+    """429.
+
+    operation     the platform's name of the exhausted limit, or empty when it named none
+    is_our_limit  it has the platform's own headers; without them it is of a service behind the platform
+    """
 
     status = 429
 
-    def __init__(self, message: str, *, retry_after_s: float, operation: str = "") -> None:
+    def __init__(self, message: str, *, retry_after_s: float, operation: str = "", is_our_limit: bool = False) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
-        self.operation = operation
+        self.operation, self.is_our_limit = operation, is_our_limit
 
 
 class TimedOut(Unavailable):

@@ -11,6 +11,7 @@ class Bucket(models.Model):
     name = models.CharField(max_length=10, primary_key=True)
     frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")
     one_at_a_time_until = models.DateTimeField(null=True, help_text="After a 429, calls go one at a time until then.")
+    no_bursts_until = models.DateTimeField(null=True, help_text="After a 429, calls are spaced evenly until then.")
     # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
     tokens = models.FloatField(default=0)
     dripped_at = models.DateTimeField(null=True)
@@ -21,11 +22,15 @@ class Bucket(models.Model):
 
 
 class LookupShare(models.Model):
-    """What one person may still look up on the platform; it drips. Its row is the lock under which that is counted."""
+    """What one person may still look up on the platform; it drips. Its row is the lock under which that is counted.
+
+    And when a form of theirs was last heard of, so that a place is kept for what they will ask for.
+    """
 
     person = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
     tokens = models.FloatField(default=0)
     dripped_at = models.DateTimeField(null=True)
+    at_form_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"look-ups of {self.person_id}"
