@@ -34,11 +34,14 @@ class ITwinError(Exception):
 
 
 class Unavailable(ITwinError):
-    """Nothing happened: refused connection, 429, a GET that met 5xx or no answer. Ask again later."""
+    """Nothing happened: refused connection, 429, a GET that met 5xx or no answer. Ask again later.
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
+    is_told  retry_after_s is the platform's own word, not a guess
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float, is_told: bool = False) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.is_told = retry_after_s, is_told
 
 
 class TooMany(Unavailable):
@@ -51,7 +54,7 @@ class TooMany(Unavailable):
     status = 429
 
     def __init__(self, message: str, *, retry_after_s: float, operation: str = "", is_our_limit: bool = False) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
+        super().__init__(message, retry_after_s=retry_after_s, is_told=True)
         self.operation, self.is_our_limit = operation, is_our_limit
 
 

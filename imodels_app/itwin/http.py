@@ -210,7 +210,9 @@ def _refuse(answer: requests.Response, *, lost_on_5xx: bool) -> NoReturn:
         text = f"The platform answered {status}" + (f" {code}." if code else ".")
         if lost_on_5xx:
             raise errors.AnswerLost(text)
-        raise errors.Unavailable(text, retry_after_s=UNAVAILABLE_RETRY_S)
+        told = "Retry-After" in answer.headers
+        after_s = retry_after_s(answer.headers) if told else UNAVAILABLE_RETRY_S
+        raise errors.Unavailable(text, retry_after_s=after_s, is_told=told)
     if status == 409:
         taken = code.lower() == "imodelexists"
         raise (errors.NameTaken if taken else errors.NotReady)(status, code, message, details)

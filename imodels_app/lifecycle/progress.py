@@ -74,9 +74,11 @@ def polled(operation: Operation, *, platform_state: str, due_at: datetime, missi
 
     A state that nobody here knows may be the platform's last word: admins are told.
     """
-    seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
+    now = clock.now()
+    seen: dict[str, Any] = {"platform_state": platform_state, "polled_at": now, "bad_polls": None}
     if missing:
-        seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or clock.now()}
+        seen["platform_state"] = operation.platform_state
+    seen["missing_since"] = (operation.missing_since or now) if missing else None
     changed = platform_state != operation.platform_state and not missing
     if changed or operation.wait_reason:
         is_known = platform_state in PLATFORM_STATES or not changed

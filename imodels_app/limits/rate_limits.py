@@ -40,6 +40,8 @@ ONE_AT_A_TIME_FOR = timedelta(minutes=5)
 NO_BURSTS_FOR = timedelta(days=1)
 # Following takes what drips, but for a reserve: submitting, reconciling and look-ups come first.
 POLL_RESERVE = 0.5
+# However little has gathered, following is planned with this part of what drips.
+LEAST_FOLLOWING = 0.02
 # What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
 LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
 # One person's share of both.
@@ -160,6 +162,27 @@ def polls_left(now: datetime) -> int:
     if row.frozen_until and row.frozen_until > now:
         return 0
     return max(0, int(_tokens(row, now) - POLL_RESERVE * _capacity()))
+
+
+def polls_a_second(now: datetime) -> float:
+    """How many calls a second following may make from now on: what drips, and more of it the more has gathered.
+
+    So what others use is left to them, and what nobody uses is used.
+    """
+    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+    reserve = POLL_RESERVE * _capacity()
+    gathered = (_tokens(row, now) - reserve) / (_capacity() - reserve)
+    return 2 * _drip_per_s() * max(LEAST_FOLLOWING, gathered)
+
+
+def poll_worth_s() -> float:
+    """How many seconds of lag a poll has to save now (poll_schedule.py)."""
+    return Bucket.objects.filter(name=CALLS).values_list("poll_worth_s", flat=True).first() or 0.0
+
+
+def set_poll_worth(seconds: float) -> None:
+    Bucket.objects.get_or_create(name=CALLS)
+    Bucket.objects.filter(name=CALLS).update(poll_worth_s=seconds)
 
 
 def remaining(now: datetime) -> list[Remaining]:

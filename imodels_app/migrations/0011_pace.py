@@ -1,4 +1,4 @@
-"""When a bucket does without bursts, and who has a form open."""
+"""When a bucket does without bursts, who has a form open, and how an operation is polled."""
 
 from django.db import migrations, models
 
@@ -12,5 +12,14 @@ class Migration(migrations.Migration):
             "no_bursts_until",
             models.DateTimeField(help_text="After a 429, calls are spaced evenly until then.", null=True),
         ),
+        migrations.AddField("bucket", "poll_worth_s", models.FloatField(null=True)),
         migrations.AddField("lookupshare", "at_form_at", models.DateTimeField(null=True)),
+        migrations.AddField(
+            "operation", "polled_at", models.DateTimeField(help_text="The last poll that told something.", null=True)
+        ),
+        migrations.AddField(
+            "operation",
+            "bad_polls",
+            models.PositiveSmallIntegerField(help_text="In a row, that told nothing; empty: none.", null=True),
+        ),
     ]

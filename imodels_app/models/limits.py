@@ -15,6 +15,8 @@ class Bucket(models.Model):
     # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
     tokens = models.FloatField(default=0)
     dripped_at = models.DateTimeField(null=True)
+    # Of all calls: what one more poll is worth, in seconds for which an end is not noticed (poll_schedule.py).
+    poll_worth_s = models.FloatField(null=True)
     counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind sent so far.")
 
     def __str__(self) -> str:
