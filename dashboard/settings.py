@@ -174,7 +174,10 @@ CELERY_TASK_SOFT_TIME_LIMIT = timing.SOFT_TASK_LIMIT_S
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"celery": {}, "polls": {}, "uploads": {}}
 CELERY_TASK_ROUTES = {
     "imodels_app.upload": {"queue": "uploads"},
-    **{f"imodels_app.{task}": {"queue": "polls"} for task in ("poll", "reconcile", "delete_orphan", "sweep_running")},
+    **{
+        f"imodels_app.{task}": {"queue": "polls"}
+        for task in ("poll", "look_at_list", "reconcile", "delete_orphan", "sweep_running")
+    },
 }
 UPLOAD_TIME_LIMIT_S = timing.UPLOAD_TASK_LIMIT_S
 # SIGTERM: what runs is finished, nothing new is taken. SIGQUIT, or SIGTERM again: soon it ends. An idle worker ends at

@@ -8,10 +8,13 @@ budget of B calls a second, so λ is the same for all of them: each is looked at
 uses up B is λ = (Σ √h / B)² / 2. Over the budget, the next call goes where the expected lag is greatest. It is the
 rule of polling many sources that change at random (Y. Azar, E. Horvitz, E. Lubetzky, Y. Peres, D. Shahaf, "Tractable
 near-optimal policies for crawling", PNAS 115, 2018).
+
+A list shows which of many have ended by one call. It counts as one that ends with the sum of their hazards, so lists
+are asked for in proportion to √(Σ h) each.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from imodels_app.limits.durations import Durations
 
@@ -36,6 +39,17 @@ def pause_s(durations: Durations, age_s: float, worth_s: float) -> float:
     if worth_s <= LEAST_WORTH_S and age_s < YOUNG_S:
         return SHORTEST_PAUSE_S
     return min(max(durations.pause(age_s, max(worth_s, LEAST_WORTH_S)), SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+
+
+def calls_a_second(hazard: float, worth_s: float) -> float:
+    """How often an operation of this hazard is looked at; or a list, by the sum of what is in it."""
+    return min(math.sqrt(hazard / 2 / max(worth_s, LEAST_WORTH_S)), 1 / SHORTEST_PAUSE_S)
+
+
+def is_list_cheaper(hazards: Sequence[float], worth_s: float, guard_s: float) -> bool:
+    """Whether one list costs fewer calls than looks at each of these: with a call for each that ends, and its guard."""
+    by_list = calls_a_second(sum(hazards), worth_s) + sum(hazards) + len(hazards) / guard_s
+    return len(hazards) > 1 and by_list < sum(calls_a_second(hazard, worth_s) for hazard in hazards)
 
 
 def pause_after_bad_s(bad: int) -> float:

@@ -6,7 +6,7 @@ States change in lifecycle/ only, tokens in accounts/tokens.py only, and session
 from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
-from imodels_app.models.limits import Bucket, CircuitBreaker, LookupShare
+from imodels_app.models.limits import Bucket, CircuitBreaker, ITwinList, LookupShare
 from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
 from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import Operation, OperationQuerySet
@@ -26,6 +26,7 @@ __all__ = [
     "CircuitBreaker",
     "Decision",
     "Event",
+    "ITwinList",
     "LogHead",
     "LogLeaf",
     "LookupShare",

@@ -38,6 +38,18 @@ class LookupShare(models.Model):
         return f"look-ups of {self.person_id}"
 
 
+class ITwinList(models.Model):
+    """The list of what is being made in an iTwin, asked for instead of each operation (workers/listing.py)."""
+
+    itwin_id = models.CharField(max_length=36, primary_key=True)
+    due_at = models.DateTimeField(db_index=True)
+    listed_at = models.DateTimeField(null=True, help_text="The last answer.")
+    refused = models.PositiveIntegerField(default=0, help_text="In a row: then somebody else's token is used.")
+
+    def __str__(self) -> str:
+        return self.itwin_id
+
+
 class CircuitBreaker(models.Model):
     """Whether something outside answers (circuit_breaker.py)."""
 

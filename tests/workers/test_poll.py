@@ -235,7 +235,7 @@ def test_over_the_budget_the_next_looks_go_where_most_lag_is_expected(clone, mar
     row = Operation.objects.filter(pk=clone.pk).values().get() | {"due_at": now}
     for age_s, since_s in ((30, 5), (30, 20), (5000, 20)):
         times = {"accepted_at": now - timedelta(seconds=age_s), "polled_at": now - timedelta(seconds=since_s)}
-        its_own = {"id": uuid4(), "imodel_id": str(uuid4()), "name": f"{age_s} {since_s}"}
+        its_own = {"id": uuid4(), "imodel_id": str(uuid4()), "itwin_id": str(uuid4()), "name": f"{age_s} {since_s}"}
         Operation.objects.create(**row | times | its_own)
     Operation.objects.filter(pk=clone.pk).update(due_at=None, state=State.SUCCEEDED, finished_at=now)
     app.control.purge()
