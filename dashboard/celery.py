@@ -39,10 +39,14 @@ app.conf.beat_schedule = {
     "upload-what-is-there": {"task": "imodels_app.sweep_uploads", "schedule": 2.0},
     # Requests whose answer never came.
     "reconcile-lost-answers": {"task": "imodels_app.sweep_submitting", "schedule": 5.0},
+    # Deadlines of decisions, and people who have left.
+    "follow-approvals": {"task": "imodels_app.sweep_approvals", "schedule": 60.0},
     # What failures left on the platform, and people want deleted.
     "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
     # Events that the audit log does not have yet: 10 s after they were written it must.
     "add-to-audit-log": {"task": "imodels_app.sweep_audit_log", "schedule": 3.0},
+    # The audit's numbers of today, and of days that are over.
+    "sum-up-figures": {"task": "imodels_app.sum_up_figures", "schedule": 60.0},
     # Baseline files that nobody came back for, and those of operations that are over.
     "clean-staging": {"task": "imodels_app.clean_staging", "schedule": 600.0},
     # Sessions that have ended.

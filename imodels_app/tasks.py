@@ -9,7 +9,7 @@ from django.conf import settings
 
 from imodels_app import workers
 from imodels_app.accounts.sessions import SessionStore
-from imodels_app.audit import refusals
+from imodels_app.audit import figures, refusals
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -78,6 +78,11 @@ def sweep_submitting() -> None:
     sweeps.submitting()
 
 
+@shared_task(name="imodels_app.sweep_approvals")
+def sweep_approvals() -> None:
+    sweeps.approvals()
+
+
 @shared_task(name="imodels_app.sweep_orphans")
 def sweep_orphans() -> None:
     sweeps.orphans()
@@ -91,6 +96,11 @@ def sweep_uploads() -> None:
 @shared_task(name="imodels_app.sweep_audit_log")
 def sweep_audit_log() -> None:
     sweeps.audit_log()
+
+
+@shared_task(name="imodels_app.sum_up_figures")
+def sum_up_figures() -> None:
+    figures.sum_up()
 
 
 @shared_task(name="imodels_app.clean_staging")

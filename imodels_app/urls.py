@@ -4,11 +4,13 @@ from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
 from imodels_app.views import (
+    approval_card,
     approvals,
     audit,
     health,
     lineage,
     new_imodel,
+    numbers,
     operations,
     orphans,
     pickers,
@@ -36,10 +38,19 @@ urlpatterns: list[URLPattern] = [
     path("orphans/<uuid:pk>/delete", orphans.delete_orphan, name="delete-orphan"),
     path("approvals/", approvals.approval_list, name="approval-list"),
     path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
+    path("approvals/<uuid:pk>/facts", approval_card.approval_facts, name="approval-facts"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
     path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
     path("audit/", audit.audit, name="audit"),
     path("audit/export", audit.audit_export, name="audit-export"),
+    path("audit/operations/", audit.audit_operations, name="audit-operations"),
+    path("audit/operations/<uuid:pk>/", audit.audit_case, name="audit-case"),
+    path("audit/numbers/", numbers.audit_numbers, name="audit-numbers"),
+    path("audit/people/<int:pk>/", audit.audit_person, name="audit-person"),
+    path("audit/itwins/<slug:itwin_id>/", audit.audit_itwin, name="audit-itwin"),
+    path("audit/imodels/<slug:imodel_id>/", audit.audit_imodel, name="audit-imodel"),
+    path("audit/filters", audit.save_filter, name="save-filter"),
+    path("audit/filters/<int:pk>/delete", audit.delete_filter, name="delete-filter"),
     # Asking for a new iModel.
     path("new/", new_imodel.new, name="new"),
     path("new/empty/", new_imodel.request_empty, name="request-empty"),

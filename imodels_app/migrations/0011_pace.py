@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("imodels_app", "0008_audit_log")]
+    dependencies = [("imodels_app", "0010_audit_tables")]
 
     operations = [
         migrations.AddField(

@@ -181,6 +181,8 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
                 return _to_page_of(request, sent_before)
             form.staged = None
             form.add_error("file", str(taken))
+        except lifecycle.NotAllowed as no:
+            form.add_error(None, str(no))
     return _show(request, form, form, advice.advise(form, by=person(request)), earlier, status=422)
 
 
@@ -193,9 +195,7 @@ def _same_under_way(request: HttpRequest, form: RequestForm) -> Operation | None
     spec = None if set(form.errors) - {"name"} else form.draft()
     if spec is None:
         return None
-    same = Operation.objects.filter(
-        requested_by=person(request), request_hash=spec.fingerprint(str(person(request).pk))
-    )
+    same = Operation.objects.filter(requested_by=person(request), request_path=spec.path, request_body=spec.body_text)
     is_new = Q(state=State.SUCCEEDED, created_at__gt=clock.now() - A_SECOND_CLICK)
     found = same.filter(~Q(state__in=FINISHED) | is_new).first()
     if found:

@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
+import yaml
 from django.core.mail import get_connection
 
 from dashboard import environment
@@ -43,6 +45,25 @@ def test_the_readme_lists_each_setting_and_no_other_with_its_default():
         default, meaning = listed[name]
         assert f"`{setting.default}`" in default if setting.default else not default.startswith("`"), name
         assert meaning.startswith("secret:") == setting.is_secret, name
+
+
+class EachKeyOnce(yaml.SafeLoader):
+    """As Docker reads it; PyYAML alone takes the last one of two."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names = [key.value for key, _ in node.value]
+        assert len(names) == len(set(names)), f"said twice: {[name for name in names if names.count(name) > 1]}"
+        return super().construct_mapping(node, deep)
+
+
+def test_the_compose_file_passes_each_setting_on_and_says_it_once():
+    compose = yaml.load((BASE_DIR / "docker-compose.yml").read_text(), EachKeyOnce)
+
+    passed_on = {name.removesuffix("_FILE") for name in compose["services"]["web"]["environment"]}
+    # Of one machine, of a database and a Redis of one's own, and of tests.
+    not_meant = {"DATABASE_APP_USER", "DATABASE_PGBOUNCER", "DEBUG", "FAILPOINTS", "REDIS_CA", "STAGING_DIR"}
+    assert set(environment.SETTINGS) - passed_on == not_meant
+    assert passed_on - set(environment.SETTINGS) == {"PGPASSFILE"}
 
 
 NONSENSE = {

@@ -8,7 +8,7 @@ from imodels_app.notifications import texts
 from imodels_app.states import NotificationKind
 from tests.mail_server import deliver
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(waiting_fork, tomas, mail_server):
