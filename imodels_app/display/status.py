@@ -149,7 +149,7 @@ def _running_row(operation: Operation, now: datetime, usual: UsualDuration | Non
         return "running:unknown"
     if operation.usable_at:
         return "running:usable"
-    return "running:slow" if usual and elapsed(operation, now) > usual.p90 else "running"
+    return "running:slow" if usual and elapsed(operation, now) > usual.most[1] else "running"
 
 
 def is_unknown(operation: Operation) -> bool:
@@ -197,7 +197,8 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         "person": isolated(first_name(operation.requested_by_name)),
         "estimate": remaining or "the platform is working on it",
         "finishing": f", {remaining}" if remaining else "",
-        "p90": lasted(usual.p90) if usual else "",
+        "most": usual.most[0] if usual else "",
+        "within": lasted(usual.most[1]) if usual else "",
         "took": lasted(operation.finished_at - operation.accepted_at)
         if operation.finished_at and operation.accepted_at
         else "no time",
@@ -249,8 +250,8 @@ def time_remaining(operation: Operation, now: datetime, usual: UsualDuration | N
     if usual is None or operation.accepted_at is None:
         return ""
     passed = elapsed(operation, now)
-    low, high = usual.median - passed, usual.p90 - passed
-    if high <= timedelta(0):
+    low, high = usual.remaining(passed)
+    if passed > usual.most[1] or high <= timedelta(0):
         return ""
     if high < timedelta(minutes=1):
         return "usually less than a minute more"

@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
-from imodels_app.limits import throttles
+from imodels_app.limits import fair_queue, throttles
 from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.requesting import advice, refusals, staging
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
@@ -130,6 +130,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
     if kind not in FORMS:
         raise Http404
+    fair_queue.has_form_open(person(request), clock.now())
     form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S)).completed()
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "new_imodel/_advice.html", context)
@@ -142,6 +143,7 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     earlier = _earlier(request)
     if request.method == "POST":
         return _submit(request, form_of, earlier)
+    fair_queue.has_form_open(person(request), clock.now())
     preset = _preset(request)
     asked = _given(request, earlier, preset)
     given = {"up_to": ChangesetSelection.LATEST.value, "preserve_history": True} | asked
