@@ -222,7 +222,7 @@ def _facts(row: Row | None) -> dict[str, str]:
 
 def _words_of(rule: ApprovalRule) -> str:
     """All that a rule says, but for its name and version."""
-    words = ["on" if rule.is_active else "off", rule.team.name if rule.team else "all teams", rule.as_rule().text]
+    words = ["on" if rule.is_active else "off", rule.team.name if rule.team else "all teams", rule.as_rule().in_words]
     return "; ".join(words)
 
 

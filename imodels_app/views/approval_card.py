@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -77,14 +77,22 @@ def card(
     """The page after something that was sent, with what was typed still in it."""
     now = timezone.now()
     context = _context(operation, user, now, card_facts.remembered(operation))
-    context |= {"now": now, "seen": "", "comment": request.POST.get("comment", "")}
+    context |= {
+        "now": now,
+        "seen": "",
+        "comment": request.POST.get("comment", ""),
+        "typed_reason": request.POST.get("reason", ""),
+    }
     return render(request, "approvals/detail.html", context | more, status=status_code)
 
 
 def visible(user: User, pk: UUID) -> Operation:
-    """A fork that this person may see; whatever else has no card."""
-    rows = Operation.objects.visible_to(user).filter(kind=Kind.FORK).to_show().select_related("team", "requested_by")
-    return get_object_or_404(rows, pk=pk)
+    """What people have to agree to and this person may see; whatever else has no card."""
+    rows = Operation.objects.visible_to(user).to_show().select_related("team", "requested_by")
+    operation = get_object_or_404(rows, pk=pk)
+    if not operation.plan.asks_people:
+        raise Http404
+    return operation
 
 
 def in_line(user: User) -> OperationQuerySet:
@@ -103,6 +111,9 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "is_open": is_open(operation),
         "is_over": operation.expires_at is not None and operation.expires_at <= now,
         "why_not": permissions.why_not_decide(user, operation),
+        "why_not_bypass": permissions.why_not_bypass(user, operation),
+        "must_comment": permissions.has_to_comment(user, operation),
+        "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "levels": _levels(operation),
         "target_team": Team.looking_after(operation.itwin_id),
         "known": known,

@@ -220,7 +220,7 @@ def _show(
     preset: Preset | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    refused = refusals.of(earlier, form, _spec_of(earlier)) if earlier and earlier.kind == form.kind else None
+    refused = refusals.of(earlier, form, values_of(earlier)) if earlier and earlier.kind == form.kind else None
     form.found = looked_up
     if refused:
         form.refusals |= refused.at
@@ -315,7 +315,7 @@ def _presets_of(user: User, kind: Kind | None = None) -> list[Preset]:
 
 def _given(request: HttpRequest, earlier: Operation | None, preset: Preset | None) -> dict[str, Any]:
     """What fills in the form: an earlier operation’s request or a preset, and over it what the address says."""
-    given = (_spec_of(earlier) if earlier else {}) | (preset.values if preset else {})
+    given = (values_of(earlier) if earlier else {}) | (preset.values if preset else {})
     if "preserve_history" in given:
         given["preserve_history"] = given["preserve_history"] in (True, "on")
     asked = {key: request.GET[key] for key in PREFILLED if request.GET.get(key)}
@@ -337,7 +337,8 @@ def _without_ids(given: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in given.items() if not field.endswith("_id")}
 
 
-def _spec_of(operation: Operation) -> dict[str, Any]:
+def values_of(operation: Operation) -> dict[str, Any]:
+    """What its form was filled in with."""
     return {
         "itwin": operation.itwin_name or operation.itwin_id,
         "itwin_id": operation.itwin_id,

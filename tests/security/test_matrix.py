@@ -49,6 +49,10 @@ approval-detail      POST     422   404     200    200      200   200
 approval-facts       GET      in    404     302    302      302   302
 approve              POST     422   404     403    403      302   403
 reject               POST     422   404     403    403      302   403
+request-changes      POST     422   404     403    403      302   403
+bypass               POST     422   404     403    403      403   302
+edit-request         GET      in    404     403    200      403   403
+edit-request         POST     in    404     403    409      403   403
 audit                GET      in    404     404    404      404   200
 audit-export         GET      in    404     404    404      404   200
 audit-operations     GET      in    404     404    404      404   200
@@ -132,6 +136,8 @@ preset delete            GET 200
 BODIES: dict[str, dict[str, Any]] = {
     "approve": {"comment": "Fine."},
     "reject": {"comment": "Not now."},
+    "request-changes": {"comment": "Say why."},
+    "bypass": {"reason": "The lead is away."},
     "delete-orphan": {"sure": "yes"},
     "preset-detail": {"preset_name": "Another name"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
