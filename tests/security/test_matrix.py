@@ -46,6 +46,12 @@ approval-detail      POST     422   404     200    200      200   200
 approval-facts       GET      in    404     302    302      302   302
 approve              POST     422   404     403    403      302   403
 reject               POST     422   404     403    403      302   403
+rule-list            GET      in    200     200    200      200   200
+new-rule             GET      in    200     404    404      200   200
+new-rule             POST     422   422     404    404      422   422
+rule-detail          GET      in    404     404    404      404   200
+rule-detail          POST     422   404     404    404      404   422
+switch-rule          POST     in    404     404    404      404   302
 audit                GET      in    404     404    404      404   200
 audit-export         GET      in    404     404    404      404   200
 new                  GET      in    200     200    200      200   200
@@ -215,7 +221,7 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas):
     def fill_in(address: Address) -> str:
         pk = next((key for start, key in keys.items() if address.route.startswith(start)), waiting_fork.pk)
         model = address.name.split()[0]
-        known = {"<uuid:pk>": pk, "<str:kind>": "clone", "<path:content_type_id>": 1}
+        known = {"<uuid:pk>": pk, "<int:pk>": 1, "<str:kind>": "clone", "<path:content_type_id>": 1}
         known["<path:object_id>"] = rows[model].pk if model in rows else 1
         url = re.sub(r"\^\(\?P<app_label>.*\$", "imodels_app/", address.route).replace("(?P<url>.*)$", "no/such/page")
         for name, value in known.items():
