@@ -111,6 +111,16 @@ def is_open(operation: Operation) -> bool:
     return operation.state in UNDECIDED
 
 
+def count_approvals(operation: Operation) -> tuple[int, int]:
+    """How many approvals it has, and how many it needs."""
+    asked = [standing for level in operation.levels for standing in level]
+    return _agreed(asked), sum(one.requirement.count for one in asked)
+
+
+def _agreed(asked: list[Standing]) -> int:
+    return sum(min(len(one.agreed), one.requirement.count) for one in asked)
+
+
 def _around(operation: Operation, user: User) -> dict[str, Any]:
     """What the card shows of other requests."""
     return {
@@ -174,7 +184,7 @@ def _level(operation: Operation, number: int, standings: list[Standing], now_ope
     asked = rule_texts.listed(list(dict.fromkeys(rule_texts.requirement(one.requirement) for one in standings)))
     return Level(
         title=f"{asked} must approve",
-        agreed=sum(min(len(one.agreed), one.requirement.count) for one in standings),
+        agreed=_agreed(standings),
         needed=sum(one.requirement.count for one in standings),
         decisions=[one for one in operation.answers if one.level == number],
         voters=_voters(operation, standings) if number == now_open else [],
