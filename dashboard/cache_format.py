@@ -10,10 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from imodels_app.itwin import types
-from imodels_app.requesting.sources import Origin
+from imodels_app.requesting import card_facts
+from imodels_app.requesting.sources import Origin, Source
 
 TYPE = "$"
-_RECORDS: dict[str, Any] = {name: kind for name, kind in vars(types).items() if is_dataclass(kind)} | {"Origin": Origin}
+_OURS = (Origin, Source, card_facts.Known, card_facts.PlatformFacts, card_facts.Target, card_facts.Newer)
+_RECORDS: dict[str, Any] = {name: kind for name, kind in vars(types).items() if is_dataclass(kind)}
+_RECORDS |= {kind.__name__: kind for kind in _OURS}
 _COLLECTIONS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 
 

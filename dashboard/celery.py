@@ -39,6 +39,8 @@ app.conf.beat_schedule = {
     "upload-what-is-there": {"task": "imodels_app.sweep_uploads", "schedule": 2.0},
     # Requests whose answer never came.
     "reconcile-lost-answers": {"task": "imodels_app.sweep_submitting", "schedule": 5.0},
+    # Deadlines of decisions, and people who have left.
+    "follow-approvals": {"task": "imodels_app.sweep_approvals", "schedule": 60.0},
     # What failures left on the platform, and people want deleted.
     "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
     # Events that the audit log does not have yet: 10 s after they were written it must.

@@ -60,6 +60,7 @@ SETTINGS = {
     "PRIVATE_HOSTS": Setting(kinds.hosts),
     "MAP_TILES_URL": Setting(kinds.optional(kinds.tiles)),
     "MAP_TILES_CREDIT": Setting(kinds.text),
+    "OPEN_IMODEL_URL": Setting(kinds.optional(kinds.imodel_page)),
     "STAGING_DIR": Setting(kinds.folder, "var/staging"),
     "BASELINE_MAX_MIB": Setting(kinds.number(most=LARGEST_FILE_MIB), "20480"),
     "STAGING_PERSON_MIB": Setting(kinds.number(most=10**9), "40960"),

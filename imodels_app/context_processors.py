@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from imodels_app.display import live
 from imodels_app.display.banners import Banners
 from imodels_app.models import Operation
 
@@ -32,7 +33,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
         return about
     # Asked for when it is drawn: a live page has asked already, for its token.
     about["banners"] = SimpleLazyObject(partial(Banners.of, user, timezone.now()))
-    return about | {"waiting_for_me": Operation.objects.waiting_for(user).count()}
+    about["waiting_for_me"] = SimpleLazyObject(Operation.objects.waiting_for(user).count)
+    return about | {"hidden_pace": SimpleLazyObject(partial(live.hidden_pace, user))}
 
 
 def appearance(request: HttpRequest) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class State(models.TextChoices):
     """Where an operation is on its way. The platform's own word stands beside it, in `platform_state`."""
 
     AWAITING_APPROVAL = "awaiting_approval", "Awaiting approval"
+    CHANGES_REQUESTED = "changes_requested", "Changes requested"
     QUEUED = "queued", "Queued"
     SUBMITTING = "submitting", "Submitting"
     UPLOADING = "uploading", "Uploading"
@@ -46,6 +47,7 @@ class WaitReason(models.TextChoices):
     REFUSED = "refused", "Platform refused the question"
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
+    NOBODY_DECIDES = "nobody_decides", "Nobody is left who may decide"
 
 
 # Our own pace: which of the two it is changes from request to request, and makes no event each time.
@@ -87,6 +89,24 @@ class Verdict(models.TextChoices):
 
     APPROVED = "approved", "Approved"
     REJECTED = "rejected", "Rejected"
+    CHANGES_REQUESTED = "changes_requested", "Changes requested"
+    BYPASSED = "bypassed", "Bypassed"
+
+
+class Asks(models.TextChoices):
+    """What a rule asks of the requests that it matches. REFUSE beats PEOPLE beats LET_THROUGH."""
+
+    LET_THROUGH = "let_through", "Let through"
+    PEOPLE = "people", "Ask people"
+    REFUSE = "refuse", "Refuse"
+
+
+class Who(models.TextChoices):
+    """Whose approval a level of a rule asks for."""
+
+    LEADS = "leads", "Leads of the team"
+    PEOPLE = "people", "Named people"
+    ADMINS = "admins", "Administrators"
 
 
 # The platform has this request, or may have it. Whoever heard that it was accepted may have died before saying what
@@ -101,10 +121,17 @@ class Verb(models.TextChoices):
 
     # Of an operation.
     REQUESTED = "requested", "Somebody asked for an iModel."
-    APPROVED = "approved", "A lead let a fork proceed."
-    REJECTED = "rejected", "A lead turned a fork down."
+    AGREED = "agreed", "Somebody approved a request that more people have to approve."
+    APPROVED = "approved", "A request was approved, and is sent."
+    REJECTED = "rejected", "A request was turned down."
+    CHANGES_REQUESTED = "changes_requested", "Somebody who may decide asked the requester for changes."
+    EDITED = "edited", "The requester changed a request that waits for a decision: what, from and to."
+    BYPASSED = "bypassed", "An administrator let a request proceed without the approvals it needs, and why."
+    APPROVAL_LAPSED = "approval_lapsed", "An approved request was not sent in time, and has to be approved again."
+    ADMINS_ASKED = "admins_asked", "Too few of those who may decide are left, so administrators may."
+    REMINDED = "reminded", "Those who have to act were reminded before the time to decide ends."
     CANCELLED = "cancelled", "A request was called off before it was sent."
-    EXPIRED = "expired", "Nobody decided in time, or the requester did not sign in again."
+    EXPIRED = "expired", "Nobody decided in time, nobody was left to, or the requester did not sign in again."
     REASSIGNED = "reassigned", "Another team decides, because the iTwin was given to it."
     RESUMED = "resumed", "What waited for a sign-in or a right goes on."
     CLAIMED = "claimed", "A worker took the request to send it."
@@ -157,6 +184,9 @@ class Verb(models.TextChoices):
     ITWIN_GIVEN = "itwin_given", "A team looks after an iTwin."
     ITWIN_MOVED = "itwin_moved", "Another team looks after an iTwin."
     ITWIN_REMOVED = "itwin_removed", "A team no longer looks after an iTwin."
+    RULE_MADE = "rule_made", "An approval rule was made."
+    RULE_CHANGED = "rule_changed", "An approval rule has a new version, or was switched on or off."
+    RULE_DELETED = "rule_deleted", "An approval rule went with its team."
     # What was refused.
     DECISION_REFUSED = "decision_refused", "Somebody tried to decide and was not allowed to."
     SIGN_IN_FAILED = "sign_in_failed", "A sign-in failed; without a session, how many in ten minutes."
@@ -206,9 +236,18 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
 class NotificationKind(models.TextChoices):
     """What a person is told by e-mail."""
 
-    REQUESTED = "requested", "A fork awaits approval"
+    REQUESTED = "requested", "A request awaits approval"
     APPROVED = "approved", "Approved"
     REJECTED = "rejected", "Rejected"
+    CHANGES_REQUESTED = "changes_requested", "Changes requested"
+    EDITED = "edited", "The request has changed"
+    DECIDED = "decided", "Somebody else decided"
+    BYPASSED = "bypassed", "Approval bypassed"
+    APPROVAL_LAPSED = "approval_lapsed", "Approval not used in time"
+    HALF_WAY = "half_way", "Half of the time to decide is over"
+    LAST_DAY = "last_day", "The time to decide ends soon"
+    SENT = "sent", "Sent to the platform"
+    ENDED = "ended", "Ended"
     EXPIRED = "expired", "Expired"
     SUCCEEDED = "succeeded", "Succeeded"
     FAILED = "failed", "Failed"
@@ -216,10 +255,25 @@ class NotificationKind(models.TextChoices):
     UNKNOWN_STATE = "unknown_state", "A platform state that nobody here knows"
 
 
+# Ask their reader to decide; no longer worth telling once somebody else has, or may.
+TO_DECIDE = {
+    NotificationKind.REQUESTED,
+    NotificationKind.EDITED,
+    NotificationKind.HALF_WAY,
+    NotificationKind.LAST_DAY,
+}
 MOVES: dict[State, set[State]] = {
-    State.AWAITING_APPROVAL: {State.QUEUED, State.REJECTED, State.EXPIRED, State.CANCELLED},
+    State.AWAITING_APPROVAL: {
+        State.QUEUED,
+        State.CHANGES_REQUESTED,
+        State.REJECTED,
+        State.EXPIRED,
+        State.CANCELLED,
+    },
+    State.CHANGES_REQUESTED: {State.AWAITING_APPROVAL, State.EXPIRED, State.CANCELLED},
     # FAILED: the approval no longer fits what would be sent. EXPIRED: the requester never signed in again.
-    State.QUEUED: {State.SUBMITTING, State.CANCELLED, State.EXPIRED, State.FAILED},
+    # AWAITING_APPROVAL: the approval was not used in time.
+    State.QUEUED: {State.SUBMITTING, State.CANCELLED, State.EXPIRED, State.FAILED, State.AWAITING_APPROVAL},
     State.SUBMITTING: {State.QUEUED, State.UPLOADING, State.RUNNING, State.FAILED},
     State.UPLOADING: {State.RUNNING, State.FAILED},
     State.RUNNING: {State.SUCCEEDED, State.FAILED},
@@ -238,4 +292,6 @@ IN_FLIGHT = {State.SUBMITTING, State.UPLOADING, State.RUNNING}
 # Something is to be done with it at its due time.
 DUE = {State.QUEUED, State.SUBMITTING, State.RUNNING}
 # Nothing has left for the platform yet, so it can be called off.
-CANCELLABLE = {State.AWAITING_APPROVAL, State.QUEUED}
+CANCELLABLE = {State.AWAITING_APPROVAL, State.CHANGES_REQUESTED, State.QUEUED}
+# People have to agree before it is sent, and have until expires_at.
+UNDECIDED = {State.AWAITING_APPROVAL, State.CHANGES_REQUESTED}

@@ -78,6 +78,11 @@ def sweep_submitting() -> None:
     sweeps.submitting()
 
 
+@shared_task(name="imodels_app.sweep_approvals")
+def sweep_approvals() -> None:
+    sweeps.approvals()
+
+
 @shared_task(name="imodels_app.sweep_orphans")
 def sweep_orphans() -> None:
     sweeps.orphans()

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
 from imodels_app.views import (
+    approval_card,
     approvals,
     audit,
     health,
@@ -37,6 +38,7 @@ urlpatterns: list[URLPattern] = [
     path("orphans/<uuid:pk>/delete", orphans.delete_orphan, name="delete-orphan"),
     path("approvals/", approvals.approval_list, name="approval-list"),
     path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
+    path("approvals/<uuid:pk>/facts", approval_card.approval_facts, name="approval-facts"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
     path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
     path("audit/", audit.audit, name="audit"),

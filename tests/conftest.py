@@ -30,12 +30,14 @@ MARKED_BY_FIXTURE = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
 
-    What stops a PostgreSQL is for runs that have one of their own, and what fills a disk for those that may mount one
-    for SQLite; elsewhere it is no test that was left out.
+    What stops a PostgreSQL is for runs that have one of their own, what fills a disk for those that may mount one
+    for SQLite, and what only one of the two databases can do is for that one: elsewhere no test was left out.
     """
     elsewhere = [] if EMBEDDED_PG else [one for one in items if "postgres_process" in getattr(one, "fixturenames", ())]
+    others = {"on_sqlite"} if ON_POSTGRES else {"on_postgres"}
     if ON_POSTGRES or not _may_mount():
-        elsewhere += [one for one in items if one.get_closest_marker("own_disk")]
+        others.add("own_disk")
+    elsewhere += [one for one in items if any(map(one.get_closest_marker, others))]
     config.hook.pytest_deselected(items=elsewhere)
     items[:] = [one for one in items if one not in elsewhere]
     for item in items:
@@ -101,7 +103,7 @@ def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if not _has_rows(request):
         return
     from imodels_app.accounts import tokens
-    from imodels_app.requesting import catalog, contents, itwin_catalog, reader
+    from imodels_app.requesting import card_facts, catalog, contents, itwin_catalog, reader
     from imodels_app.views import new_imodel, pickers
 
     limits = {
@@ -109,6 +111,7 @@ def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         catalog: ("SEARCH_FOR_S", "BRIEFLY_S", "A_WHILE_S"),
         contents: ("SEARCH_FOR_S", "BRIEFLY_S", "A_WHILE_S"),
         itwin_catalog: ("BRIEFLY_S", "A_WHILE_S"),
+        card_facts: ("WITHIN_S",),
         pickers: ("WITHIN_S",),
         new_imodel: ("FILL_IN_S", "CHECK_WITHIN_S", "SEND_WITHIN_S"),
         tokens: ("WAIT_FOR_OTHERS_S",),

@@ -78,6 +78,18 @@ def bridge_team(mara, tomas):
 
 
 @pytest.fixture
+def ida(bridge_team):
+    """Leads the Bridge team beside Tomas. The sandbox does not know her."""
+    from imodels_app.models import Membership, User
+
+    email = "ida.holm@harbour.example"
+    names = {"first_name": "Ida", "last_name": "Holm", "email": email}
+    person = User.objects.create(username=email, issuer="https://sign-in.example", subject="ida", **names)
+    Membership.objects.create(team=bridge_team, email=email, user=person, role=Membership.Role.LEAD)
+    return person
+
+
+@pytest.fixture
 def spec_for() -> Callable:
     """Make a wish: spec_for(Kind.CLONE, name="Pier 7", ...)."""
     from imodels_app.requesting.spec import CreationSpec, IModelRef, ITwinRef

@@ -19,7 +19,6 @@ from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.people import HARBOUR
-from tests.settings import ON_POSTGRES
 from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db
@@ -156,7 +155,7 @@ def test_a_file_of_a_closed_account_is_not_uploaded(baseline_of, signed_in_mara,
 
 
 @pytest.fixture
-def twin(tomas, bridge_team):
+def twin(tomas, ida):
     """Another account with Tomas' address."""
     return User.objects.create(username="twin", issuer=tomas.issuer, subject="another", email=tomas.email.upper())
 
@@ -218,7 +217,8 @@ def test_an_admin_does_not_decide_by_a_right_of_her_own_making(waiting_fork, bri
 
 
 @pytest.mark.parametrize("way", ["a lead", "member to lead", "account opened again", "iTwin moved to their team"])
-def test_nobody_decides_by_a_right_that_the_requester_gave(bridge_team, otto, ines, tomas, spec_for, way):
+def test_nobody_decides_by_a_right_that_the_requester_gave(bridge_team, otto, ines, tomas, mara, spec_for, way):
+    User.objects.filter(pk=mara.pk).update(is_staff=True)  # somebody else who could
     transit, place = Team.objects.get(name="Transit team"), Membership(team=bridge_team, email=otto.email)
     if way != "a lead":
         rights.save(place, by=tomas)
@@ -264,7 +264,7 @@ def test_after_the_deadline_nobody_decides(waiting_fork, tomas, decide):
         decide(fresh(waiting_fork), by=tomas)
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+@pytest.mark.on_postgres
 @pytest.mark.django_db(transaction=True)
 @DECISIONS
 @pytest.mark.parametrize("lost", ["removed", "a member now", "closed"])
@@ -299,7 +299,7 @@ def test_a_lead_who_is_removed_before_the_decision_is_written_does_not_decide(
     assert outcome == ["Only leads of Bridge team can decide this."]
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+@pytest.mark.on_postgres
 @pytest.mark.django_db(transaction=True)
 def test_whoever_moves_an_itwin_is_known_though_its_request_is_written_meanwhile(waiting_fork, bridge_team, ines):
     """Else a sweep would move the request, and she would decide by a right of her own making."""

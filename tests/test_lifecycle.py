@@ -65,7 +65,7 @@ def test_nobody_but_a_lead_of_the_team_decides(waiting_fork, person, request):
     assert waiting_fork.state == State.AWAITING_APPROVAL
 
 
-def test_a_lead_who_is_superuser_too_cannot_approve_their_own_fork(bridge_team, tomas, spec_for):
+def test_a_lead_who_is_superuser_too_cannot_approve_their_own_fork(ida, tomas, spec_for):
     tomas.is_staff = tomas.is_superuser = True
     tomas.save()
     own = lifecycle.request(spec_for(Kind.FORK), by=tomas)

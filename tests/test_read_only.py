@@ -38,6 +38,7 @@ PAGES = {
     "orphan-detail": "/orphans/{failed}/",
     "approval-list": "/approvals/",
     "approval-detail": "/approvals/{fork}/",
+    "approval-facts": "/approvals/{fork}/facts",
     "audit": "/audit/?q=pier",
     "audit-export": "/audit/export",
     "new": "/new/",
@@ -83,7 +84,7 @@ ASKS_THE_PLATFORM = {
     "imodels_app_circuitbreaker": "whether it answers is for everybody to know",
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
-ASKING = [name for name in PAGES if re.match("lineage|orphan-detail|request-|pick-", name)]
+ASKING = [name for name in PAGES if re.match("lineage|approval-facts|orphan-detail|request-|pick-", name)]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {
         "imodels_app_event": "who exported what is history, too",

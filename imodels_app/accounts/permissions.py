@@ -1,9 +1,12 @@
 """Who may decide, cancel and audit. Rights on the platform are the platform's own to judge."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
+from datetime import datetime
+from typing import NamedTuple
 
-from imodels_app.models import Membership, Operation, Preset, Team, User
-from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, Kind, OrphanState, Verb
+from imodels_app.approvals.plan import Requirement
+from imodels_app.models import ApprovalRule, Event, Membership, Operation, Preset, Team, User
+from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, UNDECIDED, Kind, OrphanState, State, Verb, Who
 
 
 class Denied(Exception):
@@ -16,35 +19,128 @@ def require(reason: str) -> None:
         raise Denied(reason)
 
 
-def why_not_decide(user: User, operation: Operation, *, lock: bool = False) -> str:
-    """Why this person may not approve or reject this request; empty when they may.
+def why_not_decide(user: User, operation: Operation) -> str:
+    """Why this person may not approve, reject or ask for changes now; empty when they may.
 
     The requester never may, whatever else they are: lead, admin or superuser, or another account with their address.
-
-    lock  the place that the right comes from: until this transaction ends, nobody takes it away
     """
+    if why := _why_own(user, operation) or _why_void(operation):
+        return why
+    if operation.state == State.AWAITING_APPROVAL and _has_answered(user, operation):
+        return "You have decided about this already. Somebody else has to."
+    rights = rights_of(user, operation)
+    if not rights:
+        return f"Only {asked_in_words(operation)} can decide this."
+    return "" if usable(rights, user, operation) else _why_late(rights[0], user, operation)
+
+
+def why_not_bypass(user: User, operation: Operation) -> str:
+    """Why this person may not let this proceed without the approvals it needs; empty when they may."""
+    if why := _why_own(user, operation) or _why_void(operation):
+        return why
+    right = right_as(Who.ADMINS, user, operation)
+    return _why_late(right, user, operation) if right else "Only administrators can bypass an approval."
+
+
+def lock_rights(user: User) -> None:
+    """Until this transaction ends, nobody takes away what this person may do."""
+    # Not their keys: notifications and events that name the person are written meanwhile.
+    for rows in (Membership.objects.filter(user=user), User.objects.filter(pk=user.pk)):
+        list(rows.select_for_update(no_key=True))
+    user.refresh_from_db(fields=["is_active", "is_staff", "admin_given_at", "admin_given_by"])
+
+
+class Right(NamedTuple):
+    """By what a person may decide. given_at: None, it is older than the record; given_by: None, the command line."""
+
+    capacity: Who
+    given_at: datetime | None = None
+    given_by: User | None = None
+
+
+def right_as(who: str, user: User, operation: Operation) -> Right | None:
+    """By what this person is one of these, whether asked or not. Who is named is named by a rule of before."""
+    if who == Who.ADMINS:
+        return Right(Who.ADMINS, user.admin_given_at, user.admin_given_by) if user.is_admin else None
+    if who == Who.PEOPLE:
+        return Right(Who.PEOPLE) if user.is_active else None
+    places = Membership.objects.filter(user=user, user__is_active=True, role=Membership.Role.LEAD)
+    place = places.filter(team=operation.team_id).select_related("given_by").first()
+    return Right(Who.LEADS, place.given_at, place.given_by) if place else None
+
+
+def rights_of(user: User, operation: Operation) -> list[Right]:
+    """By what this person is asked to decide now, be it in time or not."""
+    asked = operation.asked.split()
+    asked_as = [who for who in (Who.LEADS, Who.ADMINS) if who in asked]
+    asked_as += [Who.PEOPLE] if str(user.pk) in asked else []
+    return [right for who in asked_as if (right := right_as(who, user, operation))]
+
+
+def usable(rights: Iterable[Right], user: User, operation: Operation) -> list[Right]:
+    """Those that neither this person nor the requester gave after the request."""
+    return [right for right in rights if not _why_late(right, user, operation)]
+
+
+def could_decide(user: User, who: str, operation: Operation) -> bool:
+    """Whether this person could be one of these who decide about this, were they asked."""
+    right = None if _why_own(user, operation) else right_as(who, user, operation)
+    return right is not None and bool(usable([right], user, operation)) and not _has_answered(user, operation)
+
+
+def _has_answered(user: User, operation: Operation) -> bool:
+    """Whether this person, by any account of theirs, has decided about the request as it is now."""
+    return any(
+        made.by_key == user.lasting_key or (user.email and made.by_email.lower() == user.email.lower())
+        for made in operation.decisions.filter(request_hash=operation.request_hash)
+    )
+
+
+def requirements_on(user: User, operation: Operation) -> list[Requirement]:
+    """What is asked of this person's approval now: each requirement that it would count for."""
+    words = {right.capacity for right in usable(rights_of(user, operation), user, operation)}
+    number = operation.open_level
+    asked = [one.requirement for one in operation.levels[number - 1]] if number else []
+    return [one for one in asked if one.who in words and (one.who != Who.PEOPLE or user.pk in one.people)]
+
+
+def has_to_comment(user: User, operation: Operation) -> bool:
+    return any(one.comment for one in requirements_on(user, operation))
+
+
+def asked_in_words(operation: Operation) -> str:
+    """Who may decide now: leads of Bridge team and Ines Duarte."""
+    asked = operation.asked.split()
+    words = [f"leads of {operation.team.name}"] if Who.LEADS in asked else []
+    words += ["administrators"] if Who.ADMINS in asked else []
+    words += [one.name for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0] if words else "nobody"
+
+
+def _why_own(user: User, operation: Operation) -> str:
     if user.pk == operation.requested_by_id or user.lasting_key == operation.requester_key:
         return "You requested this yourself. Somebody else has to decide."
     if user.email and user.email.lower() in _requester_addresses(operation):
         return f"This was requested from another account with your address {user.email}. Somebody else has to decide."
+    return ""
+
+
+def _why_void(operation: Operation) -> str:
     if not operation.requested_by.is_active:
         return f"The account of {operation.requested_by_name} is closed, so this is not sent. Nobody has to decide."
-    if operation.source_itwin_id and Team.looking_after(operation.source_itwin_id).pk != operation.team_id:
+    if Team.looking_after(operation.deciding_itwin_id).pk != operation.team_id:
         return f"{operation.team.name} no longer looks after this iTwin. Reload the page."
-    places = Membership.objects.filter(user=user, user__is_active=True, role=Membership.Role.LEAD)
-    # Not its key: notifications and events that name the person are written meanwhile.
-    places = places.select_for_update(no_key=True) if lock else places
-    place = places.filter(team=operation.team_id).first()
-    if place is None:
-        return f"Only leads of {operation.team.name} can decide this."
-    return _why_no_right(user, operation, place)
+    return ""
 
 
-def _why_no_right(user: User, operation: Operation, place: Membership) -> str:
-    """Why this lead has no right to decide this: it came after the request, from themself or from the requester."""
-    moved = operation.events.filter(verb=Verb.REASSIGNED).select_related("actor").last()
-    is_late = place.given_at is not None and place.given_at > operation.created_at
-    givers = [place.given_by if is_late else None, moved.actor if moved else None]
+def _why_late(right: Right, user: User, operation: Operation) -> str:
+    """Why this right does not count here: it came after the request, from the person or from the requester."""
+    is_late = right.given_at is not None and right.given_at > operation.created_at
+    givers = [right.given_by if is_late else None]
+    changes = [Event.objects.filter(verb=Verb.ACCOUNT_OPENED, at__gt=operation.created_at, data__person=user.pk)]
+    if right.capacity == Who.LEADS:
+        changes.append(operation.events.filter(verb=Verb.REASSIGNED))
+    givers += [change.actor for rows in changes if (change := rows.select_related("actor").last())]
     for giver in filter(None, givers):
         if is_same_person(giver, user):
             return "You gave yourself this right after it was requested. Somebody else has to decide."
@@ -75,6 +171,21 @@ def why_not_cancel(user: User, operation: Operation) -> str:
     if operation.requested_by_id != user.pk and not user.is_admin:
         return f"Only {operation.requested_by_name} can cancel this."
     return ""
+
+
+def why_not_edit(user: User, operation: Operation) -> str:
+    """Why this person may not change what this request asks for; empty when they may."""
+    if operation.requested_by_id != user.pk:
+        return f"Only {operation.requested_by_name} can change this."
+    return "" if operation.state in UNDECIDED else "It is decided, so it can no longer be changed."
+
+
+def why_not_manage(user: User, rule: ApprovalRule) -> str:
+    """Why this person may not make or change this rule; empty when they may."""
+    if user.is_admin or (rule.team_id in teams_led_by(user) and user.is_active):
+        return ""
+    whose = f"leads of {rule.team} and administrators" if rule.team else "administrators"
+    return f"Only {whose} can change this rule."
 
 
 def why_not_change(user: User, preset: Preset) -> str:

@@ -1,5 +1,5 @@
-"""The only writer of who may what: admins, accounts, teams with their people and iTwins, days to decide, and of the
-names and addresses that people are known by.
+"""The only writer of who may what: admins, accounts, teams with their people and iTwins, days to decide, approval
+rules, and of the names and addresses that people are known by.
 
 As the lifecycle is for states: whoever calls (Django's admin, commands, sign-in), each change and its event are one
 transaction, and whom it concerns is told. What hangs on a right follows in the same transaction, because
@@ -14,15 +14,15 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.dispatch import Signal
 
-from imodels_app.accounts import sessions, tokens
+from imodels_app.accounts import deciders, permissions, sessions, tokens
 from imodels_app.audit import events
-from imodels_app.models import Membership, Team, TeamITwin, User
+from imodels_app.models import ApprovalRule, Membership, Team, TeamITwin, User
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
 
-Row = User | Team | Membership | TeamITwin
-# Sent with by: whoever changed something, or None.
+Row = User | Team | Membership | TeamITwin | ApprovalRule
+# Sent with by: whoever changed something, or None; and row: what it is about.
 changed = Signal()
 
 # What can be changed -> the verb when there was nothing before, when it is another one, when there is nothing after.
@@ -36,7 +36,13 @@ _VERBS: dict[str, tuple[Verb | None, Verb, Verb | None]] = {
     "role": (Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED),
     "holder": (None, Verb.PLACE_TAKEN, None),
     "itwin": (Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
+    "rule": (Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),
+    "rule_name": (None, Verb.RULE_CHANGED, None),
 }
+
+
+class Unmeetable(ValueError):
+    """A rule that nobody could ever meet. Its text can be shown."""
 
 
 class _Change(NamedTuple):
@@ -46,7 +52,10 @@ class _Change(NamedTuple):
 
 
 def save(row: Row, *, by: User | None) -> None:
-    """Write a new or changed row: an event for each thing that changes, by whom it was (None: the command line)."""
+    """Write a new or changed row: an event for each thing that changes, by whom it was (None: the command line).
+
+    Raises Unmeetable for a rule that nobody could meet, and permissions.Denied for one that is not theirs to change.
+    """
     with transaction.atomic():
         before = _stored(row)
         told = _concerned(before)
@@ -54,16 +63,18 @@ def save(row: Row, *, by: User | None) -> None:
             _place(row, before, by)
         if isinstance(row, User):
             _account(row, before, by)
+        if isinstance(row, ApprovalRule):
+            _rule(row, before, by)
         row.save(update_fields=_columns(row, before) if before else None)
         _record(row, before, row, by=by, told=told | _concerned(row))
 
 
 def delete(row: Team | Membership | TeamITwin, *, by: User | None) -> None:
-    """Take a team, a place or an iTwin away; with a team go its people and its iTwins, an event each."""
+    """Take a team, a place or an iTwin away; with a team go its people, iTwins and rules, an event each."""
     with transaction.atomic():
         told = _concerned(row)
         if isinstance(row, Team):
-            parts: list[Row] = [*row.membership_set.all(), *row.itwins.all()]
+            parts: list[Row] = [*row.membership_set.all(), *row.itwins.all(), *row.rules.all()]
             for part in parts:
                 _record(part, part, None, by=by, told=set())
         row.delete()
@@ -134,11 +145,23 @@ def _account(row: User, before: Row | None, by: User | None) -> None:
         return
     if row.is_staff != before.is_staff:
         row.admin_given_by = by if row.is_staff else None
+        row.admin_given_at = clock.now() if row.is_staff else None
     if before.is_active and not row.is_active:
         tokens.delete(row)
         sessions.end(row, by=by)
     if row.is_active and not before.is_active:
         row.membership_set.update(given_at=clock.now(), given_by=by)
+
+
+def _rule(row: ApprovalRule, before: Row | None, by: User | None) -> None:
+    """Each change is a new version. A rule that is off asks nothing of anybody, so it need not be met."""
+    for one in filter(None, (before, row)):  # nor is a rule taken from another team, or given to one
+        if by and isinstance(one, ApprovalRule):
+            permissions.require(permissions.why_not_manage(by, one))
+    if row.is_active and (why := deciders.why_unmeetable(row)):
+        raise Unmeetable(why)
+    if isinstance(before, ApprovalRule) and _facts(row) != _facts(before):
+        row.version = before.version + 1
 
 
 def _columns(row: Row, before: Row) -> list[str]:
@@ -160,7 +183,7 @@ def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None,
             **_identity(row),
         )
         outbox.enqueue_about(event, told - {by})
-    changed.send(sender=type(row), by=by)
+    changed.send(sender=type(row), by=by, row=row)
 
 
 def _changes(before: Row | None, after: Row | None) -> Iterator[_Change]:
@@ -192,7 +215,15 @@ def _facts(row: Row | None) -> dict[str, str]:
         return {"team": row.name, "days": str(row.approval_days)}
     if isinstance(row, Membership):
         return {"role": row.role, "holder": row.user.name if row.user else "nobody"}
+    if isinstance(row, ApprovalRule):
+        return {"rule": _words_of(row), "rule_name": row.name}
     return {"itwin": row.team.name} if row else {}
+
+
+def _words_of(rule: ApprovalRule) -> str:
+    """All that a rule says, but for its name and version."""
+    words = ["on" if rule.is_active else "off", rule.team.name if rule.team else "all teams", rule.as_rule().text]
+    return "; ".join(words)
 
 
 def _subject(row: Row) -> str:
@@ -201,7 +232,7 @@ def _subject(row: Row) -> str:
         return row.email or row.lasting_key
     if isinstance(row, Membership):
         return row.email
-    return row.name if isinstance(row, Team) else row.itwin_id
+    return row.itwin_id if isinstance(row, TeamITwin) else row.name
 
 
 def _identity(row: Row) -> dict[str, Any]:
@@ -219,4 +250,6 @@ def _concerned(row: Row | None) -> set[User]:
         teams = Team.objects.filter(membership__user=row)
         return {*admins, *chain.from_iterable(team.leads() for team in teams)}
     team = row if isinstance(row, Team) else row.team
+    if team is None:  # a rule for all teams
+        return set(User.objects.filter(membership__role=Membership.Role.LEAD, is_active=True))
     return set(team.leads()) if team.pk else set()

@@ -11,20 +11,27 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from imodels_app.display.banners import Banners
-from imodels_app.models import Operation, User
-from imodels_app.states import FINISHED, OrphanState, State
+from imodels_app.models import Membership, Operation, User
+from imodels_app.states import FINISHED, UNDECIDED, OrphanState, State
 
 # Something moves on its own; a person has to act; all is at rest.
 MOVING_S, WAITING_S, RESTING_S = 2, 5, 30
+# What somebody else decides is to be seen within two seconds, and the answer takes its time as well.
+DECIDING_S = 1
+HIDDEN_S = 60
 
 
 @dataclass(frozen=True)
 class LivePage:
-    """A live page as it is now. seen: the token of what it shows, which the next poll brings along."""
+    """A live page as it is now. seen: the token of what it shows, which the next poll brings along.
+
+    waiting_for_me: how many requests wait for this person's decision
+    """
 
     request: HttpRequest
     now: datetime
     banners: Banners
+    waiting_for_me: int
     seen: str
 
     @property
@@ -39,7 +46,7 @@ class LivePage:
 
     def render(self, page: str, fragment: str, context: dict[str, Any]) -> HttpResponse:
         """page, fragment: templates of the whole page, and of its live parts."""
-        shared = {"seen": self.seen, "now": self.now, "banners": self.banners}
+        shared = {"seen": self.seen, "now": self.now, "banners": self.banners, "waiting_for_me": self.waiting_for_me}
         return render(self.request, fragment if self.is_fragment else page, context | shared)
 
 
@@ -49,9 +56,9 @@ def is_poll(request: HttpRequest) -> bool:
 
 
 def page(request: HttpRequest, user: User, now: datetime, rows: Iterable[Operation], *extra: object) -> LivePage:
-    """The page that shows these rows, and extra (as token() takes it), under its banners."""
-    banners = Banners.of(user, now)
-    return LivePage(request, now, banners, token(rows, banners.visible_state, *extra))
+    """The page that shows these rows, and extra (as token() takes it), under its banners and its bar."""
+    banners, waiting = Banners.of(user, now), Operation.objects.waiting_for(user).count()
+    return LivePage(request, now, banners, waiting, token(rows, banners.visible_state, waiting, *extra))
 
 
 def token(rows: Iterable[Operation], *extra: object) -> str:
@@ -67,9 +74,14 @@ def pace(rows: Iterable[Operation]) -> int:
     """Seconds until the next look."""
     rows = list(rows)
     states = {State(row.state) for row in rows}
-    if any(is_deleting(row) for row in rows) or states - FINISHED - {State.AWAITING_APPROVAL}:
+    if any(is_deleting(row) for row in rows) or states - FINISHED - UNDECIDED:
         return MOVING_S
-    return WAITING_S if State.AWAITING_APPROVAL in states else RESTING_S
+    return WAITING_S if states & UNDECIDED else RESTING_S
+
+
+def hidden_pace(user: User) -> int:
+    """Seconds until the next look while nobody sees the page; 0 is never. A lead reads in its title what waits."""
+    return HIDDEN_S if user.membership_set.filter(role=Membership.Role.LEAD).exists() else 0
 
 
 def is_deleting(row: Operation) -> bool:

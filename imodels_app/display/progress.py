@@ -7,7 +7,7 @@ from imodels_app.display.estimates import UsualDuration
 from imodels_app.display.formats import lasted, thousands
 from imodels_app.display.status import StatusText, elapsed, is_unknown, kind_label
 from imodels_app.models import Operation
-from imodels_app.states import Kind, State
+from imodels_app.states import UNDECIDED, Kind, State, Who
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def steps(operation: Operation, status_text: StatusText) -> list[Step]:
         return []
     if operation.usable_at and here == "Running" and not is_unknown(operation):
         here = "Succeeded"
-    needs_approval = operation.state == State.AWAITING_APPROVAL or operation.last_decision is not None
+    needs_approval = operation.state in UNDECIDED or operation.last_decision is not None
     labels = ["Requested", *(["Approved"] if needs_approval else []), "Sent"]
     labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:
@@ -40,6 +40,7 @@ def steps(operation: Operation, status_text: StatusText) -> list[Step]:
 
 _STEP_OF = {
     State.AWAITING_APPROVAL: "Approved",
+    State.CHANGES_REQUESTED: "Approved",
     State.QUEUED: "Sent",
     State.SUBMITTING: "Sent",
     State.UPLOADING: "Uploading",
@@ -63,7 +64,10 @@ def progress_headline(operation: Operation) -> str:
     if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
         return f"The platform is copying {thousands(operation.changeset_index)} changesets"
     return {
-        State.AWAITING_APPROVAL: f"{operation.team.name} has to decide",
+        State.AWAITING_APPROVAL: f"{operation.team.name} has to decide"
+        if operation.asked == f" {Who.LEADS} "
+        else "People have to decide",
+        State.CHANGES_REQUESTED: f"{operation.requested_by_name} is asked to change it",
         State.QUEUED: "Waiting to be sent",
         State.SUBMITTING: "The request was sent",
         State.UPLOADING: "The file is being uploaded to the platform",

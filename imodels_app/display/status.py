@@ -26,7 +26,7 @@ from imodels_app.limits import rate_limits
 from imodels_app.limits.fair_queue import QueuePosition
 from imodels_app.models import Attempt, Operation, Orphan
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import ChangesetSelection, Kind, OrphanState, Outcome, State, WaitReason
+from imodels_app.states import UNDECIDED, ChangesetSelection, Kind, OrphanState, Outcome, State, WaitReason, Who
 
 # Whoever is first and goes within this time needs no number.
 A_MOMENT = timedelta(seconds=6)
@@ -140,8 +140,6 @@ def _row(operation: Operation, now: datetime, usual: UsualDuration | None, posit
         return _running_row(operation, now, usual)
     if state == State.UPLOADING and not operation.wait_reason and operation.upload.is_sent:
         return "uploading:sent"
-    if state == State.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
-        return "expired:sign_in"
     waiting = f"{state}:{operation.wait_reason}"
     return waiting if waiting in STATUSES else str(state)
 
@@ -180,12 +178,14 @@ def failure(operation: Operation) -> str:
 
 def _values(operation: Operation, now: datetime, usual: UsualDuration | None) -> dict[str, str]:
     """Every word that a row may ask for."""
-    until = operation.expires_at if operation.state == State.AWAITING_APPROVAL else operation.wait_until
+    until = operation.expires_at if operation.state in UNDECIDED else operation.wait_until
     remaining = time_remaining(operation, now, usual)
     decision = operation.last_decision
     bucket = rate_limits.bucket_of(operation.kind)
     return {
         "team": isolated(operation.team.name),
+        "askers": askers(operation),
+        "decides": "decides" if operation.asked == f" {Who.LEADS} " else "decide",
         "until": _until(operation, until, now) if until else "later",
         "platform_state": operation.platform_state,
         "bucket": rate_limits.NAMES[bucket],
@@ -203,7 +203,7 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         else "no time",
         "decider": isolated(first_name(decision.by_name)) if decision else "",
         "comment": f": “{isolated(decision.comment)}”" if decision and decision.comment else "",
-        "patience": _days(operation.team.approval_days),
+        "patience": _days(operation.plan.decide_days(operation.team.approval_days)),
         "canceller": isolated(first_name(getattr(operation, "cancelled_by", None) or operation.requested_by_name)),
         "permission": _permission(operation),
         "needs": needs(operation),
@@ -227,11 +227,20 @@ def _progress(operation: Operation, now: datetime) -> dict[str, str]:
     return {"sent": file_size(upload.sent_bytes), "size": file_size(operation.file_size or 0), "link": link}
 
 
+def askers(operation: Operation) -> str:
+    """Who decides now: Bridge team; named people and administrators."""
+    words = operation.asked.split()
+    said = [isolated(operation.team.name)] if Who.LEADS in words else []
+    said += ["the people whom a rule names"] if any(word.isdecimal() for word in words) else []
+    said += ["administrators"] if Who.ADMINS in words else []
+    return " or ".join(said)
+
+
 def _until(operation: Operation, until: datetime, now: datetime) -> str:
     """A person's deadline names its zone; one that is days away needs no minutes."""
     if operation.wait_reason == WaitReason.SIGN_IN and until - now > timedelta(days=1):
         return weekday(timezone.localtime(until), now)
-    is_deadline = operation.state == State.AWAITING_APPROVAL or operation.wait_reason == WaitReason.SIGN_IN
+    is_deadline = operation.state in UNDECIDED or operation.wait_reason == WaitReason.SIGN_IN
     return (deadline if is_deadline else moment)(until, now)
 
 

@@ -68,8 +68,15 @@ STATUSES: dict[str, StatusRow] = {
         "Awaiting approval",
         "ask",
         "st-approval",
-        "{team} decides by {until}",
+        "{askers} {decides} by {until}",
         "Withdraw it, or remind the leads.",
+    ),
+    "changes_requested": StatusRow(
+        "Changes requested",
+        "ask",
+        "st-approval",
+        "{decider} asks {person} for changes by {until}{comment}",
+        "Change it and send it again, or withdraw it.",
     ),
     "queued": _queued("sent in a moment", "Nothing to do. It will be sent in a moment."),
     "queued:spaced": _queued(
@@ -173,6 +180,9 @@ STATUSES: dict[str, StatusRow] = {
         for state in ("submitting", "running")
     },
     "expired": _expired("nobody decided within {patience}", "Request it again, or talk to a lead."),
+    "expired:nobody_decides": _expired(
+        "nobody is left who may decide", "Ask an administrator to name a lead, and request it again."
+    ),
     "expired:sign_in": _expired("{person} did not sign in again in time", "Sign in and request it again."),
     "cancelled": StatusRow("Cancelled", "", "st-cancelled", "by {canceller} before it was sent", "Request it again."),
 }

@@ -7,13 +7,20 @@ from imodels_app.display import formats, status, status_table
 from imodels_app.display.identity import Identity, of_actor
 from imodels_app.models import Event, Operation
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import Kind, State, Verb, WaitReason
+from imodels_app.states import State, Verb, WaitReason
 
 # verb -> badge, tone, icon.
 VERBS: dict[str, tuple[str, str, str]] = {
     Verb.REQUESTED: ("Requested", "", "user"),
     Verb.APPROVED: ("Approved", "good", "st-approval"),
+    Verb.AGREED: ("Agreed", "good", "st-approval"),
     Verb.REJECTED: ("Rejected", "", "st-rejected"),
+    Verb.CHANGES_REQUESTED: ("Changes requested", "ask", "st-approval"),
+    Verb.EDITED: ("Changed", "", "user"),
+    Verb.BYPASSED: ("Approval bypassed", "bad", "warning"),
+    Verb.APPROVAL_LAPSED: ("Approval lapsed", "ask", "st-expired"),
+    Verb.ADMINS_ASKED: ("Administrators asked", "ask", "user"),
+    Verb.REMINDED: ("Reminded", "", "st-approval"),
     Verb.CANCELLED: ("Cancelled", "", "st-cancelled"),
     Verb.EXPIRED: ("Expired", "", "st-expired"),
     Verb.RESUMED: ("Resumed", "", "st-signin"),
@@ -65,6 +72,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.ITWIN_GIVEN: ("iTwin given", "", "user"),
     Verb.ITWIN_MOVED: ("iTwin moved", "", "user"),
     Verb.ITWIN_REMOVED: ("iTwin removed", "", "user"),
+    Verb.RULE_MADE: ("Approval rule made", "ask", "user"),
+    Verb.RULE_CHANGED: ("Approval rule changed", "ask", "user"),
+    Verb.RULE_DELETED: ("Approval rule deleted", "", "trash"),
     Verb.DECISION_REFUSED: ("Decision refused", "bad", "lock"),
     Verb.SIGN_IN_FAILED: ("Sign-in failed", "bad", "lock"),
     Verb.CSRF_REFUSED: ("Form refused", "bad", "lock"),
@@ -97,7 +107,7 @@ FILE_SENTENCES = {
 # The note of these events is the platform's word.
 PLATFORM_SAYS = {"platform_state": "Platform state:", "unknown_state": "A state that iModel Desk does not know:"}
 # Whose own words the note of these events is.
-QUOTED = {"requested", "approved", "rejected"}
+QUOTED = {"requested", "agreed", "approved", "rejected", "changes_requested", "bypassed"}
 
 
 @dataclass(frozen=True)
@@ -171,8 +181,8 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     """The strong words and the rest of the sentence."""
     if event.verb == "requested":
         return event.actor_name, f"requested {a_kind(operation.kind)}"
-    if event.verb in ("approved", "rejected", "cancelled"):
-        return event.actor_name, event.verb
+    if event.verb in _ACTS:
+        return event.actor_name, _ACTS[event.verb]
     if event.verb == "resumed":
         return (event.actor_name, "signed in again") if event.actor_name else ("Resumed:", event.note)
     if event.verb == "orphan_deletion_requested":
@@ -188,9 +198,20 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     return badge, ""
 
 
+_ACTS = {
+    "agreed": "approved; more people have to agree",
+    "approved": "approved",
+    "rejected": "rejected",
+    "changes_requested": "asked for changes",
+    "edited": "changed the request, so it has to be approved anew",
+    "bypassed": "bypassed the approval as an administrator",
+    "cancelled": "cancelled",
+}
+
+
 def _why(event: Event, operation: Operation) -> str:
-    if event.verb == "requested" and operation.kind == Kind.FORK:
-        days = operation.team.approval_days
+    if event.verb == "requested" and operation.plan.asks_people:
+        days = operation.plan.decide_days(operation.team.approval_days)
         return f"{isolated(event.team_name)} must decide within {days} days"
     if event.verb == "accepted":
         return f"The platform accepted the request. New iModel {formats.short_id(operation.imodel_id)}." + _note(event)

@@ -1,12 +1,20 @@
 """The only writer of an operation's state. Every move writes its history in the same transaction.
 
-Verbs are what people ask for (request, approve, reject, cancel) and what workers do (lease, claim, wait, requeue);
-participles are what the platform told us (accepted, succeeded, failed).
+Verbs are what people ask for (request, edit, approve, reject, cancel) and what workers do (lease, claim, wait,
+requeue); participles are what the platform told us (accepted, succeeded, failed).
 """
 
-from imodels_app.lifecycle._transition import ApprovalVoid, Conflict, FileTaken, NameInFlight
-from imodels_app.lifecycle.authority import follow_rights, requester_gone
-from imodels_app.lifecycle.decisions import approve, cancel, reject
+from imodels_app.lifecycle._transition import (
+    ApprovalLapsed,
+    ApprovalVoid,
+    Conflict,
+    FileTaken,
+    NameInFlight,
+    NotAllowed,
+)
+from imodels_app.lifecycle.authority import ask_who_is_left, follow_rights, requester_gone
+from imodels_app.lifecycle.decisions import approve, bypass, cancel, reject, request_changes
+from imodels_app.lifecycle.editing import edit
 from imodels_app.lifecycle.intake import request
 from imodels_app.lifecycle.orphans import (
     confirm_deletion,
@@ -30,6 +38,8 @@ from imodels_app.lifecycle.uploads import (
 )
 from imodels_app.lifecycle.waits import (
     expire,
+    lapse,
+    remind,
     requeue,
     reschedule_after_clock_jump,
     set_aside,
@@ -39,13 +49,17 @@ from imodels_app.lifecycle.waits import (
 )
 
 __all__ = [
+    "ApprovalLapsed",
     "ApprovalVoid",
     "Conflict",
     "FileTaken",
     "NameInFlight",
+    "NotAllowed",
     "accepted",
     "answered",
     "approve",
+    "ask_who_is_left",
+    "bypass",
     "cancel",
     "claim",
     "completed",
@@ -53,11 +67,13 @@ __all__ = [
     "confirm_deletion",
     "delete_orphan",
     "deleting_orphan",
+    "edit",
     "expire",
     "failed",
     "file_missing",
     "file_sent",
     "follow_rights",
+    "lapse",
     "lease",
     "lease_orphan",
     "lease_upload",
@@ -69,8 +85,10 @@ __all__ = [
     "postpone_deletion",
     "reject",
     "release_upload",
+    "remind",
     "renew_upload_lease",
     "request",
+    "request_changes",
     "requester_gone",
     "requeue",
     "reschedule_after_clock_jump",

@@ -11,11 +11,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from imodels_app.accounts import deciders
 from imodels_app.audit import events
 from imodels_app.models import Operation, Orphan, Upload, User
-from imodels_app.notifications import outbox
+from imodels_app.notifications import outbox, recipients
 from imodels_app.runtime import clock, dispatch, failpoints
-from imodels_app.states import FINISHED, MOVES, OWN_PACE, NotificationKind, State, WaitReason
+from imodels_app.states import FINISHED, MOVES, OWN_PACE, State, WaitReason
 
 
 class Conflict(Exception):
@@ -34,6 +35,14 @@ class ApprovalVoid(Conflict):
     """The request differs from what was approved."""
 
 
+class ApprovalLapsed(Conflict):
+    """The approval was not used in time."""
+
+
+class NotAllowed(Exception):
+    """The rules refuse this request, or nobody could decide about it. Its text can be shown, and says whom to ask."""
+
+
 NO_WAIT: dict[str, Any] = {"wait_reason": WaitReason.NONE, "wait_until": None}
 
 
@@ -46,9 +55,10 @@ def move(
     note: str = "",
     code: str = "",
     wait: WaitReason = WaitReason.NONE,
+    data: dict[str, Any] | None = None,
     **fields: Any,
 ) -> None:
-    """Take one edge and write its event, or raise Conflict: see change()."""
+    """Take one edge and write its event, or raise Conflict: see change(). data: what the event tells besides."""
     came_from = State(operation.state)
     if to not in MOVES.get(came_from, ()):
         raise Conflict(f"{came_from.label} cannot become {to.label.lower()}.")
@@ -56,7 +66,7 @@ def move(
     if to in FINISHED:
         fields |= {"finished_at": now, "due_at": None}
     event = event_fields(verb, by, note, came_from, to, code, wait, fields.get("wait_until"))
-    change(operation, now, state=to, **fields, event=event)
+    change(operation, now, state=to, **fields, event=event | (data or {}))
 
 
 def note(
@@ -66,12 +76,14 @@ def note(
     by: User | None = None,
     note: str = "",
     wait: WaitReason = WaitReason.NONE,
+    data: dict[str, Any] | None = None,
     **fields: Any,
 ) -> None:
     """Change columns that people see, without a move. An unchanged reason to wait makes no second event."""
     same_wait = wait and (operation.wait_reason == wait or {operation.wait_reason, wait} <= OWN_PACE)
     until = fields.get("wait_until")
-    event = None if same_wait else event_fields(verb, by, note, operation.state, operation.state, "", wait, until)
+    state = operation.state
+    event = None if same_wait else event_fields(verb, by, note, state, state, "", wait, until) | (data or {})
     change(operation, clock.now(), event=event, **fields)
 
 
@@ -91,10 +103,10 @@ def change(
         if upload:
             # Always first: two who lock the rows in different orders could wait for each other.
             write(operation.upload, **upload)
+        asked_before = operation.asked
         write(operation, changed_at=now, **fields)
         if event:
-            events.record(at=now, operation=operation, **event)
-            _notify(operation, event)
+            _record(operation, now, event, asked_before)
 
 
 def write(row: Operation | Upload | Orphan, **fields: Any) -> None:
@@ -122,11 +134,35 @@ def event_fields(
     return {"verb": verb, "by": by, "note": note, "came_from": came_from, "to": to, **extra}
 
 
-def _notify(operation: Operation, event: dict[str, Any]) -> None:
-    """Put down the e-mail that a change is worth, if any."""
-    kind = NotificationKind.SIGN_IN if event.get("wait") == WaitReason.SIGN_IN else event["verb"]
-    if kind in NotificationKind.values:
-        outbox.enqueue(operation, NotificationKind(kind))
+def begin(operation: Operation, *, by: User) -> None:
+    """Write the first event of a new row: what was asked for, the rules that hold for it, and who could decide."""
+    rules = [
+        {"id": one.rule.id, "version": one.rule.version, "name": one.rule.name, "why": one.why}
+        for one in operation.plan.matches
+    ]
+    event = event_fields("requested", by, operation.reason, "", operation.state, "", "")
+    _record(operation, operation.created_at, event | {"rules": rules, "could_decide": deciders.in_full(operation)}, "")
+
+
+def _record(operation: Operation, now: datetime, event: dict[str, Any], asked_before: str) -> None:
+    """Write the event with who is told of it, and the e-mails."""
+    told = recipients.of(
+        operation,
+        event["verb"],
+        by=event["by"],
+        came_from=event["came_from"],
+        asked_before=asked_before,
+        wait=event.get("wait", ""),
+    )
+    tell(operation, now, event, told)
+
+
+def tell(operation: Operation, now: datetime, event: dict[str, Any], told: recipients.Recipients) -> None:
+    """Write an event with who is told of it, and their e-mails. Call inside a transaction."""
+    if told:
+        event |= {"told": [{"person": person.pk, "name": person.name, "of": kind} for person, kind in told.items()]}
+    row = events.record(at=now, operation=operation, **event)
+    outbox.enqueue(told, operation=operation, event=row)
 
 
 def wake_submitter(operation: Operation) -> None:

@@ -1,29 +1,58 @@
 """What people decide about an operation that has not been sent."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 
-from imodels_app.accounts import permissions
-from imodels_app.lifecycle import _transition
+from imodels_app.accounts import deciders, permissions
+from imodels_app.approvals.plan import INSTEAD
+from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import Conflict
 from imodels_app.models import Decision, Operation, User
 from imodels_app.runtime import clock, failpoints
-from imodels_app.states import MAYBE_THERE, State, Verdict
+from imodels_app.states import MAYBE_THERE, State, Verdict, Who
 
 
-def approve(operation: Operation, *, by: User, comment: str = "") -> None:
-    """Let a fork proceed (one lead is enough here). Raises permissions.Denied (not a lead, or one's own) and
-    Conflict.
+def approve(operation: Operation, *, by: User, comment: str = "", seen: int | None = None) -> None:
+    """Agree to a request. It is queued once all levels of its plan are met, and else waits for more people.
+
+    seen  the round (Plan.number) whose words this person has read; None: as `operation` was loaded
+
+    Raises permissions.Denied (not asked, one's own, decided already) and Conflict (late, or changed meanwhile).
     """
-    to_be_sent = {"due_at": clock.now(), "expires_at": None}
-    _decide(operation, Verdict.APPROVED, State.QUEUED, by=by, comment=comment, **to_be_sent)
-    _transition.wake_submitter(operation)
+    with transaction.atomic():
+        number = _begin(operation, permissions.why_not_decide, by=by, seen=seen)
+        _require_comment(operation, by, comment)
+        made = _record(operation, Verdict.APPROVED, by=by, comment=comment, level=number)
+        if operation.open_level:
+            asked = deciders.asked_now(operation)
+            _transition.note(operation, "agreed", by=by, note=comment, data=_in_full(operation, made), asked=asked)
+            asking.follow_who_is_left(operation)
+        else:
+            _let_proceed(operation, "approved", made, by=by, note=comment)
 
 
-def reject(operation: Operation, *, by: User, comment: str = "") -> None:
-    """Refuse a fork. Raises permissions.Denied (not a lead, or one's own) and Conflict."""
-    _decide(operation, Verdict.REJECTED, State.REJECTED, by=by, comment=comment)
+def reject(operation: Operation, *, by: User, comment: str = "", seen: int | None = None) -> None:
+    """Refuse a request. Raises as approve() does."""
+    _turn(operation, Verdict.REJECTED, State.REJECTED, by=by, comment=comment, seen=seen)
+
+
+def request_changes(operation: Operation, *, by: User, comment: str, seen: int | None = None) -> None:
+    """Give a request back, for its requester to change it and send it again. Raises as approve() does."""
+    _turn(operation, Verdict.CHANGES_REQUESTED, State.CHANGES_REQUESTED, by=by, comment=comment, seen=seen)
+
+
+def bypass(operation: Operation, *, by: User, reason: str, seen: int | None = None) -> None:
+    """Let a request proceed without the approvals that it lacks: an administrator, with a reason that all leads read.
+
+    Raises as approve() does.
+    """
+    with transaction.atomic():
+        level = _begin(operation, permissions.why_not_bypass, by=by, seen=seen)
+        made = _record(operation, Verdict.BYPASSED, by=by, comment=reason, level=level)
+        _let_proceed(operation, "bypassed", made, by=by, note=reason)
 
 
 def cancel(operation: Operation, *, by: User) -> None:
@@ -38,25 +67,76 @@ def cancel(operation: Operation, *, by: User) -> None:
     _transition.move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
 
-def _decide(operation: Operation, verdict: Verdict, to: State, *, by: User, comment: str, **fields: Any) -> None:
-    """Take the edge, and write down whose answer it was. Whoever loses the right meanwhile does not decide."""
+def _turn(operation: Operation, verdict: Verdict, to: State, *, by: User, comment: str, seen: int | None) -> None:
     with transaction.atomic():
-        permissions.require(permissions.why_not_decide(by, operation, lock=True))
-        if operation.expires_at and operation.expires_at <= clock.now():
-            raise Conflict("The time to decide has passed.")
-        failpoints.reach("approve.allowed")
-        # The move first: of two people who answer at once, the second meets a Conflict.
-        _transition.move(operation, to, verb=verdict, by=by, note=comment, **fields)
-        Decision.objects.create(
-            operation=operation,
-            verdict=verdict,
-            by=by,
-            by_name=by.name,
-            by_key=by.lasting_key,
-            by_email=by.email,
-            requested_by_id=operation.requested_by_id,
-            requester_key=operation.requester_key,
-            request_hash=operation.request_hash,
-            comment=comment,
-            decided_at=clock.now(),
-        )
+        level = _begin(operation, permissions.why_not_decide, by=by, seen=seen)
+        made = _record(operation, verdict, by=by, comment=comment, level=level)
+        _transition.move(operation, to, verb=verdict, by=by, note=comment, data=_in_full(operation, made))
+
+
+def _let_proceed(operation: Operation, verb: str, made: Decision, *, by: User, note: str) -> None:
+    now = clock.now()
+    use_by = now + timedelta(days=operation.plan.use_days)
+    times: dict[str, Any] = {"due_at": now, "expires_at": None, "remind_at": None, "use_by": use_by}
+    _transition.move(operation, State.QUEUED, verb=verb, by=by, note=note, data=_in_full(operation, made), **times)
+    _transition.wake_submitter(operation)
+
+
+def _begin(operation: Operation, why_not: Callable[..., str], *, by: User, seen: int | None) -> int:
+    """Lock what a decision rests on, read the row anew, and return the level that is decided.
+
+    1. The right first, as those do who change rights: until the end, nobody takes it away.
+    2. Then the row: of people who decide at once, each sees what those before have done.
+    """
+    seen = operation.plan.number if seen is None else seen
+    permissions.lock_rights(by)
+    Operation.objects.select_for_update(of=("self",)).get(pk=operation.pk)
+    operation.refresh_from_db()
+    if operation.state != State.AWAITING_APPROVAL:
+        raise Conflict(f"{State(operation.state).label} cannot be decided.")
+    if operation.plan.number != seen:
+        raise Conflict("It has changed since you opened it.")
+    if operation.expires_at and operation.expires_at <= clock.now():
+        raise Conflict("The time to decide has passed.")
+    permissions.require(why_not(by, operation))
+    failpoints.reach("approve.allowed")
+    return operation.open_level
+
+
+def _require_comment(operation: Operation, by: User, comment: str) -> None:
+    if not comment and permissions.has_to_comment(by, operation):
+        raise Conflict("Its rules ask you for a comment.")
+
+
+def _record(operation: Operation, verdict: Verdict, *, by: User, comment: str, level: int) -> Decision:
+    """Write down whose answer it was, as what, and about which request."""
+    return Decision.objects.create(
+        operation=operation,
+        verdict=verdict,
+        by=by,
+        by_name=by.name,
+        by_key=by.lasting_key,
+        by_email=by.email,
+        requested_by_id=operation.requested_by_id,
+        requester_key=operation.requester_key,
+        request_hash=operation.request_hash,
+        level=level,
+        capacity=Who.ADMINS if verdict == Verdict.BYPASSED else _capacity(operation, by),
+        comment=comment,
+        decided_at=clock.now(),
+    )
+
+
+def _capacity(operation: Operation, by: User) -> str:
+    """As what somebody decides; an administrator also for each requirement for which too few people are left."""
+    rights = permissions.usable(permissions.rights_of(by, operation), by, operation)
+    words = [str(right.capacity) for right in rights]
+    if operation.is_asked_of_admins_instead and Who.ADMINS in words:
+        words += [f"{INSTEAD}:{at}" for at in deciders.stuck(operation)]
+    return " ".join(words)
+
+
+def _in_full(operation: Operation, made: Decision) -> dict[str, Any]:
+    """What an event tells of a decision, for whoever reads it alone."""
+    facts = {"level": made.level, "as": made.capacity, "request_hash": made.request_hash}
+    return facts | ({"could_decide": deciders.in_full(operation)} if operation.open_level else {})

@@ -5,13 +5,14 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from imodels_app.approvals.plan import is_met
 from imodels_app.lifecycle import _transition
-from imodels_app.lifecycle._transition import NO_WAIT, ApprovalVoid, Conflict, NameInFlight
+from imodels_app.lifecycle._transition import NO_WAIT, ApprovalLapsed, ApprovalVoid, Conflict, NameInFlight
 from imodels_app.models import Attempt, Operation
-from imodels_app.requesting.spec import fingerprint
+from imodels_app.requesting import drafts
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import CLAIM_LASTS, RECONCILE_CLAIM_AFTER, STEP_LEASE
-from imodels_app.states import Kind, Outcome, State
+from imodels_app.states import Outcome, State
 
 
 def operation_for(operation_id: UUID) -> Operation:
@@ -40,10 +41,12 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
     2. The unique index on names in flight refuses a second operation of ours with the same name.
     3. The attempt is a row before the socket opens: whoever finds it without an answer has to reconcile first.
 
-    Raises Conflict (somebody else has it), NameInFlight, ApprovalVoid.
+    Raises Conflict (somebody else has it), NameInFlight, ApprovalVoid, ApprovalLapsed.
     """
-    if operation.kind == Kind.FORK and not _approval_holds(operation):
+    if not _approval_holds(operation, drafts.hash_of(operation)):
         raise ApprovalVoid("The request differs from what was approved.")
+    if Operation.objects.lapsed(now).filter(pk=operation.pk).exists():
+        raise ApprovalLapsed("Its approval was not used in time.")
     number = operation.attempts.count() + 1
     try:
         with transaction.atomic():
@@ -58,24 +61,23 @@ def claim(operation: Operation, *, bucket: str, now: datetime) -> Attempt:
     except IntegrityError as clash:
         raise NameInFlight(operation.name) from clash
     # What is handed to the socket is what the row holds, now that nobody else changes it: see confirm_claim().
-    operation.refresh_from_db(fields=["request_path", "request_body", "request_hash"])
+    operation.refresh_from_db(fields=["request_path", "request_body", "request_hash", "approval_plan"])
     return Attempt.objects.create(
-        operation=operation, number=number, bucket=bucket, body_hash=_hash_of(operation), sent_at=now
+        operation=operation, number=number, bucket=bucket, body_hash=drafts.hash_of(operation), sent_at=now
     )
 
 
 def confirm_claim(operation: Operation, attempt: Attempt) -> None:
     """Call right before sending. Raises Conflict when the claim is old, or was reconciled by somebody else meanwhile.
 
-    Also when the requester's account is closed by now; and when these very bytes of a fork were not approved: the claim
-    has read them anew, after it looked.
+    Also when the requester's account is closed by now; and when these very bytes were not approved: the claim has read
+    them anew, after it looked.
     """
     mine = Operation.objects.filter(pk=operation.pk, state=State.SUBMITTING, version=operation.version)
-    mine = mine.filter(requested_by__is_active=True)
-    if operation.kind == Kind.FORK:
-        mine = mine.approved(attempt.body_hash)
+    row = mine.filter(requested_by__is_active=True).first()
+    is_approved = row is not None and _approval_holds(row, attempt.body_hash)
     # The time last: the database may take its time to answer, and what counts is when we send.
-    if not mine.exists() or clock.now() > attempt.sent_at + CLAIM_LASTS:
+    if not is_approved or clock.now() > attempt.sent_at + CLAIM_LASTS:
         raise Conflict(f"The claim on {operation.name} has expired.")
 
 
@@ -94,11 +96,6 @@ def send_again(operation: Operation, *, note: str) -> None:
     _transition.wake_submitter(operation)
 
 
-def _approval_holds(operation: Operation) -> bool:
-    """Whether a lead approved exactly what would be sent now."""
-    return Operation.objects.filter(pk=operation.pk).approved(_hash_of(operation)).exists()
-
-
-def _hash_of(operation: Operation) -> str:
-    """What an approval has to be of, for these bytes to be sent."""
-    return fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
+def _approval_holds(operation: Operation, sent_hash: str) -> bool:
+    """Whether its plan is met by decisions about exactly what would be sent now; a plan may ask for none."""
+    return sent_hash == operation.request_hash and is_met(operation.plan, operation.answers)

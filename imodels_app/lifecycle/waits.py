@@ -6,15 +6,25 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
 
-from imodels_app.lifecycle import _transition, progress
+from imodels_app.lifecycle import _transition, asking, progress
 from imodels_app.lifecycle._transition import NO_WAIT, Conflict
 from imodels_app.models import Attempt, Operation, User
+from imodels_app.notifications import recipients
+from imodels_app.requesting import drafts
 from imodels_app.runtime import clock, dispatch
 from imodels_app.runtime.loops import for_each
-from imodels_app.runtime.timing import CLOCK_DIFFERENCE, LONGEST_PAUSE, SET_ASIDE_FOR, SIGN_IN_PATIENCE, UPLOAD_LEASE
-from imodels_app.states import Outcome, State, WaitReason
+from imodels_app.runtime.timing import (
+    CLOCK_DIFFERENCE,
+    LAST_REMINDER_BEFORE,
+    LONGEST_PAUSE,
+    SET_ASIDE_FOR,
+    SIGN_IN_PATIENCE,
+    UPLOAD_LEASE,
+)
+from imodels_app.states import NotificationKind, Outcome, State, WaitReason
 
 # Which column makes an operation due at once.
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
@@ -23,6 +33,7 @@ _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
     State.UPLOADING: lambda now: {"upload": {"due_at": now}},
     State.RUNNING: lambda now: {"due_at": now},
 }
+_MISSED = {State.AWAITING_APPROVAL: "nobody decided", State.CHANGES_REQUESTED: "the requester changed nothing"}
 
 
 def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "") -> None:
@@ -52,11 +63,46 @@ def _waiting(operation: Operation, state: State, reason: WaitReason, until: date
 
 def expire(operation: Operation) -> None:
     """End a wait for a person who did not come in time. An upload fails instead: it leaves an orphaned iModel."""
-    who = "nobody decided" if operation.state == State.AWAITING_APPROVAL else "the requester did not sign in again"
+    who = _MISSED.get(State(operation.state), "the requester did not sign in again")
     if operation.state == State.UPLOADING:
         progress.failed(operation, code="uploadAbandoned", note=who)
         return
     _transition.move(operation, State.EXPIRED, verb="expired", note=who)
+
+
+def lapse(operation: Operation) -> None:
+    """An approval that was not used in time is void: the request waits for people again. Raises Conflict.
+
+    Never once the request may have been sent: its answer may be lost.
+    """
+    with transaction.atomic():
+        Operation.objects.select_for_update(of=("self",)).get(pk=operation.pk)
+        operation.refresh_from_db()
+        if not Operation.objects.lapsed(clock.now()).filter(pk=operation.pk).exists():
+            raise Conflict(f"The approval of {operation.name} still holds.")
+        plan = operation.plan.again()
+        columns = asking.new_round(operation, plan) | drafts.time_to_decide(plan, operation.team, clock.now()) | NO_WAIT
+        columns |= {"use_by": None, "due_at": None}
+        if not columns["asked"]:
+            asking.end(operation)
+            return
+        _transition.move(operation, State.AWAITING_APPROVAL, verb="approval_lapsed", note="not sent in time", **columns)
+
+
+def remind(operation: Operation) -> None:
+    """Remind whoever has to act, half-way and shortly before the end, once each."""
+    now, ends_at = clock.now(), operation.expires_at
+    if ends_at is None:
+        return
+    is_last = ends_at - now <= LAST_REMINDER_BEFORE
+    kind = NotificationKind.LAST_DAY if is_last else NotificationKind.HALF_WAY
+    upcoming = None if is_last else ends_at - LAST_REMINDER_BEFORE
+    with transaction.atomic():
+        as_read = {"state": operation.state, "remind_at": operation.remind_at}
+        # Not a new version: nothing that a page shows has changed.
+        if Operation.objects.filter(pk=operation.pk, **as_read).update(remind_at=upcoming):
+            event = _transition.event_fields("reminded", None, kind.label, operation.state, operation.state, "", "")
+            _transition.tell(operation, now, event, recipients.reminded(operation, kind))
 
 
 def wake_after_sign_in(user: User) -> None:

@@ -10,7 +10,7 @@ from imodels_app.migrations import _search
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0008_audit_log"),
+        ("imodels_app", "0009_approvals"),
     ]
 
     operations = [

@@ -11,11 +11,12 @@ from imodels_app.models.known_itwins import KnownITwin
 from imodels_app.models.limits import Bucket, CircuitBreaker, LookupShare
 from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
 from imodels_app.models.notifications import Notification, NotificationQuerySet
-from imodels_app.models.operations import Operation, OperationQuerySet
+from imodels_app.models.operations import DECIDED_AT_SOURCE, Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
 from imodels_app.models.people import User
 from imodels_app.models.presets import Preset, PresetQuerySet
 from imodels_app.models.refused_access import RefusedAccess
+from imodels_app.models.rules import ApprovalRule, ApprovalRuleQuerySet
 from imodels_app.models.saved_filters import SavedFilter
 from imodels_app.models.sessions import Session
 from imodels_app.models.teams import Membership, Team, TeamITwin
@@ -23,7 +24,10 @@ from imodels_app.models.tokens import TokenSet
 from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
 
 __all__ = [
+    "DECIDED_AT_SOURCE",
     "STAGED_FOR",
+    "ApprovalRule",
+    "ApprovalRuleQuerySet",
     "Attempt",
     "Bucket",
     "CircuitBreaker",

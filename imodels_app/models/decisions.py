@@ -4,10 +4,12 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 from imodels_app.models.people import User
 from imodels_app.states import (
     Verdict,
+    Who,
 )
 
 
@@ -15,8 +17,8 @@ class Decision(models.Model):
     """One person's answer to one request, bound to its hash. Never edited.
 
     A CHECK sees one row only. So what it compares is copied here, and a trigger (migrations/_data_and_triggers.py)
-    refuses a row whose requester or hash is not its operation's. Another one (_decision_triggers.py) refuses whoever
-    is no lead as it is written, or has the requester's address.
+    refuses a row whose requester or hash is not its operation's. Others refuse whoever has the requester's address
+    (_decision_triggers.py), or as it is written no right to decide this (_approval_triggers.py).
     """
 
     operation = models.ForeignKey("Operation", models.PROTECT, related_name="decisions")
@@ -28,6 +30,13 @@ class Decision(models.Model):
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     requester_key = models.CharField(max_length=511)
     request_hash = models.CharField(max_length=64)
+    level = models.PositiveSmallIntegerField(default=1, db_default=1)
+    capacity = models.CharField(
+        max_length=60,
+        default=Who.LEADS,
+        db_default=Who.LEADS,
+        help_text="As what: words of states.Who, and “instead:N” for an administrator in the place of people who left.",
+    )
     comment = models.TextField(blank=True)
     decided_at = models.DateTimeField()
 
@@ -38,7 +47,15 @@ class Decision(models.Model):
                 name="decision_by_somebody_else",
                 condition=~Q(by=F("requested_by")) & ~Q(by_key=F("requester_key")),
             ),
-            models.UniqueConstraint(fields=["operation", "by_key"], name="decision_once_per_person"),
+            models.UniqueConstraint(fields=["operation", "request_hash", "by_key"], name="decision_once_per_key"),
+            # Two accounts with one verified address are one person.
+            models.UniqueConstraint(
+                "operation",
+                "request_hash",
+                Lower("by_email"),
+                name="decision_once_per_address",
+                condition=~Q(by_email=""),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ class Notification(models.Model):
 
     to = models.ForeignKey(User, models.CASCADE, related_name="messages")
     operation = models.ForeignKey(Operation, models.CASCADE, null=True, related_name="messages")
-    event = models.ForeignKey(Event, models.PROTECT, null=True, related_name="+", help_text="Of a change of rights.")
+    event = models.ForeignKey(Event, models.PROTECT, null=True, related_name="+", help_text="What it tells of.")
     kind = models.CharField(max_length=24, choices=NotificationKind.choices)
     written_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, help_text="When to try next; empty: never again.")
@@ -34,6 +34,9 @@ class Notification(models.Model):
     objects = NotificationQuerySet.as_manager()
 
     class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["to", "event"], name="notification_once_per_event"),
+        ]
         # Read by outbox.py: what is due.
         indexes: ClassVar = [models.Index(name="notification_due", fields=["due_at"], condition=Q(sent_at=None))]
 

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, Subquery, Window
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, When, Window
 from django.db.models.functions import Coalesce, Lower, RowNumber
 
+from imodels_app.approvals.plan import INSTEAD, Plan, Standing, open_level, standing
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
 from imodels_app.models.people import User
@@ -18,20 +19,27 @@ from imodels_app.states import (
     DUE,
     FINISHED,
     IN_FLIGHT,
+    MAYBE_THERE,
+    UNDECIDED,
     ChangesetSelection,
     Kind,
     State,
     Verdict,
     WaitReason,
+    Who,
 )
+
+# What leaves an iTwin is decided by the team that looks after that one.
+DECIDED_AT_SOURCE = (Kind.FORK, Kind.CLONE)
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
     def visible_to(self, user: User) -> Self:
-        """What a person may see: their own, their teams', and for admins everything."""
+        """What a person may see: their own, their teams', what a rule names them for, and for admins everything."""
         if user.is_admin:
             return self
-        return self.filter(Q(requested_by=user) | Q(team__in=user.membership_set.values("team")))
+        named = Q(pk__in=user.named_in.values("pk"))
+        return self.filter(Q(requested_by=user) | Q(team__in=user.membership_set.values("team")) | named)
 
     def of_teams(self, user: User) -> Self:
         return self.filter(team__in=user.membership_set.values("team"))
@@ -42,27 +50,37 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         rows = self.select_related("team", "upload", "orphan").prefetch_related("decisions")
         return rows.annotate(cancelled_by=Subquery(cancelled))
 
-    def approved(self, request_hash: str) -> Self:
-        """With an approval of exactly this request (one lead is enough here)."""
-        of_this = Decision.objects.filter(operation=OuterRef("pk"), request_hash=request_hash)
-        return self.filter(Exists(of_this.filter(verdict=Verdict.APPROVED)), request_hash=request_hash)
-
     def waiting_for(self, user: User) -> Self:
-        """What this person is asked to decide: forks of teams they lead, but never their own."""
+        """What this person is asked to decide and has not, but never their own."""
         led = user.membership_set.filter(role=Membership.Role.LEAD).values("team")
-        waiting = self.filter(state=State.AWAITING_APPROVAL, team__in=led).exclude(requested_by=user)
+        asked = Q(team__in=led, asked__contains=f" {Who.LEADS} ") | Q(asked__contains=f" {user.pk} ")
+        if user.is_admin:
+            asked |= Q(asked__contains=f" {Who.ADMINS} ")
+        given = Decision.objects.filter(operation=OuterRef("pk"), request_hash=OuterRef("request_hash"), by=user)
+        waiting = self.filter(asked, ~Exists(given), state=State.AWAITING_APPROVAL).exclude(requested_by=user)
         return waiting.exclude(requester_email__iexact=user.email) if user.email else waiting
 
     def of_closed_accounts(self) -> Self:
         """What has not been sent, and is not to be sent any more."""
         return self.filter(state__in=sorted(CANCELLABLE), requested_by__is_active=False)
 
+    def undecided(self) -> Self:
+        return self.filter(state__in=sorted(UNDECIDED))
+
     def misplaced(self) -> Self:
-        """Waiting for a team that does not look after the main iModel's iTwin any more."""
-        own = TeamITwin.objects.filter(itwin_id=OuterRef("source_itwin_id")).values("team")[:1]
+        """Waiting for a team that does not look after the iTwin any more that decides (Operation.deciding_itwin_id)."""
+        copies = Q(kind__in=DECIDED_AT_SOURCE) & ~Q(source_itwin_id="")
+        waiting = self.undecided().annotate(deciding=Case(When(copies, "source_itwin_id"), default="itwin_id"))
+        own = TeamITwin.objects.filter(itwin_id=OuterRef("deciding")).values("team")[:1]
         default = Team.objects.filter(is_default=True).values("pk")[:1]
-        waiting = self.filter(state=State.AWAITING_APPROVAL).exclude(source_itwin_id="")
         return waiting.exclude(team=Coalesce(Subquery(own), Subquery(default)))
+
+    def to_remind(self, now: datetime) -> Self:
+        return self.undecided().filter(remind_at__lte=now, expires_at__gt=now)
+
+    def lapsed(self, now: datetime) -> Self:
+        """Approved, and not used in time; but not what may have been sent, though its answer was lost."""
+        return self.filter(state=State.QUEUED, use_by__lte=now).exclude(attempts__outcome__in=sorted(MAYBE_THERE))
 
     def ready(self, now: datetime) -> Self:
         """Queued, and the time to try has come; first come, first served."""
@@ -81,7 +99,7 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def overdue(self, now: datetime) -> Self:
         """Waiting for a person who did not come in time."""
         signed_out = Q(state=State.UPLOADING, wait_reason=WaitReason.SIGN_IN)
-        return self.filter(Q(state__in=[State.AWAITING_APPROVAL, State.QUEUED]) | signed_out, expires_at__lte=now)
+        return self.filter(Q(state__in=[*sorted(UNDECIDED), State.QUEUED]) | signed_out, expires_at__lte=now)
 
 
 class Operation(models.Model):
@@ -124,10 +142,21 @@ class Operation(models.Model):
     preserve_history = models.BooleanField(null=True)
 
     # The exact request. Text, not JSON: PostgreSQL would reorder the keys, and what was approved is what runs.
-    # Written once: the database refuses to change it (migrations/_data_and_triggers.py).
+    # Once it is decided, the database refuses to change it (migrations/_approval_triggers.py).
     request_path = models.CharField(max_length=255)
     request_body = models.TextField()
     request_hash = models.CharField(max_length=64)
+
+    # The rules that matched, as they were then (approvals.plan). Empty: of before there were any.
+    approval_plan = models.JSONField(default=dict, db_default={})
+    named = models.ManyToManyField(User, related_name="named_in", help_text="Those whom its rules name.")
+    asked = models.TextField(
+        default=f" {Who.LEADS} ",
+        db_default=f" {Who.LEADS} ",
+        help_text="Who may decide now: words of states.Who, ids of named people, and “instead”; between spaces.",
+    )
+    remind_at = models.DateTimeField(null=True, help_text="When those who have to act are reminded next.")
+    use_by = models.DateTimeField(null=True, help_text="When its approval lapses unless it is sent.")
 
     # The baseline file. Its name and size stay when the bytes are gone.
     staged_file = models.OneToOneField(StagedFile, models.SET_NULL, null=True, related_name="operation")
@@ -197,11 +226,47 @@ class Operation(models.Model):
         return self.state in FINISHED
 
     @property
+    def is_usable(self) -> bool:
+        """Its iModel can be opened and copied, though it may still be finishing."""
+        is_there = self.state == State.SUCCEEDED or (self.state == State.RUNNING and self.usable_at is not None)
+        return is_there and bool(self.imodel_id)
+
+    @property
     def last_decision(self) -> "Decision | None":
         """The newest answer. Reads all of them, so that a list that has prefetched them costs no query a row."""
         decisions = list(self.decisions.all())
         return decisions[-1] if decisions else None
 
     @property
+    def answers(self) -> list["Decision"]:
+        """The decisions about the request as it is now; what came before an edit is void."""
+        return [one for one in self.decisions.all() if one.request_hash == self.request_hash]
+
+    @property
     def approvals(self) -> list["Decision"]:
-        return [one for one in self.decisions.all() if one.verdict == Verdict.APPROVED]
+        return [one for one in self.answers if one.verdict in (Verdict.APPROVED, Verdict.BYPASSED)]
+
+    @property
+    def plan(self) -> Plan:
+        """What it needs before it is sent."""
+        return Plan.from_json(self.approval_plan, self.kind)
+
+    @property
+    def levels(self) -> list[list[Standing]]:
+        """How it stands with each level of its plan."""
+        return standing(self.plan, self.answers)
+
+    @property
+    def open_level(self) -> int:
+        """The level that is decided now, from 1; 0 when nobody has to agree any more."""
+        return open_level(self.plan, self.answers)
+
+    @property
+    def is_asked_of_admins_instead(self) -> bool:
+        """Whether administrators may decide in the place of people who have left."""
+        return INSTEAD in self.asked.split()
+
+    @property
+    def deciding_itwin_id(self) -> str:
+        """Whose team decides about it."""
+        return (self.source_itwin_id if self.kind in DECIDED_AT_SOURCE else "") or self.itwin_id

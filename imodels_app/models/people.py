@@ -25,6 +25,7 @@ class User(AbstractUser):
         related_name="+",
         help_text="Nobody: DASHBOARD_ADMINS gives and takes it.",
     )
+    admin_given_at = models.DateTimeField(null=True, editable=False)
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
@@ -58,5 +59,5 @@ class User(AbstractUser):
 
     @property
     def is_admin(self) -> bool:
-        """May audit everything and set up teams. Never a right on the platform, never the right to decide."""
+        """May audit everything and set up teams. Never a right on the platform; to decide only where a rule says so."""
         return self.is_active and self.is_staff

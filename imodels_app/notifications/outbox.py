@@ -15,14 +15,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import F, Min, QuerySet
+from django.db.models import F, Min
 
 from imodels_app.display import status
-from imodels_app.models import Event, Notification, Operation, TokenSet, User
-from imodels_app.notifications import channels, texts
+from imodels_app.models import Event, Notification, Operation, User
+from imodels_app.notifications import channels, recipients, texts
+from imodels_app.notifications.recipients import Recipients
 from imodels_app.runtime import clock
 from imodels_app.runtime.backoff import backoff
-from imodels_app.states import NotificationKind, State, WaitReason
+from imodels_app.states import TO_DECIDE, NotificationKind, State, WaitReason
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,14 @@ FIRST_GAP, LONGEST_GAP = timedelta(minutes=2), timedelta(hours=4)
 GIVEN_UP_AFTER = timedelta(days=3)
 
 
-def enqueue(operation: Operation, kind: NotificationKind) -> None:
-    """Put down whom to tell. Call in the transaction of the change."""
+def enqueue(told: Recipients, *, operation: Operation, event: Event) -> None:
+    """Put down whom to tell of a change: recipients.of(). Call in the transaction of the change."""
     now = clock.now()
-    for person in _whom(operation, kind):
-        if kind == NotificationKind.REQUESTED and _is_requester(person, operation):
-            continue
-        if not _may_be_notified(person) or (kind == NotificationKind.SIGN_IN and _was_notified(person)):
-            continue
-        Notification.objects.create(to=person, operation=operation, kind=kind, written_at=now, due_at=now + QUIET_FOR)
+    Notification.objects.bulk_create(
+        Notification(to=person, operation=operation, event=event, kind=kind, written_at=now, due_at=now + QUIET_FOR)
+        for person, kind in told.items()
+        if _may_be_notified(person)
+    )
 
 
 def enqueue_about(event: Event, people: Iterable[User | None]) -> None:
@@ -103,8 +103,11 @@ def is_current(message: Notification) -> bool:
     operation = message.operation
     if operation is None:
         return True
-    if message.kind == NotificationKind.REQUESTED:
-        return operation.state == State.AWAITING_APPROVAL and operation.team.leads().filter(pk=message.to_id).exists()
+    if message.kind in TO_DECIDE and message.to_id != operation.requested_by_id:
+        asked = recipients.asked(operation).filter(pk=message.to_id)
+        return operation.state == State.AWAITING_APPROVAL and asked.exists()
+    if message.kind in (NotificationKind.DECIDED, NotificationKind.ENDED):
+        return _knows_of(message.to, operation)
     if message.kind == NotificationKind.SIGN_IN:
         return operation.wait_reason == WaitReason.SIGN_IN and not operation.is_finished
     if message.kind == NotificationKind.UNKNOWN_STATE:
@@ -112,35 +115,14 @@ def is_current(message: Notification) -> bool:
     return True
 
 
-# Whom
-
-
-def _whom(operation: Operation, kind: NotificationKind) -> QuerySet[User]:
-    if kind == NotificationKind.REQUESTED:
-        return operation.team.leads()
-    if kind == NotificationKind.UNKNOWN_STATE:
-        # However many operations the platform says it of, one message a word.
-        told = Notification.objects.filter(kind=kind, operation__platform_state=operation.platform_state)
-        return User.objects.filter(is_staff=True).exclude(pk__in=told.values("to"))
-    return User.objects.filter(pk=operation.requested_by_id)
+def _knows_of(person: User, operation: Operation) -> bool:
+    """Whether this person was asked: whom no e-mail has reached yet needs none about the end either."""
+    was_told = operation.messages.filter(to=person, sent_at__isnull=False)
+    return was_told.exists() or operation.decisions.filter(by=person).exists()
 
 
 def _may_be_notified(person: User) -> bool:
     return person.is_active and person.wants_mail and bool(person.email)
-
-
-def _is_requester(person: User, operation: Operation) -> bool:
-    """Or another account of theirs: neither may decide."""
-    return person.pk == operation.requested_by_id or person.email.lower() == operation.requester_email.lower()
-
-
-def _was_notified(person: User) -> bool:
-    """Whether this person was asked to sign in since their sign-in was last good: once is enough for all that waits."""
-    token_set = TokenSet.objects.filter(user=person).first()
-    earlier = Notification.objects.filter(to=person, kind=NotificationKind.SIGN_IN)
-    if token_set:
-        earlier = earlier.filter(written_at__gt=token_set.refused_since or token_set.obtained_at)
-    return earlier.exists()
 
 
 # Sending

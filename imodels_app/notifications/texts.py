@@ -1,24 +1,41 @@
 """What an e-mail says: subject, text, and a link to the page where one can act. Several messages are a line each."""
 
 from collections.abc import Sequence
+from urllib.parse import urljoin
 
 from django.conf import settings
 from django.urls import reverse
 
-from imodels_app.display import formats, identity, status, timeline
+from imodels_app.display import formats, identity, links, status, timeline
 from imodels_app.models import Event, Notification, Operation
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import NotificationKind, State, Verb, WaitReason
+from imodels_app.states import TO_DECIDE, Kind, NotificationKind, State, Verb, WaitReason, Who
 
 _LINKS = {
-    NotificationKind.REQUESTED: "Review and decide",
+    **dict.fromkeys(TO_DECIDE, "Review and decide"),
+    NotificationKind.CHANGES_REQUESTED: "Change it and send it again",
     NotificationKind.SIGN_IN: "Sign in",
     NotificationKind.FAILED: "What to do next",
 }
+# Of a decision, with the comment of whoever decided.
+_TELL_WHY = {
+    NotificationKind.APPROVED,
+    NotificationKind.REJECTED,
+    NotificationKind.CHANGES_REQUESTED,
+    NotificationKind.DECIDED,
+    NotificationKind.BYPASSED,
+}
 _WHY = {
-    NotificationKind.REQUESTED: "You get this because you are a lead of {team}. You must be signed in to decide; "
-    "nobody can decide from this e-mail.",
+    **dict.fromkeys(
+        TO_DECIDE,
+        "You get this because {askers} {decides} about this. You must be signed in to decide; nobody can decide from "
+        "this e-mail.",
+    ),
+    **dict.fromkeys(
+        (NotificationKind.DECIDED, NotificationKind.BYPASSED, NotificationKind.ENDED),
+        "You get this because you may decide about this, or have decided.",
+    ),
     NotificationKind.UNKNOWN_STATE: "You get this because you are an administrator of iModel Desk.",
 }
 _WHY_REQUESTER = "You get this because you requested {name}."
@@ -45,6 +62,39 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
         "{decider_name} approved {what}. It is sent automatically.",
     ),
     NotificationKind.REJECTED: ("{decider} rejected {name}", "{decider_name} rejected {what}. Nothing was sent."),
+    NotificationKind.CHANGES_REQUESTED: (
+        "{decider} asks you to change {name}",
+        "{decider_name} asks for changes to {what}. Nothing was sent. Change it and send it again{decide_by}.",
+    ),
+    NotificationKind.EDITED: (
+        "{who} changed {name}{decide_by}",
+        "{requester} changed {what}. What was approved of it before is void.\n\n{changes}",
+    ),
+    NotificationKind.DECIDED: (
+        "{decider} decided on {name}: {verdict}",
+        "{decider_name} decided on {what}, which {requester} requested: {verdict}. Nothing is left to do for you.",
+    ),
+    NotificationKind.BYPASSED: (
+        "{decider} bypassed the approval of {name}",
+        "{decider_name}, an administrator, let {what}, which {requester} requested, proceed without its approvals.",
+    ),
+    NotificationKind.APPROVAL_LAPSED: (
+        "{name} has to be approved again{decide_by}",
+        "{What} was approved, but could not be sent in time, so the approval is void. It waits for a decision again.",
+    ),
+    NotificationKind.HALF_WAY: (
+        "{name} still waits{decide_by}",
+        "Half of the time to decide on {what}, which {requester} requested, is over.",
+    ),
+    NotificationKind.LAST_DAY: (
+        "{name} expires soon{decide_by}",
+        "{What}, which {requester} requested, expires unless somebody acts in time.",
+    ),
+    NotificationKind.SENT: ("{name} was sent", "{What} was sent to the platform, which is making it."),
+    NotificationKind.ENDED: (
+        "{name} has ended: {outcome}",
+        "{What}, which {requester} requested, has ended: {outcome}. Nothing is left to do for you.",
+    ),
     NotificationKind.EXPIRED: (
         "{name} expired: nobody decided",
         "Nobody decided on {what} in time. Nothing was sent. Request it again, or talk to a lead.",
@@ -57,10 +107,16 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
         _UNKNOWN_STATE,
     ),
 }
-_EXPIRED_SIGNED_OUT = (
-    "{name} expired: you did not sign in again",
-    "{What} waited for your sign-in, and time ran out. Sign in and request it again.",
-)
+_EXPIRED = {
+    WaitReason.SIGN_IN: (
+        "{name} expired: you did not sign in again",
+        "{What} waited for your sign-in, and time ran out. Sign in and request it again.",
+    ),
+    WaitReason.NOBODY_DECIDES: (
+        "{name} expired: nobody is left who may decide",
+        "Nobody is left who may decide on {what}. Nothing was sent. {remedy}",
+    ),
+}
 
 
 # Lines of one e-mail; the pages have the others.
@@ -83,12 +139,13 @@ def _of_one(message: Notification) -> tuple[str, str]:
     if message.operation is None:
         return _about_head(message) if message.kind == Verb.HEAD_SENT else _about_rights(message)
     operation, kind = message.operation, NotificationKind(message.kind)
-    filled = _values(operation)
+    filled = _values(operation) | {"changes": _changes(message)}
     subject, text = _TEXTS[kind]
-    if kind == NotificationKind.EXPIRED and operation.wait_reason == WaitReason.SIGN_IN:
-        subject, text = _EXPIRED_SIGNED_OUT
+    if kind == NotificationKind.EXPIRED:
+        subject, text = _EXPIRED.get(WaitReason(operation.wait_reason), (subject, text))
     why = _WHY.get(kind, _WHY_REQUESTER)
-    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {_link(message)}"]
+    link = f"{_LINKS.get(kind, 'Details')}: {_link(message)}"
+    parts = [text.format_map(filled), _quote(operation, kind), "\n".join([*_next_acts(operation), link])]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
@@ -140,7 +197,10 @@ def _values(operation: Operation) -> dict[str, str]:
         "source": source or "an iModel",
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": isolated(operation.itwin_name) or "its iTwin",
-        "team": isolated(operation.team.name),
+        "askers": status.askers(operation),
+        "decides": "decides" if operation.asked == f" {Who.LEADS} " else "decide",
+        "verdict": decision.get_verdict_display().lower() if decision else "",
+        "outcome": earlier.badge,
         "decide_by": f" (decide by {formats.deadline(operation.expires_at, now)})" if operation.expires_at else "",
         "decider": isolated(formats.first_name(decision.by_name)) if decision else "",
         "decider_name": isolated(decision.by_name) if decision else "",
@@ -152,11 +212,18 @@ def _values(operation: Operation) -> dict[str, str]:
     }
 
 
+def _changes(message: Notification) -> str:
+    """What an edit changed, as a diff."""
+    changes = message.event.data.get("changes", []) if message.event else []
+    lines = [(one["what"], isolated(one["before"]) or "none", isolated(one["after"]) or "none") for one in changes]
+    return "\n".join(f"{what}:\n- {before}\n+ {after}" for what, before, after in lines)
+
+
 def _quote(operation: Operation, kind: NotificationKind) -> str:
     """What somebody wrote for this reader."""
-    if kind == NotificationKind.REQUESTED:
+    if kind in TO_DECIDE:
         words = operation.reason
-    elif kind in (NotificationKind.APPROVED, NotificationKind.REJECTED) and operation.last_decision:
+    elif kind in _TELL_WHY and operation.last_decision:
         words = operation.last_decision.comment
     elif kind == NotificationKind.FAILED and operation.failure_message:
         return f"The platform said: “{isolated(operation.failure_message)}”"
@@ -165,9 +232,19 @@ def _quote(operation: Operation, kind: NotificationKind) -> str:
     return f"“{isolated(words)}”" if words else ""
 
 
+def _next_acts(operation: Operation) -> list[str]:
+    """What can be done with what was made. Each is a link to a page: nothing is done from an e-mail."""
+    acts = {
+        "Open": links.open_url(operation),
+        "Clone it": links.copy_url(operation, Kind.CLONE),
+        "Fork it": links.copy_url(operation, Kind.FORK),
+    }
+    return [f"{act}: {urljoin(settings.DASHBOARD_URL, url)}" for act, url in acts.items() if url]
+
+
 def _link(message: Notification) -> str:
     if message.operation is None:
         page = "audit" if message.kind == Verb.HEAD_SENT else "approval-list"
         return settings.DASHBOARD_URL + reverse(f"imodels:{page}")
-    name = "imodels:approval-detail" if message.kind == NotificationKind.REQUESTED else "imodels:operation-detail"
+    name = "imodels:approval-detail" if message.kind in TO_DECIDE else "imodels:operation-detail"
     return settings.DASHBOARD_URL + reverse(name, args=[message.operation.pk])

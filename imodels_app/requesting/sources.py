@@ -94,7 +94,9 @@ class Source:
         itwin = itwin_ref(self.itwin)
         # An iTwin's iModels need not be in its own region.
         there = replace(itwin, region=self.imodel.data_center or itwin.region)
-        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=there)
+        # Of one that was not looked up nothing is known.
+        is_secured = self.imodel.is_secured if self.itwin.id else None
+        return IModelRef(id=self.imodel.id, name=self.imodel.name, itwin=there, is_secured=is_secured)
 
 
 @dataclass(frozen=True)

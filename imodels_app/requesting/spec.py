@@ -8,9 +8,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from imodels_app.approvals.plan import canonical
 from imodels_app.states import ChangesetSelection, Kind
 
-# Part of what an approval is bound to: raise it when the meaning of an approval changes.
+# What approvals of requests from before there were rules are bound to, in the place of a plan.
 POLICY_VERSION = 1
 
 
@@ -27,11 +28,12 @@ class ITwinRef:
 
 @dataclass(frozen=True, kw_only=True)
 class IModelRef:
-    """An iModel with the iTwin it lives in."""
+    """An iModel with the iTwin it lives in. is_secured: it has permissions of its own; None, not known."""
 
     id: str
     name: str = ""
     itwin: ITwinRef
+    is_secured: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +119,9 @@ class CreationSpec:
         """The bytes that are sent, as text."""
         return json.dumps(self.body, ensure_ascii=False, indent=2)
 
-    def fingerprint(self, requester: str) -> str:
+    def fingerprint(self, requester: str, plan: dict[str, Any] | None = None) -> str:
         """SHA-256 of all that an approval is bound to. requester: the person's id, as text."""
-        return fingerprint(self.path, self.body_text, requester)
+        return fingerprint(self.path, self.body_text, requester, plan or {})
 
     def _template(self) -> dict[str, Any]:
         # Here the platform knows ids only, and none means the baseline without any changeset.
@@ -157,7 +159,7 @@ def crs_in(body_text: str) -> str:
     return str((json.loads(body_text).get("geographicCoordinateSystem") or {}).get("horizontalCRSId", ""))
 
 
-def fingerprint(path: str, body_text: str, requester: str) -> str:
-    """SHA-256 (hex) of method, path, body, requester and policy, unambiguous because it is JSON."""
-    whole = json.dumps(["POST", path, body_text, requester, POLICY_VERSION])
+def fingerprint(path: str, body_text: str, requester: str, plan: dict[str, Any]) -> str:
+    """SHA-256 (hex) of method, path, body, requester and approval plan, unambiguous because it is JSON."""
+    whole = json.dumps(["POST", path, body_text, requester, canonical(plan) if plan else POLICY_VERSION])
     return hashlib.sha256(whole.encode()).hexdigest()

@@ -37,6 +37,8 @@ PROVIDER_CLOCK_DIFFERENCE_S = 120
 
 # A decision rests on a grant that the sign-in service has confirmed no longer ago than this.
 GRANT_CONFIRMED_FOR = timedelta(minutes=5)
+# Who has to decide is reminded when half of the time is over, and once more so long before its end.
+LAST_REMINDER_BEFORE = timedelta(days=1)
 # After a sign-in a person may end their other sessions for so long.
 SIGN_IN_IS_FRESH = timedelta(minutes=10)
 # Between a person's start of a sign-in and their return from the provider's page.

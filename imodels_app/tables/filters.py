@@ -17,7 +17,7 @@ from imodels_app.display.status_table import PLATFORM_STATES
 from imodels_app.models import Event, Operation, OperationQuerySet, User
 from imodels_app.models.search import EVENT_WORDS, OPERATION_WORDS
 from imodels_app.runtime import foreign_text
-from imodels_app.states import EVENT_GROUPS, FINISHED, Kind, State, Verb, WaitReason
+from imodels_app.states import EVENT_GROUPS, FINISHED, UNDECIDED, Kind, State, Verb, WaitReason
 from imodels_app.tables.keyset import Order
 
 # Of a search: each is one more condition of the query.
@@ -27,7 +27,7 @@ MOST_PEOPLE = 100
 
 UNKNOWN = Q(state=State.RUNNING) & ~Q(platform_state__in=["", *PLATFORM_STATES])
 SIGNED_OUT = Q(wait_reason=WaitReason.SIGN_IN) & ~Q(state__in=sorted(FINISHED))
-NEEDS_PERSON = Q(state=State.AWAITING_APPROVAL) | SIGNED_OUT | UNKNOWN
+NEEDS_PERSON = Q(state__in=sorted(UNDECIDED)) | SIGNED_OUT | UNKNOWN
 # The states as people group them, in the order in which they are offered.
 GROUPS: dict[str, tuple[str, Q]] = {
     "running": (

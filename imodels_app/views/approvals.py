@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -22,10 +22,12 @@ from imodels_app.audit import refusals
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
-from imodels_app.models import Decision, Operation, Team, User
+from imodels_app.models import Decision, Operation, User
+from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import foreign_text
-from imodels_app.states import IN_FLIGHT, Kind, State, Verb, WaitReason
+from imodels_app.states import Kind, State, Verb, WaitReason
+from imodels_app.views import approval_card
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -57,7 +59,8 @@ def approval_list(request: HttpRequest) -> HttpResponse:
     if live_page.is_unchanged:
         return HttpResponse(status=204)
     context: dict[str, Any] = {name: _rows(rows, now) for name, rows in lists.items()}
-    context |= {"pace": live.WAITING_S, "section": "approvals"}
+    pace = live.DECIDING_S if lists["waiting"] or lists["requested"] else live.WAITING_S
+    context |= {"pace": pace, "section": "approvals"}
     return live_page.render("approvals/list.html", "approvals/_lists.html", context)
 
 
@@ -69,16 +72,23 @@ def _not_decided(request: HttpRequest, pk: UUID) -> HttpResponse:
         context = {"comment": request.POST.get("comment", ""), "pk": pk, "section": "approvals"}
         return render(request, "approvals/signed_out.html", context, status=422)
     user = person(request)
-    return _card(request, _visible(user, pk), user, status_code=422, is_old=True)
+    return approval_card.card(request, approval_card.visible(user, pk), user, status_code=422, is_old=True)
 
 
 @preserve_input_on_sign_out(_not_decided)
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
+@vary_on_headers("HX-Request")
 def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """All facts of one request, and the form for whoever may decide. A POST brings a comment along, and no decision."""
+    """All facts of one request, and the form for whoever may decide; for htmx its live parts, as approval_facts.
+
+    A POST brings a comment along, and no decision.
+    """
     user = person(request)
-    return _card(request, _visible(user, pk), user)
+    operation = approval_card.visible(user, pk)
+    if request.method == "POST":
+        return approval_card.card(request, operation, user)
+    return approval_card.live_card(request, operation, user, card_facts.remembered(operation))
 
 
 @preserve_input_on_sign_out(_not_decided)
@@ -101,14 +111,14 @@ def reject(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: str) -> HttpResponse:
     user = person(request)
-    operation = _visible(user, pk)
+    operation = approval_card.visible(user, pk)
     form = DecisionForm(request.POST)
     form.fields["comment"].required = done == "rejected"
     try:
         permissions.require(permissions.why_not_decide(user, operation))
         if not form.is_valid() and operation.state == State.AWAITING_APPROVAL:
             problem = str(form.errors["comment"][0]).rstrip(".")
-            return _card(request, operation, user, status_code=422, problem=problem)
+            return approval_card.card(request, operation, user, status_code=422, problem=problem)
         if operation.state == State.AWAITING_APPROVAL:
             gateway.confirm_grant(user)
         decide(operation, by=user, comment=form.cleaned_data.get("comment", ""))
@@ -118,9 +128,11 @@ def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: s
         refusals.record(Verb.DECISION_REFUSED, request, note=f"{done}: {no}", operation=operation)
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[pk]))
     except lifecycle.Conflict as conflict:
-        return _card(request, _visible(user, pk), user, status_code=409, late=str(conflict))
-    messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.")
-    return redirect("imodels:approval-list")
+        return approval_card.card(request, approval_card.visible(user, pk), user, status_code=409, late=str(conflict))
+    following = approval_card.in_line(user).first()
+    more = " This is the next in line." if following else ""
+    messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.{more}")
+    return redirect("imodels:approval-detail", following.pk) if following else redirect("imodels:approval-list")
 
 
 def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.MustWait) -> HttpResponse:
@@ -130,40 +142,7 @@ def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.Mu
         logout(request)
         return _not_decided(request, operation.pk)
     messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
-    return _card(request, operation, person(request), status_code=503)
-
-
-def _card(
-    request: HttpRequest, operation: Operation, user: User, *, status_code: int = 200, **more: Any
-) -> HttpResponse:
-    now = timezone.now()
-    context = {
-        "operation": operation,
-        "status_text": status.describe(operation, now),
-        "why_not": permissions.why_not_decide(user, operation),
-        "leads": _leads(operation, user),
-        "target_team": Team.looking_after(operation.itwin_id),
-        "open_forks": _open_forks(operation, user),
-        "comment": request.POST.get("comment", ""),
-        "decision": operation.last_decision,
-        "is_over": operation.expires_at is not None and operation.expires_at <= now,
-        "section": "approvals",
-        "now": now,
-    }
-    return render(request, "approvals/detail.html", context | more, status=status_code)
-
-
-def _leads(operation: Operation, user: User) -> list[User]:
-    """Who else may decide: the team's leads, but neither this person nor the requester."""
-    others = operation.team.leads().exclude(pk=user.pk)
-    return [one for one in others if not permissions.why_not_decide(one, operation)]
-
-
-def _open_forks(operation: Operation, user: User) -> list[Operation]:
-    """Other forks of the same main iModel that are asked for or under way, as far as this person may see."""
-    under_way = Q(state__in=[State.AWAITING_APPROVAL, State.QUEUED, *IN_FLIGHT])
-    forks = Operation.objects.visible_to(user).filter(under_way, kind=Kind.FORK, source_id=operation.source_id)
-    return list(forks.exclude(pk=operation.pk).order_by("-created_at")[:MOST_OPEN])
+    return approval_card.card(request, operation, person(request), status_code=503)
 
 
 def _lists(user: User) -> dict[str, list[Operation]]:
@@ -175,7 +154,7 @@ def _lists(user: User) -> dict[str, list[Operation]]:
     decided = decided.annotate(decided_at=Subquery(newest))
     decided = decided.filter(Q(decided_at__isnull=False) | Q(state=State.EXPIRED))
     return {
-        "waiting": list(Operation.objects.waiting_for(user).to_show().order_by("expires_at")[:MOST_OPEN]),
+        "waiting": list(approval_card.in_line(user)[:MOST_OPEN]),
         "requested": list(requested.order_by("expires_at")[:MOST_OPEN]),
         "decided": list(decided.order_by(F("decided_at").desc(nulls_last=True), "-changed_at")[:MOST_DECIDED]),
     }
@@ -183,9 +162,3 @@ def _lists(user: User) -> dict[str, list[Operation]]:
 
 def _rows(operations: list[Operation], now: datetime) -> list[ApprovalRow]:
     return [ApprovalRow(operation, status.describe(operation, now)) for operation in operations]
-
-
-def _visible(user: User, pk: UUID) -> Operation:
-    """A fork that this person may see; whatever else has no card."""
-    rows = Operation.objects.visible_to(user).filter(kind=Kind.FORK).to_show().select_related("team", "requested_by")
-    return get_object_or_404(rows, pk=pk)

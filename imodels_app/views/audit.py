@@ -222,7 +222,7 @@ def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> d
         "query": menus.without(request.GET).removeprefix("?"),
         "filtered": menus.hidden_inputs(request.GET, "separator"),
         "event_groups": [(word, label) for word, (label, _) in EVENT_GROUPS.items()],
-        "verbs": [(verb.value, formats.words(verb)) for verb in Verb],
+        "verbs": [(verb.value, formats.code_text(verb)) for verb in Verb],
         "groups": [(word, label) for word, (label, _) in filters.GROUPS.items()],
         "kinds": Kind.choices,
         "codes": _with_picked(filter(None, FAILURES), asked.codes),

@@ -130,7 +130,7 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
     if kind not in FORMS:
         raise Http404
-    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
+    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S)).completed()
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "new_imodel/_advice.html", context)
 
@@ -145,9 +145,15 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     preset = _preset(request)
     asked = _given(request, earlier, preset)
     given = {"up_to": ChangesetSelection.LATEST.value, "preserve_history": True} | asked
+    # What was made once is made again under another name; what was not may still have its own.
+    is_made_again = earlier and earlier.state not in TRIED_AGAIN and "name" not in request.GET
+    like = str(given.pop("name", "")) if is_made_again else ""
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
+    if asked:
+        looked_up = looked_up.completed(like=like)
     form_advice = advice.advise(looked_up, by=person(request)) if asked else None
+    given = {"name": like} | given | looked_up.suggested
     form = form_of(initial=given | names_found(looked_up), catalog=looked_up.catalog)
     if form_advice and looked_up.catalog_answered:
         form.initial = _without_ids(given) | names_found(looked_up)
@@ -179,6 +185,9 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
                 return _to_page_of(request, sent_before)
             form.staged = None
             form.add_error("file", str(taken))
+        except lifecycle.NotAllowed as no:
+            form.add_error(None, str(no))
+    form = form.completed()
     return _show(request, form, form, advice.advise(form, by=person(request)), earlier, status=422)
 
 
@@ -191,9 +200,7 @@ def _same_under_way(request: HttpRequest, form: RequestForm) -> Operation | None
     spec = None if set(form.errors) - {"name"} else form.draft()
     if spec is None:
         return None
-    same = Operation.objects.filter(
-        requested_by=person(request), request_hash=spec.fingerprint(str(person(request).pk))
-    )
+    same = Operation.objects.filter(requested_by=person(request), request_path=spec.path, request_body=spec.body_text)
     is_new = Q(state=State.SUCCEEDED, created_at__gt=clock.now() - A_SECOND_CLICK)
     found = same.filter(~Q(state__in=FINISHED) | is_new).first()
     if found:

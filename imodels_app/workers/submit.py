@@ -83,6 +83,8 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
         pass  # whoever is first is announced instead
     except lifecycle.NameInFlight:
         lifecycle.wait(operation, WaitReason.SAME_NAME, clock.now() + BEHIND_SAME_NAME)
+    except lifecycle.ApprovalLapsed:
+        lifecycle.lapse(operation)
     except lifecycle.ApprovalVoid as void:
         lifecycle.failed(operation, code="approvalVoid", note=str(void))
     return None

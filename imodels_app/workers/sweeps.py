@@ -45,6 +45,15 @@ def submitting() -> None:
     for_each(Operation.objects.overdue(now).select_related("team"), _expire)
 
 
+def approvals() -> None:
+    """Remind whoever has to act, void approvals that were not used in time, and see that somebody is left to decide."""
+    now = clock.now()
+    waiting = Operation.objects.select_related("team", "requested_by")
+    for_each(waiting.to_remind(now), lifecycle.remind)
+    for_each(waiting.lapsed(now), _lapse)
+    lifecycle.ask_who_is_left(waiting.undecided())
+
+
 def orphans() -> None:
     """Announce what is to be deleted, and was not: the hint got lost, or its worker died."""
     for pk in Orphan.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
@@ -69,6 +78,11 @@ def audit_log() -> None:
 def _expire(operation: Operation) -> None:
     with suppress(lifecycle.Conflict):  # it was decided in this very moment
         lifecycle.expire(operation)
+
+
+def _lapse(operation: Operation) -> None:
+    with suppress(lifecycle.Conflict):  # it is being sent in this very moment
+        lifecycle.lapse(operation)
 
 
 def _at_once(now: datetime) -> int:

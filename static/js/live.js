@@ -2,7 +2,8 @@
 //
 // An element with data-live asks hx-get again after data-pace seconds, while the page is looked at and not
 // paused, never twice at once. The answer brings parts (data-part, with ids). A part that is as before keeps
-// its node, and with it focus, selection, an open menu and what is ticked; a changed one takes them over by id.
+// its node, and with it focus, selection, an open menu, what is ticked and typed; a changed one takes them over by id.
+// While nobody sees the page it is asked no more, but where data-hidden-pace says so: for a title that counts.
 // Without this file every page still works: it is as fresh as its last load.
 
 const RETRY_S = 10;
@@ -24,12 +25,19 @@ function look(part) {
 function replace(old, fresh) {
   const open = [...old.querySelectorAll("details[open] > summary[id]")].map((summary) => summary.id);
   const ticked = [...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id);
+  const typed = [...old.querySelectorAll("textarea[id]")].filter((field) => field.value !== field.defaultValue);
   old.replaceWith(fresh);
   htmx.process(fresh);
   for (const id of open) document.getElementById(id)?.parentElement.setAttribute("open", "");
   for (const id of ticked) {
     const box = document.getElementById(id);
     if (box) box.checked = true;
+  }
+  for (const { id, value } of typed) {
+    const field = document.getElementById(id);
+    if (!field) continue;
+    field.value = value;
+    field.closest("[data-unsent]")?.removeAttribute("hidden");
   }
 }
 
@@ -89,7 +97,15 @@ function merge(root, fresh) {
   }
   say(news);
   countOn();
+  countInTitle();
   document.dispatchEvent(new Event("parts:merged"));
+}
+
+// Before the title's own words stands how many requests wait for this person.
+function countInTitle() {
+  const count = Number(document.getElementById("waiting-for-me")?.dataset.count);
+  const words = document.title.replace(/^\(\d+\) /, "");
+  document.title = count ? `(${count}) ${words}` : words;
 }
 
 // One line for screen readers: what moved, in words.
@@ -124,8 +140,12 @@ function schedule(seconds) {
   if (seconds) due = setTimeout(ask, seconds * 1000);
 }
 
+function pace() {
+  return Number(document.hidden && !isOver() ? live.dataset.hiddenPace : live.dataset.pace);
+}
+
 function ask() {
-  if (!live || paused || document.hidden || asking || isOver()) return;
+  if (!live || paused || asking || isOver() || !pace()) return;
   asking = true;
   htmx.trigger(live, "poll");
 }
@@ -152,7 +172,7 @@ if (live) {
     if (event.detail.successful) {
       lastAnswer = Date.now();
       live.removeAttribute("data-lost");
-      schedule(Number(live.dataset.pace));
+      schedule(pace());
     } else {
       live.dataset.lost = "";
       schedule(RETRY_S);
@@ -160,9 +180,10 @@ if (live) {
     showFreshness();
   });
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) ask();
+    if (document.hidden) schedule(pace());
+    else ask();
   });
-  schedule(Number(live.dataset.pace));
+  schedule(pace());
   setInterval(showFreshness, 1000);
 }
 

@@ -19,7 +19,7 @@ from imodels_app.accounts import encryption
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload, User
 from imodels_app.requesting.spec import fingerprint
 from imodels_app.runtime import clock
-from imodels_app.states import FINISHED, Kind, OrphanState, State, Verdict, WaitReason
+from imodels_app.states import FINISHED, UNDECIDED, Kind, OrphanState, State, Verdict, WaitReason
 from tests.files import SHA, digest, in_storage
 
 # Whoever waits for nothing in particular is due within this.
@@ -77,7 +77,7 @@ def lost(sandbox: Any, now: datetime) -> Iterator[str]:
             yield from _left_behind(sandbox, operation)
         elif due is None:
             yield f"{operation.name} is {operation.state} and nothing will ever look at it"
-        elif operation.wait_reason == WaitReason.SIGN_IN or operation.state == State.AWAITING_APPROVAL:
+        elif operation.wait_reason == WaitReason.SIGN_IN or operation.state in UNDECIDED:
             continue
         elif due > now + (WAITS_FOR_AT_MOST if operation.wait_reason else DUE_WITHIN):
             yield f"{operation.name} is {operation.state} and is not looked at before {due}"
@@ -121,7 +121,7 @@ def broken_history(sandbox: Any) -> Iterator[str]:
 
 
 def unapproved(sandbox: Any) -> Iterator[str]:
-    """A fork left only after somebody else approved exactly what was sent."""
+    """A request left only after others approved exactly what was sent, as many as its rules ask for."""
     for entry in _posts(sandbox):
         operation = Operation.objects.filter(pk=entry.correlation_id).select_related("requested_by").first()
         if operation is None:
@@ -131,8 +131,8 @@ def unapproved(sandbox: Any) -> Iterator[str]:
             continue
         if entry.path != operation.request_path or entry.body != json.loads(operation.request_body):
             yield f"{operation.name} sent something else than its row holds"
-        if operation.kind == Kind.FORK and not _was_approved(operation, datetime.fromtimestamp(entry.at, UTC)):
-            yield f"{operation.name} was forked without an approval of it"
+        if not _was_approved(operation, datetime.fromtimestamp(entry.at, UTC)):
+            yield f"{operation.name} was sent without the approvals it needs"
 
 
 def badly_uploaded(sandbox: Any) -> Iterator[str]:
@@ -227,16 +227,45 @@ def _due_at(operation: Operation) -> datetime | None:
         return operation.upload.due_at
     column = {
         State.AWAITING_APPROVAL: "expires_at",
+        State.CHANGES_REQUESTED: "expires_at",
     }.get(State(operation.state), "due_at")
     due: datetime | None = getattr(operation, column)
     return due
 
 
 def _was_approved(operation: Operation, sent_at: datetime) -> bool:
-    current = fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id))
-    in_time = operation.decisions.filter(decided_at__lte=sent_at + timedelta(seconds=1))
-    approvals = in_time.filter(verdict=Verdict.APPROVED, request_hash=current)
-    return approvals.exclude(by=operation.requested_by).exclude(by_key=operation.requested_by.lasting_key).exists()
+    """Whether each rule that it was kept with was met by then, by different people, none of them the requester.
+
+    Counted here by itself, from the rows alone: the product's own count may be wrong.
+    """
+    plan = operation.approval_plan
+    current = fingerprint(operation.request_path, operation.request_body, str(operation.requested_by_id), plan)
+    about_this = operation.decisions.filter(decided_at__lte=sent_at + timedelta(seconds=1), request_hash=current)
+    own = {operation.requester_key, operation.requested_by.lasting_key, operation.requester_email.lower() or "nobody"}
+    decisions = [one for one in about_this if not own & {one.by_key, one.by_email.lower()}]
+    if any(one.verdict == Verdict.BYPASSED for one in decisions):
+        return operation.events.filter(verb="bypassed").exclude(note="").exists()
+    approvals = [one for one in decisions if one.verdict == Verdict.APPROVED]
+    if len({one.by_key for one in approvals}) < len(approvals):
+        return False
+    asked = [rule["levels"] for rule in plan.get("rules", ()) if rule["asks"] == "people"]
+    if not plan and operation.kind == Kind.FORK:
+        asked = [[{"who": "leads", "count": 1}]]
+    return all(
+        _is_met([levels[at] for levels in asked if at < len(levels)], [one for one in approvals if one.level == at + 1])
+        for at in range(2)
+    )
+
+
+def _is_met(level: list[dict[str, Any]], approvals: list[Decision]) -> bool:
+    """Whether each requirement of a level has its people, or an administrator in the place of those who left."""
+    for at, asked in enumerate(level):
+        instead = any(f"instead:{at}" in one.capacity.split() for one in approvals)
+        named = asked["people"] if asked["who"] == "people" else None
+        fits = [one for one in approvals if (one.by_id in named if named is not None else asked["who"] in one.capacity)]
+        if len(fits) < asked["count"] and not instead:
+            return False
+    return True
 
 
 def _secrets() -> Iterator[str]:

@@ -117,15 +117,15 @@ FENCES = {
     ),
     "what was approved is what is sent": Fence(
         "lifecycle/submission.py",
-        "if operation.kind == Kind.FORK and not _approval_holds(operation):",
-        "if operation.kind == Kind.FORK and not operation.decisions.exists():",
+        "    if not _approval_holds(operation, drafts.hash_of(operation)):",
+        "    if operation.plan.asks_people and not operation.decisions.exists():",
         "it was claimed without an approval",
     ),
     "what was approved is what leaves": Fence(
         "lifecycle/submission.py",
-        "        mine = mine.approved(attempt.body_hash)\n",
-        "        pass\n",
-        "was forked without an approval of it",
+        "is_approved = row is not None and _approval_holds(row, attempt.body_hash)",
+        "is_approved = row is not None",
+        "was sent without the approvals it needs",
     ),
     "the requester's account": Fence(
         "migrations/0*.py",
@@ -141,8 +141,8 @@ FENCES = {
     ),
     "one decision a person": Fence(
         "migrations/0*.py",
-        'fields=("operation", "by_key")',
-        'fields=("operation", "by_key", "verdict")',
+        'fields=("operation", "request_hash", "by_key")',
+        'fields=("operation", "request_hash", "by_key", "verdict")',
         "DID NOT RAISE",
     ),
     "whose hash a decision has": Fence(
@@ -161,9 +161,9 @@ FENCES = {
         "DID NOT RAISE",
     ),
     "a request is never edited": Fence(
-        "migrations/_data_and_triggers.py",
-        '" OR ".join(f"OLD.{column} <> NEW.{column}" for column in REQUEST)',
-        '"false"',
+        "migrations/_approval_triggers.py",
+        'f"{_differs(WHOSE)} OR (({_differs(EDITED)})"',
+        'f"false AND (({_differs(EDITED)})"',
         "DID NOT RAISE",
     ),
     "the lease to refresh": Fence(

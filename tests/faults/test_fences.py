@@ -348,10 +348,12 @@ def test_a_decision_is_never_edited(write_decision):
         {"request_path": "/imodels"},
         {"request_body": "{}"},
         {"request_hash": "0" * 64},
+        {"approval_plan": {}},
     ],
     ids=lambda columns: next(iter(columns)),
 )
-def test_a_request_is_never_edited(waiting_fork, tomas, columns):
+def test_what_is_decided_is_never_edited(waiting_fork, tomas, columns):
+    lifecycle.approve(waiting_fork, by=tomas)
     columns = {name: tomas if value == "tomas" else value for name, value in columns.items()}
 
     with pytest.raises(IntegrityError):

@@ -282,10 +282,9 @@ def test_encrypting_with_a_new_key(signed_in_mara, tomas, otto, sandbox):
     assert before & set(TokenSet.objects.values_list("access_token", flat=True)) == {spoiled}
 
 
+@pytest.mark.on_sqlite  # PostgreSQL stores no such character
 def test_exporting(client, ines, three):
     with connection.cursor() as cursor:
-        if connection.vendor != "sqlite":
-            pytest.skip("PostgreSQL stores no such character")
         cursor.execute("PRAGMA ignore_check_constraints = on")
     events.record("failed", at=clock.now(), operation=three[1], by=None, to=State.FAILED, code="\ud800")
     client.force_login(ines)

@@ -154,7 +154,7 @@ def test_it_sees_a_claim_without_an_attempt(done_clone, sandbox):
 def test_it_sees_a_fork_that_nobody_approved(waiting_fork, sandbox, send):
     send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
 
-    assert "without an approval" in violations(sandbox)
+    assert "without the approvals" in violations(sandbox)
 
 
 def test_it_sees_a_fork_that_is_not_what_was_approved(waiting_fork, tomas, sandbox, send):
@@ -170,7 +170,7 @@ def test_it_sees_an_approval_of_something_else(waiting_fork, tomas, sandbox, sen
         Decision.objects.update(request_hash="0" * 64)
     send(waiting_fork.request_path, json.loads(waiting_fork.request_body), waiting_fork.pk)
 
-    assert "without an approval" in violations(sandbox)
+    assert "without the approvals" in violations(sandbox)
 
 
 @pytest.mark.parametrize("place", ["events", "attempts", "operations", "logs", "redis"])

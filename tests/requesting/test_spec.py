@@ -61,4 +61,4 @@ def test_another_requester_has_another_fingerprint(spec_for):
 
 
 def test_no_shifting_of_text_between_parts_gives_the_same_fingerprint():
-    assert fingerprint("/a", "b", "c") != fingerprint("/ab", "", "c")
+    assert fingerprint("/a", "b", "c", {}) != fingerprint("/ab", "", "c", {})

@@ -28,7 +28,7 @@ def decided(operation) -> list[tuple]:
 
 
 @pytest.fixture
-def fork_by_tomas(bridge_team, tomas, spec_for):
+def fork_by_tomas(ida, tomas, spec_for):
     return lifecycle.request(spec_for(Kind.FORK, name="Tomas’s own"), by=tomas)
 
 
@@ -321,7 +321,7 @@ def test_a_list_of_decisions_costs_no_query_for_each(
         lifecycle.approve(lifecycle.request(spec_for(Kind.FORK), by=mara), by=tomas)
     client.force_login(tomas)
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         page = client.get(LIST)
 
     assert " ".join(page.text.split()).count("by you, now queued") == 15

@@ -1,0 +1,138 @@
+"""Who is left to decide: whether the people whom rules ask for exist, for a request and for a rule.
+
+Somebody eligible always exists: a request that nobody could decide is not accepted, and one that nobody can decide any
+more is given to administrators, or ends (lifecycle.authority).
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from imodels_app.accounts.permissions import could_decide, right_as
+from imodels_app.approvals.plan import INSTEAD, Requirement, Standing
+from imodels_app.models import ApprovalRule, Operation, Team, User
+from imodels_app.states import Asks, Who
+
+_ADMINS = Q(is_active=True, is_staff=True)
+
+
+def eligible(requirement: Requirement, operation: Operation) -> list[User]:
+    """Who could give one of these approvals now, and has not decided yet; accounts with one address are one person."""
+    able = [one for one in _candidates(requirement, operation.team) if could_decide(one, requirement.who, operation)]
+    return list({one.email.lower() or one.pk: one for one in able}.values())
+
+
+def admins_left(operation: Operation) -> list[User]:
+    """Administrators who may decide in the place of people who have left."""
+    return [one for one in User.objects.filter(_ADMINS) if could_decide(one, Who.ADMINS, operation)]
+
+
+def stuck(operation: Operation) -> list[int]:
+    """The open level's requirements (their places in it) for which too few people are left."""
+    level = enumerate(_open(operation))
+    return [at for at, standing in level if not standing.is_met and _is_stuck(standing, operation)]
+
+
+def asked_now(operation: Operation) -> str:
+    """The column `asked`: who may decide now. Empty: nobody is asked, or nobody is left who could be."""
+    asked = [one.requirement for one in _open(operation) if not one.is_met]
+    words = {str(word) for one in asked for word in (one.people if one.who == Who.PEOPLE else [one.who])}
+    if words and stuck(operation):
+        words = words | {Who.ADMINS, INSTEAD} if admins_left(operation) else set()
+    return f" {' '.join(sorted(words))} " if words else ""
+
+
+def in_full(operation: Operation) -> list[dict[str, Any]]:
+    """Who could decide now, and since when and by whom, for the record."""
+    asked = [(one.requirement.who, eligible(one.requirement, operation)) for one in _open(operation)]
+    if operation.is_asked_of_admins_instead:
+        asked.append((Who.ADMINS, admins_left(operation)))
+    found = {(who, person) for who, people in asked for person in people}
+    return [_as_record(who, person, operation) for who, person in sorted(found, key=lambda one: (one[0], one[1].pk))]
+
+
+def why_nobody(operation: Operation) -> str:
+    """Why too few people exist for what this new request needs, and whom to ask; empty when there are enough."""
+    levels = operation.plan.levels
+    found = {one: {person.pk for person in eligible(one, operation)} for level in levels for one in level}
+    return _why_too_few(levels, found, operation.team)
+
+
+def why_unmeetable(rule: ApprovalRule) -> str:
+    """Why nobody could ever meet this rule, in any team that it holds for; empty when somebody can."""
+    if rule.asks != Asks.PEOPLE:
+        return ""
+    levels = [[one] for one in rule.as_rule().levels]
+    if not levels:
+        return "Say who has to approve."
+    teams = [rule.team] if rule.team else Team.objects.all()
+    reasons = [_why_too_few(levels, _all_of(levels, team), team) for team in teams]
+    return "" if "" in reasons else reasons[0]
+
+
+def whom_to_ask() -> str:
+    """Ask Ines Duarte to change that."""
+    names = [admin.name for admin in User.objects.filter(_ADMINS)[:3]]
+    return f"Ask {' or '.join(names) or 'an administrator'} to change that."
+
+
+def _open(operation: Operation) -> list[Standing]:
+    number = operation.open_level
+    return operation.levels[number - 1] if number else []
+
+
+def _as_record(who: str, person: User, operation: Operation) -> dict[str, Any]:
+    right = right_as(who, person, operation)
+    record = {"person": person.pk, "name": person.name, "as": str(who)}
+    if right and right.given_at:
+        record |= {"since": right.given_at.isoformat(), "given_by": right.given_by.name if right.given_by else ""}
+    return record
+
+
+def _is_stuck(standing: Standing, operation: Operation) -> bool:
+    return len(standing.agreed) + len(eligible(standing.requirement, operation)) < standing.requirement.count
+
+
+def _candidates(requirement: Requirement, team: Team) -> QuerySet[User]:
+    if requirement.who == Who.LEADS:
+        return team.leads()
+    return User.objects.filter(
+        _ADMINS if requirement.who == Who.ADMINS else Q(is_active=True, pk__in=requirement.people)
+    )
+
+
+def _all_of(levels: Sequence[Sequence[Requirement]], team: Team) -> dict[Requirement, set[int]]:
+    return {one: set(_candidates(one, team).values_list("pk", flat=True)) for level in levels for one in level}
+
+
+def _why_too_few(levels: Sequence[Sequence[Requirement]], found: dict[Requirement, set[int]], team: Team) -> str:
+    """Nobody counts on two levels, so any two that follow each other need enough people together, too."""
+    for one in (one for level in levels for one in level):
+        if len(found[one]) < one.count:
+            return f"{_asks(one, team)}, and {_only(len(found[one]))}. {whom_to_ask()}"
+    for earlier, later in product(*levels) if len(levels) == 2 else ():
+        if len(found[earlier] | found[later]) < earlier.count + later.count:
+            return (
+                f"{_asks(earlier, team)} and then {_people(later, team)}, and they are too few people. {whom_to_ask()}"
+            )
+    return ""
+
+
+def _asks(one: Requirement, team: Team) -> str:
+    return f"This has to be approved by {_people(one, team)}"
+
+
+def _people(one: Requirement, team: Team) -> str:
+    if one.who == Who.PEOPLE:
+        names = [person.name for person in User.objects.filter(pk__in=one.people)]
+        return f"{one.count} of {', '.join(names) or 'nobody'}"
+    several = "s" if one.count > 1 else ""
+    return (
+        f"{one.count} lead{several} of {team.name}" if one.who == Who.LEADS else f"{one.count} administrator{several}"
+    )
+
+
+def _only(count: int) -> str:
+    return "nobody else can" if not count else f"only {count} can"

@@ -1,0 +1,100 @@
+"""Who is told of a change of an operation, and as what. One person hears of one change once."""
+
+from collections.abc import Iterable
+
+from django.db.models import Q, QuerySet
+
+from imodels_app.models import Membership, Notification, Operation, TokenSet, User
+from imodels_app.states import UNDECIDED, NotificationKind, State, Verb, WaitReason, Who
+
+Recipients = dict[User, NotificationKind]
+
+
+def of(
+    operation: Operation, verb: str, *, by: User | None, came_from: str, asked_before: str = "", wait: str = ""
+) -> Recipients:
+    """Whom to tell of an event that is about to be written; the operation is as it is after it.
+
+    by            who did it, and needs no telling
+    asked_before  the column `asked` as it was
+    """
+    told = _others(operation, Verb(verb), came_from, asked_before) | _requester(operation, verb, wait)
+    return {person: kind for person, kind in told.items() if person != by}
+
+
+def reminded(operation: Operation, kind: NotificationKind) -> Recipients:
+    """Whoever has to act: those who decide, or the requester who was asked for changes."""
+    people = [operation.requested_by] if operation.state == State.CHANGES_REQUESTED else asked(operation)
+    return _as(kind, people)
+
+
+def asked(operation: Operation, words: Iterable[str] | None = None) -> QuerySet[User]:
+    """Those who are asked to decide and have not: all, or as these words of the column `asked` say."""
+    words = set(operation.asked.split() if words is None else words)
+    found = Q(pk__in=[word for word in words if word.isdecimal()])
+    if Who.LEADS in words:
+        found |= Q(membership__team=operation.team_id, membership__role=Membership.Role.LEAD)
+    if Who.ADMINS in words:
+        found |= Q(is_staff=True)
+    answered = operation.decisions.filter(request_hash=operation.request_hash).values("by")
+    # Nor another account of the requester's.
+    own = Q(pk=operation.requested_by_id) | (~Q(email="") & Q(email__iexact=operation.requester_email))
+    return User.objects.filter(found, is_active=True).exclude(own).exclude(pk__in=answered).distinct()
+
+
+def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str) -> Recipients:
+    """All but the requester."""
+    newly = asked(operation, set(operation.asked.split()) - set(asked_before.split()))
+    if verb in (Verb.REQUESTED, Verb.REASSIGNED):
+        return _as(NotificationKind.REQUESTED, asked(operation))
+    if verb in (Verb.AGREED, Verb.ADMINS_ASKED):
+        return _as(NotificationKind.REQUESTED, newly)
+    if verb == Verb.EDITED:
+        again = asked(operation) if came_from == State.CHANGES_REQUESTED else newly
+        return _as(NotificationKind.EDITED, again, _deciders(operation))
+    if verb in (Verb.APPROVED, Verb.REJECTED, Verb.CHANGES_REQUESTED):
+        return _as(NotificationKind.DECIDED, asked(operation))
+    if verb == Verb.BYPASSED:
+        return _as(NotificationKind.BYPASSED, operation.team.leads(), asked(operation))
+    if verb == Verb.APPROVAL_LAPSED:
+        return _as(NotificationKind.APPROVAL_LAPSED, asked(operation))
+    if verb in (Verb.CANCELLED, Verb.EXPIRED, Verb.SUCCEEDED, Verb.FAILED):
+        return _as(NotificationKind.ENDED, _deciders(operation), asked(operation) if came_from in UNDECIDED else ())
+    return _admins_once(operation) if verb == Verb.UNKNOWN_STATE else {}
+
+
+def _as(kind: NotificationKind, *people: Iterable[User]) -> Recipients:
+    return {person: kind for some in people for person in some}
+
+
+def _requester(operation: Operation, verb: str, wait: str) -> Recipients:
+    person = operation.requested_by
+    if wait == WaitReason.SIGN_IN:
+        return {} if _was_notified(person) else {person: NotificationKind.SIGN_IN}
+    if verb == Verb.ACCEPTED and operation.plan.asks_people:
+        return {person: NotificationKind.SENT}
+    is_told = verb in NotificationKind.values and verb not in (Verb.REQUESTED, Verb.EDITED, Verb.UNKNOWN_STATE)
+    return {person: NotificationKind(verb)} if is_told else {}
+
+
+def _deciders(operation: Operation) -> QuerySet[User]:
+    """Whoever has decided about any version of it."""
+    return User.objects.filter(pk__in=operation.decisions.values("by")).exclude(pk=operation.requested_by_id)
+
+
+def _admins_once(operation: Operation) -> Recipients:
+    """However many operations the platform says it of, one message a word."""
+    told = Notification.objects.filter(
+        kind=NotificationKind.UNKNOWN_STATE, operation__platform_state=operation.platform_state
+    )
+    admins = User.objects.filter(is_staff=True).exclude(pk__in=told.values("to"))
+    return _as(NotificationKind.UNKNOWN_STATE, admins)
+
+
+def _was_notified(person: User) -> bool:
+    """Whether this person was asked to sign in since their sign-in was last good: once is enough for all that waits."""
+    token_set = TokenSet.objects.filter(user=person).first()
+    earlier = Notification.objects.filter(to=person, kind=NotificationKind.SIGN_IN)
+    if token_set:
+        earlier = earlier.filter(written_at__gt=token_set.refused_since or token_set.obtained_at)
+    return earlier.exists()
