@@ -44,9 +44,7 @@ def _end(**_: object) -> None:
     _ending[0] = 1
 
 
-@worker_ready.connect(weak=False)
-def _tell_configuration(**_: object) -> None:
-    configuration.record_change()
+worker_ready.connect(lambda **_: configuration.record_change(), weak=False)
 
 
 def _is_ending() -> bool:
