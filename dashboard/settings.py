@@ -19,6 +19,8 @@ except environment.Misconfigured as why:
     # traceback.
     sys.exit(str(why))
 
+# What a change of it makes an event of (audit.configuration).
+CONFIGURATION = environment.told(os.environ)
 DEBUG = env["DEBUG"]
 SECRET_KEY = env["SECRET_KEY"]
 TOKEN_KEYS = env["TOKEN_KEYS"]
