@@ -1,6 +1,8 @@
 """Addresses of the dashboard: nouns for pages, bare verbs for acts."""
 
+from django.templatetags.static import static
 from django.urls import URLPattern, path
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 from imodels_app.views import (
@@ -25,10 +27,14 @@ from imodels_app.views import (
 
 app_name = "imodels"
 
+# What browsers ask for where no page tells them of an icon: for a file, or an answer without one.
+favicon = RedirectView.as_view(url=lazy(static, str)("img/mark.svg"), http_method_names=["get", "head"])
+
 urlpatterns: list[URLPattern] = [
     path(
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
     ),
+    path("favicon.ico", favicon, name="favicon"),
     path("theme", theme.theme, name="theme"),
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),

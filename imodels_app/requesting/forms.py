@@ -198,8 +198,13 @@ class ExtentForm(RequestForm):
         return cleaned
 
     @property
-    def sides(self) -> list[forms.BoundField]:
+    def sides(self) -> list[Any]:
         return [self[side] for side in SIDES]
+
+    @property
+    def has_extent(self) -> bool:
+        """Whether something of it was given, right or wrong: then it is shown unfolded."""
+        return bool(self.refusals.get("extent")) or any(side.value() or side.is_bad for side in self.sides)
 
     @property
     def map_tiles(self) -> dict[str, str]:

@@ -127,11 +127,15 @@ def request_fork(request: HttpRequest) -> HttpResponseBase:
 @signed_in_part
 @require_safe
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
-    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
+    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only.
+
+    With `again` the platform is asked, whatever it said a moment ago.
+    """
     if kind not in FORMS:
         raise Http404
     fair_queue.has_form_open(person(request), clock.now())
-    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S)).completed()
+    catalog = Catalog(person(request), is_fresh="again" in request.GET, within_s=CHECK_WITHIN_S)
+    form = FORMS[Kind(kind)](request.GET, catalog=catalog).completed()
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "new_imodel/_advice.html", context)
 
