@@ -96,6 +96,11 @@ def read(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def told(environ: Mapping[str, str]) -> dict[str, str]:
+    """What is set, but for secrets, as the audit says it."""
+    return {name: _text(environ, name, setting) for name, setting in SETTINGS.items() if not setting.is_secret}
+
+
 def _text(environ: Mapping[str, str], name: str, setting: Setting) -> str:
     """The text of a setting, from its variable or its file. An empty one counts as not set."""
     text, path = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()

@@ -186,8 +186,9 @@ def start(
     prepare_product(env, with_sandbox=with_sandbox)
     say("The database and the static files are up to date.")
 
-    supervisor.start(web(env), worker(env, tls), worker(env, tls, "uploader", queue="uploads"), beat())
-    say("Web, worker, uploader and beat are ready.")
+    workers = [worker(env, tls, *of) for of in (("worker", "celery"), ("poller", "polls"), ("uploader", "uploads"))]
+    supervisor.start(web(env), *workers, beat())
+    say("Web, worker, poller, uploader and beat are ready.")
 
 
 def sandbox(env: Mapping[str, str], *, port: int) -> Child:
@@ -210,7 +211,7 @@ def web(env: Mapping[str, str]) -> Child:
     return Child("web", command, lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 
 
-def worker(env: Mapping[str, str], tls: Mapping[str, Any], kind: str = "worker", *, queue: str = "celery") -> Child:
+def worker(env: Mapping[str, str], tls: Mapping[str, Any], kind: str, queue: str) -> Child:
     # Other workers may serve a Redis that was brought along: ours has a name of its own to ask for.
     name = f"demo-{kind}-{os.getpid()}@{socket.gethostname()}"
     app = Celery(broker=env["REDIS_URL"], broker_use_ssl=tls)

@@ -135,6 +135,7 @@ class Verb(models.TextChoices):
     REASSIGNED = "reassigned", "Another team decides, because the iTwin was given to it."
     RESUMED = "resumed", "What waited for a sign-in or a right goes on."
     CLAIMED = "claimed", "A worker took the request to send it."
+    CALLED = "called", "The platform was asked to make, complete or delete an iModel: the request, and its answer."
     POSTPONED = "postponed", "It waits, and why."
     ACCEPTED = "accepted", "The platform accepted the request."
     FILE_SENT = "file_sent", "The platform's storage has the whole baseline file."
@@ -156,6 +157,10 @@ class Verb(models.TextChoices):
     ORPHAN_GONE = "orphan_gone", "An orphaned iModel was gone already."
     # Of a person, a team or the record itself.
     EXPORTED = "exported", "An admin exported the audit: the filter, and how many events."
+    CONFIGURED = "configured", "A worker runs with another version or other settings than the last one."
+    PRESET_SAVED = "preset_saved", "Somebody saved a form as a preset."
+    PRESET_CHANGED = "preset_changed", "A preset was renamed, or shared with other people."
+    PRESET_DELETED = "preset_deleted", "A preset was deleted."
     HEAD_SENT = "head_sent", "The head of the audit log was sent to the administrators."
     SIGNED_IN = "signed_in", "Somebody signed in."
     SIGNED_OUT = "signed_out", "Somebody signed out."
@@ -198,7 +203,15 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
     "progress": (
         "Waits and answers",
         [
-            *(Verb.RESUMED, Verb.CLAIMED, Verb.POSTPONED, Verb.ACCEPTED, Verb.FILE_SENT, Verb.FILE_MISSING),
+            *(
+                Verb.RESUMED,
+                Verb.CLAIMED,
+                Verb.CALLED,
+                Verb.POSTPONED,
+                Verb.ACCEPTED,
+                Verb.FILE_SENT,
+                Verb.FILE_MISSING,
+            ),
             *(Verb.UPLOAD_RESTARTED, Verb.LINK_REFUSED, Verb.LINK_RENEWED, Verb.COMPLETED),
             *(Verb.PLATFORM_STATE, Verb.UNKNOWN_STATE),
         ],
@@ -215,7 +228,8 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
         ],
     ),
     "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
-    "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT]),
+    "presets": ("Presets", [Verb.PRESET_SAVED, Verb.PRESET_CHANGED, Verb.PRESET_DELETED]),
+    "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED]),
 }
 
 

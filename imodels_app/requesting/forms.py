@@ -106,8 +106,8 @@ class RequestForm(Form):
     @property
     def begins_at(self) -> str:
         """The first field that is wrong, or else the first that still needs something, or else the first."""
-        blank = [field.name for field in self.shown if field.field.required and not field.value()]
-        return super().begins_at or (blank or [self.shown[0].name])[0]
+        blank = [field.name for field in self.visible_fields() if field.field.required and not field.value()]
+        return super().begins_at or (blank or [self.visible_fields()[0].name])[0]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
