@@ -12,6 +12,7 @@ from imodels_app.audit import events, figures
 from imodels_app.models import Event, Membership, Operation, SavedFilter, TeamITwin
 from imodels_app.runtime import clock
 from imodels_app.states import Kind
+from tests.exports import table
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
@@ -129,6 +130,22 @@ def test_the_case_has_it_all(admin, failed_fork, django_assert_max_num_queries):
         "mainIModelIsMissingFederationGuids",
     ):
         assert told in page
+
+
+ASKED = ["event=approvals", "event=failed&kind=fork", "q=pier+fine", "q=mara", f"itwin={HARBOUR}", "person={tomas}"]
+
+
+@pytest.mark.parametrize("query", ASKED)
+def test_an_export_holds_what_the_page_of_events_shows(admin, a_day, tomas, query):
+    query = query.format(tomas=tomas.pk)
+    shown = [
+        (event.verb, str(event.operation_id or "")) for event, _, _ in admin.get(f"/audit/?{query}").context["rows"]
+    ]
+
+    exported = [(row["verb"], row["operation_id"]) for row in table(admin.get(f"/audit/export?{query}"))]
+
+    assert 0 < len(shown) < 25
+    assert sorted(exported) == sorted(shown)
 
 
 # ---------- saved filters ----------
