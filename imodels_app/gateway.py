@@ -5,7 +5,7 @@ person looks up comes out of their share. After each call: what its answer means
 that no step has to know. What only means "later" is raised as MustWait. AnswerLost and Refused pass through: they are
 for the step's own row.
 
-The rate limits of creations, clones and forks are claimed with the attempt (rate_limits.acquire), in its transaction.
+The rate limits of creations, clones and forks are claimed with the attempt (submit.py), in its transaction.
 """
 
 import logging
@@ -37,13 +37,16 @@ SHARE_USED = "You have looked up a lot in a short time."
 class MustWait(Exception):
     """Nothing was done, and nothing can be before `until`.
 
-    note    in words fit to be shown; empty when the reason says it all
-    status  of the answer that says so; None when there was none
+    note      in words fit to be shown; empty when the reason says it all
+    status    of the answer that says so; None when there was none
+    is_guess  nobody said until when: whoever only looks may look sooner
     """
 
-    def __init__(self, reason: WaitReason, until: datetime, note: str = "", *, status: int | None = None) -> None:
+    def __init__(
+        self, reason: WaitReason, until: datetime, note: str = "", *, status: int | None = None, is_guess: bool = False
+    ) -> None:
         super().__init__(note or reason.label)
-        self.reason, self.until, self.note, self.status = reason, until, note, status
+        self.reason, self.until, self.note, self.status, self.is_guess = reason, until, note, status, is_guess
 
 
 def for_operation(operation: Operation, *, by: User | None = None, bucket: str = rate_limits.CALLS) -> Platform:
@@ -206,13 +209,14 @@ class _Checkpoint:
         except errors.TooMany as busy:
             circuit_breaker.record_success()
             until = _after(busy)
-            rate_limits.freeze(rate_limits.bucket_named(busy.operation, self._bucket), until, clock.now())
+            bucket = rate_limits.bucket_named(busy.operation, self._bucket)
+            rate_limits.freeze(bucket, until, clock.now(), is_our_limit=busy.is_our_limit)
             raise MustWait(WaitReason.RATE_LIMIT, until, status=busy.status) from busy
         except errors.Unavailable as down:
             # Who waits three seconds, as in front of a picker, learns nothing about the platform.
             if self._is_patient or not isinstance(down, errors.TimedOut):
                 circuit_breaker.record_failure(clock.now(), began_at=began_at)
-            raise MustWait(WaitReason.PLATFORM_DOWN, _after(down), str(down)) from down
+            raise MustWait(WaitReason.PLATFORM_DOWN, _after(down), str(down), is_guess=not down.is_told) from down
         except errors.AnswerLost:
             circuit_breaker.record_failure(clock.now(), began_at=began_at)
             raise

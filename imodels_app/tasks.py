@@ -51,6 +51,11 @@ def _is_ending() -> bool:
     return bool(_ending[0])
 
 
+@shared_task(name="imodels_app.look_at_list")
+def look_at_list(itwin_id: str) -> None:
+    workers.listing.look(itwin_id)
+
+
 @shared_task(name="imodels_app.reconcile")
 def reconcile(operation_id: str) -> None:
     workers.reconcile.reconcile(UUID(operation_id))

@@ -28,6 +28,8 @@ V2 = "application/vnd.bentley.itwin-platform.v2+json"
 DEFAULT_RETRY_AFTER_S = 60.0
 LONGEST_RETRY_AFTER_S = 3600.0
 UNAVAILABLE_RETRY_S = 15.0
+# What a 429 of the platform's own limits has; https://developer.bentley.com/apis/overview/rate-limits/
+RATE_LIMITED = "ITwinPlatform-RateLimited-"
 # Of an error: its code, and how many details a person reads.
 LONGEST_CODE, MOST_DETAILS = 64, 50
 
@@ -220,14 +222,17 @@ def _refuse(answer: requests.Response, *, lost_on_5xx: bool) -> NoReturn:
         raise errors.TooMany(
             message or "Too many requests.",
             retry_after_s=retry_after_s(answer.headers),
-            operation=answer.headers.get("ITwinPlatform-RateLimited-Operation", ""),
+            operation=answer.headers.get(f"{RATE_LIMITED}Operation", ""),
+            is_our_limit=any(name.lower().startswith(RATE_LIMITED.lower()) for name in answer.headers),
         )
     # 408, 425 and 5xx, and redirects: nobody has decided about the request.
     if status >= 500 or status in (408, 425) or status < 400:
         text = f"The platform answered {status}" + (f" {code}." if code else ".")
         if lost_on_5xx:
             raise errors.AnswerLost(text)
-        raise errors.Unavailable(text, retry_after_s=UNAVAILABLE_RETRY_S)
+        told = "Retry-After" in answer.headers
+        after_s = retry_after_s(answer.headers) if told else UNAVAILABLE_RETRY_S
+        raise errors.Unavailable(text, retry_after_s=after_s, is_told=told)
     if status == 409:
         taken = code.lower() == "imodelexists"
         raise (errors.NameTaken if taken else errors.NotReady)(status, code, message, details)

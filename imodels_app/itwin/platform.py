@@ -147,6 +147,14 @@ class Platform:
         read = bodies.every("iModels", IModel) if name else bodies.many("iModels", IModel)
         return self._list("/imodels", query, {"name": name, "$search": search}, read, pages=pages)
 
+    def being_made(self, itwin_id: str) -> Found[IModel]:
+        """Those of an iTwin's iModels that are not initialized, as far as this person sees them.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
+        """
+        query = {"iTwinId": itwin_id, "state": "notInitialized", "$top": 1000}
+        return self._list("/imodels", query, {}, bodies.every("iModels", IModel))
+
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""
         return self._http.get("/imodels/recents", prefer="representation", read=bodies.many("iModels", IModel))

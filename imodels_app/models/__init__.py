@@ -8,7 +8,7 @@ from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
 from imodels_app.models.figures import DailyFigure, Figure, SummedDay
 from imodels_app.models.known_itwins import KnownITwin
-from imodels_app.models.limits import Bucket, CircuitBreaker, LookupShare
+from imodels_app.models.limits import Bucket, CircuitBreaker, ITwinList, LookupShare
 from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
 from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import DECIDED_AT_SOURCE, Operation, OperationQuerySet
@@ -35,6 +35,7 @@ __all__ = [
     "Decision",
     "Event",
     "Figure",
+    "ITwinList",
     "KnownITwin",
     "LogHead",
     "LogLeaf",

@@ -171,6 +171,11 @@ class Operation(models.Model):
         null=True, help_text="Queued: to be sent; submitting: to be looked up; running: to be polled. Empty otherwise."
     )
     polls = models.PositiveIntegerField(default=0)
+    polled_at = models.DateTimeField(null=True, help_text="The last poll that told something.")
+    listed_at = models.DateTimeField(
+        null=True, help_text="Since when a list shows that it is being made, so that it is rarely polled itself."
+    )
+    bad_polls = models.PositiveSmallIntegerField(null=True, help_text="In a row, that told nothing; empty: none.")
     missing_since = models.DateTimeField(null=True, help_text="Since when the platform answers 404.")
 
     # What the platform said.

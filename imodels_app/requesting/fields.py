@@ -69,11 +69,8 @@ class Form(forms.Form):
 
     @property
     def begins_at(self) -> str:
-        return next((field.name for field in self.shown if field.is_bad), "")
-
-    @property
-    def shown(self) -> list[Any]:
-        return [field for field in self if not field.is_hidden]
+        bad = {*self.errors, *self.refusals}
+        return next((field.name for field in self.visible_fields() if field.name in bad), "")
 
 
 class TextInput(forms.TextInput):

@@ -106,8 +106,8 @@ class RequestForm(Form):
     @property
     def begins_at(self) -> str:
         """The first field that is wrong, or else the first that still needs something, or else the first."""
-        blank = [field.name for field in self.shown if field.field.required and not field.value()]
-        return super().begins_at or (blank or [self.shown[0].name])[0]
+        blank = [field.name for field in self.visible_fields() if field.field.required and not field.value()]
+        return super().begins_at or (blank or [self.visible_fields()[0].name])[0]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -198,8 +198,13 @@ class ExtentForm(RequestForm):
         return cleaned
 
     @property
-    def sides(self) -> list[forms.BoundField]:
+    def sides(self) -> list[Any]:
         return [self[side] for side in SIDES]
+
+    @property
+    def has_extent(self) -> bool:
+        """Whether something of it was given, right or wrong: then it is shown unfolded."""
+        return bool(self.refusals.get("extent")) or any(side.value() or side.is_bad for side in self.sides)
 
     @property
     def map_tiles(self) -> dict[str, str]:

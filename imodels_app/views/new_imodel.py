@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
-from imodels_app.limits import throttles
+from imodels_app.limits import fair_queue, throttles
 from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.requesting import advice, refusals, staging
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
@@ -127,10 +127,15 @@ def request_fork(request: HttpRequest) -> HttpResponseBase:
 @signed_in_part
 @require_safe
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
-    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
+    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only.
+
+    With `again` the platform is asked, whatever it said a moment ago.
+    """
     if kind not in FORMS:
         raise Http404
-    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S)).completed()
+    fair_queue.has_form_open(person(request), clock.now())
+    catalog = Catalog(person(request), is_fresh="again" in request.GET, within_s=CHECK_WITHIN_S)
+    form = FORMS[Kind(kind)](request.GET, catalog=catalog).completed()
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "new_imodel/_advice.html", context)
 
@@ -142,6 +147,7 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     earlier = _earlier(request)
     if request.method == "POST":
         return _submit(request, form_of, earlier)
+    fair_queue.has_form_open(person(request), clock.now())
     preset = _preset(request)
     asked = _given(request, earlier, preset)
     given = {"up_to": ChangesetSelection.LATEST.value, "preserve_history": True} | asked
@@ -218,7 +224,7 @@ def _show(
     preset: Preset | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    refused = refusals.of(earlier, form, _spec_of(earlier)) if earlier and earlier.kind == form.kind else None
+    refused = refusals.of(earlier, form, values_of(earlier)) if earlier and earlier.kind == form.kind else None
     form.found = looked_up
     if refused:
         form.refusals |= refused.at
@@ -313,7 +319,7 @@ def _presets_of(user: User, kind: Kind | None = None) -> list[Preset]:
 
 def _given(request: HttpRequest, earlier: Operation | None, preset: Preset | None) -> dict[str, Any]:
     """What fills in the form: an earlier operation’s request or a preset, and over it what the address says."""
-    given = (_spec_of(earlier) if earlier else {}) | (preset.values if preset else {})
+    given = (values_of(earlier) if earlier else {}) | (preset.values if preset else {})
     if "preserve_history" in given:
         given["preserve_history"] = given["preserve_history"] in (True, "on")
     asked = {key: request.GET[key] for key in PREFILLED if request.GET.get(key)}
@@ -335,7 +341,8 @@ def _without_ids(given: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in given.items() if not field.endswith("_id")}
 
 
-def _spec_of(operation: Operation) -> dict[str, Any]:
+def values_of(operation: Operation) -> dict[str, Any]:
+    """What its form was filled in with."""
     return {
         "itwin": operation.itwin_name or operation.itwin_id,
         "itwin_id": operation.itwin_id,

@@ -47,6 +47,9 @@
       if (typeof value === "boolean") control.checked = value;
       else if (control.value === control.defaultValue) control.value = control.defaultValue = value; // not typed just now
     }
+    for (const fold of form.querySelectorAll("details")) {
+      fold.open ||= [...fold.querySelectorAll("input")].some((input) => input.value);
+    }
     const note = form.querySelector("[data-draft-note]");
     const time = note.querySelector("time");
     time.dateTime = new Date(draft.at).toISOString();

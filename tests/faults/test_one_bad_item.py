@@ -93,7 +93,8 @@ def send(operations: list[Operation]) -> list[Operation]:
 def test_sending(three, goes_by):
     with poisoned(three[0]):
         for _ in range(4):
-            attempt(submit, [fair_queue.next_operation("create", clock.now()) or three[0]])
+            first = fair_queue.next_in_line("create", clock.now())
+            attempt(submit, [first.operation if first else three[0]])
             Attempt.objects.update(sent_at=clock.now() - timedelta(minutes=5))
 
     assert states(three) == [State.QUEUED, State.RUNNING, State.RUNNING]
@@ -110,7 +111,7 @@ def test_sending_while_a_file_cannot_be_looked_at(baseline_of, three, tmp_path, 
 
     for _ in range(4):
         with suppress(NotADirectoryError):
-            submit(fair_queue.next_operation("create", clock.now()).pk)
+            submit(fair_queue.next_in_line("create", clock.now()).operation.pk)
         Attempt.objects.update(sent_at=clock.now() - timedelta(minutes=5))
 
     assert states([bad, *three]) == [State.QUEUED, *[State.RUNNING] * 3]

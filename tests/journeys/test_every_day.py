@@ -1,5 +1,6 @@
 """What people do every day takes few clicks and few keys, and loses nothing that was typed."""
 
+import json
 import re
 
 import pytest
@@ -181,6 +182,41 @@ def test_success_leads_on_from_the_page_and_from_the_row(desk, succeeded_clone):
     expect(page.get_by_role("link", name="Open iModel")).to_be_visible()
     expect(page.get_by_role("link", name="Clone this")).to_have_attribute("href", clone)
     expect(page.get_by_role("link", name="Fork this")).to_have_attribute("href", fork)
+
+
+def test_what_ended_while_one_looked_has_no_pause(desk, running_clone):
+    page = desk()
+    page.goto(f"/operations/{running_clone.pk}/")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+    lifecycle.succeeded(running_clone)
+
+    expect(page.get_by_text("Ended, no more changes")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+
+
+def test_again_asks_the_platform_anew(desk, sandbox, platform_of):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+7")
+    expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
+    taken = {"iTwinId": sandbox.ids["harbour-bridge"], "name": "Pier 7"}
+    platform_of("mara").start("/imodels", json.dumps(taken))
+
+    page.get_by_role("button", name="Again").click()
+
+    expect(page.locator("#name_msg")).to_contain_text("Already in Harbour Bridge")
+
+
+FORMS = ("new/empty/", "new/clone/", "new/fork/", "new/template/", "new/baseline/")
+PAGES = ("operations/", "new/", *FORMS, "approvals/", "orphans/", "sessions/")
+
+
+def test_no_page_is_wider_than_the_narrowest_screen(desk, succeeded_clone, failed_fork):
+    page = desk(viewport={"width": 320, "height": 640})
+
+    for address in (*PAGES, f"operations/{succeeded_clone.pk}/", f"operations/{failed_fork.pk}/"):
+        page.goto(f"/{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
 
 
 def test_what_was_sent_is_typed_no_more(desk):

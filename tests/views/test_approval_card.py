@@ -65,7 +65,7 @@ def test_17_a_target_that_is_called_like_the_own_one_is_told_apart(client, tomas
 
     page = text_of(client.get(url("approval-detail", fork)))
 
-    assert "The fork goes to another iTwin." in page
+    assert "It goes to another iTwin." in page
     assert "Default team looks after it, not Bridge team." in page
     assert "number HB-9, id b2b00000…00ff," in page
 
