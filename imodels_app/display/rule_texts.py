@@ -5,6 +5,7 @@ from typing import Any
 
 from imodels_app.approvals.plan import Conditions, Plan, Requirement, Rule
 from imodels_app.models import ApprovalRule, Team, User
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import Asks, Kind, Who
 
 _KINDS = {
@@ -41,7 +42,12 @@ def asks(rule: Rule) -> str:
     return ", then ".join(requirement(one) for one in rule.levels)
 
 
-def requirement(one: Requirement) -> str:
+def level(asked: Iterable[Requirement], team: str) -> str:
+    """2 leads of Bridge team and 1 administrator. Two rules that ask the same of a level are met together."""
+    return listed(list(dict.fromkeys(requirement(one, team) for one in asked)))
+
+
+def requirement(one: Requirement, team: str = "the team") -> str:
     """1 lead of the team."""
     several = "s" if one.count > 1 else ""
     if one.who == Who.PEOPLE:
@@ -49,15 +55,14 @@ def requirement(one: Requirement) -> str:
         who = f"{one.count} of {listed(names) or 'nobody'}"
     else:
         who = f"{one.count} {'lead' if one.who == Who.LEADS else 'administrator'}{several}"
-        who += " of the team" if one.who == Who.LEADS else ""
+        who += f" of {team}" if one.who == Who.LEADS else ""
     extra = [words for words, is_set in (("a comment", one.comment), ("a new sign-in", one.sign_in)) if is_set]
     return who + (f" with {listed(extra)}" if extra else "")
 
 
 def outcome(plan: Plan, team: Team) -> dict[str, Any]:
     """What would come of a request. tone: of its state; levels: whose approvals, in order; empty: nobody's."""
-    # Two rules that ask the same of a level are met together.
-    levels = [listed(list(dict.fromkeys(map(requirement, level)))) for level in plan.levels]
+    levels = [level(asked, isolated(team.name)) for asked in plan.levels]
     if plan.refused_by:
         said, tone, levels = "It would be refused.", "bad", []
     elif levels:

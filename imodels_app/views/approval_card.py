@@ -18,6 +18,7 @@ from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
 from imodels_app.models import Decision, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.requesting import card_facts
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import FINISHED, UNDECIDED, Kind, Who
 
 MOST_FORKS = 5
@@ -76,6 +77,9 @@ def live_card(request: HttpRequest, operation: Operation, user: User, known: car
     """The page; for htmx its live parts; 204 for a poll that has missed nothing."""
     now = timezone.now()
     around = _around(operation, user)
+    round_seen = request.GET.get("round", "")
+    round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
+    around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
     live_page = live.page(request, user, now, [operation, *_rows(around)], *_seen(operation, known, around, now))
     if live_page.is_unchanged:
         return HttpResponse(status=204)
@@ -94,6 +98,7 @@ def card(
         "seen": "",
         "comment": request.POST.get("comment", ""),
         "typed_reason": request.POST.get("reason", ""),
+        "round_seen": str(operation.plan.number),
     }
     return render(request, "approvals/detail.html", context | more, status=status_code)
 
@@ -136,6 +141,7 @@ def _around(operation: Operation, user: User) -> dict[str, Any]:
 
 
 def _context(operation: Operation, user: User, now: datetime, known: card_facts.Known) -> dict[str, Any]:
+    agreed, needed = count_approvals(operation)
     return {
         "operation": operation,
         "status_text": status.describe(operation, now),
@@ -146,6 +152,7 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "must_comment": permissions.has_to_comment(user, operation),
         "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "plan": operation.plan,
+        "still_needed": needed - agreed,
         "levels": _levels(operation),
         "void": [one for one in operation.decisions.all() if one.request_hash != operation.request_hash],
         "target_team": Team.looking_after(operation.itwin_id),
@@ -189,7 +196,7 @@ def _levels(operation: Operation) -> list[Level]:
 
 
 def _level(operation: Operation, number: int, standings: list[Standing], now_open: int) -> Level:
-    asked = rule_texts.listed(list(dict.fromkeys(rule_texts.requirement(one.requirement) for one in standings)))
+    asked = rule_texts.level([one.requirement for one in standings], isolated(operation.team.name))
     return Level(
         title=f"{asked} must approve",
         agreed=_agreed(standings),
