@@ -19,6 +19,8 @@ except environment.Misconfigured as why:
     # traceback.
     sys.exit(str(why))
 
+# What a change of it makes an event of (audit.configuration).
+CONFIGURATION = environment.told(os.environ)
 DEBUG = env["DEBUG"]
 SECRET_KEY = env["SECRET_KEY"]
 TOKEN_KEYS = env["TOKEN_KEYS"]
@@ -44,6 +46,8 @@ PRIVATE_HOSTS = env["PRIVATE_HOSTS"] | {urlsplit(ITWIN_API_URL).hostname}
 # {y} in it, and whom it wants named. Browsers fetch them, so a key in the address is no secret.
 MAP_TILES_URL: str = env["MAP_TILES_URL"]
 MAP_TILES_CREDIT = env["MAP_TILES_CREDIT"] if MAP_TILES_URL else ""
+# Where people open an iModel: a viewer's or portal's address with {imodel_id}, and mostly {itwin_id}, in it.
+OPEN_IMODEL_URL: str = env["OPEN_IMODEL_URL"]
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = env["STAGING_DIR"]
 # What a baseline file may have at most, all of one person's files, and what must stay free on that disk.
@@ -168,10 +172,17 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_TIME_LIMIT = timing.TASK_LIMIT_S
 CELERY_TASK_SOFT_TIME_LIMIT = timing.SOFT_TASK_LIMIT_S
-# Uploads have a queue of their own, so that they take no slot from what is to be sent and followed. A worker that is
-# told no queue serves both. No redelivery amid a long PUT finds the file without its lease.
-CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"celery": {}, "uploads": {}}
-CELERY_TASK_ROUTES = {"imodels_app.upload": {"queue": "uploads"}}
+# What only looks (polls and look-ups of names, which may hang) and uploads have queues of their own, so that neither
+# takes a slot from what is to be sent. A worker that is told no queue serves all. No redelivery amid a long PUT finds
+# the file without its lease.
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"celery": {}, "polls": {}, "uploads": {}}
+CELERY_TASK_ROUTES = {
+    "imodels_app.upload": {"queue": "uploads"},
+    **{
+        f"imodels_app.{task}": {"queue": "polls"}
+        for task in ("poll", "look_at_list", "reconcile", "delete_orphan", "sweep_running")
+    },
+}
 UPLOAD_TIME_LIMIT_S = timing.UPLOAD_TASK_LIMIT_S
 # SIGTERM: what runs is finished, nothing new is taken. SIGQUIT, or SIGTERM again: soon it ends. An idle worker ends at
 # once: nothing waits inside it, for no task has an ETA.

@@ -101,8 +101,9 @@ def manage(arguments: list[str]) -> int:
 def run(ports: Mapping[str, int], *, lock: int) -> int:
     """Start everything, look after it until we are asked to stop, and stop it."""
     began = time.monotonic()
-    if ports != PREFERRED_PORTS:
-        say(f"Ports: {', '.join(f'{name} {port}' for name, port in ports.items())}.")
+    for name, port in ports.items():
+        if port != PREFERRED_PORTS[name]:
+            say(f"Port {PREFERRED_PORTS[name]} is in use, or was at the last start: {name} is at {port}.")
     with_sandbox = not os.environ.get("OIDC_CLIENT_ID")
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)
     state.remember_environment(ours)
@@ -113,6 +114,7 @@ def run(ports: Mapping[str, int], *, lock: int) -> int:
     tls = redis_tls(env)
     set_old_logs_aside()
     supervisor = Supervisor(log_dir=LOG_DIR, env=env, cwd=BASE_DIR, say=say, keep_fds=[lock])
+    supervisor.reminder = f"iModel Desk is at {env['DASHBOARD_URL']}/"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, supervisor.request_stop)
     try:
@@ -184,8 +186,9 @@ def start(
     prepare_product(env, with_sandbox=with_sandbox)
     say("The database and the static files are up to date.")
 
-    supervisor.start(web(env), worker(env, tls), worker(env, tls, "uploader", queue="uploads"), beat())
-    say("Web, worker, uploader and beat are ready.")
+    workers = [worker(env, tls, *of) for of in (("worker", "celery"), ("poller", "polls"), ("uploader", "uploads"))]
+    supervisor.start(web(env), *workers, beat())
+    say("Web, worker, poller, uploader and beat are ready.")
 
 
 def sandbox(env: Mapping[str, str], *, port: int) -> Child:
@@ -208,7 +211,7 @@ def web(env: Mapping[str, str]) -> Child:
     return Child("web", command, lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 
 
-def worker(env: Mapping[str, str], tls: Mapping[str, Any], kind: str = "worker", *, queue: str = "celery") -> Child:
+def worker(env: Mapping[str, str], tls: Mapping[str, Any], kind: str, queue: str) -> Child:
     # Other workers may serve a Redis that was brought along: ours has a name of its own to ask for.
     name = f"demo-{kind}-{os.getpid()}@{socket.gethostname()}"
     app = Celery(broker=env["REDIS_URL"], broker_use_ssl=tls)

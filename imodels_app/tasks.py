@@ -4,12 +4,12 @@ import mmap
 from uuid import UUID
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 
 from imodels_app import workers
 from imodels_app.accounts.sessions import SessionStore
-from imodels_app.audit import refusals
+from imodels_app.audit import configuration, figures, refusals
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -44,8 +44,16 @@ def _end(**_: object) -> None:
     _ending[0] = 1
 
 
+worker_ready.connect(lambda **_: configuration.record_change(), weak=False)
+
+
 def _is_ending() -> bool:
     return bool(_ending[0])
+
+
+@shared_task(name="imodels_app.look_at_list")
+def look_at_list(itwin_id: str) -> None:
+    workers.listing.look(itwin_id)
 
 
 @shared_task(name="imodels_app.reconcile")
@@ -91,6 +99,11 @@ def sweep_uploads() -> None:
 @shared_task(name="imodels_app.sweep_audit_log")
 def sweep_audit_log() -> None:
     sweeps.audit_log()
+
+
+@shared_task(name="imodels_app.sum_up_figures")
+def sum_up_figures() -> None:
+    figures.sum_up()
 
 
 @shared_task(name="imodels_app.clean_staging")

@@ -1,6 +1,8 @@
 """Addresses of the dashboard: nouns for pages, bare verbs for acts."""
 
+from django.templatetags.static import static
 from django.urls import URLPattern, path
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 from imodels_app.views import (
@@ -8,13 +10,16 @@ from imodels_app.views import (
     approvals,
     audit,
     edit_request,
+    find,
     health,
     lineage,
     new_imodel,
+    numbers,
     operations,
     orphans,
     pickers,
     presets,
+    rules,
     sessions,
     sign_in,
     theme,
@@ -23,10 +28,15 @@ from imodels_app.views import (
 
 app_name = "imodels"
 
+# What browsers ask for where no page tells them of an icon: for a file, or an answer without one.
+favicon = RedirectView.as_view(url=lazy(static, str)("img/mark.svg"), http_method_names=["get", "head"])
+
 urlpatterns: list[URLPattern] = [
     path(
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
     ),
+    path("favicon.ico", favicon, name="favicon"),
+    path("find/", find.find, name="find"),
     path("theme", theme.theme, name="theme"),
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
@@ -37,6 +47,10 @@ urlpatterns: list[URLPattern] = [
     path("orphans/<uuid:pk>/", orphans.orphan_detail, name="orphan-detail"),
     path("orphans/<uuid:pk>/delete", orphans.delete_orphan, name="delete-orphan"),
     path("approvals/", approvals.approval_list, name="approval-list"),
+    path("approvals/rules/", rules.rule_list, name="rule-list"),
+    path("approvals/rules/new", rules.new_rule, name="new-rule"),
+    path("approvals/rules/<int:pk>/", rules.rule_detail, name="rule-detail"),
+    path("approvals/rules/<int:pk>/switch", rules.switch_rule, name="switch-rule"),
     path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
     path("approvals/<uuid:pk>/facts", approval_card.approval_facts, name="approval-facts"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
@@ -46,6 +60,14 @@ urlpatterns: list[URLPattern] = [
     path("approvals/<uuid:pk>/edit", edit_request.edit_request, name="edit-request"),
     path("audit/", audit.audit, name="audit"),
     path("audit/export", audit.audit_export, name="audit-export"),
+    path("audit/operations/", audit.audit_operations, name="audit-operations"),
+    path("audit/operations/<uuid:pk>/", audit.audit_case, name="audit-case"),
+    path("audit/numbers/", numbers.audit_numbers, name="audit-numbers"),
+    path("audit/people/<int:pk>/", audit.audit_person, name="audit-person"),
+    path("audit/itwins/<slug:itwin_id>/", audit.audit_itwin, name="audit-itwin"),
+    path("audit/imodels/<slug:imodel_id>/", audit.audit_imodel, name="audit-imodel"),
+    path("audit/filters", audit.save_filter, name="save-filter"),
+    path("audit/filters/<int:pk>/delete", audit.delete_filter, name="delete-filter"),
     # Asking for a new iModel.
     path("new/", new_imodel.new, name="new"),
     path("new/empty/", new_imodel.request_empty, name="request-empty"),

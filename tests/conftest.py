@@ -30,12 +30,14 @@ MARKED_BY_FIXTURE = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use, so that `-m "not browser"` needs no care in the tests.
 
-    What stops a PostgreSQL is for runs that have one of their own, and what fills a disk for those that may mount one
-    for SQLite; elsewhere it is no test that was left out.
+    What stops a PostgreSQL is for runs that have one of their own, what fills a disk for those that may mount one
+    for SQLite, and what only one of the two databases can do is for that one: elsewhere no test was left out.
     """
     elsewhere = [] if EMBEDDED_PG else [one for one in items if "postgres_process" in getattr(one, "fixturenames", ())]
+    others = {"on_sqlite"} if ON_POSTGRES else {"on_postgres"}
     if ON_POSTGRES or not _may_mount():
-        elsewhere += [one for one in items if one.get_closest_marker("own_disk")]
+        others.add("own_disk")
+    elsewhere += [one for one in items if any(map(one.get_closest_marker, others))]
     config.hook.pytest_deselected(items=elsewhere)
     items[:] = [one for one in items if one not in elsewhere]
     for item in items:

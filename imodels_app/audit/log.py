@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from imodels_app.audit import chain, events
 from imodels_app.audit.verify_export import PERSONAL, Range, event_hash, personal_hash
-from imodels_app.models import Event, LogHead, LogLeaf, UnloggedEvent
+from imodels_app.models import Event, LogHead, LogLeaf, Operation, UnloggedEvent
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
 
@@ -96,6 +96,11 @@ def waiting() -> int:
 
 def waiting_one(event: Event) -> bool:
     return UnloggedEvent.objects.filter(pk=event.pk).exists()
+
+
+def waiting_of(operation: Operation) -> int:
+    """How many events of this operation the log does not have yet."""
+    return UnloggedEvent.objects.filter(event__operation=operation).count()
 
 
 def unlogged(*, is_there: bool) -> QuerySet[UnloggedEvent]:

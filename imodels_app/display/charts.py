@@ -1,6 +1,7 @@
 """Pictures drawn on the server: plain numbers in, places of bars out. Colours and words are the templates'."""
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import ceil
@@ -10,17 +11,29 @@ from imodels_app.states import State
 # The picture's own units.
 TOP, BOTTOM, LEFT, RIGHT = 12, 150, 28, 514
 TONES = ("good", "calm", "bad")
+# More bars would be too narrow to be clicked.
+MOST_DAYS, MOST_DAYS_BY_WEEK = 31, 190
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One piece of a day's bar."""
+    """One piece of a bar: so many operations that ended so from since to until."""
 
     tone: str
     x: float
     y: float
     width: float
     height: float
+    number: int
+    since: date
+    until: date
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """As a filter names it, and as people do."""
+        return {"good": ("succeeded", "succeeded"), "bad": ("failed", "failed")}.get(
+            self.tone, ("ended", "ended otherwise")
+        )
 
 
 @dataclass(frozen=True)
@@ -30,9 +43,25 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Days:
-    """Operations a day by how they ended, stacked: succeeded, ended otherwise, failed."""
+class Period:
+    """A day, a week or a month of a picture, and how many operations ended in it by tone."""
 
+    label: str
+    since: date
+    until: date
+    numbers: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.numbers.values())
+
+
+@dataclass(frozen=True)
+class Days:
+    """Operations by how they ended, stacked: succeeded, ended otherwise, failed. unit: what one bar is."""
+
+    unit: str
+    periods: list[Period]
     bars: list[Bar]
     scale: list[Tick]
     labels: list[Tick]
@@ -43,20 +72,46 @@ class Days:
 
 
 def days(since: date, until: date, rows: Iterable[tuple[date, str, int]]) -> Days:
-    """rows: day, state and how many ended so."""
-    counted = _counted(rows)
-    dates = [since + timedelta(days=number) for number in range((until - since).days + 1)]
-    highest = _round_up(max((sum(counted.get((day, tone), 0) for tone in TONES) for day in dates), default=0))
-    step = (RIGHT - LEFT) / max(len(dates), 1)
-    bars: list[Bar] = []
-    for number, day in enumerate(dates):
-        bars += _stack(
-            LEFT + number * step + step * 0.18, step * 0.64, [counted.get((day, t), 0) for t in TONES], highest
-        )
-    labels = [Tick(str(day.day), LEFT + number * step + step / 2) for number, day in enumerate(dates)]
+    """rows: day, state and how many ended so. A bar is a day; of more than 31 days a week, of more than 190 a month."""
+    unit, starts = _starts(since, until)
+    periods = _periods(unit, starts, until, rows)
+    highest = _round_up(max((period.total for period in periods), default=0))
+    step = (RIGHT - LEFT) / len(periods)
+    bars = [
+        bar
+        for number, period in enumerate(periods)
+        for bar in _stack(LEFT + number * step + step * 0.18, step * 0.64, period, highest)
+    ]
+    labels = [Tick(period.label, LEFT + number * step + step / 2) for number, period in enumerate(periods)]
     scale = [Tick(str(value), _height(value, highest)) for value in (0, highest // 2, highest)]
-    total, failed = sum(counted.values()), sum(n for (_, tone), n in counted.items() if tone == "bad")
-    return Days(bars, scale, labels, total, failed, since, until)
+    total, failed = (sum(numbers) for numbers in ([p.total for p in periods], [p.numbers["bad"] for p in periods]))
+    return Days(unit, periods, bars, scale, labels, total, failed, since, until)
+
+
+def _starts(since: date, until: date) -> tuple[str, list[date]]:
+    """What one bar is, and the first day of each."""
+    dates = [since + timedelta(days=number) for number in range((until - since).days + 1)]
+    if len(dates) <= MOST_DAYS:
+        return "day", dates
+    if len(dates) <= MOST_DAYS_BY_WEEK:
+        return "week", dates[::7]
+    return "month", [day for day in dates if day.day == 1 or day == since]
+
+
+def _periods(unit: str, starts: list[date], until: date, rows: Iterable[tuple[date, str, int]]) -> list[Period]:
+    ends = [*(start - timedelta(days=1) for start in starts[1:]), until]
+    found = [
+        Period(_label(unit, start), start, end, dict.fromkeys(TONES, 0))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    for day, state, number in rows:
+        tone = {State.SUCCEEDED: "good", State.FAILED: "bad"}.get(State(state), "calm")
+        found[bisect_right(starts, day) - 1].numbers[tone] += number
+    return found
+
+
+def _label(unit: str, start: date) -> str:
+    return str(start.day) if unit == "day" else f"{start:%-d %b}" if unit == "week" else f"{start:%b %y}"
 
 
 @dataclass(frozen=True)
@@ -118,22 +173,14 @@ def _along_s(seconds: float, whole_s: float) -> float:
     return round(_FROM + (_TO - _FROM) * seconds / whole_s, 1)
 
 
-def _counted(rows: Iterable[tuple[date, str, int]]) -> dict[tuple[date, str], int]:
-    found: dict[tuple[date, str], int] = {}
-    for day, state, number in rows:
-        tone = {State.SUCCEEDED: "good", State.FAILED: "bad"}.get(State(state), "calm")
-        found[day, tone] = found.get((day, tone), 0) + number
-    return found
-
-
-def _stack(x: float, width: float, numbers: list[int], highest: int) -> list[Bar]:
-    bars, below = [], 0
-    for tone, number in zip(TONES, numbers, strict=True):
+def _stack(x: float, width: float, period: Period, highest: int) -> Iterator[Bar]:
+    below = 0
+    for tone, number in period.numbers.items():
         if number:
-            top = _height(below + number, highest)
-            bars.append(Bar(tone, round(x, 1), top, round(width, 1), round(_height(below, highest) - top, 1)))
+            top, bottom = _height(below + number, highest), _height(below, highest)
+            place = (round(x, 1), top, round(width, 1), round(bottom - top, 1))
+            yield Bar(tone, *place, number, period.since, period.until)
         below += number
-    return bars
 
 
 def _height(value: int, highest: int) -> float:

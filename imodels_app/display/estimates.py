@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from imodels_app.display.percentiles import percentile
+from imodels_app.limits.durations import ENOUGH as ENOUGH_TO_LEARN
+from imodels_app.limits.durations import Durations, Seen, learned
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 
@@ -18,12 +20,28 @@ class UsualDuration:
     """Half of `count` earlier ones took up to `median`, nine in ten up to `p90`.
 
     source: the name of the iModel they were all copies of; empty when they are all of the kind.
+    known: what was learned from them; None while they are too few for that
     """
 
     median: timedelta
     p90: timedelta
     count: int
     source: str = ""
+    known: Durations | None = None
+
+    def remaining(self, elapsed: timedelta) -> tuple[timedelta, timedelta]:
+        """Eight in ten that came to this age need something between these two; or, of few, half and nine in ten."""
+        if self.known is None:
+            return self.median - elapsed, self.p90 - elapsed
+        low_s, high_s = (self.known.remaining(elapsed.total_seconds(), share) for share in (0.1, 0.9))
+        return timedelta(seconds=low_s), timedelta(seconds=high_s)
+
+    @property
+    def most(self) -> tuple[str, timedelta]:
+        """How many of them ended within what time. What takes longer takes longer than usual."""
+        if self.known is None:
+            return "9 of 10", self.p90
+        return "19 of 20", timedelta(seconds=self.known.remaining(0, 0.95))
 
     def share(self, elapsed: timedelta) -> int:
         """Percent of the usual time that has passed; never full while it runs."""
@@ -65,4 +83,6 @@ def _between(start: datetime, end: datetime) -> timedelta:
 
 
 def _usual(durations: list[timedelta], source: str = "") -> UsualDuration:
-    return UsualDuration(percentile(durations, 50), percentile(durations, 90), len(durations), source)
+    seconds = [lasted.total_seconds() for lasted in durations]
+    known = learned([Seen(one, one) for one in seconds]) if len(seconds) >= ENOUGH_TO_LEARN else None
+    return UsualDuration(percentile(durations, 50), percentile(durations, 90), len(durations), source, known)

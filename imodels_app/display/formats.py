@@ -17,6 +17,11 @@ def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+def code_text(code: str) -> str:
+    """sign_in_failed as people read it: Sign in failed."""
+    return code.replace("_", " ").capitalize()
+
+
 def first_name(name: str) -> str:
     return name.split()[0] if name.split() else name
 
@@ -167,6 +172,11 @@ def _short(number: float) -> str:
 def thousands(number: int) -> str:
     """18 204, with a narrow space that does not break."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def at_most(number: int, most: int) -> str:
+    """A number that was counted no further than one beyond the most: 10 000+."""
+    return thousands(number) if number <= most else f"{thousands(most)}+"
 
 
 # In this order: most browsers name those that they descend from, too.

@@ -24,9 +24,19 @@ from imodels_app.display.status_table import (
 )
 from imodels_app.limits import rate_limits
 from imodels_app.limits.fair_queue import QueuePosition
-from imodels_app.models import Attempt, Operation, Orphan
+from imodels_app.models import Attempt, Decision, Operation, Orphan
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import UNDECIDED, ChangesetSelection, Kind, OrphanState, Outcome, State, WaitReason, Who
+from imodels_app.states import (
+    UNDECIDED,
+    ChangesetSelection,
+    Kind,
+    OrphanState,
+    Outcome,
+    State,
+    Verdict,
+    WaitReason,
+    Who,
+)
 
 # Whoever is first and goes within this time needs no number.
 A_MOMENT = timedelta(seconds=6)
@@ -149,7 +159,7 @@ def _running_row(operation: Operation, now: datetime, usual: UsualDuration | Non
         return "running:unknown"
     if operation.usable_at:
         return "running:usable"
-    return "running:slow" if usual and elapsed(operation, now) > usual.p90 else "running"
+    return "running:slow" if usual and elapsed(operation, now) > usual.most[1] else "running"
 
 
 def is_unknown(operation: Operation) -> bool:
@@ -197,7 +207,8 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         "person": isolated(first_name(operation.requested_by_name)),
         "estimate": remaining or "the platform is working on it",
         "finishing": f", {remaining}" if remaining else "",
-        "p90": lasted(usual.p90) if usual else "",
+        "most": usual.most[0] if usual else "",
+        "within": lasted(usual.most[1]) if usual else "",
         "took": lasted(operation.finished_at - operation.accepted_at)
         if operation.finished_at and operation.accepted_at
         else "no time",
@@ -249,8 +260,8 @@ def time_remaining(operation: Operation, now: datetime, usual: UsualDuration | N
     if usual is None or operation.accepted_at is None:
         return ""
     passed = elapsed(operation, now)
-    low, high = usual.median - passed, usual.p90 - passed
-    if high <= timedelta(0):
+    low, high = usual.remaining(passed)
+    if passed > usual.most[1] or high <= timedelta(0):
         return ""
     if high < timedelta(minutes=1):
         return "usually less than a minute more"
@@ -322,6 +333,24 @@ def up_to(operation: Operation) -> str:
     if operation.changeset_index is not None:
         return str(operation.changeset_index)
     return operation.changeset_id[:8]
+
+
+def what_is_asked(operation: Operation) -> str:
+    """Fork Main Bridge as “Pier 7”."""
+    name, source = isolated(operation.name), isolated(operation.source_name) or "an iModel"
+    if operation.kind in (Kind.FORK, Kind.CLONE):
+        return f"{operation.get_kind_display()} {source} as “{name}”"
+    made_of = f" from {source}" if operation.kind == Kind.TEMPLATE else ""
+    return f"Make “{name}”{made_of}"
+
+
+def verdict_text(decision: Decision) -> str:
+    """What somebody did, after their name."""
+    texts = {
+        Verdict.CHANGES_REQUESTED: "asked for changes",
+        Verdict.BYPASSED: "let it proceed without the approvals it needs",
+    }
+    return texts.get(Verdict(decision.verdict), decision.verdict)
 
 
 def origin(operation: Operation) -> str:

@@ -130,7 +130,7 @@ STATUSES: dict[str, StatusRow] = {
     "uploading:sign_in": _signed_out("{person} must sign in again to finish the upload", "Sign in, and it continues."),
     "running": _running("{estimate}", "You can leave. It is all here when you come back."),
     "running:slow": _running(
-        "longer than usual, 9 of 10 finish within {p90}", f"Nothing to do. We keep checking for {FOLLOWED_FOR}."
+        "longer than usual, {most} finish within {within}", f"Nothing to do. We keep checking for {FOLLOWED_FOR}."
     ),
     "running:sign_in": _signed_out(
         "still running; {person} must sign in again to see the result", "Sign in, and it continues."

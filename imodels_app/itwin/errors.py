@@ -34,21 +34,28 @@ class ITwinError(Exception):
 
 
 class Unavailable(ITwinError):
-    """Nothing happened: refused connection, 429, a GET that met 5xx or no answer. Ask again later."""
+    """Nothing happened: refused connection, 429, a GET that met 5xx or no answer. Ask again later.
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
+    is_told  retry_after_s is the platform's own word, not a guess
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float, is_told: bool = False) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.is_told = retry_after_s, is_told
 
 
 class TooMany(Unavailable):
-    """429. operation is the platform's name of the exhausted limit, or empty when it named none."""
+    """429.
+
+    operation     the platform's name of the exhausted limit, or empty when it named none
+    is_our_limit  it has the platform's own headers; without them it is of a service behind the platform
+    """
 
     status = 429
 
-    def __init__(self, message: str, *, retry_after_s: float, operation: str = "") -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
-        self.operation = operation
+    def __init__(self, message: str, *, retry_after_s: float, operation: str = "", is_our_limit: bool = False) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, is_told=True)
+        self.operation, self.is_our_limit = operation, is_our_limit
 
 
 class TimedOut(Unavailable):

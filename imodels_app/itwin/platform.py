@@ -10,7 +10,7 @@ from urllib.parse import quote
 import requests
 
 from imodels_app.itwin import bodies, errors
-from imodels_app.itwin.http import V1, V2, Connection, json_in
+from imodels_app.itwin.http import V1, V2, Call, Connection, json_in
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
@@ -43,7 +43,7 @@ class Platform:
         read_timeout_s: float = READ_TIMEOUT_S,
         correlation_id: str = "",
         before_request: Callable[[], None] = lambda: None,
-        around_call: Callable[[], AbstractContextManager[None]] = nullcontext,
+        around_call: Callable[[Call], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._http = Connection(
             base_url,
@@ -146,6 +146,14 @@ class Platform:
         # Whether there is one of this name decides what is sent again: then none may be left out.
         read = bodies.every("iModels", IModel) if name else bodies.many("iModels", IModel)
         return self._list("/imodels", query, {"name": name, "$search": search}, read, pages=pages)
+
+    def being_made(self, itwin_id: str) -> Found[IModel]:
+        """Those of an iTwin's iModels that are not initialized, as far as this person sees them.
+
+        Source: https://developer.bentley.com/apis/imodels-v2/operations/get-itwin-imodels/
+        """
+        query = {"iTwinId": itwin_id, "state": "notInitialized", "$top": 1000}
+        return self._list("/imodels", query, {}, bodies.every("iModels", IModel))
 
     def recent_imodels(self) -> list[IModel]:
         """The person's own recent iModels, newest first, at most 25."""

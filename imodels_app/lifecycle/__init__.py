@@ -24,7 +24,7 @@ from imodels_app.lifecycle.orphans import (
     orphan_ended,
     postpone_deletion,
 )
-from imodels_app.lifecycle.progress import accepted, completed, failed, polled, succeeded, usable
+from imodels_app.lifecycle.progress import accepted, completed, failed, listed, polled, succeeded, unlist, usable
 from imodels_app.lifecycle.submission import answered, claim, confirm_claim, lease, operation_for, send_again
 from imodels_app.lifecycle.uploads import (
     file_missing,
@@ -79,6 +79,7 @@ __all__ = [
     "lease_upload",
     "link_refused",
     "link_renewed",
+    "listed",
     "operation_for",
     "orphan_ended",
     "polled",
@@ -96,6 +97,7 @@ __all__ = [
     "send_again",
     "set_aside",
     "succeeded",
+    "unlist",
     "usable",
     "wait",
     "wake_after_sign_in",

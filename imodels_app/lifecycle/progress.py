@@ -1,6 +1,6 @@
 """What the platform told us about an operation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +10,10 @@ from django.db.models import F
 from imodels_app.display.status_table import PLATFORM_STATES
 from imodels_app.lifecycle import _transition
 from imodels_app.lifecycle._transition import NO_WAIT
-from imodels_app.models import Operation, Orphan, Upload
+from imodels_app.models import Operation, OperationQuerySet, Orphan, Upload
 from imodels_app.runtime import clock, dispatch
-from imodels_app.states import Kind, State
+from imodels_app.runtime.timing import GUARD_POLL
+from imodels_app.states import Kind, State, WaitReason
 
 # Of an upload. A secret is not kept longer than it is of use.
 _OVER: dict[str, Any] = {"link": "", "link_until": None, "due_at": None}
@@ -74,9 +75,11 @@ def polled(operation: Operation, *, platform_state: str, due_at: datetime, missi
 
     A state that nobody here knows may be the platform's last word: admins are told.
     """
-    seen: dict[str, Any] = {"platform_state": platform_state, "missing_since": None}
+    now = clock.now()
+    seen: dict[str, Any] = {"platform_state": platform_state, "polled_at": now, "bad_polls": None}
     if missing:
-        seen = {"platform_state": operation.platform_state, "missing_since": operation.missing_since or clock.now()}
+        seen["platform_state"] = operation.platform_state
+    seen["missing_since"] = (operation.missing_since or now) if missing else None
     changed = platform_state != operation.platform_state and not missing
     if changed or operation.wait_reason:
         is_known = platform_state in PLATFORM_STATES or not changed
@@ -93,6 +96,26 @@ def polled(operation: Operation, *, platform_state: str, due_at: datetime, missi
         Operation.objects.filter(pk=operation.pk, state=State.RUNNING).update(
             due_at=due_at, polls=F("polls") + 1, **seen
         )
+
+
+def listed(itwin_id: str, being_made: Collection[str], *, began_at: datetime) -> None:
+    """A list says what is still being made in an iTwin. That is only a hint: what has left it is polled at once.
+
+    What it shows is polled rarely from now on. What it does not show yet, or not to whoever asked, stays as it was.
+
+    began_at  when the list was asked for
+    """
+    running = Operation.objects.filter(itwin_id=itwin_id, state=State.RUNNING, wait_reason=WaitReason.NONE)
+    shown = running.filter(imodel_id__in=being_made, listed_at=None)
+    shown.update(listed_at=began_at, due_at=began_at + GUARD_POLL)
+    unlist(running.filter(listed_at__lt=began_at).exclude(imodel_id__in=being_made))
+
+
+def unlist(operations: OperationQuerySet) -> None:
+    """Poll these themselves from now on, and at once."""
+    for pk in list(operations.exclude(listed_at=None).values_list("pk", flat=True)):
+        if Operation.objects.filter(pk=pk, state=State.RUNNING).update(listed_at=None, due_at=clock.now()):
+            dispatch.wake_poller(pk)
 
 
 def usable(operation: Operation) -> None:

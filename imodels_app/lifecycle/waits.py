@@ -36,9 +36,9 @@ _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
 _MISSED = {State.AWAITING_APPROVAL: "nobody decided", State.CHANGES_REQUESTED: "the requester changed nothing"}
 
 
-def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "") -> None:
-    """Nothing can be done before `until`. The operation stays what it is, and says why."""
-    fields = _waiting(operation, State(operation.state), reason, until)
+def wait(operation: Operation, reason: WaitReason, until: datetime, note: str = "", **fields: Any) -> None:
+    """Nothing can be done before `until`. The operation stays what it is, and says why. fields: what else is true."""
+    fields |= _waiting(operation, State(operation.state), reason, until)
     _transition.note(operation, "postponed", note=note, wait=reason, **fields)
 
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
-from imodels_app.limits.pacing import MINUTE, Sent, Turn, later, next_turn
+from imodels_app.limits.pacing import MATTERS_FOR, MINUTE, Pace, Sent, Turn
 from imodels_app.models import Attempt, Bucket, LookupShare
 from imodels_app.runtime.timing import CLOCK_DIFFERENCE
 from imodels_app.states import Kind, WaitReason
@@ -34,10 +34,14 @@ LIMITS = {
 FREE = {"trial", "community"}
 TRIAL_CALLS_AN_HOUR = 5000
 NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
-# After a 429 a bucket waits for each answer for a while: our count and the platform's differ somehow.
+# After a 429 a bucket waits for each answer for a while, and does without bursts for longer: our count and the
+# platform's differ somehow.
 ONE_AT_A_TIME_FOR = timedelta(minutes=5)
+NO_BURSTS_FOR = timedelta(days=1)
 # Following takes what drips, but for a reserve: submitting, reconciling and look-ups come first.
 POLL_RESERVE = 0.5
+# However little has gathered, following is planned with this part of what drips.
+LEAST_FOLLOWING = 0.02
 # What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
 LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
 # One person's share of both.
@@ -75,44 +79,47 @@ def limit(bucket: str) -> int:
 
 
 def lock(bucket: str) -> None:
-    """Wait until nobody else claims of this bucket, to the end of the transaction. Then ask the clock, and take()."""
+    """Wait until nobody else claims of this bucket, to the end of the transaction, and only then ask the clock.
+
+    So the claims of all workers are counted one after another: each sees the attempts of those before it.
+    """
     _locked(bucket)
 
 
-def acquire(bucket: str, now: datetime) -> None:
-    """Claim the next request of a bucket, or raise RateLimited. Call in the transaction that writes the Attempt.
-
-    The bucket's row is locked until that transaction ends, so claims of all workers are counted one after another.
-    """
-    turn = _next(_locked(bucket), now, frozen_until(now))
-    if turn.at > now:
-        raise RateLimited(turn)
-
-
-def available_at(bucket: str, now: datetime) -> datetime:
-    """When the next request of a bucket may leave; now when it may at once."""
-    return turn(bucket, now).at
+def pace(bucket: str, now: datetime) -> Pace:
+    """What was sent of a bucket, and when the next may leave. It holds for a claim while the bucket is locked."""
+    rows = {row.name: row for row in Bucket.objects.filter(name__in=[bucket, CALLS])}
+    row = rows.get(bucket) or Bucket(name=bucket)
+    frozen = [one.frozen_until for one in rows.values() if one.frozen_until and one.frozen_until > now]
+    sent = Attempt.objects.filter(bucket=bucket, sent_at__gt=now - MATTERS_FOR, sent_at__lte=now + CLOCK_DIFFERENCE)
+    times = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at", "operation__requested_by")
+    return Pace(
+        [Sent(*one) for one in times],
+        limit(bucket),
+        now,
+        is_even=bool(row.no_bursts_until and row.no_bursts_until > now),
+        after_answer=bool(row.one_at_a_time_until and row.one_at_a_time_until > now),
+        frozen_until=max(frozen, default=None),
+    )
 
 
 def turn(bucket: str, now: datetime) -> Turn:
     """The next request's turn; now, for no reason, when it may leave at once."""
-    rows = {row.name: row for row in Bucket.objects.filter(name__in=[bucket, CALLS])}
-    everything = rows.get(CALLS)
-    at_once = Turn(now, WaitReason.NONE)
-    row, frozen_until_ = rows.get(bucket) or Bucket(name=bucket), everything.frozen_until if everything else None
-    return later(at_once, _next(row, now, frozen_until_))
+    return pace(bucket, now).turn()
 
 
-def spacing(bucket: str) -> timedelta:
-    """Between two requests of a bucket that is used to the full."""
-    return MINUTE / limit(bucket)
+def freeze(bucket: str, until: datetime, now: datetime, *, is_our_limit: bool = True) -> None:
+    """The platform answered 429: send nothing of this bucket before `until`.
 
-
-def freeze(bucket: str, until: datetime, now: datetime) -> None:
-    """The platform answered 429: send nothing of this bucket before `until`, and then one at a time for a while."""
+    is_our_limit  it is this bucket that is full, by the platform's own word: one at a time then for a while, and no
+                  bursts for a day. A service behind the platform says nothing about our count.
+    """
     Bucket.objects.get_or_create(name=bucket)
     Bucket.objects.filter(Q(frozen_until=None) | Q(frozen_until__lt=until), name=bucket).update(frozen_until=until)
-    Bucket.objects.filter(name=bucket).update(one_at_a_time_until=max(until, now) + ONE_AT_A_TIME_FOR)
+    if is_our_limit:
+        after = max(until, now)
+        careful = {"one_at_a_time_until": after + ONE_AT_A_TIME_FOR, "no_bursts_until": after + NO_BURSTS_FOR}
+        Bucket.objects.filter(name=bucket).update(**careful)
 
 
 def bucket_named(operation: str, otherwise: str) -> str:
@@ -157,37 +164,38 @@ def polls_left(now: datetime) -> int:
     return max(0, int(_tokens(row, now) - POLL_RESERVE * _capacity()))
 
 
+def polls_a_second(now: datetime) -> float:
+    """How many calls a second following may make from now on: what drips, and more of it the more has gathered.
+
+    So what others use is left to them, and what nobody uses is used.
+    """
+    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+    reserve = POLL_RESERVE * _capacity()
+    gathered = (_tokens(row, now) - reserve) / (_capacity() - reserve)
+    return 2 * _drip_per_s() * max(LEAST_FOLLOWING, gathered)
+
+
+def poll_worth_s() -> float:
+    """How many seconds of lag a poll has to save now (poll_schedule.py)."""
+    return Bucket.objects.filter(name=CALLS).values_list("poll_worth_s", flat=True).first() or 0.0
+
+
+def set_poll_worth(seconds: float) -> None:
+    Bucket.objects.get_or_create(name=CALLS)
+    Bucket.objects.filter(name=CALLS).update(poll_worth_s=seconds)
+
+
 def remaining(now: datetime) -> list[Remaining]:
     """The three rate limits as people see them."""
     return list(_remaining(now))
 
 
 def _remaining(now: datetime) -> Iterator[Remaining]:
-    rows = {row.name: row for row in Bucket.objects.all()}
-    everything = rows.get(CALLS)
-    frozen_until_ = everything.frozen_until if everything and (everything.frozen_until or now) > now else None
     for bucket, name in NAMES.items():
-        used = Attempt.objects.filter(bucket=bucket, sent_at__gt=now - MINUTE).count()
-        row = rows.get(bucket) or Bucket(name=bucket)
-        frozen = bool(frozen_until_ or (row.frozen_until and row.frozen_until > now))
-        rest = 0 if frozen else max(limit(bucket) - used, 0)
-        yield Remaining(
-            name=name, remaining=rest, limit=limit(bucket), until=None if rest else _next(row, now, frozen_until_).at
-        )
-
-
-def _next(row: Bucket, now: datetime, frozen_until_: datetime | None) -> Turn:
-    """When the next request of this bucket may leave; now or earlier if at once. The latest reason is the true one.
-
-    frozen_until_  until when the platform takes no call of any kind
-    """
-    most = limit(row.name)
-    sent = Attempt.objects.filter(bucket=row.name, sent_at__lte=now + CLOCK_DIFFERENCE)
-    latest = sent.order_by("-sent_at", "-pk").values_list("sent_at", "answered_at")
-    careful = bool(row.one_at_a_time_until and row.one_at_a_time_until > now)
-    paced = next_turn([Sent(*times) for times in latest[:most]], most, one_at_a_time=careful)
-    frozen = [Turn(at, WaitReason.RATE_LIMIT) for at in (row.frozen_until, frozen_until_) if at]
-    return later(paced or Turn(now, WaitReason.NONE), *frozen)
+        current = pace(bucket, now)
+        used = sum(one.at > now - MINUTE for one in current.sent)
+        rest = 0 if current.frozen_until else max(limit(bucket) - used, 0)
+        yield Remaining(name=name, remaining=rest, limit=limit(bucket), until=None if rest else current.turn().at)
 
 
 def _locked(bucket: str) -> Bucket:

@@ -6,7 +6,9 @@ States change in lifecycle/ only, tokens in accounts/tokens.py only, and session
 from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
-from imodels_app.models.limits import Bucket, CircuitBreaker, LookupShare
+from imodels_app.models.figures import DailyFigure, Figure, SummedDay
+from imodels_app.models.known_itwins import KnownITwin
+from imodels_app.models.limits import Bucket, CircuitBreaker, ITwinList, LookupShare
 from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
 from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import DECIDED_AT_SOURCE, Operation, OperationQuerySet
@@ -15,6 +17,7 @@ from imodels_app.models.people import User
 from imodels_app.models.presets import Preset, PresetQuerySet
 from imodels_app.models.refused_access import RefusedAccess
 from imodels_app.models.rules import ApprovalRule, ApprovalRuleQuerySet
+from imodels_app.models.saved_filters import SavedFilter
 from imodels_app.models.sessions import Session
 from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.tokens import TokenSet
@@ -28,8 +31,12 @@ __all__ = [
     "Attempt",
     "Bucket",
     "CircuitBreaker",
+    "DailyFigure",
     "Decision",
     "Event",
+    "Figure",
+    "ITwinList",
+    "KnownITwin",
     "LogHead",
     "LogLeaf",
     "LookupShare",
@@ -43,9 +50,11 @@ __all__ = [
     "Preset",
     "PresetQuerySet",
     "RefusedAccess",
+    "SavedFilter",
     "Session",
     "StagedFile",
     "StagedFileQuerySet",
+    "SummedDay",
     "Team",
     "TeamITwin",
     "TokenSet",

@@ -25,6 +25,12 @@ class Event(models.Model):
 
     class Meta:
         ordering: ClassVar = ["at", "pk"]
+        # Read by the audit's filters (tables.filters).
+        indexes: ClassVar = [
+            models.Index(name="event_actor", fields=["actor", "at"]),
+            models.Index(name="event_verb", fields=["verb", "at"]),
+            models.Index(name="event_team", fields=["team_name", "at"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.verb} {self.operation_name}".strip()

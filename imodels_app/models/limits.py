@@ -11,9 +11,12 @@ class Bucket(models.Model):
     name = models.CharField(max_length=10, primary_key=True)
     frozen_until = models.DateTimeField(null=True, help_text="Retry-After of the last 429.")
     one_at_a_time_until = models.DateTimeField(null=True, help_text="After a 429, calls go one at a time until then.")
+    no_bursts_until = models.DateTimeField(null=True, help_text="After a 429, calls are spaced evenly until then.")
     # The bucket of all calls drips; those of creations, clones and forks count their attempts instead.
     tokens = models.FloatField(default=0)
     dripped_at = models.DateTimeField(null=True)
+    # Of all calls: what one more poll is worth, in seconds for which an end is not noticed (poll_schedule.py).
+    poll_worth_s = models.FloatField(null=True)
     counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind sent so far.")
 
     def __str__(self) -> str:
@@ -21,14 +24,30 @@ class Bucket(models.Model):
 
 
 class LookupShare(models.Model):
-    """What one person may still look up on the platform; it drips. Its row is the lock under which that is counted."""
+    """What one person may still look up on the platform; it drips. Its row is the lock under which that is counted.
+
+    And when a form of theirs was last heard of, so that a place is kept for what they will ask for.
+    """
 
     person = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
     tokens = models.FloatField(default=0)
     dripped_at = models.DateTimeField(null=True)
+    at_form_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"look-ups of {self.person_id}"
+
+
+class ITwinList(models.Model):
+    """The list of what is being made in an iTwin, asked for instead of each operation (workers/listing.py)."""
+
+    itwin_id = models.CharField(max_length=36, primary_key=True)
+    due_at = models.DateTimeField(db_index=True)
+    listed_at = models.DateTimeField(null=True, help_text="The last answer.")
+    refused = models.PositiveIntegerField(default=0, help_text="In a row: then somebody else's token is used.")
+
+    def __str__(self) -> str:
+        return self.itwin_id
 
 
 class CircuitBreaker(models.Model):

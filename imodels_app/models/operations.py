@@ -171,6 +171,11 @@ class Operation(models.Model):
         null=True, help_text="Queued: to be sent; submitting: to be looked up; running: to be polled. Empty otherwise."
     )
     polls = models.PositiveIntegerField(default=0)
+    polled_at = models.DateTimeField(null=True, help_text="The last poll that told something.")
+    listed_at = models.DateTimeField(
+        null=True, help_text="Since when a list shows that it is being made, so that it is rarely polled itself."
+    )
+    bad_polls = models.PositiveSmallIntegerField(null=True, help_text="In a row, that told nothing; empty: none.")
     missing_since = models.DateTimeField(null=True, help_text="Since when the platform answers 404.")
 
     # What the platform said.
@@ -206,6 +211,16 @@ class Operation(models.Model):
             models.Index(name="operation_newest", fields=["-created_at"]),
             models.Index(name="operation_mine", fields=["requested_by", "-created_at"]),
             models.Index(name="operation_team", fields=["team", "-created_at"]),
+            # Read by its numbers: what is not over, and what ended today.
+            models.Index(name="operation_open", fields=["state"], condition=~Q(state__in=sorted(FINISHED))),
+            models.Index(name="operation_ended", fields=["finished_at"]),
+            # Read by the table's filters (tables.filters), and by its other orders.
+            models.Index(name="operation_itwin", fields=["itwin_id", "-created_at"]),
+            models.Index(name="operation_kind", fields=["kind", "-created_at"]),
+            models.Index(name="operation_source", fields=["source_id"], condition=~Q(source_id="")),
+            models.Index(name="operation_code", fields=["failure_code", "-created_at"], condition=~Q(failure_code="")),
+            models.Index(name="operation_state", fields=["state", "created_at", "id"]),
+            models.Index(name="operation_name", fields=["name", "id"]),
         ]
 
     def __str__(self) -> str:
@@ -214,6 +229,12 @@ class Operation(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
+
+    @property
+    def is_usable(self) -> bool:
+        """Its iModel can be opened and copied, though it may still be finishing."""
+        is_there = self.state == State.SUCCEEDED or (self.state == State.RUNNING and self.usable_at is not None)
+        return is_there and bool(self.imodel_id)
 
     @property
     def last_decision(self) -> "Decision | None":

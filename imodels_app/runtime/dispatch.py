@@ -45,7 +45,9 @@ def wake_uploader(operation_id: UUID) -> None:
     transaction.on_commit(partial(send, "imodels_app.upload", operation_id))
 
 
-def announce(task: str, operation_id: UUID, *, due_at: datetime | None = None, for_s: float = ANNOUNCED_FOR_S) -> None:
+def announce(
+    task: str, operation_id: object, *, due_at: datetime | None = None, for_s: float = ANNOUNCED_FOR_S
+) -> None:
     """Send a hint unless one was sent a moment ago, so that hints do not pile up before busy workers.
 
     due_at  what the row is due for: the next due time may be announced at once
@@ -59,7 +61,7 @@ def announce(task: str, operation_id: UUID, *, due_at: datetime | None = None, f
         send(task, operation_id)
 
 
-def send(task: str, operation_id: UUID, *, in_s: float = 0.0) -> None:
+def send(task: str, operation_id: object, *, in_s: float = 0.0) -> None:
     """Send one hint, to be read in a few seconds at most; without a broker, leave it to the sweeps."""
     how: dict[str, Any] = {"countdown": in_s} if in_s > 0 else {}
     how["priority"] = AFTERWARDS if task == "imodels_app.poll" else SOON

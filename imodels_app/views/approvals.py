@@ -27,7 +27,7 @@ from imodels_app.models import Decision, Operation, User
 from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import clock, foreign_text
-from imodels_app.states import Kind, State, Verb, WaitReason
+from imodels_app.states import UNDECIDED, State, Verb, WaitReason
 from imodels_app.views import approval_card
 
 MOST_DECIDED = 20
@@ -57,8 +57,12 @@ class BypassForm(Form):
 
 @dataclass(frozen=True)
 class ApprovalRow:
+    """One request of a list. agreed, needed: how many approvals it has, and needs."""
+
     operation: Operation
     status_text: status.StatusText
+    agreed: int
+    needed: int
 
 
 @signed_in
@@ -216,12 +220,15 @@ def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.Mu
 
 def _lists(user: User) -> dict[str, list[Operation]]:
     """The three tables, soonest deadline or newest decision first."""
-    forks = Operation.objects.filter(kind=Kind.FORK).to_show()
-    requested = forks.filter(requested_by=user, state=State.AWAITING_APPROVAL)
-    decided = forks.filter(Q(pk__in=Operation.objects.of_teams(user).values("pk")) | Q(requested_by=user))
+    shown = Operation.objects.to_show()
+    requested = shown.filter(requested_by=user, state__in=sorted(UNDECIDED))
+    by_me = Q(pk__in=user.decisions.values("operation"))
+    of_mine = Q(pk__in=Operation.objects.of_teams(user).values("pk")) | Q(requested_by=user)
+    decided = shown.filter(by_me | (of_mine & ~Q(state__in=sorted(UNDECIDED))))
     newest = Decision.objects.filter(operation=OuterRef("pk")).order_by("-decided_at").values("decided_at")[:1]
+    nobody_decided = Q(state=State.EXPIRED) & ~Q(wait_reason=WaitReason.SIGN_IN)
     decided = decided.annotate(decided_at=Subquery(newest))
-    decided = decided.filter(Q(decided_at__isnull=False) | Q(state=State.EXPIRED))
+    decided = decided.filter(Q(decided_at__isnull=False) | nobody_decided)
     return {
         "waiting": list(approval_card.in_line(user)[:MOST_OPEN]),
         "requested": list(requested.order_by("expires_at")[:MOST_OPEN]),
@@ -230,4 +237,4 @@ def _lists(user: User) -> dict[str, list[Operation]]:
 
 
 def _rows(operations: list[Operation], now: datetime) -> list[ApprovalRow]:
-    return [ApprovalRow(operation, status.describe(operation, now)) for operation in operations]
+    return [ApprovalRow(one, status.describe(one, now), *approval_card.count_approvals(one)) for one in operations]

@@ -1,96 +1,62 @@
-"""What happened, for admins: events with filters and numbers, and their export."""
+"""What happened, for admins: events and operations, all about one person, iTwin or iModel, and the export."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
-from django.db.models.functions import TruncDate
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from imodels_app import table_filters
 from imodels_app.audit import log
 from imodels_app.audit.export import Behind, Export
 from imodels_app.audit.verify_export import SEPARATORS
 from imodels_app.decorators import auditor, person, throttled
-from imodels_app.display import charts, formats, status, timeline
-from imodels_app.display.percentiles import percentile
+from imodels_app.display import formats, status, timeline
+from imodels_app.display.status_table import FAILURES
 from imodels_app.limits import throttles
-from imodels_app.models import Decision, Event, Operation, Team, User
+from imodels_app.models import Event, KnownITwin, Notification, Operation, SavedFilter, Team, User
 from imodels_app.requesting import staging
-from imodels_app.states import Kind, State
+from imodels_app.runtime.foreign_text import isolated
+from imodels_app.states import EVENT_GROUPS, Kind, Verb
+from imodels_app.tables import filters, keyset, menus
+from imodels_app.tables.filters import Filter
 
-CHART_DAYS = 14
 # A list of more helps nobody; the search finds the others by their names.
 MOST_CHOICES = 200
-
-
-@dataclass(frozen=True)
-class EventFilter(table_filters.OperationFilter):
-    """The filter of operations, for events: with a team, and with one choice of each list."""
-
-    team: str = ""
-
-    @classmethod
-    def read(cls, query: MultiValueDict[str, str]) -> Self:
-        # Days are those of the events here, so that a day of ending would be a second one beside them.
-        last_words = MultiValueDict({name: query.getlist(name)[-1:] for name in query if name != "ended"})
-        return replace(super().read(last_words), team=table_filters.typed(query.get("team", "")))
-
-    @property
-    def sentence(self) -> str:
-        """The filter as a sentence, for the record of an export."""
-        parts: list[object] = [self.text and f"text “{self.text}”", *self.groups, *self.kinds]
-        parts += [f"person {pk}" for pk in self.people] + [f"iTwin {itwin}" for itwin in self.itwins] + [self.team]
-        parts += [self.since and f"from {self.since}", self.until and f"to {self.until}"]
-        return ", ".join(str(part) for part in parts if part) or "everything"
-
-    def events(self) -> QuerySet[Event]:
-        return (
-            Event.objects.filter(*self._event_conditions()).select_related("operation", "actor").order_by("-at", "-pk")
-        )
-
-    def operations(self) -> QuerySet[Operation]:
-        """The operations that the numbers are about: ended within these days."""
-        ended = Operation.objects.filter(finished_at__isnull=False)
-        return self.apply(ended.filter(team__name=self.team) if self.team else ended, dates="finished_at")
-
-    def _event_conditions(self) -> Iterator[Q]:
-        yield from table_filters.within("at", self.since, self.until)
-        if facts := self.facts():
-            yield Q(operation__in=Operation.objects.filter(*facts).values("pk"))
-        yield from table_filters.said(self.text, _says)
-        if self.people:
-            yield Q(actor__in=self.people) | Q(operation__requested_by__in=self.people)
-        if self.team:
-            yield Q(team_name=self.team)
+MOST_SAVED = 50
+LONGEST_QUERY = 2000
 
 
 @auditor
 @require_safe
 def audit(request: HttpRequest) -> HttpResponse:
-    """Events, newest first, with the numbers of the operations that ended in the same filter."""
-    filters = EventFilter.read(request.GET)
-    found = filters.events()
-    page = table_filters.paginate(found, request.GET.get("page"))
-    lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
-    context = _choices(filters) | {
-        "filters": filters,
-        "rows": table_filters.Slice(lines, page.number, page.more, found.order_by().count()),
-        "figures": _figures(filters.operations()),
-        "days": _by_day(filters),
-        "durations": _by_kind(filters.operations()),
-        "filtered": table_filters.hidden_inputs(request.GET, "separator"),
-        "log": {"head": log.head(), "waiting": log.waiting()},
-        "section": "audit",
-    }
+    """Events, newest first."""
+    asked = _read(request.GET)
+    context = _events(asked.event_parts(), request) | _filter_of(request, asked, SavedFilter.Page.EVENTS)
+    context |= {"log": {"head": log.head(), "waiting": log.waiting()}}
     return render(request, "audit/list.html", context)
+
+
+@auditor
+@require_safe
+def audit_operations(request: HttpRequest) -> HttpResponse:
+    """Operations by the same filter, in the order that the address names."""
+    asked, now = _read(request.GET), timezone.now()
+    word, order = filters.sorted_by(request.GET.get("sort", ""))
+    found = asked.operations(Operation.objects.to_show().annotate(lasted=filters.LASTED))
+    page = keyset.page([found], order, request.GET)
+    rows = [(operation, status.describe(operation, now)) for operation in page]
+    context = _filter_of(request, asked, SavedFilter.Page.OPERATIONS)
+    context |= {"rows": replace(keyset.counted(page, [found]), rows=rows), "sort": word, "sorts": _sorts(word)}
+    return render(request, "audit/operations.html", context)
 
 
 @auditor
@@ -98,12 +64,12 @@ def audit(request: HttpRequest) -> HttpResponse:
 @throttled(throttles.EXPORTS, methods=("GET", "HEAD"))
 def audit_export(request: HttpRequest) -> HttpResponseBase:
     """Exactly the filtered events, with their proofs; that they were taken out is itself an event."""
-    user, filters, now = person(request), EventFilter.read(request.GET), timezone.now()
+    user, asked, now = person(request), _read(request.GET), timezone.now()
     separator = request.GET.get("separator", "")
     if separator not in SEPARATORS:
         separator = next(iter(SEPARATORS))
     try:
-        taken = Export.begin(filters.events(), by=user, at=now, sentence=filters.sentence, separator=separator)
+        taken = Export.begin(asked.all_events(), by=user, at=now, sentence=asked.sentence, separator=separator)
     except Behind:
         sentence = "The audit log does not have all events yet. Try again in some minutes."
         return HttpResponse(sentence, status=503, content_type="text/plain; charset=utf-8")
@@ -112,85 +78,169 @@ def audit_export(request: HttpRequest) -> HttpResponseBase:
     return answer
 
 
-# Numbers
+# Everything about one
 
 
-def _figures(ended: QuerySet[Operation]) -> dict[str, Any]:
-    numbers = ended.aggregate(
-        ended=Count("pk"),
-        succeeded=Count("pk", filter=Q(state=State.SUCCEEDED)),
-        failed=Count("pk", filter=Q(state=State.FAILED)),
-    )
-    rest = numbers["ended"] - numbers["succeeded"] - numbers["failed"]
-    share = {name: _percent(count, numbers["ended"]) for name, count in (*numbers.items(), ("otherwise", rest))}
-    return numbers | {"otherwise": rest, "share": share, "waited": _waits(ended)}
+@auditor
+@require_safe
+def audit_person(request: HttpRequest, pk: int) -> HttpResponse:
+    """What somebody did, asked for, and was given or lost."""
+    user = get_object_or_404(User, pk=pk)
+    teams = user.membership_set.select_related("team").order_by("team__name")
+    facts = [("Person", str(user.pk)), ("E-mail", user.email), ("Subject", user.subject), ("Issuer", user.issuer)]
+    facts += [("Account", "open" if user.is_active else "closed"), ("Administrator", "yes" if user.is_admin else "no")]
+    facts += [("Team", f"{isolated(place.team.name)}, {place.get_role_display().lower()}") for place in teams]
+    return _about(request, Filter(people=(str(pk),)), f"person={pk}", "Person", user.name, facts)
 
 
-def _waits(ended: QuerySet[Operation]) -> dict[str, timedelta]:
-    """How long the latest thousand decisions took; empty when there are none."""
-    decisions = Decision.objects.filter(operation__in=ended).order_by("-decided_at")
-    waited = decisions.annotate(waited=F("decided_at") - F("operation__created_at"))
-    waits = list(waited.values_list("waited", flat=True)[:1000])
-    return {"median": percentile(waits, 50), "p95": percentile(waits, 95)} if waits else {}
+@auditor
+@require_safe
+def audit_itwin(request: HttpRequest, itwin_id: str) -> HttpResponse:
+    """What was made in an iTwin, and who looks after it."""
+    known = KnownITwin.objects.filter(pk=itwin_id.lower()).first()
+    team = Team.looking_after(itwin_id)
+    facts = [("iTwin id", itwin_id.lower()), ("Looked after by", team.name)]
+    facts += [("Lead", lead.name) for lead in team.leads()]
+    name = known.name if known and known.name else itwin_id
+    return _about(request, Filter(itwins=(itwin_id.lower(),)), f"itwin={itwin_id.lower()}", "iTwin", name, facts)
 
 
-def _by_day(filters: EventFilter) -> charts.Days:
-    """How operations ended, day by day; without dates the last fortnight."""
-    until = filters.until or timezone.localdate()
-    since = max(filters.since or date.min, until - timedelta(days=CHART_DAYS - 1))
-    rows = (
-        filters.operations()
-        .filter(*table_filters.within("finished_at", since, until))
-        .annotate(day=TruncDate("finished_at"))
-        .values_list("day", "state")
-        .annotate(number=Count("pk"))
-        .order_by()
-    )
-    return charts.days(since, until, rows)
+@auditor
+@require_safe
+def audit_imodel(request: HttpRequest, imodel_id: str) -> HttpResponse:
+    """How an iModel was made, and what was made of it."""
+    imodel_id = imodel_id.lower()
+    about = Operation.objects.filter(Q(imodel_id=imodel_id) | Q(source_id=imodel_id)).order_by("created_at", "pk")
+    made_by = about.filter(imodel_id=imodel_id).first()
+    named = made_by or about.first()
+    name = (named.name if made_by else named.source_name) if named else ""
+    facts = [("iModel id", imodel_id)]
+    if made_by:
+        facts += [("Made by", made_by.requested_by_name), ("Made as", status.kind_label(made_by.kind))]
+    query = f"imodel={imodel_id}"
+    return _about(request, Filter(imodels=(imodel_id,)), query, "iModel", name or imodel_id, facts, made_by=made_by)
 
 
-def _by_kind(ended: QuerySet[Operation]) -> charts.Durations:
-    """How long each kind takes from the platform's yes to the end. The latest ones, bounded."""
-    done = ended.filter(state=State.SUCCEEDED, accepted_at__isnull=False).order_by("-finished_at")
-    took: dict[str, list[timedelta]] = {}
-    for kind, lasted in done.annotate(took=F("finished_at") - F("accepted_at")).values_list("kind", "took")[:2000]:
-        took.setdefault(kind, []).append(max(lasted, timedelta(0)))
-    found = [
-        (status.kind_label(kind), percentile(took[kind], 50), percentile(took[kind], 95))
-        for kind in reversed(Kind.values)
-        if kind in took
-    ]
-    return charts.durations(found, formats.lasted)
-
-
-def _percent(part: int, whole: int) -> int:
-    return round(100 * part / whole) if whole else 0
-
-
-def _says(text: str) -> Q:
-    """Events that have this in any field a person reads."""
-    fields = (
-        "note",
-        "operation_name",
-        "actor_name",
-        "actor_email",
-        "team_name",
-        "operation__failure_code",
-        "operation__reason",
-    )
-    condition = table_filters.any_of(Q(**{f"{name}__icontains": text}) for name in fields)
-    return condition | Q(operation__in=Operation.objects.filter(table_filters.named(text)).values("pk"))
-
-
-def _choices(filters: EventFilter) -> dict[str, Any]:
-    """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
-    people = User.objects.order_by("first_name", "last_name", "pk")
-    itwins = table_filters.itwin_menu(Operation.objects.all(), filters.itwins, MOST_CHOICES)
-    teams = list(Team.objects.values_list("name", flat=True))
-    return {
-        "groups": [(word, label) for word, (label, _) in table_filters.GROUPS.items()],
-        "kinds": Kind.choices,
-        "itwins": itwins,
-        "people": table_filters.menu(people, "pk", filters.people, MOST_CHOICES, lambda user: (user.pk, user.name)),
-        "teams": teams if filters.team in ("", *teams) else [*teams, filters.team],
+@auditor
+@require_safe
+def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Everything there is about one operation, on one page that can be printed."""
+    rows = Operation.objects.to_show().select_related("requested_by", "again_of")
+    operation = get_object_or_404(rows, pk=pk)
+    events = list(operation.events.select_related("actor").order_by("at", "pk"))
+    context = {
+        "operation": operation,
+        "status_text": status.describe(operation, timezone.now()),
+        "timeline": [timeline.entry(event, operation) for event in events],
+        "attempts": list(operation.attempts.all()),
+        "decisions": list(operation.decisions.all()),
+        "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
+        "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
+        "leads": list(operation.team.leads()),
+        "waiting": log.waiting_of(operation),
+        "head": log.head(),
+        "printed_at": timezone.now(),
+        "section": "audit",
     }
+    return render(request, "audit/case.html", context)
+
+
+# Saved filters
+
+
+@auditor
+@require_POST
+@throttled(throttles.PRESETS)
+def save_filter(request: HttpRequest) -> HttpResponse:
+    """Keep the filter of a page under a name; the same name again replaces it."""
+    user, page, name = person(request), request.POST.get("page", ""), filters.typed(request.POST.get("name", ""))[:100]
+    if page not in SavedFilter.Page.values:
+        raise Http404
+    query = menus.without(QueryDict(request.POST.get("query", "")[:LONGEST_QUERY])).removeprefix("?")
+    own = user.saved_filters.filter(page=page)
+    if not name:
+        messages.error(request, "Not saved: the filter needs a name.")
+    elif own.count() >= MOST_SAVED:
+        messages.error(request, f"Not saved: you have {MOST_SAVED} saved filters already.")
+    else:
+        kept = own.filter(name__iexact=name).first() or SavedFilter(owner=user, page=page)
+        kept.name, kept.query = name, query
+        kept.save()
+        messages.success(request, f"The filter is saved as “{isolated(name)}”.")
+    return redirect(f"{_address(page)}?{query}")
+
+
+@auditor
+@require_POST
+@throttled(throttles.PRESETS)
+def delete_filter(request: HttpRequest, pk: int) -> HttpResponse:
+    saved = get_object_or_404(SavedFilter, pk=pk, owner=person(request))
+    saved.delete()
+    messages.success(request, f"The saved filter “{isolated(saved.name)}” was deleted.")
+    return redirect(_address(saved.page))
+
+
+def _address(page: str) -> str:
+    return reverse("imodels:audit" if page == SavedFilter.Page.EVENTS else "imodels:audit-operations")
+
+
+# What the pages share
+
+
+def _read(query: QueryDict) -> Filter:
+    """With one choice of each list, as the form has it."""
+    return Filter.read(MultiValueDict({name: query.getlist(name)[-1:] for name in query}))
+
+
+def _events(parts: Sequence[QuerySet[Event]], request: HttpRequest) -> dict[str, Any]:
+    page = keyset.page(parts, filters.EVENTS_NEWEST, request.GET)
+    lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
+    return {"rows": replace(keyset.counted(page, parts), rows=lines), "section": "audit"}
+
+
+def _about(
+    request: HttpRequest,
+    asked: Filter,
+    query: str,
+    kind: str,
+    name: str,
+    facts: list[tuple[str, str]],
+    **more: Any,
+) -> HttpResponse:
+    """The page of one person, iTwin or iModel. query: how the address of a list names it."""
+    operations = keyset.total([asked.operations(Operation.objects.all())])
+    context = _events(asked.event_parts(), request) | {"kind": kind, "name": name, "query": query, "facts": facts}
+    return render(request, "audit/about.html", context | {"operations": operations} | more)
+
+
+def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> dict[str, Any]:
+    """What the filter's lists offer: bounded, and always with what is picked, for the form sends it again."""
+    teams = list(Team.objects.values_list("name", flat=True)[:MOST_CHOICES])
+    return {
+        "filters": asked,
+        "page": page,
+        "saved": person(request).saved_filters.filter(page=page),
+        "query": menus.without(request.GET).removeprefix("?"),
+        "filtered": menus.hidden_inputs(request.GET, "separator"),
+        "event_groups": [(word, label) for word, (label, _) in EVENT_GROUPS.items()],
+        "verbs": [(verb.value, formats.code_text(verb)) for verb in Verb],
+        "groups": [(word, label) for word, (label, _) in filters.GROUPS.items()],
+        "kinds": Kind.choices,
+        "codes": _with_picked(filter(None, FAILURES), asked.codes),
+        "itwins": menus.itwins(asked.itwins, MOST_CHOICES),
+        "people": menus.people(asked.people, MOST_CHOICES),
+        "teams": _with_picked(teams, asked.teams),
+        "section": "audit",
+    }
+
+
+def _with_picked(offered: Any, picked: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(word, word) for word in dict.fromkeys([*offered, *picked])]
+
+
+def _sorts(now: str) -> dict[str, tuple[str, str]]:
+    """For each column: what a click on its head asks for, and how it is sorted now, in ARIA's words."""
+    column, way = now.removeprefix("-"), "descending" if now.startswith("-") else "ascending"
+    first = {"age": "-age", "name": "name", "state": "state", "duration": "-duration"}
+    turned = column if way == "descending" else f"-{column}"
+    return {name: (turned, way) if name == column else (word, "none") for name, word in first.items()}

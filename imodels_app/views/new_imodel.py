@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from imodels_app import lifecycle
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
-from imodels_app.limits import throttles
+from imodels_app.limits import fair_queue, throttles
 from imodels_app.models import Operation, Preset, StagedFile, User
 from imodels_app.requesting import advice, refusals, staging
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
@@ -127,10 +127,15 @@ def request_fork(request: HttpRequest) -> HttpResponseBase:
 @signed_in_part
 @require_safe
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
-    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
+    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only.
+
+    With `again` the platform is asked, whatever it said a moment ago.
+    """
     if kind not in FORMS:
         raise Http404
-    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
+    fair_queue.has_form_open(person(request), clock.now())
+    catalog = Catalog(person(request), is_fresh="again" in request.GET, within_s=CHECK_WITHIN_S)
+    form = FORMS[Kind(kind)](request.GET, catalog=catalog).completed()
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "new_imodel/_advice.html", context)
 
@@ -142,12 +147,19 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     earlier = _earlier(request)
     if request.method == "POST":
         return _submit(request, form_of, earlier)
+    fair_queue.has_form_open(person(request), clock.now())
     preset = _preset(request)
     asked = _given(request, earlier, preset)
     given = {"up_to": ChangesetSelection.LATEST.value, "preserve_history": True} | asked
+    # What was made once is made again under another name; what was not may still have its own.
+    is_made_again = earlier and earlier.state not in TRIED_AGAIN and "name" not in request.GET
+    like = str(given.pop("name", "")) if is_made_again else ""
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
+    if asked:
+        looked_up = looked_up.completed(like=like)
     form_advice = advice.advise(looked_up, by=person(request)) if asked else None
+    given = {"name": like} | given | looked_up.suggested
     form = form_of(initial=given | names_found(looked_up), catalog=looked_up.catalog)
     if form_advice and looked_up.catalog_answered:
         form.initial = _without_ids(given) | names_found(looked_up)
@@ -181,6 +193,7 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
             form.add_error("file", str(taken))
         except lifecycle.NotAllowed as no:
             form.add_error(None, str(no))
+    form = form.completed()
     return _show(request, form, form, advice.advise(form, by=person(request)), earlier, status=422)
 
 

@@ -1,6 +1,6 @@
 """The live table of operations, the page of one, and calling them off."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import error_handlers, lifecycle, table_filters
+from imodels_app import error_handlers, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
@@ -26,12 +26,13 @@ from imodels_app.models import Operation, User
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import State
+from imodels_app.states import State, Verb
+from imodels_app.tables import filters, keyset, menus
 from imodels_app.views import lineage
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20
-MOST_AT_ONCE = table_filters.PAGE_SIZE
+MOST_AT_ONCE = keyset.PAGE_SIZE
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,22 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
-    scope = table_filters.whose(user, tab)
+    scope = filters.whose(user, tab)
     if scope is None:
         raise Http404
-    filters = table_filters.OperationFilter.read(request.GET)
-    found = filters.apply(scope.to_show()).order_by("-created_at", "-pk")
-    page = table_filters.paginate(found, request.GET.get("page"))
-    summary = {"numbers": table_filters.numbers(scope, now), "rate_limits": rate_limits.remaining(now)}
+    asked = filters.Filter.read(request.GET)
+    found = asked.operations(scope.to_show())
+    page = keyset.page([found], filters.NEWEST, request.GET)
+    summary = {"numbers": filters.numbers(scope, now), "rate_limits": rate_limits.remaining(now)}
     positions = fair_queue.positions(page, now)
     live_page = live.page(request, user, now, page, summary, _positions(positions, now), _tick(page.rows, now))
     if live_page.is_unchanged:
         return HttpResponse(status=204)
     context = summary | _table(page, found, user, now, positions)
-    context |= {"tab": tab, "tabs": _tabs(user), "filters": filters, "hidden": _hidden(filters, scope, page)}
+    context |= {"tab": tab, "tabs": _tabs(user), "filters": asked, "hidden": _hidden(asked, scope, page)}
     if not live_page.is_fragment:
-        context |= {"chips": table_filters.chips(filters, request.GET, scope), "section": "operations"}
-        context |= {"hidden_inputs": table_filters.hidden_inputs(request.GET, "q")}
+        context |= {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
+        context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
     return live_page.render("operations/list.html", "operations/_live.html", context)
 
 
@@ -133,7 +134,7 @@ def operation_url(operation: Operation) -> str:
 
 
 def _table(
-    page: table_filters.Slice,
+    page: keyset.Slice,
     found: QuerySet[Operation],
     user: User,
     now: datetime,
@@ -154,26 +155,21 @@ def _table(
         for operation in page
     ]
     return {
-        "rows": table_filters.Slice(rows, page.number, page.more, _count(page, found)),
+        "rows": replace(keyset.counted(page, [found]), rows=rows),
         "pace": live.pace(page),
     }
 
 
-def _count(page: table_filters.Slice, found: QuerySet[Operation]) -> int:
-    """How many there are in all; a first page that is also the last has told it."""
-    return len(page) if page.number == 1 and not page.more else found.count()
-
-
-def _tabs(user: User) -> list[tuple[str, str, int]]:
+def _tabs(user: User) -> list[tuple[str, str, str]]:
     """Whose operations can be looked at, and how many they are."""
     names = [("mine", "Mine"), ("team", "Team")] + ([("all", "All")] if user.is_admin else [])
-    scopes = [(word, label, table_filters.whose(user, word)) for word, label in names]
-    return [(word, label, scope.count()) for word, label, scope in scopes if scope is not None]
+    scopes = [(word, label, filters.whose(user, word)) for word, label in names]
+    return [(word, label, keyset.total([scope])) for word, label, scope in scopes if scope is not None]
 
 
-def _hidden(filters: table_filters.OperationFilter, scope: QuerySet[Operation], page: table_filters.Slice) -> int:
-    """How many rows an empty page's filter hides."""
-    return scope.count() if filters.is_set and not page.rows else 0
+def _hidden(asked: filters.Filter, scope: QuerySet[Operation], page: keyset.Slice) -> str:
+    """How many rows an empty page's filter hides, as it is read; nothing if it hides none."""
+    return keyset.total([scope]) if asked.is_set and not page.rows and scope.exists() else ""
 
 
 def _positions(positions: dict[UUID, fair_queue.QueuePosition], now: datetime) -> list[list[str]]:
@@ -205,7 +201,8 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "timeline": [
             timeline.entry(event, operation)
-            for event in operation.events.select_related("actor").order_by("-at", "-pk")
+            # What the platform was asked stands beside it, with its answers.
+            for event in operation.events.exclude(verb=Verb.CALLED).select_related("actor").order_by("-at", "-pk")
         ],
         "attempts": attempts,
         "request_url": request_url(operation),

@@ -1,6 +1,6 @@
 """What failed operations left on the platform: the list, the question before deleting one, and asking for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.contrib import messages
@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import error_handlers, lifecycle, table_filters
+from imodels_app import error_handlers, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import live, status
@@ -19,7 +19,10 @@ from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.sources import Source
 from imodels_app.states import NO_LONGER_THERE, OrphanState
+from imodels_app.tables import keyset
 from imodels_app.views.operations import operation_url
+
+LATEST = keyset.Order(("operation__finished_at", "pk"))
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ def orphan_list(request: HttpRequest) -> HttpResponse:
     """What is still there, newest first, and what was deleted. For htmx its live parts; 204 if nothing was missed."""
     user, now = person(request), timezone.now()
     found = _visible(user)
-    left = found.still_there().order_by("-operation__finished_at", "-pk")
-    page = table_filters.paginate(left, request.GET.get("page"))
-    over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: table_filters.PAGE_SIZE])
+    left = found.still_there()
+    page = keyset.page([left], LATEST, request.GET)
+    over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: keyset.PAGE_SIZE])
     operations = [orphan.operation for orphan in page]
     live_page = live.page(request, user, now, [*operations, *(orphan.operation for orphan in over)])
     if live_page.is_unchanged:
@@ -66,9 +69,7 @@ def orphan_list(request: HttpRequest) -> HttpResponse:
     led = permissions.teams_led_by(user)
     rows = [_row(operation, user, led) for operation in operations]
     context = {
-        "rows": table_filters.Slice(
-            rows, page.number, page.more, left.count() if page.newer or page.more else len(page)
-        ),
+        "rows": replace(keyset.counted(page, [left]), rows=rows),
         "over": [_row(orphan.operation, user, led) for orphan in over],
         "pace": live.pace(operations),
         "section": "orphans",

@@ -7,17 +7,20 @@ from uuid import UUID
 from imodels_app import gateway, lifecycle
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import CreateOperation
+from imodels_app.limits import poll_schedule
 from imodels_app.models import Operation
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import MISSING_IS_NORMAL_FOR, VANISHED_AFTER, WHILE_NOT_PERMITTED
 from imodels_app.states import Kind, State, WaitReason
+from imodels_app.workers import following
 
 log = logging.getLogger(__name__)
 
-# Age of the operation -> seconds between looks: quick while small clones end, rare for what takes hours.
-PLAN: list[tuple[float, float]] = [(30, 1), (60, 3), (120, 5), (300, 10), (1800, 30)]
-LONGEST_PAUSE_S = 120.0
+# After so many refusals in a row it is not asked as often as after a bad answer: rights may come back, and nothing
+# tells when.
+PATIENT_REFUSALS = 20
+MANY = 1000
 # A look at the iModel itself ("usable already?") comes with every third look at its operation.
 POLLS_PER_IMODEL_POLL = 3
 
@@ -33,7 +36,7 @@ def poll(operation_id: UUID) -> None:
     try:
         _poll(operation, clock.now())
     except gateway.MustWait as later:
-        lifecycle.wait(operation, later.reason, later.until, later.note)
+        _bad(operation, later.reason, later.note, None if later.is_guess else later.until)
     except lifecycle.Conflict:
         log.info("Operation %s: a poll came after a newer one, and had nothing new", operation.pk)
 
@@ -49,7 +52,15 @@ def _poll(operation: Operation, now: datetime) -> None:
     except errors.Refused as no:
         # Rights may come back; the iModel is being made all the same.
         reason = WaitReason.NOT_PERMITTED if isinstance(no, errors.Forbidden) else WaitReason.REFUSED
-        lifecycle.wait(operation, reason, clock.now() + WHILE_NOT_PERMITTED, str(no))
+        patient = (operation.bad_polls or 0) >= PATIENT_REFUSALS
+        _bad(operation, reason, str(no), clock.now() + WHILE_NOT_PERMITTED if patient else None)
+
+
+def _bad(operation: Operation, reason: WaitReason, note: str, until: datetime | None) -> None:
+    """A poll that told nothing, whatever was wrong with it. until: None where nobody said when to ask again."""
+    bad = (operation.bad_polls or 0) + 1
+    until = until or clock.now() + timedelta(seconds=poll_schedule.pause_after_bad_s(bad))
+    lifecycle.wait(operation, reason, until, note, bad_polls=min(bad, MANY))
 
 
 def _follow(operation: Operation, creation: CreateOperation, platform: Platform, now: datetime) -> None:
@@ -69,7 +80,7 @@ def _follow(operation: Operation, creation: CreateOperation, platform: Platform,
         if creation.state == "waitingForFile" and operation.kind == Kind.BASELINE:
             _complete_again(operation, platform)
         usable = _is_usable(operation, platform)
-        lifecycle.polled(operation, platform_state=creation.state[:64], due_at=next_poll(operation, now))
+        lifecycle.polled(operation, platform_state=creation.state[:64], due_at=following.next_poll(operation, now))
         if usable:
             lifecycle.usable(operation)
 
@@ -115,7 +126,8 @@ def _missing(operation: Operation, platform: Platform, now: datetime) -> None:
     if lasts and not _is_there(operation, platform):
         lifecycle.failed(operation, code="vanished", note="The platform no longer knows this iModel.")
         return
-    lifecycle.polled(operation, platform_state=operation.platform_state, due_at=next_poll(operation, now), missing=True)
+    due_at = following.next_poll(operation, now)
+    lifecycle.polled(operation, platform_state=operation.platform_state, due_at=due_at, missing=True)
 
 
 def _is_there(operation: Operation, platform: Platform) -> bool:
@@ -127,10 +139,3 @@ def _is_there(operation: Operation, platform: Platform) -> bool:
     except errors.ITwinError:
         return True
     return True
-
-
-def next_poll(operation: Operation, now: datetime) -> datetime:
-    """When to look again, by the age of the operation."""
-    age_s = (now - (operation.accepted_at or now)).total_seconds()
-    gap_s = next((gap for until, gap in PLAN if age_s < until), LONGEST_PAUSE_S)
-    return now + timedelta(seconds=gap_s)

@@ -39,7 +39,10 @@ def submit(operation_id: UUID) -> None:
     try:
         claimed = _prepare(operation, bucket)
         if claimed:
+            # Others of a burst leave while this one is being answered.
+            announce_next(bucket, clock.now())
             _send(operation, *claimed)
+            return
     except lifecycle.Conflict:
         return  # another worker has it, or it was cancelled
     except Exception:
@@ -55,10 +58,9 @@ def announce_next(bucket: str, now: datetime) -> None:
 
     One message a bucket, however many are queued: the others stay as they are until it is their turn.
     """
-    at = rate_limits.available_at(bucket, now)
-    first = fair_queue.next_operation(bucket, at) if at - now <= ANNOUNCED_AHEAD else None
-    if first:
-        dispatch.send("imodels_app.submit", first.pk, in_s=(at - now).total_seconds())
+    first = fair_queue.next_in_line(bucket, now, ahead=ANNOUNCED_AHEAD)
+    if first and first.turn.at - now <= ANNOUNCED_AHEAD:
+        dispatch.send("imodels_app.submit", first.operation.pk, in_s=(first.turn.at - now).total_seconds())
 
 
 def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | None:
@@ -98,10 +100,11 @@ def _claim(operation: Operation, bucket: str) -> Attempt:
         # Under the bucket's lock, so nobody is served between the look and the claim; and by the clock as it is now:
         # a token that was refreshed, or the lock itself, may have taken longer than others waited.
         now = clock.now()
-        rate_limits.acquire(bucket, now)
-        first = fair_queue.next_operation(bucket, now)
-        if first and first.pk != operation.pk:
+        first = fair_queue.next_in_line(bucket, now)
+        if first and first.operation.pk != operation.pk:
             raise fair_queue.NotNext
+        if first and first.turn.at > now:
+            raise rate_limits.RateLimited(first.turn)
         return lifecycle.claim(operation, bucket=bucket, now=now)
 
 

@@ -1,19 +1,18 @@
 """What beat has done every few seconds: find the rows that are due, and announce each to whoever takes its step."""
 
 from contextlib import suppress
-from datetime import datetime
 
 from django.db import transaction
 
 from imodels_app import lifecycle
 from imodels_app.audit import log
-from imodels_app.limits import circuit_breaker, fair_queue, rate_limits
+from imodels_app.limits import fair_queue
 from imodels_app.models import Operation, Orphan, Upload, User
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock, dispatch, heartbeat
 from imodels_app.runtime.loops import for_each
 from imodels_app.runtime.timing import UPLOAD_LEASE
-from imodels_app.workers import submit
+from imodels_app.workers import following, submit
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
 BATCH = 100
@@ -25,12 +24,9 @@ def queued() -> None:
 
 
 def running() -> None:
-    """Announce what is due for a poll, the longest due first, as many as the rate limit allows."""
+    """Announce what is due for a poll, each for its time, as many as the rate limit allows."""
     heartbeat.record()
-    now = clock.now()
-    due = list(Operation.objects.due_for_poll(now).values_list("pk", "due_at")[:BATCH])
-    for pk, due_at in due[: min(rate_limits.polls_left(now), _at_once(now))] if due else ():
-        dispatch.announce("imodels_app.poll", pk, due_at=due_at)
+    following.announce_polls(clock.now())
 
 
 def submitting() -> None:
@@ -83,11 +79,3 @@ def _expire(operation: Operation) -> None:
 def _lapse(operation: Operation) -> None:
     with suppress(lifecycle.Conflict):  # it is being sent in this very moment
         lifecycle.lapse(operation)
-
-
-def _at_once(now: datetime) -> int:
-    """All that is due, or while the platform does not answer one poll now and then."""
-    down = circuit_breaker.outage(now)
-    if down is None:
-        return BATCH
-    return 0 if down.until > now else 1

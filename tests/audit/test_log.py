@@ -18,7 +18,6 @@ from imodels_app.notifications import texts
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
 from imodels_app.workers import sweeps
-from tests.settings import ON_POSTGRES
 from tests.triggers import triggers_off
 from tests.waiting import PATIENCE_S
 
@@ -248,7 +247,7 @@ def test_what_is_done_to_an_event_before_the_log_has_it_is_found(lost):
         verify()
 
 
-@pytest.mark.skipif(ON_POSTGRES, reason="PostgreSQL stores no such values")
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("column", "value"),
     [("at", "{"), ("at", "2026-13-45 00:00:00"), ("at", "7"), ("data", "{"), ("data", "[]"), ("data", "7")],
@@ -276,7 +275,7 @@ def test_a_head_that_was_tampered_with_in_the_log_is_the_bad_line(data, monkeypa
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+@pytest.mark.on_postgres
 def test_an_event_that_commits_late_with_a_lower_number_is_added_once(transactional_db):
     written, go_on = threading.Event(), threading.Event()
 

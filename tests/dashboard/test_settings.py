@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
+import yaml
 from django.core.mail import get_connection
 
 from dashboard import environment
@@ -45,6 +47,25 @@ def test_the_readme_lists_each_setting_and_no_other_with_its_default():
         assert meaning.startswith("secret:") == setting.is_secret, name
 
 
+class EachKeyOnce(yaml.SafeLoader):
+    """As Docker reads it; PyYAML alone takes the last one of two."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names = [key.value for key, _ in node.value]
+        assert len(names) == len(set(names)), f"said twice: {[name for name in names if names.count(name) > 1]}"
+        return super().construct_mapping(node, deep)
+
+
+def test_the_compose_file_passes_each_setting_on_and_says_it_once():
+    compose = yaml.load((BASE_DIR / "docker-compose.yml").read_text(), EachKeyOnce)
+
+    passed_on = {name.removesuffix("_FILE") for name in compose["services"]["web"]["environment"]}
+    # Of one machine, of a database and a Redis of one's own, and of tests.
+    not_meant = {"DATABASE_APP_USER", "DATABASE_PGBOUNCER", "DEBUG", "FAILPOINTS", "REDIS_CA", "STAGING_DIR"}
+    assert set(environment.SETTINGS) - passed_on == not_meant
+    assert passed_on - set(environment.SETTINGS) == {"PGPASSFILE"}
+
+
 NONSENSE = {
     "SECRET_KEY": ["", "x", "short-but-random-3Fg", "x" * 60, "django-insecure-" + "abcdefghij" * 5],
     "TOKEN_KEYS": ["", "abc", ",", f"{KEYS['TOKEN_KEYS']},abc", f"{KEYS['TOKEN_KEYS']},", KEYS["TOKEN_KEYS"][:-1]],
@@ -77,6 +98,10 @@ NONSENSE = {
     "ITWIN_TIER": ["gold", "trial community", "trial,basic"],
     "ITWIN_CREATION_MODES": ["true", "1", "Yes", "on"],
     "PRIVATE_HOSTS": ["https://storage.lan", "storage lan", "*", "10.0.0.0/8", "storage.lan;other.lan"],
+    "OPEN_IMODEL_URL": [
+        *("https://viewer.example/{itwin_id}", "https://{imodel_id}.example/", "viewer.example/{imodel_id}"),
+        *("https://viewer.example/{imodel_id}/{name}", "javascript:alert('{imodel_id}')"),
+    ],
     "MAP_TILES_URL": [
         *("https://tiles.example/{z}/{x}.png", "tiles.example/{z}/{x}/{y}.png", "https://{s}.t.example/{z}/{x}/{y}"),
         *("https://mara:secret@tiles.example/{z}/{x}/{y}.png", "https://tiles.example:abc/{z}/{x}/{y}.png"),
@@ -208,6 +233,7 @@ def test_each_name_that_the_platform_has_for_a_tier_is_taken(tier):
         *({"EMAIL_URL": "submission://user:password@mail.example:587"}, {"EMAIL_URL": "smtps://u:p@mail.example"}),
         *({"EMAIL_URL": "smtp://127.0.0.1:1025"}, {"EMAIL_URL": "file:////tmp"}, {"EMAIL_URL": "file:///tmp"}),
         *({"STAGING_DIR": "var/staging"}, {"TOKEN_KEYS": f"{KEYS['TOKEN_KEYS']}, {KEYS['TOKEN_KEYS']}"}),
+        {"OPEN_IMODEL_URL": "https://viewer.example/open?itwin={itwin_id}&imodel={imodel_id}#3d"},
         {"MAP_TILES_URL": "https://tiles.example:8443/{z}/{y}/{x}.png?key=1", "MAP_TILES_CREDIT": "© Contributors"},
     ],
 )

@@ -132,7 +132,11 @@ class TestRunning:
         assert running.address in second.stdout
 
     @pytest.mark.parametrize(
-        "part", ["--queues celery", "--queues uploads", "dashboard beat", "gunicorn", "redis-server", "-m sandbox"]
+        "part",
+        [
+            *("--queues celery", "--queues polls", "--queues uploads", "dashboard beat"),
+            *("gunicorn", "redis-server", "-m sandbox"),
+        ],
     )
     def test_a_part_that_is_killed_comes_back(self, running, part):
         before = running.processes(of=part)

@@ -1,11 +1,15 @@
 """Estimates rest on enough earlier ones, and cost one query a kind."""
 
+import random
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
 
-from imodels_app.display.estimates import Estimates
+from imodels_app.display.estimates import LATEST, Estimates
+from imodels_app.limits.durations import Seen, learned
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 
@@ -50,6 +54,51 @@ def test_other_sources_help_when_the_same_one_has_too_few(running_clone, earlier
     usual = Estimates().of(running_clone)
 
     assert (usual.count, usual.source) == (5, "")
+
+
+def test_of_fifty_what_remains_follows_from_the_age(running_clone, earlier):
+    """Thirty that took about two minutes, and thirty that took about twenty."""
+    for number in range(30):
+        earlier(2 + number / 60, "another")
+        earlier(20 + number / 6, "another")
+
+    usual = Estimates().of(running_clone)
+
+    young, old = (usual.remaining(timedelta(minutes=minutes)) for minutes in (0.2, 6))
+    assert timedelta(minutes=1) < young[0] < timedelta(minutes=2.5)
+    assert timedelta(minutes=19) < young[1] < timedelta(minutes=26)
+    assert timedelta(minutes=11) < old[0] < old[1] < timedelta(minutes=22)
+    assert usual.most[0] == "19 of 20"
+    assert timedelta(minutes=23) < usual.most[1] < timedelta(minutes=30)
+
+
+SHAPES: dict[str, Callable[[random.Random], float]] = {
+    "log-normal": lambda chance: chance.lognormvariate(4.5, 0.9),
+    "two humps": lambda chance: chance.lognormvariate(chance.choice([3.2, 5.8]), 0.25),
+    "gamma": lambda chance: chance.gammavariate(3, 60),
+    "Weibull": lambda chance: chance.weibullvariate(200, 0.8),
+}
+
+
+@pytest.mark.measure
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_band_holds_for_eight_in_ten_of_shapes_that_it_was_not_given(shape, record_property):
+    """2,000 operations; each is judged at an age that it has come to, by the two hundred that ended before it."""
+    chance, draw = random.Random(11), SHAPES[shape]
+    ended, held, below, average = [draw(chance) for _ in range(LATEST)], 0, 0, 0
+    for _ in range(2000):
+        age_s = draw(chance) * chance.random()
+        lasts_s = next(one for one in iter(partial(draw, chance), None) if one > age_s)
+        known, left_s = learned([Seen(one, one) for one in ended]), lasts_s - age_s
+        low_s, median_s, high_s = (known.remaining(age_s, share) for share in (0.1, 0.5, 0.9))
+        held, below = held + (low_s <= left_s <= high_s), below + (left_s < median_s)
+        average += left_s < sum(ended) / len(ended) - age_s
+        ended = [*ended[1:], draw(chance)]
+
+    said = f"{below / 2000:.0%} ended before the median; before the average of all: {average / 2000:.0%}"
+    record_property("figure", f"remaining time, {shape}: the 80 % band held for {held / 2000:.0%}; {said}")
+    assert 0.75 <= held / 2000 <= 0.85
+    assert 0.4 <= below / 2000 <= 0.6
 
 
 def test_a_page_asks_once_for_each_kind(running_clone, earlier, django_assert_num_queries):

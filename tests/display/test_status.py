@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from django.test import override_settings
@@ -193,16 +194,15 @@ def test_an_imodel_from_a_template_is_no_copy():
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("reason", WaitReason)
-@pytest.mark.parametrize("kind", Kind)
-def test_no_state_is_without_words(state, reason, kind):
-    found = operation(state, kind=kind, wait_reason=reason)
+def test_no_state_is_without_words(state):
+    for reason, kind in product(WaitReason, Kind):
+        found = operation(state, kind=kind, wait_reason=reason)
 
-    text = status.describe(found, NOW)
+        text = status.describe(found, NOW)
 
-    assert text.badge
-    assert "{" not in text.line + text.remedy
-    assert len(progress.steps(found, text)) in (0, 5, 6, 7)
+        assert text.badge, (reason, kind)
+        assert "{" not in text.line + text.remedy, (reason, kind)
+        assert len(progress.steps(found, text)) in (0, 5, 6, 7), (reason, kind)
 
 
 def test_the_bar_of_an_upload_is_what_was_sent_and_its_link_says_until_when():

@@ -53,10 +53,10 @@ def goes_by() -> Callable[[float], None]:
         Attempt: ("sent_at", "answered_at"),
         Operation: (
             "due_at",
-            *("wait_until", "accepted_at", "missing_since"),
+            *("wait_until", "accepted_at", "missing_since", "polled_at"),
         ),
         Upload: ("due_at",),
-        Bucket: ("frozen_until", "one_at_a_time_until", "dripped_at"),
+        Bucket: ("frozen_until", "one_at_a_time_until", "no_bursts_until", "dripped_at"),
         CircuitBreaker: ("failing_since", "open_until"),
     }
 
@@ -95,7 +95,7 @@ def tick(redis_url) -> Callable[[], None]:
         for sweep in (tasks.sweep_submitting, tasks.sweep_queued, tasks.sweep_uploads, tasks.sweep_running):
             sweep()
         with app.connection_for_read() as connection:
-            for name in ("celery", "uploads"):
+            for name in ("celery", "polls", "uploads"):
                 _do_all(connection, name, app)
 
     return round_

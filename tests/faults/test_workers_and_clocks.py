@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import permissions
-from imodels_app.models import Attempt, Operation
+from imodels_app.models import Attempt, Bucket, Operation
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State
 from tests.people import HARBOUR
@@ -93,7 +93,8 @@ def test_26_two_sweeps_at_once_announce_each_row_once(queued_clone, running_clon
         tasks.sweep_running()
 
     with current_app.connection_for_read() as broker:
-        waiting = broker.default_channel.queue_declare("celery", passive=True).message_count
+        declare = broker.default_channel.queue_declare
+        waiting = sum(declare(queue, passive=True).message_count for queue in ("celery", "polls"))
     # One hint when it was queued, one when it was accepted, and one of the first sweep.
     assert waiting == 3
 
@@ -169,6 +170,7 @@ def test_28_a_worker_whose_clock_is_wrong_works_as_any_other(
     processes, sandbox, bridge_team, signed_in_mara, spec_for, reached, ahead_s
 ):
     sandbox.advance_by_polls(0)
+    Bucket.objects.create(name="clone", no_bursts_until=timezone.now() + timedelta(hours=1))
     processes.worker(clock_ahead_s=ahead_s)
     processes.beat()
     asked_at = timezone.now()

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.display import status_table, timeline
-from imodels_app.models import Attempt, Notification, Operation
+from imodels_app.models import Attempt, Bucket, Notification, Operation
 from imodels_app.notifications import outbox, texts
 from imodels_app.runtime import clock, foreign_text
 from imodels_app.states import Kind, NotificationKind, State, WaitReason
@@ -35,7 +35,12 @@ def sent(bridge_team, mara, spec_for):
     return make
 
 
+def no_bursts():
+    Bucket.objects.create(name="clone", no_bursts_until=clock.now() + timedelta(hours=1))
+
+
 def spaced(sent, sandbox):
+    no_bursts()
     sent()
 
 
@@ -239,6 +244,7 @@ def one_of_each(sent, sandbox, mara):
         Operation.objects.filter(pk=running.pk).update(created_at=at - timedelta(days=1), finished_at=at)
         made.append(running)
     Attempt.objects.all().delete()
+    no_bursts()
     made += [sent(), sent(), sent(Kind.FORK)]
     unknown = sent(Kind.EMPTY)
     Operation.objects.filter(pk=unknown.pk).update(platform_state="abandoned")

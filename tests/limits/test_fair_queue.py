@@ -1,6 +1,6 @@
 """People are served in turn, not in the order of who queued a thousand."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.urls import reverse
@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.limits import rate_limits
-from imodels_app.limits.fair_queue import next_operation, positions
-from imodels_app.models import Attempt
+from imodels_app.limits.fair_queue import has_form_open, next_in_line, positions
+from imodels_app.models import Attempt, Operation, User
 from imodels_app.states import Kind, WaitReason
 from imodels_app.workers.submit import submit
 
@@ -20,6 +20,11 @@ pytestmark = pytest.mark.django_db
 def ask(bridge_team, spec_for):
     """ask(mara) queues a clone."""
     return lambda person, kind=Kind.CLONE: lifecycle.request(spec_for(kind), by=person)
+
+
+def next_operation(bucket: str, now) -> Operation | None:
+    first = next_in_line(bucket, now)
+    return first.operation if first else None
 
 
 def serve(now) -> str:
@@ -44,6 +49,69 @@ def test_ones_own_requests_go_in_the_order_they_were_asked(ask, mara):
     ask(mara)
 
     assert next_operation("clone", timezone.now()) == first
+
+
+def soon() -> datetime:
+    """When all that was asked for is due, by whichever clock."""
+    return timezone.now() + timedelta(seconds=1)
+
+
+def send_while_it_may(now) -> list[str]:
+    """Whose operations leave at this moment, one after another."""
+    sent = []
+    while (first := next_in_line("clone", now)) and first.turn.at <= now:
+        sent.append(serve(now))
+        Attempt.objects.filter(answered_at=None).update(answered_at=now)
+    return sent
+
+
+def test_who_is_alone_may_send_a_whole_minutes_requests_at_once(ask, mara):
+    for _ in range(25):
+        ask(mara)
+
+    assert len(send_while_it_may(soon())) == 20
+
+
+@pytest.mark.parametrize("asked_after_s", [0, 1, 27, 58])
+def test_one_who_asks_for_forty_does_not_keep_nine_others_waiting(ask, mara, asked_after_s):
+    """They had their forms open; each leaves within 60/L + 5 s of asking, whenever that is."""
+    others = [User.objects.create(username=str(number), first_name=f"Other {number}") for number in range(9)]
+    start = timezone.now()
+    for person in (mara, *others):
+        has_form_open(person, start)
+    for _ in range(40):
+        ask(mara)
+    for second in range(asked_after_s):
+        send_while_it_may(start + timedelta(seconds=second))
+    for person in others:
+        ask(person)
+
+    left = {
+        who: second
+        for second in range(asked_after_s, asked_after_s + 9)
+        for who in send_while_it_may(start + timedelta(seconds=second))
+        if who != "Mara"
+    }
+
+    assert len(left) == 9
+    assert max(left.values()) - asked_after_s <= 60 / 20 + 5
+
+
+def test_a_form_that_was_closed_long_ago_keeps_no_place(ask, mara, tomas):
+    has_form_open(tomas, timezone.now() - timedelta(minutes=20))
+    for _ in range(20):
+        ask(mara)
+
+    assert len(send_while_it_may(soon())) == 20
+
+
+def test_an_open_form_keeps_a_place(ask, mara, tomas, client):
+    client.force_login(tomas)
+    client.get(reverse("imodels:request-clone"))
+    for _ in range(20):
+        ask(mara)
+
+    assert len(send_while_it_may(soon())) == 10
 
 
 def test_each_rate_limit_has_its_own_queue(ask, mara):
@@ -91,15 +159,25 @@ def _placed(operations, now):
     return [found[operation.pk] for operation in operations]
 
 
-def test_the_expected_start_counts_the_pace_and_whoever_comes_before(ask, mara):
+@pytest.mark.parametrize(("is_our_limit", "apart_s"), [(True, 3), (False, 0)])
+def test_the_expected_start_counts_the_pace_and_whoever_comes_before(ask, mara, is_our_limit, apart_s):
+    """Of our own limit: then there are no bursts."""
     asked = [ask(mara) for _ in range(6)]
     now = timezone.now()
-    rate_limits.freeze("clone", now + timedelta(seconds=60), now)
+    rate_limits.freeze("clone", now + timedelta(seconds=60), now, is_our_limit=is_our_limit)
 
     starts = [(position.start - now).total_seconds() for position in _placed(asked, now)]
 
     for number, start_s in enumerate(starts):
-        assert 60 + 3 * number <= start_s <= 60 + 3.1 * number + 5
+        assert 60 + apart_s * number <= start_s <= 60 + 1.1 * apart_s * number + 5
+
+
+def test_what_does_not_fit_into_this_minutes_burst_is_expected_in_the_next(ask, mara):
+    placed = _placed([ask(mara) for _ in range(41)], now := timezone.now())
+
+    starts = [(placed[number - 1].start - now).total_seconds() for number in (20, 21, 41)]
+
+    assert starts == [pytest.approx(expected, abs=5.5) for expected in (0, 60.3, 120.6)]
 
 
 def test_what_waits_for_a_person_is_in_no_queue_and_holds_nobody_up_in_it(ask, mara, tomas):

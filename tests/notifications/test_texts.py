@@ -8,7 +8,7 @@ from imodels_app.notifications import texts
 from imodels_app.states import NotificationKind
 from tests.mail_server import deliver
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(waiting_fork, tomas, mail_server):
@@ -31,6 +31,17 @@ def test_a_requester_reads_why_it_failed_and_what_to_do(failed_fork, mara, mail_
     assert mail["Subject"] == "Pier 7 retrofit was not made: FederationGuids missing"
     assert "Add the missing FederationGuids to the main iModel" in mail.get_content()
     assert f"{settings.DASHBOARD_URL}/operations/{failed_fork.pk}/" in mail.get_content()
+
+
+def test_success_leads_on(succeeded_clone, mara, mail_server):
+    Notification.objects.exclude(kind=NotificationKind.SUCCEEDED).delete()
+    deliver()
+
+    text = mail_server.to(mara.email)[-1].get_content().replace("\r", "")
+    made = succeeded_clone.imodel_id
+    assert f"Open: https://viewer.example/{succeeded_clone.itwin_id}/{made}\n" in text
+    assert f"Clone it: {settings.DASHBOARD_URL}/new/clone/?source={made}\n" in text
+    assert f"Fork it: {settings.DASHBOARD_URL}/new/fork/?source={made}\n" in text
 
 
 @pytest.mark.parametrize("kind", NotificationKind.values)

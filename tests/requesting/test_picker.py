@@ -12,7 +12,7 @@ from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.states import Kind
 from tests.requesting import picker_questions as asked
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from imodels_app.limits import circuit_breaker
+from imodels_app.limits import circuit_breaker, poll_schedule
 from imodels_app.runtime import heartbeat, timing
-from imodels_app.workers import poll
 
 
 def seconds(value: float) -> timedelta:
@@ -64,7 +63,7 @@ def test_a_worker_that_is_asked_to_end_may_finish_its_call():
 
 
 def test_a_pause_of_the_plan_is_no_clock_that_was_put_back():
-    assert seconds(poll.LONGEST_PAUSE_S) < timing.LONGEST_PAUSE
+    assert seconds(poll_schedule.LONGEST_PAUSE_S) < timing.LONGEST_PAUSE
 
 
 def test_clocks_differ_by_less_than_anything_that_is_compared_with_them():

@@ -20,7 +20,7 @@ from imodels_app.runtime.timing import PROVIDER_CLOCK_DIFFERENCE_S
 from tests.people import SUBJECTS
 from tests.views.test_sign_in import choose, come_back, signed_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 ELSEWHERE = "http://elsewhere.example"
 DISCOVERY, KEYS = r"/openid-configuration$", r"/openid-configuration/jwks$"

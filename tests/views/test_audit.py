@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.display import charts, formats
-from imodels_app.models import Event, Operation, User
+from imodels_app.models import Event, KnownITwin, Operation, User
 from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, State
 from tests.exports import table
@@ -35,7 +35,6 @@ def test_an_admin_reads_events_newest_first(client, ines, failed_fork):
     answer = client.get(AUDIT)
 
     assert verbs(answer) == ["failed", "accepted", "claimed", "approved", "requested"]
-    assert answer.context["figures"]["failed"] == 1
 
 
 @pytest.mark.parametrize(
@@ -73,6 +72,10 @@ def more_than_the_lists_hold(queued_clone, mara, spec_for):
         for one in range(201)
     )
     last = ITwinRef(id="b2b00000-0000-4000-8000-0000000000ff", name="Zeebrugge Lock")
+    KnownITwin.objects.bulk_create(
+        [KnownITwin(itwin_id=pk, name=name) for pk, name in Operation.objects.values_list("itwin_id", "itwin_name")],
+        ignore_conflicts=True,
+    )
     lifecycle.request(spec_for(Kind.EMPTY, name="Far", itwin=last), by=mara)
 
 
@@ -101,7 +104,7 @@ def test_the_form_sends_again_what_is_picked_wherever_it_stands(client, ines, to
 
     assert f'<option value="{picked["itwin"]}" selected>Zeebrugge Lock</option>' in answer.text
     assert f'<option value="{tomas.pk}" selected>Tomas Novak</option>' in answer.text
-    assert "<option selected>Dissolved team</option>" in answer.text
+    assert '<option value="Dissolved team" selected>Dissolved team</option>' in answer.text
 
 
 def test_what_nobody_has_heard_of_stays_picked_too(client, ines, failed_fork):

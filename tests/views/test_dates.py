@@ -7,12 +7,13 @@ import pytest
 from django.db.models import F
 from django.urls import reverse
 
-from imodels_app import lifecycle, table_filters
+from imodels_app import lifecycle
 from imodels_app.display import formats
 from imodels_app.models import Decision, Event, Notification, Operation, StagedFile
 from imodels_app.notifications import texts
 from imodels_app.requesting import staging
 from imodels_app.states import Kind, NotificationKind
+from imodels_app.tables import filters
 from tests.triggers import triggers_off
 
 NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
@@ -172,6 +173,6 @@ def test_words_in_any_order_find_an_operation_by_name_source_and_person(several,
 
 @pytest.mark.django_db
 def test_a_search_of_many_words_is_one_query_of_a_bounded_size(several, mara):
-    words = list(table_filters.said(" ".join(map(str, range(5000))), table_filters.named))
+    words = list(filters.said(" ".join(map(str, range(5000))), filters.named))
 
-    assert len(words) == table_filters.MOST_WORDS
+    assert len(words) == filters.MOST_WORDS

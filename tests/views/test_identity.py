@@ -11,7 +11,7 @@ from imodels_app.states import Kind
 from tests.exports import table
 from tests.people import HARBOUR, MAIN_BRIDGE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 ELSEWHERE = "b2b00000-0000-4000-8000-00000000abcd"
 
 

@@ -14,7 +14,7 @@ from imodels_app.models import Membership, Operation, Preset
 from imodels_app.requesting import presets
 from tests.views.test_new_imodel import KINDS, ORESUND, address, text_of, typed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.people import SUBJECTS
 from tests.settings import SANDBOX_URL
 from tests.waiting import PATIENCE_S
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 OTHER_ISSUERS = [(name, False) for name in ("", "https://elsewhere.example", "OURS/other", "null")]
 

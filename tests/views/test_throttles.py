@@ -17,7 +17,7 @@ from imodels_app.models import Operation, User
 from imodels_app.views.new_imodel import FORMS
 from tests.views.test_new_imodel import address, typed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 PK = "00000000-0000-4000-8000-000000000000"
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "100", "Upload-Metadata": "filename aGFyYm91ci5iaW0="}

@@ -1,15 +1,20 @@
 """One look at a running operation: the platform's word is taken, and no news is no failure."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
-from imodels_app import lifecycle
-from imodels_app.models import Bucket, Operation, TokenSet
+from dashboard.celery import app
+from imodels_app import lifecycle, tasks
+from imodels_app.limits import rate_limits
+from imodels_app.models import Bucket, CircuitBreaker, Operation, TokenSet
 from imodels_app.runtime import clock
 from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
-from imodels_app.workers.poll import next_poll, poll
+from imodels_app.workers.following import next_poll
+from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
@@ -169,10 +174,76 @@ def test_an_ended_operation_is_not_asked_about(clone, sandbox):
 
 
 @pytest.mark.parametrize(
-    ("age_s", "gap_s"), [(0, 1), (29, 1), (45, 3), (100, 5), (200, 10), (1000, 30), (100_000, 120)]
+    "fault",
+    [
+        {"status": 408},
+        {"status": 500},
+        {"status": 403},
+        {"status": 200, "body": "<html>Welcome</html>"},
+        {"status": 200, "body": "{}"},
+        {"lost_answer": True},
+    ],
 )
-def test_looks_grow_rarer_with_age(clone, age_s, gap_s):
-    now = timezone.now()
-    clone.accepted_at = now - timedelta(seconds=age_s)
+def test_after_a_bad_poll_the_next_comes_soon_whatever_was_bad(clone, sandbox, fault):
+    sandbox.fault("GET", r"/operations/create$", **fault, times=30)
 
-    assert next_poll(clone, now) == now + timedelta(seconds=gap_s)
+    pauses_s = []
+    for _ in range(5):
+        CircuitBreaker.objects.all().delete()
+        began = clock.now()
+        pauses_s.append((polled(clone).due_at - began).total_seconds())
+
+    assert pauses_s == [pytest.approx(pause_s, abs=0.9) for pause_s in (1, 2, 5, 15, 15)]
+    sandbox.clear_faults()
+    assert (polled(clone).wait_reason, clone.bad_polls) == (WaitReason.NONE, None)
+
+
+def test_a_503_that_says_when_to_come_back_is_obeyed(clone, sandbox):
+    sandbox.fault("GET", r"/operations/create$", status=503, retry_after=40, times=9)
+
+    began = clock.now()
+
+    assert (polled(clone).due_at - began).total_seconds() == pytest.approx(40, abs=1)
+
+
+def test_what_is_young_is_looked_at_each_second_and_what_is_old_as_its_hazard_asks(clone):
+    now = timezone.now()
+    pauses_s = []
+    for age_s in (0, 59, 600, 7200):
+        clone.accepted_at = now - timedelta(seconds=age_s)
+        pauses_s.append((next_poll(clone, now) - now).total_seconds())
+
+    assert pauses_s[:2] == [1, 1]
+    assert 1 < pauses_s[2] < pauses_s[3] <= 120
+
+
+def test_each_look_is_announced_for_its_time(clone, sandbox, redis_url):
+    """Not rounded up to the sweep after it."""
+    due_at = clock.now() + timedelta(seconds=0.7)
+    Operation.objects.update(due_at=due_at)
+    app.control.purge()
+
+    tasks.sweep_running()
+
+    with app.connection_for_read() as connection, connection.SimpleQueue("polls") as queue:
+        eta = parse_datetime(queue.get_nowait().headers["eta"])
+    assert abs(eta - due_at) < timedelta(seconds=0.2)
+
+
+def test_over_the_budget_the_next_looks_go_where_most_lag_is_expected(clone, mara, spec_for, sandbox):
+    now = clock.now()
+    row = Operation.objects.filter(pk=clone.pk).values().get() | {"due_at": now}
+    for age_s, since_s in ((30, 5), (30, 20), (5000, 20)):
+        times = {"accepted_at": now - timedelta(seconds=age_s), "polled_at": now - timedelta(seconds=since_s)}
+        its_own = {"id": uuid4(), "imodel_id": str(uuid4()), "itwin_id": str(uuid4()), "name": f"{age_s} {since_s}"}
+        Operation.objects.create(**row | times | its_own)
+    Operation.objects.filter(pk=clone.pk).update(due_at=None, state=State.SUCCEEDED, finished_at=now)
+    app.control.purge()
+    tokens = (rate_limits.POLL_RESERVE * rate_limits._capacity()) + 2.5
+    Bucket.objects.filter(name="calls").update(tokens=tokens, dripped_at=now + timedelta(minutes=1))
+
+    tasks.sweep_running()
+
+    with app.connection_for_read() as connection, connection.SimpleQueue("polls") as queue:
+        announced = [queue.get_nowait().payload[0][0] for _ in range(queue.qsize())]
+    assert [Operation.objects.get(pk=pk).name for pk in announced] == ["30 20", "30 5"]

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.models import Attempt, Operation, TokenSet
+from imodels_app.models import Attempt, Bucket, Operation, TokenSet
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
@@ -107,6 +107,7 @@ def test_a_429_holds_back_other_operations_of_its_kind_too(queued_clone, mara, s
 
 
 def test_a_spent_rate_limit_is_waited_for_before_anything_is_sent(queued_clone, mara, spec_for, sandbox):
+    Bucket.objects.create(name="clone", no_bursts_until=clock.now() + timedelta(hours=1))
     submit(queued_clone.pk)
 
     other = after(lifecycle.request(spec_for(Kind.CLONE), by=mara))

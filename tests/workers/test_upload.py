@@ -199,7 +199,7 @@ def test_a_storage_in_trouble_is_waited_for_and_is_not_the_platform(uploading, s
     before = len(puts(sandbox))
     carried(operation)
     assert len(puts(sandbox)) == before
-    assert "503" not in str(operation.events.last().data)
+    assert operation.events.last().note == "The platform’s storage answered 503 ServerBusy."
 
 
 def test_what_the_storage_refuses_for_good_is_explained(uploading, sandbox):

@@ -1,0 +1,82 @@
+"""What this dashboard's own operations tell of how long the next one takes: by kind and size, and what still runs."""
+
+import math
+from datetime import datetime
+
+from django.core.cache import cache
+from django.db.models import QuerySet
+from redis.exceptions import RedisError
+
+from imodels_app.limits.durations import ENOUGH, Durations, Seen, learned
+from imodels_app.models import Operation
+from imodels_app.runtime import clock
+from imodels_app.states import Kind, State
+
+# The latest ones that are learned from, and how many later ones make one count half: the platform changes, too.
+LATEST, HALF_AFTER = 400, 120
+KEPT_FOR_S = 60
+# Kinds that are known by what they copy have changesets, and a baseline its bytes.
+_MIB = 2**20
+
+
+class History:
+    """Answers for one page, or one look at many operations: each kind and size is asked for once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], Durations] = {}
+
+    def of(self, operation: Operation) -> Durations:
+        """Learned from those of its kind and size that ended here; of its kind alone while they are fewer than ENOUGH.
+
+        Its `seen` is 0 when those are too few, too.
+        """
+        like = (operation.kind, size_class(operation))
+        if like not in self._known:
+            known = _kept(*like)
+            self._known[like] = known if known.seen >= ENOUGH else _kept(operation.kind, None)
+        return self._known[like]
+
+
+def size_class(operation: Operation) -> int:
+    """Sizes within a factor of four of each other count as one."""
+    size = (operation.file_size or 0) / _MIB if operation.kind == Kind.BASELINE else operation.changeset_index or 0
+    return int(math.log(size, 4)) + 1 if size >= 1 else 0
+
+
+def _kept(kind: str, size: int | None) -> Durations:
+    """Kept a minute: a second's polls all ask."""
+    key = f"durations:{kind}:{size}"
+    try:
+        if kept := cache.get(key):
+            return Durations(kept["hazards"], kept["seen"])
+        known = _learned(kind, size, clock.now())
+        cache.set(key, {"hazards": list(known.hazards), "seen": known.seen}, KEPT_FOR_S)
+    except (RedisError, OSError):
+        return _learned(kind, size, clock.now())
+    return known
+
+
+def _learned(kind: str, size: int | None, now: datetime) -> Durations:
+    rows = Operation.objects.filter(kind=kind, accepted_at__isnull=False).order_by("-created_at")
+    ended = [one for one in _latest(rows.filter(state__in=[State.SUCCEEDED, State.FAILED])) if _is(one, size)]
+    running = [one for one in _latest(rows.filter(state=State.RUNNING)) if _is(one, size)]
+    seen = [_seen(one, 0.5 ** (place / HALF_AFTER)) for place, one in enumerate(ended)]
+    return learned(seen, [_age_s(one, now) for one in running])
+
+
+def _latest(rows: QuerySet[Operation]) -> list[Operation]:
+    fields = ("kind", "accepted_at", "polled_at", "finished_at", "changeset_index", "file_size")
+    return list(rows.only("pk", *fields)[:LATEST])
+
+
+def _is(operation: Operation, size: int | None) -> bool:
+    return size is None or size_class(operation) == size
+
+
+def _seen(operation: Operation, weight: float) -> Seen:
+    ended_s = _age_s(operation, operation.finished_at)
+    return Seen(min(_age_s(operation, operation.polled_at), ended_s), ended_s, weight)
+
+
+def _age_s(operation: Operation, at: datetime | None) -> float:
+    return max(0.0, (at - operation.accepted_at).total_seconds()) if at and operation.accepted_at else 0.0

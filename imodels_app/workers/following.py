@@ -1,0 +1,116 @@
+"""Which operations are asked about next, and when: as often as the rate limit leaves calls for it.
+
+Each by itself; or those of an iTwin together by a list (listing.py), where that costs fewer calls.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from imodels_app import lifecycle
+from imodels_app.limits import circuit_breaker, poll_schedule, rate_limits
+from imodels_app.limits.history import History
+from imodels_app.models import ITwinList, Operation, OperationQuerySet
+from imodels_app.runtime import dispatch
+from imodels_app.runtime.timing import GUARD_POLL
+from imodels_app.states import State, WaitReason
+
+# A little longer than between two sweeps: each poll is announced for its time, not at the sweep after it.
+AHEAD = timedelta(seconds=1.2)
+_READ = ("pk", "kind", "itwin_id", "due_at", "accepted_at", "polled_at", "changeset_index", "file_size")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What may be asked next. lag_s: by how much the end that it would tell has been missed, as far as is expected."""
+
+    task: str
+    key: object
+    due_at: datetime
+    lag_s: float
+
+
+def announce_polls(now: datetime) -> None:
+    """Announce what is due until the next sweep; of more than the rate limit allows, where most lag is expected."""
+    history = History()
+    hazards = _hazards_by_itwin(history, now)
+    worth_s, guard_s = rate_limits.poll_worth_s(), GUARD_POLL.total_seconds()
+    by_list = {one: sum(own) for one, own in hazards.items() if poll_schedule.is_list_cheaper(own, worth_s, guard_s)}
+    singly = [hazard for itwin_id, own in hazards.items() if itwin_id not in by_list for hazard in own]
+    rate_limits.set_poll_worth(poll_schedule.worth_s([*by_list.values(), *singly], rate_limits.polls_a_second(now)))
+    lifecycle.unlist(_running().exclude(listed_at=None).exclude(itwin_id__in=by_list))
+    looks = [*_polls(history, now), *_lists(by_list, now)]
+    looks.sort(key=lambda look: -look.lag_s)
+    for look in looks[: min(rate_limits.polls_left(now), _at_once(now, len(looks)))]:
+        _announce(look, now)
+
+
+def next_poll(operation: Operation, now: datetime) -> datetime:
+    """When to look again at an operation that is looked at now."""
+    if operation.listed_at:
+        return now + GUARD_POLL
+    pause_s = poll_schedule.pause_s(History().of(operation), _age_s(operation, now), rate_limits.poll_worth_s())
+    return now + timedelta(seconds=pause_s)
+
+
+def next_list(itwin_id: str, now: datetime) -> datetime:
+    """When to ask again for a list that was asked for now."""
+    hazard = sum(_hazards_by_itwin(History(), now, _running().filter(itwin_id=itwin_id)).get(itwin_id, []))
+    pause_s = 1 / poll_schedule.calls_a_second(hazard, rate_limits.poll_worth_s()) if hazard else 0.0
+    return now + timedelta(seconds=min(max(pause_s, poll_schedule.SHORTEST_PAUSE_S), poll_schedule.LONGEST_PAUSE_S))
+
+
+def expected_lag_s(operation: Operation, history: History, now: datetime) -> float:
+    """By how many seconds its end is expected to have been missed already."""
+    looked_at = operation.polled_at or operation.accepted_at or now
+    since_s = max(0.0, (now - looked_at).total_seconds())
+    return history.of(operation).lag(_age_s(operation, looked_at), since_s)
+
+
+def _running() -> OperationQuerySet:
+    return Operation.objects.filter(state=State.RUNNING, wait_reason=WaitReason.NONE)
+
+
+def _hazards_by_itwin(
+    history: History, now: datetime, running: OperationQuerySet | None = None
+) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for operation in (_running() if running is None else running).only(*_READ):
+        found[operation.itwin_id].append(history.of(operation).hazard(_age_s(operation, now)))
+    return found
+
+
+def _polls(history: History, now: datetime) -> Iterable[_Look]:
+    for one in Operation.objects.due_for_poll(now + AHEAD).only(*_READ):
+        yield _Look("imodels_app.poll", one.pk, one.due_at or now, expected_lag_s(one, history, now))
+
+
+def _lists(by_list: dict[str, float], now: datetime) -> Iterable[_Look]:
+    """by_list: the hazard of all that a list shows"""
+    rows = {row.pk: row for row in ITwinList.objects.filter(pk__in=by_list)}
+    missing = [ITwinList(pk=itwin_id, due_at=now) for itwin_id in by_list if itwin_id not in rows]
+    rows |= {row.pk: row for row in ITwinList.objects.bulk_create(missing, ignore_conflicts=True)}
+    for itwin_id, row in rows.items():
+        since_s = (now - (row.listed_at or now - GUARD_POLL)).total_seconds()
+        if row.due_at <= now + AHEAD:
+            yield _Look("imodels_app.look_at_list", itwin_id, row.due_at, by_list[itwin_id] * since_s**2 / 2)
+
+
+def _announce(look: _Look, now: datetime) -> None:
+    if look.due_at > now:
+        dispatch.send(look.task, look.key, in_s=(look.due_at - now).total_seconds())
+    else:
+        dispatch.announce(look.task, look.key, due_at=look.due_at)
+
+
+def _age_s(operation: Operation, at: datetime) -> float:
+    return max(0.0, (at - (operation.accepted_at or at)).total_seconds())
+
+
+def _at_once(now: datetime, due: int) -> int:
+    """All that is due, or while the platform does not answer one poll now and then."""
+    down = circuit_breaker.outage(now)
+    if down is None:
+        return due
+    return 0 if down.until > now else 1
