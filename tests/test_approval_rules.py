@@ -705,21 +705,3 @@ def test_22_the_record_says_rules_reason_who_could_who_was_told_and_who_decided(
     assert (approved.actor_name, approved.actor_email, approved.note) == ("Tomas Novak", tomas.email, "Fine.")
     assert (approved.data["request_hash"], approved.data["as"]) == (fork.request_hash, "leads")
     assert fork.decisions.get().request_hash == fork.request_hash
-
-
-# Rights on the platform
-
-
-def test_rights_that_are_taken_away_after_the_approval_end_in_the_platform_s_403(
-    waiting_fork, signed_in_mara, tomas, sandbox
-):
-    lifecycle.approve(waiting_fork, by=tomas)
-    sandbox.allow(HARBOUR, "mara", [])
-
-    for _ in range(2):
-        submit(waiting_fork.pk)
-
-    found = fresh(waiting_fork)
-    assert (found.state, sandbox.calls("POST", "/fork")) == (State.FAILED, 1)
-    with pytest.raises(lifecycle.Conflict):
-        lifecycle.claim(found, bucket="fork", now=clock.now())

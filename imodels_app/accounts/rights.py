@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.dispatch import Signal
 
-from imodels_app.accounts import deciders, sessions, tokens
+from imodels_app.accounts import deciders, permissions, sessions, tokens
 from imodels_app.audit import events
 from imodels_app.models import ApprovalRule, Membership, Team, TeamITwin, User
 from imodels_app.notifications import outbox
@@ -54,7 +54,7 @@ class _Change(NamedTuple):
 def save(row: Row, *, by: User | None) -> None:
     """Write a new or changed row: an event for each thing that changes, by whom it was (None: the command line).
 
-    Raises Unmeetable for a rule that nobody could meet.
+    Raises Unmeetable for a rule that nobody could meet, and permissions.Denied for one that is not theirs to change.
     """
     with transaction.atomic():
         before = _stored(row)
@@ -64,7 +64,7 @@ def save(row: Row, *, by: User | None) -> None:
         if isinstance(row, User):
             _account(row, before, by)
         if isinstance(row, ApprovalRule):
-            _rule(row, before)
+            _rule(row, before, by)
         row.save(update_fields=_columns(row, before) if before else None)
         _record(row, before, row, by=by, told=told | _concerned(row))
 
@@ -153,8 +153,11 @@ def _account(row: User, before: Row | None, by: User | None) -> None:
         row.membership_set.update(given_at=clock.now(), given_by=by)
 
 
-def _rule(row: ApprovalRule, before: Row | None) -> None:
+def _rule(row: ApprovalRule, before: Row | None, by: User | None) -> None:
     """Each change is a new version. A rule that is off asks nothing of anybody, so it need not be met."""
+    for one in (before, row):  # nor is a rule taken from another team, or given to one
+        if by and isinstance(one, ApprovalRule):
+            permissions.require(permissions.why_not_manage(by, one))
     if row.is_active and (why := deciders.why_unmeetable(row)):
         raise Unmeetable(why)
     if isinstance(before, ApprovalRule) and _facts(row) != _facts(before):
@@ -168,7 +171,8 @@ def _columns(row: Row, before: Row) -> list[str]:
 
 def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None, told: set[User]) -> None:
     team = row if isinstance(row, Team) else None if isinstance(row, User) else row.team
-    for change in _changes(before, after):
+    changes = list(_changes(before, after))
+    for change in changes:
         event = events.record(
             change.verb,
             at=clock.now(),
@@ -180,7 +184,8 @@ def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None,
             **_identity(row),
         )
         outbox.enqueue_about(event, told - {by})
-    changed.send(sender=type(row), by=by, row=row)
+    if changes:
+        changed.send(sender=type(row), by=by, row=row)
 
 
 def _changes(before: Row | None, after: Row | None) -> Iterator[_Change]:

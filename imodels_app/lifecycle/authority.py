@@ -34,10 +34,10 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
 
 def ask_who_is_left(waiting: QuerySet[Operation], *, by: User | None = None) -> None:
     """Let those decide who still may: in the place of people who have left, administrators (asking.ask_again)."""
-    waiting = waiting.filter(state=State.AWAITING_APPROVAL).select_related("team", "requested_by")
-    with transaction.atomic():
-        for operation in waiting.select_for_update(of=("self",)).order_by("pk"):
-            asking.ask_again(operation, by=by)
+    for pk in waiting.filter(state=State.AWAITING_APPROVAL).order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():  # each by itself: a sweep must not keep all of them locked
+            locked = Operation.objects.select_for_update(of=("self",)).select_related("team", "requested_by")
+            asking.ask_again(locked.get(pk=pk), by=by)
 
 
 def requester_gone(operation: Operation, *, by: User | None = None) -> None:

@@ -51,7 +51,13 @@ WORK: dict[str, Callable[[UUID], None]] = {
     "imodels_app.poll": poll,
     "imodels_app.upload": upload,
 }
-SWEEPS = [tasks.sweep_queued, tasks.sweep_running, tasks.sweep_submitting, tasks.sweep_uploads]
+SWEEPS = [
+    tasks.sweep_queued,
+    tasks.sweep_running,
+    tasks.sweep_submitting,
+    tasks.sweep_uploads,
+    tasks.sweep_approvals,
+]
 # Sizes of baseline files: one piece, or several blocks. The settings of the test agree.
 BLOCK_BYTES, SINGLE_PUT_BYTES, FILES_BYTES = 1024, 2048, (600, 6000)
 
