@@ -10,6 +10,7 @@ from imodels_app.views import (
     approvals,
     audit,
     edit_request,
+    find,
     health,
     lineage,
     new_imodel,
@@ -35,6 +36,7 @@ urlpatterns: list[URLPattern] = [
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
     ),
     path("favicon.ico", favicon, name="favicon"),
+    path("find/", find.find, name="find"),
     path("theme", theme.theme, name="theme"),
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import expect
@@ -205,6 +206,85 @@ def test_again_asks_the_platform_anew(desk, sandbox, platform_of):
     page.get_by_role("button", name="Again").click()
 
     expect(page.locator("#name_msg")).to_contain_text("Already in Harbour Bridge")
+
+
+def test_keys_lead_everywhere_and_are_silent_while_one_types(desk, succeeded_clone, waiting_fork, record_property):
+    page = desk()
+    page.goto("/operations/")
+    press = page.keyboard.press
+
+    press("j")
+    press("j")
+    press("k")
+    expect(page.get_by_role("link", name=waiting_fork.name, exact=True)).to_be_focused()
+    press("j")
+    press("Enter")
+    page.wait_for_url(f"**/operations/{succeeded_clone.pk}/")
+    press("g")
+    press("a")
+    page.wait_for_url("**/approvals/")
+    press("g")
+    press("o")
+    page.wait_for_url("**/operations/")
+    press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("c?jg")
+    expect(page.get_by_role("searchbox")).to_have_value("c?jg")
+    press("Tab")
+    press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Next and previous row")
+    press("Escape")
+    press("c")
+    page.wait_for_url("**/new/")
+
+
+def test_keys_without_ctrl_can_be_switched_off(desk):
+    page = desk()
+    page.goto("/operations/")
+    page.locator("#person").click()
+    page.locator("button[name=shortcuts][value=off]").click()
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("c")
+    page.keyboard.press("?")
+    page.keyboard.press("Control+k")
+
+    expect(page.get_by_role("dialog")).to_have_count(1)
+    expect(page.locator("#palette-text")).to_be_focused()
+    assert page.url.endswith("/operations/")
+
+
+def test_a_few_letters_lead_to_what_one_may_see(desk, succeeded_clone, otto, spec_for):
+    lifecycle.request(spec_for(Kind.EMPTY, name="Pier of Otto", itwin=ITwinRef(id=str(uuid4()), name="Metro")), by=otto)
+    page = desk()
+    page.goto("/new/")
+
+    page.keyboard.press("Control+k")
+    page.keyboard.type("pier")
+    found = page.locator("#palette-found")
+    expect(found.get_by_role("link")).to_have_count(2)  # the operation, and the iModel that it made
+    expect(found).not_to_contain_text("Otto")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/operations/{succeeded_clone.pk}/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("harb")
+    expect(found.get_by_role("link", name=re.compile("^Harbour Bridge"))).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_ten_tabs_lead_to_the_first_row(desk, succeeded_clone, record_property):
+    page = desk()
+    page.goto("/operations/")
+    tabs = 0
+    while not page.evaluate("document.activeElement.closest('tbody tr')"):
+        page.keyboard.press("Tab")
+        tabs += 1
+        if page.evaluate("document.activeElement.textContent") == "Skip to the rows":
+            page.keyboard.press("Enter")
+        assert tabs <= 10
+
+    record_property("figure", f"to the first row: {tabs} tabs and Enter")
 
 
 FORMS = ("new/empty/", "new/clone/", "new/fork/", "new/template/", "new/baseline/")

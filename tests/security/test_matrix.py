@@ -34,6 +34,7 @@ OF_THE_ADMIN = (("nobody", "lead", "admin", "closed"), ("GET", "HEAD", "POST", "
 TABLE = """
                            nobody stranger member requester lead admin
 home                 GET      302   302     302    302      302   302
+find                 GET      in    200     200    200      200   200
 favicon              GET      302   302     302    302      302   302
 theme                POST     302   302     302    302      302   302
 operation-list       GET      in    200     200    200      200   200
