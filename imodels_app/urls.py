@@ -11,6 +11,7 @@ from imodels_app.views import (
     lineage,
     new_imodel,
     numbers,
+    operating,
     operations,
     orphans,
     pickers,
@@ -27,6 +28,8 @@ urlpatterns: list[URLPattern] = [
     path(
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
     ),
+    path("operating/", operating.operating, name="operating"),
+    path("metrics", operating.metrics, name="metrics"),
     path("theme", theme.theme, name="theme"),
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
