@@ -213,6 +213,16 @@ def tiles(value: str) -> str:
     return value
 
 
+def imodel_page(value: str) -> str:
+    """Where an iModel is opened: {imodel_id} and perhaps {itwin_id}, after the host, and nothing else to fill in."""
+    filled = value.replace("{imodel_id}", "m").replace("{itwin_id}", "t")
+    host = value.split("/")[2:3]
+    if "{imodel_id}" not in value or {"{", "}"} & set(filled) or "{" in "".join(host):
+        raise ValueError("must be a full http or https URL with {imodel_id} in its path or query, and no other braces.")
+    _address(filled, *WEB_PORTS, may_have="?#")
+    return value
+
+
 def redis(value: str) -> str:
     parts = _address(value, "redis", "rediss", may_have="@")
     if not re.fullmatch(r"/?[0-9]{0,5}", parts.path):
@@ -285,7 +295,7 @@ def _postgres(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _address(value: str, *schemes: str, may_have: str = "") -> SplitResult:
-    """The parts of an address whose host can be one. may_have: "@" a user and a password, "?" a query."""
+    """The parts of an address whose host can be one. may_have: "@" a user and a password, "?" a query, "#" a part."""
     begins = f"must be a full URL that begins with {' or '.join(f'{one}://' for one in schemes)}."
     try:
         parts = urlsplit(value)
@@ -298,7 +308,7 @@ def _address(value: str, *schemes: str, may_have: str = "") -> SplitResult:
         raise ValueError("must have a port from 1 to 65535, or none.")
     if "@" in parts.netloc and "@" not in may_have:
         raise ValueError("must have no user and no password in it.")
-    if "#" in value or ("?" in value and "?" not in may_have):
+    if any(mark in value and mark not in may_have for mark in "?#"):
         raise ValueError("must have nothing after a ? or a #.")
     if " " in value or "\\" in value:
         raise ValueError("must have no space and no backslash in it.")

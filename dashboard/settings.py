@@ -19,6 +19,8 @@ except environment.Misconfigured as why:
     # traceback.
     sys.exit(str(why))
 
+# What a change of it makes an event of (audit.configuration).
+CONFIGURATION = environment.told(os.environ)
 DEBUG = env["DEBUG"]
 SECRET_KEY = env["SECRET_KEY"]
 TOKEN_KEYS = env["TOKEN_KEYS"]
@@ -47,6 +49,8 @@ PRIVATE_HOSTS = env["PRIVATE_HOSTS"] | {urlsplit(ITWIN_API_URL).hostname}
 # {y} in it, and whom it wants named. Browsers fetch them, so a key in the address is no secret.
 MAP_TILES_URL: str = env["MAP_TILES_URL"]
 MAP_TILES_CREDIT = env["MAP_TILES_CREDIT"] if MAP_TILES_URL else ""
+# Where people open an iModel: a viewer's or portal's address with {imodel_id}, and mostly {itwin_id}, in it.
+OPEN_IMODEL_URL: str = env["OPEN_IMODEL_URL"]
 # Where baseline files lie between a browser and the platform; web and workers of all hosts share it.
 STAGING_DIR = env["STAGING_DIR"]
 # What a baseline file may have at most, all of one person's files, and what must stay free on that disk.

@@ -101,8 +101,9 @@ def manage(arguments: list[str]) -> int:
 def run(ports: Mapping[str, int], *, lock: int) -> int:
     """Start everything, look after it until we are asked to stop, and stop it."""
     began = time.monotonic()
-    if ports != PREFERRED_PORTS:
-        say(f"Ports: {', '.join(f'{name} {port}' for name, port in ports.items())}.")
+    for name, port in ports.items():
+        if port != PREFERRED_PORTS[name]:
+            say(f"Port {PREFERRED_PORTS[name]} is in use, or was at the last start: {name} is at {port}.")
     with_sandbox = not os.environ.get("OIDC_CLIENT_ID")
     redis_command, ours = settings(ports, with_sandbox=with_sandbox)
     state.remember_environment(ours)
@@ -113,6 +114,7 @@ def run(ports: Mapping[str, int], *, lock: int) -> int:
     tls = redis_tls(env)
     set_old_logs_aside()
     supervisor = Supervisor(log_dir=LOG_DIR, env=env, cwd=BASE_DIR, say=say, keep_fds=[lock])
+    supervisor.reminder = f"iModel Desk is at {env['DASHBOARD_URL']}/"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, supervisor.request_stop)
     try:

@@ -27,6 +27,8 @@ STOP_WITHIN_S = 7.0
 
 # The console says the same thing of the same child once in this time; the log has it every time.
 SAME_AGAIN_AFTER_S = 60.0
+# After so many lines of children the reminder is said again, so that it stays in view.
+REMIND_AFTER_LINES = 8
 
 _LOUD = re.compile(r"\b(WARNING|WARN|ERROR|CRITICAL|FATAL)\b")
 _NUMBER = re.compile(r"\d+")
@@ -88,6 +90,8 @@ class Supervisor:
         self.waves: list[tuple[Child, ...]] = []
         self.stop_requested = False
         self.stop_asked_by = ""
+        self.reminder = ""  # a line that is said again when others have pushed it out of view; "" for none
+        self._lines_since = 0
         self._said_at: dict[str, float] = {}
 
     @property
@@ -176,6 +180,14 @@ class Supervisor:
         for line in self._new_lines(child):
             if _LOUD.search(line) and not child.quiet and self._is_new(f"{child.name} {_NUMBER.sub('', line)}"):
                 self.say(f"{child.name}: {line.strip()}")
+                self._remind()
+
+    def _remind(self) -> None:
+        """Say again what has scrolled away. Nothing before the first of these lines: then it has just been said."""
+        self._lines_since += 1
+        if self.reminder and self._lines_since >= REMIND_AFTER_LINES:
+            self.say(self.reminder)
+            self._lines_since = 0
 
     def _is_new(self, gist: str) -> bool:
         now = time.monotonic()

@@ -1,0 +1,3 @@
+"""iModel Desk."""
+
+__version__ = "0.1.0"

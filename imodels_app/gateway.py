@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from imodels_app.accounts import encryption, permissions, tokens
-from imodels_app.itwin import Platform, errors
+from imodels_app.audit import events
+from imodels_app.itwin import Call, Platform, errors
 from imodels_app.limits import circuit_breaker, rate_limits
 from imodels_app.models import Operation, User
 from imodels_app.runtime import clock, failpoints
@@ -56,7 +57,7 @@ def for_operation(operation: Operation, *, by: User | None = None, bucket: str =
     """
     if by is None and not operation.requested_by.is_active:
         return _as_colleague(operation)
-    return for_person(by or operation.requested_by, bucket=bucket, correlation_id=str(operation.pk))
+    return for_person(by or operation.requested_by, bucket=bucket, operation=operation)
 
 
 def for_person(
@@ -64,19 +65,19 @@ def for_person(
     *,
     bucket: str = rate_limits.CALLS,
     read_timeout_s: float = READ_TIMEOUT_S,
-    correlation_id: str = "",
+    operation: Operation | None = None,
     is_lookup: bool = False,
 ) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
+    operation       whose id goes with each call, and whose history has what changes something
     is_lookup       a person waits for the answer: it comes out of their share
     read_timeout_s  shorter where a person waits; its end then says nothing about the platform
     """
-    checkpoint = _Checkpoint(
-        user, _token(user), bucket, is_lookup=is_lookup, is_patient=read_timeout_s >= READ_TIMEOUT_S
-    )
-    return _client(checkpoint, read_timeout_s, correlation_id)
+    is_patient = read_timeout_s >= READ_TIMEOUT_S
+    checkpoint = _Checkpoint(user, _token(user), bucket, operation, is_lookup=is_lookup, is_patient=is_patient)
+    return _client(checkpoint, read_timeout_s)
 
 
 def confirm_grant(user: User) -> None:
@@ -91,7 +92,7 @@ def address_of(access_token: str, subject: str) -> str | None:
     "" also if it takes the token for somebody else's than the sign-in's subject.
     """
     try:
-        checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, is_lookup=False, is_patient=False)
+        checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, None, is_lookup=False, is_patient=False)
         person_id, address = _client(checkpoint, SIGN_IN_READ_TIMEOUT_S).me()
     except (MustWait, errors.Refused) as no:
         log.warning("The platform does not say whose token it is: %s", no)
@@ -125,12 +126,12 @@ def _as_colleague(operation: Operation) -> Platform:
     raise MustWait(WaitReason.ACCOUNT_CLOSED, clock.now() + WHILE_NOT_PERMITTED)
 
 
-def _client(checkpoint: "_Checkpoint", read_timeout_s: float, correlation_id: str = "") -> Platform:
+def _client(checkpoint: "_Checkpoint", read_timeout_s: float) -> Platform:
     return Platform(
         settings.ITWIN_API_URL,
         checkpoint.token,
         read_timeout_s=read_timeout_s,
-        correlation_id=correlation_id,
+        correlation_id=str(checkpoint.operation.pk) if checkpoint.operation else "",
         before_request=checkpoint.let_pass,
         around_call=checkpoint.judged,
     )
@@ -142,8 +143,17 @@ class _Checkpoint:
     user  whose token it is; None at a sign-in, before that is known
     """
 
-    def __init__(self, user: User | None, token: str, bucket: str, *, is_lookup: bool, is_patient: bool) -> None:
-        self._user, self.token, self._bucket = user, token, bucket
+    def __init__(
+        self,
+        user: User | None,
+        token: str,
+        bucket: str,
+        operation: Operation | None,
+        *,
+        is_lookup: bool,
+        is_patient: bool,
+    ) -> None:
+        self._user, self.token, self._bucket, self.operation = user, token, bucket, operation
         self._is_lookup, self._is_patient = is_lookup, is_patient
 
     def let_pass(self) -> None:
@@ -166,9 +176,34 @@ class _Checkpoint:
             raise MustWait(WaitReason.RATE_LIMIT, used.until, SHARE_USED) from used
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
-        """Around each call, its repeats included."""
+    def judged(self, call: Call) -> Iterator[None]:
+        """Around each call, its repeats included. One that may have changed something becomes an event."""
         began_at = clock.now()
+        try:
+            with self._told_apart(began_at):
+                yield
+        except (errors.AnswerLost, errors.Refused, MustWait) as no:
+            self._record(call, began_at, no)
+            raise
+        self._record(call, began_at)
+
+    def _record(self, call: Call, began_at: datetime, no: Exception | None = None) -> None:
+        if self.operation and call.has_left and call.method != "GET":
+            events.record_call(
+                self.operation,
+                by=self._user,
+                method=call.method,
+                path=call.path,
+                body=call.body,
+                status=call.status,
+                code=getattr(no, "code", ""),
+                message=str(no.__cause__ or no) if no else "",
+                began_at=began_at,
+            )
+
+    @contextmanager
+    def _told_apart(self, began_at: datetime) -> Iterator[None]:
+        """What an answer means for circuit, rate limits and token."""
         try:
             yield
         except errors.TooMany as busy:

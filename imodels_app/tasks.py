@@ -4,12 +4,12 @@ import mmap
 from uuid import UUID
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 
 from imodels_app import workers
 from imodels_app.accounts.sessions import SessionStore
-from imodels_app.audit import figures, refusals
+from imodels_app.audit import configuration, figures, refusals
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -42,6 +42,9 @@ _ending = mmap.mmap(-1, 1)
 @worker_shutting_down.connect(weak=False)
 def _end(**_: object) -> None:
     _ending[0] = 1
+
+
+worker_ready.connect(lambda **_: configuration.record_change(), weak=False)
 
 
 def _is_ending() -> bool:

@@ -1,12 +1,16 @@
 """Addresses of the dashboard: nouns for pages, bare verbs for acts."""
 
+from django.templatetags.static import static
 from django.urls import URLPattern, path
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 from imodels_app.views import (
     approval_card,
     approvals,
     audit,
+    edit_request,
+    find,
     health,
     lineage,
     new_imodel,
@@ -16,6 +20,7 @@ from imodels_app.views import (
     orphans,
     pickers,
     presets,
+    rules,
     sessions,
     sign_in,
     theme,
@@ -24,12 +29,17 @@ from imodels_app.views import (
 
 app_name = "imodels"
 
+# What browsers ask for where no page tells them of an icon: for a file, or an answer without one.
+favicon = RedirectView.as_view(url=lazy(static, str)("img/mark.svg"), http_method_names=["get", "head"])
+
 urlpatterns: list[URLPattern] = [
     path(
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
     ),
     path("operating/", operating.operating, name="operating"),
     path("metrics", operating.metrics, name="metrics"),
+    path("favicon.ico", favicon, name="favicon"),
+    path("find/", find.find, name="find"),
     path("theme", theme.theme, name="theme"),
     path("operations/", operations.operation_list, name="operation-list"),
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
@@ -40,10 +50,17 @@ urlpatterns: list[URLPattern] = [
     path("orphans/<uuid:pk>/", orphans.orphan_detail, name="orphan-detail"),
     path("orphans/<uuid:pk>/delete", orphans.delete_orphan, name="delete-orphan"),
     path("approvals/", approvals.approval_list, name="approval-list"),
+    path("approvals/rules/", rules.rule_list, name="rule-list"),
+    path("approvals/rules/new", rules.new_rule, name="new-rule"),
+    path("approvals/rules/<int:pk>/", rules.rule_detail, name="rule-detail"),
+    path("approvals/rules/<int:pk>/switch", rules.switch_rule, name="switch-rule"),
     path("approvals/<uuid:pk>/", approvals.approval_detail, name="approval-detail"),
     path("approvals/<uuid:pk>/facts", approval_card.approval_facts, name="approval-facts"),
     path("approvals/<uuid:pk>/approve", approvals.approve, name="approve"),
     path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
+    path("approvals/<uuid:pk>/request-changes", approvals.request_changes, name="request-changes"),
+    path("approvals/<uuid:pk>/bypass", approvals.bypass, name="bypass"),
+    path("approvals/<uuid:pk>/edit", edit_request.edit_request, name="edit-request"),
     path("audit/", audit.audit, name="audit"),
     path("audit/export", audit.audit_export, name="audit-export"),
     path("audit/operations/", audit.audit_operations, name="audit-operations"),

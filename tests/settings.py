@@ -83,6 +83,7 @@ os.environ |= {
     "OIDC_CLIENT_SECRET": "imodel-desk-demo-secret",
     "EMAIL_URL": "console:",
     "MAP_TILES_URL": "",
+    "OPEN_IMODEL_URL": "https://viewer.example/{itwin_id}/{imodel_id}",
     "STAGING_DIR": str(RUN_DIR / "staging"),
     "LOG_LEVEL": "INFO",
 }

@@ -38,7 +38,11 @@ PAGES = {
     "orphan-detail": "/orphans/{failed}/",
     "approval-list": "/approvals/",
     "approval-detail": "/approvals/{fork}/",
+    "edit-request": "/approvals/{fork}/edit",
     "approval-facts": "/approvals/{fork}/facts",
+    "rule-list": "/approvals/rules/",
+    "new-rule": "/approvals/rules/new",
+    "rule-detail": "/approvals/rules/1/",
     "audit": "/audit/?q=pier",
     "audit-export": "/audit/export",
     "new": "/new/",
@@ -69,8 +73,11 @@ ACTS = {
     "cancel-selected": "/operations/cancel",
     "cancel": "/operations/{clone}/cancel",
     "delete-orphan": "/orphans/{failed}/delete",
+    "switch-rule": "/approvals/rules/1/switch",
     "approve": "/approvals/{fork}/approve",
     "reject": "/approvals/{fork}/reject",
+    "request-changes": "/approvals/{fork}/request-changes",
+    "bypass": "/approvals/{fork}/bypass",
     "staged-files": "/new/baseline/files/",
     "staged-file": "/new/baseline/files/{clone}",
     "remove-staged-file": "/new/baseline/files/{clone}/remove",
@@ -86,7 +93,7 @@ ASKS_THE_PLATFORM = {
     "imodels_app_circuitbreaker": "whether it answers is for everybody to know",
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
-ASKING = [name for name in PAGES if re.match("lineage|approval-facts|orphan-detail|request-|pick-", name)]
+ASKING = [name for name in PAGES if re.match("lineage|approval-facts|edit-request|orphan-detail|request-|pick-", name)]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {
         "imodels_app_event": "who exported what is history, too",

@@ -108,6 +108,11 @@ def has_to_comment(user: User, operation: Operation) -> bool:
     return any(one.comment for one in requirements_on(user, operation))
 
 
+def has_to_sign_in(user: User, operation: Operation) -> bool:
+    """Whether a rule asks this person to have signed in a moment ago."""
+    return any(one.sign_in for one in requirements_on(user, operation))
+
+
 def asked_in_words(operation: Operation) -> str:
     """Who may decide now: leads of Bridge team and Ines Duarte."""
     asked = operation.asked.split()

@@ -59,7 +59,7 @@ class Requirement:
     sign_in: bool = False
 
     @property
-    def words(self) -> str:
+    def in_words(self) -> str:
         """2 of people 4, 7 (comment)."""
         who = f"people {', '.join(map(str, self.people))}" if self.who == Who.PEOPLE else self.who
         extra = [word for word, is_set in (("comment", self.comment), ("sign in again", self.sign_in)) if is_set]
@@ -92,13 +92,15 @@ class Rule:
         return ", ".join([_KINDS[Kind(facts.kind)], *reasons]) if all(reasons) else ""
 
     @property
-    def words(self) -> str:
+    def in_words(self) -> str:
         """All that it says, but for its name and version: fork; asks 2 leads, then 1 of the people 4, 7."""
         asked = asdict(self.conditions)
         most = asked.pop("more_changesets_than")
         words = [", ".join(self.kinds) or "all kinds", *(name.replace("_", " ") for name in asked if asked[name])]
         words += [] if most is None else [f"more than {most} changesets"]
-        words += [" ".join([Asks(self.asks).label.lower(), ", then ".join(one.words for one in self.levels)]).strip()]
+        words += [
+            " ".join([Asks(self.asks).label.lower(), ", then ".join(one.in_words for one in self.levels)]).strip()
+        ]
         words += [f"decide within {self.decide_days} days"] if self.decide_days else []
         words += [f"use within {self.use_days} days"] if self.asks == Asks.PEOPLE else []
         return "; ".join(words)
@@ -237,12 +239,12 @@ class Standing:
 def standing(plan: Plan, decisions: Sequence[Any]) -> list[list[Standing]]:
     """How it stands with each requirement of each level. decisions: those about this very request (its hash)."""
     return [
-        [_standing(one, [made for made in decisions if made.level == level], at) for at, one in enumerate(asked)]
+        [_standing_of(one, [made for made in decisions if made.level == level], at) for at, one in enumerate(asked)]
         for level, asked in enumerate(plan.levels, start=1)
     ]
 
 
-def _standing(requirement: Requirement, decisions: Sequence[Any], at: int) -> Standing:
+def _standing_of(requirement: Requirement, decisions: Sequence[Any], at: int) -> Standing:
     approvals = [made for made in decisions if made.verdict == Verdict.APPROVED]
     agreed = [made for made in approvals if _counts(requirement, made)]
     instead = [made for made in approvals if f"{INSTEAD}:{at}" in made.capacity.split()]

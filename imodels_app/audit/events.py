@@ -1,9 +1,12 @@
 """How history is written: one line with the change that it tells of, in the same transaction."""
 
 from datetime import datetime
+from typing import Any
+
+from django.db import transaction
 
 from imodels_app.models import Event, Operation, User
-from imodels_app.runtime import request_context
+from imodels_app.runtime import clock, request_context
 from imodels_app.states import Verb
 
 
@@ -34,3 +37,28 @@ def record(
         note=note,
         data=request_context.current().as_data() | data,
     )
+
+
+def record_call(
+    operation: Operation,
+    *,
+    by: User | None,
+    method: str,
+    path: str,
+    body: str,
+    status: int | None,
+    code: str,
+    message: str,
+    began_at: datetime,
+) -> None:
+    """Write down a call to the platform that may have changed something, and what it answered; status: None if nothing.
+
+    With whose rights it was made stands in `person`; the operation's id went along as correlation id.
+    """
+    now = clock.now()
+    took_ms = round((now - began_at).total_seconds() * 1000)
+    facts: dict[str, Any] = {"method": method, "path": path, "body": body, "status": status, "took_ms": took_ms}
+    facts |= {"code": code, "correlation_id": str(operation.pk), "person": by.pk if by else None}
+    told = f"{method} {path}: {status or 'no answer'} after {took_ms} ms" + (f". {message}" if message else "")
+    with transaction.atomic():  # by itself: should it be refused, something else can still be written
+        record(Verb.CALLED, at=now, operation=operation, note=told, **facts)

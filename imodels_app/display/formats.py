@@ -17,7 +17,7 @@ def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def words(code: str) -> str:
+def code_text(code: str) -> str:
     """sign_in_failed as people read it: Sign in failed."""
     return code.replace("_", " ").capitalize()
 

@@ -24,9 +24,19 @@ from imodels_app.display.status_table import (
 )
 from imodels_app.limits import rate_limits
 from imodels_app.limits.fair_queue import QueuePosition
-from imodels_app.models import Attempt, Operation, Orphan
+from imodels_app.models import Attempt, Decision, Operation, Orphan
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import UNDECIDED, ChangesetSelection, Kind, OrphanState, Outcome, State, WaitReason, Who
+from imodels_app.states import (
+    UNDECIDED,
+    ChangesetSelection,
+    Kind,
+    OrphanState,
+    Outcome,
+    State,
+    Verdict,
+    WaitReason,
+    Who,
+)
 
 # Whoever is first and goes within this time needs no number.
 A_MOMENT = timedelta(seconds=6)
@@ -323,6 +333,24 @@ def up_to(operation: Operation) -> str:
     if operation.changeset_index is not None:
         return str(operation.changeset_index)
     return operation.changeset_id[:8]
+
+
+def what_is_asked(operation: Operation) -> str:
+    """Fork Main Bridge as “Pier 7”."""
+    name, source = isolated(operation.name), isolated(operation.source_name) or "an iModel"
+    if operation.kind in (Kind.FORK, Kind.CLONE):
+        return f"{operation.get_kind_display()} {source} as “{name}”"
+    made_of = f" from {source}" if operation.kind == Kind.TEMPLATE else ""
+    return f"Make “{name}”{made_of}"
+
+
+def verdict_text(decision: Decision) -> str:
+    """What somebody did, after their name."""
+    texts = {
+        Verdict.CHANGES_REQUESTED: "asked for changes",
+        Verdict.BYPASSED: "let it proceed without the approvals it needs",
+    }
+    return texts.get(Verdict(decision.verdict), decision.verdict)
 
 
 def origin(operation: Operation) -> str:

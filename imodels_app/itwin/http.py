@@ -8,6 +8,7 @@ import email.utils
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -41,12 +42,23 @@ _local = threading.local()
 T = TypeVar("T")
 
 
+@dataclass
+class Call:
+    """One call, while it is made. has_left: the platform may have it. status: of its answer, None without one."""
+
+    method: str
+    path: str
+    body: str = ""
+    has_left: bool = False
+    status: int | None = None
+
+
 class Connection:
     """Speaks for one person: a base address, their access token, timeouts.
 
     correlation_id  a GUID that goes with every request; "" sends none
     before_request  called right before each request, repeats of a GET too; what it raises keeps it from leaving
-    around_call     a context for each call, repeats included, which sees what is raised
+    around_call     makes a context for each call, repeats included, which sees what is raised
     """
 
     def __init__(
@@ -57,7 +69,7 @@ class Connection:
         read_timeout_s: float = READ_TIMEOUT_S,
         correlation_id: str = "",
         before_request: Callable[[], None] = lambda: None,
-        around_call: Callable[[], AbstractContextManager[None]] = nullcontext,
+        around_call: Callable[[Call], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._access_token = access_token
@@ -87,8 +99,9 @@ class Connection:
         """
         url = f"{self._base_url}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         headers = self._headers(accept) | ({"Prefer": f"return={prefer}"} if prefer else {})
-        with self._around_call():
-            answer = self._send_repeatable("GET", url, headers)
+        call = Call("GET", path)
+        with self._around_call(call):
+            answer = self._send_repeatable(call, url, headers)
             body = json_in(answer)
             if body is None:
                 raise errors.Unavailable("The platform's answer is not JSON.", retry_after_s=UNAVAILABLE_RETRY_S)
@@ -96,8 +109,9 @@ class Connection:
 
     def delete(self, path: str, *, before_send: Callable[[], None] = lambda: None) -> None:
         """Raises Unavailable and Refused, as get does: to ask again harms nothing. before_send: as in post()."""
-        with self._around_call():
-            self._send_repeatable("DELETE", f"{self._base_url}{path}", self._headers(V2), before_send)
+        call = Call("DELETE", path)
+        with self._around_call(call):
+            self._send_repeatable(call, f"{self._base_url}{path}", self._headers(V2), before_send)
 
     def post(self, path: str, body: str, *, before_send: Callable[[], None] = lambda: None) -> requests.Response:
         """Send a body of JSON text once, over a connection of its own. Raises all three kinds of error.
@@ -107,9 +121,11 @@ class Connection:
         A pooled connection that the server has just closed would make an unsent request look like a lost answer.
         """
         headers = self._headers(V2) | {"Content-Type": "application/json"}
-        with self._around_call():
+        call = Call("POST", path, body)
+        with self._around_call(call):
             self._before_request()
             before_send()
+            call.has_left = True
             try:
                 answer = requests.post(
                     f"{self._base_url}{path}",
@@ -121,26 +137,29 @@ class Connection:
                 )
             except requests.RequestException as error:
                 if _never_connected(error):
+                    call.has_left = False
                     raise _unavailable(error) from error
                 raise errors.AnswerLost(_plain(error)) from error
-            self._read_clock(answer)
+            self._read(answer, call)
             if not 200 <= answer.status_code < 300:
                 _refuse(answer, lost_on_5xx=True)
             return answer
 
     def _send_repeatable(
-        self, method: str, url: str, headers: dict[str, str], before_send: Callable[[], None] = lambda: None
+        self, call: Call, url: str, headers: dict[str, str], before_send: Callable[[], None] = lambda: None
     ) -> requests.Response:
         """Over a pooled connection. An answer that is lost means only that nothing is known yet."""
         session = _session()
         _local.before_request = self._before_request
         self._before_request()
         before_send()
+        call.has_left = True
         try:
-            answer = session.request(method, url, headers=headers, timeout=self._timeout, allow_redirects=False)
+            answer = session.request(call.method, url, headers=headers, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
+            call.has_left = not _never_connected(error)
             raise _unavailable(error) from error
-        self._read_clock(answer)
+        self._read(answer, call)
         if not 200 <= answer.status_code < 300:
             _refuse(answer, lost_on_5xx=False)
         return answer
@@ -149,7 +168,8 @@ class Connection:
         headers = {"Authorization": f"Bearer {self._access_token}", "Accept": accept}
         return headers | ({"X-Correlation-Id": self._correlation_id} if self._correlation_id else {})
 
-    def _read_clock(self, answer: requests.Response) -> None:
+    def _read(self, answer: requests.Response, call: Call) -> None:
+        call.status = answer.status_code
         date = _date_of(answer.headers)
         if date:
             self._ahead = date - _here()

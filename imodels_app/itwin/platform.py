@@ -10,7 +10,7 @@ from urllib.parse import quote
 import requests
 
 from imodels_app.itwin import bodies, errors
-from imodels_app.itwin.http import V1, V2, Connection, json_in
+from imodels_app.itwin.http import V1, V2, Call, Connection, json_in
 from imodels_app.itwin.types import (
     BaselineFile,
     Changeset,
@@ -43,7 +43,7 @@ class Platform:
         read_timeout_s: float = READ_TIMEOUT_S,
         correlation_id: str = "",
         before_request: Callable[[], None] = lambda: None,
-        around_call: Callable[[], AbstractContextManager[None]] = nullcontext,
+        around_call: Callable[[Call], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._http = Connection(
             base_url,

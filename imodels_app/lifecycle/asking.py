@@ -11,7 +11,7 @@ from imodels_app.runtime import clock
 from imodels_app.states import State, WaitReason
 
 
-def settle(operation: Operation, *, by: User | None = None) -> None:
+def ask_again(operation: Operation, *, by: User | None = None) -> None:
     """Ask whoever is left to decide: administrators in the place of too many who have left, and without any, end it.
 
     by  whose change of rights it follows. Raises Conflict.

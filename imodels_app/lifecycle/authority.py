@@ -32,11 +32,11 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
 
 
 def ask_who_is_left(waiting: QuerySet[Operation], *, by: User | None = None) -> None:
-    """Let those decide who still may: in the place of people who have left, administrators (asking.settle)."""
+    """Let those decide who still may: in the place of people who have left, administrators (asking.ask_again)."""
     waiting = waiting.filter(state=State.AWAITING_APPROVAL).select_related("team", "requested_by")
     with transaction.atomic():
         for operation in waiting.select_for_update(of=("self",)).order_by("pk"):
-            asking.settle(operation, by=by)
+            asking.ask_again(operation, by=by)
 
 
 def requester_gone(operation: Operation, *, by: User | None = None) -> None:
@@ -63,4 +63,4 @@ def _reassign(operation: Operation, team: Team, *, by: User | None) -> None:
     operation.team = team
     columns = asking.new_round(operation, operation.plan.again()) if operation.answers else {}
     _transition.note(operation, "reassigned", by=by, note=note, team=team, **columns)
-    asking.settle(operation, by=by)
+    asking.ask_again(operation, by=by)

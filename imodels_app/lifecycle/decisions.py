@@ -29,7 +29,7 @@ def approve(operation: Operation, *, by: User, comment: str = "", seen: int | No
         if operation.open_level:
             asked = deciders.asked_now(operation)
             _transition.note(operation, "agreed", by=by, note=comment, data=_in_full(operation, made), asked=asked)
-            asking.settle(operation)
+            asking.ask_again(operation)
         else:
             _let_proceed(operation, "approved", made, by=by, note=comment)
 

@@ -43,6 +43,8 @@ REQUESTS = Throttle("requests from one person", 60)
 DECISIONS = Throttle("decisions and cancellations from one person", 60)
 # Every preset is in a list that a whole team reads.
 PRESETS = Throttle("changes to presets from one person", 30)
+# Each asks who could meet the rule, and tells leads.
+RULES = Throttle("changes to rules from one person", 30)
 # Each is a file on the disk for a day. Its pieces are not counted.
 UPLOADS = Throttle("new uploads from one person", 30)
 

@@ -13,7 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from imodels_app.migrations._data_and_triggers import EVENT, OPERATION
 
 log = logging.getLogger(__name__)
-WORDS = {
+SEARCHED = {
     OPERATION: (
         *("name", "itwin_name", "source_name", "source_itwin_name", "file_name", "requested_by_name"),
         *("requester_email", "failure_code", "reason"),
@@ -36,7 +36,7 @@ def create_indexes(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     try:
         with transaction.atomic(using=schema_editor.connection.alias):
             schema_editor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm", params=None)
-            for table, columns in WORDS.items():
+            for table, columns in SEARCHED.items():
                 # As icontains compares: in capitals.
                 parts = ", ".join(f"UPPER({column}::text) gin_trgm_ops" for column in columns)
                 schema_editor.execute(f"CREATE INDEX {table}_words ON {table} USING gin ({parts})", params=None)
@@ -46,7 +46,7 @@ def create_indexes(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 def drop_indexes(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
-        for name in (*INDEXES, *(f"{table}_words" for table in WORDS)):
+        for name in (*INDEXES, *(f"{table}_words" for table in SEARCHED)):
             schema_editor.execute(f"DROP INDEX IF EXISTS {name}", params=None)
 
 

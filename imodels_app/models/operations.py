@@ -231,6 +231,12 @@ class Operation(models.Model):
         return self.state in FINISHED
 
     @property
+    def is_usable(self) -> bool:
+        """Its iModel can be opened and copied, though it may still be finishing."""
+        is_there = self.state == State.SUCCEEDED or (self.state == State.RUNNING and self.usable_at is not None)
+        return is_there and bool(self.imodel_id)
+
+    @property
     def last_decision(self) -> "Decision | None":
         """The newest answer. Reads all of them, so that a list that has prefetched them costs no query a row."""
         decisions = list(self.decisions.all())

@@ -6,7 +6,8 @@ from django.db import models
 from django.db.models import Q
 
 from imodels_app.approvals.plan import USE_WITHIN_DAYS, Conditions, Requirement, Rule
-from imodels_app.models.teams import Team
+from imodels_app.models.people import User
+from imodels_app.models.teams import Membership, Team
 from imodels_app.states import Asks
 
 
@@ -14,6 +15,18 @@ class ApprovalRuleQuerySet(models.QuerySet["ApprovalRule"]):
     def holding_for(self, team: Team) -> Self:
         """What is switched on for requests that this team decides."""
         return self.filter(Q(team=None) | Q(team=team), is_active=True)
+
+    def visible_to(self, user: User) -> Self:
+        """What holds for the requests of this person's teams; an admin's are all."""
+        if user.is_admin:
+            return self
+        return self.filter(Q(team=None) | Q(team__in=user.membership_set.values("team")))
+
+    def managed_by(self, user: User) -> Self:
+        """What this person may change: an admin all, a lead those of their teams."""
+        if user.is_admin:
+            return self
+        return self.filter(team__in=user.membership_set.filter(role=Membership.Role.LEAD).values("team"))
 
 
 class ApprovalRule(models.Model):

@@ -1,15 +1,16 @@
 """What an e-mail says: subject, text, and a link to the page where one can act. Several messages are a line each."""
 
 from collections.abc import Sequence
+from urllib.parse import urljoin
 
 from django.conf import settings
 from django.urls import reverse
 
-from imodels_app.display import formats, identity, status, timeline
+from imodels_app.display import formats, identity, links, status, timeline
 from imodels_app.models import Event, Notification, Operation
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import TO_DECIDE, NotificationKind, State, Verb, WaitReason, Who
+from imodels_app.states import TO_DECIDE, Kind, NotificationKind, State, Verb, WaitReason, Who
 
 _LINKS = {
     **dict.fromkeys(TO_DECIDE, "Review and decide"),
@@ -143,7 +144,8 @@ def _of_one(message: Notification) -> tuple[str, str]:
     if kind == NotificationKind.EXPIRED:
         subject, text = _EXPIRED.get(WaitReason(operation.wait_reason), (subject, text))
     why = _WHY.get(kind, _WHY_REQUESTER)
-    parts = [text.format_map(filled), _quote(operation, kind), f"{_LINKS.get(kind, 'Details')}: {_link(message)}"]
+    link = f"{_LINKS.get(kind, 'Details')}: {_link(message)}"
+    parts = [text.format_map(filled), _quote(operation, kind), "\n".join([*_next_acts(operation), link])]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
@@ -228,6 +230,16 @@ def _quote(operation: Operation, kind: NotificationKind) -> str:
     else:
         words = ""
     return f"“{isolated(words)}”" if words else ""
+
+
+def _next_acts(operation: Operation) -> list[str]:
+    """What can be done with what was made. Each is a link to a page: nothing is done from an e-mail."""
+    acts = {
+        "Open": links.open_url(operation),
+        "Clone it": links.copy_url(operation, Kind.CLONE),
+        "Fork it": links.copy_url(operation, Kind.FORK),
+    }
+    return [f"{act}: {urljoin(settings.DASHBOARD_URL, url)}" for act, url in acts.items() if url]
 
 
 def _link(message: Notification) -> str:

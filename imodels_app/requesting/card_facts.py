@@ -29,7 +29,7 @@ NOT_KEPT = "The cache is down, so the platform is not asked: nobody could count 
 
 @dataclass(frozen=True, kw_only=True)
 class Newer:
-    """Changesets since the last one that will be copied. is_all: there are no more than these.
+    """Changesets after the last one that will be copied. is_all: there are no more than these.
 
     authors  who pushed them, whoever did so last first; those whose name the platform does not tell are left out
     """
@@ -89,8 +89,8 @@ class PlatformFacts:
             yield MANAGE, self.source.itwin.name or "the main iModel’s iTwin"
         if self.source and not self.source.may_view:
             yield WEBVIEW, self.source.imodel.name
-        is_elsewhere = self.target and self.source and self.target.itwin.id != self.source.itwin.id
-        if self.target and is_elsewhere and MANAGE not in self.target.permissions:
+        is_here = self.source and self.target and self.target.itwin.id == self.source.itwin.id
+        if self.target and not is_here and MANAGE not in self.target.permissions:
             yield MANAGE, self.target.itwin.name
 
 
@@ -166,7 +166,7 @@ def _facts(operation: Operation) -> PlatformFacts:
 
 def _source(catalog: Catalog, operation: Operation) -> Source | None:
     try:
-        return catalog.source(operation.source_id)
+        return catalog.source(operation.source_id) if operation.source_id else None
     except NotInCatalog:
         return None
 
@@ -186,13 +186,15 @@ def _with_changesets(facts: PlatformFacts, catalog: Catalog, operation: Operatio
     last = _last(catalog, operation, page)
     people = catalog.people(imodel_id)
     at = _last_index(operation, last)
+    # Of the baseline every changeset is newer, and always was.
+    newer = _newer(page, at, people) if at else Newer()
     return replace(
         facts,
         newest=newest,
         last=last,
         author=people.get(last.creator_id, "") if last else "",
         versions=tuple(one.name for one in catalog.named_versions(imodel_id) if one.changeset_index == at),
-        newer=Newer() if at is None else _newer(page, at, people),
+        newer=newer,
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import Found, IModel, ITwin
+from imodels_app.models import Operation
 from imodels_app.requesting.contents import A_WHILE_S, BRIEFLY_S, LONG_S
 from imodels_app.requesting.itwin_catalog import ITwinCatalog
 from imodels_app.requesting.pasted import id_in
@@ -29,6 +30,7 @@ from imodels_app.requesting.search import (
     with_words,
 )
 from imodels_app.requesting.sources import Origin, Source
+from imodels_app.states import FINISHED
 
 __all__ = ["Catalog", "CatalogUnavailable", "NotInCatalog", "SignInNeeded"]
 
@@ -119,11 +121,16 @@ class Catalog(ITwinCatalog):
         """Whether no iModel of the iTwin has this name, capitals or not."""
         return fold(name) not in self._names_in(itwin_id, name)
 
+    def next_name(self, itwin_id: str, name: str) -> str:
+        """The name itself if nothing has it and no operation under way will; or else the first free one like it."""
+        is_next = fold(name) not in self._names_under_way(itwin_id) and self.is_free(itwin_id, name)
+        return name if is_next else self.free_name_like(itwin_id, name)
+
     def free_name_like(self, itwin_id: str, name: str) -> str:
         """The first of “name 2”, “name 3” … that is free."""
         numbered = _ENDS_IN_NUMBER.match(name)
         stem, number = (numbered[1], int(numbered[2])) if numbered else (name, 1)
-        taken = self._names_in(itwin_id, stem)
+        taken = self._names_in(itwin_id, stem) | self._names_under_way(itwin_id)
         while True:
             number += 1
             offer = f"{stem[: 254 - len(str(number))]} {number}"
@@ -257,6 +264,10 @@ class Catalog(ITwinCatalog):
             itwin = self._answers.get(("itwin", imodel.itwin_id), nameless)
             source = Source(imodel=imodel, itwin=itwin, permissions=None)
         return replace(source, why=hit.why)
+
+    def _names_under_way(self, itwin_id: str) -> set[str]:
+        under_way = Operation.objects.visible_to(self.user).exclude(state__in=FINISHED).filter(itwin_id=itwin_id)
+        return {fold(name) for name in under_way.values_list("name", flat=True)}
 
     def _names_in(self, itwin_id: str, name: str) -> set[str]:
         """The names in use that are this one or begin like it. Two questions: a search need not find what is exact."""

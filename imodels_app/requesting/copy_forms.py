@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from imodels_app.itwin.types import IModel
+from imodels_app.itwin.types import IModel, ITwin
 from imodels_app.requesting.catalog import NotInCatalog
 from imodels_app.requesting.changesets import UP_TO_LABELS, VERSION, Changesets, UpTo, choose_unseen
 from imodels_app.requesting.fields import Combobox, Textarea, TypedText, text_field
@@ -116,6 +116,16 @@ class CopyForm(RequestForm):
             ways = ", ".join(label for _, label in self.ways_to_copy)
             raise forms.ValidationError(f"Choose how far to copy. The choices are: {ways}.")
         return way
+
+    def _suggested_itwin(self) -> ITwin | None:
+        """The source’s own, if the person may create there."""
+        if self.origin is None or str(self.data.get("itwin", "")).strip():
+            return None
+        home = self.origin.itwin
+        return home if self.catalog.may_manage(home.id) else None
+
+    def _next_name(self, into: ITwin | None, like: str) -> dict[str, str]:
+        return super()._next_name(into, like or (self.origin.imodel.name if self.origin else ""))
 
     def look_up(self, cleaned: dict[str, Any]) -> None:
         self.origin = self._find("source", IModelLookup(self.catalog), cleaned)

@@ -113,7 +113,7 @@ def facts(spec: CreationSpec, team: Team) -> Facts:
     )
 
 
-def _places(spec: CreationSpec) -> dict[str, tuple[str, str]]:
+def _locations(spec: CreationSpec) -> dict[str, tuple[str, str]]:
     if spec.source is None:
         return {}
     here, there = spec.source.itwin, spec.itwin
@@ -122,14 +122,14 @@ def _places(spec: CreationSpec) -> dict[str, tuple[str, str]]:
 
 def _elsewhere(spec: CreationSpec) -> str:
     """In what the target's iTwin differs from the source's, as far as both are known: account, region."""
-    return " ".join(what for what, (one, other) in _places(spec).items() if one and other and one != other)
+    return " ".join(what for what, (one, other) in _locations(spec).items() if one and other and one != other)
 
 
 def _is_elsewhere(spec: CreationSpec) -> bool | None:
     if _elsewhere(spec):
         return True
     is_here = spec.source is None or spec.source.itwin.id == spec.itwin.id
-    is_known = all(one and other for one, other in _places(spec).values())
+    is_known = all(one and other for one, other in _locations(spec).values())
     return False if is_here or is_known else None
 
 

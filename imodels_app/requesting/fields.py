@@ -41,6 +41,8 @@ class BoundField(forms.BoundField):
             attrs["aria-required"] = "true"
         if self.is_bad:
             attrs["aria-invalid"] = "true"
+        if self.name == self.form.begins_at:
+            attrs["autofocus"] = True
         return attrs
 
 
@@ -53,7 +55,8 @@ class Renderer(TemplatesSetting):
 class Form(forms.Form):
     """A form in our look. The id of a field is its name.
 
-    refusals  what the platform said about an earlier try, by field (requesting/refusals.py)
+    refusals   what the platform said about an earlier try, by field (requesting/refusals.py)
+    begins_at  the field that has the focus when the page opens; "" for none
     """
 
     bound_field_class = BoundField
@@ -63,6 +66,11 @@ class Form(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "%s"} | kwargs)
         self.refusals: dict[str, list[Any]] = {}
+
+    @property
+    def begins_at(self) -> str:
+        bad = {*self.errors, *self.refusals}
+        return next((field.name for field in self.visible_fields() if field.name in bad), "")
 
 
 class TextInput(forms.TextInput):

@@ -5,8 +5,9 @@ the text still is the name of that thing.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django import forms
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from imodels_app.itwin.types import ITwin
 from imodels_app.models import StagedFile
 from imodels_app.requesting import staging
-from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, SignInNeeded
+from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.fields import Combobox, DegreesField, Form, text_field
 from imodels_app.requesting.lookups import ITwinLookup, Lookup
 from imodels_app.requesting.sources import Source, itwin_ref
@@ -61,6 +62,7 @@ class RequestForm(Form):
         self.found = self  # the form that was looked up: another one where this was only filled in
         self.into: ITwin | None = None
         self.origin: Source | None = None
+        self.suggested: dict[str, str] = {}  # what was filled in for the person (completed)
         self.free_name = ""  # offered when the name is taken
         self.other_name = ""  # offered when the platform says that it is taken, though it seems to be free
 
@@ -101,6 +103,12 @@ class RequestForm(Form):
         was_asked = self.into is not None and self.catalog_answered and "itwin" not in self.errors
         return was_asked and bool(self.cleaned_data.get("name"))
 
+    @property
+    def begins_at(self) -> str:
+        """The first field that is wrong, or else the first that still needs something, or else the first."""
+        blank = [field.name for field in self.visible_fields() if field.field.required and not field.value()]
+        return super().begins_at or (blank or [self.visible_fields()[0].name])[0]
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         try:
@@ -128,6 +136,36 @@ class RequestForm(Form):
         """
         self.into = self.into or self.catalog.unseen_itwin(cleaned.get("itwin", ""), cleaned.get("itwin_id", ""))
         return self.into is not None
+
+    def completed(self, *, like: str = "") -> Self:
+        """This form, or one in which what was blank is filled in as far as it follows from the rest.
+
+        like  a name to begin the next free one with
+        """
+        self.is_valid()
+        suggested = self._suggestions(like)
+        if not suggested:
+            return self
+        form = type(self)(dict(self.data.items()) | suggested, catalog=self.catalog)
+        form.suggested = suggested
+        return form
+
+    def _suggestions(self, like: str) -> dict[str, str]:
+        """Values for fields that are blank. None when the platform does not tell: the person types them."""
+        with suppress(CatalogUnavailable, SignInNeeded, NotInCatalog):
+            into = self._suggested_itwin()
+            return self._itwin_as_typed(into) | self._next_name(into or self.into, like)
+        return {}
+
+    def _suggested_itwin(self) -> ITwin | None:
+        return None
+
+    def _itwin_as_typed(self, into: ITwin | None) -> dict[str, str]:
+        return {"itwin": into.name, "itwin_id": into.id} if into else {}
+
+    def _next_name(self, into: ITwin | None, like: str) -> dict[str, str]:
+        is_blank = not str(self.data.get("name", "")).strip()
+        return {"name": self.catalog.next_name(into.id, like)} if into and like and is_blank else {}
 
     def _check_name(self, name: str, into: ITwin) -> None:
         if self.catalog.is_free(into.id, name):
@@ -160,8 +198,13 @@ class ExtentForm(RequestForm):
         return cleaned
 
     @property
-    def sides(self) -> list[forms.BoundField]:
+    def sides(self) -> list[Any]:
         return [self[side] for side in SIDES]
+
+    @property
+    def has_extent(self) -> bool:
+        """Whether something of it was given, right or wrong: then it is shown unfolded."""
+        return bool(self.refusals.get("extent")) or any(side.value() or side.is_bad for side in self.sides)
 
     @property
     def map_tiles(self) -> dict[str, str]:

@@ -7,9 +7,11 @@ from django import forms
 from django.db import IntegrityError, transaction
 
 from imodels_app.accounts import permissions
+from imodels_app.audit import events
 from imodels_app.models import Preset, Team, User
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import clock, foreign_text
+from imodels_app.states import Verb
 
 # The fields that are kept. “All up to now” stays that: what was pinned is no part of it, nor is what was uploaded.
 SAVED_FIELDS = (
@@ -63,7 +65,7 @@ def save(kind: str, name: str, values: Mapping[str, Any], *, by: User, team: Tea
     permissions.require(permissions.why_not_share(by, team))
     preset = Preset(owner=by, team=team, kind=kind, name=name, values=dict(values), created_at=clock.now())
     try:
-        _save(preset)
+        _save(preset, Verb.PRESET_SAVED, by)
     except PresetNameTaken:
         before = Preset.objects.filter(owner=by, team=team, kind=kind, name=name).first()
         if before is None or before.values != preset.values:
@@ -81,18 +83,27 @@ def change(preset: Preset, *, by: User, name: str, team: Team | None) -> None:
         )
         permissions.require(permissions.why_not_share(by, team))
     preset.name, preset.team = name, team
-    _save(preset)
+    _save(preset, Verb.PRESET_CHANGED, by)
 
 
 def delete(preset: Preset, *, by: User) -> None:
     """Raises permissions.Denied."""
     permissions.require(permissions.why_not_change(by, preset))
-    preset.delete()
+    with transaction.atomic():
+        _record(Verb.PRESET_DELETED, preset, by)
+        preset.delete()
 
 
-def _save(preset: Preset) -> None:
+def _record(verb: Verb, preset: Preset, by: User) -> None:
+    team = preset.team.name if preset.team else ""
+    note = f"{preset.name} of {preset.owner.name}"
+    events.record(verb, at=clock.now(), by=by, team_name=team, note=note, preset=str(preset.pk), kind=preset.kind)
+
+
+def _save(preset: Preset, verb: Verb, by: User) -> None:
     try:
         with transaction.atomic():
             preset.save()
+            _record(verb, preset, by)
     except IntegrityError as taken:
         raise PresetNameTaken(preset.name) from taken

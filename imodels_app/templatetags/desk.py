@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from imodels_app.display import formats, identity, status
+from imodels_app.display import formats, identity, links, status
 from imodels_app.models import Operation
 from imodels_app.runtime import foreign_text
 
@@ -48,6 +48,8 @@ register.filter("lower_first", formats.lower_first)
 register.filter("first_name", formats.first_name)
 register.filter("made_from", status.made_from)
 register.filter("up_to", status.up_to)
+register.filter("verdict_text", status.verdict_text)
+register.filter("what_is_asked", status.what_is_asked)
 register.filter("elsewhere", status.elsewhere)
 register.filter("fork_history", status.fork_history)
 register.filter("origin", status.origin)
@@ -55,6 +57,9 @@ register.filter("was_refused", status.was_refused)
 register.filter("origin_verb", status.origin_verb)
 register.filter("platform_state_text", status.platform_state_text)
 register.filter("browser", formats.browser)
+register.filter("open_url", links.open_url)
+register.filter("copy_url", links.copy_url)
+register.filter("page_url", links.page_url)
 register.filter("exact", formats.exact)
 register.filter("audit_time", formats.audit_time)
 register.filter("history_time", formats.history_time)

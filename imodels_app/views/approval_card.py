@@ -5,34 +5,46 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app.accounts import permissions
+from imodels_app.accounts import deciders, permissions
+from imodels_app.approvals.plan import Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
-from imodels_app.display import live, status
+from imodels_app.display import live, rule_texts, status
 from imodels_app.models import Decision, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.requesting import card_facts
-from imodels_app.states import FINISHED, Kind, State
+from imodels_app.runtime.foreign_text import isolated
+from imodels_app.states import FINISHED, UNDECIDED, Kind, Who
 
 MOST_FORKS = 5
 
 
 @dataclass(frozen=True)
+class Voter:
+    """Who can decide now, and by what right."""
+
+    person: User
+    right: permissions.Right
+
+
+@dataclass(frozen=True)
 class Level:
-    """One step of an approval: how many of whom have to agree, who answered, and who still can."""
+    """One step of an approval: whose approvals it needs, who answered, and who still can.
+
+    is_later  another one has to be met first
+    """
 
     title: str
+    agreed: int
     needed: int
     decisions: list[Decision]
-    places: list[Membership]
-
-    @property
-    def agreed(self) -> int:
-        return sum(decision.verdict == "approved" for decision in self.decisions)
+    voters: list[Voter]
+    is_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,10 +76,14 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
 def live_card(request: HttpRequest, operation: Operation, user: User, known: card_facts.Known) -> HttpResponse:
     """The page; for htmx its live parts; 204 for a poll that has missed nothing."""
     now = timezone.now()
-    context = _context(operation, user, now, known)
-    live_page = live.page(request, user, now, _rows(context), *_seen(context))
+    around = _around(operation, user)
+    round_seen = request.GET.get("round", "")
+    round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
+    around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
+    live_page = live.page(request, user, now, [operation, *_rows(around)], *_seen(operation, known, around, now))
     if live_page.is_unchanged:
         return HttpResponse(status=204)
+    context = around | _context(operation, user, now, known)
     return live_page.render("approvals/detail.html", "approvals/_card.html", context)
 
 
@@ -76,15 +92,24 @@ def card(
 ) -> HttpResponse:
     """The page after something that was sent, with what was typed still in it."""
     now = timezone.now()
-    context = _context(operation, user, now, card_facts.remembered(operation))
-    context |= {"now": now, "seen": "", "comment": request.POST.get("comment", "")}
+    context = _around(operation, user) | _context(operation, user, now, card_facts.remembered(operation))
+    context |= {
+        "now": now,
+        "seen": "",
+        "comment": request.POST.get("comment", ""),
+        "typed_reason": request.POST.get("reason", ""),
+        "round_seen": str(operation.plan.number),
+    }
     return render(request, "approvals/detail.html", context | more, status=status_code)
 
 
 def visible(user: User, pk: UUID) -> Operation:
-    """A fork that this person may see; whatever else has no card."""
-    rows = Operation.objects.visible_to(user).filter(kind=Kind.FORK).to_show().select_related("team", "requested_by")
-    return get_object_or_404(rows, pk=pk)
+    """What people have to agree to, if this person may see it; whatever else has no card."""
+    rows = Operation.objects.visible_to(user).to_show().select_related("team", "requested_by")
+    operation = get_object_or_404(rows, pk=pk)
+    if not operation.plan.asks_people:
+        raise Http404
+    return operation
 
 
 def in_line(user: User) -> OperationQuerySet:
@@ -93,56 +118,108 @@ def in_line(user: User) -> OperationQuerySet:
 
 
 def is_open(operation: Operation) -> bool:
-    return operation.state == State.AWAITING_APPROVAL
+    return operation.state in UNDECIDED
+
+
+def count_approvals(operation: Operation) -> tuple[int, int]:
+    """How many approvals it has, and how many it needs."""
+    asked = [standing for level in operation.levels for standing in level]
+    return _agreed(asked), sum(one.requirement.count for one in asked)
+
+
+def _agreed(asked: list[Standing]) -> int:
+    return sum(min(len(one.agreed), one.requirement.count) for one in asked)
+
+
+def _around(operation: Operation, user: User) -> dict[str, Any]:
+    """What the card shows of other requests."""
+    return {
+        "forks_open": _forks(operation, user, is_open=True),
+        "forks_done": _forks(operation, user, is_open=False),
+        "following": in_line(user).exclude(pk=operation.pk).first(),
+    }
 
 
 def _context(operation: Operation, user: User, now: datetime, known: card_facts.Known) -> dict[str, Any]:
+    agreed, needed = count_approvals(operation)
     return {
         "operation": operation,
         "status_text": status.describe(operation, now),
         "is_open": is_open(operation),
-        "is_over": operation.expires_at is not None and operation.expires_at <= now,
+        "is_over": _is_over(operation, now),
         "why_not": permissions.why_not_decide(user, operation),
+        "why_not_bypass": permissions.why_not_bypass(user, operation),
+        "must_comment": permissions.has_to_comment(user, operation),
+        "is_open_to_edit": not permissions.why_not_edit(user, operation),
+        "plan": operation.plan,
+        "still_needed": needed - agreed,
         "levels": _levels(operation),
+        "void": [one for one in operation.decisions.all() if one.request_hash != operation.request_hash],
         "target_team": Team.looking_after(operation.itwin_id),
         "known": known,
         "facts": known.facts,
         "is_asked": is_open(operation) and known.is_due,
-        "forks_open": _forks(operation, user, is_open=True),
-        "forks_done": _forks(operation, user, is_open=False),
         "decision": operation.last_decision,
-        "following": in_line(user).exclude(pk=operation.pk).first(),
         "section": "approvals",
         "pace": live.DECIDING_S if is_open(operation) else 0 if operation.is_finished else live.pace([operation]),
     }
 
 
-def _rows(context: dict[str, Any]) -> list[Operation]:
-    following = [context["following"]] if context["following"] else []
-    return [context["operation"], *context["forks_open"].shown, *context["forks_done"].shown, *following]
+def _is_over(operation: Operation, now: datetime) -> bool:
+    return operation.expires_at is not None and operation.expires_at <= now
 
 
-def _seen(context: dict[str, Any]) -> list[Any]:
-    """What the card shows besides the rows."""
-    rights = [[place.user_id, place.given_at] for level in context["levels"] for place in level.places]
-    counts = [[forks.count, forks.hidden] for forks in (context["forks_open"], context["forks_done"])]
-    return [rights, counts, context["known"].seen, context["is_over"], context["why_not"], context["target_team"].name]
+def _rows(around: dict[str, Any]) -> list[Operation]:
+    following = [around["following"]] if around["following"] else []
+    return [*around["forks_open"].shown, *around["forks_done"].shown, *following]
+
+
+def _seen(operation: Operation, known: card_facts.Known, around: dict[str, Any], now: datetime) -> list[Any]:
+    """What the card shows besides rows. For those who can decide what their rights come from: it costs less to ask."""
+    places = Membership.objects.filter(team=operation.team_id).order_by("pk")
+    people = User.objects.filter(Q(is_staff=True) | Q(pk__in=operation.plan.named)).order_by("pk")
+    rights = [
+        list(places.values_list("user", "role", "given_at", "user__is_active")),
+        list(people.values_list("pk", "is_active", "admin_given_at")),
+    ]
+    counts = [[forks.count, forks.hidden] for forks in (around["forks_open"], around["forks_done"])]
+    care = [operation.team.name, Team.looking_after(operation.itwin_id).name]
+    return [rights, counts, care, known.seen, _is_over(operation, now)]
 
 
 def _levels(operation: Operation) -> list[Level]:
-    """In the order in which they have to be met; one lead is enough here."""
-    places = _memberships(operation) if is_open(operation) else []
-    return [Level("One lead must approve", 1, list(operation.decisions.all()), places)]
+    """In the order in which they have to be met."""
+    now_open = operation.open_level if is_open(operation) else 0
+    return [
+        _level(operation, number, standings, now_open) for number, standings in enumerate(operation.levels, start=1)
+    ]
 
 
-def _memberships(operation: Operation) -> list[Membership]:
-    """The places in the team by which people may decide this now."""
-    leads = Membership.objects.filter(team=operation.team, role=Membership.Role.LEAD, user__is_active=True)
-    places = leads.select_related("user", "given_by").order_by("user__first_name", "user__last_name")
-    return [place for place in places if place.user and not permissions.why_not_decide(place.user, operation)]
+def _level(operation: Operation, number: int, standings: list[Standing], now_open: int) -> Level:
+    asked = rule_texts.level([one.requirement for one in standings], isolated(operation.team.name))
+    return Level(
+        title=f"{asked} must approve",
+        agreed=_agreed(standings),
+        needed=sum(one.requirement.count for one in standings),
+        decisions=[one for one in operation.answers if one.level == number],
+        voters=_voters(operation, standings) if number == now_open else [],
+        is_later=0 < now_open < number,
+    )
+
+
+def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
+    asked = [one.requirement for one in standings if not one.is_met]
+    able = {person: one.who for one in asked for person in deciders.eligible(one, operation)}
+    if operation.is_asked_of_admins_instead:
+        able = dict.fromkeys(deciders.admins_left(operation), Who.ADMINS) | able
+    rights = ((person, permissions.right_as(who, person, operation)) for person, who in able.items())
+    return [Voter(person, right) for person, right in sorted(rights, key=lambda one: one[0].name) if right]
 
 
 def _forks(operation: Operation, user: User, *, is_open: bool) -> Forks:
+    """Of the same main iModel."""
+    if not operation.source_id:
+        return Forks([], 0)
     others = Operation.objects.filter(kind=Kind.FORK, source_id=operation.source_id).exclude(pk=operation.pk)
     others = others.exclude(state__in=FINISHED) if is_open else others.filter(state__in=FINISHED)
     seen = others.visible_to(user)

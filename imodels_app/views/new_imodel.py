@@ -127,11 +127,15 @@ def request_fork(request: HttpRequest) -> HttpResponseBase:
 @signed_in_part
 @require_safe
 def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
-    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only."""
+    """The side column for what is typed so far: who must agree, what is in the way, the exact request. Advice only.
+
+    With `again` the platform is asked, whatever it said a moment ago.
+    """
     if kind not in FORMS:
         raise Http404
     fair_queue.has_form_open(person(request), clock.now())
-    form = FORMS[Kind(kind)](request.GET, catalog=Catalog(person(request), within_s=CHECK_WITHIN_S))
+    catalog = Catalog(person(request), is_fresh="again" in request.GET, within_s=CHECK_WITHIN_S)
+    form = FORMS[Kind(kind)](request.GET, catalog=catalog).completed()
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "new_imodel/_advice.html", context)
 
@@ -147,9 +151,15 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     preset = _preset(request)
     asked = _given(request, earlier, preset)
     given = {"up_to": ChangesetSelection.LATEST.value, "preserve_history": True} | asked
+    # What was made once is made again under another name; what was not may still have its own.
+    is_made_again = earlier and earlier.state not in TRIED_AGAIN and "name" not in request.GET
+    like = str(given.pop("name", "")) if is_made_again else ""
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
     looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
+    if asked:
+        looked_up = looked_up.completed(like=like)
     form_advice = advice.advise(looked_up, by=person(request)) if asked else None
+    given = {"name": like} | given | looked_up.suggested
     form = form_of(initial=given | names_found(looked_up), catalog=looked_up.catalog)
     if form_advice and looked_up.catalog_answered:
         form.initial = _without_ids(given) | names_found(looked_up)
@@ -183,6 +193,7 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
             form.add_error("file", str(taken))
         except lifecycle.NotAllowed as no:
             form.add_error(None, str(no))
+    form = form.completed()
     return _show(request, form, form, advice.advise(form, by=person(request)), earlier, status=422)
 
 
@@ -213,7 +224,7 @@ def _show(
     preset: Preset | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    refused = refusals.of(earlier, form, _spec_of(earlier)) if earlier and earlier.kind == form.kind else None
+    refused = refusals.of(earlier, form, values_of(earlier)) if earlier and earlier.kind == form.kind else None
     form.found = looked_up
     if refused:
         form.refusals |= refused.at
@@ -308,7 +319,7 @@ def _presets_of(user: User, kind: Kind | None = None) -> list[Preset]:
 
 def _given(request: HttpRequest, earlier: Operation | None, preset: Preset | None) -> dict[str, Any]:
     """What fills in the form: an earlier operation’s request or a preset, and over it what the address says."""
-    given = (_spec_of(earlier) if earlier else {}) | (preset.values if preset else {})
+    given = (values_of(earlier) if earlier else {}) | (preset.values if preset else {})
     if "preserve_history" in given:
         given["preserve_history"] = given["preserve_history"] in (True, "on")
     asked = {key: request.GET[key] for key in PREFILLED if request.GET.get(key)}
@@ -330,7 +341,8 @@ def _without_ids(given: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in given.items() if not field.endswith("_id")}
 
 
-def _spec_of(operation: Operation) -> dict[str, Any]:
+def values_of(operation: Operation) -> dict[str, Any]:
+    """What its form was filled in with."""
     return {
         "itwin": operation.itwin_name or operation.itwin_id,
         "itwin_id": operation.itwin_id,

@@ -26,7 +26,7 @@ from imodels_app.models import Operation, User
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import State
+from imodels_app.states import State, Verb
 from imodels_app.tables import filters, keyset, menus
 from imodels_app.views import lineage
 
@@ -201,7 +201,8 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
         "timeline": [
             timeline.entry(event, operation)
-            for event in operation.events.select_related("actor").order_by("-at", "-pk")
+            # What the platform was asked stands beside it, with its answers.
+            for event in operation.events.exclude(verb=Verb.CALLED).select_related("actor").order_by("-at", "-pk")
         ],
         "attempts": attempts,
         "request_url": request_url(operation),

@@ -95,6 +95,12 @@ function connect(field) {
     pop.setAttribute("aria-busy", "true");
   });
   input.addEventListener("click", () => pop.hidden && ask());
+  // The field has the focus before this script is there: what was typed until then is asked for, too, once htmx listens.
+  document.addEventListener("DOMContentLoaded", () => {
+    if (document.activeElement === input && input.value !== input.defaultValue) {
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  });
   // Before the list's own keys: what is meant for the text is kept from them.
   input.addEventListener(
     "keydown",

@@ -1,4 +1,5 @@
-// Small helps in request forms: take an offered value, copy, and take back the red once one types.
+// Small helps in request forms: take an offered value, fill in what follows from the source, send by Ctrl+Enter, and
+// take back the red once one types.
 document.addEventListener("click", (event) => {
   const offer = event.target.closest("[data-fill]");
   if (offer) {
@@ -29,3 +30,35 @@ function takeBack(name) {
     refusal.remove();
   });
 }
+
+// What the source suggests (templates/new_imodel/_advice.html) goes where nothing was typed. It goes again, for another
+// suggestion, when another source is picked.
+document.addEventListener("htmx:afterSwap", () => {
+  for (const offer of document.querySelectorAll("[data-suggest]")) {
+    const field = document.getElementById(offer.dataset.suggest);
+    if (field && !field.value) field.value = field.dataset.suggested = offer.value;
+    if (field) mend(field);
+    offer.remove();
+  }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "source") return;
+  for (const field of document.querySelectorAll("[data-suggested]")) {
+    if (field.value === field.dataset.suggested) field.value = "";
+    delete field.dataset.suggested;
+  }
+});
+
+// Before a list's own Enter: with Ctrl the form goes as it is.
+document.addEventListener(
+  "keydown",
+  (event) => {
+    const form = event.target.form;
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || form?.id !== "request") return;
+    event.preventDefault();
+    event.stopPropagation();
+    form.requestSubmit(form.querySelector("[aria-keyshortcuts]"));
+  },
+  { capture: true },
+);

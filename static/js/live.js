@@ -159,6 +159,7 @@ function freshness(dot, words) {
   if (!at) return;
   at.textContent = words;
   document.querySelector("#freshness .live-dot").className = `live-dot ${dot}`;
+  document.getElementById("pause").hidden = isOver();
 }
 
 function clock(at) {

@@ -183,6 +183,7 @@ function connect(field) {
 
   // The rest
 
+  field.closest("details").addEventListener("toggle", draw); // folded, it has no width
   button("fit").addEventListener("click", fit);
   button("out").addEventListener("click", () => look(middle(view), view.width * 3));
   button("clear").addEventListener("click", () => {

@@ -1,4 +1,4 @@
-// What every page has: menus that close, the key that goes to the search, buttons that copy, forms that are sent once.
+// What every page has: menus that close, buttons that copy, forms that are sent once.
 // What only works with script is shown from here on.
 
 document.documentElement.dataset.script = "";
@@ -14,18 +14,10 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") {
-    const menu = document.activeElement?.closest("details:is(.drop, .chip)[open]");
-    closeMenus(null);
-    menu?.querySelector("summary").focus();
-    return;
-  }
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const search = document.documentElement.dataset.shortcuts !== "off" && document.querySelector("input[type=search]");
-  if (!search) return;
-  event.preventDefault();
-  search.focus();
+  if (event.key !== "Escape") return;
+  const menu = document.activeElement?.closest("details:is(.drop, .chip)[open]");
+  closeMenus(null);
+  menu?.querySelector("summary").focus();
 });
 
 async function copy(button) {

@@ -98,6 +98,10 @@ NONSENSE = {
     "ITWIN_TIER": ["gold", "trial community", "trial,basic"],
     "ITWIN_CREATION_MODES": ["true", "1", "Yes", "on"],
     "PRIVATE_HOSTS": ["https://storage.lan", "storage lan", "*", "10.0.0.0/8", "storage.lan;other.lan"],
+    "OPEN_IMODEL_URL": [
+        *("https://viewer.example/{itwin_id}", "https://{imodel_id}.example/", "viewer.example/{imodel_id}"),
+        *("https://viewer.example/{imodel_id}/{name}", "javascript:alert('{imodel_id}')"),
+    ],
     "MAP_TILES_URL": [
         *("https://tiles.example/{z}/{x}.png", "tiles.example/{z}/{x}/{y}.png", "https://{s}.t.example/{z}/{x}/{y}"),
         *("https://mara:secret@tiles.example/{z}/{x}/{y}.png", "https://tiles.example:abc/{z}/{x}/{y}.png"),
@@ -229,6 +233,7 @@ def test_each_name_that_the_platform_has_for_a_tier_is_taken(tier):
         *({"EMAIL_URL": "submission://user:password@mail.example:587"}, {"EMAIL_URL": "smtps://u:p@mail.example"}),
         *({"EMAIL_URL": "smtp://127.0.0.1:1025"}, {"EMAIL_URL": "file:////tmp"}, {"EMAIL_URL": "file:///tmp"}),
         *({"STAGING_DIR": "var/staging"}, {"TOKEN_KEYS": f"{KEYS['TOKEN_KEYS']}, {KEYS['TOKEN_KEYS']}"}),
+        {"OPEN_IMODEL_URL": "https://viewer.example/open?itwin={itwin_id}&imodel={imodel_id}#3d"},
         {"MAP_TILES_URL": "https://tiles.example:8443/{z}/{y}/{x}.png?key=1", "MAP_TILES_CREDIT": "© Contributors"},
     ],
 )

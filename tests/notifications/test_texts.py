@@ -33,6 +33,17 @@ def test_a_requester_reads_why_it_failed_and_what_to_do(failed_fork, mara, mail_
     assert f"{settings.DASHBOARD_URL}/operations/{failed_fork.pk}/" in mail.get_content()
 
 
+def test_success_leads_on(succeeded_clone, mara, mail_server):
+    Notification.objects.exclude(kind=NotificationKind.SUCCEEDED).delete()
+    deliver()
+
+    text = mail_server.to(mara.email)[-1].get_content().replace("\r", "")
+    made = succeeded_clone.imodel_id
+    assert f"Open: https://viewer.example/{succeeded_clone.itwin_id}/{made}\n" in text
+    assert f"Clone it: {settings.DASHBOARD_URL}/new/clone/?source={made}\n" in text
+    assert f"Fork it: {settings.DASHBOARD_URL}/new/fork/?source={made}\n" in text
+
+
 @pytest.mark.parametrize("kind", NotificationKind.values)
 def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sandbox, kind):
     queued_clone.name = "Pier\r\nBcc: everybody@example.com"

@@ -34,6 +34,8 @@ OF_THE_ADMIN = (("nobody", "lead", "admin", "closed"), ("GET", "HEAD", "POST", "
 TABLE = """
                            nobody stranger member requester lead admin
 home                 GET      302   302     302    302      302   302
+find                 GET      in    200     200    200      200   200
+favicon              GET      302   302     302    302      302   302
 theme                POST     302   302     302    302      302   302
 operation-list       GET      in    200     200    200      200   200
 cancel-selected      POST     in    302     302    302      302   302
@@ -49,6 +51,16 @@ approval-detail      POST     422   404     200    200      200   200
 approval-facts       GET      in    404     302    302      302   302
 approve              POST     422   404     403    403      302   403
 reject               POST     422   404     403    403      302   403
+request-changes      POST     422   404     403    403      302   403
+bypass               POST     422   404     403    403      403   302
+edit-request         GET      in    404     403    200      403   403
+edit-request         POST     in    404     403    409      403   403
+rule-list            GET      in    200     200    200      200   200
+new-rule             GET      in    200     404    404      200   200
+new-rule             POST     422   422     404    404      422   422
+rule-detail          GET      in    404     404    404      404   200
+rule-detail          POST     422   404     404    404      404   422
+switch-rule          POST     in    404     404    404      404   302
 audit                GET      in    404     404    404      404   200
 audit-export         GET      in    404     404    404      404   200
 audit-operations     GET      in    404     404    404      404   200
@@ -134,6 +146,8 @@ preset delete            GET 200
 BODIES: dict[str, dict[str, Any]] = {
     "approve": {"comment": "Fine."},
     "reject": {"comment": "Not now."},
+    "request-changes": {"comment": "Say why."},
+    "bypass": {"reason": "The lead is away."},
     "delete-orphan": {"sure": "yes"},
     "preset-detail": {"preset_name": "Another name"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
@@ -238,7 +252,12 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     def fill_in(address: Address) -> str:
         pk = next((key for start, key in keys.items() if address.route.startswith(start)), waiting_fork.pk)
         model = address.name.split()[0]
-        known = {"<uuid:pk>": pk, "<int:pk>": pk, "<str:kind>": "clone", "<path:content_type_id>": 1}
+        known = {
+            "<uuid:pk>": pk,
+            "<int:pk>": pk if isinstance(pk, int) else 1,
+            "<str:kind>": "clone",
+            "<path:content_type_id>": 1,
+        }
         known |= {"<slug:itwin_id>": failed.itwin_id, "<slug:imodel_id>": failed.imodel_id}
         known["<path:object_id>"] = rows[model].pk if model in rows else 1
         url = re.sub(r"\^\(\?P<app_label>.*\$", "imodels_app/", address.route).replace("(?P<url>.*)$", "no/such/page")

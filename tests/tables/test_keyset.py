@@ -101,10 +101,10 @@ def test_nothing_is_counted_beyond_what_anybody_needs(operations, monkeypatch):
     assert keyset.counted(page, [operations.filter(state=State.FAILED)]).total == "20"
 
 
-WORDS = ["pier fine", "mara fork", "bridge pier 7", "nowhere pier", "approved 04", "lindqvist bridge 04"]
+QUERIES = ["pier fine", "mara fork", "bridge pier 7", "nowhere pier", "approved 04", "lindqvist bridge 04"]
 
 
-@pytest.mark.parametrize("text", WORDS)
+@pytest.mark.parametrize("text", QUERIES)
 def test_each_word_may_stand_in_the_event_or_in_its_operation(operations, text):
     """As if every event were read with its operation."""
     columns = [*EVENT_WORDS, *(f"operation__{name}" for name in OPERATION_WORDS), "operation__reason"]

@@ -112,6 +112,7 @@ def test_the_whole_world_is_the_outline_alone_and_zooming_out_takes_the_tiles_aw
     expect(page.locator(".map .grid")).not_to_have_attribute("d", "")
     assert not tile_server.asked
 
+    page.locator("#extent-fold").click()
     for name, number in (("North", "55.68"), ("South", "55.55"), ("West", "12.6"), ("East", "12.9")):
         page.get_by_label(name, exact=True).fill(number)
     expect(page.locator(".map .tiles image").first).to_be_attached()

@@ -1,0 +1,85 @@
+// Keys. Those without Ctrl can be switched off, and never act while one types or a dialog is open. Which link one of
+// them follows is said by the link: data-key="g o".
+{
+  const palette = document.getElementById("palette");
+  const help = document.getElementById("keys");
+  const text = document.getElementById("palette-text");
+  const NEXT_WITHIN_MS = 1500; // the second key of two
+  let begun = "";
+  let timer = 0;
+
+  const isTyping = (target) => target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
+
+  function focus(control) {
+    control?.focus();
+    return Boolean(control);
+  }
+
+  function move(by) {
+    const rows = [...document.querySelectorAll("tbody .c-name a")];
+    const at = rows.findIndex((link) => link.closest("tr").contains(document.activeElement));
+    return focus(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
+  }
+
+  function show(dialog) {
+    if (dialog.open) return;
+    dialog.showModal();
+    if (dialog === palette) {
+      text.select();
+      htmx.trigger(text, "open");
+    }
+  }
+
+  // What a key does; false: nothing here.
+  const ACTS = {
+    "?": () => show(help),
+    "/": () => focus(document.querySelector("main input[type=search]")),
+    j: () => move(1),
+    k: () => move(-1),
+  };
+
+  function press(key) {
+    const pair = begun ? `${begun} ${key}` : key;
+    begun = "";
+    clearTimeout(timer);
+    const link = document.querySelector(`[data-key="${CSS.escape(pair)}"]`);
+    if (link) return link.click();
+    if (ACTS[pair]) return ACTS[pair]();
+    if (document.querySelector(`[data-key^="${CSS.escape(key)} "]`)) {
+      begun = key;
+      timer = setTimeout(() => (begun = ""), NEXT_WITHIN_MS);
+    }
+    return false;
+  }
+
+  // Among the palette's links: the field is the first stop.
+  function walk(event) {
+    const stops = [text, ...palette.querySelectorAll("a")];
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const at = stops.indexOf(document.activeElement);
+    if (by) {
+      event.preventDefault();
+      stops[(at + by + stops.length) % stops.length].focus();
+    } else if (event.key === "Enter" && at === 0 && stops[1]) {
+      event.preventDefault();
+      stops[1].click();
+    } else if (event.key.length === 1 && at > 0 && !event.ctrlKey && !event.metaKey) {
+      text.focus(); // and the letter goes there
+    }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (!palette) return; // nobody is signed in
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      help.close();
+      return show(palette);
+    }
+    if (palette.open) return walk(event);
+    const isOff = document.documentElement.dataset.shortcuts === "off" || help.open || isTyping(event.target);
+    if (isOff || event.ctrlKey || event.metaKey || event.altKey || event.key.length > 1) return;
+    if (press(event.key) !== false) event.preventDefault();
+  });
+  // A click beside a dialog is a click on its backdrop.
+  for (const dialog of [palette, help]) dialog?.addEventListener("click", (event) => event.target === dialog && dialog.close());
+}

@@ -1,0 +1,323 @@
+"""What people do every day takes few clicks and few keys, and loses nothing that was typed."""
+
+import json
+import re
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import expect
+
+from imodels_app import lifecycle
+from imodels_app.accounts import tokens
+from imodels_app.models import Operation
+from imodels_app.requesting.spec import IModelRef, ITwinRef
+from imodels_app.states import Kind
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.same_on_both]
+
+MOST_CLICKS, MOST_KEYS = 4, 12
+
+
+class Hand:
+    """Clicks and presses, and counts."""
+
+    def __init__(self, page):
+        self.page, self.clicks, self.keys = page, 0, 0
+
+    def click(self, role, name):
+        self.page.get_by_role(role, name=name).first.click()
+        self.clicks += 1
+
+    def press(self, key):
+        self.page.keyboard.press(key)
+        self.keys += 1
+
+    def type(self, text):
+        self.page.keyboard.type(text)
+        self.keys += len(text)
+
+
+@pytest.fixture
+def desk(open_page, client, sandbox, live_server, settings, bridge_team, mara, troubles):
+    """desk(): a tab in which Mara is signed in."""
+    troubles.expect("^htmx:(sendAbort|afterRequest)")  # a look-up that a newer one replaces
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    client.force_login(mara)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+
+    def open_desk(**options):
+        page = open_page(**options)
+        page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
+        return page
+
+    return open_desk
+
+
+def pick_main_bridge(page):
+    expect(page.locator("#source")).to_be_focused()
+    page.keyboard.type("main")
+    expect(page.get_by_role("option").first).to_contain_text("Main Bridge")
+
+
+def test_a_clone_takes_four_clicks(desk, record_property):
+    page = desk()
+    page.goto("/operations/")
+    hand = Hand(page)
+
+    hand.click("link", "New iModel")
+    hand.click("link", "Clone")
+    pick_main_bridge(page)
+    hand.click("option", re.compile("^Main Bridge"))
+    expect(page.locator("#itwin")).to_have_value("Harbour Bridge")
+    expect(page.locator("#name")).to_have_value("Main Bridge 2")
+    hand.click("button", "Clone")
+    page.wait_for_url(re.compile("/operations/.+"))
+
+    record_property("figure", f"a clone by mouse: {hand.clicks} clicks and 4 letters")
+    clone = Operation.objects.get()
+    assert (clone.source_name, clone.itwin_name, clone.name) == ("Main Bridge", "Harbour Bridge", "Main Bridge 2")
+    assert hand.clicks <= MOST_CLICKS
+
+
+def test_a_clone_takes_twelve_keys_from_the_opened_form(desk, record_property):
+    page = desk()
+    page.goto("/new/clone/")
+    hand = Hand(page)
+
+    hand.type("main")
+    expect(page.get_by_role("option").first).to_contain_text("Main Bridge")
+    hand.press("Enter")
+    expect(page.locator("#name")).to_have_value("Main Bridge 2")
+    hand.press("Control+Enter")
+    page.wait_for_url(re.compile("/operations/.+"))
+
+    record_property("figure", f"a clone by keyboard, from the opened form: {hand.keys} keys")
+    assert hand.keys <= MOST_KEYS
+
+
+def test_who_is_quicker_than_the_look_up_is_shown_what_was_filled_in(desk, troubles):
+    page = desk()
+    page.goto("/new/clone/")
+    troubles.expect("Failed to load resource|htmx:")
+    page.route("**/checks/**", lambda route: route.abort())
+
+    pick_main_bridge(page)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")
+
+    expect(page.get_by_text("What you left blank was filled in.")).to_be_visible()
+    expect(page.locator("#itwin")).to_have_value("Harbour Bridge")
+    page.wait_for_load_state()  # with the script that knows the keys
+    expect(page.locator("#source")).to_be_focused()
+    assert not Operation.objects.exists()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(re.compile("/operations/.+"))
+
+
+def test_another_source_suggests_anew_but_never_over_what_was_typed(desk):
+    page = desk()
+    page.goto("/new/clone/")
+    pick_main_bridge(page)
+    page.keyboard.press("Enter")
+    expect(page.locator("#name")).to_have_value("Main Bridge 2")
+    page.locator("#itwin").fill("Rail Corridor 2027")
+
+    page.locator("#source").fill("viaduct")
+    page.get_by_role("option", name=re.compile("^Viaduct")).first.click()
+
+    expect(page.locator("#name")).to_have_value(re.compile("^Viaduct"))
+    expect(page.locator("#itwin")).to_have_value("Rail Corridor 2027")
+
+
+def test_the_same_again_opens_with_the_next_name_that_nobody_has_or_will_have(desk, mara, spec_for, sandbox):
+    harbour = ITwinRef(id=sandbox.ids["harbour-bridge"], name="Harbour Bridge")
+    source = IModelRef(id=sandbox.ids["main-bridge"], name="Main Bridge", itwin=harbour)
+    clone = lifecycle.request(spec_for(Kind.CLONE, name="Main Bridge 2", source=source, itwin=harbour), by=mara)
+    page = desk()
+
+    page.goto(f"/new/clone/?from={clone.pk}")
+
+    expect(page.locator("#name")).to_have_value("Main Bridge 3")
+    expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
+
+
+def test_what_was_typed_outlives_the_tab_and_ends_with_the_session(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    page.get_by_label("Name").fill("Pier 7")
+    page.get_by_label("Description").fill("As built")
+    page.reload()
+    expect(page.get_by_label("Name")).to_have_value("Pier 7")
+    page.goto("/operations/")
+    page.go_back()
+    expect(page.get_by_label("Name")).to_have_value("Pier 7")
+    again = page.context.new_page()
+    page.close()
+    again.goto("/new/empty/")
+
+    expect(again.get_by_label("Description")).to_have_value("As built")
+    expect(again.get_by_text("What you typed before is still here")).to_be_visible()
+    stored = again.evaluate("JSON.stringify(localStorage)")
+    assert "csrf" not in stored
+    assert again.locator("#csrf").input_value() not in stored
+    again.locator("#person").click()
+    again.get_by_role("button", name="Sign out").click()
+    again.wait_for_url("**/sign-in/")
+    assert again.evaluate("localStorage.length") == 0
+
+
+def test_success_leads_on_from_the_page_and_from_the_row(desk, succeeded_clone):
+    made = succeeded_clone.imodel_id
+    clone, fork = f"/new/clone/?source={made}", f"/new/fork/?source={made}"
+    page = desk(permissions=["clipboard-read", "clipboard-write"])
+    page.goto(f"/operations/{succeeded_clone.pk}/")
+
+    expect(page.get_by_role("link", name=re.compile("^Open"))).to_have_attribute("href", re.compile(f"/{made}$"))
+    expect(page.get_by_role("link", name=re.compile("^Clone this"))).to_have_attribute("href", clone)
+    expect(page.get_by_role("link", name=re.compile("^Fork this"))).to_have_attribute("href", fork)
+    page.get_by_role("button", name=re.compile("^Copy link")).click()
+    expect(page.locator("#operation-status")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()").endswith(f"/operations/{succeeded_clone.pk}/")
+    page.goto("/operations/")
+    page.get_by_label(f"Actions for {succeeded_clone.name}").click()
+    expect(page.get_by_role("link", name="Open iModel")).to_be_visible()
+    expect(page.get_by_role("link", name="Clone this")).to_have_attribute("href", clone)
+    expect(page.get_by_role("link", name="Fork this")).to_have_attribute("href", fork)
+
+
+def test_what_ended_while_one_looked_has_no_pause(desk, running_clone):
+    page = desk()
+    page.goto(f"/operations/{running_clone.pk}/")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+    lifecycle.succeeded(running_clone)
+
+    expect(page.get_by_text("Ended, no more changes")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+
+
+def test_again_asks_the_platform_anew(desk, sandbox, platform_of):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge&name=Pier+7")
+    expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
+    taken = {"iTwinId": sandbox.ids["harbour-bridge"], "name": "Pier 7"}
+    platform_of("mara").start("/imodels", json.dumps(taken))
+
+    page.get_by_role("button", name="Again").click()
+
+    expect(page.locator("#name_msg")).to_contain_text("Already in Harbour Bridge")
+
+
+def test_keys_lead_everywhere_and_are_silent_while_one_types(desk, succeeded_clone, waiting_fork, record_property):
+    page = desk()
+    page.goto("/operations/")
+    press = page.keyboard.press
+
+    press("j")
+    press("j")
+    press("k")
+    expect(page.get_by_role("link", name=waiting_fork.name, exact=True)).to_be_focused()
+    press("j")
+    press("Enter")
+    page.wait_for_url(f"**/operations/{succeeded_clone.pk}/")
+    press("g")
+    press("a")
+    page.wait_for_url("**/approvals/")
+    press("g")
+    press("o")
+    page.wait_for_url("**/operations/")
+    press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("c?jg")
+    expect(page.get_by_role("searchbox")).to_have_value("c?jg")
+    press("Tab")
+    press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Next and previous row")
+    press("Escape")
+    press("c")
+    page.wait_for_url("**/new/")
+
+
+def test_keys_without_ctrl_can_be_switched_off(desk):
+    page = desk()
+    page.goto("/operations/")
+    page.locator("#person").click()
+    page.locator("button[name=shortcuts][value=off]").click()
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("c")
+    page.keyboard.press("?")
+    page.keyboard.press("Control+k")
+
+    expect(page.get_by_role("dialog")).to_have_count(1)
+    expect(page.locator("#palette-text")).to_be_focused()
+    assert page.url.endswith("/operations/")
+
+
+def test_a_few_letters_lead_to_what_one_may_see(desk, succeeded_clone, otto, spec_for):
+    lifecycle.request(spec_for(Kind.EMPTY, name="Pier of Otto", itwin=ITwinRef(id=str(uuid4()), name="Metro")), by=otto)
+    page = desk()
+    page.goto("/new/")
+
+    page.keyboard.press("Control+k")
+    page.keyboard.type("pier")
+    found = page.locator("#palette-found")
+    expect(found.get_by_role("link")).to_have_count(2)  # the operation, and the iModel that it made
+    expect(found).not_to_contain_text("Otto")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/operations/{succeeded_clone.pk}/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("harb")
+    expect(found.get_by_role("link", name=re.compile("^Harbour Bridge"))).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_ten_tabs_lead_to_the_first_row(desk, succeeded_clone, record_property):
+    page = desk()
+    page.goto("/operations/")
+    tabs = 0
+    while not page.evaluate("document.activeElement.closest('tbody tr')"):
+        page.keyboard.press("Tab")
+        tabs += 1
+        if page.evaluate("document.activeElement.textContent") == "Skip to the rows":
+            page.keyboard.press("Enter")
+        assert tabs <= 10
+
+    record_property("figure", f"to the first row: {tabs} tabs and Enter")
+
+
+FORMS = ("new/empty/", "new/clone/", "new/fork/", "new/template/", "new/baseline/")
+PAGES = ("operations/", "new/", *FORMS, "approvals/", "orphans/", "sessions/")
+
+
+def test_no_page_is_wider_than_the_narrowest_screen(desk, succeeded_clone, failed_fork):
+    page = desk(viewport={"width": 320, "height": 640})
+
+    for address in (*PAGES, f"operations/{succeeded_clone.pk}/", f"operations/{failed_fork.pk}/"):
+        page.goto(f"/{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
+
+
+def test_what_was_sent_is_typed_no_more(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    page.get_by_label("Into iTwin").fill("Harbour Bridge")
+    page.get_by_label("Name").fill("Pier 7")
+    page.get_by_label("Name").press("Control+Enter")
+    page.wait_for_url(re.compile("/operations/.+"))
+
+    page.goto("/new/empty/")
+
+    expect(page.get_by_label("Name")).to_have_value("")
+
+
+def test_a_refused_form_begins_at_its_first_wrong_field_and_its_title_says_so(desk):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge")
+    expect(page.get_by_label("Name")).to_be_focused()  # the first that still needs something
+
+    page.get_by_label("Name").press("Control+Enter")
+
+    expect(page).to_have_title(re.compile("^One field needs a change. Empty iModel"))
+    expect(page.get_by_label("Name")).to_be_focused()

@@ -1,0 +1,177 @@
+"""The audit's pages: numbers and the rows behind them, everything about one, the case, and saved filters."""
+
+import re
+from html import unescape
+
+import pytest
+from django.urls import reverse
+
+from imodels_app import lifecycle
+from imodels_app.accounts import rights
+from imodels_app.audit import events, figures
+from imodels_app.models import Event, Membership, Operation, SavedFilter, TeamITwin
+from imodels_app.runtime import clock
+from imodels_app.states import Kind
+from tests.exports import table
+from tests.people import HARBOUR, MAIN_BRIDGE
+
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
+FIGURE = re.compile(r'<a href="(/audit/[^"]*\?[^"]*)"[^>]*>\s*(\d+)\s*</a>')
+BAR = re.compile(r'<a href="(/audit/[^"]*)"\s+aria-label="[^:]*: (\d+) [^"]*">')
+
+
+@pytest.fixture
+def admin(client, ines):
+    client.force_login(ines)
+    return client
+
+
+@pytest.fixture
+def a_day(failed_fork, succeeded_clone, mara, otto, tomas, spec_for):
+    """What became of five operations in two iTwins, summed up."""
+    for person in (mara, otto):
+        lifecycle.cancel(lifecycle.request(spec_for(Kind.EMPTY), by=person), by=person)
+    lifecycle.reject(lifecycle.request(spec_for(Kind.FORK), by=mara), by=tomas, comment="Not now.")
+    figures.sum_up()
+
+
+def total_on(answer) -> str:
+    return answer.context["rows"].total
+
+
+def test_each_figure_and_each_bar_leads_to_exactly_its_rows(admin, a_day):
+    page = admin.get("/audit/numbers/").text
+    links = FIGURE.findall(page) + BAR.findall(page)
+
+    assert len(links) > 40
+    wrong = {address: number for address, number in links if total_on(admin.get(unescape(address))) != number}
+    assert wrong == {}
+
+
+def test_numbers_ask_only_for_sums(admin, a_day, django_assert_max_num_queries):
+    Operation.objects.update(finished_at=None)
+
+    with django_assert_max_num_queries(30):
+        answer = admin.get("/audit/numbers/")
+
+    assert answer.context["figures"]["ended"] == 5
+
+
+@pytest.mark.parametrize("days", ["since=2024-01-01", "since=2026-01-01&until=2026-06-30", "since=2030-01-01&until=x"])
+def test_any_days_make_a_picture(admin, a_day, days):
+    assert admin.get(f"/audit/numbers/?{days}").status_code == 200
+
+
+def test_approvals_and_sign_ins_can_be_asked_for(admin, a_day, mara):
+    events.record("signed_in", at=clock.now(), by=mara)
+
+    for word, verbs in (("approvals", {"approved", "rejected"}), ("sign-ins", {"signed_in"})):
+        shown = {event.verb for event, _, _ in admin.get("/audit/", {"event": word}).context["rows"]}
+        assert shown == verbs
+
+
+def test_a_person_has_all_that_they_did_asked_for_and_were_given(admin, a_day, tomas, bridge_team, otto):
+    place = Membership(team=bridge_team, email=otto.email, role=Membership.Role.LEAD)
+    rights.save(place, by=tomas)
+
+    about_tomas, about_otto = (admin.get(f"/audit/people/{one.pk}/") for one in (tomas, otto))
+
+    assert [event.verb for event, _, _ in about_tomas.context["rows"]] == ["role_given", "rejected", "approved"]
+    assert {event.verb for event, _, _ in about_otto.context["rows"]} == {"role_given", "cancelled", "requested"}
+    assert "Bridge team, lead" in about_otto.text
+
+
+def test_an_itwin_has_its_operations_and_who_looked_after_it(admin, a_day, otto, tomas):
+    team = otto.membership_set.get().team
+    row = TeamITwin.objects.get(itwin_id=HARBOUR)
+    row.team = team
+    rights.save(row, by=tomas)
+
+    answer = admin.get(f"/audit/itwins/{HARBOUR}/")
+
+    assert answer.context["rows"].rows[0][0].verb == "itwin_moved"
+    assert total_on(answer) == str(Event.objects.exclude(operation=None).count() + 1)
+    assert "Transit team" in answer.text
+
+
+def test_an_imodel_has_how_it_was_made_and_what_was_made_of_it(admin, a_day, succeeded_clone):
+    made = admin.get(f"/audit/imodels/{succeeded_clone.imodel_id}/")
+    copied = admin.get(f"/audit/imodels/{MAIN_BRIDGE}/")
+
+    assert {event.operation_id for event, _, _ in made.context["rows"]} == {succeeded_clone.pk}
+    assert (made.context["name"], copied.context["name"]) == ("Pier 7 copy", "Main Bridge")
+    assert {event.operation.kind for event, _, _ in copied.context["rows"]} == {Kind.CLONE, Kind.FORK}
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "age", "-age", "state", "-state", "duration", "-duration"])
+def test_a_column_s_head_turns_its_order(admin, a_day, sort):
+    answer = admin.get("/audit/operations/", {"sort": sort})
+    column, way = sort.removeprefix("-"), "descending" if sort.startswith("-") else "ascending"
+
+    asks, is_now = answer.context["sorts"][column]
+    assert (asks.removeprefix("-"), is_now) == (column, way)
+    assert asks != sort
+    assert answer.text.count(f'aria-sort="{way}"') == 1
+
+
+def test_the_case_has_it_all(admin, failed_fork, django_assert_max_num_queries):
+    with django_assert_max_num_queries(25):
+        page = admin.get(f"/audit/operations/{failed_fork.pk}/").text
+
+    for told in (
+        failed_fork.request_hash,
+        failed_fork.imodel_id,
+        "Try the seismic retrofit of pier 7.",
+        "Fine.",
+        "Leads of Bridge team now",
+        "A request awaits approval",
+        "Could decide on",
+        "Forks need a lead",
+        "mainIModelIsMissingFederationGuids",
+    ):
+        assert told in page
+
+
+ASKED = ["event=approvals", "event=failed&kind=fork", "q=pier+fine", "q=mara", f"itwin={HARBOUR}", "person={tomas}"]
+
+
+@pytest.mark.parametrize("query", ASKED)
+def test_an_export_holds_what_the_page_of_events_shows(admin, a_day, tomas, query):
+    query = query.format(tomas=tomas.pk)
+    shown = [
+        (event.verb, str(event.operation_id or "")) for event, _, _ in admin.get(f"/audit/?{query}").context["rows"]
+    ]
+
+    exported = [(row["verb"], row["operation_id"]) for row in table(admin.get(f"/audit/export?{query}"))]
+
+    assert 0 < len(shown) < 25
+    assert sorted(exported) == sorted(shown)
+
+
+# ---------- saved filters ----------
+
+
+def keep(client, name: str, query: str = "event=approvals&page=2&after=x"):
+    return client.post(reverse("imodels:save-filter"), {"page": "events", "name": name, "query": query}, follow=True)
+
+
+def test_a_filter_is_kept_under_a_name_that_means_one(admin, ines):
+    for name, query in (("Approvals", "kind=fork"), ("approvals", "event=approvals&after=x"), ("  ", "q=1")):
+        answer = keep(admin, name, query)
+
+    assert list(ines.saved_filters.values_list("name", "query")) == [("approvals", "event=approvals")]
+    assert "the filter needs a name" in answer.text
+
+
+def test_a_person_keeps_a_bounded_number_of_filters_and_only_their_own_are_there(admin, ines, tomas):
+    SavedFilter.objects.create(owner=tomas, page="events", name="Of another", query="q=1")
+    SavedFilter.objects.bulk_create(
+        SavedFilter(owner=ines, page="events", name=f"Number {number}", query="q=1") for number in range(50)
+    )
+
+    answer = keep(admin, "One more")
+
+    assert "you have 50 saved filters already" in answer.text
+    assert "Of another" not in answer.text
+    other = SavedFilter.objects.get(owner=tomas)
+    assert admin.post(reverse("imodels:delete-filter", args=[other.pk])).status_code == 404
