@@ -15,6 +15,7 @@ from imodels_app.views import (
     lineage,
     new_imodel,
     numbers,
+    operating,
     operations,
     orphans,
     pickers,
@@ -35,6 +36,8 @@ urlpatterns: list[URLPattern] = [
     path(
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
     ),
+    path("operating/", operating.operating, name="operating"),
+    path("metrics", operating.metrics, name="metrics"),
     path("favicon.ico", favicon, name="favicon"),
     path("find/", find.find, name="find"),
     path("theme", theme.theme, name="theme"),
