@@ -165,10 +165,14 @@ def _facts(operation: Operation) -> PlatformFacts:
 
 
 def _source(catalog: Catalog, operation: Operation) -> Source | None:
+    if not operation.source_id:
+        return None
     try:
-        return catalog.source(operation.source_id) if operation.source_id else None
+        source = catalog.source(operation.source_id)
     except NotInCatalog:
         return None
+    # An upload link is a secret, and what is kept here is kept for a day.
+    return replace(source, imodel=replace(source.imodel, upload=None))
 
 
 def _target(catalog: Catalog, operation: Operation) -> Target | None:
