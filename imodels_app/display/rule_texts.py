@@ -1,6 +1,7 @@
 """How approval rules read, and what comes of those that match a request."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from imodels_app.approvals.plan import Conditions, Plan, Requirement, Rule
@@ -43,8 +44,22 @@ def asks(rule: Rule) -> str:
 
 
 def level(asked: Iterable[Requirement], team: str) -> str:
-    """2 leads of Bridge team and 1 administrator. Two rules that ask the same of a level are met together."""
-    return listed(list(dict.fromkeys(requirement(one, team) for one in asked)))
+    """2 leads of Bridge team and 1 administrator."""
+    return listed([requirement(one, team) for one in strictest(asked)])
+
+
+def strictest(asked: Iterable[Requirement]) -> list[Requirement]:
+    """One for each sort of people: who asks for two leads is content with what was one's for another rule."""
+    found: dict[tuple[str, tuple[int, ...]], Requirement] = {}
+    for one in asked:
+        before = found.setdefault((one.who, one.people), one)
+        found[one.who, one.people] = replace(
+            one,
+            count=max(before.count, one.count),
+            comment=before.comment or one.comment,
+            sign_in=before.sign_in or one.sign_in,
+        )
+    return list(found.values())
 
 
 def requirement(one: Requirement, team: str = "the team") -> str:

@@ -19,7 +19,7 @@ from imodels_app.display import live, rule_texts, status
 from imodels_app.models import Decision, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.requesting import card_facts
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import FINISHED, UNDECIDED, Kind, Who
+from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Who
 
 MOST_FORKS = 5
 
@@ -123,12 +123,15 @@ def is_open(operation: Operation) -> bool:
 
 def count_approvals(operation: Operation) -> tuple[int, int]:
     """How many approvals it has, and how many it needs."""
-    asked = [standing for level in operation.levels for standing in level]
-    return _agreed(asked), sum(one.requirement.count for one in asked)
+    counts = [_count(level) for level in operation.levels]
+    return sum(agreed for agreed, _ in counts), sum(needed for _, needed in counts)
 
 
-def _agreed(asked: list[Standing]) -> int:
-    return sum(min(len(one.agreed), one.requirement.count) for one in asked)
+def _count(standings: list[Standing]) -> tuple[int, int]:
+    """Of one level; what one person's approval does for two rules is counted once."""
+    asked = rule_texts.strictest(one.requirement for one in standings)
+    agreed = {(one.requirement.who, one.requirement.people): len(one.agreed) for one in standings}
+    return sum(min(agreed[one.who, one.people], one.count) for one in asked), sum(one.count for one in asked)
 
 
 def _around(operation: Operation, user: User) -> dict[str, Any]:
@@ -196,13 +199,15 @@ def _levels(operation: Operation) -> list[Level]:
 
 
 def _level(operation: Operation, number: int, standings: list[Standing], now_open: int) -> Level:
+    is_sent_back = operation.state == State.CHANGES_REQUESTED
     asked = rule_texts.level([one.requirement for one in standings], isolated(operation.team.name))
+    agreed, needed = _count(standings)
     return Level(
         title=f"{asked} must approve",
-        agreed=_agreed(standings),
-        needed=sum(one.requirement.count for one in standings),
+        agreed=agreed,
+        needed=needed,
         decisions=[one for one in operation.answers if one.level == number],
-        voters=_voters(operation, standings) if number == now_open else [],
+        voters=_voters(operation, standings) if number == now_open and not is_sent_back else [],
         is_later=0 < now_open < number,
     )
 
