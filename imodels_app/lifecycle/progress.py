@@ -12,7 +12,6 @@ from imodels_app.lifecycle import _transition
 from imodels_app.lifecycle._transition import NO_WAIT
 from imodels_app.models import Operation, OperationQuerySet, Orphan, Upload
 from imodels_app.runtime import clock, dispatch
-from imodels_app.runtime.timing import GUARD_POLL
 from imodels_app.states import Kind, State, WaitReason
 
 # Of an upload. A secret is not kept longer than it is of use.
@@ -98,16 +97,17 @@ def polled(operation: Operation, *, platform_state: str, due_at: datetime, missi
         )
 
 
-def listed(itwin_id: str, being_made: Collection[str], *, began_at: datetime) -> None:
+def listed(itwin_id: str, being_made: Collection[str], *, began_at: datetime, guard_at: datetime) -> None:
     """A list says what is still being made in an iTwin. That is only a hint: what has left it is polled at once.
 
     What it shows is polled rarely from now on. What it does not show yet, or not to whoever asked, stays as it was.
 
     began_at  when the list was asked for
+    guard_at  when what it shows is polled itself for all that
     """
     running = Operation.objects.filter(itwin_id=itwin_id, state=State.RUNNING, wait_reason=WaitReason.NONE)
     shown = running.filter(imodel_id__in=being_made)
-    shown.filter(listed_at=None).update(listed_at=began_at, due_at=began_at + GUARD_POLL)
+    shown.filter(listed_at=None).update(listed_at=began_at, due_at=guard_at)
     shown.update(polled_at=began_at)
     unlist(running.filter(listed_at__lt=began_at).exclude(imodel_id__in=being_made))
 

@@ -19,6 +19,7 @@ from imodels_app.runtime.loops import for_each
 from imodels_app.runtime.timing import (
     CLOCK_DIFFERENCE,
     LAST_REMINDER_BEFORE,
+    LONGEST_GUARD_POLL,
     LONGEST_PAUSE,
     SET_ASIDE_FOR,
     SIGN_IN_PATIENCE,
@@ -143,7 +144,8 @@ def reschedule_after_clock_jump(now: datetime) -> None:
     for state, due in _DUE.items():
         later = Q(changed_at__gt=now + CLOCK_DIFFERENCE)
         if state == State.RUNNING:  # a poll that tells nothing new does not count as a change
-            later |= Q(wait_reason=WaitReason.NONE, due_at__gt=now + LONGEST_PAUSE)
+            later |= Q(wait_reason=WaitReason.NONE, listed_at=None, due_at__gt=now + LONGEST_PAUSE)
+            later |= Q(wait_reason=WaitReason.NONE, due_at__gt=now + LONGEST_GUARD_POLL + CLOCK_DIFFERENCE)
         if state == State.UPLOADING:  # nor does a lease
             later |= Q(wait_reason=WaitReason.NONE, upload__due_at__gt=now + UPLOAD_LEASE + CLOCK_DIFFERENCE)
         early = Operation.objects.filter(later, state=state).exclude(wait_reason=WaitReason.SIGN_IN)

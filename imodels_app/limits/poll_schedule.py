@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from imodels_app.limits.durations import Durations
+from imodels_app.runtime.timing import GUARD_POLL, LONGEST_GUARD_POLL
 
 # No more often, whatever there is to spare.
 SHORTEST_PAUSE_S = 1.0
@@ -27,6 +28,8 @@ LONGEST_PAUSE_S = 120.0
 LEAST_WORTH_S, YOUNG_S = 0.01, 60.0
 # After polls that told nothing, the first one and the next.
 PAUSES_AFTER_BAD_S = (1.0, 2.0, 5.0, 15.0)
+# Of all looks, for those that guard what lists show.
+GUARDS = 0.03
 
 
 def worth_s(hazards: Iterable[float], calls_a_second: float) -> float:
@@ -44,6 +47,11 @@ def pause_s(durations: Durations, age_s: float, worth_s: float) -> float:
 def calls_a_second(hazard: float, worth_s: float) -> float:
     """How often an operation of this hazard is looked at; or a list, by the sum of what is in it."""
     return min(math.sqrt(hazard / 2 / max(worth_s, LEAST_WORTH_S)), 1 / SHORTEST_PAUSE_S)
+
+
+def guard_s(listed: int, calls_a_second: float) -> float:
+    """Between two looks of its own at each that a list shows: all of them together get a part of the budget."""
+    return min(max(listed / (GUARDS * calls_a_second), GUARD_POLL.total_seconds()), LONGEST_GUARD_POLL.total_seconds())
 
 
 def is_list_cheaper(hazards: Sequence[float], worth_s: float, guard_s: float) -> bool:

@@ -100,8 +100,9 @@ WHILE_NOT_PERMITTED = timedelta(minutes=2)
 MISSING_IS_NORMAL_FOR = timedelta(seconds=60)
 # And then one 404 is not enough: it has to stay missing.
 VANISHED_AFTER = timedelta(seconds=60)
-# Between two polls of what a list shows to be under way: the list may not tell of a failure.
-GUARD_POLL = timedelta(seconds=30)
+# Between two polls of what a list shows to be under way, for the list may not tell of a failure: longer, the more there
+# are.
+GUARD_POLL, LONGEST_GUARD_POLL = timedelta(seconds=30), timedelta(minutes=15)
 # Between two polls of what runs as it should (poll_schedule.py: two minutes).
 LONGEST_PAUSE = timedelta(minutes=5)
 

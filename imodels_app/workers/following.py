@@ -13,7 +13,7 @@ from imodels_app.limits import circuit_breaker, poll_schedule, rate_limits
 from imodels_app.limits.history import History
 from imodels_app.models import ITwinList, Operation, OperationQuerySet
 from imodels_app.runtime import dispatch
-from imodels_app.runtime.timing import GUARD_POLL
+from imodels_app.runtime.timing import GUARD_POLL, LONGEST_PAUSE
 from imodels_app.states import State, WaitReason
 
 # A little longer than between two sweeps: each poll is announced for its time, not at the sweep after it.
@@ -35,7 +35,7 @@ def announce_polls(now: datetime) -> None:
     """Announce what is due until the next sweep; of more than the rate limit allows, where most lag is expected."""
     history = History()
     hazards = _hazards_by_itwin(history, now)
-    worth_s, guard_s = rate_limits.poll_worth_s(), GUARD_POLL.total_seconds()
+    worth_s, guard_s = rate_limits.poll_worth_s(), (next_guard(now) - now).total_seconds()
     by_list = {one: sum(own) for one, own in hazards.items() if poll_schedule.is_list_cheaper(own, worth_s, guard_s)}
     singly = [hazard for itwin_id, own in hazards.items() if itwin_id not in by_list for hazard in own]
     rate_limits.set_poll_worth(poll_schedule.worth_s([*by_list.values(), *singly], rate_limits.polls_a_second(now)))
@@ -49,9 +49,15 @@ def announce_polls(now: datetime) -> None:
 def next_poll(operation: Operation, now: datetime) -> datetime:
     """When to look again at an operation that is looked at now."""
     if operation.listed_at:
-        return now + GUARD_POLL
+        return next_guard(now)
     pause_s = poll_schedule.pause_s(History().of(operation), _age_s(operation, now), rate_limits.poll_worth_s())
     return now + timedelta(seconds=pause_s)
+
+
+def next_guard(now: datetime) -> datetime:
+    """When to look again at what a list shows."""
+    listed = _running().exclude(listed_at=None).count()
+    return now + timedelta(seconds=poll_schedule.guard_s(listed, rate_limits.polls_a_second(now)))
 
 
 def next_list(itwin_id: str, now: datetime) -> datetime:
@@ -88,6 +94,8 @@ def _polls(history: History, now: datetime) -> Iterable[_Look]:
 
 def _lists(by_list: dict[str, float], now: datetime) -> Iterable[_Look]:
     """by_list: the hazard of all that a list shows"""
+    # The database's clock was put back, see lifecycle.reschedule_after_clock_jump.
+    ITwinList.objects.filter(due_at__gt=now + LONGEST_PAUSE).update(due_at=now)
     rows = {row.pk: row for row in ITwinList.objects.filter(pk__in=by_list)}
     missing = [ITwinList(pk=itwin_id, due_at=now) for itwin_id in by_list if itwin_id not in rows]
     rows |= {row.pk: row for row in ITwinList.objects.bulk_create(missing, ignore_conflicts=True)}

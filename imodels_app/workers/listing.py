@@ -36,7 +36,8 @@ def look(itwin_id: str) -> None:
     # One that was cut shows some, and says nothing about the others.
     listed = {one.id for one in found}
     everything = set(_running(itwin_id).values_list("imodel_id", flat=True))
-    lifecycle.listed(itwin_id, listed if found.is_all else listed | everything, began_at=began_at)
+    shown = listed if found.is_all else listed | everything
+    lifecycle.listed(itwin_id, shown, began_at=began_at, guard_at=following.next_guard(began_at))
     due_at = following.next_list(itwin_id, began_at)
     ITwinList.objects.filter(pk=itwin_id).update(due_at=due_at, listed_at=began_at, refused=0)
 
