@@ -98,7 +98,7 @@ def read(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def told(environ: Mapping[str, str]) -> dict[str, str]:
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """What is set, but for secrets, as the audit says it."""
     return {name: _text(environ, name, setting) for name, setting in SETTINGS.items() if not setting.is_secret}
 

@@ -20,7 +20,7 @@ except environment.Misconfigured as why:
     sys.exit(str(why))
 
 # What a change of it makes an event of (audit.configuration).
-CONFIGURATION = environment.told(os.environ)
+CONFIGURATION = environment.without_secrets(os.environ)
 DEBUG = env["DEBUG"]
 SECRET_KEY = env["SECRET_KEY"]
 TOKEN_KEYS = env["TOKEN_KEYS"]

@@ -98,7 +98,7 @@ def count(parts: Sequence[QuerySet[Any]]) -> int:
     """One more than MOST_COUNTED at most."""
     left = MOST_COUNTED + 1
     for part in parts:
-        left -= part.order_by()[:left].count() if left else 0
+        left -= part.order_by().values("pk")[:left].count() if left else 0
     return MOST_COUNTED + 1 - left
 
 

@@ -148,8 +148,8 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
 # Saved filters
 
 
-@auditor
 @require_POST
+@auditor
 @throttled(throttles.PRESETS)
 def save_filter(request: HttpRequest) -> HttpResponse:
     """Keep the filter of a page under a name; the same name again replaces it."""
@@ -170,8 +170,8 @@ def save_filter(request: HttpRequest) -> HttpResponse:
     return redirect(f"{_address(page)}?{query}")
 
 
-@auditor
 @require_POST
+@auditor
 @throttled(throttles.PRESETS)
 def delete_filter(request: HttpRequest, pk: int) -> HttpResponse:
     saved = get_object_or_404(SavedFilter, pk=pk, owner=person(request))

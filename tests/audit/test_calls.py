@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signed_in_mara")]
 REFUSAL = '{"error": {"code": "InvalidiModelsRequest", "message": "No."}}'
 
 
-def called(operation: Operation) -> list[tuple]:
+def recorded_calls(operation: Operation) -> list[tuple]:
     facts = operation.events.filter(verb="called").order_by("pk").values_list("data", flat=True)
     return [(one["method"], one["path"], one["status"], one["correlation_id"]) for one in facts]
 
@@ -68,7 +68,7 @@ def test_what_does_not_leave_is_no_call(queued_clone, settings):
 
     submit(queued_clone.pk)
 
-    assert called(queued_clone) == []
+    assert recorded_calls(queued_clone) == []
 
 
 def test_a_baseline_file_and_a_deletion_are_calls_too(baseline_of, sandbox, mara):
@@ -80,7 +80,7 @@ def test_a_baseline_file_and_a_deletion_are_calls_too(baseline_of, sandbox, mara
     lifecycle.delete_orphan(operation, by=mara)
     cleanup.delete(operation.pk)
 
-    found = called(operation)
+    found = recorded_calls(operation)
 
     assert [(method, status) for method, _, status, _ in found] == [("POST", 201), ("POST", 200), ("DELETE", 204)]
     assert found == journal(sandbox)

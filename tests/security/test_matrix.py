@@ -69,9 +69,7 @@ audit-numbers        GET      in    404     404    404      404   200
 audit-person         GET      in    404     404    404      404   200
 audit-itwin          GET      in    404     404    404      404   200
 audit-imodel         GET      in    404     404    404      404   200
-save-filter          GET      in    404     404    404      404   405
 save-filter          POST     in    404     404    404      404   302
-delete-filter        GET      in    404     404    404      404   405
 delete-filter        POST     in    404     404    404      404   302
 new                  GET      in    200     200    200      200   200
 request-empty        GET      in    200     200    200      200   200
