@@ -73,6 +73,8 @@ SETTINGS = {
     "OIDC_SIGN_OUT_WITH_ID_TOKEN": Setting(kinds.flag, "no"),
     "VERIFIED_EMAIL_ISSUERS": Setting(kinds.issuers),
     "EMAIL_URL": Setting(kinds.mail, "console:", is_secret=True),
+    "METRICS_TOKEN": Setting(kinds.token, is_secret=True),
+    "METRICS_ADDRESSES": Setting(kinds.networks),
     "TIME_ZONE": Setting(kinds.zone, "UTC"),
     "LOG_LEVEL": Setting(kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
     "FAILPOINTS": Setting(kinds.optional(kinds.folder)),

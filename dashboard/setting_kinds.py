@@ -6,7 +6,7 @@ which may be a secret.
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -22,6 +22,8 @@ from psycopg.conninfo import make_conninfo
 BASE_DIR = Path(__file__).resolve().parent.parent
 # What Django's own check of a deployment asks of its key.
 SECRET_KEY_LENGTH, SECRET_KEY_VARIETY = 50, 5
+# So that nobody finds a token by trying.
+TOKEN_LENGTH = 24
 # Ports that are meant by no port; and of mail, what encrypts.
 WEB_PORTS = {"http": 80, "https": 443}
 MAIL_PORTS = {"smtp": 25, "submission": 587, "smtps": 465}
@@ -41,6 +43,20 @@ def text(value: str) -> str:
 def optional(parse: Kind) -> Kind:
     """Of this kind, or nothing."""
     return lambda value: parse(value) if value else ""
+
+
+def token(value: str) -> str:
+    """A secret that a program shows, or nothing."""
+    if value and len(value) < TOKEN_LENGTH:
+        raise ValueError(f"must have at least {TOKEN_LENGTH} characters.")
+    return value
+
+
+def networks(value: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(one) for one in _listed(value)]
+    except ValueError:
+        raise ValueError("must be addresses or networks, like 10.0.0.7, 10.1.0.0/16.") from None
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -29,6 +29,9 @@ DASHBOARD_URL: str = env["DASHBOARD_URL"]
 DASHBOARD_ADMINS = env["DASHBOARD_ADMINS"]
 # Proxies of ours that each append to X-Forwarded-For the address that they heard.
 TRUSTED_PROXIES = env["TRUSTED_PROXIES"]
+# Who may read /metrics: whoever shows this token, or comes from one of these addresses; nobody by default.
+METRICS_TOKEN = env["METRICS_TOKEN"]
+METRICS_ADDRESSES = env["METRICS_ADDRESSES"]
 _public = urlsplit(DASHBOARD_URL)
 _https = _public.scheme == "https"
 # Health checks come by any name: middleware.probes answers them.

@@ -193,44 +193,38 @@ class Verb(models.TextChoices):
     CSRF_REFUSED = "csrf_refused", "A form without our token was refused; without a session, how many in ten minutes."
 
 
-# What an auditor asks for in one go: the words, and the verbs. All verbs are in one of them.
+# What an auditor asks for in one go: the words, and the verbs.
 EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
     "requests": (
         "Requests and what became of them",
-        [Verb.REQUESTED, Verb.CANCELLED, Verb.USABLE, Verb.SUCCEEDED, Verb.FAILED],
+        [Verb.REQUESTED, Verb.EDITED, Verb.CANCELLED, Verb.USABLE, Verb.SUCCEEDED, Verb.FAILED],
     ),
-    "approvals": ("Approvals", [Verb.APPROVED, Verb.REJECTED, Verb.EXPIRED, Verb.REASSIGNED, Verb.DECISION_REFUSED]),
-    "progress": (
-        "Waits and answers",
+    "approvals": (
+        "Approvals",
         [
-            *(
-                Verb.RESUMED,
-                Verb.CLAIMED,
-                Verb.CALLED,
-                Verb.POSTPONED,
-                Verb.ACCEPTED,
-                Verb.FILE_SENT,
-                Verb.FILE_MISSING,
-            ),
-            *(Verb.UPLOAD_RESTARTED, Verb.LINK_REFUSED, Verb.LINK_RENEWED, Verb.COMPLETED),
-            *(Verb.PLATFORM_STATE, Verb.UNKNOWN_STATE),
+            *(Verb.APPROVED, Verb.AGREED, Verb.REJECTED, Verb.CHANGES_REQUESTED, Verb.BYPASSED, Verb.EXPIRED),
+            *(Verb.APPROVAL_LAPSED, Verb.REASSIGNED, Verb.ADMINS_ASKED, Verb.REMINDED, Verb.DECISION_REFUSED),
         ],
     ),
+    "approvals-given": ("Approvals given", [Verb.APPROVED, Verb.AGREED]),
     "orphans": ("Orphaned iModels", [verb for verb in Verb if verb.startswith("orphan_")]),
     "sign-ins": ("Sign-ins", [Verb.SIGNED_IN, Verb.SIGNED_OUT, Verb.SESSIONS_ENDED, Verb.SIGN_IN_FAILED]),
     "rights": (
-        "People, teams and rights",
+        "People, teams, rights and rules",
         [
             *(Verb.NAME_CHANGED, Verb.ADDRESS_CHANGED, Verb.ADMIN_GIVEN, Verb.ADMIN_REMOVED, Verb.ACCOUNT_OPENED),
             *(Verb.ACCOUNT_CLOSED, Verb.PERSON_FORGOTTEN, Verb.TEAM_MADE, Verb.TEAM_RENAMED, Verb.TEAM_DELETED),
             *(Verb.DAYS_CHANGED, Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN),
             *(Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
+            *(Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),
         ],
     ),
     "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
-    "presets": ("Presets", [Verb.PRESET_SAVED, Verb.PRESET_CHANGED, Verb.PRESET_DELETED]),
+    "presets": ("Presets", [verb for verb in Verb if verb.startswith("preset_")]),
     "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED]),
 }
+_elsewhere = {verb for _, verbs in EVENT_GROUPS.values() for verb in verbs}
+EVENT_GROUPS["progress"] = ("Waits and answers", [verb for verb in Verb if verb not in _elsewhere])
 
 
 class NotificationKind(models.TextChoices):

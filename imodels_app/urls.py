@@ -16,6 +16,7 @@ from imodels_app.views import (
     lineage,
     new_imodel,
     numbers,
+    operating,
     operations,
     orphans,
     pickers,
@@ -37,6 +38,8 @@ urlpatterns: list[URLPattern] = [
     path(
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
     ),
+    path("operating/", operating.operating, name="operating"),
+    path("metrics", operating.metrics, name="metrics"),
     path("favicon.ico", favicon, name="favicon"),
     path("find/", find.find, name="find"),
     path("help/", help_page.help_page, name="help"),

@@ -90,6 +90,19 @@ def ida(bridge_team):
 
 
 @pytest.fixture
+def vera(db):
+    """Leads the default team, so that somebody decides about what no other team looks after."""
+    from imodels_app.models import Membership, Team, User
+
+    email = "vera.lund@harbour.example"
+    names = {"first_name": "Vera", "last_name": "Lund", "email": email}
+    person = User.objects.create(username=email, issuer="https://sign-in.example", subject="vera", **names)
+    team = Team.objects.get(is_default=True)
+    Membership.objects.create(team=team, email=email, user=person, role=Membership.Role.LEAD)
+    return person
+
+
+@pytest.fixture
 def spec_for() -> Callable:
     """Make a wish: spec_for(Kind.CLONE, name="Pier 7", ...)."""
     from imodels_app.requesting.spec import CreationSpec, IModelRef, ITwinRef

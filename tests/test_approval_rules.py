@@ -643,6 +643,15 @@ def test_16_an_administrator_is_not_asked_while_somebody_is_left(waiting_fork, i
         lifecycle.approve(fresh(waiting_fork), by=ines)
 
 
+def test_16_an_administrator_who_removes_the_last_lead_does_not_decide_in_their_place(waiting_fork, tomas, ines, otto):
+    User.objects.filter(pk=otto.pk).update(is_staff=True)
+    rights.delete(Membership.objects.get(user=tomas), by=ines)
+
+    with pytest.raises(permissions.Denied, match="gave yourself this right"):
+        lifecycle.approve(fresh(waiting_fork), by=ines)
+    lifecycle.approve(fresh(waiting_fork), by=User.objects.get(pk=otto.pk))
+
+
 def test_16_with_nobody_left_it_ends_at_once_and_says_why(client, waiting_fork, tomas, mara):
     rights.delete(Membership.objects.get(user=tomas), by=None)
 

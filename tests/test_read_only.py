@@ -64,6 +64,8 @@ PAGES = {
     "sign-in-callback": "/sign-in/callback?error=access_denied",
     "healthz": "/healthz",
     "readyz": "/readyz",
+    "operating": "/operating/",
+    "metrics": "/metrics",
 }
 SHOW_NO_PAGE = {"home", "save-preset", "sign-in-start", "sign-in-callback"}
 ACTS = {

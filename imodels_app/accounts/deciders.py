@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts.permissions import could_decide, right_as
+from imodels_app.accounts.permissions import could_decide, is_same_person, right_as
 from imodels_app.approvals.plan import INSTEAD, Requirement, Standing
 from imodels_app.models import ApprovalRule, Operation, Team, User
 from imodels_app.states import Asks, Who
@@ -24,9 +24,12 @@ def eligible(requirement: Requirement, operation: Operation) -> list[User]:
     return list({one.email.lower() or one.pk: one for one in able}.values())
 
 
-def admins_left(operation: Operation) -> list[User]:
-    """Administrators who may decide in the place of people who have left."""
-    return [one for one in User.objects.filter(_ADMINS) if could_decide(one, Who.ADMINS, operation)]
+def admins_left(operation: Operation, *, by: User | None = None) -> list[User]:
+    """Administrators who may decide in the place of people who have left. by: whose act it is that they have."""
+    if by and is_same_person(by, operation.requested_by):
+        return []
+    able = [one for one in User.objects.filter(_ADMINS) if could_decide(one, Who.ADMINS, operation)]
+    return [one for one in able if not (by and is_same_person(by, one))]
 
 
 def stuck(operation: Operation) -> list[int]:
@@ -35,12 +38,15 @@ def stuck(operation: Operation) -> list[int]:
     return [at for at, standing in level if not standing.is_met and _is_stuck(standing, operation)]
 
 
-def asked_now(operation: Operation) -> str:
-    """The column `asked`: who may decide now. Empty: nobody is asked, or nobody is left who could be."""
+def asked_now(operation: Operation, *, by: User | None = None) -> str:
+    """The column `asked`: who may decide now. Empty: nobody is asked, or nobody is left who could be.
+
+    by  whose change of rights it follows: it gives no right to themself
+    """
     asked = [one.requirement for one in _open(operation) if not one.is_met]
     words = {str(word) for one in asked for word in (one.people if one.who == Who.PEOPLE else [one.who])}
     if words and stuck(operation):
-        words = words | {Who.ADMINS, INSTEAD} if admins_left(operation) else set()
+        words = words | {Who.ADMINS, INSTEAD} if admins_left(operation, by=by) else set()
     return f" {' '.join(sorted(words))} " if words else ""
 
 

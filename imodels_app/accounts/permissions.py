@@ -26,8 +26,8 @@ def why_not_decide(user: User, operation: Operation) -> str:
     """
     if why := _why_own(user, operation) or _why_void(operation):
         return why
-    if operation.state == State.AWAITING_APPROVAL and _has_answered(user, operation):
-        return "You have decided about this already. Somebody else has to."
+    if why := _why_again(user, operation):
+        return why
     rights = rights_of(user, operation)
     if not rights:
         return f"Only {asked_in_words(operation)} can decide this."
@@ -39,6 +39,8 @@ def why_not_bypass(user: User, operation: Operation) -> str:
     if why := _why_own(user, operation) or _why_void(operation):
         return why
     right = right_as(Who.ADMINS, user, operation)
+    if right and (why := _why_again(user, operation)):
+        return why
     return _why_late(right, user, operation) if right else "Only administrators can bypass an approval."
 
 
@@ -130,6 +132,15 @@ def _why_own(user: User, operation: Operation) -> str:
     return ""
 
 
+def _why_again(user: User, operation: Operation) -> str:
+    is_open = operation.state == State.AWAITING_APPROVAL
+    return (
+        "You have decided about this already. Somebody else has to."
+        if is_open and _has_answered(user, operation)
+        else ""
+    )
+
+
 def _why_void(operation: Operation) -> str:
     if not operation.requested_by.is_active:
         return f"The account of {operation.requested_by_name} is closed, so this is not sent. Nobody has to decide."
@@ -145,6 +156,8 @@ def _why_late(right: Right, user: User, operation: Operation) -> str:
     changes = [Event.objects.filter(verb=Verb.ACCOUNT_OPENED, at__gt=operation.created_at, data__person=user.pk)]
     if right.capacity == Who.LEADS:
         changes.append(operation.events.filter(verb=Verb.REASSIGNED))
+    if right.capacity == Who.ADMINS and operation.is_asked_of_admins_instead:
+        changes.append(operation.events.filter(verb=Verb.ADMINS_ASKED))
     givers += [change.actor for rows in changes if (change := rows.select_related("actor").last())]
     for giver in filter(None, givers):
         if is_same_person(giver, user):

@@ -1,10 +1,12 @@
 """How approval rules read, and what comes of those that match a request."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from imodels_app.approvals.plan import Conditions, Plan, Requirement, Rule
 from imodels_app.models import ApprovalRule, Team, User
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import Asks, Kind, Who
 
 _KINDS = {
@@ -41,7 +43,26 @@ def asks(rule: Rule) -> str:
     return ", then ".join(requirement(one) for one in rule.levels)
 
 
-def requirement(one: Requirement) -> str:
+def level(asked: Iterable[Requirement], team: str) -> str:
+    """2 leads of Bridge team and 1 administrator."""
+    return listed([requirement(one, team) for one in strictest(asked)])
+
+
+def strictest(asked: Iterable[Requirement]) -> list[Requirement]:
+    """One for each sort of people: who asks for two leads is content with what was one's for another rule."""
+    found: dict[tuple[str, tuple[int, ...]], Requirement] = {}
+    for one in asked:
+        before = found.setdefault((one.who, one.people), one)
+        found[one.who, one.people] = replace(
+            one,
+            count=max(before.count, one.count),
+            comment=before.comment or one.comment,
+            sign_in=before.sign_in or one.sign_in,
+        )
+    return list(found.values())
+
+
+def requirement(one: Requirement, team: str = "the team") -> str:
     """1 lead of the team."""
     several = "s" if one.count > 1 else ""
     if one.who == Who.PEOPLE:
@@ -49,15 +70,14 @@ def requirement(one: Requirement) -> str:
         who = f"{one.count} of {listed(names) or 'nobody'}"
     else:
         who = f"{one.count} {'lead' if one.who == Who.LEADS else 'administrator'}{several}"
-        who += " of the team" if one.who == Who.LEADS else ""
+        who += f" of {team}" if one.who == Who.LEADS else ""
     extra = [words for words, is_set in (("a comment", one.comment), ("a new sign-in", one.sign_in)) if is_set]
     return who + (f" with {listed(extra)}" if extra else "")
 
 
 def outcome(plan: Plan, team: Team) -> dict[str, Any]:
     """What would come of a request. tone: of its state; levels: whose approvals, in order; empty: nobody's."""
-    # Two rules that ask the same of a level are met together.
-    levels = [listed(list(dict.fromkeys(map(requirement, level)))) for level in plan.levels]
+    levels = [level(asked, isolated(team.name)) for asked in plan.levels]
     if plan.refused_by:
         said, tone, levels = "It would be refused.", "bad", []
     elif levels:

@@ -16,7 +16,7 @@ def ask_again(operation: Operation, *, by: User | None = None) -> None:
 
     by  whose change of rights it follows. Raises Conflict.
     """
-    asked = deciders.asked_now(operation)
+    asked = deciders.asked_now(operation, by=by)
     if operation.state != State.AWAITING_APPROVAL or (asked and asked == operation.asked):
         return
     if not asked:

@@ -24,8 +24,9 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
         with suppress(Conflict):  # it is being sent in this very moment
             requester_gone(operation, by=by)
     with transaction.atomic():
+        misplaced = Operation.objects.misplaced().select_related("team", "requested_by")
         # Locked, for whoever writes one meanwhile would leave it to the sweep, and that knows of nobody who moved it.
-        for operation in Operation.objects.misplaced().select_related("team").select_for_update(of=("self",)):
+        for operation in misplaced.select_for_update(of=("self",)).order_by("pk"):
             _reassign(operation, Team.looking_after(operation.deciding_itwin_id), by=by)
     if row is not None:
         ask_who_is_left(_about(row), by=by)

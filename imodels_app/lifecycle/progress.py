@@ -106,8 +106,9 @@ def listed(itwin_id: str, being_made: Collection[str], *, began_at: datetime) ->
     began_at  when the list was asked for
     """
     running = Operation.objects.filter(itwin_id=itwin_id, state=State.RUNNING, wait_reason=WaitReason.NONE)
-    shown = running.filter(imodel_id__in=being_made, listed_at=None)
-    shown.update(listed_at=began_at, due_at=began_at + GUARD_POLL)
+    shown = running.filter(imodel_id__in=being_made)
+    shown.filter(listed_at=None).update(listed_at=began_at, due_at=began_at + GUARD_POLL)
+    shown.update(polled_at=began_at)
     unlist(running.filter(listed_at__lt=began_at).exclude(imodel_id__in=being_made))
 
 

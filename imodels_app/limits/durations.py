@@ -49,6 +49,15 @@ class Durations:
         step = min(bisect_right(steps, -wanted, key=lambda log: -log) - 1, len(self.hazards) - 1)
         return EDGES[step] + (steps[step] - wanted) / self.hazards[step] - age_s
 
+    def least_lag_s(self, calls: float) -> float:
+        """The least mean lag that so many calls each allow: (∫ √(f S) dt)² / 2 calls (poll_schedule.py)."""
+        logs = self._logs_of_survival
+        parts = (
+            (math.exp(logs[step]) - math.exp(logs[step + 1])) / math.sqrt(hazard)
+            for step, hazard in enumerate(self.hazards)
+        )
+        return sum(parts) ** 2 / 2 / calls
+
     def lag(self, age_s: float, since_s: float) -> float:
         """The seconds by which the end is expected to have been missed, when the last look was so long ago.
 

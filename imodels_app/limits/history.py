@@ -4,7 +4,6 @@ import math
 from datetime import datetime
 
 from django.core.cache import cache
-from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from imodels_app.limits.durations import ENOUGH, Durations, Seen, learned
@@ -43,6 +42,20 @@ def size_class(operation: Operation) -> int:
     return int(math.log(size, 4)) + 1 if size >= 1 else 0
 
 
+def band_held(kind: str, share: float = 0.8) -> float | None:
+    """For which part of the newest third the band held that the others would have given; None of too few.
+
+    share  what it is meant to hold for
+    """
+    seen = _seen_of(kind, None)
+    newest, earlier = seen[: len(seen) // 3], seen[len(seen) // 3 :]
+    if len(earlier) < ENOUGH or not newest:
+        return None
+    known = learned(earlier)
+    low_s, high_s = known.remaining(0, (1 - share) / 2), known.remaining(0, (1 + share) / 2)
+    return sum(low_s <= one.ended_s <= high_s for one in newest) / len(newest)
+
+
 def _kept(kind: str, size: int | None) -> Durations:
     """Kept a minute: a second's polls all ask."""
     key = f"durations:{kind}:{size}"
@@ -57,20 +70,21 @@ def _kept(kind: str, size: int | None) -> Durations:
 
 
 def _learned(kind: str, size: int | None, now: datetime) -> Durations:
-    rows = Operation.objects.filter(kind=kind, accepted_at__isnull=False).order_by("-created_at")
-    ended = [one for one in _latest(rows.filter(state__in=[State.SUCCEEDED, State.FAILED])) if _is(one, size)]
-    running = [one for one in _latest(rows.filter(state=State.RUNNING)) if _is(one, size)]
-    seen = [_seen(one, 0.5 ** (place / HALF_AFTER)) for place, one in enumerate(ended)]
-    return learned(seen, [_age_s(one, now) for one in running])
+    running = _latest(kind, size, State.RUNNING)
+    return learned(_seen_of(kind, size), [_age_s(one, now) for one in running])
 
 
-def _latest(rows: QuerySet[Operation]) -> list[Operation]:
+def _seen_of(kind: str, size: int | None) -> list[Seen]:
+    """Newest first."""
+    ended = _latest(kind, size, State.SUCCEEDED, State.FAILED)
+    return [_seen(one, 0.5 ** (place / HALF_AFTER)) for place, one in enumerate(ended)]
+
+
+def _latest(kind: str, size: int | None, *states: State) -> list[Operation]:
     fields = ("kind", "accepted_at", "polled_at", "finished_at", "changeset_index", "file_size")
-    return list(rows.only("pk", *fields)[:LATEST])
-
-
-def _is(operation: Operation, size: int | None) -> bool:
-    return size is None or size_class(operation) == size
+    rows = Operation.objects.filter(kind=kind, accepted_at__isnull=False, state__in=states).order_by("-created_at")
+    latest = rows.only("pk", *fields)[:LATEST]
+    return [one for one in latest if size is None or size_class(one) == size]
 
 
 def _seen(operation: Operation, weight: float) -> Seen:

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
-            "operation", "polled_at", models.DateTimeField(help_text="The last poll that told something.", null=True)
+            "operation", "polled_at", models.DateTimeField(help_text="When it was last known to run.", null=True)
         ),
         migrations.AddField(
             "operation",

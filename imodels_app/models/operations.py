@@ -171,7 +171,7 @@ class Operation(models.Model):
         null=True, help_text="Queued: to be sent; submitting: to be looked up; running: to be polled. Empty otherwise."
     )
     polls = models.PositiveIntegerField(default=0)
-    polled_at = models.DateTimeField(null=True, help_text="The last poll that told something.")
+    polled_at = models.DateTimeField(null=True, help_text="When it was last known to run.")
     listed_at = models.DateTimeField(
         null=True, help_text="Since when a list shows that it is being made, so that it is rarely polled itself."
     )

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from imodels_app.display import formats
+from imodels_app.display import formats, rule_texts
 from imodels_app.models import Operation, Orphan, Team, User
+from imodels_app.requesting import drafts
 from imodels_app.requesting.catalog import CatalogUnavailable, SignInNeeded
 from imodels_app.requesting.changesets import Changesets, UpTo
 from imodels_app.requesting.copy_forms import CopyForm, TemplateForm
 from imodels_app.requesting.forms import BaselineForm, ExtentForm, RequestForm
 from imodels_app.requesting.sources import Source
 from imodels_app.requesting.spec import CreationSpec
-from imodels_app.states import FINISHED, ChangesetSelection, Kind
+from imodels_app.states import FINISHED, ChangesetSelection, Kind, Who
 
 ICONS = {"good": "st-succeeded", "ask": "warning", "bad": "st-failed", "": "help"}
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -33,10 +34,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Approvers:
-    """Who decides about a fork, the person who asks left out."""
+    """Whose approvals a request needs, level by level, and how long they have.
+
+    names  the team's leads, the person who asks left out, where they are asked
+    """
 
     team: Team
     names: list[str]
+    levels: list[str]
+    days: int
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,10 @@ def advise(form: RequestForm, *, by: User) -> Advice:
     """What can be told about a form as it is typed so far. The form is bound, and need not be valid."""
     form.is_valid()  # cleans it, if it is not yet
     spec = form.draft()
+    asked = drafts.draft(spec, by=by) if spec else None
     return Advice(
-        checks=[*_checks(form), *_orphan(form, by), *_namesakes(form, by)],
-        approvers=_approvers(form, by) if form.kind == Kind.FORK else None,
+        checks=[*_checks(form), *_rules(asked), *_orphan(form, by), *_namesakes(form, by)],
+        approvers=_approvers(asked, by) if asked else _usual_approvers(form, by),
         preview=_preview(spec) if spec else None,
         newer=_newer(form, spec),
     )
@@ -279,11 +286,32 @@ def _newer(form: RequestForm, spec: CreationSpec | None) -> int:
     return form.changesets.newest_index - spec.changeset_index
 
 
-def _approvers(form: RequestForm, by: User) -> Approvers | None:
-    if not isinstance(form, CopyForm) or not form.origin:
+def _rules(asked: Operation | None) -> list[Check]:
+    """A rule refuses it, or nobody could decide."""
+    why = drafts.why_not(asked) if asked else ""
+    return [Check("bad", "This cannot be requested", why)] if why else []
+
+
+def _approvers(asked: Operation, by: User) -> Approvers | None:
+    """As today's rules ask for them; None where it is let through."""
+    team, plan = asked.team, asked.plan
+    if not plan.asks_people:
+        return None
+    levels = [rule_texts.level(level, team.name) for level in plan.levels]
+    is_for_leads = any(one.who == Who.LEADS for level in plan.levels for one in level)
+    return Approvers(team, _leads(team, by) if is_for_leads else [], levels, plan.decide_days(team.approval_days))
+
+
+def _usual_approvers(form: RequestForm, by: User) -> Approvers | None:
+    """Of a fork that is not filled in yet: its team is known by its main iModel."""
+    if form.kind != Kind.FORK or not isinstance(form, CopyForm) or not form.origin:
         return None
     team = Team.looking_after(form.origin.itwin.id)
-    return Approvers(team, [lead.name for lead in team.leads() if lead != by])
+    return Approvers(team, _leads(team, by), [f"Leads of {team.name}"], team.approval_days)
+
+
+def _leads(team: Team, by: User) -> list[str]:
+    return [lead.name for lead in team.leads() if lead != by]
 
 
 def _preview(spec: CreationSpec) -> Preview:

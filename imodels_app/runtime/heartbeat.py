@@ -4,17 +4,18 @@ from django.core.cache import cache
 
 from imodels_app.runtime import clock
 
-KEY = "heartbeat"
-# The timetable sends a sweep every second, so silence this long means that no worker consumes or no beat ticks.
+# By who does the work: those that send, and those that poll.
+KEY, POLLER = "heartbeat", "heartbeat:poller"
+# The timetable sends each a sweep every second or two: silence this long means that none consumes, or no beat ticks.
 SILENT_AFTER_S = 30.0
 
 
-def record() -> None:
+def record(whose: str = KEY) -> None:
     """A worker runs one of beat's tasks right now."""
-    cache.set(KEY, clock.now().timestamp(), timeout=3600)
+    cache.set(whose, clock.now().timestamp(), timeout=3600)
 
 
-def age_s() -> float | None:
+def age_s(whose: str = KEY) -> float | None:
     """Seconds since the last sign of life; None when there was none."""
-    seen = cache.get(KEY)
+    seen = cache.get(whose)
     return max(0.0, clock.now().timestamp() - seen) if isinstance(seen, float) else None

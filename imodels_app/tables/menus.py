@@ -50,7 +50,15 @@ def chips(filters: Filter, query: QueryDict, scope: QuerySet[Operation]) -> list
     states = Menu([Choice(word, label) for word, (label, _) in GROUPS.items()])
     kinds = Menu([Choice(value, label) for value, label in Kind.choices])
     dates = ("since", "until", "ended", "ended_to")
+    # Not offered here; but what the address asks for is said, and can be taken out.
+    asked = {"event": filters.events, "code": filters.codes, "team": filters.teams, "imodel": filters.imodels}
+    told = [
+        _chip(name, name.capitalize(), Menu([Choice(word, word) for word in words]), words, query)
+        for name, words in asked.items()
+        if words
+    ]
     return [
+        *told,
         _chip("state", "State", states, filters.groups, query),
         _chip("kind", "Kind", kinds, filters.kinds, query),
         _chip("itwin", "iTwin", itwins(filters.itwins, MOST_CHOICES, scope), filters.itwins, query),

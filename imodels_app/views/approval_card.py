@@ -18,7 +18,8 @@ from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
 from imodels_app.models import Decision, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.requesting import card_facts
-from imodels_app.states import FINISHED, UNDECIDED, Kind, Who
+from imodels_app.runtime.foreign_text import isolated
+from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Who
 
 MOST_FORKS = 5
 
@@ -76,6 +77,9 @@ def live_card(request: HttpRequest, operation: Operation, user: User, known: car
     """The page; for htmx its live parts; 204 for a poll that has missed nothing."""
     now = timezone.now()
     around = _around(operation, user)
+    round_seen = request.GET.get("round", "")
+    round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
+    around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
     live_page = live.page(request, user, now, [operation, *_rows(around)], *_seen(operation, known, around, now))
     if live_page.is_unchanged:
         return HttpResponse(status=204)
@@ -94,6 +98,7 @@ def card(
         "seen": "",
         "comment": request.POST.get("comment", ""),
         "typed_reason": request.POST.get("reason", ""),
+        "round_seen": str(operation.plan.number),
     }
     return render(request, "approvals/detail.html", context | more, status=status_code)
 
@@ -118,12 +123,15 @@ def is_open(operation: Operation) -> bool:
 
 def count_approvals(operation: Operation) -> tuple[int, int]:
     """How many approvals it has, and how many it needs."""
-    asked = [standing for level in operation.levels for standing in level]
-    return _agreed(asked), sum(one.requirement.count for one in asked)
+    counts = [_count(level) for level in operation.levels]
+    return sum(agreed for agreed, _ in counts), sum(needed for _, needed in counts)
 
 
-def _agreed(asked: list[Standing]) -> int:
-    return sum(min(len(one.agreed), one.requirement.count) for one in asked)
+def _count(standings: list[Standing]) -> tuple[int, int]:
+    """Of one level; what one person's approval does for two rules is counted once."""
+    asked = rule_texts.strictest(one.requirement for one in standings)
+    agreed = {(one.requirement.who, one.requirement.people): len(one.agreed) for one in standings}
+    return sum(min(agreed[one.who, one.people], one.count) for one in asked), sum(one.count for one in asked)
 
 
 def _around(operation: Operation, user: User) -> dict[str, Any]:
@@ -136,6 +144,7 @@ def _around(operation: Operation, user: User) -> dict[str, Any]:
 
 
 def _context(operation: Operation, user: User, now: datetime, known: card_facts.Known) -> dict[str, Any]:
+    agreed, needed = count_approvals(operation)
     return {
         "operation": operation,
         "status_text": status.describe(operation, now),
@@ -146,6 +155,7 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "must_comment": permissions.has_to_comment(user, operation),
         "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "plan": operation.plan,
+        "still_needed": needed - agreed,
         "levels": _levels(operation),
         "void": [one for one in operation.decisions.all() if one.request_hash != operation.request_hash],
         "target_team": Team.looking_after(operation.itwin_id),
@@ -189,13 +199,15 @@ def _levels(operation: Operation) -> list[Level]:
 
 
 def _level(operation: Operation, number: int, standings: list[Standing], now_open: int) -> Level:
-    asked = rule_texts.listed(list(dict.fromkeys(rule_texts.requirement(one.requirement) for one in standings)))
+    is_sent_back = operation.state == State.CHANGES_REQUESTED
+    asked = rule_texts.level([one.requirement for one in standings], isolated(operation.team.name))
+    agreed, needed = _count(standings)
     return Level(
         title=f"{asked} must approve",
-        agreed=_agreed(standings),
-        needed=sum(one.requirement.count for one in standings),
+        agreed=agreed,
+        needed=needed,
         decisions=[one for one in operation.answers if one.level == number],
-        voters=_voters(operation, standings) if number == now_open else [],
+        voters=_voters(operation, standings) if number == now_open and not is_sent_back else [],
         is_later=0 < now_open < number,
     )
 

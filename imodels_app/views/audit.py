@@ -127,7 +127,7 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Everything there is about one operation, on one page that can be printed."""
     rows = Operation.objects.to_show().select_related("requested_by", "again_of")
     operation = get_object_or_404(rows, pk=pk)
-    events = operation.events.select_related("actor").order_by("at", "pk")
+    events = list(operation.events.select_related("actor").order_by("at", "pk"))
     context = {
         "operation": operation,
         "status_text": status.describe(operation, timezone.now()),
@@ -135,6 +135,7 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "attempts": list(operation.attempts.all()),
         "decisions": list(operation.decisions.all()),
         "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
+        "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
         "leads": list(operation.team.leads()),
         "waiting": log.waiting_of(operation),
         "head": log.head(),

@@ -21,7 +21,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Each part by name: "ok" or what is wrong. 503 unless the database answers: without it there is no page."""
-    parts = {"database": _database(), "redis": _redis(), "worker": _worker()}
+    workers = {"worker": _worker(heartbeat.KEY), "poller": _worker(heartbeat.POLLER)}
+    parts = {"database": _database(), "redis": _redis(), **workers}
     return JsonResponse(parts, status=200 if parts["database"] == "ok" else 503)
 
 
@@ -42,9 +43,9 @@ def _redis() -> str:
     return "ok"
 
 
-def _worker() -> str:
+def _worker(whose: str) -> str:
     try:
-        age_s = heartbeat.age_s()
+        age_s = heartbeat.age_s(whose)
     except (RedisError, OSError, DatabaseError):
         return "unknown"
     if age_s is None or age_s > heartbeat.SILENT_AFTER_S:

@@ -67,18 +67,17 @@ def _is_renamed(platform: Platform, operation: Operation, found: IModel) -> bool
 def _left_last(operation: Operation, made_at: datetime, name: str) -> bool:
     """Whether this operation's was the last request left, of those alike, before an iModel was made.
 
-    And none of the others goes by its name: then it is theirs.
+    And none of the others, of whatever kind, goes by its name: then it is theirs.
     """
-    alike = Operation.objects.filter(
+    lost_too = Operation.objects.filter(
         requested_by=operation.requested_by_id,
         itwin_id=operation.itwin_id,
-        kind=operation.kind,
-        source_id=operation.source_id,
         imodel_id="",
         state__in=[State.SUBMITTING, State.QUEUED],
     )
-    if alike.exclude(pk=operation.pk).filter(name__iexact=name).exists():
+    if lost_too.exclude(pk=operation.pk).filter(name__iexact=name).exists():
         return False
+    alike = lost_too.filter(kind=operation.kind, source_id=operation.source_id)
     # What is read off a Date is late rather than early, so only the platform's own rounding counts.
     on_the_way = Q(sent_at__lte=made_at + timedelta(seconds=1), sent_at__gt=made_at - LONGEST_CALL)
     lost = Attempt.objects.filter(on_the_way, operation__in=alike, outcome__in={Outcome.PENDING, *MAYBE_THERE})

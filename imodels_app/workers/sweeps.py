@@ -20,12 +20,13 @@ BATCH = 100
 
 def queued() -> None:
     """Announce whoever is next in each bucket."""
+    heartbeat.record()
     for_each(fair_queue.KINDS, lambda bucket: submit.announce_next(bucket, clock.now()))
 
 
 def running() -> None:
     """Announce what is due for a poll, each for its time, as many as the rate limit allows."""
-    heartbeat.record()
+    heartbeat.record(heartbeat.POLLER)
     following.announce_polls(clock.now())
 
 

@@ -25,8 +25,9 @@ def test_the_process_is_healthy_without_asking_anybody(client):
 
 def test_readiness_tells_of_each_part(client):
     heartbeat.record()
+    heartbeat.record(heartbeat.POLLER)
 
-    assert client.get("/readyz").json() == {"database": "ok", "redis": "ok", "worker": "ok"}
+    assert client.get("/readyz").json() == {"database": "ok", "redis": "ok", "worker": "ok", "poller": "ok"}
 
 
 def test_a_worker_that_does_not_consume_is_told(client):

@@ -284,6 +284,7 @@ def test_each_secret_can_come_from_a_file(name, tmp_path):
         "REDIS_URL": "redis://a",
         "OIDC_CLIENT_SECRET": "a",
         "EMAIL_URL": "console:",
+        "METRICS_TOKEN": "a" * 24,
     }
     (tmp_path / "secret").write_text(values[name] + "\n")
 

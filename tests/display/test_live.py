@@ -124,6 +124,25 @@ def test_paused_means_no_poll_not_even_on_return(page, enter, mara, queued_clone
         page.click("#pause")
 
 
+@pytest.mark.parametrize(("who", "polls"), [("tomas", 1), ("mara", 0)])
+def test_a_leads_hidden_page_asks_once_a_minute_for_its_title_and_nobody_elses(
+    page, enter, request, waiting_fork, who, polls
+):
+    enter(page, request.getfixturevalue(who))
+    page.clock.install()
+    page.goto("/operations/")
+    page.evaluate("""() => {
+        Object.defineProperty(document, "hidden", { get: () => true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    asked = []
+    page.on("request", lambda one: "hx-request" in one.headers and asked.append(one.url))
+
+    page.clock.run_for(61_000)
+
+    assert len(asked) == polls
+
+
 def test_a_slash_goes_to_the_search_and_into_a_field_it_is_a_slash(page, enter, mara, queued_clone):
     enter(page, mara)
     page.goto("/operations/")

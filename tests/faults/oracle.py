@@ -19,7 +19,7 @@ from imodels_app.accounts import encryption
 from imodels_app.models import Attempt, Decision, Event, Operation, Orphan, TokenSet, Upload, User
 from imodels_app.requesting.spec import fingerprint
 from imodels_app.runtime import clock
-from imodels_app.states import FINISHED, UNDECIDED, Kind, OrphanState, State, Verdict, WaitReason
+from imodels_app.states import FINISHED, UNDECIDED, Kind, OrphanState, State, Verb, Verdict, WaitReason
 from tests.files import SHA, digest, in_storage
 
 # Whoever waits for nothing in particular is due within this.
@@ -104,11 +104,11 @@ def too_fast(sandbox: Any) -> Iterator[str]:
             yield f"{entry.method} {entry.path} went beyond a limit"
 
 
-def broken_history(sandbox: Any) -> Iterator[str]:
+def broken_history(_: object) -> Iterator[str]:
     """Each event begins where the last one ended; the last ends where the operation is; each claim has its attempt."""
     for operation in Operation.objects.all():
         at = ""
-        events = list(Event.objects.filter(operation=operation).order_by("pk"))
+        events = list(Event.objects.filter(operation=operation).exclude(verb=Verb.CALLED).order_by("pk"))
         for event in events:
             if event.came_from != at:
                 yield f"{operation.name}: {event.verb} comes from {event.came_from!r}, but it was {at!r}"
@@ -131,7 +131,7 @@ def unapproved(sandbox: Any) -> Iterator[str]:
             continue
         if entry.path != operation.request_path or entry.body != json.loads(operation.request_body):
             yield f"{operation.name} sent something else than its row holds"
-        if not _was_approved(operation, datetime.fromtimestamp(entry.at, UTC)):
+        if not was_approved(operation, datetime.fromtimestamp(entry.at, UTC)):
             yield f"{operation.name} was sent without the approvals it needs"
 
 
@@ -233,7 +233,7 @@ def _due_at(operation: Operation) -> datetime | None:
     return due
 
 
-def _was_approved(operation: Operation, sent_at: datetime) -> bool:
+def was_approved(operation: Operation, sent_at: datetime) -> bool:
     """Whether each rule that it was kept with was met by then, by different people, none of them the requester.
 
     Counted here by itself, from the rows alone: the product's own count may be wrong.

@@ -35,6 +35,7 @@ from imodels_app.models import (
 )
 from imodels_app.runtime import timing
 from imodels_app.states import FINISHED, Kind, State
+from imodels_app.workers import listing
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
@@ -50,6 +51,7 @@ WORK: dict[str, Callable[[UUID], None]] = {
     "imodels_app.reconcile": reconcile,
     "imodels_app.poll": poll,
     "imodels_app.upload": upload,
+    "imodels_app.look_at_list": lambda itwin_id: listing.look(str(itwin_id)),
 }
 SWEEPS = [tasks.sweep_queued, tasks.sweep_running, tasks.sweep_submitting, tasks.sweep_uploads]
 # Sizes of baseline files: one piece, or several blocks. The settings of the test agree.

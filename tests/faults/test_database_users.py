@@ -46,7 +46,7 @@ def test_the_product_runs_as_the_user_who_owns_nothing(
     reached(lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara), State.SUCCEEDED)
 
     assert requests.get(f"{web}/operations/", cookies=cookie, timeout=60).status_code == 200
-    assert requests.get(f"{web}/readyz", timeout=60).json() == {"database": "ok", "redis": "ok", "worker": "ok"}
+    assert set(requests.get(f"{web}/readyz", timeout=60).json().values()) == {"ok"}
     assert "permission denied" not in "".join(processes.logs().values())
 
 

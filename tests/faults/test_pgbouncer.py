@@ -80,7 +80,7 @@ def test_a_clone_is_made_and_everything_exported_through_it(
     assert export.status_code == 200
     lines = zipfile.ZipFile(io.BytesIO(export.content)).read("events.jsonl").decode()
     assert lines.count('"succeeded"') >= len(asked)
-    assert requests.get(f"{web}/readyz", timeout=60).json() == {"database": "ok", "redis": "ok", "worker": "ok"}
+    assert set(requests.get(f"{web}/readyz", timeout=60).json().values()) == {"ok"}
     assert "Traceback" not in "".join(through.logs().values())
 
 

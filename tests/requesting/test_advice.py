@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
 
 @pytest.fixture
-def advice_for(client, mara, sandbox):
+def advice_for(client, mara, vera, sandbox):
     """told("clone", name=...): the side column for what Mara has typed."""
     tokens.store(mara, sandbox.tokens_for("mara"))
     client.force_login(mara)

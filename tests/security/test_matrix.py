@@ -112,6 +112,8 @@ preferences          POST     in    422     422    422      422   422
 session-list         GET      in    200     200    200      200   200
 end-session          POST     in    302     302    302      302   302
 end-all-sessions     POST     in    in      in     in       in    in
+operating            GET      in    404     404    404      404   200
+metrics              GET      404   404     404    404      404   404
 healthz              GET      200   200     200    200      200   200
 readyz               GET      200   200     200    200      200   200
 admin-login          GET      in    404     404    404      404   404

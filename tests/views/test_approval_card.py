@@ -11,7 +11,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Membership, Operation
 from imodels_app.requesting.spec import ITwinRef
-from imodels_app.states import Kind
+from imodels_app.states import Kind, State
 from tests.display.test_live import enter  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("confirmed_leads")
@@ -135,6 +135,27 @@ def test_a_poll_brings_that_somebody_lost_the_right(client, mara, tomas, second_
 
     answer = client.get(card, {"seen": seen}, headers={"HX-Request": "true"})
     assert "Ines Duarte" not in answer.text
+
+
+def test_a_page_that_is_open_while_the_request_changes_decides_about_what_was_read(
+    client, tomas, mara, waiting_fork, spec_for
+):
+    client.force_login(tomas)
+    card, htmx = url("approval-detail", waiting_fork), {"HX-Request": "true"}
+    opened = client.get(card)
+    assert opened.text.count('name="round" value="1"') == 2
+
+    lifecycle.edit(waiting_fork, spec_for(Kind.FORK, name="Pier 8"), by=mara)
+    live = client.get(card, {"seen": opened.context["seen"], "round": "1"}, headers=htmx)
+    late = client.post(url("approve", waiting_fork), {"comment": "Fine.", "round": "1"})
+
+    assert "It has changed since you opened this page." in live.text
+    assert 'name="round"' not in live.text
+    assert late.status_code == 409
+    assert "Fine.</textarea>" in late.text
+    assert 'name="round" value="2"' in late.text
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.AWAITING_APPROVAL
 
 
 # ---------- in a browser ----------

@@ -30,7 +30,7 @@ KINDS = ["empty", "template", "clone", "fork"]
 
 
 @pytest.fixture
-def at_desk(client, mara, sandbox):
+def at_desk(client, mara, vera, sandbox):
     """A browser in which Mara is signed in."""
     tokens.store(mara, sandbox.tokens_for("mara"))
     client.force_login(mara)
@@ -374,7 +374,7 @@ def token_in(page):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_form_older_than_the_sign_in_is_handed_back_and_can_be_sent_again(from_old_page, kind):
+def test_a_form_older_than_the_sign_in_is_handed_back_and_can_be_sent_again(from_old_page, vera, kind):
     once = typed(kind, name="Pier 7 retrofit")
     browser, page = from_old_page(address(kind), once)
 
@@ -624,7 +624,7 @@ def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tom
         at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork", name="Main Bridge"))
     )
 
-    assert "One lead of Bridge team Tomas Novak" in page_text
+    assert "1 lead of Bridge team Tomas Novak" in page_text
     assert "Name is taken in Harbour Bridge" in page_text
     assert "Main Bridge is ready" in page_text
     assert "Changesets up to #120 will be copied At most 120 of them." in page_text
@@ -640,7 +640,8 @@ def test_a_lead_who_asks_is_not_named_among_those_who_agree(at_desk, mara, sandb
 
     page_text = text_of(at_desk.get(reverse("imodels:request-checks", args=["fork"]), typed("fork")))
 
-    assert "Bridge team has no lead who can approve" in page_text
+    assert "This cannot be requested" in page_text
+    assert "This has to be approved by 1 lead of Bridge team, and nobody else can." in page_text
 
 
 def test_checks_offer_to_take_the_newer_changesets_too(at_desk, sandbox):

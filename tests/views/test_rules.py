@@ -121,9 +121,9 @@ def test_a_rule_is_switched_off_and_on(client, ines, mara, rule, spec_for):
     ("tried", "said"),
     [
         pytest.param({"kind": "clone"}, "It would be let through.", id="no rule"),
-        pytest.param({"kind": "fork"}, "1 lead of the team", id="the default"),
+        pytest.param({"kind": "fork"}, "1 lead of Bridge team", id="the default"),
         pytest.param(
-            {"kind": "fork", "squashed": "on"}, "1 lead of the team and 1 administrator with a comment", id="both"
+            {"kind": "fork", "squashed": "on"}, "1 lead of Bridge team and 1 administrator with a comment", id="both"
         ),
     ],
 )

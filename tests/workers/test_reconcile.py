@@ -274,10 +274,11 @@ def test_61_of_two_lost_requests_each_gets_its_own_though_both_were_renamed(make
     assert [operation.imodel_id for operation in both] == ids
 
 
-def test_61_what_another_lost_request_made_is_left_to_it(make, sandbox):
-    arrived, never_arrived = lost(Kind.CLONE, make, sandbox), make[Kind.CLONE]()
+@pytest.mark.parametrize(("kind", "other"), [(Kind.CLONE, Kind.CLONE), (Kind.EMPTY, Kind.TEMPLATE)])
+def test_61_what_another_lost_request_made_is_left_to_it(make, sandbox, kind, other):
+    arrived, never_arrived = lost(kind, make, sandbox), make[other]()
     (imodel,) = sandbox.imodels_named(arrived.name, HARBOUR)
-    sandbox.fault("POST", r"/clone$", cut=True)
+    sandbox.fault("POST", r"/(clone|imodels)$", cut=True)
     Attempt.objects.update(sent_at=clock.now() - timedelta(minutes=2), answered_at=clock.now() - timedelta(minutes=2))
     submit(never_arrived.pk)
     imodel.created_at -= 120

@@ -1,0 +1,244 @@
+"""A small world of teams, rules and requests in which anything may happen, and what must hold in it after each step.
+
+Everything goes through the product's own functions. What holds is read from rows, and counted here by itself.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+from imodels_app import lifecycle
+from imodels_app.accounts import permissions, rights
+from imodels_app.models import ApprovalRule, Decision, Event, Membership, Operation, Team, TeamITwin, User
+from imodels_app.requesting.spec import CreationSpec, IModelRef, ITwinRef
+from imodels_app.runtime import clock
+from imodels_app.states import UNDECIDED, Asks, ChangesetSelection, Kind, State, Who
+from imodels_app.workers import sweeps
+from tests.faults import oracle
+from tests.people import HARBOUR, MAIN_BRIDGE
+
+REFUSALS = (lifecycle.Conflict, lifecycle.NotAllowed, permissions.Denied, rights.Unmeetable)
+ELSEWHERE = "b2b00000-0000-4000-8000-0000000000ee"
+DECISIONS = {"agreed", "approved", "rejected", "changes_requested", "bypassed"}
+PEOPLE = 6
+
+
+def violations(operations: Iterable[Operation]) -> Iterator[str]:
+    """What is wrong with these, in sentences."""
+    for operation in operations:
+        decisions = list(operation.decisions.all())
+        yield from _decided_wrongly(operation, decisions)
+        if operation.state == State.AWAITING_APPROVAL and not any(_may_decide(one, operation) for one in _active()):
+            yield f"{operation} waits, and nobody may decide"
+        is_sent = operation.state not in {*UNDECIDED, State.REJECTED, State.EXPIRED, State.CANCELLED}
+        if is_sent and not oracle.was_approved(operation, clock.now()):
+            yield f"{operation} is {operation.state} without the approvals it needs"
+    yield from oracle.broken_history(None)
+
+
+def _decided_wrongly(operation: Operation, decisions: list[Decision]) -> Iterator[str]:
+    own = {operation.requester_key, operation.requester_email.lower()}
+    people = [(one.request_hash, who) for one in decisions for who in {one.by_key, one.by_email.lower()}]
+    if any(own & {one.by_key, one.by_email.lower()} for one in decisions):
+        yield f"{operation} was decided by its requester"
+    if len(people) > len(set(people)):
+        yield f"somebody counts twice for {operation}"
+    told = operation.events.filter(verb__in=DECISIONS).count()
+    if told != len(decisions):
+        yield f"{operation} has {len(decisions)} decisions and {told} events of them"
+
+
+def _active() -> Iterable[User]:
+    return User.objects.filter(is_active=True)
+
+
+def _may_decide(user: User, operation: Operation) -> bool:
+    """By the rows alone: asked, nobody's twin, not decided yet, and by a right that the wrong person did not give."""
+    about = operation.decisions.filter(request_hash=operation.request_hash)
+    keys = {operation.requester_key, *about.values_list("by_key", flat=True)}
+    addresses = {operation.requester_email, *about.values_list("by_email", flat=True)}
+    if user.lasting_key in keys or user.email in addresses:
+        return False
+    wrong, asked = {user.pk, operation.requested_by_id}, operation.asked.split()
+    opened = Event.objects.filter(verb="account_opened", at__gt=operation.created_at, data__person=user.pk).last()
+    if opened and opened.actor_id in wrong:
+        return False
+    late = {"given_at__gt": operation.created_at, "given_by__in": wrong}
+    leads = Membership.objects.filter(user=user, team=operation.team, role="lead").exclude(**late)
+    moved = operation.events.filter(verb="reassigned").last()
+    is_lead = "leads" in asked and leads.exists() and not (moved and moved.actor_id in wrong)
+    admin_late = user.admin_given_at and user.admin_given_at > operation.created_at and user.admin_given_by_id in wrong
+    instead = operation.events.filter(verb="admins_asked").last() if "instead" in asked else None
+    is_admin = user.is_staff and not admin_late and not (instead and instead.actor_id in wrong)
+    return is_lead or str(user.pk) in asked or ("admins" in asked and is_admin)
+
+
+class World:
+    """People, three teams and some rules; everything random comes from `random`."""
+
+    def __init__(self, random: Random) -> None:
+        self.random, self.done = random, list[str]()
+        self.people = [self._person(number) for number in range(PEOPLE)]
+        self.teams = [Team.objects.get(is_default=True), *(Team.objects.create(name=name) for name in ("A", "B"))]
+        TeamITwin.objects.create(team=self.teams[1], itwin_id=HARBOUR)
+        for team in self.teams:
+            for person in random.sample(self.people, random.randint(0, 3)):
+                Membership.objects.create(team=team, email=person.email, user=person, role="lead")
+        for _ in range(random.randint(0, 2)):
+            self.make_rule()
+        self.request()
+
+    @staticmethod
+    def _person(number: int) -> User:
+        address = f"p{number}@harbour.example"
+        names = {"first_name": f"P{number}", "email": address, "is_staff": number < 2}
+        return User.objects.create(username=address, issuer="https://in.example", subject=f"p{number}", **names)
+
+    def step(self, action: str = "") -> list[str]:
+        """One act of somebody, which may be refused; and what is wrong after it."""
+        action = action or self.random.choice(ACTIONS)
+        self.done.append(action)
+        with suppress(*REFUSALS):
+            getattr(self, action)()
+        return list(violations(Operation.objects.select_related("team", "requested_by")))
+
+    # What people ask for
+
+    def request(self) -> None:
+        with suppress(*REFUSALS):
+            lifecycle.request(self._spec(), by=self._somebody())
+
+    def edit(self) -> None:
+        operation = self._one()
+        lifecycle.edit(operation, self._spec(operation), by=operation.requested_by)
+
+    def cancel(self) -> None:
+        lifecycle.cancel(self._one(), by=self._somebody())
+
+    # What people decide
+
+    def approve(self) -> None:
+        lifecycle.approve(self._one(), by=self._decider(), comment=self.random.choice(["", "Fine."]))
+
+    def reject(self) -> None:
+        lifecycle.reject(self._one(), by=self._decider(), comment="No.")
+
+    def request_changes(self) -> None:
+        lifecycle.request_changes(self._one(), by=self._decider(), comment="Take an older one.")
+
+    def bypass(self) -> None:
+        lifecycle.bypass(self._one(), by=self._somebody(), reason="Nobody is there today.")
+
+    # What happens meanwhile
+
+    def leave(self) -> None:
+        place = self._any(Membership.objects.filter(role="lead"))
+        rights.delete(place, by=self._giver())
+
+    def join(self) -> None:
+        person, team = self._somebody(), self.random.choice(self.teams)
+        if not Membership.objects.filter(team=team, email=person.email).exists():
+            rights.save(Membership(team=team, email=person.email, role="lead"), by=self._giver())
+
+    def open_or_close(self) -> None:
+        person = self._somebody()
+        person.is_active = not person.is_active
+        rights.save(person, by=self._giver())
+
+    def make_or_unmake_admin(self) -> None:
+        person = self._somebody()
+        person.is_staff = not person.is_staff
+        rights.save(person, by=self._giver())
+
+    def move_itwin(self) -> None:
+        itwin = TeamITwin.objects.get(itwin_id=HARBOUR)
+        itwin.team = self.random.choice(self.teams)
+        rights.save(itwin, by=self._giver())
+
+    def make_rule(self) -> None:
+        levels = [self._level() for _ in range(self.random.choice([1, 1, 2]))]
+        asks = self.random.choice([Asks.PEOPLE] * 6 + [Asks.LET_THROUGH, Asks.REFUSE])
+        conditions: dict[str, Any] = {
+            "squashed": self.random.random() < 0.2,
+            "outside_team": self.random.random() < 0.2,
+        }
+        team = self.random.choice([None, *self.teams])
+        rule = ApprovalRule(name="Random", kinds=[Kind.FORK], team=team, asks=asks, levels=levels, **conditions)
+        with suppress(*REFUSALS):
+            rights.save(rule, by=None)
+
+    def change_rule(self) -> None:
+        rule = self._any(ApprovalRule.objects.all())
+        rule.levels, rule.is_active = [self._level()], self.random.random() < 0.7
+        rights.save(rule, by=None)
+
+    def let_time_pass(self) -> None:
+        """Some deadline is here."""
+        column = self.random.choice(["expires_at", "use_by", "remind_at"])
+        Operation.objects.filter(pk=self._one().pk).exclude(**{column: None}).update(**{column: clock.now()})
+        for operation in Operation.objects.overdue(clock.now()):
+            lifecycle.expire(operation)
+        sweeps.approvals()
+
+    def send(self) -> None:
+        operation = self._any(Operation.objects.filter(state=State.QUEUED))
+        attempt = lifecycle.claim(operation, bucket="fork", now=clock.now())
+        lifecycle.confirm_claim(operation, attempt)
+        lifecycle.accepted(operation, imodel_id=str(uuid4()))
+
+    # Whom and what
+
+    def _spec(self, operation: Operation | None = None) -> CreationSpec:
+        target = operation.itwin_id if operation else self.random.choice([HARBOUR, ELSEWHERE])
+        source = IModelRef(id=MAIN_BRIDGE, name="Main Bridge", itwin=ITwinRef(id=HARBOUR, name="Harbour Bridge"))
+        return CreationSpec(
+            kind=Kind.FORK,
+            itwin=ITwinRef(id=target),
+            name=f"Pier {self.random.randrange(10**9)}",
+            source=source,
+            up_to=ChangesetSelection.LATEST,
+            changeset_index=self.random.randint(0, 200),
+            preserve_history=operation.preserve_history if operation else self.random.random() < 0.8,
+            reason="To try it.",
+        )
+
+    def _level(self) -> dict[str, Any]:
+        named = [person.pk for person in self.random.sample(self.people, 2)]
+        who = self.random.choice([Who.LEADS, Who.LEADS, Who.PEOPLE, Who.ADMINS])
+        asked = {"who": str(who), "count": self.random.choice([1, 1, 2]), "comment": self.random.random() < 0.2}
+        return asked | ({"people": named} if who == Who.PEOPLE else {})
+
+    def _somebody(self) -> User:
+        return User.objects.get(pk=self.random.choice(self.people).pk)
+
+    def _giver(self) -> User | None:
+        return self.random.choice([None, self._somebody()])
+
+    def _decider(self) -> User:
+        """Mostly somebody who may: what is refused teaches little."""
+        able = [one for one in _active() for waiting in self._waiting() if _may_decide(one, waiting)]
+        return self.random.choice(able) if able and self.random.random() < 0.8 else self._somebody()
+
+    def _waiting(self) -> Iterable[Operation]:
+        return Operation.objects.undecided().select_related("team").order_by("-created_at")[:1]
+
+    def _one(self) -> Operation:
+        """The newest that is undecided, or any."""
+        waiting = list(self._waiting())
+        return waiting[0] if waiting and self.random.random() < 0.8 else self._any(Operation.objects.all())
+
+    def _any(self, rows: Any) -> Any:
+        found = list(rows.order_by("pk"))
+        if not found:
+            raise lifecycle.Conflict("There is none.")
+        return self.random.choice(found)
+
+
+ACTIONS = [
+    *["request"] * 3,
+    *["approve"] * 6,
+    *["edit", "cancel", "reject", "request_changes", "bypass", "send", "send", "let_time_pass"],
+    *["leave", "leave", "join", "open_or_close", "make_or_unmake_admin", "move_itwin", "make_rule", "change_rule"],
+]
