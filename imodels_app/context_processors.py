@@ -26,7 +26,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "shortcuts": _chosen(request, "shortcuts", SHORTCUTS),
         "platform": urlsplit(settings.ITWIN_API_URL).netloc,
         "tier": settings.ITWIN_TIER.capitalize(),
-        "time_zone": settings.TIME_ZONE,
+        "time_zone": timezone.get_current_timezone_name(),
     }
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or getattr(request, "htmx", False):

@@ -8,10 +8,13 @@ from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from imodels_app.accounts import sessions
 from imodels_app.display import live
+from imodels_app.models import User
+from imodels_app.models.people import zone_named
 from imodels_app.runtime import request_context
 from imodels_app.runtime.request_context import RequestContext
 
@@ -68,6 +71,17 @@ def name_request(get_response: GetResponse) -> GetResponse:
         answer = get_response(request)
         answer.headers[REQUEST_ID] = context.request_id
         return answer
+
+    return middleware
+
+
+def local_time(get_response: GetResponse) -> GetResponse:
+    """Times are told in the zone of the person, or of their browser (a cookie of theme.js), or of the settings."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        chosen = request.user.zone if isinstance(request.user, User) else None
+        with timezone.override(chosen or zone_named(request.COOKIES.get("zone", ""))):
+            return get_response(request)
 
     return middleware
 

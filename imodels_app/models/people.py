@@ -1,10 +1,16 @@
 """People, as the identity provider knows them."""
 
 from typing import ClassVar
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The time zone of this name; None where there is none: names come from browsers, and go with the years."""
+    return ZoneInfo(name) if name in available_timezones() else None
 
 
 class User(AbstractUser):
@@ -17,6 +23,13 @@ class User(AbstractUser):
     subject = models.CharField(max_length=255, blank=True, help_text="The provider's lasting id of this person (sub).")
     # The database knows the default too: an older version of the program may still add people.
     wants_mail = models.BooleanField(default=True, db_default=True, help_text="Sent by e-mail.")
+    # Null, not "": SQLite adds such a column without rebuilding the table, which triggers name.
+    time_zone = models.CharField(
+        max_length=64, blank=True, null=True, help_text="Of their times, like Europe/Berlin. Empty: not known yet."
+    )
+    muted_mail = models.CharField(
+        max_length=255, blank=True, null=True, help_text="Kinds of e-mail they do without, with spaces."
+    )
     admin_given_by = models.ForeignKey(
         "self",
         models.PROTECT,
@@ -39,6 +52,15 @@ class User(AbstractUser):
     def name(self) -> str:
         """The full name, or the e-mail address when the provider told no name; as much as its copies may have."""
         return (self.get_full_name() or self.email or self.subject or self.username)[:255]
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """Of their times; None while they have chosen none, and the browser's or ours counts."""
+        return zone_named(self.time_zone or "")
+
+    def mutes(self, kind: str) -> bool:
+        """Whether they do without e-mails of this kind."""
+        return kind in (self.muted_mail or "").split()
 
     @property
     def lasting_key(self) -> str:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import F, Min
+from django.utils import timezone
 
 from imodels_app.display import status
 from imodels_app.models import Event, Notification, Operation, User
@@ -45,7 +46,7 @@ def enqueue(told: Recipients, *, operation: Operation, event: Event) -> None:
     Notification.objects.bulk_create(
         Notification(to=person, operation=operation, event=event, kind=kind, written_at=now, due_at=now + QUIET_FOR)
         for person, kind in told.items()
-        if _may_be_notified(person)
+        if _may_be_notified(person, kind)
     )
 
 
@@ -55,7 +56,7 @@ def enqueue_about(event: Event, people: Iterable[User | None]) -> None:
     Notification.objects.bulk_create(
         Notification(to=person, event=event, kind=event.verb, written_at=now, due_at=now + QUIET_FOR)
         for person in people
-        if person and _may_be_notified(person)
+        if person and _may_be_notified(person, event.verb)
     )
 
 
@@ -121,8 +122,8 @@ def _knows_of(person: User, operation: Operation) -> bool:
     return was_told.exists() or operation.decisions.filter(by=person).exists()
 
 
-def _may_be_notified(person: User) -> bool:
-    return person.is_active and person.wants_mail and bool(person.email)
+def _may_be_notified(person: User, kind: str) -> bool:
+    return person.is_active and person.wants_mail and bool(person.email) and not person.mutes(kind)
 
 
 # Sending
@@ -161,7 +162,8 @@ def _send(messages: list[Notification], connection: BaseEmailBackend) -> None:
         return
     rows = Notification.objects.filter(pk__in=[message.pk for message in claimed])
     try:
-        subject, text = texts.subject_and_text(claimed)
+        with timezone.override(claimed[0].to.zone):
+            subject, text = texts.subject_and_text(claimed)
         channels.send(claimed[0].to.email, subject, text, connection=connection)
     except channels.REFUSED as refused:
         log.warning("The mail server did not take message %s: %s", claimed[0].pk, type(refused).__name__)
@@ -182,7 +184,7 @@ def _send(messages: list[Notification], connection: BaseEmailBackend) -> None:
 def _claim(message: Notification, now: datetime) -> bool:
     """Whether this worker is the one that sends it, and it is still worth telling."""
     mine = Notification.objects.filter(pk=message.pk, due_at=message.due_at)
-    if not is_current(message) or not _may_be_notified(message.to):
+    if not is_current(message) or not _may_be_notified(message.to, message.kind):
         mine.update(due_at=None)
         return False
     return bool(mine.update(due_at=_next_try(message, now), tries=F("tries") + 1))

@@ -1,12 +1,16 @@
 """Who is told of a change of an operation, and as what. One person hears of one change once."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
 from imodels_app.models import Membership, Notification, Operation, TokenSet, User
-from imodels_app.states import UNDECIDED, NotificationKind, State, Verb, WaitReason, Who
+from imodels_app.runtime import clock
+from imodels_app.states import UNDECIDED, Kind, NotificationKind, State, Verb, WaitReason, Who
 
+# Whoever asked for an empty iModel that is there so soon has seen it, and gets no e-mail.
+STILL_LOOKING = timedelta(seconds=10)
 Recipients = dict[User, NotificationKind]
 
 
@@ -73,8 +77,15 @@ def _requester(operation: Operation, verb: str, wait: str) -> Recipients:
         return {} if _was_notified(person) else {person: NotificationKind.SIGN_IN}
     if verb == Verb.ACCEPTED and operation.plan.asks_people:
         return {person: NotificationKind.SENT}
+    if verb == Verb.SUCCEEDED and operation.kind == Kind.EMPTY and _took(operation) < STILL_LOOKING:
+        return {}
     is_told = verb in NotificationKind.values and verb not in (Verb.REQUESTED, Verb.EDITED, Verb.UNKNOWN_STATE)
     return {person: NotificationKind(verb)} if is_told else {}
+
+
+def _took(operation: Operation) -> timedelta:
+    """From the request to the end."""
+    return (operation.finished_at or clock.now()) - operation.created_at
 
 
 def _deciders(operation: Operation) -> QuerySet[User]:

@@ -26,13 +26,15 @@ PAGES = (
     ("New iModel from a baseline file", "baseline", "request-baseline"),
     ("Approvals", "st-approval", "approval-list"),
     ("Orphaned iModels", "trash", "orphan-list"),
+    ("Help", "help", "help"),
+    ("Preferences", "sun", "preferences"),
     ("Your sessions", "user", "session-list"),
     ("Audit", "shield", "audit"),
 )
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """Somewhere to go."""
 
     name: str
@@ -62,35 +64,35 @@ def find(request: HttpRequest) -> HttpResponse:
     return render(request, "find/_found.html" if getattr(request, "htmx", False) else "find/find.html", context)
 
 
-def _pages(user: User, text: str) -> list[Place]:
+def _pages(user: User, text: str) -> list[Destination]:
     shown = PAGES if user.is_admin else PAGES[:-1]
     return [
-        Place(title, reverse(f"imodels:{name}"), icon)
+        Destination(title, reverse(f"imodels:{name}"), icon)
         for title, icon, name in shown
         if all(word in title.casefold() for word in text.casefold().split())
     ]
 
 
-def _operation(operation: Operation) -> Place:
+def _operation(operation: Operation) -> Destination:
     about = f"{status.kind_label(operation.kind)} into {operation.itwin_name or operation.itwin_id}"
     url = reverse("imodels:operation-detail", args=[operation.pk])
-    return Place(operation.name, url, operation.kind, f"{about}, {operation.get_state_display().lower()}")
+    return Destination(operation.name, url, operation.kind, f"{about}, {operation.get_state_display().lower()}")
 
 
-def _imodels(user: User, operation: Operation) -> list[Place]:
+def _imodels(user: User, operation: Operation) -> list[Destination]:
     """What it made and what that is made from, each leading to the operations that are about it."""
     made = [(operation.imodel_id, operation.name, operation.itwin_name)] if operation.is_usable else []
     source = (operation.source_id, operation.source_name, operation.source_itwin_name)
     return [
-        Place(name, _operations(user, operation, q=imodel_id), "cube", itwin)
+        Destination(name, _operations(user, operation, q=imodel_id), "cube", itwin)
         for imodel_id, name, itwin in [*made, source]
         if imodel_id and name
     ]
 
 
-def _itwin(user: User, operation: Operation) -> Place:
+def _itwin(user: User, operation: Operation) -> Destination:
     url = _operations(user, operation, itwin=operation.itwin_id)
-    return Place(operation.itwin_name or operation.itwin_id, url, "twin", operation.itwin_number)
+    return Destination(operation.itwin_name or operation.itwin_id, url, "twin", operation.itwin_number)
 
 
 def _operations(user: User, operation: Operation, **filtered: str) -> str:
@@ -98,7 +100,7 @@ def _operations(user: User, operation: Operation, **filtered: str) -> str:
     return f"{reverse('imodels:operation-list')}?{urlencode({'whose': whose} | filtered)}"
 
 
-def _named(text: str, places: list[Place]) -> list[Place]:
+def _named(text: str, places: list[Destination]) -> list[Destination]:
     """Each once, and of those only what bears the letters itself."""
     once = {(place.name, place.about): place for place in reversed(places)}
     words = text.casefold().split()

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import oidc, pending, sessions, sign_in
+from imodels_app.accounts import oidc, pending, preferences, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
 from imodels_app.decorators import throttled
@@ -131,6 +131,7 @@ def _enter(request: HttpRequest, user: User, going_to: str) -> HttpResponse:
     login(request, user, backend=BACKEND)
     client = request.headers.get("User-Agent", "")
     sessions.describe(request.session, address=request_context.current().address, client=client)
+    preferences.learn_zone(user, request.COOKIES.get("zone", ""))
     if not user.email:
         messages.warning(request, "Your e-mail address is not confirmed. “Your sessions” says what that means.")
     lifecycle.wake_after_sign_in(user)

@@ -53,7 +53,8 @@
     const note = form.querySelector("[data-draft-note]");
     const time = note.querySelector("time");
     time.dateTime = new Date(draft.at).toISOString();
-    time.textContent = new Date(draft.at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+    const how = { hour: "2-digit", minute: "2-digit", timeZone: document.documentElement.dataset.zone };
+    time.textContent = new Date(draft.at).toLocaleTimeString("en-GB", how);
     note.hidden = false;
   }
 

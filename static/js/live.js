@@ -163,7 +163,7 @@ function freshness(dot, words) {
 }
 
 function clock(at) {
-  return new Date(at).toLocaleTimeString("en-GB");
+  return new Date(at).toLocaleTimeString("en-GB", { timeZone: document.documentElement.dataset.zone });
 }
 
 if (live) {

@@ -110,6 +110,19 @@ def test_only_what_is_loud_reaches_the_console_and_once(demo_supervisor, said):
     assert said == ["talker: 1 WARNING disk full", "talker: 3 ERROR gone"]
 
 
+def test_the_address_is_said_again_when_it_has_scrolled_away(demo_supervisor, said):
+    words = "one two three four five six seven eight nine"
+    lines = f"for word in {words}; do echo WARNING $word; done; echo calm; sleep 600"
+    child = Child("talker", ["sh", "-c", lines], lambda: "calm" in demo_supervisor.log_of(child).read_text())
+    demo_supervisor.reminder = "iModel Desk is at http://localhost:8000/"
+    demo_supervisor.start(child)
+
+    demo_supervisor.check()
+
+    assert len(said) == 10
+    assert said[supervisor.REMIND_AFTER_LINES] == demo_supervisor.reminder
+
+
 def test_stop_ends_even_a_child_that_does_not_listen(demo_supervisor, monkeypatch):
     monkeypatch.setattr(supervisor, "STOP_WITHIN_S", 0.3)
     child = Child("deaf", DEAF, lambda: demo_supervisor.log_of(child).stat().st_size > 0)

@@ -288,7 +288,7 @@ def test_ten_tabs_lead_to_the_first_row(desk, succeeded_clone, record_property):
 
 
 FORMS = ("new/empty/", "new/clone/", "new/fork/", "new/template/", "new/baseline/")
-PAGES = ("operations/", "new/", *FORMS, "approvals/", "orphans/", "sessions/")
+PAGES = ("operations/", "new/", *FORMS, "approvals/", "orphans/", "sessions/", "preferences/", "help/")
 
 
 def test_no_page_is_wider_than_the_narrowest_screen(desk, succeeded_clone, failed_fork):
@@ -321,3 +321,26 @@ def test_a_refused_form_begins_at_its_first_wrong_field_and_its_title_says_so(de
 
     expect(page).to_have_title(re.compile("^One field needs a change. Empty iModel"))
     expect(page.get_by_label("Name")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({"color_scheme": "dark"}, id="dark"),
+        pytest.param({"viewport": {"width": 390, "height": 844}}, id="phone", marks=pytest.mark.soak),
+    ],
+)
+def test_axe_finds_nothing_in_preferences_palette_and_keys(desk, succeeded_clone, axe, troubles, how):
+    troubles.expect("inline style")  # axe's own, while it measures
+    page = desk(**how)
+    for address in ("/preferences/", "/help/"):
+        page.goto(address)
+        axe(page)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("har")
+    expect(page.locator("#palette-found").get_by_role("link", name="Harbour Bridge", exact=True)).to_be_visible()
+    axe(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    axe(page)

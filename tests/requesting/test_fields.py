@@ -77,6 +77,13 @@ def test_no_line_of_a_template_is_longer_than_120_characters():
     assert not [(path.name, line) for path, line in lines if len(line) > 120]
 
 
+def test_no_comment_of_a_template_is_shown_to_people():
+    """A comment that goes on in the next line is none."""
+    lines = ((path, line) for path in (ROOT / "templates").rglob("*.html") for line in path.read_text().splitlines())
+
+    assert not [(path.name, line) for path, line in lines if line.count("{#") != line.count("#}")]
+
+
 class Typed(Form):
     line = text_field("Name", "Give it a name.", most=10)
     lines = text_field("Reason", "", most=10, is_line=False, widget=Textarea())

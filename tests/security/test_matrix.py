@@ -104,6 +104,9 @@ sign-in              GET      200   302     302    302      302   302
 sign-in-start        GET      302   302     302    302      302   302
 sign-in-callback     GET      400   400     400    400      400   400
 sign-out             POST     200   200     200    200      200   200
+help                 GET      in    200     200    200      200   200
+preferences          GET      in    200     200    200      200   200
+preferences          POST     in    422     422    422      422   422
 session-list         GET      in    200     200    200      200   200
 end-session          POST     in    302     302    302      302   302
 end-all-sessions     POST     in    in      in     in       in    in
