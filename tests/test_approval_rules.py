@@ -547,7 +547,7 @@ def test_9_pin_again_is_an_edit_to_the_newest_changeset(client, signed_in_mara, 
 # Row 10: changes requested
 
 
-def test_10_changes_are_asked_for_and_the_request_is_sent_again(
+def test_row_10_changes_are_asked_for_and_the_request_is_sent_again(
     client, waiting_fork, tomas, ida, mara, spec_for, confirmed_leads
 ):
     client.force_login(tomas)
@@ -569,7 +569,7 @@ def test_10_changes_are_asked_for_and_the_request_is_sent_again(
 
 
 @pytest.mark.parametrize("end", [State.CANCELLED, State.EXPIRED])
-def test_10_what_is_to_be_changed_can_be_withdrawn_and_expires(waiting_fork, tomas, mara, end):
+def test_row_10_what_is_to_be_changed_can_be_withdrawn_and_expires(waiting_fork, tomas, mara, end):
     lifecycle.request_changes(waiting_fork, by=tomas, comment="Why?")
     if end == State.CANCELLED:
         lifecycle.cancel(waiting_fork, by=mara)
@@ -583,7 +583,7 @@ def test_10_what_is_to_be_changed_can_be_withdrawn_and_expires(waiting_fork, tom
 # Row 13: bypass
 
 
-def test_13_an_administrator_bypasses_with_a_reason_that_all_leads_read(
+def test_row_13_an_administrator_bypasses_with_a_reason_that_all_leads_read(
     client, waiting_fork, ida, ines, tomas, mara, confirmed_leads
 ):
     client.force_login(ines)
@@ -605,7 +605,7 @@ def test_13_an_administrator_bypasses_with_a_reason_that_all_leads_read(
 
 
 @pytest.mark.parametrize("person", ["tomas", "otto", "mara"])
-def test_13_nobody_else_bypasses(waiting_fork, otto, person, request):
+def test_row_13_nobody_else_bypasses(waiting_fork, otto, person, request):
     with pytest.raises(permissions.Denied):
         lifecycle.bypass(waiting_fork, by=request.getfixturevalue(person), reason="Because I can do it.")
 
@@ -613,13 +613,13 @@ def test_13_nobody_else_bypasses(waiting_fork, otto, person, request):
 # Row 16: somebody always can
 
 
-def test_16_what_nobody_could_decide_is_refused_with_whom_to_ask(bridge_team, tomas, ines, spec_for):
+def test_row_16_what_nobody_could_decide_is_refused_with_whom_to_ask(bridge_team, tomas, ines, spec_for):
     with pytest.raises(lifecycle.NotAllowed, match=r"1 lead of Bridge team, and nobody else can\. Ask Ines Duarte"):
         lifecycle.request(spec_for(Kind.FORK), by=tomas)
 
 
 @pytest.mark.parametrize("how", ["removed", "closed", "past rights"])
-def test_16_when_the_last_one_leaves_administrators_may_decide_and_it_is_marked(waiting_fork, tomas, ines, how):
+def test_row_16_when_the_last_one_leaves_administrators_may_decide_and_it_is_marked(waiting_fork, tomas, ines, how):
     if how == "removed":
         rights.delete(Membership.objects.get(user=tomas), by=None)
     elif how == "closed":
@@ -636,14 +636,16 @@ def test_16_when_the_last_one_leaves_administrators_may_decide_and_it_is_marked(
     lifecycle.claim(found, bucket="fork", now=clock.now())
 
 
-def test_16_an_administrator_is_not_asked_while_somebody_is_left(waiting_fork, ida, tomas, ines):
+def test_row_16_an_administrator_is_not_asked_while_somebody_is_left(waiting_fork, ida, tomas, ines):
     rights.delete(Membership.objects.get(user=tomas), by=None)
 
     with pytest.raises(permissions.Denied, match="Only leads"):
         lifecycle.approve(fresh(waiting_fork), by=ines)
 
 
-def test_16_an_administrator_who_removes_the_last_lead_does_not_decide_in_their_place(waiting_fork, tomas, ines, otto):
+def test_row_16_an_administrator_who_removes_the_last_lead_does_not_decide_in_their_place(
+    waiting_fork, tomas, ines, otto
+):
     User.objects.filter(pk=otto.pk).update(is_staff=True)
     rights.delete(Membership.objects.get(user=tomas), by=ines)
 
@@ -652,7 +654,7 @@ def test_16_an_administrator_who_removes_the_last_lead_does_not_decide_in_their_
     lifecycle.approve(fresh(waiting_fork), by=User.objects.get(pk=otto.pk))
 
 
-def test_16_with_nobody_left_it_ends_at_once_and_says_why(client, waiting_fork, tomas, mara):
+def test_row_16_with_nobody_left_it_ends_at_once_and_says_why(client, waiting_fork, tomas, mara):
     rights.delete(Membership.objects.get(user=tomas), by=None)
 
     found = fresh(waiting_fork)
@@ -664,7 +666,7 @@ def test_16_with_nobody_left_it_ends_at_once_and_says_why(client, waiting_fork, 
 # Row 17: told
 
 
-def test_17_the_other_leads_hear_once_who_decided_and_all_how_it_ended(waiting_fork, ida, tomas, mara):
+def test_row_17_the_other_leads_hear_once_who_decided_and_all_how_it_ended(waiting_fork, ida, tomas, mara):
     Notification.objects.update(sent_at=clock.now())
     lifecycle.approve(waiting_fork, by=tomas)
     lifecycle.claim(waiting_fork, bucket="fork", now=clock.now())
@@ -689,7 +691,7 @@ def test_17_the_other_leads_hear_once_who_decided_and_all_how_it_ended(waiting_f
 # Row 22: the record
 
 
-def test_22_the_record_says_rules_reason_who_could_who_was_told_and_who_decided(
+def test_row_22_the_record_says_rules_reason_who_could_who_was_told_and_who_decided(
     bridge_team, ines, mara, tomas, spec_for
 ):
     rights.save(Membership(team=bridge_team, email="ida@harbour.example", role=Membership.Role.LEAD), by=ines)

@@ -231,6 +231,10 @@ class Operation(models.Model):
         return self.state in FINISHED
 
     @property
+    def is_undecided(self) -> bool:
+        return self.state in UNDECIDED
+
+    @property
     def is_usable(self) -> bool:
         """Its iModel can be opened and copied, though it may still be finishing."""
         is_there = self.state == State.SUCCEEDED or (self.state == State.RUNNING and self.usable_at is not None)

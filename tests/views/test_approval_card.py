@@ -58,7 +58,7 @@ def test_the_card_says_who_can_decide_since_when_and_by_whom(client, tomas, seco
     )
 
 
-def test_17_a_target_that_is_called_like_the_own_one_is_told_apart(client, tomas, bridge_team, mara, spec_for):
+def test_row_17_a_target_that_is_called_like_the_own_one_is_told_apart(client, tomas, bridge_team, mara, spec_for):
     namesake = ITwinRef(id=OTHER_HARBOUR, name="Harbour Bridge", number="HB-9", account_id="a2", region="UK South")
     fork = lifecycle.request(spec_for(Kind.FORK, itwin=namesake), by=mara)
     client.force_login(tomas)
