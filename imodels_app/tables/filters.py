@@ -142,9 +142,6 @@ class Filter:
             conditions.append(Q(team_name__in=self.teams))
         if facts := list(self._facts()):
             conditions.append(Q(operation__in=Operation.objects.filter(*facts).values("pk")))
-        # The first word is searched by an index (_ways_said). The others hold of what that finds: not as a subquery,
-        # of which the planner would believe that half of all events are in it.
-        conditions += [written(word) | _about(word, "operation__") for word in self._search_words()[1:]]
         return Event.objects.filter(*conditions).select_related("operation", "actor")
 
     def _event_ways(self) -> list[list[Q]]:
@@ -178,11 +175,14 @@ class Filter:
         return [Q(operation__in=operations), given] if self.itwins else []
 
     def _ways_said(self) -> list[Q]:
-        """The longest word: in the event, or in its operation."""
-        return [way for word in self._search_words()[:1] for way in (written(word), _named_of_event(word))]
+        """All words in the operation; or all in the event, one of them in more than the operation's name.
 
-    def _search_words(self) -> list[str]:
-        return sorted(said(self.text, str), key=len, reverse=True)
+        That name is in both: what is found by it alone would be looked for a second time, in vain.
+        """
+        about, here = list(said(self.text, _about)), list(said(self.text, written))
+        own = any_of(said(self.text, lambda word: written(word, but="operation_name")))
+        of = Operation.objects.filter(*about).values("pk")
+        return [Q(operation__in=of), Q(*here) & own] if about else []
 
 
 def sorted_by(word: str) -> tuple[str, Order]:
@@ -211,35 +211,27 @@ def said(text: str, finds: Callable[[str], Any]) -> Iterator[Any]:
     return map(finds, dict.fromkeys(text.split()[:MOST_WORDS]))
 
 
-def named(text: str, of: str = "") -> Q:
-    """Operations with this in their name, their iTwin's, source's or requester's, or with an id that begins so.
-
-    of: where they hang on something else, the way to them
-    """
+def named(text: str) -> Q:
+    """Operations with this in their name, their iTwin's, source's or requester's, or with an id that begins so."""
     addressed = User.objects.filter(email__icontains=text).values_list("pk", flat=True)[:MOST_PEOPLE]
-    condition = any_of(Q(**{f"{of}{column}__icontains": text}) for column in OPERATION_WORDS)
+    condition = any_of(Q(**{f"{column}__icontains": text}) for column in OPERATION_WORDS)
     # As they are, not as a subquery: beside it no index would be used.
-    condition |= Q(**{f"{of}requested_by__in": list(addressed)})
+    condition |= Q(requested_by__in=list(addressed))
     begins = text.lower().replace("-", "")
     if 4 <= len(begins) <= 32 and not set(begins) - set("0123456789abcdef"):
-        condition |= Q(**{f"{of}pk__range": [UUID(begins.ljust(32, digit)) for digit in "0f"]})
-        condition |= any_of(Q(**{f"{of}{column}__startswith": text.lower()}) for column in ("imodel_id", "source_id"))
+        condition |= Q(pk__range=[UUID(begins.ljust(32, digit)) for digit in "0f"])
+        condition |= Q(imodel_id__startswith=text.lower()) | Q(source_id__startswith=text.lower())
     return condition
 
 
-def written(text: str) -> Q:
-    """Events that have this in what was noted with them."""
-    return any_of(Q(**{f"{column}__icontains": text}) for column in EVENT_WORDS)
+def written(text: str, but: str = "") -> Q:
+    """Events that have this in what was noted with them, leaving one column out."""
+    return any_of(Q(**{f"{column}__icontains": text}) for column in EVENT_WORDS if column != but)
 
 
-def _about(text: str, of: str = "") -> Q:
+def _about(text: str) -> Q:
     """What an event's search looks for in its operation."""
-    more = any_of(Q(**{f"{of}{column}__icontains": text}) for column in ("failure_code", "reason"))
-    return named(text, of) | more
-
-
-def _named_of_event(text: str) -> Q:
-    return Q(operation__in=Operation.objects.filter(_about(text)).values("pk"))
+    return named(text) | Q(failure_code__icontains=text) | Q(reason__icontains=text)
 
 
 def apart(conditions: list[Q]) -> list[Q]:

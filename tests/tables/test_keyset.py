@@ -105,7 +105,7 @@ QUERIES = ["pier fine", "mara fork", "bridge pier 7", "nowhere pier", "approved 
 
 
 @pytest.mark.parametrize("text", QUERIES)
-def test_each_word_may_stand_in_the_event_or_in_its_operation(operations, text):
+def test_the_words_of_a_search_stand_in_the_event_or_in_its_operation(operations, text):
     """As if every event were read with its operation."""
     columns = [*EVENT_WORDS, *(f"operation__{name}" for name in OPERATION_WORDS), "operation__reason"]
     rows = Event.objects.values_list("pk", *columns)
