@@ -33,17 +33,22 @@ function takeBack(name) {
 
 // What the source suggests (templates/new_imodel/_advice.html) goes where nothing was typed. It goes again, for another
 // suggestion, when another source is picked.
+let suggestedFor = "";
+const sourceId = () => document.getElementById("source_id")?.value;
+
 document.addEventListener("htmx:afterSwap", () => {
   for (const offer of document.querySelectorAll("[data-suggest]")) {
     const field = document.getElementById(offer.dataset.suggest);
     if (field && !field.value) field.value = field.dataset.suggested = offer.value;
+    suggestedFor = sourceId();
     if (field) mend(field);
     offer.remove();
   }
 });
 
 document.addEventListener("change", (event) => {
-  if (event.target.id !== "source") return;
+  // A browser tells of the change once more when the field is left.
+  if (event.target.id !== "source" || sourceId() === suggestedFor) return;
   for (const field of document.querySelectorAll("[data-suggested]")) {
     if (field.value === field.dataset.suggested) field.value = "";
     delete field.dataset.suggested;

@@ -21,18 +21,18 @@ function apply(name, value) {
   }
 }
 
-function remember(name, value) {
+function setCookie(name, value) {
   const secure = location.protocol === "https:" ? "; secure" : "";
   document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=lax${secure}`;
 }
 
 function choose(name, value) {
-  remember(name, value);
+  setCookie(name, value);
   apply(name, value);
 }
 
 // The browser's time zone, for whoever has chosen none.
-remember("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
+setCookie("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest('button:is([name="theme"], [name="contrast"], [name="shortcuts"])');

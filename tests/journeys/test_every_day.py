@@ -341,6 +341,7 @@ def test_axe_finds_nothing_in_preferences_palette_and_keys(desk, succeeded_clone
     expect(page.locator("#palette-found").get_by_role("link", name="Harbour Bridge", exact=True)).to_be_visible()
     axe(page)
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     axe(page)
