@@ -336,6 +336,10 @@ class Schedule:
         self._act(lambda: WORK[task](UUID(pk)), f"{task.rpartition('.')[2]} {pk[:4]}")
         self.at.pop()
 
+    def _is_operation(self, pk: str) -> bool:
+        """Or an iTwin, whose list is looked at."""
+        return Operation.objects.filter(pk=pk).exists()
+
     def _decide(self) -> None:
         fork = Operation.objects.filter(state=State.AWAITING_APPROVAL).order_by("created_at").first()
         if fork:
@@ -418,7 +422,7 @@ class Schedule:
             pause_s = self.dice.uniform(0, left_s)
             left_s -= pause_s
             self.clock.passes(pause_s)
-            if self.at and self.dice.random() < 0.6:
+            if self.at and self._is_operation(self.at[-1]) and self.dice.random() < 0.6:
                 self._work(self.dice.choice(list(WORK)), self.at[-1])
             else:
                 self.step()
