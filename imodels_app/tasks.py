@@ -53,7 +53,7 @@ def _is_ending() -> bool:
 
 @shared_task(name="imodels_app.look_at_list")
 def look_at_list(itwin_id: str) -> None:
-    workers.listing.look(itwin_id)
+    workers.poll_by_list.look(itwin_id)
 
 
 @shared_task(name="imodels_app.reconcile")

@@ -72,8 +72,12 @@ PAGES = {
     "readyz": "/readyz",
     "operating": "/operating/",
     "metrics": "/metrics",
+    "favicon": "/favicon.ico",
+    "find": "/find/?q=pier",
+    "help": "/help/",
+    "preferences": "/preferences/",
 }
-SHOW_NO_PAGE = {"home", "save-preset", "sign-in-start", "sign-in-callback"}
+SHOW_NO_PAGE = {"home", "favicon", "metrics", "save-preset", "sign-in-start", "sign-in-callback"}
 ACTS = {
     "theme": "/theme",
     "cancel-selected": "/operations/cancel",

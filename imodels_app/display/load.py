@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db.models import Count, F, Min, Sum
 from redis.exceptions import RedisError
 
-from imodels_app.limits import history, rate_limits
+from imodels_app.limits import past_durations, rate_limits
 from imodels_app.models import Attempt, Bucket, Notification, Operation, Upload
 from imodels_app.runtime import heartbeat
 from imodels_app.states import Kind, State
@@ -106,7 +106,7 @@ def load(now: datetime) -> Load:
 
 def bands() -> dict[str, int]:
     """By kind, for how many of a hundred what remains was in its range; without those of which too few have ended."""
-    held = {kind.label: history.band_held(kind) for kind in Kind}
+    held = {kind.label: past_durations.band_held(kind) for kind in Kind}
     return {kind: round(100 * share) for kind, share in held.items() if share is not None}
 
 
@@ -146,7 +146,7 @@ def _followed(now: datetime) -> Followed:
     rows = list(ended.only("kind", "polled_at", "finished_at", "polls", "changeset_index", "file_size"))
     if not rows:
         return Followed(0, 0, None, None)
-    known = history.History()
+    known = past_durations.History()
     lags_s = [
         (one.finished_at - one.polled_at).total_seconds() / 2 for one in rows if one.finished_at and one.polled_at
     ]

@@ -96,6 +96,7 @@ WAIT_REASONS: dict[str, str] = {
     WaitReason.ACCOUNT_CLOSED: "The requester’s account is closed, and nobody else may view it",
     WaitReason.SAME_NAME: "Another operation with this name comes first",
     WaitReason.LOST_ANSWER: "The answer was lost",
+    WaitReason.NOBODY_DECIDES: "Nobody is left who may decide",
 }
 FILE_SENTENCES = {
     "file_sent": "The platform’s storage has all of {file}",

@@ -39,7 +39,7 @@ class LookupShare(models.Model):
 
 
 class ITwinList(models.Model):
-    """The list of what is being made in an iTwin, asked for instead of each operation (workers/listing.py)."""
+    """The list of what is being made in an iTwin, asked for instead of each operation (workers/poll_by_list.py)."""
 
     itwin_id = models.CharField(max_length=36, primary_key=True)
     due_at = models.DateTimeField(db_index=True)

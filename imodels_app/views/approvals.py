@@ -145,7 +145,7 @@ def bypass(request: HttpRequest, pk: UUID) -> HttpResponse:
     operation, form = approval_card.visible(person(request), pk), BypassForm(request.POST)
 
     def act(by: User) -> None:
-        lifecycle.bypass(operation, by=by, reason=form.cleaned_data["reason"], seen=_seen(request))
+        lifecycle.bypass(operation, by=by, reason=form.cleaned_data.get("reason", ""), seen=_seen(request))
 
     return _act(request, operation, form, act, permissions.why_not_bypass, "bypassed the approval of")
 

@@ -1,5 +1,5 @@
 """One step each: what a Celery task does with one row."""
 
-from imodels_app.workers import cleanup, listing, poll, reconcile, submit, upload
+from imodels_app.workers import cleanup, poll, poll_by_list, reconcile, submit, upload
 
-__all__ = ["cleanup", "listing", "poll", "reconcile", "submit", "upload"]
+__all__ = ["cleanup", "poll", "poll_by_list", "reconcile", "submit", "upload"]

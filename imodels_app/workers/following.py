@@ -1,6 +1,6 @@
 """Which operations are asked about next, and when: as often as the rate limit leaves calls for it.
 
-Each by itself; or those of an iTwin together by a list (listing.py), where that costs fewer calls.
+Each by itself; or those of an iTwin together by a list (poll_by_list.py), where that costs fewer calls.
 """
 
 from collections import defaultdict
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from imodels_app import lifecycle
 from imodels_app.limits import circuit_breaker, poll_schedule, rate_limits
-from imodels_app.limits.history import History
+from imodels_app.limits.past_durations import History
 from imodels_app.models import ITwinList, Operation, OperationQuerySet
 from imodels_app.runtime import dispatch
 from imodels_app.runtime.timing import GUARD_POLL, LONGEST_PAUSE

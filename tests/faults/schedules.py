@@ -35,7 +35,7 @@ from imodels_app.models import (
 )
 from imodels_app.runtime import timing
 from imodels_app.states import FINISHED, Kind, State
-from imodels_app.workers import listing
+from imodels_app.workers import poll_by_list
 from imodels_app.workers.poll import poll
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
@@ -51,7 +51,7 @@ WORK: dict[str, Callable[[UUID], None]] = {
     "imodels_app.reconcile": reconcile,
     "imodels_app.poll": poll,
     "imodels_app.upload": upload,
-    "imodels_app.look_at_list": lambda itwin_id: listing.look(str(itwin_id)),
+    "imodels_app.look_at_list": lambda itwin_id: poll_by_list.look(str(itwin_id)),
 }
 SWEEPS = [
     tasks.sweep_queued,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from imodels_app.limits.durations import ENOUGH, Durations, Seen, learned, log_normal
-from imodels_app.limits.history import HALF_AFTER, LATEST
+from imodels_app.limits.past_durations import HALF_AFTER, LATEST
 from imodels_app.limits.poll_schedule import LEAST_WORTH_S, PAUSES_AFTER_BAD_S, pause_after_bad_s, pause_s, worth_s
 
 P95 = 1.6448536269514722

@@ -31,7 +31,7 @@ def years_ago(waiting_fork, failed_fork, succeeded_clone, mara, tomas, spec_for,
     with triggers_off():
         Event.objects.update(at=F("at") - LONG_AGO)
         Decision.objects.update(decided_at=F("decided_at") - LONG_AGO)
-    for column in ("created_at", "changed_at", "finished_at", "accepted_at", "expires_at"):
+    for column in ("created_at", "changed_at", "finished_at", "accepted_at", "expires_at", "use_by"):
         Operation.objects.update(**{column: F(column) - LONG_AGO})
     StagedFile.objects.update(touched_at=F("touched_at") - LONG_AGO)
     return Operation.objects.all()

@@ -96,5 +96,5 @@ def test_the_card_says_where_a_fork_goes_whatever_that_is_called(
     team = "Default team" if target else "Bridge team"
     short = "b2b00000…abcd" if target else "b2b00000…0001"
     assert f"number HB-1, id {short}, looked after by {team}" in shown
-    assert ("The fork goes to" in shown) == bool(warning)
+    assert ("It goes to another" in shown) == bool(warning)
     assert warning in shown

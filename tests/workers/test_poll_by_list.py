@@ -13,7 +13,7 @@ from imodels_app.models import ITwinList, Operation
 from imodels_app.runtime import clock
 from imodels_app.runtime.timing import GUARD_POLL
 from imodels_app.states import Kind, State
-from imodels_app.workers import listing
+from imodels_app.workers import poll_by_list
 from imodels_app.workers.following import next_poll
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
@@ -41,7 +41,7 @@ def fresh(operations) -> list[Operation]:
 def listed_now() -> None:
     """After one look at the list, whenever it was due."""
     ITwinList.objects.update_or_create(itwin_id=HARBOUR, defaults={"due_at": clock.now()})
-    listing.look(HARBOUR)
+    poll_by_list.look(HARBOUR)
 
 
 def own_looks(sandbox) -> int:

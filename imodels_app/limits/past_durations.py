@@ -31,8 +31,8 @@ class History:
         """
         like = (operation.kind, size_class(operation))
         if like not in self._known:
-            known = _kept(*like)
-            self._known[like] = known if known.seen >= ENOUGH else _kept(operation.kind, None)
+            known = _remembered(*like)
+            self._known[like] = known if known.seen >= ENOUGH else _remembered(operation.kind, None)
         return self._known[like]
 
 
@@ -56,7 +56,7 @@ def band_held(kind: str, share: float = 0.8) -> float | None:
     return sum(low_s <= one.ended_s <= high_s for one in newest) / len(newest)
 
 
-def _kept(kind: str, size: int | None) -> Durations:
+def _remembered(kind: str, size: int | None) -> Durations:
     """Kept a minute: a second's polls all ask."""
     key = f"durations:{kind}:{size}"
     try:
