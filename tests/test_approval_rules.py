@@ -618,6 +618,19 @@ def test_row_16_what_nobody_could_decide_is_refused_with_whom_to_ask(bridge_team
         lifecycle.request(spec_for(Kind.FORK), by=tomas)
 
 
+def test_row_16_a_lead_who_has_not_signed_in_yet_is_somebody_who_can(client, bridge_team, mara, tomas, spec_for):
+    Membership.objects.filter(user=tomas).update(user=None)
+
+    waiting = lifecycle.request(spec_for(Kind.FORK), by=mara)
+
+    assert waiting.state == State.AWAITING_APPROVAL
+    client.force_login(mara)
+    card = " ".join(client.get(reverse("imodels:approval-detail", args=[waiting.pk])).text.split())
+    assert f'{tomas.email}</span> <span class="soft">can decide after a first sign-in' in card
+    with pytest.raises(lifecycle.NotAllowed, match="nobody else can"):
+        lifecycle.request(spec_for(Kind.FORK, name="His own"), by=tomas)
+
+
 @pytest.mark.parametrize("how", ["removed", "closed", "past rights"])
 def test_row_16_when_the_last_one_leaves_administrators_may_decide_and_it_is_marked(waiting_fork, tomas, ines, how):
     if how == "removed":

@@ -12,16 +12,25 @@ from django.db.models import Q, QuerySet
 
 from imodels_app.accounts.permissions import could_decide, is_same_person, right_as
 from imodels_app.approvals.plan import INSTEAD, Requirement, Standing
-from imodels_app.models import ApprovalRule, Operation, Team, User
+from imodels_app.models import ApprovalRule, Membership, Operation, Team, User
 from imodels_app.states import Asks, Who
 
 _ADMINS = Q(is_active=True, is_staff=True)
+# Who could meet each requirement: people by id, and kept places by address.
+Found = dict[Requirement, set[int | str]]
 
 
 def eligible(requirement: Requirement, operation: Operation) -> list[User]:
     """Who could give one of these approvals now, and has not decided yet; accounts with one address are one person."""
     able = [one for one in _candidates(requirement, operation.team) if could_decide(one, requirement.who, operation)]
     return list({one.email.lower() or one.pk: one for one in able}.values())
+
+
+def kept_places(requirement: Requirement, operation: Operation) -> list[str]:
+    """The addresses of leads who have not signed in yet. Nobody decides by them now, and yet somebody can."""
+    places = _kept(requirement, operation.team).exclude(email__iexact=operation.requester_email)
+    given_late = Q(given_by=operation.requested_by_id, given_at__gt=operation.created_at)
+    return list(places.exclude(given_late).values_list("email", flat=True))
 
 
 def admins_left(operation: Operation, *, by: User | None = None) -> list[User]:
@@ -62,7 +71,11 @@ def in_full(operation: Operation) -> list[dict[str, Any]]:
 def why_nobody(operation: Operation) -> str:
     """Why too few people exist for what this new request needs, and whom to ask; empty when there are enough."""
     levels = operation.plan.levels
-    found = {one: {person.pk for person in eligible(one, operation)} for level in levels for one in level}
+    found: Found = {
+        one: {*(person.pk for person in eligible(one, operation)), *kept_places(one, operation)}
+        for level in levels
+        for one in level
+    }
     return _why_too_few(levels, found, operation.team)
 
 
@@ -98,7 +111,9 @@ def _as_record(who: str, person: User, operation: Operation) -> dict[str, Any]:
 
 
 def _is_stuck(standing: Standing, operation: Operation) -> bool:
-    return len(standing.agreed) + len(eligible(standing.requirement, operation)) < standing.requirement.count
+    asked = standing.requirement
+    able = len(eligible(asked, operation)) + len(kept_places(asked, operation))
+    return len(standing.agreed) + able < asked.count
 
 
 def _candidates(requirement: Requirement, team: Team) -> QuerySet[User]:
@@ -109,11 +124,23 @@ def _candidates(requirement: Requirement, team: Team) -> QuerySet[User]:
     )
 
 
-def _all_of(levels: Sequence[Sequence[Requirement]], team: Team) -> dict[Requirement, set[int]]:
-    return {one: set(_candidates(one, team).values_list("pk", flat=True)) for level in levels for one in level}
+def _kept(requirement: Requirement, team: Team) -> QuerySet[Membership]:
+    kept = Membership.objects.filter(team=team, role=Membership.Role.LEAD, user=None)
+    return kept if requirement.who == Who.LEADS else kept.none()
 
 
-def _why_too_few(levels: Sequence[Sequence[Requirement]], found: dict[Requirement, set[int]], team: Team) -> str:
+def _all_of(levels: Sequence[Sequence[Requirement]], team: Team) -> Found:
+    return {
+        one: {
+            *_candidates(one, team).values_list("pk", flat=True),
+            *_kept(one, team).values_list("email", flat=True),
+        }
+        for level in levels
+        for one in level
+    }
+
+
+def _why_too_few(levels: Sequence[Sequence[Requirement]], found: Found, team: Team) -> str:
     """Nobody counts on two levels, so any two that follow each other need enough people together, too."""
     for one in (one for level in levels for one in level):
         if len(found[one]) < one.count:

@@ -36,6 +36,7 @@ class Voter:
 class Level:
     """One step of an approval: whose approvals it needs, who answered, and who still can.
 
+    kept      addresses of leads who have not signed in yet
     is_later  another one has to be met first
     """
 
@@ -44,6 +45,7 @@ class Level:
     needed: int
     decisions: list[Decision]
     voters: list[Voter]
+    kept: list[str]
     is_later: bool = False
 
 
@@ -199,7 +201,7 @@ def _levels(operation: Operation) -> list[Level]:
 
 
 def _level(operation: Operation, number: int, standings: list[Standing], now_open: int) -> Level:
-    is_sent_back = operation.state == State.CHANGES_REQUESTED
+    is_asked = number == now_open and operation.state != State.CHANGES_REQUESTED
     asked = rule_texts.level([one.requirement for one in standings], isolated(operation.team.name))
     agreed, needed = _count(standings)
     return Level(
@@ -207,7 +209,8 @@ def _level(operation: Operation, number: int, standings: list[Standing], now_ope
         agreed=agreed,
         needed=needed,
         decisions=[one for one in operation.answers if one.level == number],
-        voters=_voters(operation, standings) if number == now_open and not is_sent_back else [],
+        voters=_voters(operation, standings) if is_asked else [],
+        kept=_kept(operation, standings) if is_asked else [],
         is_later=0 < now_open < number,
     )
 
@@ -219,6 +222,11 @@ def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
         able = dict.fromkeys(deciders.admins_left(operation), Who.ADMINS) | able
     rights = ((person, permissions.right_as(who, person, operation)) for person, who in able.items())
     return [Voter(person, right) for person, right in sorted(rights, key=lambda one: one[0].name) if right]
+
+
+def _kept(operation: Operation, standings: list[Standing]) -> list[str]:
+    asked = [one.requirement for one in standings if not one.is_met]
+    return sorted({address for one in asked for address in deciders.kept_places(one, operation)})
 
 
 def _forks(operation: Operation, user: User, *, is_open: bool) -> Forks:
