@@ -103,7 +103,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "imodels_app.middleware.renew_session",
-    "imodels_app.middleware.local_time",
+    "imodels_app.middleware.LocalTime",
 ]
 
 ROOT_URLCONF = "dashboard.urls"

@@ -20,7 +20,7 @@ from imodels_app.runtime.request_context import RequestContext
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
-PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz", "/metrics")
 # Nothing of a browser's is used but the clipboard, to copy ids.
 NOT_USED = (
     *("accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture", "encrypted-media"),
@@ -75,15 +75,20 @@ def name_request(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def local_time(get_response: GetResponse) -> GetResponse:
+class LocalTime:
     """Times are told in the zone of the person, or of their browser (a cookie of theme.js), or of the settings."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
-        chosen = request.user.zone if isinstance(request.user, User) else None
-        with timezone.override(chosen or zone_named(request.COOKIES.get("zone", ""))):
-            return get_response(request)
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
 
-    return middleware
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with timezone.override(zone_named(request.COOKIES.get("zone", ""))):
+            return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: object) -> None:
+        """What machines ask is for nobody: it reads no session, and so no database."""
+        if request.path_info not in PROBES and isinstance(request.user, User) and request.user.zone:
+            timezone.activate(request.user.zone)
 
 
 def renew_session(get_response: GetResponse) -> GetResponse:

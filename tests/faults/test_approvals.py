@@ -19,7 +19,6 @@ from imodels_app.states import Kind, State, Who
 from imodels_app.workers.submit import submit
 from tests.faults.approvals import ACTIONS, REFUSALS, World, violations
 from tests.people import HARBOUR
-from tests.settings import ON_POSTGRES
 from tests.waiting import PATIENCE_S
 
 FIRST_SEED = int(os.environ["SOAK_SEED"])
@@ -72,7 +71,7 @@ def test_no_order_of_acts_breaks_what_holds_about_approvals(runs, steps):
     run_state_machine_as_test(Approvals, settings=how)
 
 
-@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer at a time")
+@pytest.mark.on_postgres
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.soak)])
 def test_eight_who_act_at_once_many_times_leave_one_outcome_and_its_events(
