@@ -24,7 +24,7 @@ def test_39_a_mail_server_that_is_down_or_hangs_holds_up_no_operation_and_gets_e
     sandbox.advance_by_polls(2)
     processes.desk()
 
-    asked = [lifecycle.request(spec_for(Kind.EMPTY), by=signed_in_mara) for _ in range(6)]
+    asked = [lifecycle.request(spec_for(Kind.CLONE, name=f"Pier {at}"), by=signed_in_mara) for at in range(6)]
     for operation in asked:
         reached(operation, State.SUCCEEDED)
     wait_until(lambda: CircuitBreaker.objects.filter(name="mail", failures__gt=0).exists(), what="a failed try")

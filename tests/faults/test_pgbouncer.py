@@ -62,6 +62,10 @@ def through(pgbouncer, processes):
     return processes
 
 
+def how_it_is(web: str) -> set[str]:
+    return set(requests.get(f"{web}/readyz", timeout=60).json().values())
+
+
 def test_a_clone_is_made_and_everything_exported_through_it(
     through, bridge_team, ines, signed_in_mara, spec_for, sandbox, reached
 ):
@@ -80,7 +84,7 @@ def test_a_clone_is_made_and_everything_exported_through_it(
     assert export.status_code == 200
     lines = zipfile.ZipFile(io.BytesIO(export.content)).read("events.jsonl").decode()
     assert lines.count('"succeeded"') >= len(asked)
-    assert set(requests.get(f"{web}/readyz", timeout=60).json().values()) == {"ok"}
+    wait_until(lambda: how_it_is(web) == {"ok"}, what="each part of the desk")
     assert "Traceback" not in "".join(through.logs().values())
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 from celery import current_app
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -351,7 +352,8 @@ def test_a_worker_that_no_longer_consumes_ends_and_the_next_one_goes_on(
 ):
     sandbox.advance_by_polls(0)
     worker = processes.worker(silent_for_s=3)
-    assert current_app.control.cancel_consumer("celery", reply=True, limit=1, timeout=PATIENCE_S)
+    for queue in settings.CELERY_TASK_QUEUES:
+        assert current_app.control.cancel_consumer(queue, reply=True, limit=1, timeout=PATIENCE_S)
     clone = lifecycle.request(spec_for(Kind.CLONE), by=signed_in_mara)
     processes.beat()
 

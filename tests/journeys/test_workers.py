@@ -40,7 +40,7 @@ def test_a_clone_goes_from_row_to_imodel_by_itself(team_at_work, spec_for, mara,
 
     reached(clone, State.SUCCEEDED)
 
-    assert list(clone.events.values_list("verb", flat=True))[:3] == ["requested", "claimed", "accepted"]
+    assert list(clone.events.values_list("verb", flat=True))[:4] == ["requested", "claimed", "called", "accepted"]
     assert len(sandbox.imodels_named("Pier 7", HARBOUR)) == 1
 
 
