@@ -99,13 +99,12 @@ def addresses(pk: object) -> Iterator[str]:
 
 
 PEOPLE = ["ines", "nobody", "mara", "tomas", "otto"]
-# In each walk every parameter has another word; in as many walks as there are words it meets them all. The admin, who
-# sees most, walks further.
-SHORT = {"ines": 5, "nobody": 2, "mara": 2}
+# In each walk every parameter has another word. The admin, who sees most, walks further, and all walk on in the soak.
+SHORT, LONG = {"ines": 4, "nobody": 1, "mara": 1}, {"ines": 12, "mara": 4}
 WALKS = [
     pytest.param(person, walk, marks=() if walk < SHORT.get(person, 0) else pytest.mark.soak)
     for person in PEOPLE
-    for walk in range(len(NONSENSE))
+    for walk in range(LONG.get(person, 2))
 ]
 FRAGMENT = {"HX-Request": "true", "HX-Current-URL": "http://[", "HX-Target": "%FF"}
 # Ends the person's session, on purpose.
@@ -143,7 +142,7 @@ def holds(answer, address: str) -> None:
 
 
 def query(walk: int) -> str:
-    words = [NONSENSE[(walk * 8 + at) % len(NONSENSE)] for at in range(len(NAMES))]
+    words = [NONSENSE[(walk * 7 + at) % len(NONSENSE)] for at in range(len(NAMES))]
     return "&".join(f"{name}={word}&{name}[]={word}" for name, word in zip(NAMES, words, strict=True))
 
 
@@ -171,7 +170,7 @@ def test_a_form_with_every_field_made_up_is_answered(visitor, there, person, wal
     ("person", "word"),
     [
         pytest.param(person, word, marks=() if (person, word) == ("ines", "%00") else pytest.mark.soak)
-        for person in PEOPLE
+        for person in PEOPLE[:3]
         for word in ("9" * 30, "%00", "nowhere")
     ],
 )
