@@ -342,6 +342,7 @@ def test_axe_finds_nothing_in_preferences_palette_and_keys(desk, succeeded_clone
     axe(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("#palette-text")).not_to_be_focused()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     axe(page)
