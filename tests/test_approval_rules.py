@@ -1,6 +1,7 @@
 """The rule and the decision, row by row: who, how many, until when, bound to what, and who is told."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -8,7 +9,7 @@ from django.db.models import F
 from django.urls import reverse
 
 from imodels_app import lifecycle
-from imodels_app.accounts import permissions, rights
+from imodels_app.accounts import permissions, rights, tokens
 from imodels_app.approvals.plan import Conditions, Facts, Requirement, Rule, plan_for
 from imodels_app.models import (
     ApprovalRule,
@@ -616,6 +617,19 @@ def test_row_13_nobody_else_bypasses(waiting_fork, otto, person, request):
 def test_row_16_what_nobody_could_decide_is_refused_with_whom_to_ask(bridge_team, tomas, ines, spec_for):
     with pytest.raises(lifecycle.NotAllowed, match=r"1 lead of Bridge team, and nobody else can\. Ask Ines Duarte"):
         lifecycle.request(spec_for(Kind.FORK), by=tomas)
+
+
+def test_row_16_the_form_that_comes_back_says_so_once_beside_the_fields_and_once_above(
+    client, bridge_team, tomas, sandbox
+):
+    tokens.store(tomas, sandbox.tokens_for("tomas"))
+    client.force_login(tomas)
+    typed = {"itwin": HARBOUR, "source": MAIN_BRIDGE, "name": "His own", "up_to": "baseline", "reason": "A try."}
+
+    answer = client.post(reverse("imodels:request-fork"), typed | {"preserve_history": "on", "form_id": str(uuid4())})
+
+    assert answer.status_code == 422
+    assert answer.text.count("nobody else can") == 2
 
 
 def test_row_16_a_lead_who_has_not_signed_in_yet_is_somebody_who_can(client, bridge_team, mara, tomas, spec_for):

@@ -81,7 +81,7 @@ def advise(form: RequestForm, *, by: User) -> Advice:
     spec = form.draft()
     asked = drafts.draft(spec, by=by) if spec else None
     return Advice(
-        checks=[*_checks(form), *_rules(asked), *_orphan(form, by), *_namesakes(form, by)],
+        checks=[*_checks(form), *_rules(form, asked), *_orphan(form, by), *_namesakes(form, by)],
         approvers=_approvers(asked, by) if asked else _usual_approvers(form, by),
         preview=_preview(spec) if spec else None,
         newer=_newer(form, spec),
@@ -286,10 +286,10 @@ def _newer(form: RequestForm, spec: CreationSpec | None) -> int:
     return form.changesets.newest_index - spec.changeset_index
 
 
-def _rules(asked: Operation | None) -> list[Check]:
-    """A rule refuses it, or nobody could decide."""
+def _rules(form: RequestForm, asked: Operation | None) -> list[Check]:
+    """A rule refuses it, or nobody could decide; unless that is what a form that was sent came back with."""
     why = drafts.why_not(asked) if asked else ""
-    return [Check("bad", "This cannot be requested", why)] if why else []
+    return [Check("bad", "This cannot be requested", why)] if why and why not in form.non_field_errors() else []
 
 
 def _approvers(asked: Operation, by: User) -> Approvers | None:
