@@ -116,7 +116,11 @@ def assert_readable(client, operation: Operation) -> None:
     assert not hidden | ({*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067"} & {*answer.content.decode()})
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.soak)])
+# 1000 in `make soak`, or as many as there are schedules of faults.
+MANY = int(os.environ.get("SOAK_SCHEDULES") or 1000)
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_whatever_text_comes_each_operation_ends_truthfully_after_one_post(
     client, mara, sandbox, asked_for, count, record_property
 ):
