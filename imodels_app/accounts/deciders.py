@@ -28,7 +28,7 @@ def eligible(requirement: Requirement, operation: Operation) -> list[User]:
 
 def kept_places(requirement: Requirement, operation: Operation) -> list[str]:
     """The addresses of leads who have not signed in yet. Nobody decides by them now, and yet somebody can."""
-    places = _kept(requirement, operation.team).exclude(email__iexact=operation.requester_email)
+    places = _places_kept(requirement, operation.team).exclude(email__iexact=operation.requester_email)
     given_late = Q(given_by=operation.requested_by_id, given_at__gt=operation.created_at)
     return list(places.exclude(given_late).values_list("email", flat=True))
 
@@ -124,7 +124,7 @@ def _candidates(requirement: Requirement, team: Team) -> QuerySet[User]:
     )
 
 
-def _kept(requirement: Requirement, team: Team) -> QuerySet[Membership]:
+def _places_kept(requirement: Requirement, team: Team) -> QuerySet[Membership]:
     kept = Membership.objects.filter(team=team, role=Membership.Role.LEAD, user=None)
     return kept if requirement.who == Who.LEADS else kept.none()
 
@@ -133,7 +133,7 @@ def _all_of(levels: Sequence[Sequence[Requirement]], team: Team) -> Found:
     return {
         one: {
             *_candidates(one, team).values_list("pk", flat=True),
-            *_kept(one, team).values_list("email", flat=True),
+            *_places_kept(one, team).values_list("email", flat=True),
         }
         for level in levels
         for one in level

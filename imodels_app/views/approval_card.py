@@ -210,7 +210,7 @@ def _level(operation: Operation, number: int, standings: list[Standing], now_ope
         needed=needed,
         decisions=[one for one in operation.answers if one.level == number],
         voters=_voters(operation, standings) if is_asked else [],
-        kept=_kept(operation, standings) if is_asked else [],
+        kept=_places_kept(operation, standings) if is_asked else [],
         is_later=0 < now_open < number,
     )
 
@@ -224,7 +224,7 @@ def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
     return [Voter(person, right) for person, right in sorted(rights, key=lambda one: one[0].name) if right]
 
 
-def _kept(operation: Operation, standings: list[Standing]) -> list[str]:
+def _places_kept(operation: Operation, standings: list[Standing]) -> list[str]:
     asked = [one.requirement for one in standings if not one.is_met]
     return sorted({address for one in asked for address in deciders.kept_places(one, operation)})
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from celery import current_app
+from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 
@@ -236,7 +237,7 @@ def test_30_an_uploader_of_its_own_leaves_the_workers_to_what_is_to_be_sent(
     sandbox.advance_by_polls(0)
     held = sandbox.fault("PUT", r"^/storage/", held=True)
     processes.env["DJANGO_SETTINGS_MODULE"] = "tests.upload_settings"
-    for queue in ("celery", "uploads"):
+    for queue in settings.CELERY_TASK_QUEUES:
         options = ("--hostname", f"{queue}@test", "--concurrency", "1", "--queues", queue)
         processes.celery("worker", *options, "--without-gossip", "--without-mingle")
     processes.beat()
