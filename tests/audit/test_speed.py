@@ -18,10 +18,9 @@ from django.utils import timezone
 from imodels_app.audit import figures
 from imodels_app.models import Event, KnownITwin, Operation, SummedDay, Team, User
 from imodels_app.tables import filters, keyset
-from tests.settings import ON_POSTGRES
 from tests.triggers import triggers_off
 
-pytestmark = [pytest.mark.django_db, pytest.mark.measure, pytest.mark.skipif(not ON_POSTGRES, reason="for PostgreSQL")]
+pytestmark = [pytest.mark.django_db, pytest.mark.measure, pytest.mark.on_postgres]
 SIZE = int(os.environ.get("BENCH_OPERATIONS", "1000000"))
 LARGE = {"imodels_app_operation", "imodels_app_event"}
 EVENTS, OPERATIONS = "/audit/", "/audit/operations/"
