@@ -10,6 +10,7 @@ from django.conf import settings
 from imodels_app import workers
 from imodels_app.accounts.sessions import SessionStore
 from imodels_app.audit import configuration, figures, refusals
+from imodels_app.models import Change
 from imodels_app.notifications import outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -114,6 +115,11 @@ def clean_staging() -> None:
 @shared_task(name="imodels_app.clear_sessions")
 def clear_sessions() -> None:
     SessionStore.clear_expired()
+
+
+@shared_task(name="imodels_app.forget_changes")
+def forget_changes() -> None:
+    Change.objects.forget(clock.now())
 
 
 @shared_task(name="imodels_app.record_refusals")

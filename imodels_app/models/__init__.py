@@ -4,6 +4,7 @@ States change in lifecycle/ only, tokens in accounts/tokens.py only, and session
 """
 
 from imodels_app.models.attempts import Attempt
+from imodels_app.models.changes import About, Change, Mark
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
 from imodels_app.models.figures import DailyFigure, Figure, SummedDay
@@ -26,10 +27,12 @@ from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySe
 __all__ = [
     "DECIDED_AT_SOURCE",
     "STAGED_FOR",
+    "About",
     "ApprovalRule",
     "ApprovalRuleQuerySet",
     "Attempt",
     "Bucket",
+    "Change",
     "CircuitBreaker",
     "DailyFigure",
     "Decision",
@@ -40,6 +43,7 @@ __all__ = [
     "LogHead",
     "LogLeaf",
     "LookupShare",
+    "Mark",
     "Membership",
     "Notification",
     "NotificationQuerySet",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
 from imodels_app.models import Decision, Operation, User
+from imodels_app.models.changes import seen_by
 from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import clock, foreign_text
@@ -71,15 +73,17 @@ class ApprovalRow:
 def approval_list(request: HttpRequest) -> HttpResponse:
     """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
-    lists = _lists(user)
-    shown = [operation for rows in lists.values() for operation in rows]
-    live_page = live.page(request, user, now, shown, *map(len, lists.values()))
-    if live_page.is_unchanged:
+    decided = Q(operation_id__in=user.decisions.values("operation"))
+    live_page = live.look(request, user, now, seen_by(user) | decided)
+    if live_page is None:
         return HttpResponse(status=204)
+    lists = _lists(user)
     context: dict[str, Any] = {name: _rows(rows, now) for name, rows in lists.items()}
     pace = live.DECIDING_S if lists["waiting"] or lists["requested"] else live.WAITING_S
     context |= {"pace": pace, "section": "approvals"}
-    return live_page.render("approvals/list.html", "approvals/_lists.html", context)
+    parts = {"lists": [[live.shown(row, now) for row in rows] for rows in lists.values()]}
+    times = live.times(chain(*lists.values()), now)
+    return live_page.render("approvals/list.html", "approvals/_lists.html", context, parts=parts, times=times)
 
 
 def _not_decided(request: HttpRequest, pk: UUID) -> HttpResponse:
