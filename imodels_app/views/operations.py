@@ -62,8 +62,9 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     if live_page is None:
         return HttpResponse(status=204)
     asked = filters.Filter.read(request.GET)
-    found = asked.operations(scope.to_show())
-    page = keyset.page([found], filters.NEWEST, request.GET)
+    sort, order = filters.sorted_by(request.GET.get("sort", ""))
+    found = asked.operations(scope.to_show().annotate(lasted=filters.LASTED))
+    page = keyset.page([found], order, request.GET)
     positions = fair_queue.positions(page, now)
     rows = _rows(page, user, now, positions)
     counted, limits = keyset.counted(page, [found]), rate_limits.remaining(now)
@@ -71,6 +72,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         "numbers": filters.numbers(scope, now),
         "rate_limits": limits,
         "rows": replace(counted, rows=rows),
+        "sorts": filters.sorts(sort),
         "pace": live.pace(page),
         "tab": tab,
         "tabs": _tabs(user),
