@@ -21,6 +21,9 @@ SIGN_IN_READ_TIMEOUT_S = 5.0
 # Its answer to a refresh may have rotated the token, and cannot be had again: waited for as long as the lease allows.
 REFRESH_TIMEOUT_S = 40.0
 
+# Looking for what is made outside iModel Desk is a task, too: its lease outlives that (workers/outside.py).
+OUTSIDE_LEASE = timedelta(minutes=2)
+
 # Clocks
 
 # All processes read the database's clock within this of each other. What was written down later than that was written
