@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_POST, require_safe
 
-from imodels_app.accounts import watches
+from imodels_app.accounts import sight, watches
 from imodels_app.audit import log
 from imodels_app.audit.export import Behind, Export
 from imodels_app.audit.verify_export import SEPARATORS
@@ -143,6 +143,10 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
         "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
         "leads": list(operation.team.leads()),
+        "sight": [
+            ("When it was requested", sight.when(operation, operation.created_at)),
+            ("Now", sight.now(operation)),
+        ],
         "waiting": log.waiting_of(operation),
         "head": log.head(),
         "printed_at": timezone.now(),
