@@ -241,6 +241,12 @@ def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | N
     return f"Only {operation.requested_by_name}, leads of {operation.team.name} and administrators can do this."
 
 
+def why_not_watch(user: User, team: Team) -> str:
+    """Why this person may not let their token be used to look for what is made outside; empty when they may."""
+    is_lead = user.is_active and team.pk in teams_led_by(user)
+    return "" if is_lead else f"Only leads of {team.name} can do this."
+
+
 def teams_led_by(user: User) -> set[int]:
     return set(user.membership_set.filter(role=Membership.Role.LEAD).values_list("team", flat=True))
 
