@@ -24,6 +24,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         # Where one is, to come back to: an act's own address cannot be asked for again.
         "here": request.get_full_path() if request.method == "GET" else "",
         "shortcuts": _chosen(request, "shortcuts", SHORTCUTS),
+        "version": settings.VERSION,
         "platform": urlsplit(settings.ITWIN_API_URL).netloc,
         "tier": settings.ITWIN_TIER.capitalize(),
         "time_zone": timezone.get_current_timezone_name(),

@@ -54,7 +54,8 @@ class _Change(NamedTuple):
 def save(row: Row, *, by: User | None) -> None:
     """Write a new or changed row: an event for each thing that changes, by whom it was (None: the command line).
 
-    Raises Unmeetable for a rule that nobody could meet, and permissions.Denied for one that is not theirs to change.
+    Raises Unmeetable for a rule that nobody could meet, and permissions.Denied for one that is not theirs to change,
+    and for whoever would shut themselves out.
     """
     with transaction.atomic():
         before = _stored(row)
@@ -70,10 +71,14 @@ def save(row: Row, *, by: User | None) -> None:
 
 
 def delete(row: Team | Membership | TeamITwin, *, by: User | None) -> None:
-    """Take a team, a place or an iTwin away; with a team go its people, iTwins and rules, an event each."""
+    """Take a team, a place or an iTwin away; with a team go its people, iTwins and rules, an event each.
+
+    Raises permissions.Denied for a team that has to stay.
+    """
     with transaction.atomic():
         told = _concerned(row)
         if isinstance(row, Team):
+            permissions.require(permissions.why_not_delete_team(row))
             parts: list[Row] = [*row.membership_set.all(), *row.itwins.all(), *ApprovalRule.objects.filter(team=row)]
             for part in parts:
                 _record(part, part, None, by=by, told=set())
@@ -143,6 +148,8 @@ def _account(row: User, before: Row | None, by: User | None) -> None:
     """A closed account keeps no tokens and no sessions. With one that is opened again its places are given anew."""
     if not isinstance(before, User):
         return
+    if (before.is_staff and not row.is_staff) or (before.is_active and not row.is_active):
+        permissions.require(permissions.why_not_demote(by, before))
     if row.is_staff != before.is_staff:
         row.admin_given_by = by if row.is_staff else None
         row.admin_given_at = clock.now() if row.is_staff else None

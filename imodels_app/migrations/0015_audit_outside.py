@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0012_preferences"),
+        ("imodels_app", "0014_everyday"),
     ]
 
     operations = [

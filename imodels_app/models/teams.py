@@ -1,12 +1,18 @@
 """Teams: who looks after which iTwins, and who leads."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
 from imodels_app.models.people import User
+
+
+class TeamQuerySet(models.QuerySet["Team"]):
+    def visible_to(self, user: User) -> Self:
+        """Those that a person is in; an admin's are all."""
+        return self if user.is_admin else self.filter(pk__in=user.membership_set.values("team"))
 
 
 class Team(models.Model):
@@ -20,6 +26,8 @@ class Team(models.Model):
     approval_days = models.PositiveSmallIntegerField(
         default=7, help_text="A request for approval expires after this many days."
     )
+
+    objects = TeamQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["name"]

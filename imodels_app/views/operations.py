@@ -28,7 +28,7 @@ from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import State, Verb
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import lineage
+from imodels_app.views import first_steps, lineage
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20
@@ -68,6 +68,8 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=204)
     context = summary | _table(page, found, user, now, positions)
     context |= {"tab": tab, "tabs": _tabs(user), "filters": asked, "hidden": _hidden(asked, scope, page)}
+    if user.is_admin and tab == "all" and not page.rows and not asked.is_set:
+        context["steps"] = first_steps.steps()
     if not live_page.is_fragment:
         context |= {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
         context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
