@@ -55,6 +55,7 @@ urlpatterns: list[URLPattern] = [
     path("operations/cancel", operations.cancel_selected, name="cancel-selected"),
     path("operations/<uuid:pk>/", operations.operation_detail, name="operation-detail"),
     path("operations/<uuid:pk>/lineage", lineage.lineage, name="lineage"),
+    path("operations/<uuid:pk>/subscribe", operations.subscribe, name="subscribe"),
     path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
     path("orphans/", orphans.orphan_list, name="orphan-list"),
     path("orphans/<uuid:pk>/", orphans.orphan_detail, name="orphan-detail"),

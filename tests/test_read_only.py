@@ -90,6 +90,7 @@ ACTS = {
     "theme": "/theme",
     "cancel-selected": "/operations/cancel",
     "cancel": "/operations/{clone}/cancel",
+    "subscribe": "/operations/{clone}/subscribe",
     "delete-orphan": "/orphans/{failed}/delete",
     "switch-rule": "/approvals/rules/1/switch",
     "change-team": "/teams/1/change",

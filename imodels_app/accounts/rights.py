@@ -87,14 +87,14 @@ def delete(row: Team | Membership | TeamITwin, *, by: User | None) -> None:
 
 
 def anonymize(user: User) -> None:
-    """Remove what is kept of a person whose account is closed: name, address, places, presets, messages.
+    """Remove what is kept of a person whose account is closed: name, address, places, presets, messages, subscriptions.
 
     Issuer and subject stay: by them a closed account is known when its person comes again. The record stays, too, and
     tells of this without what was removed.
     """
     with transaction.atomic():
         Membership.objects.filter(Q(user=user) | Q(email__iexact=user.email, user=None)).delete()
-        for rows in (user.presets, user.messages):
+        for rows in (user.presets, user.messages, user.subscriptions):
             rows.all().delete()
         user.first_name = user.last_name = user.email = ""
         user.save(update_fields=["first_name", "last_name", "email"])

@@ -20,6 +20,7 @@ from imodels_app.models.refused_access import RefusedAccess
 from imodels_app.models.rules import ApprovalRule, ApprovalRuleQuerySet
 from imodels_app.models.saved_filters import SavedFilter
 from imodels_app.models.sessions import Session
+from imodels_app.models.subscriptions import Subscription
 from imodels_app.models.teams import Membership, Team, TeamITwin
 from imodels_app.models.tokens import TokenSet
 from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
@@ -56,6 +57,7 @@ __all__ = [
     "Session",
     "StagedFile",
     "StagedFileQuerySet",
+    "Subscription",
     "SummedDay",
     "Team",
     "TeamITwin",

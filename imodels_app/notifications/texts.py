@@ -37,6 +37,7 @@ _WHY = {
         "You get this because you may decide about this, or have decided.",
     ),
     NotificationKind.UNKNOWN_STATE: "You get this because you are an administrator of iModel Desk.",
+    NotificationKind.SUBSCRIBED: "You get this because you asked to be told about this one.",
 }
 _WHY_REQUESTER = "You get this because you requested {name}."
 _WHY_SEVERAL = (
@@ -94,6 +95,10 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.ENDED: (
         "{name} has ended: {outcome}",
         "{What}, which {requester} requested, has ended: {outcome}. Nothing is left to do for you.",
+    ),
+    NotificationKind.SUBSCRIBED: (
+        "{name} has ended: {outcome}",
+        "{What}, which {requester} requested, has ended: {outcome}.",
     ),
     NotificationKind.EXPIRED: (
         "{name} expired: nobody decided",

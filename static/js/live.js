@@ -68,8 +68,10 @@ function mergeRows(list, fresh, news) {
 }
 
 function tell(row, news) {
-  row.classList.add("changed");
-  if (row.dataset.said) news.push(row.dataset.said);
+  if (row.localName === "tr") row.classList.add("changed");
+  if (!row.dataset.said) return;
+  news.push(row.dataset.said);
+  document.dispatchEvent(new CustomEvent("part:said", { detail: row }));
 }
 
 function merge(root, fresh) {
@@ -85,8 +87,8 @@ function merge(root, fresh) {
     }
     const html = look(part);
     if (drawn.get(old) === html) continue;
-    if (part.dataset.said && part.dataset.said !== old.dataset.said) news.push(part.dataset.said);
     replace(old, part);
+    if (part.dataset.said && part.dataset.said !== old.dataset.said) tell(part, news);
     remember(part);
     drawn.set(part, html);
   }

@@ -41,6 +41,7 @@ operation-list       GET      in    200     200    200      200   200
 cancel-selected      POST     in    302     302    302      302   302
 operation-detail     GET      in    404     200    200      200   200
 lineage              GET      in    404     200    200      200   200
+subscribe            POST     in    404     302    302      302   302
 cancel               POST     in    404     403    302      403   302
 orphan-list          GET      in    200     200    200      200   200
 orphan-detail        GET      in    404     200    200      200   200
