@@ -19,6 +19,14 @@ def deliver() -> None:
     outbox.send_due()
 
 
+def text_of(mail: EmailMessage) -> str:
+    """What programs without HTML show."""
+    body = mail.get_body(("plain",))
+    assert body
+    text: str = body.get_content()
+    return text
+
+
 class MailServer:
     """As little of SMTP as a client needs (RFC 5321).
 

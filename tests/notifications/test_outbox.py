@@ -13,7 +13,7 @@ from imodels_app.models import CircuitBreaker, Membership, Notification, User
 from imodels_app.notifications import outbox, texts
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, NotificationKind, WaitReason
-from tests.mail_server import deliver
+from tests.mail_server import deliver, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -173,7 +173,7 @@ def test_a_name_from_right_to_left_is_isolated_in_mail(bridge_team, mara, tomas,
 
     deliver()
 
-    assert "as \u2068גשר 7\u2069." in mail_server.to(tomas.email)[0].get_content()
+    assert "as \u2068גשר 7\u2069." in text_of(mail_server.to(tomas.email)[0])
 
 
 # ---------- nobody is flooded ----------
@@ -197,7 +197,7 @@ def test_many_requests_are_one_mail_to_each_lead_with_a_line_each(two_leads, mar
     assert len(mail_server.inbox) == 2
     for lead in two_leads:
         (mail,) = mail_server.to(lead.email)
-        text = mail.get_content()
+        text = text_of(mail)
         assert mail["Subject"].endswith(f", and {many - 1} more")
         assert text.count("- Mara requests a fork of Main Bridge") == many
         assert all(f"/approvals/{fork.pk}/" in text for fork in forks)
@@ -211,7 +211,7 @@ def test_what_keeps_coming_is_not_waited_for_longer_than_two_minutes(bridge_team
         later(seconds=6)
 
     assert len(mail_server.inbox) == 1
-    assert mail_server.inbox[0].get_content().count("- Mara requests") >= 20
+    assert text_of(mail_server.inbox[0]).count("- Mara requests") >= 20
 
 
 def test_different_news_for_one_person_are_one_mail(succeeded_clone, waiting_fork, tomas, mara, mail_server):
@@ -221,7 +221,7 @@ def test_different_news_for_one_person_are_one_mail(succeeded_clone, waiting_for
 
     (mail,) = mail_server.to(mara.email)
     assert mail["Subject"] == "Pier 7 copy is ready, and 1 more"
-    assert "- Tomas rejected Pier 7 retrofit" in mail.get_content()
+    assert "- Tomas rejected Pier 7 retrofit" in text_of(mail)
 
 
 def test_what_was_decided_meanwhile_is_no_line(bridge_team, mara, tomas, spec_for, mail_server):
@@ -231,8 +231,8 @@ def test_what_was_decided_meanwhile_is_no_line(bridge_team, mara, tomas, spec_fo
     deliver()
 
     (mail,) = mail_server.to(tomas.email)
-    assert str(forks[0].pk) not in mail.get_content()
-    assert str(forks[1].pk) in mail.get_content()
+    assert str(forks[0].pk) not in text_of(mail)
+    assert str(forks[1].pk) in text_of(mail)
 
 
 def test_whoever_had_many_mails_this_hour_gets_the_rest_in_one(waiting_fork, tomas, mara, mail_server):
@@ -255,7 +255,7 @@ def test_whoever_had_many_mails_this_hour_gets_the_rest_in_one(waiting_fork, tom
     Notification.objects.exclude(sent_at=None).update(sent_at=F("sent_at") - timedelta(hours=1))
     deliver()
 
-    assert mail_server.to(mara.email)[-1].get_content().count("Pier 7 retrofit was not made") == 15
+    assert text_of(mail_server.to(mara.email)[-1]).count("Pier 7 retrofit was not made") == 15
 
 
 def test_a_mail_that_is_refused_comes_whole_with_the_next_try(bridge_team, mara, tomas, spec_for, mail_server):
@@ -269,7 +269,7 @@ def test_a_mail_that_is_refused_comes_whole_with_the_next_try(bridge_team, mara,
     deliver()
 
     assert len(mail_server.inbox) == 1
-    assert mail_server.inbox[0].get_content().count("- Mara requests") == 3
+    assert text_of(mail_server.inbox[0]).count("- Mara requests") == 3
 
 
 def test_of_very_many_the_first_hundred_are_listed(waiting_fork, mara):
