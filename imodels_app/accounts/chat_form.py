@@ -31,7 +31,7 @@ class ChatForm(forms.Form):
             raise ValidationError(why)
         return url
 
-    def save(self, *, by: User) -> Webhook:
+    def save(self, *, by: User | None) -> Webhook:
         """Raises permissions.Denied."""
         team, url = self.cleaned_data["team"], self.cleaned_data["url"]
         webhook = Webhook.objects.filter(team=team).first() or Webhook(team=team)

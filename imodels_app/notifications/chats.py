@@ -14,7 +14,7 @@ from django.db.models import F
 from imodels_app.itwin import errors
 from imodels_app.models import ChatMessage, Event, Operation, Webhook
 from imodels_app.notifications import cards, channels, webhooks
-from imodels_app.runtime import clock
+from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.loops import for_each
 from imodels_app.states import State
 
@@ -75,6 +75,7 @@ def _send(message: ChatMessage, url: str) -> None:
     row.update(tries=F("tries") + 1)
     try:
         webhooks.post(url, cards.payload(message), message_id=str(message.pk))
+        failpoints.reach("chat.sent")
     except webhooks.Refused as no:
         log.warning("The chat of %s did not take message %s: %s", message.webhook.team_id, message.pk, no)
         row.update(due_at=None)

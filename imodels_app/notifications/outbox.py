@@ -24,7 +24,7 @@ from imodels_app.display import status
 from imodels_app.models import Event, Notification, Operation, User
 from imodels_app.notifications import channels, chats, recipients, texts
 from imodels_app.notifications.recipients import Recipients
-from imodels_app.runtime import clock
+from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.backoff import backoff
 from imodels_app.states import TO_DECIDE, NotificationKind, State, WaitReason
 
@@ -190,6 +190,7 @@ def _send(messages: list[Notification], connection: BaseEmailBackend) -> None:
         with timezone.override(claimed[0].to.zone):
             mail = texts.mail(claimed)
         channels.send(claimed[0].to.email, mail, mail_id, connection=connection)
+        failpoints.reach("outbox.sent")
     except channels.REFUSED as refused:
         log.warning("The mail server did not take message %s: %s", claimed[0].pk, type(refused).__name__)
     except ValueError as odd:

@@ -1,8 +1,11 @@
 """E-mails: written with the change they tell of, sent apart from it, retried, and calm."""
 
+import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -280,3 +283,63 @@ def test_of_very_many_the_first_hundred_are_listed(waiting_fork, mara):
     assert subject.endswith(", and 129 more")
     assert text.count("was not made") == 100
     assert "30 more: " in text
+
+
+# ---------- once a day, and once ----------
+
+
+def test_what_is_wanted_once_a_day_is_one_mail_in_the_reader_s_morning(bridge_team, mara, tomas, spec_for, mail_server):
+    User.objects.filter(pk=tomas.pk).update(daily_mail="requested", time_zone="Asia/Tokyo")
+    for _ in range(3):
+        lifecycle.request(spec_for(Kind.FORK), by=mara)
+    deliver()
+
+    due = {message.due_at for message in Notification.objects.filter(to=tomas)}
+    assert not mail_server.inbox
+    assert {at.astimezone(ZoneInfo("Asia/Tokyo")).hour for at in due} == {outbox.DIGEST_AT}
+    Notification.objects.update(due_at=clock.now(), written_at=F("written_at") - timedelta(days=1))
+    outbox.send_due()
+    assert [text_of(mail).count("- Mara requests") for mail in mail_server.to(tomas.email)] == [3]
+
+
+def test_30_requests_in_a_minute_are_one_mail_with_30_lines_to_each_lead(
+    bridge_team, ida, tomas, mara, spec_for, mail_server
+):
+    for _ in range(30):
+        lifecycle.request(spec_for(Kind.FORK), by=mara)
+        outbox.send_due()
+        later(seconds=2)
+    later(seconds=10)
+    outbox.send_due()
+
+    for lead in (ida, tomas):
+        assert [text_of(mail).count("- Mara requests") for mail in mail_server.to(lead.email)] == [30]
+
+
+def test_a_mail_is_text_and_html_with_only_our_links(bridge_team, mara, tomas, spec_for, mail_server):
+    reason = "See <b>https://evil.example</b>"
+    fork = lifecycle.request(spec_for(Kind.FORK, reason=reason), by=mara)
+    deliver()
+
+    (mail,) = mail_server.to(tomas.email)
+    html = mail.get_body(("html",)).get_content()
+    assert re.findall('href="([^"]+)"', html) == [f"{settings.DASHBOARD_URL}/approvals/{fork.pk}/"]
+    assert "&lt;b&gt;https://evil.example&lt;/b&gt;" in html
+    assert "<script" not in html
+
+
+def test_what_is_tried_again_is_the_same_mail_and_what_came_since_is_another(
+    bridge_team, mara, tomas, spec_for, mail_server
+):
+    lifecycle.request(spec_for(Kind.FORK, name="First"), by=mara)
+    mail_server.loses = lambda: True
+    deliver()
+    mail_server.loses = lambda: False
+    lifecycle.request(spec_for(Kind.FORK, name="Second"), by=mara)
+    for _ in range(2):
+        later(hours=1)
+        outbox.send_due()
+
+    first, again, second = mail_server.to(tomas.email)
+    assert first["Message-ID"] == again["Message-ID"] != second["Message-ID"]
+    assert ("First" in text_of(again), "Second" in text_of(again)) == (True, False)
