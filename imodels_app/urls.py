@@ -6,9 +6,12 @@ from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 from imodels_app.views import (
+    absences,
     approval_card,
+    approval_list,
     approvals,
     audit,
+    chats,
     edit_request,
     find,
     first_steps,
@@ -60,7 +63,12 @@ urlpatterns: list[URLPattern] = [
     path("orphans/", orphans.orphan_list, name="orphan-list"),
     path("orphans/<uuid:pk>/", orphans.orphan_detail, name="orphan-detail"),
     path("orphans/<uuid:pk>/delete", orphans.delete_orphan, name="delete-orphan"),
-    path("approvals/", approvals.approval_list, name="approval-list"),
+    path("approvals/", approval_list.approval_list, name="approval-list"),
+    path("approvals/decide", approval_list.decide_several, name="decide-several"),
+    path("approvals/away/", absences.absence_list, name="absence-list"),
+    path("approvals/away/<int:pk>/end", absences.end_absence, name="end-absence"),
+    path("approvals/chats/", chats.chat_list, name="chat-list"),
+    path("approvals/chats/<int:pk>/remove", chats.remove_chat, name="remove-chat"),
     path("approvals/rules/", rules.rule_list, name="rule-list"),
     path("approvals/rules/new", rules.new_rule, name="new-rule"),
     path("approvals/rules/<int:pk>/", rules.rule_detail, name="rule-detail"),
@@ -71,6 +79,9 @@ urlpatterns: list[URLPattern] = [
     path("approvals/<uuid:pk>/reject", approvals.reject, name="reject"),
     path("approvals/<uuid:pk>/request-changes", approvals.request_changes, name="request-changes"),
     path("approvals/<uuid:pk>/bypass", approvals.bypass, name="bypass"),
+    path("approvals/<uuid:pk>/comment", approvals.comment, name="comment"),
+    path("approvals/<uuid:pk>/look", approvals.look, name="look"),
+    path("approvals/<uuid:pk>/start", approvals.start, name="start"),
     path("approvals/<uuid:pk>/edit", edit_request.edit_request, name="edit-request"),
     # Who may what.
     path("teams/", teams.team_list, name="team-list"),

@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -39,15 +39,17 @@ LINKED = {
     "tomas": [("/approvals/", "a[href^='/approvals/'][id^='ask-']")],
     "ines": [("/teams/", "td.c-name a"), ("/people/", "td.c-name a")],
 }
-WIDE, PHONE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}, {"width": 320, "height": 640}
+WIDE = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=390, height=844)
+NARROW = ViewportSize(width=320, height=640)
 
 
 class Look(NamedTuple):
     """How a page is seen."""
 
     name: str
-    viewport: dict[str, int]
-    scheme: str
+    viewport: ViewportSize
+    scheme: Literal["light", "dark"]
 
 
 LOOKS = [Look("light", WIDE, "light"), Look("dark", WIDE, "dark"), Look("phone", PHONE, "dark")]
