@@ -187,6 +187,11 @@ class Verb(models.TextChoices):
     RULE_MADE = "rule_made", "An approval rule was made."
     RULE_CHANGED = "rule_changed", "An approval rule has a new version, or was switched on or off."
     RULE_DELETED = "rule_deleted", "An approval rule went with its team."
+    # Of where the record is sent to.
+    STREAM_MADE = "stream_made", "An administrator set up a destination that events are streamed to."
+    STREAM_SWITCHED = "stream_switched", "A destination of events was switched on or off."
+    STREAM_REPLAYED = "stream_replayed", "A destination of events goes on from another point."
+    STREAM_DELETED = "stream_deleted", "A destination of events was deleted."
     # Of what others did on the platform, seen with the token of a lead.
     WATCH_BEGUN = "watch_begun", "A lead lets iModel Desk look with their token for what is made outside it."
     WATCH_ENDED = "watch_ended", "iModel Desk no longer looks with a lead's token for what is made outside it."
@@ -229,7 +234,10 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
     "outside": ("Seen outside", [Verb.MADE_OUTSIDE, Verb.RENAMED_OUTSIDE, Verb.DELETED_OUTSIDE]),
     "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
     "presets": ("Presets", [verb for verb in Verb if verb.startswith("preset_")]),
-    "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED]),
+    "record": (
+        "The record itself",
+        [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED, *(verb for verb in Verb if verb.startswith("stream_"))],
+    ),
 }
 _elsewhere = {verb for _, verbs in EVENT_GROUPS.values() for verb in verbs}
 EVENT_GROUPS["progress"] = ("Waits and answers", [verb for verb in Verb if verb not in _elsewhere])
