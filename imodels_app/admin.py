@@ -128,7 +128,7 @@ class TeamITwinInline(Inline):
     model = TeamITwin
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        catalog = Catalog(request.user, is_fresh=True, within_s=LOOK_UP_WITHIN_S)
+        catalog = Catalog(request.user, max_age_s=0, within_s=LOOK_UP_WITHIN_S)
         return super().get_formset(request, obj, form=type("Form", (TeamITwinForm,), {"catalog": catalog}), **kwargs)
 
 
