@@ -59,4 +59,6 @@ app.conf.beat_schedule = {
     "record-refusals": {"task": "imodels_app.record_refusals", "schedule": 60.0},
     # E-mails that are due.
     "notify-people": {"task": "imodels_app.send_notifications", "schedule": 5.0},
+    # Messages to teams' chats that are due.
+    "notify-chats": {"task": "imodels_app.send_chat_messages", "schedule": 5.0},
 }

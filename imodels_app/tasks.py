@@ -8,9 +8,10 @@ from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 
 from imodels_app import workers
+from imodels_app.accounts import encryption
 from imodels_app.accounts.sessions import SessionStore
 from imodels_app.audit import configuration, figures, refusals
-from imodels_app.notifications import outbox
+from imodels_app.notifications import chats, outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
 from imodels_app.workers import sweeps
@@ -144,3 +145,8 @@ def record_refusals() -> None:
 @shared_task(name="imodels_app.send_notifications")
 def send_notifications() -> None:
     outbox.send_due()
+
+
+@shared_task(name="imodels_app.send_chat_messages")
+def send_chat_messages() -> None:
+    chats.send_due(encryption.decrypt)

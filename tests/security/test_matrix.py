@@ -53,6 +53,16 @@ approve              POST     422   404     403    403      302   403
 reject               POST     422   404     403    403      302   403
 request-changes      POST     422   404     403    403      302   403
 bypass               POST     422   404     403    403      403   302
+comment              POST     422   404     302    302      302   302
+look                 POST     422   404     403    403      302   403
+start                POST     422   404     403    302      302   403
+decide-several       POST     in    302     302    302      302   302
+absence-list         GET      in    200     200    200      200   200
+absence-list         POST     in    422     422    422      422   422
+end-absence          POST     in    404     404    404      404   404
+chat-list            GET      in    404     404    404      404   200
+chat-list            POST     in    404     404    404      404   422
+remove-chat          POST     in    404     404    404      404   404
 edit-request         GET      in    404     403    200      403   403
 edit-request         POST     in    404     403    409      403   403
 rule-list            GET      in    200     200    200      200   200
@@ -154,6 +164,7 @@ preset delete            GET 200
 BODIES: dict[str, dict[str, Any]] = {
     "approve": {"comment": "Fine."},
     "reject": {"comment": "Not now."},
+    "comment": {"text": "Why now?"},
     "request-changes": {"comment": "Say why."},
     "bypass": {"reason": "The lead is away."},
     "delete-orphan": {"sure": "yes"},
