@@ -102,6 +102,16 @@ def sweep_uploads() -> None:
     sweeps.uploads()
 
 
+@shared_task(name="imodels_app.send_stream")
+def send_stream(destination_id: str) -> None:
+    workers.stream.send(int(destination_id))
+
+
+@shared_task(name="imodels_app.sweep_streams")
+def sweep_streams() -> None:
+    sweeps.streams()
+
+
 @shared_task(name="imodels_app.sweep_outside")
 def sweep_outside() -> None:
     sweeps.outside()

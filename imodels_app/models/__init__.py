@@ -5,6 +5,7 @@ States change in lifecycle/ only, tokens in accounts/tokens.py only, and session
 
 from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
+from imodels_app.models.destinations import Destination, DestinationQuerySet
 from imodels_app.models.events import Event
 from imodels_app.models.figures import DailyFigure, Figure, SummedDay
 from imodels_app.models.known_itwins import KnownITwin
@@ -38,6 +39,8 @@ __all__ = [
     "CircuitBreaker",
     "DailyFigure",
     "Decision",
+    "Destination",
+    "DestinationQuerySet",
     "Event",
     "Figure",
     "ITwinList",
