@@ -35,7 +35,7 @@ def drop_lasted(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("imodels_app", "0012_preferences")]
+    dependencies = [("imodels_app", "0015_audit_outside")]
 
     operations = [
         migrations.CreateModel(

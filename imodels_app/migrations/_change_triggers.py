@@ -11,9 +11,10 @@ from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from imodels_app.migrations._data_and_triggers import OPERATION, TEAM
+from imodels_app.migrations._data_and_triggers import EVENT, OPERATION, TEAM
 
 CHANGE, UPLOAD, ORPHAN = "imodels_app_change", "imodels_app_upload", "imodels_app_orphan"
+LOOK, ABSENCE, TOKENS = "imodels_app_look", "imodels_app_absence", "imodels_app_tokenset"
 USER, MEMBERSHIP, TEAM_ITWIN = "imodels_app_user", "imodels_app_membership", "imodels_app_teamitwin"
 BUCKET, ATTEMPT, BREAKER = "imodels_app_bucket", "imodels_app_attempt", "imodels_app_circuitbreaker"
 COLUMNS = "about, operation_id, person_id, team_id, is_asking, is_queued, number, at"
@@ -29,7 +30,8 @@ CHANGED = (
 )
 LEFT = "'operation', NEW.id, NEW.requested_by_id, OLD.team_id, 'awaiting_approval' IN (OLD.state, NEW.state), false"
 OF_ITS_OPERATION = (
-    f"'operation', id, requested_by_id, team_id, false, false, {{number}} FROM {OPERATION} WHERE id = NEW.operation_id"
+    "'operation', id, requested_by_id, team_id, state = 'awaiting_approval', false, {number}"
+    f" FROM {OPERATION} WHERE id = NEW.operation_id"
 )
 
 
@@ -68,11 +70,12 @@ def _differs(*columns: str) -> str:
 
 
 def _rights() -> Iterator[Noted]:
-    for table, name in ((MEMBERSHIP, "membership"), (TEAM_ITWIN, "team_itwin")):
+    for table, name in ((MEMBERSHIP, "membership"), (TEAM_ITWIN, "team_itwin"), (ABSENCE, "absence")):
         for change in ("INSERT", "UPDATE", "DELETE"):
             yield Noted(f"{name}_{change.lower()}_noted", f"{change} ON {table}", _about("rights"))
     yield Noted("team_noted", f"UPDATE ON {TEAM}", _about("rights"))
     yield Noted("person_noted", f"INSERT ON {USER}", _about("rights"))
+    yield Noted("scope_noted", f"UPDATE ON {TOKENS}", _about("rights"), _differs("scope"))
     columns = _differs("first_name", "last_name", "email", "is_active", "is_staff", "is_superuser")
     yield Noted("person_changed_noted", f"UPDATE ON {USER}", _about("rights"), columns)
 
@@ -85,6 +88,11 @@ TRIGGERS = [
     Noted("upload_noted", f"UPDATE ON {UPLOAD}", OF_ITS_OPERATION, "OLD.sent_bytes <> NEW.sent_bytes"),
     Noted("orphan_noted", f"INSERT ON {ORPHAN}", OF_ITS_OPERATION),
     Noted("orphan_changed_noted", f"UPDATE ON {ORPHAN}", OF_ITS_OPERATION, "OLD.version <> NEW.version"),
+    # A comment is no new version.
+    Noted("comment_noted", f"INSERT ON {EVENT}", OF_ITS_OPERATION, "NEW.verb = 'commented'"),
+    Noted("look_noted", f"INSERT ON {LOOK}", OF_ITS_OPERATION),
+    Noted("look_changed_noted", f"UPDATE ON {LOOK}", OF_ITS_OPERATION),
+    Noted("look_ended_noted", f"DELETE ON {LOOK}", OF_ITS_OPERATION.replace("NEW", "OLD")),
     *_rights(),
     Noted("attempt_noted", f"INSERT ON {ATTEMPT}", _about("limits")),
     # Not the calls, which are counted each.

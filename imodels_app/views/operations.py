@@ -23,14 +23,14 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits, throttles
-from imodels_app.models import About, Operation, User
+from imodels_app.models import About, Operation, Subscription, User
 from imodels_app.models.changes import seen_by
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import State, Verb
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import lineage
+from imodels_app.views import first_steps, lineage
 
 MOST_AT_ONCE = keyset.PAGE_SIZE
 
@@ -80,6 +80,8 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         "hidden": _hidden(asked, scope, page),
     }
     parts = {name: context[name] for name in ("numbers", "rate_limits", "tabs")} | {"total": counted.total}
+    if user.is_admin and tab == "all" and not page.rows and not asked.is_set:
+        context["steps"] = first_steps.steps()
     if not live.is_fragment(request):
         context |= {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
         context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
@@ -106,7 +108,7 @@ def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     operation = _visible(user, pk)
     context = _page_of(operation, user, now) | {"section": "operations"}
     positions = fair_queue.positions([operation], now)
-    read = [live.shown(operation, now), context["status_text"], live.tick([operation], now)]
+    read = [live.shown(operation, now), context["status_text"], len(context["timeline"]), live.tick([operation], now)]
     return live_page.render(
         "operations/detail.html",
         "operations/_detail.html",
@@ -134,6 +136,21 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
     messages.success(request, f"{isolated(operation.name)} was cancelled. It was not sent.")
     return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
+
+
+@signed_in
+@require_POST
+@throttled(throttles.PRESETS)
+def subscribe(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Be told of the end of one, or no longer."""
+    user, operation = person(request), _visible(person(request), pk)
+    if request.POST.get("on") == "yes":
+        Subscription.objects.get_or_create(person=user, operation=operation)
+        messages.success(request, f"You will be told when {isolated(operation.name)} has ended.")
+    else:
+        user.subscriptions.filter(operation=operation).delete()
+        messages.success(request, f"You will not be told about {isolated(operation.name)}.")
+    return redirect(operation_url(operation))
 
 
 @signed_in
@@ -229,6 +246,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "request_url": request_url(operation),
         "curl": formats.curl(request_url(operation), operation.request_body),
         "why_not_cancel": permissions.why_not_cancel(user, operation),
+        "is_subscribed": user.subscriptions.filter(operation=operation).exists(),
         "can_decide": not permissions.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
         # Teams and their iTwins change: whoever may see this one need not see the one before it.

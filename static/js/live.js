@@ -82,14 +82,16 @@ function changeRow(row, fresh, news) {
   for (const [number, cell] of [...fresh.children].entries()) {
     if (look(cells[number]) !== look(cell)) replace(cells[number], cell);
   }
-  if (row.dataset.said === fresh.dataset.said) return;
-  row.dataset.said = fresh.dataset.said;
-  tell(row, news);
+  const moved = row.dataset.said !== fresh.dataset.said;
+  Object.assign(row.dataset, fresh.dataset);
+  if (moved) tell(row, news);
 }
 
 function tell(row, news) {
-  row.classList.add("changed");
-  if (row.dataset.said) news.push(row.dataset.said);
+  if (row.localName === "tr") row.classList.add("changed");
+  if (!row.dataset.said) return;
+  news.push(row.dataset.said);
+  document.dispatchEvent(new CustomEvent("part:said", { detail: row }));
 }
 
 function merge(root, fresh) {
@@ -111,8 +113,8 @@ function merge(root, fresh) {
     if (drawn.get(old) === html) continue;
     // The part around it does not look any more as it was drawn.
     drawn.delete(old.parentElement.closest("[data-part]"));
-    if (part.dataset.said && part.dataset.said !== old.dataset.said) news.push(part.dataset.said);
     replace(old, part);
+    if (part.dataset.said && part.dataset.said !== old.dataset.said) tell(part, news);
     remember(part);
     drawn.set(part, html);
   }

@@ -48,6 +48,7 @@ def test_what_people_see_of_an_operation_is_a_change_and_what_workers_note_is_no
     for act, about in (
         (lambda: lifecycle.renew_upload_lease(running_upload, sent_bytes=1), "operation"),
         (lambda: lifecycle.failed(running_upload, code="failed"), "operation"),
+        (lambda: lifecycle.comment(running_upload, "Why?", by=mara), "operation"),
         (lambda: lifecycle.delete_orphan(running_upload, by=mara), "operation"),
         (lambda: User.objects.filter(pk=mara.pk).update(first_name="Marah"), "rights"),
         (lambda: Membership.objects.all().delete(), "rights"),
