@@ -252,6 +252,8 @@ def why_not_name_deputy(user: User, absence: Absence) -> str:
     """Why this person may not name who decides in the place of this lead, or end it; empty when they may."""
     if not user.is_active or not (user.is_admin or user.pk == absence.lead_id):
         return f"Only {absence.lead.name} and administrators can do this."
+    if is_same_person(absence.lead, absence.deputy):
+        return "Nobody stands in for themselves."
     places = Membership.objects.filter(team=absence.team_id)
     if not places.filter(user=absence.lead, role=Membership.Role.LEAD).exists():
         return f"{absence.lead.name} is no lead of {absence.team}."
