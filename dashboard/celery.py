@@ -45,6 +45,8 @@ app.conf.beat_schedule = {
     "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
     # Events that the audit log does not have yet: 10 s after they were written it must.
     "add-to-audit-log": {"task": "imodels_app.sweep_audit_log", "schedule": 3.0},
+    # iTwins in which somebody may have made, renamed or deleted iModels outside the desk: each once a night.
+    "look-outside": {"task": "imodels_app.sweep_outside", "schedule": 60.0},
     # The audit's numbers of today, and of days that are over.
     "sum-up-figures": {"task": "imodels_app.sum_up_figures", "schedule": 60.0},
     # Baseline files that nobody came back for, and those of operations that are over.

@@ -58,6 +58,7 @@ SETTINGS = {
     "ITWIN_TIER": Setting(kinds.tier, "trial"),
     "ITWIN_CREATION_MODES": Setting(kinds.flag, "no"),
     "PRIVATE_HOSTS": Setting(kinds.hosts),
+    "WEBHOOK_HOSTS": Setting(kinds.hosts_or_domains),
     "MAP_TILES_URL": Setting(kinds.optional(kinds.tiles)),
     "MAP_TILES_CREDIT": Setting(kinds.text),
     "OPEN_IMODEL_URL": Setting(kinds.optional(kinds.imodel_page)),

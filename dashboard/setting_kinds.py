@@ -128,6 +128,16 @@ def hosts(value: str) -> frozenset[str]:
     return found
 
 
+def hosts_or_domains(value: str) -> frozenset[str]:
+    """Hosts, and with a point in front whatever is below a domain."""
+    found = frozenset(host.strip("[]") for host in _listed(value))
+    for host in found:
+        _check_host(host.removeprefix("."))
+        if host.startswith(".") and "." not in host[1:]:
+            raise ValueError("would allow a whole top-level domain. Name more of it.")
+    return found
+
+
 def hosts_with_ports(value: str) -> frozenset[str]:
     """Each with its port, if that is not the usual one."""
     return frozenset(urlsplit(origin(f"https://{one}")).netloc for one in _listed(value))

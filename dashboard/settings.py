@@ -50,6 +50,8 @@ ITWIN_TIER = env["ITWIN_TIER"]
 ITWIN_CREATION_MODES = env["ITWIN_CREATION_MODES"]
 # Hosts in private networks that an answer of the platform may name. Its own host is named by its address.
 PRIVATE_HOSTS = env["PRIVATE_HOSTS"] | {urlsplit(ITWIN_API_URL).hostname}
+# Where chats and others may be sent messages to: hosts, and with a point in front whatever is below a domain.
+WEBHOOK_HOSTS: frozenset[str] = env["WEBHOOK_HOSTS"]
 # Pictures behind the map of the extent, if somebody serves them: a Web Mercator tile server's address with {z}, {x} and
 # {y} in it, and whom it wants named. Browsers fetch them, so a key in the address is no secret.
 MAP_TILES_URL: str = env["MAP_TILES_URL"]
@@ -189,7 +191,7 @@ CELERY_TASK_ROUTES = {
     "imodels_app.upload": {"queue": "uploads"},
     **{
         f"imodels_app.{task}": {"queue": "polls"}
-        for task in ("poll", "look_at_list", "reconcile", "delete_orphan", "sweep_running")
+        for task in ("poll", "look_at_list", "look_outside", "reconcile", "delete_orphan", "sweep_running")
     },
 }
 UPLOAD_TIME_LIMIT_S = timing.UPLOAD_TASK_LIMIT_S

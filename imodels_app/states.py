@@ -187,6 +187,12 @@ class Verb(models.TextChoices):
     RULE_MADE = "rule_made", "An approval rule was made."
     RULE_CHANGED = "rule_changed", "An approval rule has a new version, or was switched on or off."
     RULE_DELETED = "rule_deleted", "An approval rule went with its team."
+    # Of what others did on the platform, seen with the token of a lead.
+    WATCH_BEGUN = "watch_begun", "A lead lets iModel Desk look with their token for what is made outside it."
+    WATCH_ENDED = "watch_ended", "iModel Desk no longer looks with a lead's token for what is made outside it."
+    MADE_OUTSIDE = "made_outside", "An iModel was seen that was not made with iModel Desk."
+    RENAMED_OUTSIDE = "renamed_outside", "An iModel was seen to have another name."
+    DELETED_OUTSIDE = "deleted_outside", "An iModel was seen to be gone, which was not deleted with iModel Desk."
     # What was refused.
     DECISION_REFUSED = "decision_refused", "Somebody tried to decide and was not allowed to."
     SIGN_IN_FAILED = "sign_in_failed", "A sign-in failed; without a session, how many in ten minutes."
@@ -217,8 +223,10 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
             *(Verb.DAYS_CHANGED, Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN),
             *(Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
             *(Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),
+            *(Verb.WATCH_BEGUN, Verb.WATCH_ENDED),
         ],
     ),
+    "outside": ("Seen outside", [Verb.MADE_OUTSIDE, Verb.RENAMED_OUTSIDE, Verb.DELETED_OUTSIDE]),
     "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
     "presets": ("Presets", [verb for verb in Verb if verb.startswith("preset_")]),
     "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED]),

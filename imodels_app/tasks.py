@@ -56,6 +56,11 @@ def look_at_list(itwin_id: str) -> None:
     workers.poll_by_list.look(itwin_id)
 
 
+@shared_task(name="imodels_app.look_outside")
+def look_outside(itwin_id: str) -> None:
+    workers.outside.look(itwin_id)
+
+
 @shared_task(name="imodels_app.reconcile")
 def reconcile(operation_id: str) -> None:
     workers.reconcile.reconcile(UUID(operation_id))
@@ -94,6 +99,11 @@ def sweep_orphans() -> None:
 @shared_task(name="imodels_app.sweep_uploads")
 def sweep_uploads() -> None:
     sweeps.uploads()
+
+
+@shared_task(name="imodels_app.sweep_outside")
+def sweep_outside() -> None:
+    sweeps.outside()
 
 
 @shared_task(name="imodels_app.sweep_audit_log")

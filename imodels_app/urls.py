@@ -30,6 +30,7 @@ from imodels_app.views import (
     teams,
     theme,
     uploads,
+    watches,
 )
 
 app_name = "imodels"
@@ -94,6 +95,7 @@ urlpatterns: list[URLPattern] = [
     path("audit/people/<int:pk>/", audit.audit_person, name="audit-person"),
     path("audit/itwins/<slug:itwin_id>/", audit.audit_itwin, name="audit-itwin"),
     path("audit/imodels/<slug:imodel_id>/", audit.audit_imodel, name="audit-imodel"),
+    path("audit/outside/look", watches.look_outside, name="look-outside"),
     path("audit/filters", audit.save_filter, name="save-filter"),
     path("audit/filters/<int:pk>/delete", audit.delete_filter, name="delete-filter"),
     # Asking for a new iModel.
@@ -124,6 +126,7 @@ urlpatterns: list[URLPattern] = [
     path("sessions/", sessions.session_list, name="session-list"),
     path("sessions/end", sessions.end_session, name="end-session"),
     path("sessions/end-all", sessions.end_all_sessions, name="end-all-sessions"),
+    path("sessions/teams/<int:pk>/watch", watches.switch_watch, name="switch-watch"),
     # For machines.
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -15,12 +15,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 DOCS = Path(__file__).resolve().parent.parent / "docs/pictures"
 MAIN_BRIDGE = "c3c00000-0000-4000-8000-000000000001"
@@ -39,26 +39,29 @@ LINKED = {
     "tomas": [("/approvals/", "a[href^='/approvals/'][id^='ask-']")],
     "ines": [("/teams/", "td.c-name a"), ("/people/", "td.c-name a")],
 }
-WIDE, PHONE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}, {"width": 320, "height": 640}
 
 
 class Look(NamedTuple):
     """How a page is seen."""
 
     name: str
-    viewport: dict[str, int]
-    scheme: str
+    width: int
+    height: int
+    scheme: Literal["light", "dark"]
 
 
-LOOKS = [Look("light", WIDE, "light"), Look("dark", WIDE, "dark"), Look("phone", PHONE, "dark")]
-LOOKS += [Look("narrow", NARROW, "light")]
+LOOKS = [
+    Look("light", 1280, 800, "light"),
+    Look("dark", 1280, 800, "dark"),
+    Look("phone", 390, 844, "dark"),
+    Look("narrow", 320, 640, "light"),
+]
 
 
 def open_as(browser: "Browser", base: str, person: str, look: Look) -> "Page":
     """A tab in which this person has signed in."""
-    context = browser.new_context(
-        base_url=base, viewport=look.viewport, color_scheme=look.scheme, device_scale_factor=1
-    )
+    size: ViewportSize = {"width": look.width, "height": look.height}
+    context = browser.new_context(base_url=base, viewport=size, color_scheme=look.scheme)
     page = context.new_page()
     page.goto("/sign-in/start")
     page.locator(f"#person-{person}").click()

@@ -246,6 +246,12 @@ def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | N
     return f"Only {operation.requested_by_name}, leads of {operation.team.name} and administrators can do this."
 
 
+def why_not_watch(user: User, team: Team) -> str:
+    """Why this person may not let their token be used to look for what is made outside; empty when they may."""
+    is_lead = user.is_active and team.pk in teams_led_by(user)
+    return "" if is_lead else f"Only leads of {team.name} can do this."
+
+
 def teams_led_by(user: User) -> set[int]:
     return set(user.membership_set.filter(role=Membership.Role.LEAD).values_list("team", flat=True))
 
@@ -264,7 +270,9 @@ def why_not_demote(by: User | None, user: User) -> str:
 
     Nobody shuts themselves out, so there is always an administrator left.
     """
-    return "This is your own account: another administrator has to do that." if by == user else ""
+    return (
+        "This is your own account: only another administrator can close it, or change its rights." if by == user else ""
+    )
 
 
 def why_not_delete_team(team: Team) -> str:

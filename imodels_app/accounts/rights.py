@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.dispatch import Signal
 
-from imodels_app.accounts import deciders, permissions, sessions, tokens
+from imodels_app.accounts import deciders, permissions, sessions, tokens, watches
 from imodels_app.audit import events
 from imodels_app.models import ApprovalRule, Membership, Team, TeamITwin, User
 from imodels_app.notifications import outbox
@@ -192,6 +192,7 @@ def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None,
         )
         outbox.enqueue_about(event, told - {by})
     if changes:
+        watches.end_unled()
         changed.send(sender=type(row), by=by, row=row)
 
 

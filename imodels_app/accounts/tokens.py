@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts import encryption, oidc, sessions
+from imodels_app.accounts import encryption, oidc, sessions, watches
 from imodels_app.itwin import errors
 from imodels_app.models import TokenSet, Upload, User
 from imodels_app.runtime import clock, failpoints
@@ -131,7 +131,9 @@ def taken(user: User | None) -> None:
 
 def delete(user: User) -> None:
     """Delete a person's tokens: nobody acts for them any more."""
-    TokenSet.objects.filter(user=user).delete()
+    with transaction.atomic():
+        TokenSet.objects.filter(user=user).delete()
+        watches.end_of(user, "The account was closed")
 
 
 def reencrypt() -> int:
@@ -214,6 +216,7 @@ def _ended(mine: QuerySet[TokenSet], row: TokenSet, *, is_revoked: bool = False)
     with transaction.atomic():
         if not mine.update(sign_in_needed=True, **_NOBODY_REFRESHES):
             return _overtaken()
+        watches.end_of(row.user, "The grant ended")
         if is_revoked:
             sessions.end(row.user, by=None)
     return SignInNeeded(str(row.user_id))

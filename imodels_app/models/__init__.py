@@ -13,6 +13,7 @@ from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
 from imodels_app.models.notifications import Notification, NotificationQuerySet
 from imodels_app.models.operations import DECIDED_AT_SOURCE, Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
+from imodels_app.models.outside import SeenIModel, Watch, WatchedITwin, WatchedITwinQuerySet, WatchQuerySet
 from imodels_app.models.people import User
 from imodels_app.models.presets import Preset, PresetQuerySet
 from imodels_app.models.refused_access import RefusedAccess
@@ -52,6 +53,7 @@ __all__ = [
     "PresetQuerySet",
     "RefusedAccess",
     "SavedFilter",
+    "SeenIModel",
     "Session",
     "StagedFile",
     "StagedFileQuerySet",
@@ -65,4 +67,8 @@ __all__ = [
     "UploadQuerySet",
     "UploadedBlock",
     "User",
+    "Watch",
+    "WatchQuerySet",
+    "WatchedITwin",
+    "WatchedITwinQuerySet",
 ]

@@ -1,1 +1,1 @@
-"""E-mail about operations."""
+"""What people and chats are told, by e-mail and by webhook."""

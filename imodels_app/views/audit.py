@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_POST, require_safe
 
+from imodels_app.accounts import sight, watches
 from imodels_app.audit import log
 from imodels_app.audit.export import Behind, Export
 from imodels_app.audit.verify_export import SEPARATORS
@@ -22,7 +23,7 @@ from imodels_app.decorators import auditor, person, throttled
 from imodels_app.display import formats, status, timeline
 from imodels_app.display.status_table import FAILURES
 from imodels_app.limits import throttles
-from imodels_app.models import Event, KnownITwin, Notification, Operation, SavedFilter, Team, User
+from imodels_app.models import Event, KnownITwin, Notification, Operation, SavedFilter, SeenIModel, Team, User
 from imodels_app.requesting import staging
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import EVENT_GROUPS, Kind, Verb
@@ -42,6 +43,8 @@ def audit(request: HttpRequest) -> HttpResponse:
     asked = _read(request.GET)
     context = _events(asked.event_parts(), request) | _filter_of(request, asked, SavedFilter.Page.EVENTS)
     context |= {"log": {"head": log.head(), "waiting": log.waiting()}}
+    if "outside" in asked.events:
+        context["outside"] = watches.in_short()
     return render(request, "audit/list.html", context)
 
 
@@ -113,8 +116,11 @@ def audit_imodel(request: HttpRequest, imodel_id: str) -> HttpResponse:
     about = Operation.objects.filter(Q(imodel_id=imodel_id) | Q(source_id=imodel_id)).order_by("created_at", "pk")
     made_by = about.filter(imodel_id=imodel_id).first()
     named = made_by or about.first()
-    name = (named.name if made_by else named.source_name) if named else ""
+    seen = SeenIModel.objects.filter(pk=imodel_id).first()
+    name = seen.name if seen else (named.name if made_by else named.source_name) if named else ""
     facts = [("iModel id", imodel_id)]
+    if seen and seen.gone_at:
+        facts += [("No longer there", f"since {formats.day_time(seen.gone_at)}")]
     if made_by:
         facts += [("Made by", made_by.requested_by_name), ("Made as", status.kind_label(made_by.kind))]
     query = f"imodel={imodel_id}"
@@ -137,6 +143,10 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
         "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
         "leads": list(operation.team.leads()),
+        "sight": [
+            ("When it was requested", sight.when(operation, operation.created_at)),
+            ("Now", sight.now(operation)),
+        ],
         "waiting": log.waiting_of(operation),
         "head": log.head(),
         "printed_at": timezone.now(),

@@ -130,7 +130,7 @@ def _ask_platform(user: User, operation: Operation) -> PlatformAnswer:
     if operation.orphan.state in NO_LONGER_THERE:
         return PlatformAnswer()
     try:
-        return PlatformAnswer(Catalog(user, is_fresh=True).source(operation.imodel_id))
+        return PlatformAnswer(Catalog(user, max_age_s=0).source(operation.imodel_id))
     except NotInCatalog:
         return PlatformAnswer(trouble="The platform no longer knows it, or you cannot see it.")
     except (CatalogUnavailable, SignInNeeded):

@@ -35,7 +35,7 @@ def team_list(request: HttpRequest) -> HttpResponse:
     teams = Team.objects.visible_to(user).prefetch_related("membership_set__user")
     rows = [
         {"team": team, "leads": _leads(team), "trouble": deciders.why_not_in(team)}
-        for team in teams.annotate(itwin_count=Count("itwins"))
+        for team in teams.annotate(itwin_count=Count("itwins")).order_by("name")
     ]
     context = {"rows": rows, "can_change": permissions.may_administer(user), "section": "teams"}
     return render(request, "teams/list.html", context)
@@ -130,7 +130,7 @@ def change_place(request: HttpRequest, pk: int) -> HttpResponse:
 def give_itwin(request: HttpRequest, pk: int) -> HttpResponse:
     """An iTwin into the team's care, from another team's if that is meant."""
     team = get_object_or_404(Team, pk=pk)
-    catalog = Catalog(person(request), is_fresh=True, within_s=LOOK_UP_WITHIN_S)
+    catalog = Catalog(person(request), max_age_s=0, within_s=LOOK_UP_WITHIN_S)
     form = TeamITwinForm(request.POST, team=team, catalog=catalog)
     if not form.is_valid() or form.found is None:
         return _page(request, team, itwin=form)

@@ -98,6 +98,7 @@ NONSENSE = {
     "ITWIN_TIER": ["gold", "trial community", "trial,basic"],
     "ITWIN_CREATION_MODES": ["true", "1", "Yes", "on"],
     "PRIVATE_HOSTS": ["https://storage.lan", "storage lan", "*", "10.0.0.0/8", "storage.lan;other.lan"],
+    "WEBHOOK_HOSTS": ["https://hooks.slack.com", "*.slack.com", ".com", ".", "hooks slack com", "hooks.slack.com/x"],
     "OPEN_IMODEL_URL": [
         *("https://viewer.example/{itwin_id}", "https://{imodel_id}.example/", "viewer.example/{imodel_id}"),
         *("https://viewer.example/{imodel_id}/{name}", "javascript:alert('{imodel_id}')"),
@@ -228,7 +229,7 @@ def test_each_name_that_the_platform_has_for_a_tier_is_taken(tier):
         ),
         *(
             {"OIDC_ISSUER": "https://id.example/realms/desk/", **PUBLIC},
-            {"PRIVATE_HOSTS": "Storage.lan, 10.1.2.3, [::1]"},
+            {"PRIVATE_HOSTS": "Storage.lan, 10.1.2.3, [::1]", "WEBHOOK_HOSTS": "hooks.slack.com, .logic.azure.com"},
         ),
         *({"EMAIL_URL": "submission://user:password@mail.example:587"}, {"EMAIL_URL": "smtps://u:p@mail.example"}),
         *({"EMAIL_URL": "smtp://127.0.0.1:1025"}, {"EMAIL_URL": "file:////tmp"}, {"EMAIL_URL": "file:///tmp"}),

@@ -85,6 +85,7 @@ audit-numbers        GET      in    404     404    404      404   200
 audit-person         GET      in    404     404    404      404   200
 audit-itwin          GET      in    404     404    404      404   200
 audit-imodel         GET      in    404     404    404      404   200
+look-outside         POST     in    404     404    404      404   302
 save-filter          POST     in    404     404    404      404   302
 delete-filter        POST     in    404     404    404      404   302
 new                  GET      in    200     200    200      200   200
@@ -129,6 +130,7 @@ preferences          POST     in    422     422    422      422   422
 session-list         GET      in    200     200    200      200   200
 end-session          POST     in    302     302    302      302   302
 end-all-sessions     POST     in    in      in     in       in    in
+switch-watch         POST     in    404     404    404      302   404
 operating            GET      in    404     404    404      404   200
 metrics              GET      404   404     404    404      404   404
 healthz              GET      200   200     200    200      200   200
@@ -167,6 +169,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "preset-detail": {"preset_name": "Another name"},
     "give-place": {"email": "soon@harbour.example", "role": "lead"},
     "change-place": {"role": "lead"},
+    "switch-watch": {"watch": "on"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
     "end-session": {"session": "of the requester"},
 }
@@ -263,6 +266,7 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     kept = SavedFilter.objects.create(owner=ines, page="events", name="Mine", query="kind=fork")
     keys: dict[str, Any] = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
     keys |= {"audit/people": mara.pk, "audit/filters": kept.pk, "people/": mara.pk}
+    keys["sessions/teams"] = bridge_team.pk
     place, itwin = bridge_team.membership_set.get(user=mara), bridge_team.itwins.get()
     keys |= {"teams/places": place.pk, "teams/itwins": itwin.pk, "teams/": bridge_team.pk}
     rows = {"team": bridge_team, "user": mara, "orphan": failed.orphan, "preset": preset, "operation": failed}
