@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import logging
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def receiver(settings):
     server.stop()
 
 
-def post(url: str, **more: object) -> None:
+def post(url: str, **more: Any) -> None:
     webhooks.post(url, b'{"text": "Pier 7"}', message_id="message-1", **more)
 
 
