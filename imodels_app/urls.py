@@ -25,6 +25,7 @@ from imodels_app.views import (
     preferences,
     presets,
     rules,
+    saved_filters,
     sessions,
     sign_in,
     teams,
@@ -96,8 +97,8 @@ urlpatterns: list[URLPattern] = [
     path("audit/itwins/<slug:itwin_id>/", audit.audit_itwin, name="audit-itwin"),
     path("audit/imodels/<slug:imodel_id>/", audit.audit_imodel, name="audit-imodel"),
     path("audit/outside/look", watches.look_outside, name="look-outside"),
-    path("audit/filters", audit.save_filter, name="save-filter"),
-    path("audit/filters/<int:pk>/delete", audit.delete_filter, name="delete-filter"),
+    path("filters", saved_filters.save_filter, name="save-filter"),
+    path("filters/<int:pk>/delete", saved_filters.delete_filter, name="delete-filter"),
     # Asking for a new iModel.
     path("new/", new_imodel.new, name="new"),
     path("new/empty/", new_imodel.request_empty, name="request-empty"),

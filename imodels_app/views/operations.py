@@ -22,13 +22,13 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits, throttles
-from imodels_app.models import Operation, Subscription, User
+from imodels_app.models import Operation, SavedFilter, Subscription, User
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import State, Verb
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import first_steps, lineage
+from imodels_app.views import first_steps, lineage, saved_filters
 
 # Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
 REDRAWN_EVERY_S = 20
@@ -73,6 +73,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     if not live_page.is_fragment:
         context |= {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
         context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
+        context |= saved_filters.on(request, SavedFilter.Page.TABLE)
     return live_page.render("operations/list.html", "operations/_live.html", context)
 
 

@@ -107,7 +107,8 @@ def test_an_itwin_is_given_to_a_team_by_its_name(open_as, bridge_team, ines):
 
 
 def test_the_first_page_is_small_and_nothing_in_it_jumps(open_as, running_clone, mara, record_property):
-    page, sizes = open_as("mara", mara, viewport=WIDE), {}
+    page = open_as("mara", mara, viewport=WIDE)
+    sizes: dict[str, Any] = {}
     page.add_init_script(WATCH_SHIFTS)
     page.on("response", lambda answer: sizes.setdefault(answer.url, answer))
     page.goto("/operations/")

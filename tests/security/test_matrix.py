@@ -265,7 +265,7 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     fail(failed, approved_by=tomas)
     kept = SavedFilter.objects.create(owner=ines, page="events", name="Mine", query="kind=fork")
     keys: dict[str, Any] = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
-    keys |= {"audit/people": mara.pk, "audit/filters": kept.pk, "people/": mara.pk}
+    keys |= {"audit/people": mara.pk, "filters/": kept.pk, "people/": mara.pk}
     keys["sessions/teams"] = bridge_team.pk
     place, itwin = bridge_team.membership_set.get(user=mara), bridge_team.itwins.get()
     keys |= {"teams/places": place.pk, "teams/itwins": itwin.pk, "teams/": bridge_team.pk}
