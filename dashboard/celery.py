@@ -45,6 +45,8 @@ app.conf.beat_schedule = {
     "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
     # Events that the audit log does not have yet: 10 s after they were written it must.
     "add-to-audit-log": {"task": "imodels_app.sweep_audit_log", "schedule": 3.0},
+    # Destinations that the audit log goes to.
+    "stream-events": {"task": "imodels_app.sweep_streams", "schedule": 5.0},
     # iTwins in which somebody may have made, renamed or deleted iModels outside the desk: each once a night.
     "look-outside": {"task": "imodels_app.sweep_outside", "schedule": 60.0},
     # The audit's numbers of today, and of days that are over.
@@ -57,4 +59,6 @@ app.conf.beat_schedule = {
     "record-refusals": {"task": "imodels_app.record_refusals", "schedule": 60.0},
     # E-mails that are due.
     "notify-people": {"task": "imodels_app.send_notifications", "schedule": 5.0},
+    # Messages to teams' chats that are due.
+    "notify-chats": {"task": "imodels_app.send_chat_messages", "schedule": 5.0},
 }

@@ -191,7 +191,15 @@ CELERY_TASK_ROUTES = {
     "imodels_app.upload": {"queue": "uploads"},
     **{
         f"imodels_app.{task}": {"queue": "polls"}
-        for task in ("poll", "look_at_list", "look_outside", "reconcile", "delete_orphan", "sweep_running")
+        for task in (
+            "poll",
+            "look_at_list",
+            "look_outside",
+            "send_stream",
+            "reconcile",
+            "delete_orphan",
+            "sweep_running",
+        )
     },
 }
 UPLOAD_TIME_LIMIT_S = timing.UPLOAD_TASK_LIMIT_S

@@ -36,7 +36,7 @@ from demo.supervisor import Child, NotReady, StopRequested, Supervisor
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOG_DIR = VAR_DIR / "log"
 OLD_LOG_BYTES = 5_000_000
-PREFERRED_PORTS = {"web": 8000, "sandbox": 8010, "redis": 6390}
+PREFERRED_PORTS = {"web": 8000, "sandbox": 8010, "redis": 6390, "mail": 8025}
 
 # Registered with our sandbox and nowhere else.
 CLIENT_ID, CLIENT_SECRET = "imodel-desk", "only-the-sandbox-knows-this-client"
@@ -134,7 +134,7 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
     """The command of our Redis (empty: one was brought along), and what the environment does not set already."""
     ours = {
         "DASHBOARD_URL": f"http://localhost:{ports['web']}",
-        "EMAIL_URL": f"file:///{VAR_DIR / 'mail'}",
+        "EMAIL_URL": f"smtp://127.0.0.1:{ports['mail']}" if with_sandbox else f"file:///{VAR_DIR / 'mail'}",
         "PYTHONUNBUFFERED": "1",
     }
     secret_files = {
@@ -145,6 +145,7 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
         # The sandbox is on 127.0.0.1 and the dashboard on localhost: cookies know hosts, but no ports.
         address = f"http://127.0.0.1:{ports['sandbox']}"
         ours |= {"ITWIN_API_URL": address, "OIDC_ISSUER": address, "ITWIN_TIER": "basic"}
+        ours |= {"WEBHOOK_HOSTS": "127.0.0.1"}
         ours |= {"OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET, "DASHBOARD_ADMINS": ADMIN}
     ours |= {f"{name}_FILE": str(path) for name, path in secret_files.items() if not os.environ.get(name)}
     redis_command: list[str] = []
@@ -179,7 +180,7 @@ def start(
     elif not redis_server.answers(env["REDIS_URL"], **tls):
         raise CannotStart("REDIS_URL is set, but no Redis answers there.")
     if with_sandbox:
-        ground.append(sandbox(env, port=ports["sandbox"]))
+        ground.append(sandbox(env, port=ports["sandbox"], mail_port=ports["mail"]))
     supervisor.start(*ground)
     say("Redis and the sandbox answer." if with_sandbox else "Redis answers.")
 
@@ -191,11 +192,11 @@ def start(
     say("Web, worker, poller, uploader and beat are ready.")
 
 
-def sandbox(env: Mapping[str, str], *, port: int) -> Child:
+def sandbox(env: Mapping[str, str], *, port: int, mail_port: int) -> Child:
     command = [
         *(sys.executable, "-m", "sandbox", "--port", str(port), "--world", str(VAR_DIR / "sandbox.json")),
         *("--client-id", env["OIDC_CLIENT_ID"], "--client-secret", env["OIDC_CLIENT_SECRET"]),
-        *("--redirect-uri", f"{env['DASHBOARD_URL']}/sign-in/callback"),
+        *("--redirect-uri", f"{env['DASHBOARD_URL']}/sign-in/callback", "--mail-port", str(mail_port)),
     ]
     return Child("sandbox", command, lambda: answers(f"{env['OIDC_ISSUER']}/.well-known/openid-configuration"))
 
@@ -252,7 +253,8 @@ def prepare_product(env: Mapping[str, str], *, with_sandbox: bool) -> None:
         run_manage(env, "collectstatic", "--no-input", "--clear", "--verbosity", "0", "--ignore", "*.py")
         stamp.write_text(now)
     for team in TEAMS if with_sandbox else ():
-        run_manage(env, "set_up_team", *team)
+        chat = f"{env['ITWIN_API_URL']}/sandbox/chats/{team[0].split()[0].lower()}"
+        run_manage(env, "set_up_team", *team, "--teams-webhook", chat)
 
 
 def run_manage(env: Mapping[str, str], *arguments: str) -> None:
@@ -291,6 +293,7 @@ def welcome(env: Mapping[str, str], *, with_sandbox: bool, seconds: float) -> st
     lines = [f"Open        {env['DASHBOARD_URL']}/", ""]
     if with_sandbox:
         lines += [*TO_TRY.splitlines(), "", f"Sandbox     {env['ITWIN_API_URL']}/sandbox/   time, faults and limits"]
+        lines += [f"Messages    {env['ITWIN_API_URL']}/sandbox/messages/   e-mails and cards"]
     else:
         lines += [f"Platform    {env.get('ITWIN_API_URL', 'https://api.bentley.com')}"]
     lines += [f"Logs        {LOG_DIR.relative_to(BASE_DIR)}/", "Stop        Ctrl-C. The data stays for the next start."]

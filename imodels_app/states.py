@@ -48,6 +48,7 @@ class WaitReason(models.TextChoices):
     SAME_NAME = "same_name", "Another operation with this name"
     LOST_ANSWER = "lost_answer", "The answer was lost"
     NOBODY_DECIDES = "nobody_decides", "Nobody is left who may decide"
+    NOT_BEFORE = "not_before", "Not to be sent before a certain time"
 
 
 # Our own pace: which of the two it is changes from request to request, and makes no event each time.
@@ -109,6 +110,13 @@ class Who(models.TextChoices):
     ADMINS = "admins", "Administrators"
 
 
+class Chat(models.TextChoices):
+    """What takes a team's messages."""
+
+    TEAMS = "teams", "Microsoft Teams"
+    SLACK = "slack", "Slack"
+
+
 # The platform has this request, or may have it. Whoever heard that it was accepted may have died before saying what
 # was made.
 MAYBE_THERE = {Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.UNRECORDED}
@@ -130,6 +138,10 @@ class Verb(models.TextChoices):
     APPROVAL_LAPSED = "approval_lapsed", "An approved request was not sent in time, and has to be approved again."
     ADMINS_ASKED = "admins_asked", "Too few of those who may decide are left, so administrators may."
     REMINDED = "reminded", "Those who have to act were reminded before the time to decide ends."
+    ESCALATED = "escalated", "Half of the time to decide is over and nobody has answered: administrators were told."
+    DEPUTY_ASKED = "deputy_asked", "What waits is asked of the deputy of an absent lead, too."
+    COMMENTED = "commented", "Somebody wrote something about a request without deciding it."
+    START_SET = "start_set", "Before which time a request is not to be sent was set, changed or taken away."
     CANCELLED = "cancelled", "A request was called off before it was sent."
     EXPIRED = "expired", "Nobody decided in time, nobody was left to, or the requester did not sign in again."
     REASSIGNED = "reassigned", "Another team decides, because the iTwin was given to it."
@@ -187,6 +199,17 @@ class Verb(models.TextChoices):
     RULE_MADE = "rule_made", "An approval rule was made."
     RULE_CHANGED = "rule_changed", "An approval rule has a new version, or was switched on or off."
     RULE_DELETED = "rule_deleted", "An approval rule went with its team."
+    DEPUTY_NAMED = "deputy_named", "A lead named who decides in their place for some time."
+    DEPUTY_CHANGED = "deputy_changed", "Who decides in the place of a lead, or for how long, has changed."
+    DEPUTY_REMOVED = "deputy_removed", "Nobody decides in the place of a lead any more."
+    WEBHOOK_SET = "webhook_set", "Messages about a team's requests go to a chat."
+    WEBHOOK_CHANGED = "webhook_changed", "They go to another address."
+    WEBHOOK_REMOVED = "webhook_removed", "They go to no chat any more."
+    # Of where the record is sent to.
+    STREAM_MADE = "stream_made", "An administrator set up a destination that events are streamed to."
+    STREAM_SWITCHED = "stream_switched", "A destination of events was switched on or off."
+    STREAM_REPLAYED = "stream_replayed", "A destination of events goes on from another point."
+    STREAM_DELETED = "stream_deleted", "A destination of events was deleted."
     # Of what others did on the platform, seen with the token of a lead.
     WATCH_BEGUN = "watch_begun", "A lead lets iModel Desk look with their token for what is made outside it."
     WATCH_ENDED = "watch_ended", "iModel Desk no longer looks with a lead's token for what is made outside it."
@@ -210,6 +233,7 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
         [
             *(Verb.APPROVED, Verb.AGREED, Verb.REJECTED, Verb.CHANGES_REQUESTED, Verb.BYPASSED, Verb.EXPIRED),
             *(Verb.APPROVAL_LAPSED, Verb.REASSIGNED, Verb.ADMINS_ASKED, Verb.REMINDED, Verb.DECISION_REFUSED),
+            *(Verb.ESCALATED, Verb.DEPUTY_ASKED, Verb.COMMENTED, Verb.START_SET),
         ],
     ),
     "approvals-given": ("Approvals given", [Verb.APPROVED, Verb.AGREED]),
@@ -223,13 +247,18 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
             *(Verb.DAYS_CHANGED, Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN),
             *(Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
             *(Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),
+            *(Verb.DEPUTY_NAMED, Verb.DEPUTY_CHANGED, Verb.DEPUTY_REMOVED),
+            *(Verb.WEBHOOK_SET, Verb.WEBHOOK_CHANGED, Verb.WEBHOOK_REMOVED),
             *(Verb.WATCH_BEGUN, Verb.WATCH_ENDED),
         ],
     ),
     "outside": ("Seen outside", [Verb.MADE_OUTSIDE, Verb.RENAMED_OUTSIDE, Verb.DELETED_OUTSIDE]),
     "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
     "presets": ("Presets", [verb for verb in Verb if verb.startswith("preset_")]),
-    "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED]),
+    "record": (
+        "The record itself",
+        [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED, *(verb for verb in Verb if verb.startswith("stream_"))],
+    ),
 }
 _elsewhere = {verb for _, verbs in EVENT_GROUPS.values() for verb in verbs}
 EVENT_GROUPS["progress"] = ("Waits and answers", [verb for verb in Verb if verb not in _elsewhere])
@@ -248,6 +277,8 @@ class NotificationKind(models.TextChoices):
     APPROVAL_LAPSED = "approval_lapsed", "Approval not used in time"
     HALF_WAY = "half_way", "Half of the time to decide is over"
     LAST_DAY = "last_day", "The time to decide ends soon"
+    ESCALATED = "escalated", "Nobody has answered by half of the time"
+    COMMENTED = "commented", "Somebody wrote a comment"
     SENT = "sent", "Sent to the platform"
     ENDED = "ended", "Ended"
     EXPIRED = "expired", "Expired"

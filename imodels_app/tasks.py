@@ -8,9 +8,10 @@ from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 
 from imodels_app import workers
+from imodels_app.accounts import encryption
 from imodels_app.accounts.sessions import SessionStore
 from imodels_app.audit import configuration, figures, refusals
-from imodels_app.notifications import outbox
+from imodels_app.notifications import chats, outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
 from imodels_app.workers import sweeps
@@ -101,6 +102,16 @@ def sweep_uploads() -> None:
     sweeps.uploads()
 
 
+@shared_task(name="imodels_app.send_stream")
+def send_stream(destination_id: str) -> None:
+    workers.stream.send(int(destination_id))
+
+
+@shared_task(name="imodels_app.sweep_streams")
+def sweep_streams() -> None:
+    sweeps.streams()
+
+
 @shared_task(name="imodels_app.sweep_outside")
 def sweep_outside() -> None:
     sweeps.outside()
@@ -134,3 +145,8 @@ def record_refusals() -> None:
 @shared_task(name="imodels_app.send_notifications")
 def send_notifications() -> None:
     outbox.send_due()
+
+
+@shared_task(name="imodels_app.send_chat_messages")
+def send_chat_messages() -> None:
+    chats.send_due(encryption.decrypt)

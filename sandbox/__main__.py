@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         clients=[Client(options.client_id, options.client_secret)],
         token_lifetime_s=options.token_lifetime,
         verbose=options.verbose,
+        mail_port=options.mail_port,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--client-id", default=env("SANDBOX_CLIENT_ID", CLIENT_ID))
     parser.add_argument("--client-secret", default=env("SANDBOX_CLIENT_SECRET", CLIENT_SECRET))
     parser.add_argument("--token-lifetime", type=float, default=3600, help="of access tokens, in seconds")
+    mail_port = int(env("SANDBOX_MAIL_PORT", "0"))
+    parser.add_argument("--mail-port", type=int, default=mail_port, help="catch e-mails here (0: do not)")
     parser.add_argument("--verbose", action="store_true", help="print every request")
     return parser
 

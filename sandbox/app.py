@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from sandbox import api, errors
 from sandbox.baseline import baseline
+from sandbox.catcher import catcher
 from sandbox.changesets import changesets
 from sandbox.creation import creation
 from sandbox.errors import Refusal
@@ -31,7 +32,9 @@ def build_app(platform: Platform) -> Flask:
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["sandbox"] = platform
-    for blueprint in (imodels, creation, baseline, changesets, itwins, users, access_control, storage, identity, pages):
+    for blueprint in (imodels, creation, baseline, changesets, itwins, users, access_control, storage, identity):
+        app.register_blueprint(blueprint)
+    for blueprint in (pages, catcher):
         app.register_blueprint(blueprint)
     app.before_request(_arrive)
     app.after_request(_leave)

@@ -14,6 +14,7 @@ from sandbox.faults import Faults
 from sandbox.identity_store import Grants
 from sandbox.journal import Journal
 from sandbox.limits import Limits
+from sandbox.messages import Messages
 from sandbox.storage_files import BlobFiles
 from sandbox.world import World
 
@@ -35,6 +36,7 @@ class Platform:
     redirect_uris: list[str] = field(default_factory=list)
     journal: Journal = field(default_factory=Journal)
     faults: Faults = field(default_factory=Faults)
+    messages: Messages = field(default_factory=Messages)
     stopping: threading.Event = field(default_factory=threading.Event)
     world_file: Path | None = None
     clock_is_off: bool = False

@@ -12,6 +12,7 @@ from typing import Self
 
 from sandbox import seed
 from sandbox.app import build_app
+from sandbox.catcher import MailServer
 from sandbox.controls import Controls
 from sandbox.http_server import Server
 from sandbox.identity_store import Client, Grants
@@ -30,6 +31,7 @@ class Sandbox(Controls):
     def __init__(self, platform: Platform, server: Server, store: WorldStore | None) -> None:
         super().__init__(platform)
         self._server, self._store = server, store
+        self._mail: MailServer | None = None
         self.url = platform.issuer
         self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -49,8 +51,9 @@ class Sandbox(Controls):
         clients: list[Client] | None = None,
         token_lifetime_s: float = 3600,
         verbose: bool = False,
+        mail_port: int = 0,
     ) -> Sandbox:
-        """Start in a thread; it answers when this returns. Port 0 picks a free one."""
+        """Start in a thread; it answers when this returns. Port 0 picks a free one; mail_port 0: no mail is caught."""
         server = Server(host, port)
         server.verbose = verbose
         issuer = (issuer or f"http://{host}:{server.port}").rstrip("/")
@@ -75,6 +78,7 @@ class Sandbox(Controls):
         server.app = build_app(platform)
         server.clock = platform.time
         sandbox = cls(platform, server, store)
+        sandbox._mail = MailServer(host, mail_port, platform.messages) if mail_port else None
         sandbox._thread.start()
         return sandbox
 
@@ -83,6 +87,9 @@ class Sandbox(Controls):
         self.platform.stopping.set()
         self.platform.faults.clear()
         self._server.shutdown()
+        if self._mail:
+            self._mail.shutdown()
+            self._mail.server_close()
         self._server.shut_connections()
         self._server.server_close()
         self._thread.join(5)

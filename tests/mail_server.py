@@ -2,6 +2,7 @@
 
 import socketserver
 import threading
+from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
@@ -19,12 +20,21 @@ def deliver() -> None:
     outbox.send_due()
 
 
+def text_of(mail: EmailMessage) -> str:
+    """What programs without HTML show."""
+    body = mail.get_body(("plain",))
+    assert body
+    text: str = body.get_content()
+    return text
+
+
 class MailServer:
     """As little of SMTP as a client needs (RFC 5321).
 
     silent    takes connections and never says a word; they are the ones waiting
     refuses   addresses that it does not know
     drops     addresses at which it ends the connection without a word
+    loses     whether the answer to the next message that it takes is lost
     """
 
     def __init__(self) -> None:
@@ -32,6 +42,7 @@ class MailServer:
         self.silent = False
         self.refuses: set[str] = set()
         self.drops: set[str] = set()
+        self.loses: Callable[[], bool] = lambda: False
         self.connections = 0
         self.waiting = 0
         self.stopping = threading.Event()
@@ -79,6 +90,8 @@ class _Talk(socketserver.StreamRequestHandler):
             elif word == "DATA":
                 self._say("354 Go on")
                 mail.inbox.append(message_from_bytes(self._data(), policy=policy.default))
+                if mail.loses():
+                    return
                 self._say("250 Taken")
             elif word == "QUIT":
                 self._say("221 Bye")

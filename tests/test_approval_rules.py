@@ -24,7 +24,6 @@ from imodels_app.models import (
 )
 from imodels_app.requesting.spec import ITwinRef
 from imodels_app.runtime import clock
-from imodels_app.runtime.timing import SIGN_IN_IS_FRESH
 from imodels_app.states import Asks, Kind, NotificationKind, Outcome, State, Verdict, WaitReason, Who
 from imodels_app.workers import sweeps
 from imodels_app.workers.submit import submit
@@ -419,24 +418,6 @@ def test_6_a_comment_is_asked_for_where_the_rule_says(client, bridge_team, mara,
     with pytest.raises(lifecycle.Conflict, match="comment"):
         lifecycle.approve(fresh(fork), by=tomas)
     assert client.post(address, {"comment": "x\r\n" * 999}).status_code == 302
-
-
-def test_6_where_the_rule_says_whoever_decides_has_to_sign_in_again(
-    client, bridge_team, mara, tomas, spec_for, confirmed_leads
-):
-    rule({"who": Who.LEADS, "sign_in": True})
-    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
-    client.force_login(tomas)
-    session, address = client.session, reverse("imodels:approve", args=[fork.pk])
-    session["signed_in_at"] -= SIGN_IN_IS_FRESH.total_seconds()
-    session.save()
-
-    answer = client.post(address, {"comment": "I was here first."})
-
-    assert (answer.status_code, fresh(fork).state) == (422, State.AWAITING_APPROVAL)
-    assert "I was here first." in answer.text
-    client.force_login(tomas)
-    assert client.post(address, {"comment": "I was here first."}).status_code == 302
 
 
 # Row 7: bound

@@ -40,6 +40,8 @@ PAGES = {
     "approval-detail": "/approvals/{fork}/",
     "edit-request": "/approvals/{fork}/edit",
     "approval-facts": "/approvals/{fork}/facts",
+    "absence-list": "/approvals/away/",
+    "chat-list": "/approvals/chats/",
     "rule-list": "/approvals/rules/",
     "new-rule": "/approvals/rules/new",
     "rule-detail": "/approvals/rules/1/",

@@ -3,6 +3,7 @@
 import http.server
 import json
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
@@ -19,12 +20,16 @@ class Heard(NamedTuple):
 
 
 class WebhookServer:
-    """answers: statuses, one each; the last stays. 0: takes the message, and ends the connection without a word."""
+    """answers: statuses, one each; the last stays. 0: takes the message, and ends the connection without a word.
+
+    loses: whether the next answer is lost
+    """
 
     def __init__(self) -> None:
         self.heard: list[Heard] = []
         self.answers = [200]
         self.headers: dict[str, str] = {}
+        self.loses: Callable[[], bool] = lambda: False
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -49,7 +54,7 @@ def _handler(server: WebhookServer) -> type[http.server.BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             server.heard.append(Heard(self.path, headers, body))
             status = server.next_answer()
-            if not status:
+            if not status or server.loses():
                 return
             self.send_response(status)
             for name, value in server.headers.items():

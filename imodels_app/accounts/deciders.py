@@ -10,9 +10,17 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts.permissions import could_decide, is_same_person, right_as
+from imodels_app.accounts.permissions import (
+    Right,
+    could_decide,
+    is_same_person,
+    right_as,
+    rights_of,
+    why_not_decide,
+)
 from imodels_app.approvals.plan import INSTEAD, Requirement, Standing
-from imodels_app.models import ApprovalRule, Membership, Operation, Team, User
+from imodels_app.models import Absence, ApprovalRule, Membership, Operation, Team, User
+from imodels_app.runtime import clock
 from imodels_app.states import Asks, Who
 
 _ADMINS = Q(is_active=True, is_staff=True)
@@ -41,6 +49,13 @@ def admins_left(operation: Operation, *, by: User | None = None) -> list[User]:
     return [one for one in able if not (by and is_same_person(by, one))]
 
 
+def deputies(operation: Operation) -> list[tuple[User, Right]]:
+    """Who may decide in the place of an absent lead. They are no more people: each counts as that lead."""
+    standing_in = User.objects.filter(stands_in__in=Absence.objects.now(clock.now()).filter(team=operation.team_id))
+    found = [(one, right) for one in standing_in.distinct() for right in rights_of(one, operation) if right.stands_for]
+    return [(one, right) for one, right in found if not why_not_decide(one, operation)]
+
+
 def stuck(operation: Operation) -> list[int]:
     """The open level's requirements (their places in it) for which too few people are left."""
     level = enumerate(_open(operation))
@@ -65,7 +80,8 @@ def in_full(operation: Operation) -> list[dict[str, Any]]:
     if operation.is_asked_of_admins_instead:
         asked.append((Who.ADMINS, admins_left(operation)))
     found = {(who, person) for who, people in asked for person in people}
-    return [_as_record(who, person, operation) for who, person in sorted(found, key=lambda one: (one[0], one[1].pk))]
+    record = [_as_record(who, person, operation) for who, person in sorted(found, key=lambda one: (one[0], one[1].pk))]
+    return record + [_as_deputy(person, right) for person, right in deputies(operation)]
 
 
 def why_nobody(operation: Operation) -> str:
@@ -105,6 +121,12 @@ def whom_to_ask() -> str:
 def _open(operation: Operation) -> list[Standing]:
     number = operation.open_level
     return operation.levels[number - 1] if number else []
+
+
+def _as_deputy(person: User, right: Right) -> dict[str, Any]:
+    record = {"person": person.pk, "name": person.name, "as": "deputy"}
+    absent = right.stands_for.name if right.stands_for else ""
+    return record | {"for": absent, "since": right.given_at.isoformat() if right.given_at else ""}
 
 
 def _as_record(who: str, person: User, operation: Operation) -> dict[str, Any]:

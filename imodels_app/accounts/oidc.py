@@ -19,7 +19,12 @@ from joserfc.errors import ClaimError
 
 from imodels_app.accounts.oidc_client import BoundedSession, IDToken, Provider
 from imodels_app.itwin.http import no_other_auth
-from imodels_app.runtime.timing import PROVIDER_CLOCK_DIFFERENCE_S, PROVIDER_TIMEOUT_S, REFRESH_TIMEOUT_S
+from imodels_app.runtime.timing import (
+    PROVIDER_CLOCK_DIFFERENCE_S,
+    PROVIDER_TIMEOUT_S,
+    REFRESH_TIMEOUT_S,
+    SIGN_IN_IS_FRESH,
+)
 
 # In the form body: with HTTP Basic, providers disagree on whether id and secret are percent-encoded first.
 CLIENT_AUTHENTICATION = "client_secret_post"
@@ -60,7 +65,9 @@ def authorize(callback: str, *, asks_again: bool = False) -> tuple[str, dict[str
     asks_again  the provider asks for the person even if it remembers them
     """
     with _as_provider_error():
-        asked = dict(oauth.itwin.create_authorization_url(callback, **({"prompt": "login"} if asks_again else {})))
+        # With max_age a provider has to say in the ID token when it asked (OpenID Connect Core, 3.1.2.1).
+        again = {"prompt": "login", "max_age": int(SIGN_IN_IS_FRESH.total_seconds())} if asks_again else {}
+        asked = dict(oauth.itwin.create_authorization_url(callback, **again))
         return asked.pop("url"), asked
 
 
@@ -73,6 +80,12 @@ def exchange(code: str, callback: str, *, nonce: str, code_verifier: str) -> tup
         token = _usable(oauth.itwin.fetch_access_token(code=code, redirect_uri=callback, code_verifier=code_verifier))
         claims = _claims(token, nonce)
         return (claims if "email" in claims else _userinfo(token, claims["sub"]) | claims), token
+
+
+def authenticated_at(claims: dict[str, Any]) -> float:
+    """When the provider last asked for the person, whom it may have remembered since; 0: it does not say."""
+    at = claims.get("auth_time")
+    return min(float(at), time.time()) if isinstance(at, int | float) and not isinstance(at, bool) else 0.0
 
 
 def is_issuer(name: str) -> bool:

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Set
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db.models import Q
+
 from imodels_app.approvals.plan import Requirement
-from imodels_app.models import ApprovalRule, Event, Membership, Operation, Preset, Team, User
+from imodels_app.models import Absence, ApprovalRule, Event, Membership, Operation, Preset, Team, User, Webhook
+from imodels_app.runtime import clock
 from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, UNDECIDED, Kind, OrphanState, State, Verb, Who
 
 
@@ -47,17 +50,25 @@ def why_not_bypass(user: User, operation: Operation) -> str:
 def lock_rights(user: User) -> None:
     """Until this transaction ends, nobody takes away what this person may do."""
     # Not their keys: notifications and events that name the person are written meanwhile.
-    for rows in (Membership.objects.filter(user=user), User.objects.filter(pk=user.pk)):
+    absences = Absence.objects.filter(deputy=user)
+    places = Membership.objects.filter(Q(user=user) | Q(user__in=absences.values("lead"))).order_by("pk")
+    for rows in (absences, places, User.objects.filter(pk=user.pk)):
         list(rows.select_for_update(no_key=True))
     user.refresh_from_db(fields=["is_active", "is_staff", "admin_given_at", "admin_given_by"])
 
 
 class Right(NamedTuple):
-    """By what a person may decide. given_at: None, it is older than the record; given_by: None, the command line."""
+    """By what a person may decide.
+
+    given_at    None: it is older than the record
+    given_by    None: the command line
+    stands_for  the absent lead whose deputy they are
+    """
 
     capacity: Who
     given_at: datetime | None = None
     given_by: User | None = None
+    stands_for: User | None = None
 
 
 def right_as(who: str, user: User, operation: Operation) -> Right | None:
@@ -76,12 +87,41 @@ def rights_of(user: User, operation: Operation) -> list[Right]:
     asked = operation.asked.split()
     asked_as = [who for who in (Who.LEADS, Who.ADMINS) if who in asked]
     asked_as += [Who.PEOPLE] if str(user.pk) in asked else []
-    return [right for who in asked_as if (right := right_as(who, user, operation))]
+    rights = [right for who in asked_as if (right := right_as(who, user, operation))]
+    if Who.LEADS in asked_as and not any(right.capacity == Who.LEADS for right in rights):
+        rights += filter(None, [right_as_deputy(user, operation)])
+    return rights
+
+
+def right_as_deputy(user: User, operation: Operation) -> Right | None:
+    """In the place of an absent lead who could decide this; never of the one who asked for it.
+
+    So whatever a deputy does the lead could have done: who is left to decide is counted without deputies. Nor does
+    one stand in whose own approval a later level may need.
+    """
+    if _may_be_needed_later(user, operation):
+        return None
+    absences = Absence.objects.now(clock.now()).filter(team=operation.team_id, deputy=user)
+    for absence in absences.select_related("lead", "given_by"):
+        place = right_as(Who.LEADS, absence.lead, operation)
+        if place and could_decide(absence.lead, Who.LEADS, operation) and usable([place], user, operation):
+            return Right(Who.LEADS, absence.given_at, absence.given_by, absence.lead)
+    return None
+
+
+def _may_be_needed_later(user: User, operation: Operation) -> bool:
+    later = [one for level in operation.plan.levels[operation.open_level :] for one in level]
+    return any(user.pk in one.people or (one.who == Who.ADMINS and user.is_admin) for one in later)
 
 
 def usable(rights: Iterable[Right], user: User, operation: Operation) -> list[Right]:
     """Those that neither this person nor the requester gave after the request."""
     return [right for right in rights if not _why_late(right, user, operation)]
+
+
+def usable_rights(user: User, operation: Operation) -> list[Right]:
+    """All by which this person decides now."""
+    return usable(rights_of(user, operation), user, operation)
 
 
 def could_decide(user: User, who: str, operation: Operation) -> bool:
@@ -91,16 +131,18 @@ def could_decide(user: User, who: str, operation: Operation) -> bool:
 
 
 def _has_answered(user: User, operation: Operation) -> bool:
-    """Whether this person, by any account of theirs, has decided about the request as it is now."""
+    """Whether this person, by any account of theirs or by a deputy, has decided about the request as it is now."""
     return any(
-        made.by_key == user.lasting_key or (user.email and made.by_email.lower() == user.email.lower())
+        made.by_key == user.lasting_key
+        or made.stands_for_id == user.pk
+        or (user.email and made.by_email.lower() == user.email.lower())
         for made in operation.decisions.filter(request_hash=operation.request_hash)
     )
 
 
 def requirements_on(user: User, operation: Operation) -> list[Requirement]:
     """What is asked of this person's approval now: each requirement that it would count for."""
-    words = {right.capacity for right in usable(rights_of(user, operation), user, operation)}
+    words = {right.capacity for right in usable_rights(user, operation)}
     number = operation.open_level
     asked = [one.requirement for one in operation.levels[number - 1]] if number else []
     return [one for one in asked if one.who in words and (one.who != Who.PEOPLE or user.pk in one.people)]
@@ -204,6 +246,33 @@ def why_not_manage(user: User, rule: ApprovalRule) -> str:
         return ""
     whose = f"leads of {rule.team} and administrators" if rule.team else "administrators"
     return f"Only {whose} can change this rule."
+
+
+def why_not_name_deputy(user: User, absence: Absence) -> str:
+    """Why this person may not name who decides in the place of this lead, or end it; empty when they may."""
+    if not user.is_active or not (user.is_admin or user.pk == absence.lead_id):
+        return f"Only {absence.lead.name} and administrators can do this."
+    places = Membership.objects.filter(team=absence.team_id)
+    if not places.filter(user=absence.lead, role=Membership.Role.LEAD).exists():
+        return f"{absence.lead.name} is no lead of {absence.team}."
+    if not places.filter(user=absence.deputy, user__is_active=True).exists():
+        return f"{absence.deputy.name} is not in {absence.team}."
+    return ""
+
+
+def why_not_set_chat(user: User, webhook: Webhook) -> str:
+    """Why this person may not say where a team's messages go; empty when they may."""
+    return "" if user.is_admin else f"Only administrators can say where messages about {webhook.team} go."
+
+
+def why_not_start(user: User, operation: Operation) -> str:
+    """Why this person may not say when this may be sent at the earliest; empty when they may: requester or approver."""
+    if operation.state not in CANCELLABLE:
+        return "It has been sent, or has ended."
+    if operation.requested_by_id == user.pk:
+        return ""
+    is_decided = operation.state != State.AWAITING_APPROVAL
+    return "Only the requester can change this now." if is_decided else why_not_decide(user, operation)
 
 
 def why_not_change(user: User, preset: Preset) -> str:

@@ -1,6 +1,6 @@
-"""What a person chooses for themselves: their time zone, and which e-mails they do without."""
+"""What a person chooses for themselves: their time zone, and when each kind of e-mail comes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -12,8 +12,20 @@ from imodels_app.states import NotificationKind
 
 # Names that people look for: an area and a place. The others are older names for the same.
 AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
-# E-mails that ask for nothing, and so can be done without.
-MAILS = {
+AT_ONCE, DAILY, NEVER = "at_once", "daily", "never"
+WHEN = {AT_ONCE: "At once", DAILY: "Once a day", NEVER: "Not at all"}
+# E-mails that ask their reader to act come at once or once a day. Two are never put off: a sign-in that everything
+# waits for, and the last day of a decision.
+ASKING = {
+    NotificationKind.REQUESTED: "Somebody asks you to decide",
+    NotificationKind.EDITED: "What you were asked has changed",
+    NotificationKind.HALF_WAY: "Half of the time to decide is over",
+    NotificationKind.APPROVAL_LAPSED: "It has to be decided again",
+    NotificationKind.CHANGES_REQUESTED: "You are asked to change your request",
+}
+# The others can be done without.
+TELLING = {
+    NotificationKind.COMMENTED: "Somebody commented on yours, or where you had written",
     NotificationKind.APPROVED: "Yours was approved",
     NotificationKind.REJECTED: "Yours was rejected",
     NotificationKind.SENT: "Yours was sent to the platform",
@@ -22,33 +34,34 @@ MAILS = {
     NotificationKind.EXPIRED: "Yours expired",
     NotificationKind.DECIDED: "Somebody else decided what you were asked to",
     NotificationKind.ENDED: "One that you decided or were asked to has ended",
+    NotificationKind.ESCALATED: "Nobody has answered by half of the time (administrators)",
 }
 
 
 class PreferencesForm(forms.Form):
-    """mail: the kinds of e-mail that the person wants, of those that can be done without."""
-
-    mail = forms.MultipleChoiceField(
-        label="E-mail",
-        required=False,
-        choices=[(kind.value, label) for kind, label in MAILS.items()],
-        widget=forms.CheckboxSelectMultiple({"class": "iui-checkbox"}),
-    )
+    """A time zone, and for each kind of e-mail one of WHEN: mail-<kind>."""
 
     def __init__(self, typed: Mapping[str, Any] | None, *, user: User, here: str) -> None:
         """here: the zone that the page is in while the person has chosen none"""
-        wanted = [kind for kind in MAILS if not user.mutes(kind)]
-        super().__init__(typed, initial={"time_zone": user.time_zone or here, "mail": wanted})
+        super().__init__(typed, initial={"time_zone": user.time_zone or here})
         self.user = user
         names = {name for name in available_timezones() if name.partition("/")[0] in AREAS} | {"UTC", here}
         zones = [(name, name.replace("_", " ")) for name in sorted(names)]
-        select = forms.Select({"class": "iui-input"})
-        self.fields["time_zone"] = forms.ChoiceField(label="Time zone", choices=zones, widget=select)
+        self.fields["time_zone"] = _select("Time zone", zones)
+        for kind, label in (ASKING | TELLING).items():
+            choices = [(word, words) for word, words in WHEN.items() if kind in TELLING or word != NEVER]
+            self.fields[f"mail-{kind}"] = _select(label, choices, initial=_when(user, kind))
+
+    @property
+    def mails(self) -> Iterator[forms.BoundField]:
+        return (self[name] for name in self.fields if name != "time_zone")
 
     def save(self) -> None:
-        muted = sorted(set(MAILS) - set(self.cleaned_data["mail"]))
-        self.user.time_zone, self.user.muted_mail = self.cleaned_data["time_zone"], " ".join(muted)
-        self.user.save(update_fields=["time_zone", "muted_mail"])
+        chosen = {kind: self.cleaned_data[f"mail-{kind}"] for kind in ASKING | TELLING}
+        self.user.time_zone = self.cleaned_data["time_zone"]
+        self.user.muted_mail = _those(chosen, NEVER)
+        self.user.daily_mail = _those(chosen, DAILY)
+        self.user.save(update_fields=["time_zone", "muted_mail", "daily_mail"])
 
 
 def learn_zone(user: User, of_browser: str) -> None:
@@ -56,3 +69,15 @@ def learn_zone(user: User, of_browser: str) -> None:
     if not user.time_zone and zone_named(of_browser):
         user.time_zone = of_browser
         user.save(update_fields=["time_zone"])
+
+
+def _select(label: str, choices: list[tuple[str, str]], *, initial: str | None = None) -> forms.ChoiceField:
+    return forms.ChoiceField(label=label, choices=choices, initial=initial, widget=forms.Select({"class": "iui-input"}))
+
+
+def _when(user: User, kind: NotificationKind) -> str:
+    return NEVER if user.mutes(kind) else DAILY if user.reads_daily(kind) else AT_ONCE
+
+
+def _those(chosen: Mapping[NotificationKind, str], word: str) -> str:
+    return " ".join(sorted(kind for kind, when in chosen.items() if when == word))

@@ -1,5 +1,5 @@
 """The only writer of who may what: admins, accounts, teams with their people and iTwins, days to decide, approval
-rules, and of the names and addresses that people are known by.
+rules, deputies, chats, and of the names and addresses that people are known by.
 
 As the lifecycle is for states: whoever calls (Django's admin, commands, sign-in), each change and its event are one
 transaction, and whom it concerns is told. What hangs on a right follows in the same transaction, because
@@ -7,6 +7,7 @@ lifecycle.follow_rights hears `changed`.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -16,12 +17,12 @@ from django.dispatch import Signal
 
 from imodels_app.accounts import deciders, permissions, sessions, tokens, watches
 from imodels_app.audit import events
-from imodels_app.models import ApprovalRule, Membership, Team, TeamITwin, User
+from imodels_app.models import Absence, ApprovalRule, Membership, Team, TeamITwin, User, Webhook
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
 
-Row = User | Team | Membership | TeamITwin | ApprovalRule
+Row = User | Team | Membership | TeamITwin | ApprovalRule | Absence | Webhook
 # Sent with by: whoever changed something, or None; and row: what it is about.
 changed = Signal()
 
@@ -38,6 +39,8 @@ _VERBS: dict[str, tuple[Verb | None, Verb, Verb | None]] = {
     "itwin": (Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
     "rule": (Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),
     "rule_name": (None, Verb.RULE_CHANGED, None),
+    "deputy": (Verb.DEPUTY_NAMED, Verb.DEPUTY_CHANGED, Verb.DEPUTY_REMOVED),
+    "chat": (Verb.WEBHOOK_SET, Verb.WEBHOOK_CHANGED, Verb.WEBHOOK_REMOVED),
 }
 
 
@@ -66,20 +69,27 @@ def save(row: Row, *, by: User | None) -> None:
             _account(row, before, by)
         if isinstance(row, ApprovalRule):
             _rule(row, before, by)
+        if by and (why := _why_not_write(row, by)):
+            raise permissions.Denied(why)
+        if isinstance(row, Absence):
+            row.given_at, row.given_by = clock.now(), by
         row.save(update_fields=_columns(row, before) if before else None)
         _record(row, before, row, by=by, told=told | _concerned(row))
 
 
-def delete(row: Team | Membership | TeamITwin, *, by: User | None) -> None:
-    """Take a team, a place or an iTwin away; with a team go its people, iTwins and rules, an event each.
+def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User | None) -> None:
+    """Take a team, a place, an iTwin, a deputy or a chat away; with a team goes all that hangs on it, an event each.
 
-    Raises permissions.Denied for a team that has to stay.
+    Raises permissions.Denied, also for a team that has to stay.
     """
     with transaction.atomic():
         told = _concerned(row)
+        if by and (why := _why_not_write(row, by)):
+            raise permissions.Denied(why)
         if isinstance(row, Team):
             permissions.require(permissions.why_not_delete_team(row))
             parts: list[Row] = [*row.membership_set.all(), *row.itwins.all(), *ApprovalRule.objects.filter(team=row)]
+            parts += [*row.absences.all(), *Webhook.objects.filter(team=row)]
             for part in parts:
                 _record(part, part, None, by=by, told=set())
         row.delete()
@@ -94,7 +104,7 @@ def anonymize(user: User) -> None:
     """
     with transaction.atomic():
         Membership.objects.filter(Q(user=user) | Q(email__iexact=user.email, user=None)).delete()
-        for rows in (user.presets, user.messages, user.subscriptions):
+        for rows in (user.presets, user.messages, user.subscriptions, user.absences, user.stands_in):
             rows.all().delete()
         user.first_name = user.last_name = user.email = ""
         user.save(update_fields=["first_name", "last_name", "email"])
@@ -171,6 +181,12 @@ def _rule(row: ApprovalRule, before: Row | None, by: User | None) -> None:
         row.version = before.version + 1
 
 
+def _why_not_write(row: Row, by: User) -> str:
+    if isinstance(row, Absence):
+        return permissions.why_not_name_deputy(by, row)
+    return permissions.why_not_set_chat(by, row) if isinstance(row, Webhook) else ""
+
+
 def _columns(row: Row, before: Row) -> list[str]:
     """What differs: nothing is written over that somebody else has changed meanwhile."""
     return [one.name for one in row._meta.concrete_fields if getattr(row, one.attname) != getattr(before, one.attname)]
@@ -227,7 +243,15 @@ def _facts(row: Row | None) -> dict[str, str]:
         return {"role": row.role, "holder": row.user.name if row.user else "nobody"}
     if isinstance(row, ApprovalRule):
         return {"rule": _words_of(row), "rule_name": row.name}
+    if isinstance(row, Absence):
+        return {"deputy": f"{row.deputy.name}, {_time(row.starts_at)} to {_time(row.ends_at)}"}
+    if isinstance(row, Webhook):
+        return {"chat": f"{row} ({row.fingerprint})"}
     return {"itwin": row.team.name} if row else {}
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _words_of(rule: ApprovalRule) -> str:
@@ -242,6 +266,10 @@ def _subject(row: Row) -> str:
         return row.email or row.lasting_key
     if isinstance(row, Membership):
         return row.email
+    if isinstance(row, Absence):
+        return row.lead.email or row.lead.lasting_key
+    if isinstance(row, Webhook):
+        return row.team.name
     return row.itwin_id if isinstance(row, TeamITwin) else row.name
 
 
@@ -249,7 +277,12 @@ def _identity(row: Row) -> dict[str, Any]:
     """Who that is, for good."""
     if isinstance(row, ApprovalRule):
         return {"rule": row.pk}
-    person = row if isinstance(row, User) else row.user if isinstance(row, Membership) else None
+    if isinstance(row, Absence):
+        return _who(row.lead) | {"deputy": row.deputy_id}
+    return _who(row if isinstance(row, User) else row.user if isinstance(row, Membership) else None)
+
+
+def _who(person: User | None) -> dict[str, Any]:
     return {"person": person.pk, "issuer": person.issuer, "subject": person.subject} if person else {}
 
 
@@ -264,4 +297,5 @@ def _concerned(row: Row | None) -> set[User]:
     team = row if isinstance(row, Team) else row.team
     if team is None:  # a rule for all teams
         return set(User.objects.filter(membership__role=Membership.Role.LEAD, is_active=True))
-    return set(team.leads()) if team.pk else set()
+    deputy = {row.deputy} if isinstance(row, Absence) else set()
+    return deputy | set(team.leads()) if team.pk else deputy

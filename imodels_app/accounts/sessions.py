@@ -23,6 +23,7 @@ from imodels_app.states import Verb
 # Use is written down once a minute: not each click is a write.
 NOTED_EVERY = timedelta(minutes=1)
 _SIGNED_IN, _USED, _ADDRESS, _CLIENT = "signed_in_at", "used_at", "address", "client"
+_AUTHENTICATED = "authenticated_at"
 
 
 class SessionStore(db.SessionStore):
@@ -97,6 +98,17 @@ def is_fresh(session: SessionBase) -> bool:
     """Whether it began with a sign-in of a moment ago: who has found an unlocked browser was not asked for that."""
     began: float = session.get(_SIGNED_IN, 0)
     return began > (timezone.now() - SIGN_IN_IS_FRESH).timestamp()
+
+
+def note_authentication(session: SessionBase, at: float) -> None:
+    """Write down when the provider says that it last asked the person who they are; 0: it does not say."""
+    session[_AUTHENTICATED] = at
+
+
+def has_just_authenticated(session: SessionBase) -> bool:
+    """Whether the provider itself asked for the person a moment ago; that it remembered them is not enough."""
+    asked: float = session.get(_AUTHENTICATED, 0)
+    return asked > (timezone.now() - SIGN_IN_IS_FRESH).timestamp()
 
 
 def end(user: User, *, by: User | None, only: str = "") -> int:

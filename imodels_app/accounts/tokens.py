@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 
 from imodels_app.accounts import encryption, oidc, sessions, watches
 from imodels_app.itwin import errors
-from imodels_app.models import TokenSet, Upload, User
+from imodels_app.models import Destination, TokenSet, Upload, User, Webhook
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import (
     GRANT_CONFIRMED_FOR,
@@ -137,9 +137,11 @@ def delete(user: User) -> None:
 
 
 def reencrypt() -> int:
-    """Encrypt every token and upload link with the newest key; how many rows there were."""
-    token_sets = encryption.reencrypt(TokenSet.objects.all(), *_ENCRYPTED)
-    return token_sets + encryption.reencrypt(Upload.objects.exclude(link=""), "link")
+    """Encrypt every token, upload link and webhook's address with the newest key; how many rows there were."""
+    done = encryption.reencrypt(TokenSet.objects.all(), *_ENCRYPTED)
+    done += encryption.reencrypt(Upload.objects.exclude(link=""), "link")
+    done += encryption.reencrypt(Destination.objects.all(), "url", "key")
+    return done + encryption.reencrypt(Webhook.objects.all(), "url")
 
 
 def id_token_of(user: User) -> str:

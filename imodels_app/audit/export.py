@@ -124,7 +124,8 @@ class Export:
         return facts
 
 
-def _line(event: Event, proof: list[bytes]) -> dict[str, Any]:
+def as_logged(event: Event) -> dict[str, Any]:
+    """What the log holds of an event, from which its leaf can be hashed again."""
     logged, leaf = LoggedEvent.of(getattr(event, name) for name in COLUMNS), event.leaf
     return {
         "index": leaf.index,
@@ -132,8 +133,11 @@ def _line(event: Event, proof: list[bytes]) -> dict[str, Any]:
         "personal": dict(zip(PERSONAL, logged.personal, strict=True)),
         "salt": bytes(leaf.salt).hex() if leaf.salt is not None else None,
         "personal_hash": bytes(leaf.personal_hash).hex(),
-        "proof": _hex(proof),
     }
+
+
+def _line(event: Event, proof: list[bytes]) -> dict[str, Any]:
+    return as_logged(event) | {"proof": _hex(proof)}
 
 
 def _hex(hashes: Iterable[bytes]) -> list[str]:

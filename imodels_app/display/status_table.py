@@ -93,6 +93,7 @@ STATUSES: dict[str, StatusRow] = {
     "queued:same_name": _queued(
         "another “{name}” comes first", "Wait for the other one, or cancel and choose another name."
     ),
+    "queued:not_before": _queued("not to be sent before {until}", "Nothing to do. It is sent by itself then."),
     "queued:sign_in": _signed_out("{person} must sign in again by {until}", "Sign in, and it continues."),
     "submitting": StatusRow(
         "Submitting", "move", "st-submitting", "request sent, waiting for the answer", "Nothing to do."

@@ -21,6 +21,10 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.APPROVAL_LAPSED: ("Approval lapsed", "ask", "st-expired"),
     Verb.ADMINS_ASKED: ("Administrators asked", "ask", "user"),
     Verb.REMINDED: ("Reminded", "", "st-approval"),
+    Verb.ESCALATED: ("Administrators told", "ask", "user"),
+    Verb.DEPUTY_ASKED: ("Deputy asked", "ask", "user"),
+    Verb.COMMENTED: ("Comment", "", "user"),
+    Verb.START_SET: ("Start changed", "", "st-queued"),
     Verb.CANCELLED: ("Cancelled", "", "st-cancelled"),
     Verb.EXPIRED: ("Expired", "", "st-expired"),
     Verb.RESUMED: ("Resumed", "", "st-signin"),
@@ -75,6 +79,16 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.RULE_MADE: ("Approval rule made", "ask", "user"),
     Verb.RULE_CHANGED: ("Approval rule changed", "ask", "user"),
     Verb.RULE_DELETED: ("Approval rule deleted", "", "trash"),
+    Verb.DEPUTY_NAMED: ("Deputy named", "ask", "user"),
+    Verb.DEPUTY_CHANGED: ("Deputy changed", "ask", "user"),
+    Verb.DEPUTY_REMOVED: ("Deputy removed", "", "user"),
+    Verb.WEBHOOK_SET: ("Chat set", "ask", "external"),
+    Verb.WEBHOOK_CHANGED: ("Chat changed", "ask", "external"),
+    Verb.WEBHOOK_REMOVED: ("Chat removed", "", "trash"),
+    Verb.STREAM_MADE: ("Stream made", "ask", "external"),
+    Verb.STREAM_SWITCHED: ("Stream switched", "", "external"),
+    Verb.STREAM_REPLAYED: ("Stream set back", "", "external"),
+    Verb.STREAM_DELETED: ("Stream deleted", "", "trash"),
     Verb.WATCH_BEGUN: ("Looking outside", "ask", "search"),
     Verb.WATCH_ENDED: ("No longer looking outside", "", "search"),
     Verb.MADE_OUTSIDE: ("Made outside", "ask", "st-succeeded"),
@@ -102,6 +116,7 @@ WAIT_REASONS: dict[str, str] = {
     WaitReason.SAME_NAME: "Another operation with this name comes first",
     WaitReason.LOST_ANSWER: "The answer was lost",
     WaitReason.NOBODY_DECIDES: "Nobody is left who may decide",
+    WaitReason.NOT_BEFORE: "It is not to be sent before {until}",
 }
 FILE_SENTENCES = {
     "file_sent": "The platform’s storage has all of {file}",
@@ -113,7 +128,7 @@ FILE_SENTENCES = {
 # The note of these events is the platform's word.
 PLATFORM_SAYS = {"platform_state": "Platform state:", "unknown_state": "A state that iModel Desk does not know:"}
 # Whose own words the note of these events is.
-QUOTED = {"requested", "agreed", "approved", "rejected", "changes_requested", "bypassed"}
+QUOTED = {"requested", "agreed", "approved", "rejected", "changes_requested", "bypassed", "commented"}
 
 
 @dataclass(frozen=True)
@@ -188,13 +203,18 @@ def _sentence(event: Event, operation: Operation, badge: str) -> tuple[str, str]
     if event.verb == "requested":
         return event.actor_name, f"requested {a_kind(operation.kind)}"
     if event.verb in _ACTS:
-        return event.actor_name, _ACTS[event.verb]
+        absent = event.data.get("absent")
+        return event.actor_name, _ACTS[event.verb] + (f", in the place of {isolated(absent)}" if absent else "")
     if event.verb == "resumed":
         return (event.actor_name, "signed in again") if event.actor_name else ("Resumed:", event.note)
     if event.verb == "orphan_deletion_requested":
         return event.actor_name, "requested deletion of the orphaned iModel"
     if event.verb == "orphan_deleted":
         return badge, f"with {_owner(event.actor_name)} own permissions"
+    if event.verb == "start_set":
+        at = event.data.get("not_before")
+        when = formats.history_time(datetime.fromisoformat(at), event.at) if at else ""
+        return event.actor_name, f"set it to be sent no earlier than {when}" if when else "lets it be sent at once"
     if event.verb == "platform_state":
         return "The platform says", ""
     if event.verb == "claimed":
@@ -212,6 +232,7 @@ _ACTS = {
     "edited": "changed the request, so it has to be approved anew",
     "bypassed": "bypassed the approval as an administrator",
     "cancelled": "cancelled",
+    "commented": "wrote",
 }
 
 

@@ -25,7 +25,9 @@ from imodels_app.lifecycle.orphans import (
     postpone_deletion,
 )
 from imodels_app.lifecycle.progress import accepted, completed, failed, listed, polled, succeeded, unlist, usable
+from imodels_app.lifecycle.starting import start_at
 from imodels_app.lifecycle.submission import answered, claim, confirm_claim, lease, operation_for, send_again
+from imodels_app.lifecycle.talking import comment, look, look_away
 from imodels_app.lifecycle.uploads import (
     file_missing,
     file_sent,
@@ -62,6 +64,7 @@ __all__ = [
     "bypass",
     "cancel",
     "claim",
+    "comment",
     "completed",
     "confirm_claim",
     "confirm_deletion",
@@ -80,6 +83,8 @@ __all__ = [
     "link_refused",
     "link_renewed",
     "listed",
+    "look",
+    "look_away",
     "operation_for",
     "orphan_ended",
     "polled",
@@ -96,6 +101,7 @@ __all__ = [
     "restart_upload",
     "send_again",
     "set_aside",
+    "start_at",
     "succeeded",
     "unlist",
     "usable",

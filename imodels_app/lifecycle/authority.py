@@ -6,11 +6,12 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 
-from imodels_app.accounts import rights
+from imodels_app.accounts import permissions, rights
 from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import Conflict
-from imodels_app.models import ApprovalRule, Operation, Team, User
-from imodels_app.states import State, WaitReason, Who
+from imodels_app.models import Absence, ApprovalRule, Operation, Team, User, Webhook
+from imodels_app.runtime import clock
+from imodels_app.states import NotificationKind, State, WaitReason, Who
 
 
 @receiver(rights.changed)
@@ -28,8 +29,30 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
         # Locked, for whoever writes one meanwhile would leave it to the sweep, and that knows of nobody who moved it.
         for operation in misplaced.select_for_update(of=("self",)).order_by("pk"):
             _reassign(operation, Team.looking_after(operation.deciding_itwin_id), by=by)
+    ask_deputies()
     if row is not None:
         ask_who_is_left(_about(row), by=by)
+
+
+def ask_deputies() -> None:
+    """Where an absence has begun, ask the deputy about what already waits, once."""
+    now = clock.now()
+    for absence in Absence.objects.now(now).select_related("deputy", "lead"):
+        if absence.told_at:
+            continue
+        with transaction.atomic():
+            if Absence.objects.filter(pk=absence.pk, told_at=None).update(told_at=now):
+                for operation in Operation.objects.waiting_for(absence.deputy).filter(team=absence.team_id):
+                    _ask_deputy(operation, absence)
+
+
+def _ask_deputy(operation: Operation, absence: Absence) -> None:
+    """Only of what waits for them by this."""
+    right = permissions.right_as_deputy(absence.deputy, operation)
+    if right and right.stands_for == absence.lead:
+        note = f"{absence.deputy.name} stands in for {absence.lead.name}"
+        event = _transition.event_fields("deputy_asked", None, note, operation.state, operation.state, "", "")
+        _transition.tell(operation, clock.now(), event, {absence.deputy: NotificationKind.REQUESTED})
 
 
 def ask_who_is_left(waiting: QuerySet[Operation], *, by: User | None = None) -> None:
@@ -49,8 +72,8 @@ def requester_gone(operation: Operation, *, by: User | None = None) -> None:
 
 def _about(row: rights.Row) -> QuerySet[Operation]:
     """What may be decided by somebody else, now that this has changed."""
-    if isinstance(row, ApprovalRule):
-        return Operation.objects.none()  # never what already waits
+    if isinstance(row, ApprovalRule | Absence | Webhook):
+        return Operation.objects.none()  # never what already waits; a deputy is no more people
     if isinstance(row, User):
         named = Q(asked__contains=f" {row.pk} ") | Q(asked__contains=f" {Who.ADMINS} ")
         return Operation.objects.filter(Q(team__in=row.membership_set.values("team")) | named)

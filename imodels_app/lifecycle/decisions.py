@@ -1,14 +1,13 @@
 """What people decide about an operation that has not been sent."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 
 from imodels_app.accounts import deciders, permissions
 from imodels_app.approvals.plan import INSTEAD
-from imodels_app.lifecycle import _transition, asking
+from imodels_app.lifecycle import _transition, asking, starting
 from imodels_app.lifecycle._transition import Conflict
 from imodels_app.models import Decision, Operation, User
 from imodels_app.runtime import clock, failpoints
@@ -75,9 +74,7 @@ def _turn(operation: Operation, verdict: Verdict, to: State, *, by: User, commen
 
 
 def _let_proceed(operation: Operation, verb: str, made: Decision, *, by: User, note: str) -> None:
-    now = clock.now()
-    use_by = now + timedelta(days=operation.plan.use_days)
-    times: dict[str, Any] = {"due_at": now, "expires_at": None, "remind_at": None, "use_by": use_by}
+    times: dict[str, Any] = {"expires_at": None, "remind_at": None} | starting.times(operation, clock.now())
     _transition.move(operation, State.QUEUED, verb=verb, by=by, note=note, data=_in_full(operation, made), **times)
     _transition.wake_submitter(operation)
 
@@ -109,7 +106,8 @@ def _require_comment(operation: Operation, by: User, comment: str) -> None:
 
 
 def _record(operation: Operation, verdict: Verdict, *, by: User, comment: str, level: int) -> Decision:
-    """Write down whose answer it was, as what, and about which request."""
+    """Write down whose answer it was, as what, in whose place, and about which request."""
+    rights = [] if verdict == Verdict.BYPASSED else permissions.usable_rights(by, operation)
     return Decision.objects.create(
         operation=operation,
         verdict=verdict,
@@ -121,15 +119,15 @@ def _record(operation: Operation, verdict: Verdict, *, by: User, comment: str, l
         requester_key=operation.requester_key,
         request_hash=operation.request_hash,
         level=level,
-        capacity=Who.ADMINS if verdict == Verdict.BYPASSED else _capacity(operation, by),
+        capacity=_capacity(operation, rights) if rights else Who.ADMINS,
+        stands_for=next((right.stands_for for right in rights if right.stands_for), None),
         comment=comment,
         decided_at=clock.now(),
     )
 
 
-def _capacity(operation: Operation, by: User) -> str:
+def _capacity(operation: Operation, rights: list[permissions.Right]) -> str:
     """As what somebody decides; an administrator also for each requirement for which too few people are left."""
-    rights = permissions.usable(permissions.rights_of(by, operation), by, operation)
     words = [str(right.capacity) for right in rights]
     if operation.is_asked_of_admins_instead and Who.ADMINS in words:
         words += [f"{INSTEAD}:{at}" for at in deciders.stuck(operation)]
@@ -139,4 +137,5 @@ def _capacity(operation: Operation, by: User) -> str:
 def _in_full(operation: Operation, made: Decision) -> dict[str, Any]:
     """What an event tells of a decision, for whoever reads it alone."""
     facts = {"level": made.level, "as": made.capacity, "request_hash": made.request_hash}
+    facts |= {"stands_for": made.stands_for_id, "absent": made.stands_for.name} if made.stands_for else {}
     return facts | ({"could_decide": deciders.in_full(operation)} if operation.open_level else {})

@@ -25,7 +25,7 @@ from imodels_app.runtime.timing import (
     SIGN_IN_PATIENCE,
     UPLOAD_LEASE,
 )
-from imodels_app.states import NotificationKind, Outcome, State, WaitReason
+from imodels_app.states import NotificationKind, Outcome, State, Verb, WaitReason
 
 # Which column makes an operation due at once.
 _DUE: dict[State, Callable[[datetime], dict[str, Any]]] = {
@@ -104,6 +104,17 @@ def remind(operation: Operation) -> None:
         if Operation.objects.filter(pk=operation.pk, **as_read).update(remind_at=upcoming):
             event = _transition.event_fields("reminded", None, kind.label, operation.state, operation.state, "", "")
             _transition.tell(operation, now, event, recipients.reminded(operation, kind))
+            _escalate(operation, now)
+
+
+def _escalate(operation: Operation, now: datetime) -> None:
+    """Tell the administrators, once, that nobody has answered. Who may decide stays as the rules have it."""
+    is_silent = operation.state == State.AWAITING_APPROVAL and not operation.answers
+    told = recipients.admins(operation) if is_silent else {}
+    if told and not operation.events.filter(verb=Verb.ESCALATED).exists():
+        note = "Nobody has answered by half of the time."
+        event = _transition.event_fields(Verb.ESCALATED, None, note, operation.state, operation.state, "", "")
+        _transition.tell(operation, now, event, told)
 
 
 def wake_after_sign_in(user: User) -> None:

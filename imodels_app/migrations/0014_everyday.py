@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("imodels_app", "0012_preferences")]
+    dependencies = [("imodels_app", "0013_team")]
 
     operations = [
         migrations.AddField(
@@ -30,6 +30,8 @@ class Migration(migrations.Migration):
                     ("approval_lapsed", "Approval not used in time"),
                     ("half_way", "Half of the time to decide is over"),
                     ("last_day", "The time to decide ends soon"),
+                    ("escalated", "Nobody has answered by half of the time"),
+                    ("commented", "Somebody wrote a comment"),
                     ("sent", "Sent to the platform"),
                     ("ended", "Ended"),
                     ("expired", "Expired"),

@@ -1,8 +1,6 @@
 """What the database refuses of requests and decisions since rules say who decides, in the place of two older triggers.
 
-A later migration that alters a table of operations, decisions, places or people begins with
-RunPython(drop_triggers, create_triggers) and ends with RunPython(create_triggers, drop_triggers) of this module: they
-take away and bring back all that holds today.
+A later migration brings back what holds today by _deputy_triggers.
 """
 
 from typing import Any
@@ -23,7 +21,7 @@ def _differs(columns: tuple[str, ...]) -> str:
     return " OR ".join(f"OLD.{column} <> NEW.{column}" for column in columns)
 
 
-def _in_time(given_at: str, given_by: str) -> str:
+def in_time(given_at: str, given_by: str) -> str:
     """A right counts from when it was given; but not against a request by whoever gave it, or to oneself after it."""
     return (
         f"({given_at} IS NULL OR {given_at} <= {OPERATION}.created_at OR {given_by} IS NULL"
@@ -34,13 +32,13 @@ def _in_time(given_at: str, given_by: str) -> str:
 _PLACE = (
     f"EXISTS (SELECT 1 FROM {MEMBERSHIP} WHERE {MEMBERSHIP}.user_id = NEW.by_id AND {MEMBERSHIP}.role = 'lead'"
     f" AND {MEMBERSHIP}.team_id = {OPERATION}.team_id"
-    f" AND {_in_time(f'{MEMBERSHIP}.given_at', f'{MEMBERSHIP}.given_by_id')})"
+    f" AND {in_time(f'{MEMBERSHIP}.given_at', f'{MEMBERSHIP}.given_by_id')})"
 )
 _LEAD = f"{OPERATION}.asked LIKE '% leads %' AND {_PLACE}"
 _NAMED = f"{OPERATION}.asked LIKE '% ' || NEW.by_id || ' %'"
 _ADMIN = (
     f"{USER}.is_staff AND ({OPERATION}.asked LIKE '% admins %' OR NEW.verdict = 'bypassed')"
-    f" AND {_in_time(f'{USER}.admin_given_at', f'{USER}.admin_given_by_id')}"
+    f" AND {in_time(f'{USER}.admin_given_at', f'{USER}.admin_given_by_id')}"
 )
 
 TRIGGERS = [

@@ -5,12 +5,14 @@ States change in lifecycle/ only, tokens in accounts/tokens.py only, and session
 
 from imodels_app.models.attempts import Attempt
 from imodels_app.models.decisions import Decision
+from imodels_app.models.destinations import Destination, DestinationQuerySet
 from imodels_app.models.events import Event
 from imodels_app.models.figures import DailyFigure, Figure, SummedDay
 from imodels_app.models.known_itwins import KnownITwin
 from imodels_app.models.limits import Bucket, CircuitBreaker, ITwinList, LookupShare
 from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
-from imodels_app.models.notifications import Notification, NotificationQuerySet
+from imodels_app.models.looks import Look
+from imodels_app.models.notifications import ChatMessage, Notification, NotificationQuerySet
 from imodels_app.models.operations import DECIDED_AT_SOURCE, Operation, OperationQuerySet
 from imodels_app.models.orphans import Orphan, OrphanQuerySet
 from imodels_app.models.outside import SeenIModel, Watch, WatchedITwin, WatchedITwinQuerySet, WatchQuerySet
@@ -21,26 +23,31 @@ from imodels_app.models.rules import ApprovalRule, ApprovalRuleQuerySet
 from imodels_app.models.saved_filters import SavedFilter
 from imodels_app.models.sessions import Session
 from imodels_app.models.subscriptions import Subscription
-from imodels_app.models.teams import Membership, Team, TeamITwin
+from imodels_app.models.teams import Absence, Membership, Team, TeamITwin, Webhook
 from imodels_app.models.tokens import TokenSet
 from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
 
 __all__ = [
     "DECIDED_AT_SOURCE",
     "STAGED_FOR",
+    "Absence",
     "ApprovalRule",
     "ApprovalRuleQuerySet",
     "Attempt",
     "Bucket",
+    "ChatMessage",
     "CircuitBreaker",
     "DailyFigure",
     "Decision",
+    "Destination",
+    "DestinationQuerySet",
     "Event",
     "Figure",
     "ITwinList",
     "KnownITwin",
     "LogHead",
     "LogLeaf",
+    "Look",
     "LookupShare",
     "Membership",
     "Notification",
@@ -71,4 +78,5 @@ __all__ = [
     "WatchQuerySet",
     "WatchedITwin",
     "WatchedITwinQuerySet",
+    "Webhook",
 ]

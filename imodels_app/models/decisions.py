@@ -18,7 +18,7 @@ class Decision(models.Model):
 
     A CHECK sees one row only. So what it compares is copied here, and a trigger (migrations/_data_and_triggers.py)
     refuses a row whose requester or hash is not its operation's. Others refuse whoever has the requester's address
-    (_decision_triggers.py), or as it is written no right to decide this (_approval_triggers.py).
+    (_decision_triggers.py), or as it is written no right to decide this (_deputy_triggers.py).
     """
 
     operation = models.ForeignKey("Operation", models.PROTECT, related_name="decisions")
@@ -36,6 +36,9 @@ class Decision(models.Model):
         default=Who.LEADS,
         db_default=Who.LEADS,
         help_text="As what: words of states.Who, and “instead:N” for an administrator in the place of people who left.",
+    )
+    stands_for = models.ForeignKey(
+        User, models.PROTECT, null=True, related_name="+", help_text="The absent lead whose deputy decided."
     )
     comment = models.TextField(blank=True)
     decided_at = models.DateTimeField()
@@ -55,6 +58,11 @@ class Decision(models.Model):
                 Lower("by_email"),
                 name="decision_once_per_address",
                 condition=~Q(by_email=""),
+            ),
+            models.UniqueConstraint(
+                fields=["operation", "request_hash", "stands_for"],
+                name="decision_once_per_absent_lead",
+                condition=Q(stands_for__isnull=False),
             ),
         ]
 

@@ -1,5 +1,6 @@
-"""E-mails to people, written with the change that they are about."""
+"""What people and the chats of teams are told, written with the change that it is about."""
 
+import uuid
 from datetime import datetime
 from typing import ClassVar, Self
 
@@ -9,9 +10,8 @@ from django.db.models import Q
 from imodels_app.models.events import Event
 from imodels_app.models.operations import Operation
 from imodels_app.models.people import User
-from imodels_app.states import (
-    NotificationKind,
-)
+from imodels_app.models.teams import Webhook
+from imodels_app.states import NotificationKind
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
@@ -30,6 +30,7 @@ class Notification(models.Model):
     due_at = models.DateTimeField(null=True, help_text="When to try next; empty: never again.")
     tries = models.PositiveSmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True)
+    mail = models.UUIDField(null=True, help_text="The e-mail that tells it: the same one each time that it is tried.")
 
     objects = NotificationQuerySet.as_manager()
 
@@ -42,3 +43,33 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.to_id}"
+
+
+class ChatMessageQuerySet(models.QuerySet["ChatMessage"]):
+    def due(self, now: datetime) -> Self:
+        return self.filter(sent_at=None, due_at__lte=now)
+
+
+class ChatMessage(models.Model):
+    """One message to the chat of one team (notifications.chats). Its id is what the chat knows repeats by."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="messages")
+    operation = models.ForeignKey(Operation, models.CASCADE, related_name="chat_messages")
+    event = models.ForeignKey(Event, models.PROTECT, related_name="+", help_text="What it tells of.")
+    written_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True, help_text="When to try next; empty: never again.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+
+    objects = ChatMessageQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["webhook", "event"], name="chat_message_once_per_event"),
+        ]
+        # Read by chats.py: what is due.
+        indexes: ClassVar = [models.Index(name="chat_message_due", fields=["due_at"], condition=Q(sent_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} to {self.webhook_id}"

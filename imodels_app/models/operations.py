@@ -12,8 +12,9 @@ from imodels_app.approvals.plan import INSTEAD, Plan, Standing, open_level, stan
 from imodels_app.models.decisions import Decision
 from imodels_app.models.events import Event
 from imodels_app.models.people import User
-from imodels_app.models.teams import Membership, Team, TeamITwin
+from imodels_app.models.teams import Absence, Membership, Team, TeamITwin
 from imodels_app.models.uploads import StagedFile
+from imodels_app.runtime import clock
 from imodels_app.states import (
     CANCELLABLE,
     DUE,
@@ -53,10 +54,12 @@ class OperationQuerySet(models.QuerySet["Operation"]):
     def waiting_for(self, user: User) -> Self:
         """What this person is asked to decide and has not, but never their own."""
         led = user.membership_set.filter(role=Membership.Role.LEAD).values("team")
-        asked = Q(team__in=led, asked__contains=f" {Who.LEADS} ") | Q(asked__contains=f" {user.pk} ")
+        asked = (Q(team__in=led) | Exists(_stood_in_for(user))) & Q(asked__contains=f" {Who.LEADS} ")
+        asked |= Q(asked__contains=f" {user.pk} ")
         if user.is_admin:
             asked |= Q(asked__contains=f" {Who.ADMINS} ")
-        given = Decision.objects.filter(operation=OuterRef("pk"), request_hash=OuterRef("request_hash"), by=user)
+        given = Decision.objects.filter(operation=OuterRef("pk"), request_hash=OuterRef("request_hash"))
+        given = given.filter(Q(by=user) | Q(stands_for=user))
         waiting = self.filter(asked, ~Exists(given), state=State.AWAITING_APPROVAL).exclude(requested_by=user)
         return waiting.exclude(requester_email__iexact=user.email) if user.email else waiting
 
@@ -100,6 +103,17 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         """Waiting for a person who did not come in time."""
         signed_out = Q(state=State.UPLOADING, wait_reason=WaitReason.SIGN_IN)
         return self.filter(Q(state__in=[*sorted(UNDECIDED), State.QUEUED]) | signed_out, expires_at__lte=now)
+
+
+def _stood_in_for(user: User) -> models.QuerySet[Absence]:
+    """Of a request's team, the leads in whose place this person decides now, and who have not: not the requester."""
+    given = Decision.objects.filter(
+        Q(by=OuterRef("lead")) | Q(stands_for=OuterRef("lead")),
+        operation=OuterRef(OuterRef("pk")),
+        request_hash=OuterRef(OuterRef("request_hash")),
+    )
+    absences = Absence.objects.now(clock.now()).filter(~Exists(given), deputy=user, team=OuterRef("team"))
+    return absences.exclude(lead=OuterRef("requested_by"))
 
 
 class Operation(models.Model):
@@ -156,6 +170,7 @@ class Operation(models.Model):
         help_text="Who may decide now: words of states.Who, ids of named people, and “instead”; between spaces.",
     )
     remind_at = models.DateTimeField(null=True, help_text="When those who have to act are reminded next.")
+    not_before = models.DateTimeField(null=True, help_text="It is not sent earlier, and its use-by counts from then.")
     use_by = models.DateTimeField(null=True, help_text="When its approval lapses unless it is sent.")
 
     # The baseline file. Its name and size stay when the bytes are gone.

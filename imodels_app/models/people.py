@@ -30,6 +30,9 @@ class User(AbstractUser):
     muted_mail = models.CharField(
         max_length=255, blank=True, null=True, help_text="Kinds of e-mail they do without, with spaces."
     )
+    daily_mail = models.CharField(
+        max_length=255, blank=True, null=True, help_text="Kinds of e-mail they get once a day, with spaces."
+    )
     admin_given_by = models.ForeignKey(
         "self",
         models.PROTECT,
@@ -61,6 +64,10 @@ class User(AbstractUser):
     def mutes(self, kind: str) -> bool:
         """Whether they do without e-mails of this kind."""
         return kind in (self.muted_mail or "").split()
+
+    def reads_daily(self, kind: str) -> bool:
+        """Whether they get e-mails of this kind once a day."""
+        return kind in (self.daily_mail or "").split()
 
     @property
     def lasting_key(self) -> str:

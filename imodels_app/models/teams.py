@@ -1,12 +1,14 @@
-"""Teams: who looks after which iTwins, and who leads."""
+"""Teams: who looks after which iTwins, who leads, who stands in for whom, and where a team chats."""
 
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Lower
 
 from imodels_app.models.people import User
+from imodels_app.states import Chat
 
 
 class TeamQuerySet(models.QuerySet["Team"]):
@@ -90,3 +92,54 @@ class TeamITwin(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.itwin_id = self.itwin_id.lower()
         super().save(*args, **kwargs)
+
+
+class AbsenceQuerySet(models.QuerySet["Absence"]):
+    def now(self, at: datetime) -> Self:
+        """Those that have begun and not ended, of a lead and a deputy who are both still in the team."""
+        places = Membership.objects.filter(team=OuterRef("team"), user__is_active=True)
+        is_lead = Exists(places.filter(user=OuterRef("lead"), role=Membership.Role.LEAD))
+        return self.filter(is_lead, Exists(places.filter(user=OuterRef("deputy"))), starts_at__lte=at, ends_at__gt=at)
+
+
+class Absence(models.Model):
+    """For some time somebody else decides in the place of a lead. Written by accounts.rights only.
+
+    The lead stays a lead; whichever of the two answers first answers for both.
+    """
+
+    team = models.ForeignKey(Team, models.CASCADE, related_name="absences")
+    lead = models.ForeignKey(User, models.CASCADE, related_name="absences")
+    deputy = models.ForeignKey(User, models.CASCADE, related_name="stands_in")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    given_at = models.DateTimeField(editable=False)
+    given_by = models.ForeignKey(User, models.PROTECT, null=True, editable=False, related_name="+")
+    told_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the deputy was asked about what waited; empty: not begun."
+    )
+
+    objects = AbsenceQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["starts_at", "pk"]
+        constraints: ClassVar = [
+            models.CheckConstraint(name="absence_begins_before_it_ends", condition=Q(starts_at__lt=F("ends_at"))),
+            models.CheckConstraint(name="absence_deputy_is_somebody_else", condition=~Q(lead=F("deputy"))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.deputy_id} for {self.lead_id}"
+
+
+class Webhook(models.Model):
+    """Where a team's chat takes messages. Written by accounts.rights only. Whoever has the address can write there."""
+
+    team = models.OneToOneField(Team, models.CASCADE, related_name="webhook")
+    chat = models.CharField(max_length=10, choices=Chat.choices)
+    url = models.TextField(help_text="Encrypted (accounts.encryption).")
+    host = models.CharField(max_length=255, help_text="The part of the address that is no secret.")
+    fingerprint = models.CharField(max_length=8, help_text="Tells two addresses apart, and nothing of them.")
+
+    def __str__(self) -> str:
+        return f"{self.get_chat_display()} at {self.host}"  # never the address

@@ -1,4 +1,5 @@
-"""What people are told by e-mail: written down with the change it tells of, and sent apart from it.
+"""What people are told by e-mail: written down with the change it tells of, and sent apart from it. With it goes what
+their teams' chats are told (chats.py).
 
 enqueue() makes a row in the transaction of the state change, so nothing is told that did not happen and nothing that
 happened goes untold. Nobody is flooded: a message waits until nothing more has come for its reader for some seconds,
@@ -6,23 +7,24 @@ and what has come by then is one e-mail. Of those there are so many an hour, the
 
 send_due() is a worker's step. It has a lease, so however many workers there are, a mail server that hangs holds up one
 of them for some seconds at most; one that is down is left alone for longer and longer, and no operation ever waits for
-it. A worker that dies in between may send a message twice, and never not at all.
+it. A worker that dies in between may send an e-mail twice, with one Message-ID, and never not at all.
 """
 
 import logging
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db.models import F, Min
+from django.db.models import F, Min, QuerySet
 from django.utils import timezone
 
 from imodels_app.display import status
 from imodels_app.models import Event, Notification, Operation, User
-from imodels_app.notifications import channels, recipients, texts
+from imodels_app.notifications import channels, chats, recipients, texts
 from imodels_app.notifications.recipients import Recipients
-from imodels_app.runtime import clock
+from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.backoff import backoff
 from imodels_app.states import TO_DECIDE, NotificationKind, State, WaitReason
 
@@ -33,6 +35,8 @@ ROUND_S = 15.0
 ROUND_SIZE = 50
 # An e-mail waits until nothing more has come for its reader for so long, and no longer than this.
 QUIET_FOR, COLLECTED_FOR = timedelta(seconds=10), timedelta(minutes=2)
+# The hour of the daily e-mail, where its reader is.
+DIGEST_AT = 7
 # E-mails to one person an hour, and messages in one e-mail. The rest comes with the next one.
 MAILS_AN_HOUR, MESSAGES_A_MAIL = 20, 500
 # After a message was not taken, doubled each time.
@@ -44,10 +48,13 @@ def enqueue(told: Recipients, *, operation: Operation, event: Event) -> None:
     """Put down whom to tell of a change: recipients.of(). Call in the transaction of the change."""
     now = clock.now()
     Notification.objects.bulk_create(
-        Notification(to=person, operation=operation, event=event, kind=kind, written_at=now, due_at=now + QUIET_FOR)
+        Notification(
+            to=person, operation=operation, event=event, kind=kind, written_at=now, due_at=_due(person, kind, now)
+        )
         for person, kind in told.items()
         if _may_be_notified(person, kind)
     )
+    chats.enqueue(operation, event)
 
 
 def enqueue_about(event: Event, people: Iterable[User | None]) -> None:
@@ -124,6 +131,15 @@ def _knows_of(person: User, operation: Operation) -> bool:
     return was_told.exists() or operation.decisions.filter(by=person).exists()
 
 
+def _due(person: User, kind: str, now: datetime) -> datetime:
+    """Soon; or the next morning, by the reader's own clock, with whatever else they want once a day."""
+    if not person.reads_daily(kind):
+        return now + QUIET_FOR
+    here = now.astimezone(person.zone or timezone.get_default_timezone())
+    morning = here.replace(hour=DIGEST_AT, minute=0, second=0, microsecond=0)
+    return morning if morning > here else morning + timedelta(days=1)
+
+
 def _may_be_notified(person: User, kind: str) -> bool:
     return person.is_active and person.wants_mail and bool(person.email) and not person.mutes(kind)
 
@@ -137,6 +153,9 @@ def _collected(person_id: int, now: datetime) -> list[Notification]:
     oldest = waiting.first()
     if oldest is None:
         return []
+    if oldest.mail:  # it was tried: the same once more, and what has come since is the next one
+        return _ready(waiting.filter(mail=oldest.mail))
+    waiting = waiting.filter(mail=None)
     is_quiet = not waiting.filter(due_at__gt=now).exists()
     if not is_quiet and oldest.written_at > now - COLLECTED_FOR:
         return []
@@ -144,6 +163,10 @@ def _collected(person_id: int, now: datetime) -> list[Notification]:
     if until:
         waiting.update(due_at=until)
         return []
+    return _ready(waiting)
+
+
+def _ready(waiting: QuerySet[Notification]) -> list[Notification]:
     waiting = waiting.select_related("to", "event", "operation__team", "operation__requested_by")
     return list(waiting.prefetch_related("operation__decisions")[:MESSAGES_A_MAIL])
 
@@ -163,10 +186,13 @@ def _send(messages: list[Notification], connection: BaseEmailBackend) -> None:
     if not claimed:
         return
     rows = Notification.objects.filter(pk__in=[message.pk for message in claimed])
+    mail_id = claimed[0].mail or uuid4()
+    rows.update(mail=mail_id)
     try:
         with timezone.override(claimed[0].to.zone):
-            subject, text = texts.subject_and_text(claimed)
-        channels.send(claimed[0].to.email, subject, text, connection=connection)
+            mail = texts.mail(claimed)
+        channels.send(claimed[0].to.email, mail, mail_id, connection=connection)
+        failpoints.reach("outbox.sent")
     except channels.REFUSED as refused:
         log.warning("The mail server did not take message %s: %s", claimed[0].pk, type(refused).__name__)
     except ValueError as odd:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
-from imodels_app.models import Membership, Notification, Operation, TokenSet, User
+from imodels_app.models import Absence, Membership, Notification, Operation, TokenSet, User
 from imodels_app.runtime import clock
 from imodels_app.states import FINISHED, UNDECIDED, Kind, NotificationKind, State, Verb, WaitReason, Who
 
@@ -40,14 +40,36 @@ def asked(operation: Operation, words: Iterable[str] | None = None) -> QuerySet[
     """Those who are asked to decide and have not: all, or as these words of the column `asked` say."""
     words = set(operation.asked.split() if words is None else words)
     found = Q(pk__in=[word for word in words if word.isdecimal()])
+    answers = operation.decisions.filter(request_hash=operation.request_hash)
+    answered = User.objects.filter(Q(pk__in=answers.values("by")) | Q(pk__in=answers.values("stands_for")))
     if Who.LEADS in words:
-        found |= Q(membership__team=operation.team_id, membership__role=Membership.Role.LEAD)
+        away = _away(operation).exclude(deputy__in=answered)
+        leads = User.objects.filter(membership__team=operation.team_id, membership__role=Membership.Role.LEAD)
+        found |= Q(pk__in=leads.exclude(pk__in=away.values("lead")))
+        found |= Q(pk__in=away.exclude(lead__in=answered).values("deputy"))
     if Who.ADMINS in words:
         found |= Q(is_staff=True)
-    answered = operation.decisions.filter(request_hash=operation.request_hash).values("by")
     # Nor another account of the requester's.
     own = Q(pk=operation.requested_by_id) | (~Q(email="") & Q(email__iexact=operation.requester_email))
     return User.objects.filter(found, is_active=True).exclude(own).exclude(pk__in=answered).distinct()
+
+
+def _away(operation: Operation) -> QuerySet[Absence]:
+    """The leads in whose place a deputy is asked: neither of the two has requested it."""
+    away = Absence.objects.now(clock.now()).filter(team=operation.team_id)
+    return away.exclude(Q(lead=operation.requested_by_id) | Q(deputy=operation.requested_by_id))
+
+
+def wrote(operation: Operation) -> QuerySet[User]:
+    """Whoever has written about it: comments, and decisions."""
+    wrote = operation.events.filter(verb=Verb.COMMENTED)
+    return User.objects.filter(Q(pk__in=wrote.values("actor")) | Q(pk__in=operation.decisions.values("by")))
+
+
+def admins(operation: Operation) -> Recipients:
+    """Those who are told that nobody has answered: not the requester, nor who is asked anyway."""
+    others = User.objects.filter(is_staff=True, is_active=True).exclude(pk=operation.requested_by_id)
+    return _as(NotificationKind.ESCALATED, others.exclude(pk__in=asked(operation).values("pk")))
 
 
 def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str) -> Recipients:
@@ -57,6 +79,8 @@ def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str)
         return _as(NotificationKind.REQUESTED, asked(operation))
     if verb in (Verb.AGREED, Verb.ADMINS_ASKED):
         return _as(NotificationKind.REQUESTED, newly)
+    if verb == Verb.COMMENTED:
+        return _as(NotificationKind.COMMENTED, wrote(operation))
     if verb == Verb.EDITED:
         again = asked(operation) if came_from == State.CHANGES_REQUESTED else newly
         return _as(NotificationKind.EDITED, again, _deciders(operation))

@@ -1,6 +1,7 @@
 """What an e-mail says: subject, text, and a link to the page where one can act. Several messages are a line each."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 from django.conf import settings
@@ -8,6 +9,7 @@ from django.urls import reverse
 
 from imodels_app.display import formats, identity, links, status, timeline
 from imodels_app.models import Event, Notification, Operation
+from imodels_app.notifications import html
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import TO_DECIDE, Kind, NotificationKind, State, Verb, WaitReason, Who
@@ -36,8 +38,12 @@ _WHY = {
         (NotificationKind.DECIDED, NotificationKind.BYPASSED, NotificationKind.ENDED),
         "You get this because you may decide about this, or have decided.",
     ),
-    NotificationKind.UNKNOWN_STATE: "You get this because you are an administrator of iModel Desk.",
     NotificationKind.SUBSCRIBED: "You get this because you asked to be told about this one.",
+    **dict.fromkeys(
+        (NotificationKind.UNKNOWN_STATE, NotificationKind.ESCALATED),
+        "You get this because you are an administrator of iModel Desk.",
+    ),
+    NotificationKind.COMMENTED: "You get this because you requested this, or have written about it.",
 }
 _WHY_REQUESTER = "You get this because you requested {name}."
 _WHY_SEVERAL = (
@@ -91,6 +97,11 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
         "{name} expires soon{decide_by}",
         "{What}, which {requester} requested, expires unless somebody acts in time.",
     ),
+    NotificationKind.ESCALATED: (
+        "Nobody has answered: {name}{decide_by}",
+        "Half of the time to decide on {what}, which {requester} requested, is over. {askers} {decides}: ask them.",
+    ),
+    NotificationKind.COMMENTED: ("{writer} wrote about {name}", "{writer} wrote about {what}:"),
     NotificationKind.SENT: ("{name} was sent", "{What} was sent to the platform, which is making it."),
     NotificationKind.ENDED: (
         "{name} has ended: {outcome}",
@@ -128,29 +139,49 @@ _EXPIRED = {
 MOST_LINES = 100
 
 
+class Mail(NamedTuple):
+    """An e-mail, as text and as HTML with the same words."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def mail(messages: Sequence[Notification]) -> Mail:
+    """What one e-mail tells. No token, no secret: links, and whoever follows one has to be signed in."""
+    subject, text = subject_and_text(messages)
+    links = {_link(message) for message in messages} | {_all()}
+    acts = [act for message in messages if message.operation for act in _next_acts(message.operation)]
+    return Mail(subject, text, html.from_text(subject, text, links | {act.rpartition(" ")[2] for act in acts}))
+
+
 def subject_and_text(messages: Sequence[Notification]) -> tuple[str, str]:
-    """The words of an e-mail. No token, no secret: links, and whoever follows one has to be signed in."""
+    """The words of an e-mail."""
     if len(messages) == 1:
         return _of_one(messages[0])
     subjects = [(_of_one(message)[0], _link(message)) for message in messages[:MOST_LINES]]
     lines = [f"- {subject}\n  {link}" for subject, link in subjects]
     more = len(messages) - len(lines)
     if more:
-        lines.append(f"{more} more: {settings.DASHBOARD_URL}{reverse('imodels:operation-list')}")
+        lines.append(f"{more} more: {_all()}")
     return f"{subjects[0][0]}, and {len(messages) - 1} more", "\n\n".join([*lines, _WHY_SEVERAL]) + "\n"
+
+
+def _all() -> str:
+    return f"{settings.DASHBOARD_URL}{reverse('imodels:operation-list')}"
 
 
 def _of_one(message: Notification) -> tuple[str, str]:
     if message.operation is None:
         return _about_head(message) if message.kind == Verb.HEAD_SENT else _about_rights(message)
     operation, kind = message.operation, NotificationKind(message.kind)
-    filled = _values(operation) | {"changes": _changes(message)}
+    filled = values(operation) | {"changes": _changes(message), "writer": _writer(message)}
     subject, text = _TEXTS[kind]
     if kind == NotificationKind.EXPIRED:
         subject, text = _EXPIRED.get(WaitReason(operation.wait_reason), (subject, text))
     why = _WHY.get(kind, _WHY_REQUESTER)
     link = f"{_LINKS.get(kind, 'Details')}: {_link(message)}"
-    parts = [text.format_map(filled), _quote(operation, kind), "\n".join([*_next_acts(operation), link])]
+    parts = [text.format_map(filled), _quote(message, operation, kind), "\n".join([*_next_acts(operation), link])]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
 
@@ -183,7 +214,8 @@ def _about_rights(message: Notification) -> tuple[str, str]:
     return " ".join(f"{what}{about}: {event.note}".split()), f"{text}\n\n{why}\n"
 
 
-def _values(operation: Operation) -> dict[str, str]:
+def values(operation: Operation) -> dict[str, str]:
+    """What a sentence about an operation may name."""
     now = clock.now()
     earlier = status.describe(operation, now)
     kind = status.kind_label(operation.kind).lower()
@@ -206,6 +238,7 @@ def _values(operation: Operation) -> dict[str, str]:
         "decides": "decides" if operation.asked == f" {Who.LEADS} " else "decide",
         "verdict": decision.get_verdict_display().lower() if decision else "",
         "outcome": earlier.badge,
+        "until": formats.deadline(operation.expires_at, now) if operation.expires_at else "",
         "decide_by": f" (decide by {formats.deadline(operation.expires_at, now)})" if operation.expires_at else "",
         "decider": isolated(formats.first_name(decision.by_name)) if decision else "",
         "decider_name": isolated(decision.by_name) if decision else "",
@@ -224,9 +257,15 @@ def _changes(message: Notification) -> str:
     return "\n".join(f"{what}:\n- {before}\n+ {after}" for what, before, after in lines)
 
 
-def _quote(operation: Operation, kind: NotificationKind) -> str:
+def _writer(message: Notification) -> str:
+    return isolated(message.event.actor_name) if message.event else ""
+
+
+def _quote(message: Notification, operation: Operation, kind: NotificationKind) -> str:
     """What somebody wrote for this reader."""
-    if kind in TO_DECIDE:
+    if kind == NotificationKind.COMMENTED:
+        words = message.event.note if message.event else ""
+    elif kind in TO_DECIDE:
         words = operation.reason
     elif kind in _TELL_WHY and operation.last_decision:
         words = operation.last_decision.comment
@@ -251,5 +290,11 @@ def _link(message: Notification) -> str:
     if message.operation is None:
         page = "audit" if message.kind == Verb.HEAD_SENT else "approval-list"
         return settings.DASHBOARD_URL + reverse(f"imodels:{page}")
-    name = "imodels:approval-detail" if message.kind in TO_DECIDE else "imodels:operation-detail"
-    return settings.DASHBOARD_URL + reverse(name, args=[message.operation.pk])
+    on_card = message.kind in TO_DECIDE | {NotificationKind.COMMENTED, NotificationKind.ESCALATED}
+    return page_of(message.operation, to_decide=on_card)
+
+
+def page_of(operation: Operation, *, to_decide: bool) -> str:
+    """The address of its card, or of its own page."""
+    name = "imodels:approval-detail" if to_decide and operation.plan.asks_people else "imodels:operation-detail"
+    return settings.DASHBOARD_URL + reverse(name, args=[operation.pk])

@@ -26,6 +26,8 @@ OUTSIDE_LEASE = timedelta(minutes=2)
 
 # A webhook's receiver: to be connected, and for its answer. It may be slow, and what it is told waits meanwhile.
 WEBHOOK_CONNECT_TIMEOUT_S, WEBHOOK_READ_TIMEOUT_S = 5.0, 10.0
+# A stream of events goes on for so long in one task. Its lease outlives that, and the message that was last begun.
+STREAM_ROUND_S, STREAM_LEASE = 15.0, timedelta(seconds=60)
 
 # Clocks
 
@@ -45,6 +47,10 @@ PROVIDER_CLOCK_DIFFERENCE_S = 120
 GRANT_CONFIRMED_FOR = timedelta(minutes=5)
 # Who has to decide is reminded when half of the time is over, and once more so long before its end.
 LAST_REMINDER_BEFORE = timedelta(days=1)
+# Who says that they are looking at a request is shown to others for so long.
+LOOK_LASTS = timedelta(minutes=30)
+# How far ahead a request may be put off: its approval holds for so much longer.
+LATEST_START = timedelta(days=90)
 # After a sign-in a person may end their other sessions for so long.
 SIGN_IN_IS_FRESH = timedelta(minutes=10)
 # Between a person's start of a sign-in and their return from the provider's page.

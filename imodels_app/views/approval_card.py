@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -16,10 +17,11 @@ from imodels_app.accounts import deciders, permissions
 from imodels_app.approvals.plan import Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
-from imodels_app.models import Decision, Membership, Operation, OperationQuerySet, Team, User
+from imodels_app.models import Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.requesting import card_facts
+from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Who
+from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Verb, Who
 
 MOST_FORKS = 5
 
@@ -114,6 +116,10 @@ def visible(user: User, pk: UUID) -> Operation:
     return operation
 
 
+def address(operation: Operation) -> str:
+    return reverse("imodels:approval-detail", args=[operation.pk])
+
+
 def in_line(user: User) -> OperationQuerySet:
     """What waits for this person, soonest deadline first."""
     return Operation.objects.waiting_for(user).to_show().order_by("expires_at", "pk")
@@ -142,6 +148,9 @@ def _around(operation: Operation, user: User) -> dict[str, Any]:
         "forks_open": _forks(operation, user, is_open=True),
         "forks_done": _forks(operation, user, is_open=False),
         "following": in_line(user).exclude(pk=operation.pk).first(),
+        "comments": list(operation.events.filter(verb=Verb.COMMENTED).select_related("actor")),
+        "looks": list(Look.objects.current(clock.now()).filter(operation=operation).select_related("person")),
+        "absences": list(Absence.objects.now(clock.now()).filter(team=operation.team_id).values_list("pk", "told_at")),
     }
 
 
@@ -152,8 +161,11 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "status_text": status.describe(operation, now),
         "is_open": is_open(operation),
         "is_over": _is_over(operation, now),
-        "why_not": permissions.why_not_decide(user, operation),
+        "why_not": (why_not := permissions.why_not_decide(user, operation)),
+        "may_look": not why_not and is_open(operation) and not _is_over(operation, now),
+        "is_looking": Look.objects.current(clock.now()).filter(operation=operation, person=user).exists(),
         "why_not_bypass": permissions.why_not_bypass(user, operation),
+        "may_start": not permissions.why_not_start(user, operation),
         "must_comment": permissions.has_to_comment(user, operation),
         "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "plan": operation.plan,
@@ -189,7 +201,8 @@ def _seen(operation: Operation, known: card_facts.Known, around: dict[str, Any],
     ]
     counts = [[forks.count, forks.hidden] for forks in (around["forks_open"], around["forks_done"])]
     care = [operation.team.name, Team.looking_after(operation.itwin_id).name]
-    return [rights, counts, care, known.seen, _is_over(operation, now)]
+    talk = [len(around["comments"]), [(one.pk, one.until) for one in around["looks"]], around["absences"]]
+    return [rights, counts, care, known.seen, _is_over(operation, now), talk]
 
 
 def _levels(operation: Operation) -> list[Level]:
@@ -218,10 +231,13 @@ def _level(operation: Operation, number: int, standings: list[Standing], now_ope
 def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
     asked = [one.requirement for one in standings if not one.is_met]
     able = {person: one.who for one in asked for person in deciders.eligible(one, operation)}
+    rights = deciders.deputies(operation) if any(one.who == Who.LEADS for one in asked) else []
     if operation.is_asked_of_admins_instead:
         able = dict.fromkeys(deciders.admins_left(operation), Who.ADMINS) | able
-    rights = ((person, permissions.right_as(who, person, operation)) for person, who in able.items())
-    return [Voter(person, right) for person, right in sorted(rights, key=lambda one: one[0].name) if right]
+    rights += [
+        (person, right) for person, who in able.items() if (right := permissions.right_as(who, person, operation))
+    ]
+    return [Voter(person, right) for person, right in sorted(rights, key=lambda one: one[0].name)]
 
 
 def _places_kept(operation: Operation, standings: list[Standing]) -> list[str]:

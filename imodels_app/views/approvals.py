@@ -1,99 +1,49 @@
-"""What waits for a decision, the facts for it on one screen, and the decision."""
+"""The card of a request, and what is sent from it: a decision, a comment, when it may start, who is looking."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
-from django.contrib.auth import logout
 from django.core.exceptions import ValidationError
-from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import redirect
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import error_handlers, gateway, lifecycle
-from imodels_app.accounts import permissions, sessions
-from imodels_app.audit import refusals
-from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
-from imodels_app.display import live, status
-from imodels_app.limits import throttles
-from imodels_app.models import Decision, Operation, User
+from imodels_app import error_handlers, lifecycle
+from imodels_app.accounts import permissions
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
+from imodels_app.models import User
 from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, text_field
-from imodels_app.runtime import clock, foreign_text
-from imodels_app.states import UNDECIDED, State, Verb, WaitReason
-from imodels_app.views import approval_card
-
-MOST_DECIDED = 20
-SHORTEST_REASON = 10
-MOST_OPEN = 100
+from imodels_app.runtime import foreign_text
+from imodels_app.runtime.timing import LATEST_START
+from imodels_app.views import approval_card, deciding
+from imodels_app.views.deciding import act_on_card
 
 
-class DecisionForm(Form):
-    """What is said with a decision."""
+class CommentForm(Form):
+    """What somebody writes without deciding."""
 
-    comment = text_field(
-        "Comment", "Say why, so that the next request can be better.", most=foreign_text.PARAGRAPH, is_line=False
-    )
+    text = text_field("Comment", "Write something.", most=foreign_text.PARAGRAPH, is_line=False)
 
 
-class BypassForm(Form):
-    """Why an approval is bypassed."""
+class StartForm(forms.Form):
+    """When it is sent at the earliest; empty: as soon as it may be."""
 
-    reason = text_field("Reason", "Say why.", most=foreign_text.PARAGRAPH, is_line=False)
+    not_before = forms.DateTimeField(required=False, error_messages={"invalid": "Enter a date and a time."})
 
-    def clean_reason(self) -> str:
-        reason: str = self.cleaned_data["reason"]
-        if len(reason) < SHORTEST_REASON:
-            raise ValidationError(f"Say why, in at least {SHORTEST_REASON} characters.")
-        return reason
-
-
-@dataclass(frozen=True)
-class ApprovalRow:
-    """One request of a list. agreed, needed: how many approvals it has, and needs."""
-
-    operation: Operation
-    status_text: status.StatusText
-    agreed: int
-    needed: int
+    def clean_not_before(self) -> Any:
+        at = self.cleaned_data["not_before"]
+        if at and at > timezone.now() + timedelta(days=LATEST_START.days):
+            raise ValidationError(f"At most {LATEST_START.days} days from now.")
+        return at if at and at > timezone.now() else None
 
 
-@signed_in
-@require_safe
-@vary_on_headers("HX-Request")
-def approval_list(request: HttpRequest) -> HttpResponse:
-    """Waiting for me, my requests, decided. For htmx its live parts; 204 for a poll that has missed nothing."""
-    user, now = person(request), timezone.now()
-    lists = _lists(user)
-    shown = [operation for rows in lists.values() for operation in rows]
-    live_page = live.page(request, user, now, shown, *map(len, lists.values()))
-    if live_page.is_unchanged:
-        return HttpResponse(status=204)
-    context: dict[str, Any] = {name: _rows(rows, now) for name, rows in lists.items()}
-    pace = live.DECIDING_S if lists["waiting"] or lists["requested"] else live.WAITING_S
-    context |= {"pace": pace, "section": "approvals"}
-    return live_page.render("approvals/list.html", "approvals/_lists.html", context)
-
-
-def _not_decided(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Nothing is decided, and the comment is still there: on the card, or for the signed-out on a page that tells
-    nothing but what they have just sent.
-    """
-    if not request.user.is_authenticated:
-        context = {"comment": request.POST.get("comment", ""), "pk": pk, "section": "approvals"}
-        return render(request, "approvals/signed_out.html", context, status=422)
-    user = person(request)
-    return approval_card.card(request, approval_card.visible(user, pk), user, status_code=422, is_old=True)
-
-
-@preserve_input_on_sign_out(_not_decided)
+@preserve_input_on_sign_out(deciding.not_decided)
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 @vary_on_headers("HX-Request")
@@ -109,132 +59,77 @@ def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     return approval_card.live_card(request, operation, user, card_facts.remembered(operation))
 
 
-@preserve_input_on_sign_out(_not_decided)
-@signed_in
-@require_POST
-@throttled(throttles.DECISIONS)
+@act_on_card
 def approve(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let it run. 403 with the reason for who may not, 409 and the card as it is now for who comes late."""
-    return _decide(request, pk, lifecycle.approve, "approved")
+    return deciding.answer(request, pk, "approve")
 
 
-@preserve_input_on_sign_out(_not_decided)
-@signed_in
-@require_POST
-@throttled(throttles.DECISIONS)
+@act_on_card
 def reject(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Refuse it, with a comment: the requester has to know why."""
-    return _decide(request, pk, lifecycle.reject, "rejected")
+    return deciding.answer(request, pk, "reject")
 
 
-@preserve_input_on_sign_out(_not_decided)
-@signed_in
-@require_POST
-@throttled(throttles.DECISIONS)
+@act_on_card
 def request_changes(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give it back to its requester, with a comment: what should be different."""
-    return _decide(request, pk, lifecycle.request_changes, "asked for changes to")
+    return deciding.answer(request, pk, "request-changes")
 
 
-@preserve_input_on_sign_out(_not_decided)
-@signed_in
-@require_POST
-@throttled(throttles.DECISIONS)
+@act_on_card
 def bypass(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let it run without the approvals that it lacks: admins only, with a reason that all leads read."""
-    operation, form = approval_card.visible(person(request), pk), BypassForm(request.POST)
+    operation, form = approval_card.visible(person(request), pk), deciding.BypassForm(request.POST)
 
     def act(by: User) -> None:
-        lifecycle.bypass(operation, by=by, reason=form.cleaned_data.get("reason", ""), seen=_seen(request))
+        shown = deciding.seen(request.POST.get("round"))
+        lifecycle.bypass(operation, by=by, reason=form.cleaned_data.get("reason", ""), seen=shown)
 
-    return _act(request, operation, form, act, permissions.why_not_bypass, "bypassed the approval of")
+    return deciding.respond(request, operation, form, act, permissions.why_not_bypass, "bypassed the approval of")
 
 
-def _decide(request: HttpRequest, pk: UUID, decide: Callable[..., None], done: str) -> HttpResponse:
+@act_on_card
+def comment(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Write something about it, and decide nothing; whoever may see it may."""
     user = person(request)
-    operation, form = approval_card.visible(user, pk), DecisionForm(request.POST)
-    is_approval = decide is lifecycle.approve
-    form.fields["comment"].required = not is_approval or permissions.has_to_comment(user, operation)
-
-    def act(by: User) -> None:
-        decide(operation, by=by, comment=form.cleaned_data.get("comment", ""), seen=_seen(request))
-
-    return _act(request, operation, form, act, permissions.why_not_decide, done)
+    operation, form = approval_card.visible(user, pk), CommentForm(request.POST)
+    if not form.is_valid():
+        said = {"typed_text": request.POST.get("text", ""), "text_problem": str(form.errors["text"][0]).rstrip(".")}
+        return approval_card.card(request, operation, user, status_code=422, **said)
+    lifecycle.comment(operation, form.cleaned_data["text"], by=user)
+    return redirect(approval_card.address(operation) + "#comments-part")
 
 
-def _act(
-    request: HttpRequest,
-    operation: Operation,
-    form: Form,
-    act: Callable[[User], None],
-    why_not: Callable[[User, Operation], str],
-    done: str,
-) -> HttpResponse:
-    """Decide, or answer why not: 403, 409 with the card as it is now, 422 at the field, 503 unconfirmed."""
-    user, is_valid = person(request), form.is_valid()
+@act_on_card
+def look(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Say that one is looking at it, or with `no` that one is not any more."""
+    user = person(request)
+    operation = approval_card.visible(user, pk)
+    if "no" in request.POST:
+        lifecycle.look_away(operation, by=user)
+        return redirect(approval_card.address(operation))
     try:
-        permissions.require(why_not(user, operation))
-        if operation.state == State.AWAITING_APPROVAL:
-            if not is_valid:
-                problems = {f"{name}_problem": str(wrong[0]).rstrip(".") for name, wrong in form.errors.items()}
-                problems["problem"] = problems.get("comment_problem", "")
-                return approval_card.card(request, operation, user, status_code=422, **problems)
-            _confirm(request, user, operation)
-        act(user)
-    except gateway.MustWait as later:
-        return _not_confirmed(request, operation, later)
+        lifecycle.look(operation, by=user)
     except permissions.Denied as no:
-        refusals.record(Verb.DECISION_REFUSED, request, note=f"{done}: {no}", operation=operation)
-        return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[operation.pk]))
+        return error_handlers.denied(request, str(no), back=approval_card.address(operation))
+    return redirect(approval_card.address(operation))
+
+
+@act_on_card
+def start(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Say when it is sent at the earliest: the requester, or who may decide. 409 when it is too late for that."""
+    user = person(request)
+    operation, form = approval_card.visible(user, pk), StartForm(request.POST)
+    if not form.is_valid():
+        said = {"start_problem": str(form.errors["not_before"][0]).rstrip(".")}
+        return approval_card.card(request, operation, user, status_code=422, **said)
+    try:
+        lifecycle.start_at(operation, form.cleaned_data["not_before"], by=user)
+    except permissions.Denied as no:
+        return error_handlers.denied(request, str(no), back=approval_card.address(operation))
     except lifecycle.Conflict as conflict:
-        now_shown = approval_card.visible(user, operation.pk)
+        now_shown = approval_card.visible(user, pk)
         return approval_card.card(request, now_shown, user, status_code=409, late=str(conflict))
-    following = approval_card.in_line(user).first()
-    more = " This is the next in line." if following else ""
-    messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.{more}")
-    return redirect("imodels:approval-detail", following.pk) if following else redirect("imodels:approval-list")
-
-
-def _seen(request: HttpRequest) -> int:
-    """The round that the page showed. A page from before there were any showed the first."""
-    shown = request.POST.get("round", "1")
-    return int(shown) if shown.isdecimal() and len(shown) < 9 else 0
-
-
-def _confirm(request: HttpRequest, user: User, operation: Operation) -> None:
-    """Raise MustWait unless this is still who signed in; where a rule asks for it, a moment ago."""
-    if permissions.has_to_sign_in(user, operation) and not sessions.is_fresh(request.session):
-        raise gateway.MustWait(WaitReason.SIGN_IN, clock.now(), "A rule asks for a new sign-in.")
-    gateway.confirm_grant(user)
-
-
-def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.MustWait) -> HttpResponse:
-    """Whether the person is still who signed in is not known: nothing is decided, and the comment stays."""
-    if later.reason == WaitReason.SIGN_IN:
-        refusals.record(Verb.DECISION_REFUSED, request, note="Has to sign in again first.", operation=operation)
-        logout(request)
-        return _not_decided(request, operation.pk)
-    messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
-    return approval_card.card(request, operation, person(request), status_code=503)
-
-
-def _lists(user: User) -> dict[str, list[Operation]]:
-    """The three tables, soonest deadline or newest decision first."""
-    shown = Operation.objects.to_show()
-    requested = shown.filter(requested_by=user, state__in=sorted(UNDECIDED))
-    by_me = Q(pk__in=user.decisions.values("operation"))
-    of_mine = Q(pk__in=Operation.objects.of_teams(user).values("pk")) | Q(requested_by=user)
-    decided = shown.filter(by_me | (of_mine & ~Q(state__in=sorted(UNDECIDED))))
-    newest = Decision.objects.filter(operation=OuterRef("pk")).order_by("-decided_at").values("decided_at")[:1]
-    nobody_decided = Q(state=State.EXPIRED) & ~Q(wait_reason=WaitReason.SIGN_IN)
-    decided = decided.annotate(decided_at=Subquery(newest))
-    decided = decided.filter(Q(decided_at__isnull=False) | nobody_decided)
-    return {
-        "waiting": list(approval_card.in_line(user)[:MOST_OPEN]),
-        "requested": list(requested.order_by("expires_at")[:MOST_OPEN]),
-        "decided": list(decided.order_by(F("decided_at").desc(nulls_last=True), "-changed_at")[:MOST_DECIDED]),
-    }
-
-
-def _rows(operations: list[Operation], now: datetime) -> list[ApprovalRow]:
-    return [ApprovalRow(one, status.describe(one, now), *approval_card.count_approvals(one)) for one in operations]
+    messages.success(request, "Saved.")
+    return redirect(approval_card.address(operation))

@@ -69,7 +69,7 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
     of_this_tab = next((one for one in _pending(request) if one.state == state), None)
     going_to = of_this_tab.going_to if of_this_tab else ""
     try:
-        answer = _enter(request, _person(request, of_this_tab), going_to)
+        answer = _enter(request, *_person(request, of_this_tab), going_to)
     except oidc.ProviderError as no:
         answer = _failed(request, no, going_to)
     except sign_in.AccountClosed:
@@ -108,8 +108,8 @@ def leaves_nothing(answer: HttpResponse) -> HttpResponse:
     return answer
 
 
-def _person(request: HttpRequest, begun: PendingSignIn | None) -> User:
-    """Whoever the provider sends. Raises ProviderError and AccountClosed."""
+def _person(request: HttpRequest, begun: PendingSignIn | None) -> tuple[User, float]:
+    """Whoever the provider sends, and when it asked for them. Raises ProviderError and AccountClosed."""
     if not oidc.is_issuer(request.GET.get("iss", settings.OIDC_ISSUER)):
         raise oidc.ProviderError("The answer is another provider's: the parameter iss is not OIDC_ISSUER.")
     if "code" not in request.GET:
@@ -121,16 +121,17 @@ def _person(request: HttpRequest, begun: PendingSignIn | None) -> User:
         request.GET["code"], _callback(), nonce=begun.nonce, code_verifier=begun.code_verifier
     )
     at_platform = partial(gateway.address_of, token["access_token"], claims["sub"])
-    return sign_in.sign_in(claims, token, at_platform=at_platform)
+    return sign_in.sign_in(claims, token, at_platform=at_platform), oidc.authenticated_at(claims)
 
 
-def _enter(request: HttpRequest, user: User, going_to: str) -> HttpResponse:
+def _enter(request: HttpRequest, user: User, authenticated_at: float, going_to: str) -> HttpResponse:
     """A new session for the person, and on with what waited for them."""
     # Whatever was there before the sign-in could have been planted.
     request.session.flush()
     login(request, user, backend=BACKEND)
     client = request.headers.get("User-Agent", "")
     sessions.describe(request.session, address=request_context.current().address, client=client)
+    sessions.note_authentication(request.session, authenticated_at)
     preferences.learn_zone(user, request.COOKIES.get("zone", ""))
     if not user.email:
         messages.warning(request, "Your e-mail address is not confirmed. “Your sessions” says what that means.")

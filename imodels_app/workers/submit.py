@@ -68,6 +68,10 @@ def _prepare(operation: Operation, bucket: str) -> tuple[Attempt, Platform] | No
     if not operation.requested_by.is_active:
         lifecycle.requester_gone(operation)
         return None
+    if operation.not_before and operation.not_before > clock.now():
+        # Whatever has made it due: a hint, or a clock that was put back.
+        lifecycle.wait(operation, WaitReason.NOT_BEFORE, operation.not_before)
+        return None
     if operation.kind == Kind.BASELINE and not staging.is_whole(operation.staged_file, operation.file_size):
         # Before anything is made of it: an iModel that no file will ever fill would keep the name.
         lifecycle.failed(operation, code="stagedFileMissing")

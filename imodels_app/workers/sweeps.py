@@ -8,7 +8,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import watches
 from imodels_app.audit import log
 from imodels_app.limits import fair_queue, rate_limits
-from imodels_app.models import Operation, Orphan, Upload, User, WatchedITwin
+from imodels_app.models import Destination, Operation, Orphan, Upload, User, WatchedITwin
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock, dispatch, heartbeat
 from imodels_app.runtime.loops import for_each
@@ -70,6 +70,13 @@ def outside() -> None:
     watches.follow()
     for pk in WatchedITwin.objects.due(now).values_list("pk", flat=True)[: min(BATCH, rate_limits.polls_left(now))]:
         dispatch.announce("imodels_app.look_outside", pk, for_s=OUTSIDE_LEASE.total_seconds())
+
+
+def streams() -> None:
+    """Announce destinations for which the audit log has more."""
+    due = Destination.objects.due(clock.now()).filter(position__lt=log.head().size)
+    for pk in due.values_list("pk", flat=True):
+        dispatch.announce("imodels_app.send_stream", pk)
 
 
 def audit_log() -> None:

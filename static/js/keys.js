@@ -1,9 +1,11 @@
 // Keys. Those without Ctrl can be switched off, and never act while one types or a dialog is open. Which link one of
-// them follows is said by the link: data-key="g o".
+// them follows is said by the link: data-key="g o". On approvals, data-act="a" says what a letter does: a field gets the
+// focus, a link is followed, and before a button is pressed its data-sure is asked.
 {
   const palette = document.getElementById("palette");
   const help = document.getElementById("keys");
   const text = document.getElementById("palette-text");
+  const sure = document.getElementById("sure");
   const NEXT_WITHIN_MS = 1500; // the second key of two
   let begun = "";
   let timer = 0;
@@ -30,6 +32,35 @@
     }
   }
 
+  // What is ticked; without any, the row that has the focus.
+  function chosen() {
+    const boxes = [...document.querySelectorAll("input[name=chosen]")];
+    const ticked = boxes.filter((box) => box.checked);
+    const here = document.activeElement.closest("tr")?.querySelector("input[name=chosen]");
+    if (ticked.length || !here) return ticked;
+    here.checked = true;
+    return [here];
+  }
+
+  function decide(button) {
+    const needed = document.getElementById(button.dataset.needs ?? "");
+    if (needed && !needed.value.trim()) return focus(needed);
+    const several = button.form.id === "several";
+    const names = several ? chosen().map((box) => box.dataset.name) : [];
+    if (several && !names.length) return move(0);
+    document.getElementById("sure-text").textContent = button.dataset.sure.replace("…", names.join(", "));
+    sure.returnValue = "";
+    sure.onclose = () => sure.returnValue === "yes" && button.click();
+    sure.showModal();
+    return true;
+  }
+
+  function act(control) {
+    if (control.dataset.sure) return decide(control);
+    if (control.matches("a")) return control.click();
+    return focus(control);
+  }
+
   // What a key does; false: nothing here.
   const ACTS = {
     "?": () => show(help),
@@ -42,6 +73,9 @@
     const pair = begun ? `${begun} ${key}` : key;
     begun = "";
     clearTimeout(timer);
+    const control = document.querySelector(`main [data-act="${CSS.escape(pair)}"]`);
+    if (control) return act(control);
+    if (pair === "n" && document.querySelector("input[name=chosen]")) return move(1);
     const link = document.querySelector(`[data-key="${CSS.escape(pair)}"]`);
     if (link) return link.click();
     if (ACTS[pair]) return ACTS[pair]();
@@ -76,10 +110,10 @@
       return show(palette);
     }
     if (palette.open) return walk(event);
-    const isOff = document.documentElement.dataset.shortcuts === "off" || help.open || isTyping(event.target);
+    const isOff = document.documentElement.dataset.shortcuts === "off" || help.open || sure.open || isTyping(event.target);
     if (isOff || event.ctrlKey || event.metaKey || event.altKey || event.key.length > 1) return;
     if (press(event.key) !== false) event.preventDefault();
   });
   // A click beside a dialog is a click on its backdrop.
-  for (const dialog of [palette, help]) dialog?.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  for (const dialog of [palette, help, sure]) dialog?.addEventListener("click", (event) => event.target === dialog && dialog.close());
 }

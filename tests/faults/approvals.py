@@ -5,13 +5,14 @@ Everything goes through the product's own functions. What holds is read from row
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from random import Random
 from typing import Any
 from uuid import uuid4
 
 from imodels_app import lifecycle
 from imodels_app.accounts import permissions, rights
-from imodels_app.models import ApprovalRule, Decision, Event, Membership, Operation, Team, TeamITwin, User
+from imodels_app.models import Absence, ApprovalRule, Decision, Event, Membership, Operation, Team, TeamITwin, User
 from imodels_app.requesting.spec import CreationSpec, IModelRef, ITwinRef
 from imodels_app.runtime import clock
 from imodels_app.states import UNDECIDED, Asks, ChangesetSelection, Kind, State, Who
@@ -43,8 +44,11 @@ def _decided_wrongly(operation: Operation, decisions: list[Decision]) -> Iterato
     people = [(one.request_hash, who) for one in decisions for who in {one.by_key, one.by_email.lower()}]
     if any(own & {one.by_key, one.by_email.lower()} for one in decisions):
         yield f"{operation} was decided by its requester"
+    people += [(one.request_hash, one.stands_for.lasting_key) for one in decisions if one.stands_for]
     if len(people) > len(set(people)):
         yield f"somebody counts twice for {operation}"
+    if any(one.stands_for and one.stands_for.lasting_key == operation.requester_key for one in decisions):
+        yield f"{operation} was decided by a deputy of its requester"
     told = operation.events.filter(verb__in=DECISIONS).count()
     if told != len(decisions):
         yield f"{operation} has {len(decisions)} decisions and {told} events of them"
@@ -58,6 +62,7 @@ def _may_decide(user: User, operation: Operation) -> bool:
     """By the rows alone: asked, nobody's twin, not decided yet, and by a right that the wrong person did not give."""
     about = operation.decisions.filter(request_hash=operation.request_hash)
     keys = {operation.requester_key, *about.values_list("by_key", flat=True)}
+    keys |= {made.stands_for.lasting_key for made in about if made.stands_for}
     addresses = {operation.requester_email, *about.values_list("by_email", flat=True)}
     if user.lasting_key in keys or user.email in addresses:
         return False
@@ -142,6 +147,20 @@ class World:
         if not Membership.objects.filter(team=team, email=person.email).exists():
             rights.save(Membership(team=team, email=person.email, role="lead"), by=self._giver())
 
+    def go_away(self) -> None:
+        """A lead, or an administrator for them, names a deputy; sometimes from tomorrow on, or one who is no member."""
+        place = self._any(Membership.objects.filter(role="lead"))
+        deputy = self._somebody()
+        if not Membership.objects.filter(team=place.team, user=deputy).exists():
+            rights.save(Membership(team=place.team, email=deputy.email, role="member"), by=self._giver())
+        starts_at = clock.now() + self.random.choice([timedelta(hours=-1)] * 4 + [timedelta(days=1)])
+        absence = Absence(team=place.team, lead=place.user, deputy=deputy, starts_at=starts_at)
+        absence.ends_at = starts_at + timedelta(days=7)
+        rights.save(absence, by=self.random.choice([place.user, self._somebody()]))
+
+    def come_back(self) -> None:
+        rights.delete(self._any(Absence.objects.all()), by=None)
+
     def open_or_close(self) -> None:
         person = self._somebody()
         person.is_active = not person.is_active
@@ -219,6 +238,7 @@ class World:
     def _decider(self) -> User:
         """Mostly somebody who may: what is refused teaches little."""
         able = [one for one in _active() for waiting in self._waiting() if _may_decide(one, waiting)]
+        able += [absence.deputy for absence in Absence.objects.select_related("deputy")]
         return self.random.choice(able) if able and self.random.random() < 0.8 else self._somebody()
 
     def _waiting(self) -> Iterable[Operation]:
@@ -240,5 +260,6 @@ ACTIONS = [
     *["request"] * 3,
     *["approve"] * 6,
     *["edit", "cancel", "reject", "request_changes", "bypass", "send", "send", "let_time_pass"],
+    *["go_away", "go_away", "come_back"],
     *["leave", "leave", "join", "open_or_close", "make_or_unmake_admin", "move_itwin", "make_rule", "change_rule"],
 ]

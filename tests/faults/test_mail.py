@@ -7,7 +7,7 @@ import pytest
 from imodels_app import lifecycle
 from imodels_app.models import CircuitBreaker, Notification, Operation
 from imodels_app.states import Kind, State
-from tests.mail_server import deliver
+from tests.mail_server import deliver, text_of
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
@@ -37,7 +37,7 @@ def test_39_a_mail_server_that_is_down_or_hangs_holds_up_no_operation_and_gets_e
     for row in CircuitBreaker.objects.filter(name="mail"):  # its pause is over
         CircuitBreaker.objects.filter(pk=row.pk).update(open_until=row.open_until - timedelta(hours=1))
     wait_until(lambda: not Notification.objects.filter(sent_at=None).exists(), what="six messages")
-    told = "".join(mail["Subject"] + mail.get_content() for mail in mail_server.inbox)
+    told = "".join(mail["Subject"] + text_of(mail) for mail in mail_server.inbox)
     assert all(operation.name in told for operation in asked)
 
 

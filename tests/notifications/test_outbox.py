@@ -1,8 +1,11 @@
 """E-mails: written with the change they tell of, sent apart from it, retried, and calm."""
 
+import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -13,7 +16,7 @@ from imodels_app.models import CircuitBreaker, Membership, Notification, User
 from imodels_app.notifications import outbox, texts
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, NotificationKind, WaitReason
-from tests.mail_server import deliver
+from tests.mail_server import deliver, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -173,7 +176,7 @@ def test_a_name_from_right_to_left_is_isolated_in_mail(bridge_team, mara, tomas,
 
     deliver()
 
-    assert "as \u2068גשר 7\u2069." in mail_server.to(tomas.email)[0].get_content()
+    assert "as \u2068גשר 7\u2069." in text_of(mail_server.to(tomas.email)[0])
 
 
 # ---------- nobody is flooded ----------
@@ -197,7 +200,7 @@ def test_many_requests_are_one_mail_to_each_lead_with_a_line_each(two_leads, mar
     assert len(mail_server.inbox) == 2
     for lead in two_leads:
         (mail,) = mail_server.to(lead.email)
-        text = mail.get_content()
+        text = text_of(mail)
         assert mail["Subject"].endswith(f", and {many - 1} more")
         assert text.count("- Mara requests a fork of Main Bridge") == many
         assert all(f"/approvals/{fork.pk}/" in text for fork in forks)
@@ -211,7 +214,7 @@ def test_what_keeps_coming_is_not_waited_for_longer_than_two_minutes(bridge_team
         later(seconds=6)
 
     assert len(mail_server.inbox) == 1
-    assert mail_server.inbox[0].get_content().count("- Mara requests") >= 20
+    assert text_of(mail_server.inbox[0]).count("- Mara requests") >= 20
 
 
 def test_different_news_for_one_person_are_one_mail(succeeded_clone, waiting_fork, tomas, mara, mail_server):
@@ -221,7 +224,7 @@ def test_different_news_for_one_person_are_one_mail(succeeded_clone, waiting_for
 
     (mail,) = mail_server.to(mara.email)
     assert mail["Subject"] == "Pier 7 copy is ready, and 1 more"
-    assert "- Tomas rejected Pier 7 retrofit" in mail.get_content()
+    assert "- Tomas rejected Pier 7 retrofit" in text_of(mail)
 
 
 def test_what_was_decided_meanwhile_is_no_line(bridge_team, mara, tomas, spec_for, mail_server):
@@ -231,8 +234,8 @@ def test_what_was_decided_meanwhile_is_no_line(bridge_team, mara, tomas, spec_fo
     deliver()
 
     (mail,) = mail_server.to(tomas.email)
-    assert str(forks[0].pk) not in mail.get_content()
-    assert str(forks[1].pk) in mail.get_content()
+    assert str(forks[0].pk) not in text_of(mail)
+    assert str(forks[1].pk) in text_of(mail)
 
 
 def test_whoever_had_many_mails_this_hour_gets_the_rest_in_one(waiting_fork, tomas, mara, mail_server):
@@ -255,7 +258,7 @@ def test_whoever_had_many_mails_this_hour_gets_the_rest_in_one(waiting_fork, tom
     Notification.objects.exclude(sent_at=None).update(sent_at=F("sent_at") - timedelta(hours=1))
     deliver()
 
-    assert mail_server.to(mara.email)[-1].get_content().count("Pier 7 retrofit was not made") == 15
+    assert text_of(mail_server.to(mara.email)[-1]).count("Pier 7 retrofit was not made") == 15
 
 
 def test_a_mail_that_is_refused_comes_whole_with_the_next_try(bridge_team, mara, tomas, spec_for, mail_server):
@@ -269,7 +272,7 @@ def test_a_mail_that_is_refused_comes_whole_with_the_next_try(bridge_team, mara,
     deliver()
 
     assert len(mail_server.inbox) == 1
-    assert mail_server.inbox[0].get_content().count("- Mara requests") == 3
+    assert text_of(mail_server.inbox[0]).count("- Mara requests") == 3
 
 
 def test_of_very_many_the_first_hundred_are_listed(waiting_fork, mara):
@@ -280,3 +283,63 @@ def test_of_very_many_the_first_hundred_are_listed(waiting_fork, mara):
     assert subject.endswith(", and 129 more")
     assert text.count("was not made") == 100
     assert "30 more: " in text
+
+
+# ---------- once a day, and once ----------
+
+
+def test_what_is_wanted_once_a_day_is_one_mail_in_the_reader_s_morning(bridge_team, mara, tomas, spec_for, mail_server):
+    User.objects.filter(pk=tomas.pk).update(daily_mail="requested", time_zone="Asia/Tokyo")
+    for _ in range(3):
+        lifecycle.request(spec_for(Kind.FORK), by=mara)
+    deliver()
+
+    due = {message.due_at for message in Notification.objects.filter(to=tomas)}
+    assert not mail_server.inbox
+    assert {at.astimezone(ZoneInfo("Asia/Tokyo")).hour for at in due} == {outbox.DIGEST_AT}
+    Notification.objects.update(due_at=clock.now(), written_at=F("written_at") - timedelta(days=1))
+    outbox.send_due()
+    assert [text_of(mail).count("- Mara requests") for mail in mail_server.to(tomas.email)] == [3]
+
+
+def test_30_requests_in_a_minute_are_one_mail_with_30_lines_to_each_lead(
+    bridge_team, ida, tomas, mara, spec_for, mail_server
+):
+    for _ in range(30):
+        lifecycle.request(spec_for(Kind.FORK), by=mara)
+        outbox.send_due()
+        later(seconds=2)
+    later(seconds=10)
+    outbox.send_due()
+
+    for lead in (ida, tomas):
+        assert [text_of(mail).count("- Mara requests") for mail in mail_server.to(lead.email)] == [30]
+
+
+def test_a_mail_is_text_and_html_with_only_our_links(bridge_team, mara, tomas, spec_for, mail_server):
+    reason = "See <b>https://evil.example</b>"
+    fork = lifecycle.request(spec_for(Kind.FORK, reason=reason), by=mara)
+    deliver()
+
+    (mail,) = mail_server.to(tomas.email)
+    html = mail.get_body(("html",)).get_content()
+    assert re.findall('href="([^"]+)"', html) == [f"{settings.DASHBOARD_URL}/approvals/{fork.pk}/"]
+    assert "&lt;b&gt;https://evil.example&lt;/b&gt;" in html
+    assert "<script" not in html
+
+
+def test_what_is_tried_again_is_the_same_mail_and_what_came_since_is_another(
+    bridge_team, mara, tomas, spec_for, mail_server
+):
+    lifecycle.request(spec_for(Kind.FORK, name="First"), by=mara)
+    mail_server.loses = lambda: True
+    deliver()
+    mail_server.loses = lambda: False
+    lifecycle.request(spec_for(Kind.FORK, name="Second"), by=mara)
+    for _ in range(2):
+        later(hours=1)
+        outbox.send_due()
+
+    first, again, second = mail_server.to(tomas.email)
+    assert first["Message-ID"] == again["Message-ID"] != second["Message-ID"]
+    assert ("First" in text_of(again), "Second" in text_of(again)) == (True, False)

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from imodels_app import lifecycle
-from imodels_app.accounts.preferences import MAILS
+from imodels_app.accounts.preferences import TELLING
 from imodels_app.models import Membership, Notification, User
 from imodels_app.states import NotificationKind
 from tests.mail_server import deliver
@@ -35,7 +35,7 @@ def test_whoever_asked_is_told_of_the_end_until_they_do_no_longer(subscribe, run
 
 
 def test_a_requester_who_does_without_such_mails_is_told_of_this_one(subscribe, running_clone, mara):
-    User.objects.filter(pk=mara.pk).update(muted_mail=" ".join(MAILS))
+    User.objects.filter(pk=mara.pk).update(muted_mail=" ".join(TELLING))
     subscribe(mara)
     running_clone.requested_by.refresh_from_db()
 

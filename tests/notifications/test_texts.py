@@ -6,7 +6,7 @@ from django.conf import settings
 from imodels_app.models import Notification
 from imodels_app.notifications import texts
 from imodels_app.states import NotificationKind
-from tests.mail_server import deliver
+from tests.mail_server import deliver, text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
@@ -15,7 +15,7 @@ def test_a_lead_reads_what_is_asked_and_by_when_and_cannot_decide_from_the_mail(
     deliver()
 
     (mail,) = mail_server.to(tomas.email)
-    text = mail.get_content()
+    text = text_of(mail)
     assert mail["Subject"].startswith("Mara requests a fork of Main Bridge (decide by ")
     assert "Mara Lindqvist wants to fork Main Bridge up to changeset 120 into Harbour Bridge" in text
     assert "“Try the seismic retrofit of pier 7.”" in text
@@ -29,15 +29,15 @@ def test_a_requester_reads_why_it_failed_and_what_to_do(failed_fork, mara, mail_
 
     mail = mail_server.to(mara.email)[-1]
     assert mail["Subject"] == "Pier 7 retrofit was not made: FederationGuids missing"
-    assert "Add the missing FederationGuids to the main iModel" in mail.get_content()
-    assert f"{settings.DASHBOARD_URL}/operations/{failed_fork.pk}/" in mail.get_content()
+    assert "Add the missing FederationGuids to the main iModel" in text_of(mail)
+    assert f"{settings.DASHBOARD_URL}/operations/{failed_fork.pk}/" in text_of(mail)
 
 
 def test_success_leads_on(succeeded_clone, mara, mail_server):
     Notification.objects.exclude(kind=NotificationKind.SUCCEEDED).delete()
     deliver()
 
-    text = mail_server.to(mara.email)[-1].get_content().replace("\r", "")
+    text = text_of(mail_server.to(mara.email)[-1]).replace("\r", "")
     made = succeeded_clone.imodel_id
     assert f"Open: https://viewer.example/{succeeded_clone.itwin_id}/{made}\n" in text
     assert f"Clone it: {settings.DASHBOARD_URL}/new/clone/?source={made}\n" in text

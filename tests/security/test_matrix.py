@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import Membership, Preset, SavedFilter, StagedFile, TokenSet, User
+from imodels_app.models import Destination, Membership, Preset, SavedFilter, StagedFile, TokenSet, User
 from imodels_app.states import Kind
 from tests.people import fail
 
@@ -54,6 +54,16 @@ approve              POST     422   404     403    403      302   403
 reject               POST     422   404     403    403      302   403
 request-changes      POST     422   404     403    403      302   403
 bypass               POST     422   404     403    403      403   302
+comment              POST     422   404     302    302      302   302
+look                 POST     422   404     403    403      302   403
+start                POST     422   404     403    302      302   403
+decide-several       POST     in    302     302    302      302   302
+absence-list         GET      in    200     200    200      200   200
+absence-list         POST     in    422     422    422      422   422
+end-absence          POST     in    404     404    404      404   404
+chat-list            GET      in    404     404    404      404   200
+chat-list            POST     in    404     404    404      404   422
+remove-chat          POST     in    404     404    404      404   404
 edit-request         GET      in    404     403    200      403   403
 edit-request         POST     in    404     403    409      403   403
 rule-list            GET      in    200     200    200      200   200
@@ -85,6 +95,11 @@ audit-numbers        GET      in    404     404    404      404   200
 audit-person         GET      in    404     404    404      404   200
 audit-itwin          GET      in    404     404    404      404   200
 audit-imodel         GET      in    404     404    404      404   200
+streams              GET      in    404     404    404      404   200
+streams              POST     in    404     404    404      404   422
+switch-stream        POST     in    404     404    404      404   302
+replay-stream        POST     in    404     404    404      404   302
+delete-stream        POST     in    404     404    404      404   302
 look-outside         POST     in    404     404    404      404   302
 save-filter          POST     in    404     404    404      404   302
 delete-filter        POST     in    404     404    404      404   302
@@ -163,10 +178,12 @@ change                  POST 403
 BODIES: dict[str, dict[str, Any]] = {
     "approve": {"comment": "Fine."},
     "reject": {"comment": "Not now."},
+    "comment": {"text": "Why now?"},
     "request-changes": {"comment": "Say why."},
     "bypass": {"reason": "The lead is away."},
     "delete-orphan": {"sure": "yes"},
     "preset-detail": {"preset_name": "Another name"},
+    "replay-stream": {"since": "2026-11-29"},
     "give-place": {"email": "soon@harbour.example", "role": "lead"},
     "change-place": {"role": "lead"},
     "switch-watch": {"watch": "on"},
@@ -269,6 +286,8 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     keys["sessions/teams"] = bridge_team.pk
     place, itwin = bridge_team.membership_set.get(user=mara), bridge_team.itwins.get()
     keys |= {"teams/places": place.pk, "teams/itwins": itwin.pk, "teams/": bridge_team.pk}
+    stream = Destination.objects.create(name="SIEM", host="x", url="", key="", position=0)
+    keys["audit/streams"] = stream.pk
     rows = {"team": bridge_team, "user": mara, "orphan": failed.orphan, "preset": preset, "operation": failed}
     rows |= {name: getattr(failed, f"{name}s").first() for name in ("event", "decision", "attempt")}
 

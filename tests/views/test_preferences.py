@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts.preferences import MAILS
+from imodels_app.accounts.preferences import ASKING, AT_ONCE, DAILY, NEVER, TELLING
 from imodels_app.audit import events
 from imodels_app.models import Notification, Operation, User
 from imodels_app.notifications import texts
@@ -101,19 +101,21 @@ def test_an_export_tells_each_instant_in_utc_and_in_the_zone_of_whoever_exports(
 
 def test_what_is_chosen_is_kept(client, mara):
     client.force_login(mara)
-    wanted = [NotificationKind.FAILED.value]
+    chosen = {f"mail-{kind}": DAILY for kind in ASKING} | {f"mail-{kind}": NEVER for kind in TELLING}
+    chosen["mail-failed"] = AT_ONCE
 
-    assert client.post(PAGE, {"time_zone": "Asia/Kolkata", "mail": wanted}).status_code == 302
+    assert client.post(PAGE, {"time_zone": "Asia/Kolkata"} | chosen).status_code == 302
 
     mara.refresh_from_db()
     assert mara.time_zone == "Asia/Kolkata"
-    assert {kind for kind in NotificationKind if mara.mutes(kind)} == set(MAILS) - {NotificationKind.FAILED}
-    assert client.post(PAGE, {"time_zone": "Mars/Olympus"}).status_code == 422
-    assert client.post(PAGE, {"time_zone": "UTC", "mail": ["sign_in"]}).status_code == 422
+    assert {kind for kind in NotificationKind if mara.mutes(kind)} == set(TELLING) - {NotificationKind.FAILED}
+    assert {kind for kind in NotificationKind if mara.reads_daily(kind)} == set(ASKING)
+    assert client.post(PAGE, chosen | {"time_zone": "Mars/Olympus"}).status_code == 422
+    assert client.post(PAGE, {"time_zone": "UTC"} | chosen | {"mail-requested": NEVER}).status_code == 422
 
 
 def test_a_kind_that_is_muted_is_not_sent_and_what_asks_to_act_is(waiting_fork, running_clone, mara, tomas):
-    User.objects.update(muted_mail=" ".join(MAILS))
+    User.objects.update(muted_mail=" ".join(TELLING))
     running_clone.requested_by.refresh_from_db()
 
     lifecycle.succeeded(running_clone)

@@ -6,8 +6,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from imodels_app.accounts import rights
+from imodels_app.accounts.chat_form import ChatForm
 from imodels_app.models import Membership, Team, TeamITwin
 from imodels_app.requesting.pasted import id_in
+from imodels_app.states import Chat
 
 
 class Command(BaseCommand):
@@ -18,6 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--itwin", action="append", default=[], help="id of an iTwin the team looks after")
         parser.add_argument("--lead", action="append", default=[], help="e-mail address of a lead")
         parser.add_argument("--member", action="append", default=[], help="e-mail address of a member")
+        parser.add_argument("--teams-webhook", default="", help="where Microsoft Teams takes messages of this team")
+        parser.add_argument("--slack-webhook", default="", help="where Slack does")
         parser.add_argument("--default", action="store_true", help="rename the existing default team to this name")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,6 +38,8 @@ class Command(BaseCommand):
             for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
                 for email in options[role]:
                     _place(team, email.lower(), role)
+            for chat in Chat:
+                _set_chat(team, chat, options[f"{chat}_webhook"])
         self.stdout.write(f"{team.name}: {team.itwins.count()} iTwins, {team.membership_set.count()} people")
 
 
@@ -49,6 +55,14 @@ def _id_of(text: str) -> str:
     if not itwin_id:
         raise CommandError(f"“{text}” is not the id of an iTwin, nor a link to one.")
     return itwin_id
+
+
+def _set_chat(team: Team, chat: Chat, url: str) -> None:
+    form = ChatForm({"team": team.pk, "chat": chat, "url": url})
+    if url and not form.is_valid():
+        raise CommandError(" ".join(str(wrong[0]) for wrong in form.errors.values()))
+    if url:
+        form.save(by=None)
 
 
 def _place(team: Team, email: str, role: str) -> None:

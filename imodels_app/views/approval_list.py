@@ -1,0 +1,166 @@
+"""The queues of requests: what waits for me, what I requested, what I and my teams decided; and deciding several."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import F, OuterRef, Q, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from imodels_app import gateway, lifecycle
+from imodels_app.accounts import permissions
+from imodels_app.decorators import person, signed_in, throttled
+from imodels_app.display import live, status
+from imodels_app.limits import throttles
+from imodels_app.models import Decision, Look, Operation, OperationQuerySet, User
+from imodels_app.states import UNDECIDED, State, WaitReason
+from imodels_app.tables import menus
+from imodels_app.tables.filters import Filter
+from imodels_app.views import approval_card, deciding
+
+MOST_DECIDED = 20
+MOST_OPEN = 100
+
+
+@dataclass(frozen=True)
+class ApprovalRow:
+    """One request of a list. agreed, needed: how many approvals it has, and needs; looking: who looks at it now."""
+
+    operation: Operation
+    status_text: status.StatusText
+    agreed: int
+    needed: int
+    looking: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one of several decisions. why_not: empty when it is decided."""
+
+    operation: Operation
+    status_text: status.StatusText
+    why_not: str = ""
+
+
+@signed_in
+@require_safe
+@vary_on_headers("HX-Request")
+def approval_list(request: HttpRequest) -> HttpResponse:
+    """The queues, filtered as the address says. For htmx their live parts; 204 for a poll that has missed nothing."""
+    user, now = person(request), timezone.now()
+    asked = Filter.read(request.GET)
+    lists = {name: list(rows) for name, rows in _queues(user, asked).items()}
+    shown = [operation for rows in lists.values() for operation in rows]
+    looks = _looks(lists["waiting"], user, now)
+    live_page = live.page(request, user, now, shown, *map(len, lists.values()), looks)
+    if live_page.is_unchanged:
+        return HttpResponse(status=204)
+    context: dict[str, Any] = {name: _rows(rows, now, looks) for name, rows in lists.items()}
+    pace = live.DECIDING_S if lists["waiting"] or lists["requested"] else live.WAITING_S
+    context |= {"pace": pace, "section": "approvals", "filters": asked}
+    if not live_page.is_fragment:
+        scope = Operation.objects.visible_to(user)
+        chips = menus.chips(asked, request.GET, scope)
+        context |= {"chips": chips, "hidden_inputs": menus.hidden_inputs(request.GET, "q")}
+    return live_page.render("approvals/list.html", "approvals/_lists.html", context)
+
+
+@signed_in
+@require_POST
+@throttled(throttles.DECISIONS)
+def decide_several(request: HttpRequest) -> HttpResponse:
+    """The same answer, with the same comment, to each that was ticked. Each has an outcome of its own."""
+    user, word = person(request), request.POST.get("answer", "")
+    chosen = Operation.objects.visible_to(user).to_show().filter(pk__in=_ids(request)).order_by("expires_at", "pk")
+    if word not in deciding.ANSWERS or not chosen:
+        messages.error(request, "Tick what you want to decide.")
+        return redirect("imodels:approval-list")
+    outcomes = [_outcome(request, user, one, word) for one in chosen[:MOST_OPEN]]
+    context = {
+        "outcomes": outcomes,
+        "done": deciding.ANSWERS[word][1],
+        "count": sum(not one.why_not for one in outcomes),
+        "comment": request.POST.get("comment", ""),
+        "section": "approvals",
+    }
+    return render(request, "approvals/decided_several.html", context)
+
+
+def _outcome(request: HttpRequest, user: User, operation: Operation, word: str) -> Outcome:
+    why_not = _why_not(request, user, operation, word)
+    now_shown = Operation.objects.to_show().get(pk=operation.pk)
+    return Outcome(now_shown, status.describe(now_shown, timezone.now()), why_not)
+
+
+def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) -> str:
+    """Decide one, or say why it is not decided."""
+    decide, done = deciding.ANSWERS[word]
+    form = deciding.form_for(decide, user, operation, request.POST.get("comment", ""))
+    shown = deciding.seen(request.POST.get(f"round-{operation.pk}"))
+    try:
+        permissions.require(permissions.why_not_decide(user, operation))
+        if operation.state == State.AWAITING_APPROVAL:
+            if not form.is_valid():
+                return str(form.errors["comment"][0])
+            deciding.confirm(request, user, operation)
+        decide(operation, by=user, comment=form.cleaned_data.get("comment", "") if form.is_valid() else "", seen=shown)
+    except gateway.MustWait as later:
+        needs_sign_in = later.reason == WaitReason.SIGN_IN
+        return "You have to sign in again to decide it." if needs_sign_in else "The sign-in service does not answer."
+    except permissions.Denied as no:
+        deciding.note_refusal(request, operation, f"{done}: {no}")
+        return str(no)
+    except lifecycle.Conflict as conflict:
+        return str(conflict)
+    return ""
+
+
+def _ids(request: HttpRequest) -> list[UUID]:
+    """What was ticked, as far as it can be an id."""
+    found = []
+    for text in request.POST.getlist("chosen"):
+        with suppress(ValueError):
+            found.append(UUID(text))
+    return found
+
+
+def _queues(user: User, asked: Filter) -> dict[str, OperationQuerySet]:
+    """The four tables, soonest deadline or newest decision first."""
+    shown = asked.operations(Operation.objects.to_show())
+    requested = shown.filter(requested_by=user, state__in=sorted(UNDECIDED))
+    by_me = Q(pk__in=user.decisions.values("operation"))
+    of_mine = Q(pk__in=Operation.objects.of_teams(user).values("pk")) | Q(requested_by=user)
+    newest = Decision.objects.filter(operation=OuterRef("pk")).order_by("-decided_at").values("decided_at")[:1]
+    nobody_decided = Q(state=State.EXPIRED) & ~Q(wait_reason=WaitReason.SIGN_IN)
+    decided = shown.annotate(decided_at=Subquery(newest))
+    decided = decided.filter(Q(decided_at__isnull=False) | nobody_decided)
+    decided = decided.order_by(F("decided_at").desc(nulls_last=True), "-changed_at")
+    others = decided.filter(of_mine & ~Q(state__in=sorted(UNDECIDED))).exclude(by_me)
+    return {
+        "waiting": asked.operations(approval_card.in_line(user))[:MOST_OPEN],
+        "requested": requested.order_by("expires_at")[:MOST_OPEN],
+        "decided_by_me": decided.filter(by_me)[:MOST_DECIDED],
+        "decided": others[:MOST_DECIDED],
+    }
+
+
+def _looks(waiting: list[Operation], user: User, now: datetime) -> dict[str, str]:
+    """By request, who else is looking at it."""
+    looks = Look.objects.current(now).filter(operation__in=waiting).exclude(person=user).select_related("person")
+    return {str(one.operation_id): one.person.name for one in looks}
+
+
+def _rows(operations: list[Operation], now: datetime, looks: dict[str, str]) -> list[ApprovalRow]:
+    return [
+        ApprovalRow(
+            one, status.describe(one, now), *approval_card.count_approvals(one), looking=looks.get(str(one.pk), "")
+        )
+        for one in operations
+    ]

@@ -1,0 +1,156 @@
+"""One person's answer to one request, or the same one to several: what is checked, and what comes of it."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from imodels_app import error_handlers, gateway, lifecycle
+from imodels_app.accounts import permissions, sessions
+from imodels_app.audit import refusals
+from imodels_app.decorators import View, person, preserve_input_on_sign_out, signed_in, throttled
+from imodels_app.limits import throttles
+from imodels_app.models import Operation, User
+from imodels_app.requesting.fields import Form, text_field
+from imodels_app.runtime import clock, foreign_text
+from imodels_app.states import State, Verb, WaitReason
+from imodels_app.views import approval_card
+
+SHORTEST_REASON = 10
+Decide = Callable[..., None]
+# By the last part of its address: what an answer does, and how it is told.
+ANSWERS: dict[str, tuple[Decide, str]] = {
+    "approve": (lifecycle.approve, "approved"),
+    "reject": (lifecycle.reject, "rejected"),
+    "request-changes": (lifecycle.request_changes, "asked for changes to"),
+}
+
+
+class DecisionForm(Form):
+    """What is said with a decision."""
+
+    comment = text_field(
+        "Comment", "Say why, so that the next request can be better.", most=foreign_text.PARAGRAPH, is_line=False
+    )
+
+
+class BypassForm(Form):
+    """Why an approval is bypassed."""
+
+    reason = text_field("Reason", "Say why.", most=foreign_text.PARAGRAPH, is_line=False)
+
+    def clean_reason(self) -> str:
+        reason: str = self.cleaned_data["reason"]
+        if len(reason) < SHORTEST_REASON:
+            raise ValidationError(f"Say why, in at least {SHORTEST_REASON} characters.")
+        return reason
+
+
+def not_decided(request: HttpRequest, pk: UUID, *, asks_again: bool = False) -> HttpResponse:
+    """Nothing is decided, and the comment is still there: on the card, or for the signed-out on a page that tells
+    nothing but what they have just sent.
+
+    asks_again  a rule wants the sign-in service to ask for the person, though it may remember them
+    """
+    if not request.user.is_authenticated:
+        context = {"comment": request.POST.get("comment", ""), "pk": pk, "section": "approvals"}
+        context |= {"asks_again": asks_again}
+        return render(request, "approvals/signed_out.html", context, status=422)
+    user = person(request)
+    return approval_card.card(request, approval_card.visible(user, pk), user, status_code=422, is_old=True)
+
+
+def act_on_card(view: View) -> View:
+    """The guards of all that is sent from a card."""
+    guarded = throttled(throttles.DECISIONS)(view)
+    return preserve_input_on_sign_out(not_decided)(signed_in(require_POST(guarded)))
+
+
+def answer(request: HttpRequest, pk: UUID, word: str) -> HttpResponse:
+    """Give one of ANSWERS."""
+    decide, done = ANSWERS[word]
+    user = person(request)
+    operation = approval_card.visible(user, pk)
+    form = form_for(decide, user, operation, request.POST.get("comment", ""))
+
+    def act(by: User) -> None:
+        decide(operation, by=by, comment=form.cleaned_data.get("comment", ""), seen=seen(request.POST.get("round")))
+
+    return respond(request, operation, form, act, permissions.why_not_decide, done)
+
+
+def form_for(decide: Decide, user: User, operation: Operation, comment: str) -> DecisionForm:
+    form = DecisionForm({"comment": comment})
+    form.fields["comment"].required = decide is not lifecycle.approve or permissions.has_to_comment(user, operation)
+    return form
+
+
+def respond(
+    request: HttpRequest,
+    operation: Operation,
+    form: Form,
+    act: Callable[[User], None],
+    why_not: Callable[[User, Operation], str],
+    done: str,
+) -> HttpResponse:
+    """Decide, or answer why not: 403, 409 with the card as it is now, 422 at the field, 503 unconfirmed."""
+    user, is_valid = person(request), form.is_valid()
+    try:
+        permissions.require(why_not(user, operation))
+        if operation.state == State.AWAITING_APPROVAL:
+            if not is_valid:
+                problems = {f"{name}_problem": str(wrong[0]).rstrip(".") for name, wrong in form.errors.items()}
+                problems["problem"] = problems.get("comment_problem", "")
+                return approval_card.card(request, operation, user, status_code=422, **problems)
+            confirm(request, user, operation)
+        act(user)
+    except gateway.MustWait as later:
+        return _not_confirmed(request, operation, later)
+    except permissions.Denied as no:
+        note_refusal(request, operation, f"{done}: {no}")
+        return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[operation.pk]))
+    except lifecycle.Conflict as conflict:
+        now_shown = approval_card.visible(user, operation.pk)
+        return approval_card.card(request, now_shown, user, status_code=409, late=str(conflict))
+    return _to_next(request, user, operation, done)
+
+
+def seen(shown: str | None) -> int:
+    """The round that the page showed. A page from before there were any showed the first."""
+    shown = "1" if shown is None else shown
+    return int(shown) if shown.isdecimal() and len(shown) < 9 else 0
+
+
+def confirm(request: HttpRequest, user: User, operation: Operation) -> None:
+    """Raise MustWait unless this is still who signed in; where a rule asks for it, a moment ago."""
+    if permissions.has_to_sign_in(user, operation) and not sessions.has_just_authenticated(request.session):
+        raise gateway.MustWait(WaitReason.SIGN_IN, clock.now(), "A rule asks for a new sign-in.")
+    gateway.confirm_grant(user)
+
+
+def note_refusal(request: HttpRequest, operation: Operation, note: str) -> None:
+    refusals.record(Verb.DECISION_REFUSED, request, note=note, operation=operation)
+
+
+def _to_next(request: HttpRequest, user: User, operation: Operation, done: str) -> HttpResponse:
+    following = approval_card.in_line(user).first()
+    more = " This is the next in line." if following else ""
+    messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.{more}")
+    return redirect("imodels:approval-detail", following.pk) if following else redirect("imodels:approval-list")
+
+
+def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.MustWait) -> HttpResponse:
+    """Whether the person is still who signed in is not known: nothing is decided, and the comment stays."""
+    if later.reason == WaitReason.SIGN_IN:
+        note_refusal(request, operation, "Has to sign in again first.")
+        asks_again = permissions.has_to_sign_in(person(request), operation)
+        logout(request)
+        return not_decided(request, operation.pk, asks_again=asks_again)
+    messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
+    return approval_card.card(request, operation, person(request), status_code=503)
