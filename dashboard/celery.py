@@ -55,6 +55,8 @@ app.conf.beat_schedule = {
     "clean-staging": {"task": "imodels_app.clean_staging", "schedule": 600.0},
     # Sessions that have ended.
     "clear-sessions": {"task": "imodels_app.clear_sessions", "schedule": 600.0},
+    # What open pages have heard of by now.
+    "forget-changes": {"task": "imodels_app.forget_changes", "schedule": 600.0},
     # Refusals to strangers, counted for ten minutes.
     "record-refusals": {"task": "imodels_app.record_refusals", "schedule": 60.0},
     # E-mails that are due.

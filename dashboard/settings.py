@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,10 @@ except environment.Misconfigured as why:
     # No exception of Django's: whatever imports this (manage.py, Celery, a WSGI server) says so and ends, without a
     # traceback.
     sys.exit(str(why))
+
+# pyproject.toml alone says which version this is, and CHANGELOG.md what is new in it.
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
+CHANGELOG = BASE_DIR / "CHANGELOG.md"
 
 # What a change of it makes an event of (audit.configuration).
 CONFIGURATION = environment.without_secrets(os.environ)

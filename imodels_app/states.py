@@ -286,6 +286,7 @@ class NotificationKind(models.TextChoices):
     FAILED = "failed", "Failed"
     SIGN_IN = "sign_in", "Sign in again"
     UNKNOWN_STATE = "unknown_state", "A platform state that nobody here knows"
+    SUBSCRIBED = "subscribed", "One that they asked to be told about has ended"
 
 
 # Ask their reader to decide; no longer worth telling once somebody else has, or may.

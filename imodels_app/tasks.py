@@ -11,6 +11,7 @@ from imodels_app import workers
 from imodels_app.accounts import encryption
 from imodels_app.accounts.sessions import SessionStore
 from imodels_app.audit import configuration, figures, refusals
+from imodels_app.models import Change
 from imodels_app.notifications import chats, outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -135,6 +136,11 @@ def clean_staging() -> None:
 @shared_task(name="imodels_app.clear_sessions")
 def clear_sessions() -> None:
     SessionStore.clear_expired()
+
+
+@shared_task(name="imodels_app.forget_changes")
+def forget_changes() -> None:
+    Change.objects.forget(clock.now())
 
 
 @shared_task(name="imodels_app.record_refusals")

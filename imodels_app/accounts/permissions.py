@@ -252,6 +252,8 @@ def why_not_name_deputy(user: User, absence: Absence) -> str:
     """Why this person may not name who decides in the place of this lead, or end it; empty when they may."""
     if not user.is_active or not (user.is_admin or user.pk == absence.lead_id):
         return f"Only {absence.lead.name} and administrators can do this."
+    if is_same_person(absence.lead, absence.deputy):
+        return "Nobody stands in for themselves."
     places = Membership.objects.filter(team=absence.team_id)
     if not places.filter(user=absence.lead, role=Membership.Role.LEAD).exists():
         return f"{absence.lead.name} is no lead of {absence.team}."
@@ -282,6 +284,11 @@ def why_not_change(user: User, preset: Preset) -> str:
     if preset.team and Membership.objects.filter(user=user, team=preset.team, role=Membership.Role.LEAD).exists():
         return ""
     return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " can change this."
+
+
+def why_not_delete_preset(user: User, preset: Preset) -> str:
+    """As why_not_change; and administrators may, for owners leave."""
+    return "" if user.is_admin else why_not_change(user, preset)
 
 
 def why_not_share(user: User, team: Team | None) -> str:
@@ -322,6 +329,30 @@ def teams_led_by(user: User) -> set[int]:
 
 def may_audit(user: User) -> bool:
     return user.is_admin
+
+
+def may_administer(user: User) -> bool:
+    """Whether this person may set up teams, people and their rights."""
+    return user.is_admin
+
+
+def why_not_demote(by: User | None, user: User) -> str:
+    """Why `by` may not close this account, or take an administrator's rights from it; empty when they may.
+
+    Nobody shuts themselves out, so there is always an administrator left.
+    """
+    return "This is your own account: another administrator has to do that." if by == user else ""
+
+
+def why_not_delete_team(team: Team) -> str:
+    """Why this team cannot be deleted; empty when it can."""
+    if team.is_default:
+        return "The default team cannot be deleted: it looks after what no other team does."
+    if team.operations.exists():
+        return (
+            "Operations were requested in its care, and the record needs it. Take its iTwins and people away instead."
+        )
+    return ""
 
 
 def _a_kind(operation: Operation) -> str:

@@ -243,6 +243,8 @@ def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str,
             columns[name] = encryption.encrypt(token[name])
         elif before is None:
             columns[name] = ""
+    if before is None or token.get("scope"):
+        columns["scope"] = str(token.get("scope") or "")
     return columns
 
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0013_team"),
+        ("imodels_app", "0014_everyday"),
     ]
 
     operations = [

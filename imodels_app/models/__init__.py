@@ -4,6 +4,7 @@ States change in lifecycle/ only, tokens in accounts/tokens.py only, and session
 """
 
 from imodels_app.models.attempts import Attempt
+from imodels_app.models.changes import About, Change, Mark
 from imodels_app.models.decisions import Decision
 from imodels_app.models.destinations import Destination, DestinationQuerySet
 from imodels_app.models.events import Event
@@ -22,6 +23,7 @@ from imodels_app.models.refused_access import RefusedAccess
 from imodels_app.models.rules import ApprovalRule, ApprovalRuleQuerySet
 from imodels_app.models.saved_filters import SavedFilter
 from imodels_app.models.sessions import Session
+from imodels_app.models.subscriptions import Subscription
 from imodels_app.models.teams import Absence, Membership, Team, TeamITwin, Webhook
 from imodels_app.models.tokens import TokenSet
 from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySet, Upload, UploadedBlock, UploadQuerySet
@@ -29,11 +31,13 @@ from imodels_app.models.uploads import STAGED_FOR, StagedFile, StagedFileQuerySe
 __all__ = [
     "DECIDED_AT_SOURCE",
     "STAGED_FOR",
+    "About",
     "Absence",
     "ApprovalRule",
     "ApprovalRuleQuerySet",
     "Attempt",
     "Bucket",
+    "Change",
     "ChatMessage",
     "CircuitBreaker",
     "DailyFigure",
@@ -48,6 +52,7 @@ __all__ = [
     "LogLeaf",
     "Look",
     "LookupShare",
+    "Mark",
     "Membership",
     "Notification",
     "NotificationQuerySet",
@@ -63,6 +68,7 @@ __all__ = [
     "Session",
     "StagedFile",
     "StagedFileQuerySet",
+    "Subscription",
     "SummedDay",
     "Team",
     "TeamITwin",

@@ -203,6 +203,14 @@ def sorted_by(word: str) -> tuple[str, Order]:
     return word, order.reversed() if word.startswith("-") else order
 
 
+def sorts(now: str) -> dict[str, tuple[str, str]]:
+    """For each column: what a click on its head asks for, and how it is sorted now, in ARIA's words."""
+    column, way = now.removeprefix("-"), "descending" if now.startswith("-") else "ascending"
+    first = {"age": "-age", "name": "name", "state": "state", "duration": "-duration"}
+    turned = column if way == "descending" else f"-{column}"
+    return {name: (turned, way) if name == column else (word, "none") for name, word in first.items()}
+
+
 def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
     """How many run, wait, need a person; how many ended and failed today. One query."""
     today = start_of(timezone.localtime(now).date())

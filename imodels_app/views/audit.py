@@ -58,7 +58,7 @@ def audit_operations(request: HttpRequest) -> HttpResponse:
     page = keyset.page([found], order, request.GET)
     rows = [(operation, status.describe(operation, now)) for operation in page]
     context = _filter_of(request, asked, SavedFilter.Page.OPERATIONS)
-    context |= {"rows": replace(keyset.counted(page, [found]), rows=rows), "sort": word, "sorts": _sorts(word)}
+    context |= {"rows": replace(keyset.counted(page, [found]), rows=rows), "sort": word, "sorts": filters.sorts(word)}
     return render(request, "audit/operations.html", context)
 
 
@@ -246,11 +246,3 @@ def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> d
 
 def _with_picked(offered: Any, picked: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(word, word) for word in dict.fromkeys([*offered, *picked])]
-
-
-def _sorts(now: str) -> dict[str, tuple[str, str]]:
-    """For each column: what a click on its head asks for, and how it is sorted now, in ARIA's words."""
-    column, way = now.removeprefix("-"), "descending" if now.startswith("-") else "ascending"
-    first = {"age": "-age", "name": "name", "state": "state", "duration": "-duration"}
-    turned = column if way == "descending" else f"-{column}"
-    return {name: (turned, way) if name == column else (word, "none") for name, word in first.items()}

@@ -41,6 +41,7 @@ operation-list       GET      in    200     200    200      200   200
 cancel-selected      POST     in    302     302    302      302   302
 operation-detail     GET      in    404     200    200      200   200
 lineage              GET      in    404     200    200      200   200
+subscribe            POST     in    404     302    302      302   302
 cancel               POST     in    404     403    302      403   302
 orphan-list          GET      in    200     200    200      200   200
 orphan-detail        GET      in    404     200    200      200   200
@@ -71,6 +72,21 @@ new-rule             POST     422   422     404    404      422   422
 rule-detail          GET      in    404     404    404      404   200
 rule-detail          POST     422   404     404    404      404   422
 switch-rule          POST     in    404     404    404      404   302
+team-list            GET      in    200     200    200      200   200
+new-team             GET      in    404     404    404      404   200
+new-team             POST     in    404     404    404      404   422
+team-detail          GET      in    404     200    200      200   200
+change-team          POST     in    404     404    404      404   422
+delete-team          POST     in    404     404    404      404   302
+give-place           POST     in    404     404    404      404   302
+give-itwin           POST     in    404     404    404      404   422
+change-place         POST     in    404     404    404      404   302
+take-itwin           POST     in    404     404    404      404   302
+person-list          GET      in    404     404    404      404   200
+person-detail        GET      in    404     404    404      404   200
+set-admin            POST     in    404     404    404      404   302
+set-account          POST     in    404     404    404      404   302
+end-sessions         POST     in    404     404    404      404   302
 audit                GET      in    404     404    404      404   200
 audit-export         GET      in    404     404    404      404   200
 audit-operations     GET      in    404     404    404      404   200
@@ -111,7 +127,7 @@ save-preset          GET      in    302     302    302      302   302
 save-preset          POST     422   200     200    200      200   200
 preset-detail        GET      in    404     404    200      404   404
 preset-detail        POST     in    404     404    303      404   404
-delete-preset        POST     in    404     404    303      404   404
+delete-preset        POST     in    404     404    303      404   303
 pick-itwins          GET      in    200     200    200      200   200
 pick-imodels         GET      in    200     200    200      200   200
 pick-changesets      GET      in    200     200    200      200   200
@@ -121,6 +137,9 @@ sign-in-start        GET      302   302     302    302      302   302
 sign-in-callback     GET      400   400     400    400      400   400
 sign-out             POST     200   200     200    200      200   200
 help                 GET      in    200     200    200      200   200
+whats-new            GET      in    200     200    200      200   200
+first-steps          GET      in    404     404    404      404   200
+access               GET      in    204     204    204      204   204
 preferences          GET      in    200     200    200      200   200
 preferences          POST     in    422     422    422      422   422
 session-list         GET      in    200     200    200      200   200
@@ -154,11 +173,6 @@ add                      GET 403
 delete                   GET 403
 change                   GET 200
 change                  POST 403
-team add                 GET 200
-team delete              GET 200
-team change             POST 200
-user change             POST 302
-preset delete            GET 200
 """
 # What makes an act succeed for whoever may.
 BODIES: dict[str, dict[str, Any]] = {
@@ -171,6 +185,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "preset-detail": {"preset_name": "Another name"},
     "replay-stream": {"since": "2026-11-29"},
     "switch-watch": {"watch": "on"},
+    "give-place": {"email": "soon@harbour.example", "role": "lead"},
+    "change-place": {"role": "lead"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
     "end-session": {"session": "of the requester"},
 }
@@ -267,6 +283,9 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     kept = SavedFilter.objects.create(owner=ines, page="events", name="Mine", query="kind=fork")
     keys: dict[str, Any] = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
     keys |= {"audit/people": mara.pk, "sessions/teams": bridge_team.pk, "audit/filters": kept.pk}
+    keys |= {"audit/people": mara.pk, "audit/filters": kept.pk, "people/": mara.pk}
+    place, itwin = bridge_team.membership_set.get(user=mara), bridge_team.itwins.get()
+    keys |= {"teams/places": place.pk, "teams/itwins": itwin.pk, "teams/": bridge_team.pk}
     stream = Destination.objects.create(name="SIEM", host="x", url="", key="", position=0)
     keys["audit/streams"] = stream.pk
     rows = {"team": bridge_team, "user": mara, "orphan": failed.orphan, "preset": preset, "operation": failed}
