@@ -252,6 +252,8 @@ def why_not_name_deputy(user: User, absence: Absence) -> str:
     """Why this person may not name who decides in the place of this lead, or end it; empty when they may."""
     if not user.is_active or not (user.is_admin or user.pk == absence.lead_id):
         return f"Only {absence.lead.name} and administrators can do this."
+    if is_same_person(absence.lead, absence.deputy):
+        return "Nobody stands in for themselves."
     places = Membership.objects.filter(team=absence.team_id)
     if not places.filter(user=absence.lead, role=Membership.Role.LEAD).exists():
         return f"{absence.lead.name} is no lead of {absence.team}."
@@ -339,7 +341,9 @@ def why_not_demote(by: User | None, user: User) -> str:
 
     Nobody shuts themselves out, so there is always an administrator left.
     """
-    return "This is your own account: another administrator has to do that." if by == user else ""
+    return (
+        "This is your own account: only another administrator can close it, or change its rights." if by == user else ""
+    )
 
 
 def why_not_delete_team(team: Team) -> str:

@@ -89,8 +89,8 @@ def test_39_each_message_is_had_once_whatever_is_delivered_twice_killed_lost_or_
     assert are_told()
     kept = {(mail["To"], mail["Message-ID"]): mail for mail in mail_server.inbox}
     assert len(mail_server.inbox) > len(kept), "nothing was sent again"
-    lines = Counter((to, fork.name) for (to, _), mail in kept.items() for fork in forks if fork.name in text_of(mail))
-    asked = {(lead.email, fork.name): 1 for lead in (tomas, ida) for fork in forks[1:]}
+    lines = Counter((to, fork.pk) for (to, _), mail in kept.items() for fork in forks if str(fork.pk) in text_of(mail))
+    asked = {(lead.email, fork.pk): 1 for lead in (tomas, ida) for fork in forks[1:]}
     assert {who: count for who, count in lines.items() if who in asked} == asked
     told = Counter(fork.name for one in receiver.once_each.values() for fork in forks if fork.name in str(one.json))
     assert told == {fork.name: 1 for fork in forks[1:]}

@@ -292,7 +292,7 @@ def test_what_is_wanted_once_a_day_is_one_mail_in_the_reader_s_morning(bridge_te
     User.objects.filter(pk=tomas.pk).update(daily_mail="requested", time_zone="Asia/Tokyo")
     for _ in range(3):
         lifecycle.request(spec_for(Kind.FORK), by=mara)
-    deliver()
+    outbox.send_due()
 
     due = {message.due_at for message in Notification.objects.filter(to=tomas)}
     assert not mail_server.inbox
