@@ -174,7 +174,8 @@ def times(rows: Iterable[Operation], now: datetime) -> Iterator[datetime]:
             if at:
                 yield from (moment for moment in (at - timedelta(hours=1), at) if moment > now)
         if _is_moving(row):
-            yield now + timedelta(seconds=REDRAWN_EVERY_S - now.timestamp() % REDRAWN_EVERY_S)
+            # From now on, not at the same moment for everybody.
+            yield now + timedelta(seconds=REDRAWN_EVERY_S)
 
 
 def midnight(now: datetime) -> datetime:

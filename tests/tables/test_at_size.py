@@ -33,6 +33,7 @@ from imodels_app.states import Kind
 from imodels_app.tables import filters, keyset
 from tests.audit.test_speed import _scanned
 from tests.size import SIZE, Desk, desk, itwin, session_of
+from tests.waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.measure, pytest.mark.on_postgres]
 HTMX = {"HX-Request": "true"}
@@ -162,7 +163,8 @@ class Tab:
     def __init__(self, address: str, person: User, query: str) -> None:
         self.headers = HTMX | {"Cookie": session_of(person)}
         self.query, self.seen = query, ""
-        self._web = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+        self._web = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE_S)
+        self.close = self._web.close
 
     def poll(self) -> int:
         """The status. Without a token it is the whole table."""
@@ -244,6 +246,8 @@ def test_a_thousand_tabs(processes, figure):
         took, cores = core(lambda: play(tabs, for_s, change, keep=keep))  # noqa: B023
         middle = statistics.median(took)
         figure(f"{what}: {len(took)} polls, p50 {middle:.0f}, p95 {p95(took):.0f} ms, {cores:.2f} cores")
+    for tab in tabs:
+        tab.close()
 
 
 def used_s(web: psutil.Process) -> float:
