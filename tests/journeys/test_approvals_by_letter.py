@@ -43,7 +43,7 @@ def test_letters_approve_reject_comment_and_go_on_and_none_acts_while_one_types(
     tab.keyboard.press("Escape")
     tab.locator("h1").click()
     tab.keyboard.press("r")
-    expect(tab.get_by_label("Comment", exact=False).first).to_be_focused()
+    expect(tab.locator("#comment")).to_be_focused()
     tab.locator("h1").click()
     tab.keyboard.press("a")
     expect(sure).to_contain_text("Approve Pier 0, requested by Mara Lindqvist?")
