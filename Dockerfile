@@ -34,7 +34,7 @@ CMD ["python", "-m", "sandbox", "--host", "0.0.0.0", "--port", "8010", "--world"
 
 FROM ground AS desk
 COPY --from=packages /venv /venv
-COPY manage.py ./
+COPY manage.py pyproject.toml CHANGELOG.md ./
 COPY dashboard/ dashboard/
 COPY imodels_app/ imodels_app/
 COPY templates/ templates/

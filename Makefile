@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_PIP := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: help demo test soak bench live lint pins compose-test clean
+.PHONY: help demo test soak bench bench-long live lint pictures pins compose-test clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,11 +18,17 @@ test: .venv/test.stamp  ## Every check and every test, with real PostgreSQL, Red
 soak: .venv/test.stamp  ## What takes long: 1000 random schedules of faults, long outages, fences taken away (README: SOAK_…)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run soak
 
-bench: .venv/test.stamp  ## What measures this machine: recovery times, ten minutes at full pace, memory (README: BENCH_…)
+bench: .venv/test.stamp  ## What measures this machine: lag, speed of pages, recovery times, memory (README: BENCH_…)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run bench
+
+bench-long: .venv/test.stamp  ## What measures for real minutes: at the full rate, beside the official client and Celery
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run bench-long
 
 live: .venv/test.stamp  ## Put the contract tests' questions to the real platform (tests/contract/README.md)
 	@$(BIN)/pytest -m live --verbose tests/contract
+
+pictures: .venv/test.stamp  ## Take the pictures of README and docs anew, of a demo that runs (DESK: its address)
+	@$(BIN)/python -m tools.take_pictures $(or $(DESK),http://localhost:8000) --docs
 
 lint: .venv/test.stamp  ## The checks of `make test` that run no test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run lint

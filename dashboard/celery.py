@@ -45,12 +45,18 @@ app.conf.beat_schedule = {
     "delete-orphans": {"task": "imodels_app.sweep_orphans", "schedule": 5.0},
     # Events that the audit log does not have yet: 10 s after they were written it must.
     "add-to-audit-log": {"task": "imodels_app.sweep_audit_log", "schedule": 3.0},
+    # Destinations that the audit log goes to.
+    "stream-events": {"task": "imodels_app.sweep_streams", "schedule": 5.0},
+    # iTwins in which somebody may have made, renamed or deleted iModels outside the desk: each once a night.
+    "look-outside": {"task": "imodels_app.sweep_outside", "schedule": 60.0},
     # The audit's numbers of today, and of days that are over.
     "sum-up-figures": {"task": "imodels_app.sum_up_figures", "schedule": 60.0},
     # Baseline files that nobody came back for, and those of operations that are over.
     "clean-staging": {"task": "imodels_app.clean_staging", "schedule": 600.0},
     # Sessions that have ended.
     "clear-sessions": {"task": "imodels_app.clear_sessions", "schedule": 600.0},
+    # What open pages have heard of by now.
+    "forget-changes": {"task": "imodels_app.forget_changes", "schedule": 600.0},
     # Refusals to strangers, counted for ten minutes.
     "record-refusals": {"task": "imodels_app.record_refusals", "schedule": 60.0},
     # E-mails that are due.

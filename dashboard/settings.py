@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,10 @@ except environment.Misconfigured as why:
     # No exception of Django's: whatever imports this (manage.py, Celery, a WSGI server) says so and ends, without a
     # traceback.
     sys.exit(str(why))
+
+# pyproject.toml alone says which version this is, and CHANGELOG.md what is new in it.
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
+CHANGELOG = BASE_DIR / "CHANGELOG.md"
 
 # What a change of it makes an event of (audit.configuration).
 CONFIGURATION = environment.without_secrets(os.environ)
@@ -186,7 +191,15 @@ CELERY_TASK_ROUTES = {
     "imodels_app.upload": {"queue": "uploads"},
     **{
         f"imodels_app.{task}": {"queue": "polls"}
-        for task in ("poll", "look_at_list", "reconcile", "delete_orphan", "sweep_running")
+        for task in (
+            "poll",
+            "look_at_list",
+            "look_outside",
+            "send_stream",
+            "reconcile",
+            "delete_orphan",
+            "sweep_running",
+        )
     },
 }
 UPLOAD_TIME_LIMIT_S = timing.UPLOAD_TASK_LIMIT_S

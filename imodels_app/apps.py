@@ -22,3 +22,5 @@ class IModelsAppConfig(AppConfig):
         checks.register(check_databases, checks.Tags.database)
         connection_created.connect(sqlite_like.teach)
         post_migrate.connect(grants.grant, sender=self)
+        # Imported here: it knows the models.
+        post_migrate.connect(import_module("imodels_app.search_index").keep, sender=self)

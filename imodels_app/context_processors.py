@@ -16,6 +16,7 @@ from imodels_app.models import Operation
 THEMES = ("system", "light", "dark")
 CONTRASTS = ("normal", "high")
 SHORTCUTS = ("on", "off")
+NOTIFY = ("off", "on")
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
@@ -23,7 +24,9 @@ def page(request: HttpRequest) -> dict[str, Any]:
     about: dict[str, Any] = appearance(request) | {
         # Where one is, to come back to: an act's own address cannot be asked for again.
         "here": request.get_full_path() if request.method == "GET" else "",
+        "notify": (notify := _chosen(request, "notify", NOTIFY)),
         "shortcuts": _chosen(request, "shortcuts", SHORTCUTS),
+        "version": settings.VERSION,
         "platform": urlsplit(settings.ITWIN_API_URL).netloc,
         "tier": settings.ITWIN_TIER.capitalize(),
         "time_zone": timezone.get_current_timezone_name(),
@@ -34,7 +37,9 @@ def page(request: HttpRequest) -> dict[str, Any]:
     # Asked for when it is drawn: a live page has asked already, for its token.
     about["banners"] = SimpleLazyObject(partial(Banners.of, user, timezone.now()))
     about["waiting_for_me"] = SimpleLazyObject(Operation.objects.waiting_for(user).count)
-    return about | {"hidden_pace": SimpleLazyObject(partial(live.hidden_pace, user))}
+    # Who wants to be notified is told of what happens while nobody sees the page.
+    pace = live.HIDDEN_S if notify == "on" else SimpleLazyObject(partial(live.hidden_pace, user))
+    return about | {"hidden_pace": pace}
 
 
 def appearance(request: HttpRequest) -> dict[str, Any]:

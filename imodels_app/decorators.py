@@ -65,10 +65,18 @@ def preserve_input_on_sign_out(redisplay: View) -> Callable[[View], View]:
 
 def auditor(view: View) -> View:
     """For whom may audit. For others the page does not exist."""
+    return _only_for(permissions.may_audit, view)
 
+
+def administrator(view: View) -> View:
+    """For whom may set up teams and people. For others the page does not exist."""
+    return _only_for(permissions.may_administer, view)
+
+
+def _only_for(may: Callable[[User], bool], view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not permissions.may_audit(person(request)):
+        if not may(person(request)):
             raise Http404
         return view(request, *args, **kwargs)
 

@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
@@ -30,6 +31,10 @@ NOT_USED = (
     *("storage-access", "usb", "web-share", "window-management", "xr-spatial-tracking"),
 )
 PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in NOT_USED)
+OF_PAGES = (
+    *("Permissions-Policy", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy"),
+    *("X-Frame-Options", "X-Content-Type-Options", "Expires", "Content-Type"),
+)
 REQUEST_ID = "X-Request-ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Some proxies write the port, too.
@@ -55,6 +60,10 @@ def headers(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponse:
         answer = get_response(request)
         answer.headers["Permissions-Policy"] = PERMISSIONS_POLICY
+        if answer.status_code == HTTPStatus.NO_CONTENT:
+            # Most answers are these, of live pages: what forbids a page something has none here.
+            for name in OF_PAGES:
+                answer.headers.pop(name, None)
         if answer.status_code >= 400:
             add_never_cache_headers(answer)
         return answer

@@ -205,6 +205,17 @@ class Verb(models.TextChoices):
     WEBHOOK_SET = "webhook_set", "Messages about a team's requests go to a chat."
     WEBHOOK_CHANGED = "webhook_changed", "They go to another address."
     WEBHOOK_REMOVED = "webhook_removed", "They go to no chat any more."
+    # Of where the record is sent to.
+    STREAM_MADE = "stream_made", "An administrator set up a destination that events are streamed to."
+    STREAM_SWITCHED = "stream_switched", "A destination of events was switched on or off."
+    STREAM_REPLAYED = "stream_replayed", "A destination of events goes on from another point."
+    STREAM_DELETED = "stream_deleted", "A destination of events was deleted."
+    # Of what others did on the platform, seen with the token of a lead.
+    WATCH_BEGUN = "watch_begun", "A lead lets iModel Desk look with their token for what is made outside it."
+    WATCH_ENDED = "watch_ended", "iModel Desk no longer looks with a lead's token for what is made outside it."
+    MADE_OUTSIDE = "made_outside", "An iModel was seen that was not made with iModel Desk."
+    RENAMED_OUTSIDE = "renamed_outside", "An iModel was seen to have another name."
+    DELETED_OUTSIDE = "deleted_outside", "An iModel was seen to be gone, which was not deleted with iModel Desk."
     # What was refused.
     DECISION_REFUSED = "decision_refused", "Somebody tried to decide and was not allowed to."
     SIGN_IN_FAILED = "sign_in_failed", "A sign-in failed; without a session, how many in ten minutes."
@@ -238,11 +249,16 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
             *(Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),
             *(Verb.DEPUTY_NAMED, Verb.DEPUTY_CHANGED, Verb.DEPUTY_REMOVED),
             *(Verb.WEBHOOK_SET, Verb.WEBHOOK_CHANGED, Verb.WEBHOOK_REMOVED),
+            *(Verb.WATCH_BEGUN, Verb.WATCH_ENDED),
         ],
     ),
+    "outside": ("Seen outside", [Verb.MADE_OUTSIDE, Verb.RENAMED_OUTSIDE, Verb.DELETED_OUTSIDE]),
     "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
     "presets": ("Presets", [verb for verb in Verb if verb.startswith("preset_")]),
-    "record": ("The record itself", [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED]),
+    "record": (
+        "The record itself",
+        [Verb.EXPORTED, Verb.HEAD_SENT, Verb.CONFIGURED, *(verb for verb in Verb if verb.startswith("stream_"))],
+    ),
 }
 _elsewhere = {verb for _, verbs in EVENT_GROUPS.values() for verb in verbs}
 EVENT_GROUPS["progress"] = ("Waits and answers", [verb for verb in Verb if verb not in _elsewhere])
@@ -270,6 +286,7 @@ class NotificationKind(models.TextChoices):
     FAILED = "failed", "Failed"
     SIGN_IN = "sign_in", "Sign in again"
     UNKNOWN_STATE = "unknown_state", "A platform state that nobody here knows"
+    SUBSCRIBED = "subscribed", "One that they asked to be told about has ended"
 
 
 # Ask their reader to decide; no longer worth telling once somebody else has, or may.

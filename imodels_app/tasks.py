@@ -11,6 +11,7 @@ from imodels_app import workers
 from imodels_app.accounts import encryption
 from imodels_app.accounts.sessions import SessionStore
 from imodels_app.audit import configuration, figures, refusals
+from imodels_app.models import Change
 from imodels_app.notifications import chats, outbox
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock
@@ -57,6 +58,11 @@ def look_at_list(itwin_id: str) -> None:
     workers.poll_by_list.look(itwin_id)
 
 
+@shared_task(name="imodels_app.look_outside")
+def look_outside(itwin_id: str) -> None:
+    workers.outside.look(itwin_id)
+
+
 @shared_task(name="imodels_app.reconcile")
 def reconcile(operation_id: str) -> None:
     workers.reconcile.reconcile(UUID(operation_id))
@@ -97,6 +103,21 @@ def sweep_uploads() -> None:
     sweeps.uploads()
 
 
+@shared_task(name="imodels_app.send_stream")
+def send_stream(destination_id: str) -> None:
+    workers.stream.send(int(destination_id))
+
+
+@shared_task(name="imodels_app.sweep_streams")
+def sweep_streams() -> None:
+    sweeps.streams()
+
+
+@shared_task(name="imodels_app.sweep_outside")
+def sweep_outside() -> None:
+    sweeps.outside()
+
+
 @shared_task(name="imodels_app.sweep_audit_log")
 def sweep_audit_log() -> None:
     sweeps.audit_log()
@@ -115,6 +136,11 @@ def clean_staging() -> None:
 @shared_task(name="imodels_app.clear_sessions")
 def clear_sessions() -> None:
     SessionStore.clear_expired()
+
+
+@shared_task(name="imodels_app.forget_changes")
+def forget_changes() -> None:
+    Change.objects.forget(clock.now())
 
 
 @shared_task(name="imodels_app.record_refusals")

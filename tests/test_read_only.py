@@ -45,6 +45,11 @@ PAGES = {
     "rule-list": "/approvals/rules/",
     "new-rule": "/approvals/rules/new",
     "rule-detail": "/approvals/rules/1/",
+    "team-list": "/teams/",
+    "new-team": "/teams/new",
+    "team-detail": "/teams/{team}/",
+    "person-list": "/people/?q=mara",
+    "person-detail": "/people/{mara}/",
     "audit": "/audit/?q=pier",
     "audit-export": "/audit/export",
     "audit-operations": "/audit/operations/?sort=-duration&event=failed",
@@ -77,15 +82,28 @@ PAGES = {
     "favicon": "/favicon.ico",
     "find": "/find/?q=pier",
     "help": "/help/",
+    "whats-new": "/help/new/",
+    "first-steps": "/first-steps/",
+    "access": "/new/access/",
     "preferences": "/preferences/",
 }
-SHOW_NO_PAGE = {"home", "favicon", "metrics", "save-preset", "sign-in-start", "sign-in-callback"}
+SHOW_NO_PAGE = {"access", "home", "favicon", "metrics", "save-preset", "sign-in-start", "sign-in-callback"}
 ACTS = {
     "theme": "/theme",
     "cancel-selected": "/operations/cancel",
     "cancel": "/operations/{clone}/cancel",
+    "subscribe": "/operations/{clone}/subscribe",
     "delete-orphan": "/orphans/{failed}/delete",
     "switch-rule": "/approvals/rules/1/switch",
+    "change-team": "/teams/1/change",
+    "delete-team": "/teams/1/delete",
+    "give-place": "/teams/1/people",
+    "give-itwin": "/teams/1/itwins",
+    "change-place": "/teams/places/1",
+    "take-itwin": "/teams/itwins/1/take",
+    "set-admin": "/people/1/admin",
+    "set-account": "/people/1/account",
+    "end-sessions": "/people/1/sessions",
     "approve": "/approvals/{fork}/approve",
     "reject": "/approvals/{fork}/reject",
     "request-changes": "/approvals/{fork}/request-changes",
@@ -94,8 +112,8 @@ ACTS = {
     "staged-file": "/new/baseline/files/{clone}",
     "remove-staged-file": "/new/baseline/files/{clone}/remove",
     "delete-preset": "/presets/{preset}/delete",
-    "save-filter": "/audit/filters",
-    "delete-filter": "/audit/filters/1/delete",
+    "save-filter": "/filters",
+    "delete-filter": "/filters/1/delete",
     "sign-out": "/sign-out",
     "end-session": "/sessions/end",
     "end-all-sessions": "/sessions/end-all",
@@ -107,7 +125,11 @@ ASKS_THE_PLATFORM = {
     "imodels_app_circuitbreaker": "whether it answers is for everybody to know",
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
-ASKING = [name for name in PAGES if re.match("lineage|approval-facts|edit-request|orphan-detail|request-|pick-", name)]
+ASKING = [
+    name
+    for name in PAGES
+    if re.match("lineage|approval-facts|edit-request|orphan-detail|request-|pick-|team-detail|access", name)
+]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {
         "imodels_app_event": "who exported what is history, too",
@@ -176,7 +198,14 @@ def things(running_clone, failed_fork, spec_for, bridge_team, mara) -> dict[str,
     """Ids for addresses: something of Mara's of each sort."""
     fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
     preset = presets.save(Kind.FORK, "Monthly", {"source_id": VIADUCT}, by=mara, team=bridge_team)
-    rows = {"clone": running_clone, "failed": failed_fork, "fork": fork, "preset": preset}
+    rows = {
+        "clone": running_clone,
+        "failed": failed_fork,
+        "fork": fork,
+        "preset": preset,
+        "team": bridge_team,
+        "mara": mara,
+    }
     return {name: str(row.pk) for name, row in rows.items()}
 
 

@@ -99,12 +99,17 @@ def why_unmeetable(rule: ApprovalRule) -> str:
     """Why nobody could ever meet this rule, in any team that it holds for; empty when somebody can."""
     if rule.asks != Asks.PEOPLE:
         return ""
-    levels = [[one] for one in rule.as_rule().levels]
-    if not levels:
+    if not rule.levels:
         return "Say who has to approve."
     teams = [rule.team] if rule.team else Team.objects.all()
-    reasons = [_why_too_few(levels, _all_of(levels, team), team) for team in teams]
+    reasons = [_why_unmeetable_in(team, rule) for team in teams]
     return "" if "" in reasons else reasons[0]
+
+
+def why_not_in(team: Team) -> str:
+    """Why nobody could approve what a rule asks of this team's requests; empty where all that is asked can be met."""
+    asking = ApprovalRule.objects.holding_for(team).filter(asks=Asks.PEOPLE)
+    return next(filter(None, (_why_unmeetable_in(team, rule) for rule in asking)), "")
 
 
 def whom_to_ask() -> str:
@@ -149,6 +154,11 @@ def _candidates(requirement: Requirement, team: Team) -> QuerySet[User]:
 def _places_kept(requirement: Requirement, team: Team) -> QuerySet[Membership]:
     kept = Membership.objects.filter(team=team, role=Membership.Role.LEAD, user=None)
     return kept if requirement.who == Who.LEADS else kept.none()
+
+
+def _why_unmeetable_in(team: Team, rule: ApprovalRule) -> str:
+    levels = [[one] for one in rule.as_rule().levels]
+    return _why_too_few(levels, _all_of(levels, team), team)
 
 
 def _all_of(levels: Sequence[Sequence[Requirement]], team: Team) -> Found:

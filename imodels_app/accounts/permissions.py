@@ -286,6 +286,11 @@ def why_not_change(user: User, preset: Preset) -> str:
     return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " can change this."
 
 
+def why_not_delete_preset(user: User, preset: Preset) -> str:
+    """As why_not_change; and administrators may, for owners leave."""
+    return "" if user.is_admin else why_not_change(user, preset)
+
+
 def why_not_share(user: User, team: Team | None) -> str:
     """Why this person may not share a preset with this team; empty when they may, or keep it to themselves."""
     is_in = team is None or Membership.objects.filter(user=user, team=team).exists()
@@ -312,12 +317,44 @@ def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | N
     return f"Only {operation.requested_by_name}, leads of {operation.team.name} and administrators can do this."
 
 
+def why_not_watch(user: User, team: Team) -> str:
+    """Why this person may not let their token be used to look for what is made outside; empty when they may."""
+    is_lead = user.is_active and team.pk in teams_led_by(user)
+    return "" if is_lead else f"Only leads of {team.name} can do this."
+
+
 def teams_led_by(user: User) -> set[int]:
     return set(user.membership_set.filter(role=Membership.Role.LEAD).values_list("team", flat=True))
 
 
 def may_audit(user: User) -> bool:
     return user.is_admin
+
+
+def may_administer(user: User) -> bool:
+    """Whether this person may set up teams, people and their rights."""
+    return user.is_admin
+
+
+def why_not_demote(by: User | None, user: User) -> str:
+    """Why `by` may not close this account, or take an administrator's rights from it; empty when they may.
+
+    Nobody shuts themselves out, so there is always an administrator left.
+    """
+    return (
+        "This is your own account: only another administrator can close it, or change its rights." if by == user else ""
+    )
+
+
+def why_not_delete_team(team: Team) -> str:
+    """Why this team cannot be deleted; empty when it can."""
+    if team.is_default:
+        return "The default team cannot be deleted: it looks after what no other team does."
+    if team.operations.exists():
+        return (
+            "Operations were requested in its care, and the record needs it. Take its iTwins and people away instead."
+        )
+    return ""
 
 
 def _a_kind(operation: Operation) -> str:

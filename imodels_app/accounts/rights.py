@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.dispatch import Signal
 
-from imodels_app.accounts import deciders, permissions, sessions, tokens
+from imodels_app.accounts import deciders, permissions, sessions, tokens, watches
 from imodels_app.audit import events
 from imodels_app.models import Absence, ApprovalRule, Membership, Team, TeamITwin, User, Webhook
 from imodels_app.notifications import outbox
@@ -57,7 +57,8 @@ class _Change(NamedTuple):
 def save(row: Row, *, by: User | None) -> None:
     """Write a new or changed row: an event for each thing that changes, by whom it was (None: the command line).
 
-    Raises Unmeetable for a rule that nobody could meet, and permissions.Denied for one that is not theirs to change.
+    Raises Unmeetable for a rule that nobody could meet, and permissions.Denied for one that is not theirs to change,
+    and for whoever would shut themselves out.
     """
     with transaction.atomic():
         before = _stored(row)
@@ -79,13 +80,14 @@ def save(row: Row, *, by: User | None) -> None:
 def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User | None) -> None:
     """Take a team, a place, an iTwin, a deputy or a chat away; with a team goes all that hangs on it, an event each.
 
-    Raises permissions.Denied.
+    Raises permissions.Denied, also for a team that has to stay.
     """
     with transaction.atomic():
         told = _concerned(row)
         if by and (why := _why_not_write(row, by)):
             raise permissions.Denied(why)
         if isinstance(row, Team):
+            permissions.require(permissions.why_not_delete_team(row))
             parts: list[Row] = [*row.membership_set.all(), *row.itwins.all(), *ApprovalRule.objects.filter(team=row)]
             parts += [*row.absences.all(), *Webhook.objects.filter(team=row)]
             for part in parts:
@@ -95,14 +97,14 @@ def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User |
 
 
 def anonymize(user: User) -> None:
-    """Remove what is kept of a person whose account is closed: name, address, places, presets, messages.
+    """Remove what is kept of a person whose account is closed: name, address, places, presets, messages, subscriptions.
 
     Issuer and subject stay: by them a closed account is known when its person comes again. The record stays, too, and
     tells of this without what was removed.
     """
     with transaction.atomic():
         Membership.objects.filter(Q(user=user) | Q(email__iexact=user.email, user=None)).delete()
-        for rows in (user.presets, user.messages, user.absences, user.stands_in):
+        for rows in (user.presets, user.messages, user.subscriptions, user.absences, user.stands_in):
             rows.all().delete()
         user.first_name = user.last_name = user.email = ""
         user.save(update_fields=["first_name", "last_name", "email"])
@@ -156,6 +158,8 @@ def _account(row: User, before: Row | None, by: User | None) -> None:
     """A closed account keeps no tokens and no sessions. With one that is opened again its places are given anew."""
     if not isinstance(before, User):
         return
+    if (before.is_staff and not row.is_staff) or (before.is_active and not row.is_active):
+        permissions.require(permissions.why_not_demote(by, before))
     if row.is_staff != before.is_staff:
         row.admin_given_by = by if row.is_staff else None
         row.admin_given_at = clock.now() if row.is_staff else None
@@ -204,6 +208,7 @@ def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None,
         )
         outbox.enqueue_about(event, told - {by})
     if changes:
+        watches.end_unled()
         changed.send(sender=type(row), by=by, row=row)
 
 

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts import encryption, oidc, sessions
+from imodels_app.accounts import encryption, oidc, sessions, watches
 from imodels_app.itwin import errors
-from imodels_app.models import TokenSet, Upload, User, Webhook
+from imodels_app.models import Destination, TokenSet, Upload, User, Webhook
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import (
     GRANT_CONFIRMED_FOR,
@@ -131,14 +131,17 @@ def taken(user: User | None) -> None:
 
 def delete(user: User) -> None:
     """Delete a person's tokens: nobody acts for them any more."""
-    TokenSet.objects.filter(user=user).delete()
+    with transaction.atomic():
+        TokenSet.objects.filter(user=user).delete()
+        watches.end_of(user, "The account was closed")
 
 
 def reencrypt() -> int:
-    """Encrypt every token, upload link and chat's address with the newest key; how many rows there were."""
-    token_sets = encryption.reencrypt(TokenSet.objects.all(), *_ENCRYPTED)
-    links = encryption.reencrypt(Upload.objects.exclude(link=""), "link")
-    return token_sets + links + encryption.reencrypt(Webhook.objects.all(), "url")
+    """Encrypt every token, upload link and webhook's address with the newest key; how many rows there were."""
+    done = encryption.reencrypt(TokenSet.objects.all(), *_ENCRYPTED)
+    done += encryption.reencrypt(Upload.objects.exclude(link=""), "link")
+    done += encryption.reencrypt(Destination.objects.all(), "url", "key")
+    return done + encryption.reencrypt(Webhook.objects.all(), "url")
 
 
 def id_token_of(user: User) -> str:
@@ -215,6 +218,7 @@ def _ended(mine: QuerySet[TokenSet], row: TokenSet, *, is_revoked: bool = False)
     with transaction.atomic():
         if not mine.update(sign_in_needed=True, **_NOBODY_REFRESHES):
             return _overtaken()
+        watches.end_of(row.user, "The grant ended")
         if is_revoked:
             sessions.end(row.user, by=None)
     return SignInNeeded(str(row.user_id))
@@ -239,6 +243,8 @@ def _columns(token: dict[str, Any], before: TokenSet | None = None) -> dict[str,
             columns[name] = encryption.encrypt(token[name])
         elif before is None:
             columns[name] = ""
+    if before is None or token.get("scope"):
+        columns["scope"] = str(token.get("scope") or "")
     return columns
 
 

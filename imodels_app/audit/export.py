@@ -14,8 +14,10 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Self
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from imodels_app.audit import chain, events, log
 from imodels_app.audit.log import COLUMNS, Head, LoggedEvent
@@ -24,8 +26,9 @@ from imodels_app.display import formats, identity, timeline
 from imodels_app.models import Event, User
 
 CELLS = (
-    *("at", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "why", "note", "code"),
-    *("itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
+    # The instant in UTC, as the log has it, and the same in the zone of whoever exports it.
+    *("at", "local_time", "verb", "actor", "team", "operation", "operation_id", "kind", "state", "from", "to", "why"),
+    *("note", "code", "itwin", "source", "imodel_id", "requested_by", "decided_by", "request_hash"),
     # What lasts of a person, beside the name that they chose.
     *(
         f"{who}_{what}"
@@ -58,6 +61,7 @@ class Export:
         log.add_events()
         found = found.filter(leaf__index__lt=log.head().size).order_by("leaf__index")
         facts: dict[str, Any] = {"filter": sentence, "rows": found.count(), "separator": separator}
+        facts["zone"] = timezone.get_current_timezone_name()  # it streams when the request's is no longer the current
         note = f"{formats.thousands(facts['rows'])} events: {sentence}"
         event = events.record("exported", at=at, by=by, note=note, **facts)
         log.add_events()
@@ -90,12 +94,13 @@ class Export:
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         rows = self.found.select_related("operation", "actor", "leaf").prefetch_related("operation__decisions")
+        zone = ZoneInfo(self._facts["zone"])
         known, there = [Range(0, self.head.size)], rows.iterator(chunk_size=BATCH)
         while batch := list(islice(there, BATCH)):
             proofs = list(chain.proofs((event.leaf.index for event in batch), known))
             hashes = log.subtrees(tree for proof in proofs for tree in proof)
             for event, proof in zip(batch, proofs, strict=True):
-                yield _line(event, [hashes[tree] for tree in proof]) | {"cells": _cells(event)}
+                yield _line(event, [hashes[tree] for tree in proof]) | {"cells": _cells(event, zone)}
 
     def _manifest(self, seal: str) -> dict[str, Any]:
         sent, proof = log.sent_head(), log.inclusion(self.exported.leaf.index, self.head.size)
@@ -105,6 +110,7 @@ class Export:
             "person": self.exported.actor_name,
             "at": log.instant(self.exported.at),
             "separator": self._facts["separator"],
+            "zone": self._facts["zone"],
             "columns": CELLS,
             "head": _head_as_json(self.head),
             "sent": sent and _head_as_json(sent) | {"proof": _hex(log.consistency(sent.size, self.head.size))},
@@ -118,7 +124,8 @@ class Export:
         return facts
 
 
-def _line(event: Event, proof: list[bytes]) -> dict[str, Any]:
+def as_logged(event: Event) -> dict[str, Any]:
+    """What the log holds of an event, from which its leaf can be hashed again."""
     logged, leaf = LoggedEvent.of(getattr(event, name) for name in COLUMNS), event.leaf
     return {
         "index": leaf.index,
@@ -126,8 +133,11 @@ def _line(event: Event, proof: list[bytes]) -> dict[str, Any]:
         "personal": dict(zip(PERSONAL, logged.personal, strict=True)),
         "salt": bytes(leaf.salt).hex() if leaf.salt is not None else None,
         "personal_hash": bytes(leaf.personal_hash).hex(),
-        "proof": _hex(proof),
     }
+
+
+def _line(event: Event, proof: list[bytes]) -> dict[str, Any]:
+    return as_logged(event) | {"proof": _hex(proof)}
 
 
 def _hex(hashes: Iterable[bytes]) -> list[str]:
@@ -141,8 +151,9 @@ def _head_as_json(head: Head) -> dict[str, Any]:
 # Cells
 
 
-def _cells(event: Event) -> dict[str, str]:
+def _cells(event: Event, zone: ZoneInfo) -> dict[str, str]:
     cells = dict.fromkeys(CELLS, "") | _of_event(event) | (_of_operation(event) if event.operation else {})
+    cells["local_time"] = event.at.astimezone(zone).isoformat(timespec="seconds")
     return {name: str(cell) for name, cell in cells.items()}
 
 

@@ -103,10 +103,9 @@ def waiting_of(operation: Operation) -> int:
     return UnloggedEvent.objects.filter(event__operation=operation).count()
 
 
-def unlogged(*, is_there: bool) -> QuerySet[UnloggedEvent]:
-    """Which events wait, and are there or are missing."""
-    its_event = Exists(Event.objects.filter(pk=OuterRef("pk")))
-    return UnloggedEvent.objects.filter(its_event if is_there else ~its_event)
+def without_event() -> QuerySet[UnloggedEvent]:
+    """Which wait, though their event is missing."""
+    return UnloggedEvent.objects.exclude(Exists(Event.objects.filter(pk=OuterRef("pk"))))
 
 
 def record_head() -> Event | None:
@@ -123,28 +122,27 @@ def record_head() -> Event | None:
 
 
 def add_events() -> None:
-    """Add what waits, for a while."""
-    stop_at = time.monotonic() + ROUND_S
-    while _add_batch() == BATCH and time.monotonic() < stop_at:
+    """Add what waits, for a while. What commits late with a lower number is for the next round."""
+    stop_at, last = time.monotonic() + ROUND_S, 0
+    while (last := _add_batch(after=last)) and time.monotonic() < stop_at:
         pass
 
 
 @transaction.atomic
-def _add_batch() -> int:
-    """Add some events in their order, with the head that they make. How many."""
-    # Only those whose event is there: that one is missing is for verify() to say. A second worker waits here, and then
-    # finds nothing; and no two could give the same index.
-    waits = unlogged(is_there=True).select_for_update().order_by("pk")
+def _add_batch(*, after: int) -> int:
+    """Add the next events in their order, with the head that they make. The number of the last one; 0: none waits."""
+    # A second worker waits here, and then finds nothing; and no two could give the same index.
+    waits = UnloggedEvent.objects.filter(pk__gt=after).select_for_update().order_by("pk")
     taken = list(waits.values_list("pk", flat=True)[:BATCH])
-    if not taken:
-        return 0
-    size = head().size
-    peaks = _hashes(chain.complete_parts(Range(0, size)))
-    rows = Event.objects.filter(pk__in=taken).order_by("pk").values_list(*COLUMNS)
-    LogLeaf.objects.bulk_create(_leaf(peaks, index, values) for index, values in enumerate(rows, start=size))
-    LogHead.objects.create(size=size + len(taken), root=chain.folded(peaks).hex(), at=clock.now())
-    UnloggedEvent.objects.filter(pk__in=taken).delete()
-    return len(taken)
+    # Only those whose event is there: that one is missing is for verify() to say.
+    rows = list(Event.objects.filter(pk__in=taken).order_by("pk").values_list(*COLUMNS))
+    if rows:
+        size = head().size
+        peaks = _hashes(chain.complete_parts(Range(0, size)))
+        LogLeaf.objects.bulk_create(_leaf(peaks, index, values) for index, values in enumerate(rows, start=size))
+        LogHead.objects.create(size=size + len(rows), root=chain.folded(peaks).hex(), at=clock.now())
+        UnloggedEvent.objects.filter(pk__in=[values[0] for values in rows]).delete()
+    return taken[-1] if taken else 0
 
 
 def _leaf(peaks: list[bytes], index: int, values: tuple[Any, ...]) -> LogLeaf:

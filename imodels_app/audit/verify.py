@@ -149,5 +149,5 @@ def _check_what_is_not_logged(size: int) -> None:
     slipped_in = Event.objects.filter(leaf=None, unlogged=None).order_by("pk").values_list("pk", flat=True).first()
     if slipped_in is not None:
         raise Broken(size + 1, f"event {slipped_in} was slipped in: it is in no line")
-    if log.unlogged(is_there=False).exists():
+    if log.without_event().exists():
         raise Broken(size + 1, "an event is missing that waited for the log")

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -189,7 +190,7 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
     if not _is_proved(exported, _walk(head)):
         raise Bad("manifest.json: the event of this export is not in the log")
     told = json.loads(exported["event"]["data"])
-    facts = {"filter": told["filter"], "count": told["rows"], "separator": told["separator"]}
+    facts = {"filter": told["filter"], "count": told["rows"], "separator": told["separator"], "zone": told["zone"]}
     facts |= {"person": exported["event"]["actor_name"], "at": exported["event"]["at"]}
     for name, fact in facts.items():
         if manifest[name] != fact:
@@ -225,6 +226,9 @@ def _check_line(line: Mapping[str, Any], walk: Walk, number: int) -> None:
     for cell, field in PROVED.items():
         if line["cells"][cell] != line["event"][field]:
             raise Bad(f"events.jsonl, line {number}: the cell “{cell}” is not what the event says")
+    local, at = (datetime.fromisoformat(text) for text in (line["cells"]["local_time"], line["event"]["at"]))
+    if local != at.replace(microsecond=0):
+        raise Bad(f"events.jsonl, line {number}: the cell “local_time” is another instant than the event’s")
 
 
 def _compare(table: TextIO, row: Iterable[object], separator: str, number: int) -> None:

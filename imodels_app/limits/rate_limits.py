@@ -60,12 +60,17 @@ class RateLimited(Exception):
 
 @dataclass(frozen=True)
 class Remaining:
-    """What is left of a rate limit this minute. until: when there is more, if nothing is left."""
+    """What is left of a rate limit this minute.
+
+    until    when there is more, if nothing is left
+    more_at  when the next of those that were used is free again
+    """
 
     name: str
     remaining: int
     limit: int
     until: datetime | None
+    more_at: datetime | None
 
 
 def bucket_of(kind: str) -> str:
@@ -193,9 +198,10 @@ def remaining(now: datetime) -> list[Remaining]:
 def _remaining(now: datetime) -> Iterator[Remaining]:
     for bucket, name in NAMES.items():
         current = pace(bucket, now)
-        used = sum(one.at > now - MINUTE for one in current.sent)
-        rest = 0 if current.frozen_until else max(limit(bucket) - used, 0)
-        yield Remaining(name=name, remaining=rest, limit=limit(bucket), until=None if rest else current.turn().at)
+        used = [one.at for one in current.sent if one.at > now - MINUTE]
+        rest = 0 if current.frozen_until else max(limit(bucket) - len(used), 0)
+        times = [at + MINUTE for at in used] + ([current.frozen_until] if current.frozen_until else [])
+        yield Remaining(name, rest, limit(bucket), None if rest else current.turn().at, min(times, default=None))
 
 
 def _locked(bucket: str) -> Bucket:

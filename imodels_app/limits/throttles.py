@@ -45,6 +45,8 @@ DECISIONS = Throttle("decisions and cancellations from one person", 60)
 PRESETS = Throttle("changes to presets from one person", 30)
 # Each asks who could meet the rule, and tells leads.
 RULES = Throttle("changes to rules from one person", 30)
+# Each is an event, and tells leads; a new team has many people.
+RIGHTS = Throttle("changes to teams and people from one person", 120)
 # Each is a file on the disk for a day. Its pieces are not counted.
 UPLOADS = Throttle("new uploads from one person", 30)
 

@@ -236,6 +236,14 @@ class Operation(models.Model):
             models.Index(name="operation_code", fields=["failure_code", "-created_at"], condition=~Q(failure_code="")),
             models.Index(name="operation_state", fields=["state", "created_at", "id"]),
             models.Index(name="operation_name", fields=["name", "id"]),
+            # The same of one team and of one person, and the menus of whom and which iTwins they have.
+            models.Index(name="operation_team_name", fields=["team", "name", "id"]),
+            models.Index(name="operation_my_name", fields=["requested_by", "name", "id"]),
+            models.Index(name="operation_team_state", fields=["team", "state", "created_at", "id"]),
+            models.Index(name="operation_my_state", fields=["requested_by", "state", "created_at", "id"]),
+            models.Index(name="operation_team_person", fields=["team", "requested_by", "-created_at"]),
+            models.Index(name="operation_team_itwin", fields=["team", "itwin_id", "-created_at"]),
+            models.Index(name="operation_my_itwin", fields=["requested_by", "itwin_id", "-created_at"]),
         ]
 
     def __str__(self) -> str:

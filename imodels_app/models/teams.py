@@ -11,6 +11,12 @@ from imodels_app.models.people import User
 from imodels_app.states import Chat
 
 
+class TeamQuerySet(models.QuerySet["Team"]):
+    def visible_to(self, user: User) -> Self:
+        """Those that a person is in; an admin's are all."""
+        return self if user.is_admin else self.filter(pk__in=user.membership_set.values("team"))
+
+
 class Team(models.Model):
     """People who look after certain iTwins. iTwins nobody looks after belong to the default team.
 
@@ -22,6 +28,8 @@ class Team(models.Model):
     approval_days = models.PositiveSmallIntegerField(
         default=7, help_text="A request for approval expires after this many days."
     )
+
+    objects = TeamQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["name"]

@@ -116,6 +116,8 @@ def is_current(message: Notification) -> bool:
         return operation.state == State.AWAITING_APPROVAL and asked.exists()
     if message.kind in (NotificationKind.DECIDED, NotificationKind.ENDED):
         return _knows_of(message.to, operation)
+    if message.kind == NotificationKind.SUBSCRIBED:
+        return Operation.objects.visible_to(message.to).filter(pk=operation.pk).exists()
     if message.kind == NotificationKind.SIGN_IN:
         return operation.wait_reason == WaitReason.SIGN_IN and not operation.is_finished
     if message.kind == NotificationKind.UNKNOWN_STATE:

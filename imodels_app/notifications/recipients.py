@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from imodels_app.models import Absence, Membership, Notification, Operation, TokenSet, User
 from imodels_app.runtime import clock
-from imodels_app.states import UNDECIDED, Kind, NotificationKind, State, Verb, WaitReason, Who
+from imodels_app.states import FINISHED, UNDECIDED, Kind, NotificationKind, State, Verb, WaitReason, Who
 
 # Whoever asked for an empty iModel that is there so soon has seen it, and gets no e-mail.
 STILL_LOOKING = timedelta(seconds=10)
@@ -23,6 +23,10 @@ def of(
     asked_before  the column `asked` as it was
     """
     told = _others(operation, Verb(verb), came_from, asked_before) | _requester(operation, verb, wait)
+    if operation.is_finished and came_from not in FINISHED:
+        # Who does without e-mails of a kind, and yet wants to be told of this one, is.
+        subscribed = User.objects.filter(subscriptions__operation=operation)
+        told |= {one: NotificationKind.SUBSCRIBED for one in subscribed if one not in told or one.mutes(told[one])}
     return {person: kind for person, kind in told.items() if person != by}
 
 

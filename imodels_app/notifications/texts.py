@@ -38,6 +38,7 @@ _WHY = {
         (NotificationKind.DECIDED, NotificationKind.BYPASSED, NotificationKind.ENDED),
         "You get this because you may decide about this, or have decided.",
     ),
+    NotificationKind.SUBSCRIBED: "You get this because you asked to be told about this one.",
     **dict.fromkeys(
         (NotificationKind.UNKNOWN_STATE, NotificationKind.ESCALATED),
         "You get this because you are an administrator of iModel Desk.",
@@ -105,6 +106,10 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     NotificationKind.ENDED: (
         "{name} has ended: {outcome}",
         "{What}, which {requester} requested, has ended: {outcome}. Nothing is left to do for you.",
+    ),
+    NotificationKind.SUBSCRIBED: (
+        "{name} has ended: {outcome}",
+        "{What}, which {requester} requested, has ended: {outcome}.",
     ),
     NotificationKind.EXPIRED: (
         "{name} expired: nobody decided",

@@ -4,6 +4,8 @@ What a person was shown and may pick is kept longer, for when the platform is do
 """
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -20,12 +22,12 @@ KEPT_S = 24 * 3600
 class AnswerCache:
     """One person's answers. Where Django's cache is down, they last as long as this object.
 
-    is_fresh  take nothing from Django's cache
+    max_age_s  how old an answer from Django's cache may be, beside what each question allows; 0: take none
     """
 
-    def __init__(self, person_id: object, *, is_fresh: bool) -> None:
+    def __init__(self, person_id: object, *, max_age_s: float = math.inf) -> None:
         self._person_id = person_id
-        self._is_fresh = is_fresh
+        self._max_age_s = max_age_s
         self._is_cache_up = True
         self._answers: dict[str, Any] = {}
 
@@ -38,10 +40,10 @@ class AnswerCache:
         """The answer to a question, remembered or asked for. seconds: how long Django's cache keeps it."""
         key = self._key(question)
         if key not in self._answers:
-            answer = None if self._is_fresh else self._from_cache(key)
-            if answer is None:
-                answer = ask()
-                self._to_cache({key: answer}, seconds)
+            asked_at, answer = self._from_cache(key) or (-math.inf, None)
+            if time.time() - asked_at >= self._max_age_s:
+                asked_at, answer = time.time(), ask()
+                self._to_cache({key: (asked_at, answer)}, seconds)
             self._answers[key] = answer
         remembered: T = self._answers[key]
         return remembered

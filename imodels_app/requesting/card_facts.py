@@ -154,7 +154,7 @@ def _problem(no: Exception, operation: Operation) -> str:
 
 def _facts(operation: Operation) -> PlatformFacts:
     # Fresh: its age is shown, and what the requester's forms were told a while ago would be older.
-    catalog = Catalog(operation.requested_by, is_fresh=True, within_s=WITHIN_S)
+    catalog = Catalog(operation.requested_by, max_age_s=0, within_s=WITHIN_S)
     facts = PlatformFacts(at=clock.now(), source=_source(catalog, operation), target=_target(catalog, operation))
     if facts.source is None:
         return facts

@@ -3,6 +3,7 @@
 Templates say `{{ form.name.as_field_group }}`; the template that the field names, or components/_field.html, draws it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -144,6 +145,31 @@ def text_field(label: str, missing: str, *, most: int = foreign_text.LINE, **opt
         error_messages={"required": missing},
         **{"widget": TextInput()} | options,
     )
+
+
+def whole_number(label: str, *, least: int, most: int, **options: Any) -> forms.IntegerField:
+    said = f"Enter a whole number from {least} to {most}."
+    return forms.IntegerField(
+        label=label,
+        min_value=least,
+        max_value=most,
+        widget=TextInput(inputmode="numeric", maxlength=10, **{"class": "iui-input num"}),
+        error_messages={"invalid": said, "min_value": said, "max_value": said, "required": said},
+        **{"required": False} | options,
+    )
+
+
+def tick_field(label: str) -> forms.BooleanField:
+    tick = forms.BooleanField(label=label, required=False, widget=forms.CheckboxInput({"class": "iui-checkbox"}))
+    tick.template_name = "components/_tick.html"  # type: ignore[attr-defined]
+    return tick
+
+
+def choice_field(label: str, choices: Sequence[tuple[Any, str]], *, help_text: str = "") -> forms.ChoiceField:
+    select = forms.Select({"class": "iui-input"})
+    choice = forms.ChoiceField(label=label, choices=choices, required=False, widget=select, help_text=help_text)
+    choice.template_name = "components/_select.html"  # type: ignore[attr-defined]
+    return choice
 
 
 class DegreesField(forms.FloatField):

@@ -88,7 +88,7 @@ def change(preset: Preset, *, by: User, name: str, team: Team | None) -> None:
 
 def delete(preset: Preset, *, by: User) -> None:
     """Raises permissions.Denied."""
-    permissions.require(permissions.why_not_change(by, preset))
+    permissions.require(permissions.why_not_delete_preset(by, preset))
     with transaction.atomic():
         _record(Verb.PRESET_DELETED, preset, by)
         preset.delete()

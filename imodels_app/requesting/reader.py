@@ -3,6 +3,7 @@
 Short time-outs, and a short memory of its own for each person (answer_cache.py).
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -35,7 +36,7 @@ SignInNeeded = tokens.SignInNeeded
 class Reader:
     """Asks the platform as one person, and remembers the answers.
 
-    is_fresh        ask the platform even if an answer is remembered: for the moment when a request is sent
+    max_age_s       how old a remembered answer may be, beside what each question allows; 0: ask the platform
     within_s        all its answers together take no longer: after that it is unavailable
     is_from_memory  never ask it, and be unavailable for what is not remembered: for what nobody waits for
 
@@ -43,12 +44,12 @@ class Reader:
     """
 
     def __init__(
-        self, user: Person, *, is_fresh: bool = False, within_s: float = 60, is_from_memory: bool = False
+        self, user: Person, *, max_age_s: float = math.inf, within_s: float = 60, is_from_memory: bool = False
     ) -> None:
         self.user = user
         self._ends_at = time.monotonic() + within_s
         self._is_from_memory = is_from_memory
-        self._answers = AnswerCache(user.pk, is_fresh=is_fresh)
+        self._answers = AnswerCache(user.pk, max_age_s=max_age_s)
 
     def _remember(self, seconds: int, ask: Callable[[Platform], T], *question: str) -> T:
         """The answer to a question, remembered or from the platform."""

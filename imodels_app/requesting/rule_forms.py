@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from imodels_app.accounts import deciders, rights
 from imodels_app.approvals.plan import USE_WITHIN_DAYS, Facts
 from imodels_app.models import ApprovalRule, Team, User
-from imodels_app.requesting.fields import Form, Textarea, TextInput, text_field
+from imodels_app.requesting.fields import Form, Textarea, choice_field, text_field, tick_field, whole_number
 from imodels_app.runtime import foreign_text
 from imodels_app.states import Asks, Kind, Who
 
@@ -22,32 +22,6 @@ CONDITIONS = {
     "squashed": "Its history is squashed",
     "own_permissions": "The source has permissions of its own, which the copy loses",
 }
-
-
-def _whole(label: str, *, least: int, most: int, help_text: str = "") -> forms.IntegerField:
-    said = f"Enter a whole number from {least} to {most}."
-    return forms.IntegerField(
-        label=label,
-        required=False,
-        min_value=least,
-        max_value=most,
-        help_text=help_text,
-        widget=TextInput(inputmode="numeric", maxlength=10, **{"class": "iui-input num"}),
-        error_messages={"invalid": said, "min_value": said, "max_value": said},
-    )
-
-
-def _tick(label: str) -> forms.BooleanField:
-    tick = forms.BooleanField(label=label, required=False, widget=forms.CheckboxInput({"class": "iui-checkbox"}))
-    tick.template_name = "rules/_tick.html"  # type: ignore[attr-defined]
-    return tick
-
-
-def _choice(label: str, choices: Sequence[tuple[Any, str]], *, help_text: str = "") -> forms.ChoiceField:
-    select = forms.Select({"class": "iui-input"})
-    choice = forms.ChoiceField(label=label, choices=choices, required=False, widget=select, help_text=help_text)
-    choice.template_name = "rules/_choice.html"  # type: ignore[attr-defined]
-    return choice
 
 
 class _People(forms.CharField):
@@ -70,14 +44,14 @@ class _People(forms.CharField):
 class LevelForm(Form):
     """Whose approvals one level asks for."""
 
-    who = _choice("Who", [*Who.choices])
-    count = _whole("How many", least=1, most=MOST_PEOPLE)
+    who = choice_field("Who", [*Who.choices])
+    count = whole_number("How many", least=1, most=MOST_PEOPLE)
     count.template_name = "rules/_count.html"  # type: ignore[attr-defined]
     people = _People(
         label="People", required=False, widget=Textarea(), help_text="For “Named people”: e-mail addresses, one a line."
     )
-    comment = _tick("Each has to say why")
-    sign_in = _tick("Each has to sign in again right before")
+    comment = tick_field("Each has to say why")
+    sign_in = tick_field("Each has to sign in again right before")
 
     def clean(self) -> dict[str, Any]:
         typed: dict[str, Any] = super().clean() or {}
@@ -99,7 +73,7 @@ class RuleForm(Form):
     """One rule. levels: the forms of its two levels."""
 
     name = text_field("Name", "Give the rule a name.", most=100)
-    team = _choice("Holds for the requests of", [ALL_TEAMS])
+    team = choice_field("Holds for the requests of", [ALL_TEAMS])
     kinds = forms.MultipleChoiceField(
         label="Kinds of request",
         choices=Kind.choices,
@@ -107,13 +81,13 @@ class RuleForm(Form):
         widget=forms.CheckboxSelectMultiple({"class": "iui-checkbox"}),
         help_text="None ticked: all kinds.",
     )
-    outside_team, elsewhere, squashed, own_permissions = (_tick(label) for label in CONDITIONS.values())
-    more_changesets_than = _whole("More changesets than", least=0, most=MOST_CHANGESETS)
+    outside_team, elsewhere, squashed, own_permissions = (tick_field(label) for label in CONDITIONS.values())
+    more_changesets_than = whole_number("More changesets than", least=0, most=MOST_CHANGESETS)
     asks = forms.ChoiceField(
         label="What the rule does", choices=Asks.choices, widget=forms.RadioSelect({"class": "iui-radio"})
     )
-    decide_days = _whole("Days to decide", least=1, most=MOST_DAYS, help_text="Empty: as many as the team has.")
-    use_days = _whole(
+    decide_days = whole_number("Days to decide", least=1, most=MOST_DAYS, help_text="Empty: as many as the team has.")
+    use_days = whole_number(
         "Days to use the approval",
         least=1,
         most=MOST_DAYS,
@@ -171,10 +145,10 @@ def _level_initial(level: dict[str, Any]) -> dict[str, Any]:
 class TryForm(Form):
     """A request that nobody makes, to see which rules would match."""
 
-    team = _choice("Decided by", [])
-    kind = _choice("Kind", Kind.choices)
-    outside_team, elsewhere, squashed, own_permissions = (_tick(label) for label in CONDITIONS.values())
-    changesets = _whole("Changesets copied", least=0, most=MOST_CHANGESETS)
+    team = choice_field("Decided by", [])
+    kind = choice_field("Kind", Kind.choices)
+    outside_team, elsewhere, squashed, own_permissions = (tick_field(label) for label in CONDITIONS.values())
+    changesets = whole_number("Changesets copied", least=0, most=MOST_CHANGESETS)
 
     def __init__(self, data: Any = None, *, teams: Sequence[tuple[Any, str]]) -> None:
         super().__init__(data)

@@ -1,7 +1,7 @@
 """SQLite's LIKE as PostgreSQL compares: "örtliche" finds "Örtliche". Its own knows the capitals of ASCII only.
 
-Every icontains and iexact goes through it, so no search needs a column of its own. Whoever has so many rows that this
-is slow runs PostgreSQL, where the same lookups can have an index (pg_trgm).
+Every icontains and iexact goes through it, so no search needs a column of its own. What the lists of operations and
+events search for is looked up by trigrams before (models.search).
 """
 
 import re

@@ -21,8 +21,13 @@ SIGN_IN_READ_TIMEOUT_S = 5.0
 # Its answer to a refresh may have rotated the token, and cannot be had again: waited for as long as the lease allows.
 REFRESH_TIMEOUT_S = 40.0
 
+# Looking for what is made outside iModel Desk is a task, too: its lease outlives that (workers/outside.py).
+OUTSIDE_LEASE = timedelta(minutes=2)
+
 # A webhook's receiver: to be connected, and for its answer. It may be slow, and what it is told waits meanwhile.
 WEBHOOK_CONNECT_TIMEOUT_S, WEBHOOK_READ_TIMEOUT_S = 5.0, 10.0
+# A stream of events goes on for so long in one task. Its lease outlives that, and the message that was last begun.
+STREAM_ROUND_S, STREAM_LEASE = 15.0, timedelta(seconds=60)
 
 # Clocks
 

@@ -15,7 +15,7 @@ from django.utils.dateparse import parse_date
 
 from imodels_app.display.status_table import PLATFORM_STATES
 from imodels_app.models import Event, Operation, OperationQuerySet, User
-from imodels_app.models.search import EVENT_WORDS, OPERATION_WORDS
+from imodels_app.models.search import EVENT_WORDS, OPERATION_REASONS, OPERATION_WORDS, containing
 from imodels_app.runtime import foreign_text
 from imodels_app.states import EVENT_GROUPS, FINISHED, UNDECIDED, Kind, State, Verb, WaitReason
 from imodels_app.tables.keyset import Order
@@ -120,6 +120,8 @@ class Filter:
 
     def operations(self, scope: OperationQuerySet) -> OperationQuerySet:
         conditions = [*self._facts(), *within("created_at", self.since, self.until), *said(self.text, named)]
+        if self.imodels:
+            conditions.append(self._of_imodels())
         for column, words in (("requested_by", self.people), ("itwin_id", self.itwins), ("team__name", self.teams)):
             if words:
                 conditions.append(Q(**{f"{column}__in": words}))
@@ -146,7 +148,8 @@ class Filter:
 
     def _event_ways(self) -> list[list[Q]]:
         """Conditions with several ways to meet them, each way with an index of its own."""
-        return [ways for ways in (self._ways_said(), self._ways_of_people(), self._ways_of_itwins()) if ways]
+        ways = (self._ways_said(), self._ways_of_people(), self._ways_of_itwins(), self._ways_of_imodels())
+        return [each for each in ways if each]
 
     def _verbs(self) -> Q:
         return Q(verb__in=sorted({verb for word in self.events for verb in EVENT_GROUPS.get(word, ("", [word]))[1]}))
@@ -156,8 +159,6 @@ class Filter:
         yield from within("finished_at", self.ended, self.ended_to)
         if self.groups:
             yield any_of(GROUPS[word][1] for word in self.groups)
-        if self.imodels:
-            yield Q(imodel_id__in=self.imodels) | Q(source_id__in=self.imodels)
         if self.kinds:
             yield Q(kind__in=self.kinds)
         if self.codes:
@@ -172,7 +173,16 @@ class Filter:
     def _ways_of_itwins(self) -> list[Q]:
         given = Q(verb__in=EVENT_GROUPS["rights"][1]) & any_of(Q(note__startswith=f"{one}:") for one in self.itwins)
         operations = Operation.objects.filter(itwin_id__in=self.itwins).values("pk")
-        return [Q(operation__in=operations), given] if self.itwins else []
+        ways = [Q(operation__in=operations), given, _outside("itwin", self.itwins)]
+        return ways if self.itwins else []
+
+    def _ways_of_imodels(self) -> list[Q]:
+        operations = Operation.objects.filter(self._of_imodels()).values("pk")
+        return [Q(operation__in=operations), _outside("imodel", self.imodels)] if self.imodels else []
+
+    def _of_imodels(self) -> Q:
+        """Made, or made from one of them."""
+        return Q(imodel_id__in=self.imodels) | Q(source_id__in=self.imodels)
 
     def _ways_said(self) -> list[Q]:
         """All words in the operation; or all in the event, one of them in more than the operation's name.
@@ -191,6 +201,14 @@ def sorted_by(word: str) -> tuple[str, Order]:
     if order is None:
         return "-age", NEWEST
     return word, order.reversed() if word.startswith("-") else order
+
+
+def sorts(now: str) -> dict[str, tuple[str, str]]:
+    """For each column: what a click on its head asks for, and how it is sorted now, in ARIA's words."""
+    column, way = now.removeprefix("-"), "descending" if now.startswith("-") else "ascending"
+    first = {"age": "-age", "name": "name", "state": "state", "duration": "-duration"}
+    turned = column if way == "descending" else f"-{column}"
+    return {name: (turned, way) if name == column else (word, "none") for name, word in first.items()}
 
 
 def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
@@ -214,7 +232,7 @@ def said(text: str, finds: Callable[[str], Any]) -> Iterator[Any]:
 def named(text: str) -> Q:
     """Operations with this in their name, their iTwin's, source's or requester's, or with an id that begins so."""
     addressed = User.objects.filter(email__icontains=text).values_list("pk", flat=True)[:MOST_PEOPLE]
-    condition = any_of(Q(**{f"{column}__icontains": text}) for column in OPERATION_WORDS)
+    condition = containing(Operation, OPERATION_WORDS, text)
     # As they are, not as a subquery: beside it no index would be used.
     condition |= Q(requested_by__in=list(addressed))
     begins = text.lower().replace("-", "")
@@ -226,12 +244,17 @@ def named(text: str) -> Q:
 
 def written(text: str, but: str = "") -> Q:
     """Events that have this in what was noted with them, leaving one column out."""
-    return any_of(Q(**{f"{column}__icontains": text}) for column in EVENT_WORDS if column != but)
+    return containing(Event, [column for column in EVENT_WORDS if column != but], text)
+
+
+def _outside(what: str, ids: tuple[str, ...]) -> Q:
+    """Events of what was seen outside that are about one of these."""
+    return Q(**{"verb__in": EVENT_GROUPS["outside"][1], f"data__{what}__in": ids})
 
 
 def _about(text: str) -> Q:
     """What an event's search looks for in its operation."""
-    return named(text) | Q(failure_code__icontains=text) | Q(reason__icontains=text)
+    return named(text) | containing(Operation, OPERATION_REASONS, text)
 
 
 def apart(conditions: list[Q]) -> list[Q]:

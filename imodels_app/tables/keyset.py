@@ -39,8 +39,19 @@ class Order:
     def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.order_by(*(f"-{name}" if self.falling else name for name in self.columns))
 
-    def beyond(self, rows: QuerySet[Any], place: list[str]) -> QuerySet[Any]:
-        """The rows that come after this place."""
+    def beyond(self, rows: QuerySet[Any], place: list[str]) -> list[QuerySet[Any]]:
+        """The rows that come after this place, in parts as page() takes them.
+
+        What many rows have in common (their state) is a part of its own: a planner judges how many rows are greater
+        than a row of values by the first of them, and takes those that equal it for none.
+        """
+        if len(self.columns) < 3:
+            return [self._greater(rows, place)]
+        first, value = self.columns[0], _field(rows, self.columns[0]).to_python(place[0])
+        same = replace(self, columns=self.columns[1:])._greater(rows.filter(**{first: value}), place[1:])
+        return [same, rows.filter(**{f"{first}__{'lt' if self.falling else 'gt'}": value})]
+
+    def _greater(self, rows: QuerySet[Any], place: list[str]) -> QuerySet[Any]:
         fields = [_field(rows, name) for name in self.columns]
         values = [Value(field.to_python(text), field) for field, text in zip(fields, place, strict=True)]
         sides = _row([F(name) for name in self.columns]), _row(values)
@@ -104,7 +115,8 @@ def count(parts: Sequence[QuerySet[Any]]) -> int:
 
 def _read(parts: Sequence[QuerySet[Any]], order: Order, place: list[str] | None) -> list[Any]:
     """A page and one row more."""
-    found = [order.of(order.beyond(part, place) if place else part)[: PAGE_SIZE + 1] for part in parts]
+    beyond = [one for part in parts for one in order.beyond(part, place)] if place else parts
+    found = [order.of(part)[: PAGE_SIZE + 1] for part in beyond]
     if len(found) == 1:
         return list(found[0])
     rows = [row for part in found for row in part]

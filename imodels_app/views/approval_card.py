@@ -17,7 +17,7 @@ from imodels_app.accounts import deciders, permissions
 from imodels_app.approvals.plan import Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
-from imodels_app.models import Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
+from imodels_app.models import About, Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.requesting import card_facts
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
@@ -80,15 +80,18 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
 def live_card(request: HttpRequest, operation: Operation, user: User, known: card_facts.Known) -> HttpResponse:
     """The page; for htmx its live parts; 204 for a poll that has missed nothing."""
     now = timezone.now()
+    live_page = live.look(request, user, now, Q(about=About.OPERATION), known=known.seen)
+    if live_page is None:
+        return HttpResponse(status=204)
     around = _around(operation, user)
     round_seen = request.GET.get("round", "")
     round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
     around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
-    live_page = live.page(request, user, now, [operation, *_rows(around)], *_seen(operation, known, around, now))
-    if live_page.is_unchanged:
-        return HttpResponse(status=204)
     context = around | _context(operation, user, now, known)
-    return live_page.render("approvals/detail.html", "approvals/_card.html", context)
+    rows = [operation, *_rows(around)]
+    parts = {"known": known.seen, "card": [[live.shown(row, now) for row in rows], _seen(operation, around, now)]}
+    times = [*live.times(rows, now), *(one.until for one in around["looks"])]
+    return live_page.render("approvals/detail.html", "approvals/_card.html", context, parts=parts, times=times)
 
 
 def card(
@@ -191,7 +194,7 @@ def _rows(around: dict[str, Any]) -> list[Operation]:
     return [*around["forks_open"].shown, *around["forks_done"].shown, *following]
 
 
-def _seen(operation: Operation, known: card_facts.Known, around: dict[str, Any], now: datetime) -> list[Any]:
+def _seen(operation: Operation, around: dict[str, Any], now: datetime) -> list[Any]:
     """What the card shows besides rows. For those who can decide what their rights come from: it costs less to ask."""
     places = Membership.objects.filter(team=operation.team_id).order_by("pk")
     people = User.objects.filter(Q(is_staff=True) | Q(pk__in=operation.plan.named)).order_by("pk")
@@ -202,7 +205,7 @@ def _seen(operation: Operation, known: card_facts.Known, around: dict[str, Any],
     counts = [[forks.count, forks.hidden] for forks in (around["forks_open"], around["forks_done"])]
     care = [operation.team.name, Team.looking_after(operation.itwin_id).name]
     talk = [len(around["comments"]), [(one.pk, one.until) for one in around["looks"]], around["absences"]]
-    return [rights, counts, care, known.seen, _is_over(operation, now), talk]
+    return [rights, counts, care, _is_over(operation, now), talk]
 
 
 def _levels(operation: Operation) -> list[Level]:

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
 from imodels_app.models import Decision, Look, Operation, OperationQuerySet, User
+from imodels_app.models.changes import seen_by
 from imodels_app.states import UNDECIDED, State, WaitReason
 from imodels_app.tables import menus
 from imodels_app.tables.filters import Filter
@@ -55,21 +57,24 @@ class Outcome:
 def approval_list(request: HttpRequest) -> HttpResponse:
     """The queues, filtered as the address says. For htmx their live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
+    decided = Q(operation_id__in=user.decisions.values("operation"))
+    live_page = live.look(request, user, now, seen_by(user) | decided)
+    if live_page is None:
+        return HttpResponse(status=204)
     asked = Filter.read(request.GET)
     lists = {name: list(rows) for name, rows in _queues(user, asked).items()}
-    shown = [operation for rows in lists.values() for operation in rows]
     looks = _looks(lists["waiting"], user, now)
-    live_page = live.page(request, user, now, shown, *map(len, lists.values()), looks)
-    if live_page.is_unchanged:
-        return HttpResponse(status=204)
-    context: dict[str, Any] = {name: _rows(rows, now, looks) for name, rows in lists.items()}
+    looking = {pk: one.person.name for pk, one in looks.items()}
+    context: dict[str, Any] = {name: _rows(rows, now, looking) for name, rows in lists.items()}
     pace = live.DECIDING_S if lists["waiting"] or lists["requested"] else live.WAITING_S
     context |= {"pace": pace, "section": "approvals", "filters": asked}
-    if not live_page.is_fragment:
+    if not live.is_fragment(request):
         scope = Operation.objects.visible_to(user)
         chips = menus.chips(asked, request.GET, scope)
         context |= {"chips": chips, "hidden_inputs": menus.hidden_inputs(request.GET, "q")}
-    return live_page.render("approvals/list.html", "approvals/_lists.html", context)
+    parts = {"lists": [looking, [[live.shown(row, now) for row in rows] for rows in lists.values()]]}
+    times = [*live.times(chain(*lists.values()), now), *(one.until for one in looks.values())]
+    return live_page.render("approvals/list.html", "approvals/_lists.html", context, parts=parts, times=times)
 
 
 @signed_in
@@ -151,10 +156,10 @@ def _queues(user: User, asked: Filter) -> dict[str, OperationQuerySet]:
     }
 
 
-def _looks(waiting: list[Operation], user: User, now: datetime) -> dict[str, str]:
-    """By request, who else is looking at it."""
+def _looks(waiting: list[Operation], user: User, now: datetime) -> dict[str, Look]:
+    """By request, that somebody else is looking at it."""
     looks = Look.objects.current(now).filter(operation__in=waiting).exclude(person=user).select_related("person")
-    return {str(one.operation_id): one.person.name for one in looks}
+    return {str(one.operation_id): one for one in looks}
 
 
 def _rows(operations: list[Operation], now: datetime, looks: dict[str, str]) -> list[ApprovalRow]:

@@ -5,16 +5,15 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
+from imodels_app.accounts import sight, watches
 from imodels_app.audit import log
 from imodels_app.audit.export import Behind, Export
 from imodels_app.audit.verify_export import SEPARATORS
@@ -22,17 +21,16 @@ from imodels_app.decorators import auditor, person, throttled
 from imodels_app.display import formats, status, timeline
 from imodels_app.display.status_table import FAILURES
 from imodels_app.limits import throttles
-from imodels_app.models import Event, KnownITwin, Notification, Operation, SavedFilter, Team, User
+from imodels_app.models import Event, KnownITwin, Notification, Operation, SavedFilter, SeenIModel, Team, User
 from imodels_app.requesting import staging
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import EVENT_GROUPS, Kind, Verb
 from imodels_app.tables import filters, keyset, menus
 from imodels_app.tables.filters import Filter
+from imodels_app.views import saved_filters
 
 # A list of more helps nobody; the search finds the others by their names.
 MOST_CHOICES = 200
-MOST_SAVED = 50
-LONGEST_QUERY = 2000
 
 
 @auditor
@@ -42,6 +40,8 @@ def audit(request: HttpRequest) -> HttpResponse:
     asked = _read(request.GET)
     context = _events(asked.event_parts(), request) | _filter_of(request, asked, SavedFilter.Page.EVENTS)
     context |= {"log": {"head": log.head(), "waiting": log.waiting()}}
+    if "outside" in asked.events:
+        context["outside"] = watches.in_short()
     return render(request, "audit/list.html", context)
 
 
@@ -55,7 +55,7 @@ def audit_operations(request: HttpRequest) -> HttpResponse:
     page = keyset.page([found], order, request.GET)
     rows = [(operation, status.describe(operation, now)) for operation in page]
     context = _filter_of(request, asked, SavedFilter.Page.OPERATIONS)
-    context |= {"rows": replace(keyset.counted(page, [found]), rows=rows), "sort": word, "sorts": _sorts(word)}
+    context |= {"rows": replace(keyset.counted(page, [found]), rows=rows), "sort": word, "sorts": filters.sorts(word)}
     return render(request, "audit/operations.html", context)
 
 
@@ -113,8 +113,11 @@ def audit_imodel(request: HttpRequest, imodel_id: str) -> HttpResponse:
     about = Operation.objects.filter(Q(imodel_id=imodel_id) | Q(source_id=imodel_id)).order_by("created_at", "pk")
     made_by = about.filter(imodel_id=imodel_id).first()
     named = made_by or about.first()
-    name = (named.name if made_by else named.source_name) if named else ""
+    seen = SeenIModel.objects.filter(pk=imodel_id).first()
+    name = seen.name if seen else (named.name if made_by else named.source_name) if named else ""
     facts = [("iModel id", imodel_id)]
+    if seen and seen.gone_at:
+        facts += [("No longer there", f"since {formats.day_time(seen.gone_at)}")]
     if made_by:
         facts += [("Made by", made_by.requested_by_name), ("Made as", status.kind_label(made_by.kind))]
     query = f"imodel={imodel_id}"
@@ -137,51 +140,16 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
         "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
         "leads": list(operation.team.leads()),
+        "sight": [
+            ("When it was requested", sight.when(operation, operation.created_at)),
+            ("Now", sight.now(operation)),
+        ],
         "waiting": log.waiting_of(operation),
         "head": log.head(),
         "printed_at": timezone.now(),
         "section": "audit",
     }
     return render(request, "audit/case.html", context)
-
-
-# Saved filters
-
-
-@require_POST
-@auditor
-@throttled(throttles.PRESETS)
-def save_filter(request: HttpRequest) -> HttpResponse:
-    """Keep the filter of a page under a name; the same name again replaces it."""
-    user, page, name = person(request), request.POST.get("page", ""), filters.typed(request.POST.get("name", ""))[:100]
-    if page not in SavedFilter.Page.values:
-        raise Http404
-    query = menus.without(QueryDict(request.POST.get("query", "")[:LONGEST_QUERY])).removeprefix("?")
-    own = user.saved_filters.filter(page=page)
-    if not name:
-        messages.error(request, "Not saved: the filter needs a name.")
-    elif own.count() >= MOST_SAVED:
-        messages.error(request, f"Not saved: you have {MOST_SAVED} saved filters already.")
-    else:
-        kept = own.filter(name__iexact=name).first() or SavedFilter(owner=user, page=page)
-        kept.name, kept.query = name, query
-        kept.save()
-        messages.success(request, f"The filter is saved as “{isolated(name)}”.")
-    return redirect(f"{_address(page)}?{query}")
-
-
-@require_POST
-@auditor
-@throttled(throttles.PRESETS)
-def delete_filter(request: HttpRequest, pk: int) -> HttpResponse:
-    saved = get_object_or_404(SavedFilter, pk=pk, owner=person(request))
-    saved.delete()
-    messages.success(request, f"The saved filter “{isolated(saved.name)}” was deleted.")
-    return redirect(_address(saved.page))
-
-
-def _address(page: str) -> str:
-    return reverse("imodels:audit" if page == SavedFilter.Page.EVENTS else "imodels:audit-operations")
 
 
 # What the pages share
@@ -218,9 +186,6 @@ def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> d
     teams = list(Team.objects.values_list("name", flat=True)[:MOST_CHOICES])
     return {
         "filters": asked,
-        "page": page,
-        "saved": person(request).saved_filters.filter(page=page),
-        "query": menus.without(request.GET).removeprefix("?"),
         "filtered": menus.hidden_inputs(request.GET, "separator"),
         "event_groups": [(word, label) for word, (label, _) in EVENT_GROUPS.items()],
         "verbs": [(verb.value, formats.code_text(verb)) for verb in Verb],
@@ -231,16 +196,8 @@ def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> d
         "people": menus.people(asked.people, MOST_CHOICES),
         "teams": _with_picked(teams, asked.teams),
         "section": "audit",
-    }
+    } | saved_filters.on(request, page)
 
 
 def _with_picked(offered: Any, picked: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(word, word) for word in dict.fromkeys([*offered, *picked])]
-
-
-def _sorts(now: str) -> dict[str, tuple[str, str]]:
-    """For each column: what a click on its head asks for, and how it is sorted now, in ARIA's words."""
-    column, way = now.removeprefix("-"), "descending" if now.startswith("-") else "ascending"
-    first = {"age": "-age", "name": "name", "state": "state", "duration": "-duration"}
-    turned = column if way == "descending" else f"-{column}"
-    return {name: (turned, way) if name == column else (word, "none") for name, word in first.items()}

@@ -1,5 +1,6 @@
 """The requester changes a request that waits for a decision, and sends it again."""
 
+import math
 from typing import Any
 from uuid import UUID
 
@@ -59,7 +60,8 @@ def _form(request: HttpRequest, operation: Operation) -> RequestForm:
         values.pop("pinned", None)  # to be pinned again
     fixed = {"itwin": operation.itwin_id, "source": operation.source_id}
     given = {**values, **typed, **fixed, "itwin_id": operation.itwin_id, "source_id": operation.source_id}
-    catalog = Catalog(person(request), is_fresh=request.method == "POST", within_s=SEND_WITHIN_S)
+    max_age_s = 0 if request.method == "POST" else math.inf
+    catalog = Catalog(person(request), max_age_s=max_age_s, within_s=SEND_WITHIN_S)
     return FORMS[Kind(operation.kind)]({name: value for name, value in given.items() if value}, catalog=catalog)
 
 

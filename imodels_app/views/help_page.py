@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from imodels_app.decorators import signed_in
-from imodels_app.display import status_table
+from imodels_app.display import changelog, status_table
 from imodels_app.limits import rate_limits
 from imodels_app.states import State
 
@@ -18,3 +18,10 @@ def help_page(request: HttpRequest) -> HttpResponse:
     return render(
         request, "help/help.html", {"states": [row for row in rows if "{" not in row.remedy], "limits": limits}
     )
+
+
+@signed_in
+@require_safe
+def whats_new(request: HttpRequest) -> HttpResponse:
+    """CHANGELOG.md as a page."""
+    return render(request, "help/whats_new.html", {"releases": changelog.releases()})

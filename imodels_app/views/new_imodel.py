@@ -1,6 +1,7 @@
 """Asking for a new iModel: the New page, and a form for each kind."""
 
 import json
+import math
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -35,6 +36,8 @@ FORMS: dict[Kind, type[RequestForm]] = {
 SAME_AGAIN = 5
 # How long the platform may take: for names in a page that comes filled in, for its side column, for what is sent.
 FILL_IN_S, CHECK_WITHIN_S, SEND_WITHIN_S = 2.0, 8.0, 20.0
+# Forms sent one after the other share what the platform has just said, of their source for one.
+SHARED_FOR_S = 5.0
 # Within it a request for what has just been made is the click that made it.
 A_SECOND_CLICK = timedelta(minutes=1)
 # What may come in the address to fill in a form.
@@ -134,7 +137,8 @@ def request_checks(request: HttpRequest, kind: str) -> HttpResponse:
     if kind not in FORMS:
         raise Http404
     fair_queue.has_form_open(person(request), clock.now())
-    catalog = Catalog(person(request), is_fresh="again" in request.GET, within_s=CHECK_WITHIN_S)
+    max_age_s = 0 if "again" in request.GET else math.inf
+    catalog = Catalog(person(request), max_age_s=max_age_s, within_s=CHECK_WITHIN_S)
     form = FORMS[Kind(kind)](request.GET, catalog=catalog).completed()
     context = {"form": form, "advice": advice.advise(form, by=person(request))}
     return render(request, "new_imodel/_advice.html", context)
@@ -171,7 +175,8 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
     operation_id = _one_time_id(request)
     if sent_before := _sent_before(request, operation_id):
         return _to_page_of(request, sent_before)
-    form = form_of(request.POST, request.FILES, catalog=Catalog(person(request), is_fresh=True, within_s=SEND_WITHIN_S))
+    catalog = Catalog(person(request), max_age_s=SHARED_FOR_S, within_s=SEND_WITHIN_S)
+    form = form_of(request.POST, request.FILES, catalog=catalog)
     is_valid = form.is_valid()
     # Looked for again: what is wrong now may be the work of the same form's first click, which was quicker.
     if sent_before := _sent_before(request, operation_id) or _same_under_way(request, form):

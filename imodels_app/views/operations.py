@@ -1,5 +1,6 @@
 """The live table of operations, the page of one, and calling them off."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -22,16 +23,15 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits, throttles
-from imodels_app.models import Operation, User
+from imodels_app.models import About, Operation, SavedFilter, Subscription, User
+from imodels_app.models.changes import seen_by
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import State, Verb
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import lineage
+from imodels_app.views import first_steps, lineage, saved_filters
 
-# Estimates and bars move by themselves: while something runs, the page is drawn anew this often.
-REDRAWN_EVERY_S = 20
 MOST_AT_ONCE = keyset.PAGE_SIZE
 
 
@@ -58,20 +58,43 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     scope = filters.whose(user, tab)
     if scope is None:
         raise Http404
-    asked = filters.Filter.read(request.GET)
-    found = asked.operations(scope.to_show())
-    page = keyset.page([found], filters.NEWEST, request.GET)
-    summary = {"numbers": filters.numbers(scope, now), "rate_limits": rate_limits.remaining(now)}
-    positions = fair_queue.positions(page, now)
-    live_page = live.page(request, user, now, page, summary, _positions(positions, now), _tick(page.rows, now))
-    if live_page.is_unchanged:
+    live_page = live.look(request, user, now, _changes(user, tab) | Q(about=About.LIMITS))
+    if live_page is None:
         return HttpResponse(status=204)
-    context = summary | _table(page, found, user, now, positions)
-    context |= {"tab": tab, "tabs": _tabs(user), "filters": asked, "hidden": _hidden(asked, scope, page)}
-    if not live_page.is_fragment:
+    asked = filters.Filter.read(request.GET)
+    sort, order = filters.sorted_by(request.GET.get("sort", ""))
+    found = asked.operations(scope.to_show().annotate(lasted=filters.LASTED))
+    page = keyset.page([found], order, request.GET)
+    positions = fair_queue.positions(page, now)
+    rows = _rows(page, user, now, positions)
+    counted, limits = keyset.counted(page, [found]), rate_limits.remaining(now)
+    context = {
+        "numbers": filters.numbers(scope, now),
+        "rate_limits": limits,
+        "rows": replace(counted, rows=rows),
+        "sorts": filters.sorts(sort),
+        "pace": live.pace(page),
+        "tab": tab,
+        "tabs": _tabs(user),
+        "filters": asked,
+        "hidden": _hidden(asked, scope, page),
+    }
+    parts = {name: context[name] for name in ("numbers", "rate_limits", "tabs")} | {"total": counted.total}
+    if user.is_admin and tab == "all" and not page.rows and not asked.is_set:
+        context["steps"] = first_steps.steps()
+    if not live.is_fragment(request):
         context |= {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
         context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
-    return live_page.render("operations/list.html", "operations/_live.html", context)
+        context |= saved_filters.on(request, SavedFilter.Page.TABLE)
+    return live_page.render(
+        "operations/list.html",
+        "operations/_live.html",
+        context,
+        parts=parts,
+        rows={row.operation.pk: [live.shown(row.operation, now), row.status_text, row.why_not_cancel] for row in rows},
+        times=[*live.times(page, now), *_times(positions, now), *(one.more_at for one in limits if one.more_at)],
+        extra=live.QUEUE if positions else "",
+    )
 
 
 @signed_in
@@ -80,13 +103,21 @@ def operation_list(request: HttpRequest) -> HttpResponse:
 def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
-    operation = _visible(user, pk)
-    positions = _positions(fair_queue.positions([operation], now), now)
-    live_page = live.page(request, user, now, [operation], positions, _tick([operation], now))
-    if live_page.is_unchanged:
+    live_page = live.look(request, user, now, Q(operation_id=pk) & seen_by(user))
+    if live_page is None:
         return HttpResponse(status=204)
+    operation = _visible(user, pk)
     context = _page_of(operation, user, now) | {"section": "operations"}
-    return live_page.render("operations/detail.html", "operations/_detail.html", context)
+    positions = fair_queue.positions([operation], now)
+    read = [live.shown(operation, now), context["status_text"], len(context["timeline"]), live.tick([operation], now)]
+    return live_page.render(
+        "operations/detail.html",
+        "operations/_detail.html",
+        context,
+        parts={"operation": read},
+        times=[*live.times([operation], now), *_times(positions, now)],
+        extra=live.QUEUE if positions else "",
+    )
 
 
 @signed_in
@@ -106,6 +137,21 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
     messages.success(request, f"{isolated(operation.name)} was cancelled. It was not sent.")
     return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
+
+
+@signed_in
+@require_POST
+@throttled(throttles.PRESETS)
+def subscribe(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Be told of the end of one, or no longer."""
+    user, operation = person(request), _visible(person(request), pk)
+    if request.POST.get("on") == "yes":
+        Subscription.objects.get_or_create(person=user, operation=operation)
+        messages.success(request, f"You will be told when {isolated(operation.name)} has ended.")
+    else:
+        user.subscriptions.filter(operation=operation).delete()
+        messages.success(request, f"You will not be told about {isolated(operation.name)}.")
+    return redirect(operation_url(operation))
 
 
 @signed_in
@@ -133,15 +179,11 @@ def operation_url(operation: Operation) -> str:
 # The table
 
 
-def _table(
-    page: keyset.Slice,
-    found: QuerySet[Operation],
-    user: User,
-    now: datetime,
-    positions: dict[UUID, fair_queue.QueuePosition],
-) -> dict[str, Any]:
+def _rows(
+    page: keyset.Slice, user: User, now: datetime, positions: dict[UUID, fair_queue.QueuePosition]
+) -> list[OperationRow]:
     estimates = Estimates()
-    rows = [
+    return [
         OperationRow(
             operation,
             status.describe(
@@ -154,10 +196,13 @@ def _table(
         )
         for operation in page
     ]
-    return {
-        "rows": replace(keyset.counted(page, [found]), rows=rows),
-        "pace": live.pace(page),
-    }
+
+
+def _changes(user: User, tab: str) -> Q:
+    """Those of the operations of one tab (filters.whose)."""
+    if tab == "mine":
+        return Q(person_id=user.pk)
+    return Q(team_id__in=user.membership_set.values("team")) if tab == "team" else Q(about=About.OPERATION)
 
 
 def _tabs(user: User) -> list[tuple[str, str, str]]:
@@ -172,16 +217,10 @@ def _hidden(asked: filters.Filter, scope: QuerySet[Operation], page: keyset.Slic
     return keyset.total([scope]) if asked.is_set and not page.rows and scope.exists() else ""
 
 
-def _positions(positions: dict[UUID, fair_queue.QueuePosition], now: datetime) -> list[list[str]]:
-    """Places as they are read, for the token. Who is next is told no time."""
-    waiting = {pk: position for pk, position in positions.items() if not status.is_next(position, now)}
-    return [[str(pk), str(position.number), formats.clock_s(position.start)] for pk, position in waiting.items()]
-
-
-def _tick(rows: list[Operation], now: datetime) -> int:
-    """Rises while something runs, so that estimates stay true."""
-    moving = any(row.state in (State.RUNNING, State.SUBMITTING, State.UPLOADING) for row in rows)
-    return int(now.timestamp() // REDRAWN_EVERY_S) if moving else 0
+def _times(positions: dict[UUID, fair_queue.QueuePosition], now: datetime) -> Iterator[datetime]:
+    """When what is read of a place changes by time alone: its turn comes, or is so near that no time is told."""
+    for position in positions.values():
+        yield from (at for at in (position.start - status.A_MOMENT, position.start) if at > now)
 
 
 # One operation
@@ -208,6 +247,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "request_url": request_url(operation),
         "curl": formats.curl(request_url(operation), operation.request_body),
         "why_not_cancel": permissions.why_not_cancel(user, operation),
+        "is_subscribed": user.subscriptions.filter(operation=operation).exists(),
         "can_decide": not permissions.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
         # Teams and their iTwins change: whoever may see this one need not see the one before it.

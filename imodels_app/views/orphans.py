@@ -16,6 +16,7 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
+from imodels_app.models.changes import seen_by
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.sources import Source
 from imodels_app.states import NO_LONGER_THERE, OrphanState
@@ -58,23 +59,26 @@ class PlatformAnswer:
 def orphan_list(request: HttpRequest) -> HttpResponse:
     """What is still there, newest first, and what was deleted. For htmx its live parts; 204 if nothing was missed."""
     user, now = person(request), timezone.now()
+    live_page = live.look(request, user, now, seen_by(user))
+    if live_page is None:
+        return HttpResponse(status=204)
     found = _visible(user)
     left = found.still_there()
     page = keyset.page([left], LATEST, request.GET)
     over = list(found.no_longer_there().order_by("-changed_at", "-pk")[: keyset.PAGE_SIZE])
     operations = [orphan.operation for orphan in page]
-    live_page = live.page(request, user, now, [*operations, *(orphan.operation for orphan in over)])
-    if live_page.is_unchanged:
-        return HttpResponse(status=204)
     led = permissions.teams_led_by(user)
     rows = [_row(operation, user, led) for operation in operations]
+    counted = keyset.counted(page, [left])
     context = {
-        "rows": replace(keyset.counted(page, [left]), rows=rows),
+        "rows": replace(counted, rows=rows),
         "over": [_row(orphan.operation, user, led) for orphan in over],
         "pace": live.pace(operations),
         "section": "orphans",
     }
-    return live_page.render("orphans/list.html", "orphans/_lists.html", context)
+    lists = [[live.shown(operation, now) for operation in operations], [str(orphan.pk) for orphan in over]]
+    parts = {"lists": [*lists, counted.total]}
+    return live_page.render("orphans/list.html", "orphans/_lists.html", context, parts=parts)
 
 
 @signed_in
@@ -130,7 +134,7 @@ def _ask_platform(user: User, operation: Operation) -> PlatformAnswer:
     if operation.orphan.state in NO_LONGER_THERE:
         return PlatformAnswer()
     try:
-        return PlatformAnswer(Catalog(user, is_fresh=True).source(operation.imodel_id))
+        return PlatformAnswer(Catalog(user, max_age_s=0).source(operation.imodel_id))
     except NotInCatalog:
         return PlatformAnswer(trouble="The platform no longer knows it, or you cannot see it.")
     except (CatalogUnavailable, SignInNeeded):

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from imodels_app.decorators import View, person, signed_in
+from imodels_app.models import User
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.runtime import foreign_text
 
@@ -37,9 +38,25 @@ def pick_itwins(request: HttpRequest) -> HttpResponse:
 
     def query(catalog: Catalog) -> dict[str, Any]:
         found = catalog.itwins(text).cut_at(SHOWN)
-        return {"found": found, "is_all": found.is_all, "favourites": catalog.favourites("itwins")}
+        is_nowhere = not text and not found and found.is_all
+        listed = {"found": found, "is_all": found.is_all, "is_nowhere": is_nowhere}
+        return listed | {"favourites": catalog.favourites("itwins")}
 
     return _listed(request, "itwins", query)
+
+
+@signed_in_part
+@require_safe
+def access(request: HttpRequest) -> HttpResponse:
+    """What to do for whoever is in no iTwin yet: a part of a page that does not wait for it. 204: nothing to say."""
+    try:
+        found = Catalog(person(request), within_s=WITHIN_S).itwins()
+    except (CatalogUnavailable, NotInCatalog, SignInNeeded):
+        return HttpResponse(status=204)
+    if found or not found.is_all:
+        return HttpResponse(status=204)
+    admins = User.objects.filter(is_active=True, is_staff=True).order_by("first_name", "last_name")[:3]
+    return render(request, "new_imodel/_no_itwin.html", {"admins": admins})
 
 
 @signed_in_part

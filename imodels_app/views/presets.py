@@ -15,6 +15,7 @@ from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.error_handlers import denied
 from imodels_app.limits import throttles
 from imodels_app.models import Preset, Team, User
+from imodels_app.redirects import own_path
 from imodels_app.requesting import presets
 from imodels_app.requesting.catalog import Catalog
 from imodels_app.requesting.changesets import UP_TO_LABELS
@@ -100,13 +101,15 @@ def preset_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @throttled(throttles.PRESETS)
 def delete_preset(request: HttpRequest, pk: UUID) -> HttpResponse:
-    preset = _visible(request, pk)
+    """One's own, a team's that one leads, and for administrators any: from the page of its owner."""
+    user = person(request)
+    preset = get_object_or_404(Preset, pk=pk) if permissions.may_administer(user) else _visible(request, pk)
     try:
-        presets.delete(preset, by=person(request))
+        presets.delete(preset, by=user)
     except permissions.Denied as no:
         return denied(request, str(no), back=reverse("imodels:new"))
     messages.success(request, f"“{isolated(preset.name)}” was deleted. iModels made with it stay.")
-    return _see(reverse("imodels:new"))
+    return _see(own_path(request.POST.get("next", ""), reverse("imodels:new")))
 
 
 def _values(request: HttpRequest, typed: RequestForm, *, are_sure: bool) -> dict[str, str]:

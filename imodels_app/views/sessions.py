@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from imodels_app.accounts import sessions
+from imodels_app.accounts import sessions, watches
 from imodels_app.decorators import View, person, signed_in
 from imodels_app.views.sign_in import leaves_nothing
 
@@ -22,6 +22,7 @@ def session_list(request: HttpRequest) -> HttpResponse:
         "current": sessions.current_id(request),
         "idle_hours": settings.SESSION_IDLE_HOURS,
         "hours": settings.SESSION_HOURS,
+        "watches": watches.of_leader(person(request)),
         "may_end": sessions.is_fresh(request.session),
     }
     return render(request, "sessions/list.html", context)

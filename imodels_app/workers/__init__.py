@@ -1,5 +1,5 @@
 """One step each: what a Celery task does with one row."""
 
-from imodels_app.workers import cleanup, poll, poll_by_list, reconcile, submit, upload
+from imodels_app.workers import cleanup, outside, poll, poll_by_list, reconcile, stream, submit, upload
 
-__all__ = ["cleanup", "poll", "poll_by_list", "reconcile", "submit", "upload"]
+__all__ = ["cleanup", "outside", "poll", "poll_by_list", "reconcile", "stream", "submit", "upload"]

@@ -13,7 +13,7 @@ from imodels_app.itwin.types import IModel
 from imodels_app.models import Attempt, Operation
 from imodels_app.runtime import clock
 from imodels_app.runtime.timing import LONGEST_CALL, PLATFORM_CLOCK_DIFFERENCE, PLATFORM_DATE_PRECISION
-from imodels_app.states import MAYBE_THERE, Kind, Outcome, State
+from imodels_app.states import MAYBE_THERE, Kind, Outcome
 
 NEWEST = 100
 
@@ -67,17 +67,15 @@ def _is_renamed(platform: Platform, operation: Operation, found: IModel) -> bool
 def _left_last(operation: Operation, made_at: datetime, name: str) -> bool:
     """Whether this operation's was the last request left, of those alike, before an iModel was made.
 
-    And none of the others, of whatever kind, goes by its name: then it is theirs.
+    And no other that was sent and knows of no iModel, of whatever kind, goes by its name: then it is theirs, also when
+    they have ended without it.
     """
-    lost_too = Operation.objects.filter(
-        requested_by=operation.requested_by_id,
-        itwin_id=operation.itwin_id,
-        imodel_id="",
-        state__in=[State.SUBMITTING, State.QUEUED],
+    unaware = Operation.objects.filter(
+        requested_by=operation.requested_by_id, itwin_id=operation.itwin_id, imodel_id="", attempts__isnull=False
     )
-    if lost_too.exclude(pk=operation.pk).filter(name__iexact=name).exists():
+    if unaware.exclude(pk=operation.pk).filter(name__iexact=name).exists():
         return False
-    alike = lost_too.filter(kind=operation.kind, source_id=operation.source_id)
+    alike = unaware.filter(kind=operation.kind, source_id=operation.source_id)
     # What is read off a Date is late rather than early, so only the platform's own rounding counts.
     on_the_way = Q(sent_at__lte=made_at + timedelta(seconds=1), sent_at__gt=made_at - LONGEST_CALL)
     lost = Attempt.objects.filter(on_the_way, operation__in=alike, outcome__in={Outcome.PENDING, *MAYBE_THERE})

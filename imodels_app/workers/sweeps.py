@@ -5,13 +5,14 @@ from contextlib import suppress
 from django.db import transaction
 
 from imodels_app import lifecycle
+from imodels_app.accounts import watches
 from imodels_app.audit import log
-from imodels_app.limits import fair_queue
-from imodels_app.models import Operation, Orphan, Upload, User
+from imodels_app.limits import fair_queue, rate_limits
+from imodels_app.models import Destination, Operation, Orphan, Upload, User, WatchedITwin
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock, dispatch, heartbeat
 from imodels_app.runtime.loops import for_each
-from imodels_app.runtime.timing import UPLOAD_LEASE
+from imodels_app.runtime.timing import OUTSIDE_LEASE, UPLOAD_LEASE
 from imodels_app.workers import following, submit
 
 # Rows that one sweep announces at most; the next sweep is seconds away.
@@ -61,6 +62,21 @@ def uploads() -> None:
     """Announce baseline files that nobody is at. Not often: a worker that is busy with others keeps the hint."""
     for pk in Upload.objects.due(clock.now()).values_list("pk", flat=True)[:BATCH]:
         dispatch.announce("imodels_app.upload", pk, for_s=UPLOAD_LEASE.total_seconds())
+
+
+def outside() -> None:
+    """Announce iTwins that are due for a look at what was made outside, as many as the rate limit leaves calls for."""
+    now = clock.now()
+    watches.follow()
+    for pk in WatchedITwin.objects.due(now).values_list("pk", flat=True)[: min(BATCH, rate_limits.polls_left(now))]:
+        dispatch.announce("imodels_app.look_outside", pk, for_s=OUTSIDE_LEASE.total_seconds())
+
+
+def streams() -> None:
+    """Announce destinations for which the audit log has more."""
+    due = Destination.objects.due(clock.now()).filter(position__lt=log.head().size)
+    for pk in due.values_list("pk", flat=True):
+        dispatch.announce("imodels_app.send_stream", pk)
 
 
 def audit_log() -> None:

@@ -1,4 +1,4 @@
-// What is typed in a request form outlives Back, a reload and a closed tab: a draft for each person and address, in this
+// What is typed in the form of a request or a rule outlives Back, a reload and a closed tab: a draft for each person and address, in this
 // browser alone. It goes when the request was sent, at Cancel, at sign-out, and after a day. Tokens and ids of files are
 // never part of it.
 {
@@ -45,6 +45,7 @@
       const control = document.getElementById(id);
       if (!control || !controls().includes(control)) continue;
       if (typeof value === "boolean") control.checked = value;
+      else if (control.localName === "select") control.value = value;
       else if (control.value === control.defaultValue) control.value = control.defaultValue = value; // not typed just now
     }
     for (const fold of form.querySelectorAll("details")) {
@@ -64,12 +65,15 @@
     form.addEventListener("input", save);
     form.addEventListener("change", save);
     form.addEventListener("submit", (event) => {
-      if (!event.submitter?.hasAttribute("formaction")) attempt(() => sessionStorage.setItem(SENT, key));
+      if (!event.submitter?.hasAttribute("formaction")) attempt(() => sessionStorage.setItem(SENT, `${form.dataset.draftLeadsTo ?? ""} ${key}`));
     });
-  } else if (location.pathname.startsWith("/operations/")) {
-    const sent = attempt(() => sessionStorage.getItem(SENT));
-    forget((one) => one === sent);
-    attempt(() => sessionStorage.removeItem(SENT));
+  } else {
+    // Arrived where a form leads that was taken: a page of an operation, or the one that it names.
+    const [to, ...rest] = (attempt(() => sessionStorage.getItem(SENT)) ?? "").split(" ");
+    if (to ? location.pathname === to : location.pathname.startsWith("/operations/")) {
+      forget((one) => one === rest.join(" "));
+      attempt(() => sessionStorage.removeItem(SENT));
+    }
   }
 
   document.addEventListener("click", (event) => {

@@ -7,6 +7,7 @@
 // Without this file every page still works: it is as fresh as its last load.
 
 const RETRY_S = 10;
+const LONGEST_RETRY_S = 120;
 
 // ---------- parts ----------
 
@@ -51,11 +52,7 @@ function mergeRows(list, fresh, news) {
     let old = before.get(row.id);
     before.delete(row.id);
     if (old && drawn.get(old) !== html) {
-      const moved = old.dataset.said !== row.dataset.said;
-      if (old === at) at = old.nextElementSibling;
-      replace(old, row);
-      if (moved) tell(row, news);
-      old = row;
+      changeRow(old, row, news);
     } else if (!old) {
       old = row;
       tell(row, news);
@@ -67,9 +64,34 @@ function mergeRows(list, fresh, news) {
   for (const row of before.values()) row.remove();
 }
 
+// Of rows that stay where they are the changed ones alone have come.
+function mergeChanged(fresh, news) {
+  for (const row of [...fresh.children]) {
+    const old = document.getElementById(row.id);
+    const html = look(row);
+    if (!old || drawn.get(old) === html) continue;
+    old.classList.remove("changed");
+    changeRow(old, row, news);
+    drawn.set(old, html);
+  }
+}
+
+// A row keeps its node, and the cells that are as before.
+function changeRow(row, fresh, news) {
+  const cells = [...row.children];
+  for (const [number, cell] of [...fresh.children].entries()) {
+    if (look(cells[number]) !== look(cell)) replace(cells[number], cell);
+  }
+  const moved = row.dataset.said !== fresh.dataset.said;
+  Object.assign(row.dataset, fresh.dataset);
+  if (moved) tell(row, news);
+}
+
 function tell(row, news) {
-  row.classList.add("changed");
-  if (row.dataset.said) news.push(row.dataset.said);
+  if (row.localName === "tr") row.classList.add("changed");
+  if (!row.dataset.said) return;
+  news.push(row.dataset.said);
+  document.dispatchEvent(new CustomEvent("part:said", { detail: row }));
 }
 
 function merge(root, fresh) {
@@ -83,10 +105,16 @@ function merge(root, fresh) {
       mergeRows(old, part, news);
       continue;
     }
+    if (part.dataset.part === "changed") {
+      mergeChanged(part, news);
+      continue;
+    }
     const html = look(part);
     if (drawn.get(old) === html) continue;
-    if (part.dataset.said && part.dataset.said !== old.dataset.said) news.push(part.dataset.said);
+    // The part around it does not look any more as it was drawn.
+    drawn.delete(old.parentElement.closest("[data-part]"));
     replace(old, part);
+    if (part.dataset.said && part.dataset.said !== old.dataset.said) tell(part, news);
     remember(part);
     drawn.set(part, html);
   }
@@ -166,17 +194,34 @@ function clock(at) {
   return new Date(at).toLocaleTimeString("en-GB", { timeZone: document.documentElement.dataset.zone });
 }
 
+// A proxy's page, a sign-in page, an empty 304: whatever brings no news of ours leaves the page as it is.
+function refuse(event) {
+  const { xhr } = event.detail;
+  if (xhr.status === 204 || (xhr.status === 200 && xhr.responseText.includes(`id="${live.id}"`))) return;
+  event.detail.shouldSwap = false;
+  event.detail.isError = true;
+}
+
+// When to try again; who answers 429 or 503 may say so.
+function retryS(xhr) {
+  const wished = Number(xhr.getResponseHeader("Retry-After")) || 0;
+  return Math.min(Math.max(wished, RETRY_S), LONGEST_RETRY_S);
+}
+
 if (live) {
   remember(document);
+  live.addEventListener("htmx:beforeSwap", refuse);
   live.addEventListener("htmx:afterRequest", (event) => {
     asking = false;
     if (event.detail.successful) {
       lastAnswer = Date.now();
       live.removeAttribute("data-lost");
+      const seen = event.detail.xhr.getResponseHeader("Seen");
+      if (seen) live.setAttribute("hx-vals", JSON.stringify({ seen }));
       schedule(pace());
     } else {
       live.dataset.lost = "";
-      schedule(RETRY_S);
+      schedule(retryS(event.detail.xhr));
     }
     showFreshness();
   });

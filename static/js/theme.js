@@ -1,4 +1,4 @@
-// Theme, contrast and shortcuts, chosen in the person menu. Remembered in a cookie, so that the server
+// Theme, contrast, shortcuts and notifications, chosen in the person menu or among the preferences. Remembered in a cookie, so that the server
 // can render the right attributes next time; without this file the form posts the same choice.
 const root = document.documentElement;
 const followSystem = document.getElementById("theme-system");
@@ -8,8 +8,8 @@ function apply(name, value) {
     root.dataset.theme = value;
     root.dataset.iuiTheme = value === "dark" ? "dark" : "light";
     followSystem.disabled = value !== "system";
-  } else if (name === "shortcuts") {
-    root.dataset.shortcuts = value;
+  } else if (name === "shortcuts" || name === "notify") {
+    root.dataset[name] = value;
   } else {
     root.dataset.iuiContrast = value;
     // os.css follows the system's own contrast; ours needs a definite theme.
@@ -35,7 +35,7 @@ function choose(name, value) {
 setCookie("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest('button:is([name="theme"], [name="contrast"], [name="shortcuts"])');
+  const button = event.target.closest('button:is([name="theme"], [name="contrast"], [name="shortcuts"], [name="notify"])');
   if (!button) return;
   event.preventDefault();
   choose(button.name, button.value);

@@ -143,7 +143,7 @@ def addresses() -> Iterator[tuple[str, str]]:
     for what, query in both.items():
         yield f"events, {what}", f"{EVENTS}?{query}"
         yield f"operations, {what}", f"{OPERATIONS}?{query}"
-    for verb in ("approvals", "sign-ins", "failed", "requested"):
+    for verb in ("approvals", "sign-ins", "failed", "requested", "outside"):
         yield f"events, {verb}", f"{EVENTS}?event={verb}"
     for sort in ("name", "state", "duration", "age"):
         yield f"operations by {sort}", f"{OPERATIONS}?sort=-{sort}"

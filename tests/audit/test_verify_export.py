@@ -176,7 +176,14 @@ def test_what_is_added_to_a_table_is_named(export, end):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("filter", "everything else"), ("count", 7), ("person", "Otto"), ("at", "2020-01-01"), ("separator", "tab")],
+    [
+        ("filter", "everything else"),
+        ("count", 7),
+        ("person", "Otto"),
+        ("at", "2020-01-01"),
+        ("separator", "tab"),
+        ("zone", "UTC+3"),
+    ],
 )
 def test_a_tampered_manifest_is_named(export, name, value):
     edit_manifest(folder := export(), lambda manifest: manifest | {name: value})

@@ -105,60 +105,16 @@ def test_a_traceback_keeps_its_lines_and_none_of_them_begins_like_a_record():
     assert all(line.startswith("    ") for line in lines[1:] if line)
 
 
-def test_admins_set_up_teams_in_djangos_admin(client, ines, bridge_team):
+@pytest.mark.parametrize("act", ["add", "change", "delete"])
+@pytest.mark.parametrize("model", ["team", "user", "operation", "preset"])
+def test_djangos_admin_only_reads(client, ines, bridge_team, queued_clone, model, act):
     client.force_login(ines)
+    row = {"team": bridge_team, "user": ines, "operation": queued_clone}.get(model, bridge_team)
+    address = reverse(f"admin:imodels_app_{model}_{act}", args=[] if act == "add" else [row.pk])
 
-    answer = client.get(reverse("admin:imodels_app_team_change", args=[bridge_team.pk]))
-
-    assert answer.status_code == 200
-    assert "tomas.novak@harbour.example" in answer.text
-
-
-@pytest.fixture
-def give_the_lead_to(client, ines, bridge_team):
-    """Ines writes another address over the one of the team's lead, as a browser would send it."""
-
-    def post(email: str) -> None:
-        address = reverse("admin:imodels_app_team_change", args=[bridge_team.pk])
-        lead, mara = bridge_team.membership_set.order_by("pk")
-        form = {"name": bridge_team.name, "approval_days": 7}
-        form |= {
-            f"{inline}-{count}_FORMS": 0 for inline in ("membership_set", "itwins") for count in ("TOTAL", "INITIAL")
-        }
-        form |= {"membership_set-TOTAL_FORMS": 2, "membership_set-INITIAL_FORMS": 2}
-        for number, place in enumerate((lead, mara)):
-            fields = {"id": place.pk, "team": bridge_team.pk, "email": place.email, "role": place.role}
-            form |= {f"membership_set-{number}-{name}": value for name, value in fields.items()}
-        client.force_login(ines)
-
-        answer = client.post(address, form | {"membership_set-0-email": email})
-
-        assert answer.status_code == 302, answer.context["errors"]
-
-    return post
-
-
-def test_a_place_whose_address_is_changed_leaves_whoever_had_it(bridge_team, give_the_lead_to, mara, otto):
-    give_the_lead_to(otto.email.upper())
-
-    assert list(bridge_team.leads()) == [otto]
-    assert Membership.objects.get(team=bridge_team, role=Membership.Role.MEMBER).user == mara
-
-
-def test_a_place_whose_new_address_nobody_has_yet_waits_for_them(bridge_team, give_the_lead_to, client, ines):
-    give_the_lead_to("new.lead@harbour.example")
-
-    assert list(bridge_team.leads()) == []
-    assert Membership.objects.get(email="new.lead@harbour.example").user is None
-
-
-def test_other_changes_of_a_team_leave_its_people_alone(bridge_team, give_the_lead_to, tomas):
-    tomas.email = "tomas@elsewhere.example"
-    tomas.save()
-
-    give_the_lead_to("tomas.novak@harbour.example")
-
-    assert list(bridge_team.leads()) == [tomas]
+    assert client.post(address, {"post": "yes", "name": "Hers"}).status_code in (302, 403)
+    assert "Hers" not in {team.name for team in Team.objects.all()}
+    assert "<select" not in client.get(address, follow=True).text
 
 
 def test_djangos_admin_shows_whom_a_place_is_bound_to(client, ines, bridge_team):
@@ -179,17 +135,6 @@ def test_an_address_that_two_had_is_with_whoever_came_last(mara, tomas, otto):
     call_command("set_up_team", "Harbour team", lead=["lead@harbour.example"])
 
     assert list(Team.objects.get(name="Harbour team").leads()) == [tomas]
-
-
-def test_states_cannot_be_edited_in_djangos_admin(client, ines, queued_clone):
-    client.force_login(ines)
-
-    shown = client.get(reverse("admin:imodels_app_operation_change", args=[queued_clone.pk]))
-    posted = client.post(reverse("admin:imodels_app_operation_change", args=[queued_clone.pk]), {"state": "succeeded"})
-
-    assert shown.status_code == 200
-    assert "<select" not in shown.text
-    assert posted.status_code == 403
 
 
 @pytest.mark.parametrize("person", ["mara", "tomas", "otto"])

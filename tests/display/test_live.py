@@ -1,53 +1,176 @@
 """Live pages: a token that changes when what is shown changes, and a merge that disturbs nobody."""
 
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.db import connections
+from django.db.models import F
 from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts.sessions import SessionStore
 from imodels_app.display import live
-from imodels_app.models import Operation, User
+from imodels_app.limits import circuit_breaker, rate_limits
+from imodels_app.models import Change, Mark, Membership, Operation, User
 from imodels_app.states import Kind, State
 from tests.files import a_file
+from tests.waiting import wait_until
 
 
-def test_the_token_stays_while_nothing_changes(queued_clone):
-    assert live.token([queued_clone], 3) == live.token([Operation.objects.get(pk=queued_clone.pk)], 3)
+def missed(mark: Mark) -> set[str]:
+    """What somebody who has read up to there has missed."""
+    return set(Change.objects.since(mark).values_list("about", flat=True))
 
 
-def test_the_token_changes_with_a_row_its_place_and_what_else_is_shown(queued_clone, waiting_fork, mara):
-    before = live.token([queued_clone, waiting_fork], 3)
-
-    assert live.token([waiting_fork, queued_clone], 3) != before
-    assert live.token([queued_clone, waiting_fork], 4) != before
-    lifecycle.cancel(queued_clone, by=mara)
-    assert live.token([queued_clone, waiting_fork], 3) != before
-
-
-def test_the_token_changes_with_the_progress_of_an_upload_and_not_with_its_lease(baseline_of):
+@pytest.fixture
+def running_upload(transactional_db, baseline_of):
     operation = baseline_of(a_file())
     lifecycle.claim(operation, bucket="create", now=timezone.now())
     lifecycle.accepted(operation, imodel_id=str(uuid4()))
-    before = live.token([operation])
-
     lifecycle.lease_upload(operation)
-    lifecycle.renew_upload_lease(operation, sent_bytes=0)
-    assert live.token([operation]) == before
-    lifecycle.renew_upload_lease(operation, sent_bytes=1)
-    assert live.token([operation]) != before
+    return operation
 
 
-def test_the_token_changes_with_what_becomes_of_an_orphan(running_clone, mara):
-    lifecycle.failed(running_clone, code="failed")
-    before = live.token([running_clone])
+@pytest.mark.django_db(transaction=True)
+def test_what_people_see_of_an_operation_is_a_change_and_what_workers_note_is_none(running_upload, mara):
+    mark = Mark.now()
+    lifecycle.renew_upload_lease(running_upload, sent_bytes=0)
+    Operation.objects.update(polled_at=timezone.now())
+    User.objects.update(last_login=timezone.now())
+    rate_limits.count_call(timezone.now())
+    assert missed(mark) == set()
 
-    lifecycle.delete_orphan(running_clone, by=mara)
+    for act, about in (
+        (lambda: lifecycle.renew_upload_lease(running_upload, sent_bytes=1), "operation"),
+        (lambda: lifecycle.failed(running_upload, code="failed"), "operation"),
+        (lambda: lifecycle.comment(running_upload, "Why?", by=mara), "operation"),
+        (lambda: lifecycle.delete_orphan(running_upload, by=mara), "operation"),
+        (lambda: User.objects.filter(pk=mara.pk).update(first_name="Marah"), "rights"),
+        (lambda: Membership.objects.all().delete(), "rights"),
+        (lambda: rate_limits.freeze("clone", timezone.now(), timezone.now()), "limits"),
+        (lambda: [circuit_breaker.record_failure(timezone.now()) for _ in range(5)], "outage"),
+    ):
+        mark = Mark.now()
+        act()
+        assert about in missed(mark)
+        assert missed(Mark.now()) == set()
 
-    assert live.token([running_clone]) != before
+
+@pytest.mark.django_db(transaction=True)
+def test_of_an_operation_that_changes_its_team_both_hear(queued_clone, otto):
+    mark, before = Mark.now(), queued_clone.team_id
+
+    Operation.objects.filter(pk=queued_clone.pk).update(team=otto.membership_set.get().team, version=9)
+
+    heard = Change.objects.since(mark).values_list("team_id", flat=True)
+    assert set(heard) == {before, otto.membership_set.get().team_id}
+
+
+@pytest.mark.on_postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_commits_late_is_not_missed(client, mara, queued_clone, spec_for):
+    """It takes its number before another that commits first, and before a page is read that shows that other one."""
+    client.force_login(mara)
+    connection = connections["default"].copy()
+    try:
+        connection.set_autocommit(False)
+        with connection.cursor() as late:
+            late.execute("UPDATE imodels_app_operation SET version = 7, name = 'Late' WHERE id = %s", [queued_clone.pk])
+            lifecycle.request(spec_for(Kind.EMPTY, name="Early"), by=mara)
+            shown = client.get("/operations/")
+        early = poll(client, shown)
+        connection.commit()
+    finally:
+        connection.close()
+
+    assert ("Early" in shown.text, "Late" in shown.text, early.status_code) == (True, False, 204)
+    assert "Late" in poll(client, shown).text
+
+
+@pytest.mark.django_db
+def test_what_was_forgotten_is_an_hour_old(queued_clone):
+    now = timezone.now()
+    Change.objects.forget(now + timedelta(minutes=59))
+    assert Change.objects.exists()
+
+    Change.objects.forget(now + timedelta(minutes=61))
+    assert not Change.objects.exists()
+
+
+# ---------- a poll ----------
+
+
+def poll(client, shown, address="/operations/"):
+    seen = urlencode({"seen": shown.context["seen"]})
+    return client.get(f"{address}{'&' if '?' in address else '?'}{seen}", headers={"HX-Request": "true"})
+
+
+@pytest.fixture
+def ended_clone(queued_clone, mara, transactional_db):
+    lifecycle.cancel(queued_clone, by=mara)
+    return queued_clone
+
+
+@pytest.mark.parametrize(
+    "address", ["/operations/?whose=team", "/operations/{pk}/", "/approvals/", "/orphans/"], ids=lambda text: text[:14]
+)
+def test_a_poll_that_missed_nothing_costs_next_to_nothing(
+    client, tomas, ended_clone, django_assert_max_num_queries, address
+):
+    address = address.format(pk=ended_clone.pk)
+    client.force_login(tomas)
+    shown = client.get(address)
+
+    with django_assert_max_num_queries(4):
+        answer = poll(client, shown, address)
+
+    # What a web server adds: its own line, the date, that nothing follows.
+    sent = sum(len(f"{name}: {value}\r\n") for name, value in answer.items()) + 120
+    assert (answer.status_code, answer.content, sent <= 400) == (204, b"", True)
+    assert not answer.cookies
+
+
+def test_a_change_elsewhere_moves_the_token_on_and_draws_nothing(client, tomas, ended_clone, bridge_team):
+    client.force_login(tomas)
+    shown = client.get("/operations/?whose=team&state=running")
+    Operation.objects.filter(pk=ended_clone.pk).update(version=9)
+
+    answer = poll(client, shown, "/operations/?whose=team&state=running")
+
+    assert (answer.status_code, live.SEEN in answer.headers) == (204, True)
+
+
+@pytest.mark.parametrize("what", ["row", "new row", "limits"])
+def test_what_changed_comes_and_nothing_else(client, tomas, mara, ended_clone, bridge_team, spec_for, what):
+    client.force_login(tomas)
+    shown = client.get("/operations/?whose=team")
+    if what == "row":
+        Operation.objects.filter(pk=ended_clone.pk).update(version=9)
+    elif what == "new row":
+        lifecycle.cancel(lifecycle.request(spec_for(Kind.EMPTY), by=mara), by=mara)
+    else:
+        rate_limits.freeze("clone", timezone.now() + timedelta(hours=1), timezone.now())
+
+    text = poll(client, shown, "/operations/?whose=team").text
+
+    parts = ("summary", "rate-limits", "tabs", "operations", "pager", "banners", "waiting-for-me")
+    drawn = [name for name in parts if f'id="{name}"' in text]
+    expected = {"row": ([], 1), "new row": ([*parts[:5]], 2), "limits": (["rate-limits"], 0)}
+    assert (drawn, text.count("<tr id=")) == expected[what]
+
+
+def test_what_makes_no_sense_was_not_seen(client, mara, ended_clone):
+    client.force_login(mara)
+    good = str(client.get("/operations/").context["seen"])
+
+    for seen in ("", "~", "x" * 400, good.replace("~", "~9" * 9), good.replace(".", "-"), f"{2**70}{good}"):
+        answer = client.get("/operations/", {"seen": seen}, headers={"HX-Request": "true"})
+        assert "Pier 7 copy" in answer.text
 
 
 @pytest.mark.django_db
@@ -186,3 +309,114 @@ def test_the_shortcut_can_be_turned_off(page, enter, mara, queued_clone):
     page.keyboard.press("/")
 
     assert page.evaluate("document.activeElement.id") != "q"
+
+
+# ---------- a hundred polls, and bad answers ----------
+
+POLL = """() => new Promise((answered) => {
+    const live = document.querySelector("[data-live]");
+    live.addEventListener("htmx:afterRequest", () => answered(), { once: true });
+    htmx.trigger(live, "poll");
+})"""
+FRESHNESS = "document.querySelector('[data-freshness]').textContent"
+
+
+def test_a_hundred_refreshes_disturb_nothing(page, enter, mara, bridge_team, spec_for):
+    """Not even those that change the very row, and bring and take others."""
+    rows = [lifecycle.request(spec_for(Kind.EMPTY, name=f"Pier {number:02}"), by=mara) for number in range(25)]
+    mine, other = rows[12], rows[13]
+    enter(page, mara)
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.goto("/operations/?kind=empty")
+    page.check(f"#pick-{mine.pk}")
+    page.click(f"#menu-{mine.pk}")
+    page.fill("#q", "half typed")
+    page.evaluate("document.getElementById('q').setSelectionRange(3, 5)")
+    page.evaluate("scrollTo(0, 300)")
+    before = page.evaluate("scrollY")
+
+    for number in range(100):
+        Operation.objects.filter(pk=(mine, other)[number % 2].pk).update(version=F("version") + 1)
+        if number % 20 == 19:
+            lifecycle.cancel(rows.pop(0), by=mara)
+        page.evaluate(POLL)
+
+    assert (page.evaluate("scrollY"), before) == (before, 300)
+    assert page.locator(f"details[open] > #menu-{mine.pk}").count() == 1
+    assert page.is_checked(f"#pick-{mine.pk}")
+    assert page.input_value("#q") == "half typed"
+    assert page.evaluate("(at => [at.id, at.selectionStart, at.selectionEnd])(document.activeElement)") == ["q", 3, 5]
+    assert page.locator(".changed").count() >= 1
+
+
+def test_a_selection_and_an_open_dialog_outlast_polls(page, enter, mara, bridge_team, spec_for):
+    rows = [lifecycle.request(spec_for(Kind.EMPTY, name=f"Pier {number}"), by=mara) for number in range(2)]
+    enter(page, mara)
+    page.goto("/operations/")
+    page.evaluate("id => getSelection().selectAllChildren(document.getElementById(id))", f"name-{rows[0].pk}")
+
+    lifecycle.cancel(rows[1], by=mara)
+    page.evaluate(POLL)
+
+    assert page.inner_text(f"#op-{rows[1].pk} .c-state").startswith("Cancelled")
+    assert page.evaluate("getSelection().toString()") == "Pier 0"
+
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+    lifecycle.cancel(rows[0], by=mara)
+    page.evaluate(POLL)
+
+    assert page.inner_text(f"#op-{rows[0].pk} .c-state").startswith("Cancelled")
+    assert page.locator("dialog[open]").count() == 1
+
+
+SIGN_IN = "<html><body><h1>Sign in</h1><div id='operations'>not yours</div></body></html>"
+BAD: dict[str, dict[str, Any] | None] = {
+    "sign-in": {"status": 200, "body": SIGN_IN, "content_type": "text/html"},
+    "304": {"status": 304},
+    "429": {"status": 429, "body": "slow down", "headers": {"Retry-After": "7"}},
+    "500": {"status": 500, "body": SIGN_IN},
+    "502": {"status": 502, "body": SIGN_IN},
+    "cut": None,
+}
+
+
+@pytest.mark.parametrize("answer", BAD)
+def test_a_bad_answer_leaves_the_table_says_so_and_the_next_good_one_mends_it(
+    page, enter, troubles, mara, queued_clone, answer
+):
+    enter(page, mara)
+    page.goto("/operations/")
+    shown = page.inner_text("#operation-rows")
+    bad = BAD[answer]
+    page.route("**/operations/?*seen*", lambda route: route.fulfill(**bad) if bad else route.abort("connectionreset"))
+
+    page.evaluate(POLL)
+
+    page.wait_for_function(f"{FRESHNESS}.startsWith('Not connected since')")
+    assert page.inner_text("#operation-rows") == shown
+    page.unroute("**/operations/?*seen*")
+    lifecycle.cancel(queued_clone, by=mara)
+    page.evaluate(POLL)
+    page.wait_for_selector("#operation-rows >> text=Cancelled")
+    page.wait_for_function(f"{FRESHNESS}.startsWith('Updated')")
+    troubles.clear()  # the browser's own complaints of such answers
+
+
+def test_an_answer_to_an_older_filter_is_never_shown(page, enter, mara, queued_clone, spec_for):
+    other = lifecycle.request(spec_for(Kind.EMPTY, name="Empty one"), by=mara)
+    enter(page, mara)
+    page.goto("/operations/")
+    held = []
+    page.route("**/operations/?*seen*", lambda route: held.extend([route]))
+    page.evaluate("htmx.trigger(document.querySelector('[data-live]'), 'poll')")
+    wait_until(lambda: page.wait_for_timeout(1) or held)
+
+    page.goto("/operations/?kind=clone")
+    for route in held:
+        route.continue_()
+    page.unroute("**/operations/?*seen*")
+    page.evaluate(POLL)
+
+    assert page.locator(f"#op-{queued_clone.pk}").count() == 1
+    assert page.locator(f"#op-{other.pk}").count() == 0

@@ -1,12 +1,16 @@
 """An auditor's pages in a real browser: each answer within three clicks, for everybody who reads differently, too."""
 
+import base64
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from imodels_app import lifecycle
+from imodels_app.accounts import streams
 from imodels_app.audit import figures, log
+from imodels_app.models import Destination
 from imodels_app.states import Kind
 from tests.people import HARBOUR
 
@@ -16,21 +20,33 @@ PICTURES = os.environ.get("AUDIT_PICTURES")
 
 
 @pytest.fixture
-def at_the_audit(settings, open_page, live_server, client, ines, failed_fork, succeeded_clone, mara, spec_for):
-    """at_the_audit(**options) is Ines at the audit, after a failed fork, a clone and an empty iModel."""
+def come(settings, open_page, live_server, client):
+    """come(person, address, **options) is their tab there."""
+
+    def at(person, address: str, **options):
+        client.force_login(person)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        page = open_page(**options)
+        page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+        page.goto(address)
+        return page
+
+    return at
+
+
+@pytest.fixture
+def at_the_audit(come, ines, failed_fork, succeeded_clone, mara, spec_for):
+    """at_the_audit(**options) is Ines at the audit, after a failed fork, a clone and an empty iModel.
+
+    Events go to a SIEM, which does not take them.
+    """
+    secret = f"whsec_{base64.b64encode(bytes(24)).decode()}"
+    streams.make(by=ines, name="SIEM", url="https://siem.example/in", secret=secret, groups=["approvals", "rights"])
+    Destination.objects.update(failures=3, note="siem.example answered 503.")
     lifecycle.request(spec_for(Kind.EMPTY, name="Quay wall, east"), by=mara)
     figures.sum_up()
     log.add_events()
-    client.force_login(ines)
-    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-
-    def come(**options):
-        page = open_page(**options)
-        page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
-        page.goto("/audit/")
-        return page
-
-    return come
+    return partial(come, ines, "/audit/")
 
 
 def picture(page, name: str) -> None:
@@ -51,6 +67,8 @@ ADDRESSES = {
     "events": "/audit/?event=approvals&kind=fork",
     "operations": "/audit/operations/?sort=-duration&state=failed",
     "numbers": "/audit/numbers/",
+    "outside": "/audit/?event=outside",
+    "streams": "/audit/streams/",
     "itwin": f"/audit/itwins/{HARBOUR}/",
 }
 
@@ -102,3 +120,15 @@ def test_the_case_of_an_operation_is_whole_on_paper(at_the_audit, failed_fork):
         assert page.get_by_role("heading", name=part).is_visible()
     assert not page.get_by_role("navigation", name="Main").is_visible()
     picture(page, "case-print")
+
+
+def test_a_lead_reads_what_their_token_is_used_for_and_switches_it_off(come, tomas, bridge_team, axe):
+    for look, options in LOOKS.items():
+        page = come(tomas, "/sessions/", **options)
+        page.get_by_role("button", name="Switch on for Bridge team").click()
+        page.get_by_text("On for Bridge team, with your token").wait_for()
+        assert wide_enough(page)
+        axe(page)
+        picture(page, f"sessions-{look}")
+        page.get_by_role("button", name="Switch off for Bridge team").click()
+        page.get_by_text("Off for Bridge team: your token is not used").wait_for()

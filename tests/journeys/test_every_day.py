@@ -39,14 +39,14 @@ class Hand:
 
 @pytest.fixture
 def desk(open_page, client, sandbox, live_server, settings, bridge_team, mara, troubles):
-    """desk(): a tab in which Mara is signed in."""
+    """desk(): a tab in which Mara is signed in; desk(tomas): or somebody else."""
     troubles.expect("^htmx:(sendAbort|afterRequest)")  # a look-up that a newer one replaces
     tokens.store(mara, sandbox.tokens_for("mara"))
-    client.force_login(mara)
-    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
 
-    def open_desk(**options):
+    def open_desk(person=mara, **options):
         page = open_page(**options)
+        client.force_login(person)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME]
         page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
         return page
 
@@ -346,3 +346,54 @@ def test_axe_finds_nothing_in_preferences_palette_and_keys(desk, succeeded_clone
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     axe(page)
+
+
+def test_a_rule_that_was_refused_is_still_typed_after_back_and_gone_once_it_is_saved(desk, tomas):
+    page = desk(tomas)
+    page.goto("/approvals/rules/new")
+    page.get_by_label("Name").fill("Big clones")
+    page.get_by_label("More changesets than").fill("many")
+    page.get_by_label("Ask people").check()
+    page.get_by_label("Who", exact=True).first.select_option("admins")
+    page.get_by_role("button", name="Save the rule").click()
+    expect(page.get_by_label("More changesets than")).to_have_attribute("aria-invalid", "true")
+
+    page.go_back()
+    expect(page.get_by_label("Name")).to_have_value("Big clones")
+    expect(page.get_by_label("Who", exact=True).first).to_have_value("admins")
+    page.get_by_label("More changesets than").fill("100")
+    page.get_by_label("Who", exact=True).first.select_option("leads")
+    page.get_by_role("button", name="Save the rule").click()
+    page.wait_for_url("**/approvals/rules/")
+    page.goto("/approvals/rules/new")
+
+    expect(page.get_by_label("Name")).to_have_value("")
+
+
+def test_the_browser_tells_what_has_ended_while_nobody_looks(desk, running_clone):
+    # The browser's own: what a page shows by it, and whether anybody sees the page.
+    recording = """
+        window.told = [];
+        Object.defineProperty(document, "hidden", { get: () => true });
+        window.Notification = class extends EventTarget {
+          static permission = "default";
+          static requestPermission = async () => (this.permission = "granted");
+          constructor(title, { body }) { super(); window.told.push(body); }
+        };
+    """
+    page = desk()
+    page.add_init_script(recording)
+    page.goto("/preferences/")
+    on = page.locator("button[name=notify][value=on]").first
+    on.click()
+    expect(on).to_have_attribute("aria-pressed", "true")
+    page.goto("/operations/")
+    expect(page.locator("#operations-poll")).to_have_attribute("data-hidden-pace", "60")
+    page.evaluate("Notification.permission = 'granted'")
+
+    lifecycle.succeeded(running_clone)
+    page.evaluate("htmx.trigger(document.querySelector('[data-live]'), 'poll')")
+
+    page.wait_for_function("window.told.length")
+    [told] = page.evaluate("window.told")
+    assert told.startswith("Pier 7 copy: ")

@@ -116,21 +116,22 @@ def assert_readable(client, operation: Operation) -> None:
     assert not hidden | ({*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067"} & {*answer.content.decode()})
 
 
-# 1000 in `make soak`, or as many as there are schedules of faults.
-MANY = int(os.environ.get("SOAK_SCHEDULES") or 1000)
+# 1000 in `make soak`, or as many as there are schedules of faults; in several tests, so that processes can share them.
+MANY, PART = int(os.environ.get("SOAK_SCHEDULES") or 1000), 40
+LATER_PARTS = [pytest.param(first, marks=pytest.mark.soak) for first in range(PART, MANY, PART)]
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(MANY, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("first", [0, *LATER_PARTS])
 def test_whatever_text_comes_each_operation_ends_truthfully_after_one_post(
-    client, mara, sandbox, asked_for, count, record_property
+    client, mara, sandbox, asked_for, first, record_property
 ):
     seed = os.environ["SOAK_SEED"]
-    dice = random.Random(f"odd answers {seed}")
+    dice = random.Random(f"odd answers {seed} from {first}")
     sandbox.limits_off()
     sandbox.advance_manually()
     client.force_login(mara)
     ended: dict[str, int] = {}
-    for number in range(count):
+    for number in range(first, first + PART):
         sandbox.clear_faults()
         operation = asked_for(dice.choice(list(Kind)))
         status = dice.choice((*REFUSALS, 500, 503, None, None, None))
@@ -146,7 +147,7 @@ def test_whatever_text_comes_each_operation_ends_truthfully_after_one_post(
         assert came_to(operation) == as_journalled(operation, posts[0]), (seed, number, status)
         assert_readable(client, operation)
         ended[operation.state] = ended.get(operation.state, 0) + 1
-    record_property("figure", f"{count} odd answers (seed {seed}), one POST each: {ended}")
+    record_property("figure", f"{PART} odd answers from {first} (seed {seed}), one POST each: {ended}")
 
 
 def look(sandbox, operation: Operation, dice: random.Random) -> None:

@@ -290,7 +290,7 @@ def test_a_list_that_came_only_in_part_is_shown_as_far_as_it_came(of_mara, mara,
 
     sandbox.world.recents[f"imodels:{sandbox.person('mara').id}"] = [sandbox.ids["viaduct"]]
     sandbox.fault("GET", r"^/imodels$", status=503, times=50)
-    found, is_all = Catalog(mara, is_fresh=True).imodels("via")
+    found, is_all = Catalog(mara, max_age_s=0).imodels("via")
     assert ([source.imodel.name for source in found], is_all) == (["Viaduct"], False)
 
 
@@ -315,7 +315,7 @@ def test_an_answer_is_remembered_for_a_moment_and_for_one_person_only(of_mara, o
     assert sandbox.calls("GET", "/itwins") == 1
 
     assert of_otto.itwins("bridge") == []
-    assert Catalog(mara, is_fresh=True).itwins("bridge")
+    assert Catalog(mara, max_age_s=0).itwins("bridge")
     assert sandbox.calls("GET", "/itwins") == 3
 
 

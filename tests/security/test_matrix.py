@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import Membership, Preset, SavedFilter, StagedFile, TokenSet, User
+from imodels_app.models import Destination, Membership, Preset, SavedFilter, StagedFile, TokenSet, User
 from imodels_app.states import Kind
 from tests.people import fail
 
@@ -41,6 +41,7 @@ operation-list       GET      in    200     200    200      200   200
 cancel-selected      POST     in    302     302    302      302   302
 operation-detail     GET      in    404     200    200      200   200
 lineage              GET      in    404     200    200      200   200
+subscribe            POST     in    404     302    302      302   302
 cancel               POST     in    404     403    302      403   302
 orphan-list          GET      in    200     200    200      200   200
 orphan-detail        GET      in    404     200    200      200   200
@@ -71,6 +72,21 @@ new-rule             POST     422   422     404    404      422   422
 rule-detail          GET      in    404     404    404      404   200
 rule-detail          POST     422   404     404    404      404   422
 switch-rule          POST     in    404     404    404      404   302
+team-list            GET      in    200     200    200      200   200
+new-team             GET      in    404     404    404      404   200
+new-team             POST     in    404     404    404      404   422
+team-detail          GET      in    404     200    200      200   200
+change-team          POST     in    404     404    404      404   422
+delete-team          POST     in    404     404    404      404   302
+give-place           POST     in    404     404    404      404   302
+give-itwin           POST     in    404     404    404      404   422
+change-place         POST     in    404     404    404      404   302
+take-itwin           POST     in    404     404    404      404   302
+person-list          GET      in    404     404    404      404   200
+person-detail        GET      in    404     404    404      404   200
+set-admin            POST     in    404     404    404      404   302
+set-account          POST     in    404     404    404      404   302
+end-sessions         POST     in    404     404    404      404   302
 audit                GET      in    404     404    404      404   200
 audit-export         GET      in    404     404    404      404   200
 audit-operations     GET      in    404     404    404      404   200
@@ -79,6 +95,12 @@ audit-numbers        GET      in    404     404    404      404   200
 audit-person         GET      in    404     404    404      404   200
 audit-itwin          GET      in    404     404    404      404   200
 audit-imodel         GET      in    404     404    404      404   200
+streams              GET      in    404     404    404      404   200
+streams              POST     in    404     404    404      404   422
+switch-stream        POST     in    404     404    404      404   302
+replay-stream        POST     in    404     404    404      404   302
+delete-stream        POST     in    404     404    404      404   302
+look-outside         POST     in    404     404    404      404   302
 save-filter          POST     in    404     404    404      404   302
 delete-filter        POST     in    404     404    404      404   302
 new                  GET      in    200     200    200      200   200
@@ -105,7 +127,7 @@ save-preset          GET      in    302     302    302      302   302
 save-preset          POST     422   200     200    200      200   200
 preset-detail        GET      in    404     404    200      404   404
 preset-detail        POST     in    404     404    303      404   404
-delete-preset        POST     in    404     404    303      404   404
+delete-preset        POST     in    404     404    303      404   303
 pick-itwins          GET      in    200     200    200      200   200
 pick-imodels         GET      in    200     200    200      200   200
 pick-changesets      GET      in    200     200    200      200   200
@@ -115,11 +137,15 @@ sign-in-start        GET      302   302     302    302      302   302
 sign-in-callback     GET      400   400     400    400      400   400
 sign-out             POST     200   200     200    200      200   200
 help                 GET      in    200     200    200      200   200
+whats-new            GET      in    200     200    200      200   200
+first-steps          GET      in    404     404    404      404   200
+access               GET      in    204     204    204      204   204
 preferences          GET      in    200     200    200      200   200
 preferences          POST     in    422     422    422      422   422
 session-list         GET      in    200     200    200      200   200
 end-session          POST     in    302     302    302      302   302
 end-all-sessions     POST     in    in      in     in       in    in
+switch-watch         POST     in    404     404    404      302   404
 operating            GET      in    404     404    404      404   200
 metrics              GET      404   404     404    404      404   404
 healthz              GET      200   200     200    200      200   200
@@ -147,11 +173,6 @@ add                      GET 403
 delete                   GET 403
 change                   GET 200
 change                  POST 403
-team add                 GET 200
-team delete              GET 200
-team change             POST 200
-user change             POST 302
-preset delete            GET 200
 """
 # What makes an act succeed for whoever may.
 BODIES: dict[str, dict[str, Any]] = {
@@ -162,6 +183,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "bypass": {"reason": "The lead is away."},
     "delete-orphan": {"sure": "yes"},
     "preset-detail": {"preset_name": "Another name"},
+    "replay-stream": {"since": "2026-11-29"},
+    "give-place": {"email": "soon@harbour.example", "role": "lead"},
+    "change-place": {"role": "lead"},
+    "switch-watch": {"watch": "on"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
     "end-session": {"session": "of the requester"},
 }
@@ -257,7 +282,12 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     fail(failed, approved_by=tomas)
     kept = SavedFilter.objects.create(owner=ines, page="events", name="Mine", query="kind=fork")
     keys: dict[str, Any] = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
-    keys |= {"audit/people": mara.pk, "audit/filters": kept.pk}
+    keys |= {"audit/people": mara.pk, "filters/": kept.pk, "people/": mara.pk}
+    keys["sessions/teams"] = bridge_team.pk
+    place, itwin = bridge_team.membership_set.get(user=mara), bridge_team.itwins.get()
+    keys |= {"teams/places": place.pk, "teams/itwins": itwin.pk, "teams/": bridge_team.pk}
+    stream = Destination.objects.create(name="SIEM", host="x", url="", key="", position=0)
+    keys["audit/streams"] = stream.pk
     rows = {"team": bridge_team, "user": mara, "orphan": failed.orphan, "preset": preset, "operation": failed}
     rows |= {name: getattr(failed, f"{name}s").first() for name in ("event", "decision", "attempt")}
 

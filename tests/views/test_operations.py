@@ -81,6 +81,7 @@ def test_only_admins_have_a_tab_with_everything(client, mara, ines, queued_clone
     ("query", "found"),
     [
         ("q=pier", True),
+        ("q=copy+pier", True),
         ("q=quay", False),
         ("state=waiting&state=failed", True),
         ("state=succeeded", False),
@@ -99,6 +100,25 @@ def test_filters_live_in_the_address(client, mara, queued_clone, query, found):
     client.force_login(mara)
 
     assert bool(names(client.get(f"{LIST}?{query}"))) is found
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [("name", "ABC"), ("-name", "CBA"), ("age", "BCA"), ("-duration", "ABC"), ("state", "CBA"), ("nonsense", "ACB")],
+)
+def test_the_table_has_the_order_of_its_address(client, mara, bridge_team, spec_for, sort, order):
+    made = {name: lifecycle.request(spec_for(Kind.EMPTY, name=name), by=mara) for name in "BCA"}
+    for took, (name, state) in enumerate([("C", State.CANCELLED), ("B", State.FAILED), ("A", State.REJECTED)], start=1):
+        ended = made[name].created_at + timedelta(minutes=took)
+        Operation.objects.filter(pk=made[name].pk).update(state=state, finished_at=ended)
+    client.force_login(mara)
+
+    answer = client.get(LIST, {"sort": sort})
+
+    assert "".join(names(answer)) == order
+    if sort == "name":
+        assert answer.text.count('aria-sort="ascending"') == 1
+        assert "sort=-name" in answer.text
 
 
 def test_an_operation_is_found_by_its_id_and_by_its_imodel(client, mara, running_clone):
@@ -140,7 +160,7 @@ def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, s
         lifecycle.request(spec_for(Kind.CLONE, name=f"Number {number}"), by=mara)
     client.force_login(mara)
 
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(26):
         client.get(LIST)
 
 

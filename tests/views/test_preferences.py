@@ -1,16 +1,21 @@
 """What a person chooses for themselves: times in their zone, on pages and in mails, and which mails they get."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts.preferences import ASKING, AT_ONCE, DAILY, NEVER, TELLING
+from imodels_app.audit import events
 from imodels_app.models import Notification, Operation, User
+from imodels_app.notifications import texts
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, NotificationKind
+from tests.exports import checked, table, unpacked
 from tests.mail_server import deliver
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
@@ -53,6 +58,45 @@ def test_a_mail_tells_times_in_the_zone_of_its_reader(waiting_fork, tomas, mail_
     deliver()
 
     assert re.search(r"decide by .*\d\d:\d\d IST", mail_server.to(tomas.email)[-1]["Subject"])
+
+
+def test_a_mail_tells_both_changes_of_the_clocks_in_each_zone(waiting_fork, tomas):
+    [message] = Notification.objects.filter(to=tomas)
+    for at, said in INSTANTS:
+        message.operation.expires_at = at
+        for zone, words in zip(ZONES, said, strict=True):
+            with timezone.override(zone):
+                subject, _ = texts.subject_and_text([message])
+            hour_and_minute, name = words[:5], words.split()[1]
+            assert f"{hour_and_minute} {name}" in subject
+
+
+LOCAL = {
+    "Europe/Berlin": ["03-29T01:59:30+01:00", "03-29T03:00:30+02:00", "10-25T02:59:30+02:00", "10-25T02:00:30+01:00"],
+    "Asia/Kolkata": ["03-29T06:29:30+05:30", "03-29T06:30:30+05:30", "10-25T06:29:30+05:30", "10-25T06:30:30+05:30"],
+    "America/New_York": [
+        "03-28T20:59:30-04:00",
+        "03-28T21:00:30-04:00",
+        "10-24T20:59:30-04:00",
+        "10-24T21:00:30-04:00",
+    ],
+}
+
+
+@pytest.mark.parametrize("zone", LOCAL)
+def test_an_export_tells_each_instant_in_utc_and_in_the_zone_of_whoever_exports(client, ines, tmp_path, zone):
+    User.objects.filter(pk=ines.pk).update(time_zone=zone)
+    for at, _ in INSTANTS:
+        events.record("signed_in", at=at, by=ines)
+    client.force_login(ines)
+
+    rows = table(client.get(reverse("imodels:audit-export"), {"event": "signed_in"}))
+    folder = unpacked(client.get(reverse("imodels:audit-export"), {"event": "signed_in"}), tmp_path)
+
+    assert [row["at"] for row in rows] == [f"{at:%Y-%m-%dT%H:%M:%S}.000000+00:00" for at, _ in INSTANTS]
+    assert [row["local_time"] for row in rows] == [f"2026-{local}" for local in LOCAL[zone]]
+    assert json.loads((folder / "manifest.json").read_text())["zone"] == zone
+    assert checked(folder)[0] == 0
 
 
 def test_what_is_chosen_is_kept(client, mara):

@@ -12,7 +12,7 @@ class Command(BaseCommand):
     help = "Remove name, address, places in teams, presets and messages of a person whose account is closed."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("person", help="our number of the person, as the export and the address in /admin/ have it")
+        parser.add_argument("person", help="our number of the person, as the export and their page have it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         number = options["person"]
@@ -20,6 +20,6 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"No person has the number {number}.")
         if user.is_active:
-            raise CommandError(f"Close the account of {user.name} in /admin/ first.")
+            raise CommandError(f"Close the account of {user.name} on its page first.")
         rights.anonymize(user)
         self.stdout.write("Removed. What the record says of this person stays in it.")

@@ -1,0 +1,245 @@
+"""The table of operations at size: a million operations, and a thousand tabs. What it costs is printed, with its peer.
+
+BENCH_OPERATIONS says how many there are, BENCH_TABS how many tabs.
+"""
+
+import heapq
+import http.client
+import os
+import random
+import re
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from itertools import combinations
+from urllib.parse import urlencode, urlsplit
+
+import psutil
+import pytest
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import path
+
+from dashboard.urls import urlpatterns as ours
+from imodels_app import lifecycle
+from imodels_app.decorators import signed_in
+from imodels_app.models import Operation, User
+from imodels_app.requesting.spec import CreationSpec, ITwinRef
+from imodels_app.states import Kind
+from imodels_app.tables import filters, keyset
+from tests.audit.test_speed import _scanned
+from tests.size import SIZE, Desk, desk, itwin, session_of
+
+pytestmark = [pytest.mark.measure, pytest.mark.on_postgres]
+HTMX = {"HX-Request": "true"}
+TABLE = "/operations/"
+TABS, TABS_OPERATIONS, POLLED_EVERY_S, FOR_S = int(os.environ.get("BENCH_TABS", "1000")), 100_000, 5, 30
+THREADS = 8
+
+
+@signed_in
+def nothing_at_all(request: HttpRequest) -> HttpResponse:
+    """The peer of a poll: what a view costs that knows who is signed in, and does nothing."""
+    return HttpResponse(status=204)
+
+
+urlpatterns = [*ours, path("nothing-at-all/", nothing_at_all)]
+
+
+def milliseconds(act: Callable[[], object], times: int) -> list[float]:
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        act()
+        took.append((time.perf_counter() - began) * 1000)
+    return took
+
+
+def p95(figures: list[float]) -> float:
+    return statistics.quantiles(figures, n=20)[-1] if len(figures) > 1 else figures[0]
+
+
+def polled(address: str, token: object) -> str:
+    return f"{address}{'&' if '?' in address else '?'}{urlencode({'seen': token})}"
+
+
+def asked_of(made: Desk) -> dict[str, str]:
+    """One of each filter."""
+    return {
+        "text": "q=pier",
+        "two words": "q=4711+bridge",
+        "rare text": "q=corridor+977",
+        "state": "state=failed",
+        "open": "state=running",
+        "kind": "kind=fork",
+        "iTwin": f"itwin={itwin(500)}",
+        "person": f"person={made.engineer.pk}",
+        "days": "since=2026-03-01&until=2026-03-31",
+        "source": "imodel=c3c00000-0000-4000-9000-000000005003",
+    }
+
+
+def addresses(made: Desk, tab: str) -> Iterator[tuple[str, str]]:
+    filters_of = asked_of(made)
+    yield "all", f"whose={tab}"
+    for what, query in filters_of.items():
+        yield what, f"whose={tab}&{query}"
+    for one, other in combinations(filters_of, 2):
+        if filters_of[one][:2] != filters_of[other][:2]:
+            yield f"{one} and {other}", f"whose={tab}&{filters_of[one]}&{filters_of[other]}"
+    for sort in ("name", "-name", "state", "-state", "duration", "-duration", "age"):
+        yield f"by {sort}", f"whose={tab}&sort={sort}"
+        yield f"{sort} of a state", f"whose={tab}&sort={sort}&state=failed"
+
+
+def places(scope, query: str) -> Iterator[tuple[str, str]]:
+    """The first page, one in the middle, and the last."""
+    yield "first", query
+    _, order = filters.sorted_by(query.partition("sort=")[2].partition("&")[0])
+    rows = order.of(scope.annotate(lasted=filters.LASTED))
+    count = rows.order_by().count()
+    for page, number in (("middle", count // 2), ("last", max(count - keyset.PAGE_SIZE, 0))):
+        if count > keyset.PAGE_SIZE:
+            yield page, f"{query}&{urlencode({'after': keyset._signed(order, rows[number])})}"
+
+
+@pytest.fixture
+def figure(record_property):
+    def note(text: str) -> None:
+        print(text, flush=True)
+        record_property("figure", text)
+
+    return note
+
+
+def test_a_poll_costs_at_a_million_operations_what_it_costs_without(transactional_db, settings, figure):
+    settings.ROOT_URLCONF = __name__
+    made = desk(SIZE)
+    for who, person, tab in made.readers:
+        client = Client()
+        client.force_login(person)
+        # What is over, so that nothing of it changes by time alone.
+        address = f"{TABLE}?whose={tab}&state=succeeded"
+        poll = polled(address, client.get(address).context["seen"])
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.get(poll, headers=HTMX)
+        assert (answer.status_code, len(queries) <= 4) == (204, True)
+        assert not any(_scanned(query["sql"]) for query in queries)
+        took = statistics.median(milliseconds(lambda: client.get(poll, headers=HTMX), 200))  # noqa: B023
+        peer = statistics.median(milliseconds(lambda: client.get("/nothing-at-all/", headers=HTMX), 200))  # noqa: B023
+        figure(f"unchanged poll, {who}: {len(queries)} queries, {took:.1f} ms, {took / peer:.2f} of an empty view")
+
+
+def test_every_filter_pair_and_sort_at_a_million_operations(transactional_db, figure):
+    made, scans = desk(SIZE), []
+    for who, person, tab in made.readers:
+        client = Client()
+        client.force_login(person)
+        scope = filters.whose(person, tab)
+        for what, query in addresses(made, tab):
+            pages = places(scope, query) if what == "all" or what.startswith("by ") else [("first", query)]
+            for page, address in pages:
+                took = milliseconds(lambda: client.get(f"{TABLE}?{address}"), 5)  # noqa: B023
+                with CaptureQueriesContext(connection) as queries:
+                    assert client.get(f"{TABLE}?{address}").status_code == 200
+                slow = max(queries, key=lambda one: float(one["time"]))
+                scans += [f"{who}, {what}: {table}" for query in queries for table in _scanned(query["sql"])]
+                slowest = f"{float(slow['time']) * 1000:.0f} ms of one query"
+                figure(f"{max(took):6.0f} ms  {who}, {what}, {page}  ({slowest})")
+    assert scans == []
+
+
+# ---------- a thousand tabs ----------
+
+
+class Tab:
+    """A tab that polls as live.js does, on a connection of its own."""
+
+    def __init__(self, address: str, person: User, query: str) -> None:
+        self.headers = HTMX | {"Cookie": session_of(person)}
+        self.query, self.seen = query, ""
+        self._web = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+
+    def poll(self) -> int:
+        """The status. Without a token it is the whole table."""
+        self._web.request("GET", polled(f"{TABLE}?{self.query}", self.seen), headers=self.headers)
+        answer = self._web.getresponse()
+        found = SEEN_IN.search(answer.read().decode())
+        self.seen = answer.getheader("Seen") or (unescape(found[1]) if found else self.seen)
+        return answer.status
+
+
+SEEN_IN = re.compile(r'{"seen": "([^"]+)"}')
+
+
+def filter_of(made: Desk, number: int) -> str:
+    """Each tab has a filter of its own."""
+    own = [
+        f"person={made.people[number].pk}",
+        f"itwin={itwin(number)}",
+        f"state=running&q=corridor+{number}",
+        f"kind=clone&q={number}",
+        f"since=2026-01-{number % 28 + 1:02}",
+    ]
+    return f"whose=team&{own[number % len(own)]}"
+
+
+def play(tabs: list[Tab], for_s: float, change: Callable[[], object], *, keep: bool = True) -> list[float]:
+    """Milliseconds from when each poll was due to its answer, while something changes each second."""
+    took: list[float] = []
+    began = time.monotonic() + 1
+
+    def sit(some: list[Tab]) -> None:
+        due = sorted((began + random.random() * POLLED_EVERY_S, number) for number in range(len(some)))
+        while due and due[0][0] < began + for_s:
+            at, number = heapq.heappop(due)
+            time.sleep(max(at - time.monotonic(), 0))
+            if not keep:
+                some[number].seen = ""
+            some[number].poll()
+            took.append((time.monotonic() - at) * 1000)
+            heapq.heappush(due, (max(at + POLLED_EVERY_S, time.monotonic()), number))
+
+    crew = [threading.Thread(target=sit, args=(tabs[one::THREADS],)) for one in range(THREADS)]
+    for thread in crew:
+        thread.start()
+    while any(thread.is_alive() for thread in crew):
+        change()
+        time.sleep(1)
+    return took
+
+
+def test_a_thousand_tabs(processes, figure):
+    made, address = desk(TABS_OPERATIONS), processes.web()
+    web = psutil.Process(processes._web.pid)
+    tabs = [Tab(address, made.people[number], filter_of(made, number)) for number in range(TABS)]
+    for tab in tabs:
+        assert tab.poll() == 200
+    spec = CreationSpec(kind=Kind.EMPTY, name="Changes", itwin=ITwinRef(id=itwin(3), name="Corridor 3"))
+    asked: list[Operation] = []
+
+    def change() -> None:
+        if asked:
+            one = asked.pop()
+            lifecycle.cancel(one, by=one.requested_by)
+        else:
+            asked.append(lifecycle.request(spec, by=random.choice(made.people)))
+
+    def core(act: Callable[[], list[float]]) -> tuple[list[float], float]:
+        before, began = used_s(web), time.monotonic()
+        return act(), (used_s(web) - before) / (time.monotonic() - began)
+
+    for what, for_s, keep in ((f"{TABS} tabs", FOR_S, True), ("all drawn anew", FOR_S / 3, False)):
+        took, cores = core(lambda: play(tabs, for_s, change, keep=keep))  # noqa: B023
+        middle = statistics.median(took)
+        figure(f"{what}: {len(took)} polls, p50 {middle:.0f}, p95 {p95(took):.0f} ms, {cores:.2f} cores")
+
+
+def used_s(web: psutil.Process) -> float:
+    """Seconds of a core that the web server has used."""
+    times = [one.cpu_times() for one in (web, *web.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
