@@ -42,7 +42,8 @@ def reconcile(operation_id: UUID) -> None:
 
 def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
     platform = gateway.for_operation(operation)
-    lasts = NAME_TAKEN_FOR if last.outcome == Outcome.REJECTED else NEVER_ARRIVED_AFTER
+    # Who has answered has made it, or knows what has the name: a list that lags may take long to show it.
+    lasts = NAME_TAKEN_FOR if last.outcome in {Outcome.REJECTED, *ANSWERED} else NEVER_ARRIVED_AFTER
     try:
         found = _by_name(platform, operation, last)
         if not found and now < last.sent_at + lasts:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Operation
 from imodels_app.runtime import clock
-from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
+from imodels_app.states import ChangesetSelection, Kind, Outcome, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
 from tests.people import HARBOUR, OLD_QUAY
@@ -195,6 +195,21 @@ def test_59_without_a_date_that_can_be_read_clocks_may_differ_by_minutes(lost_cl
     sandbox.imodels_named(lost_clone.name, HARBOUR)[0].created_at -= 200
 
     assert settled(lost_clone).state == State.RUNNING
+
+
+def test_after_an_answer_a_list_that_lags_is_waited_for(lost_clone, sandbox):
+    """The worker died between the answer and what it said: the platform has made it, whatever its list shows."""
+    Attempt.objects.update(outcome=Outcome.ACCEPTED)
+    make_due(lost_clone, sent_ago_s=360)
+    sandbox.switch(list_lag_s=3600)
+    assert settled(lost_clone).state == State.SUBMITTING
+    sandbox.switch(list_lag_s=0)
+    make_due(lost_clone, sent_ago_s=420)
+    (imodel,) = sandbox.imodels_named(lost_clone.name)
+    imodel.created_at -= 400
+
+    assert settled(lost_clone).imodel_id == imodel.id
+    assert sandbox.calls("POST", "/clone") == 1
 
 
 # ---------- what somebody renamed ----------

@@ -289,7 +289,7 @@ def test_an_answer_that_the_database_refuses_is_looked_up_and_never_sent_again(
         cursor.execute("DROP TRIGGER refuse_it" + ("" if connection.vendor == "sqlite" else f" ON {table}"))
 
     for _ in range(4):
-        Attempt.objects.update(sent_at=timezone.now() - timedelta(minutes=2))
+        Attempt.objects.update(sent_at=timezone.now() - timedelta(minutes=16))
         Operation.objects.update(due_at=timezone.now() - timedelta(seconds=1))
         reconcile(queued_clone.pk)
         submit(queued_clone.pk)
