@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_PIP := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: help demo test soak bench bench-long live lint pins compose-test clean
+.PHONY: help demo test soak bench bench-long live lint pictures pins compose-test clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ bench-long: .venv/test.stamp  ## What measures for real minutes: at the full rat
 
 live: .venv/test.stamp  ## Put the contract tests' questions to the real platform (tests/contract/README.md)
 	@$(BIN)/pytest -m live --verbose tests/contract
+
+pictures: .venv/test.stamp  ## Take the pictures of README and docs anew, of a demo that runs (DESK: its address)
+	@$(BIN)/python -m tools.take_pictures $(or $(DESK),http://localhost:8000) --docs
 
 lint: .venv/test.stamp  ## The checks of `make test` that run no test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run lint

@@ -28,6 +28,7 @@ from imodels_app.views import (
     preferences,
     presets,
     rules,
+    saved_filters,
     sessions,
     sign_in,
     streams,
@@ -112,8 +113,8 @@ urlpatterns: list[URLPattern] = [
     path("audit/streams/<int:pk>/replay", streams.replay_stream, name="replay-stream"),
     path("audit/streams/<int:pk>/delete", streams.delete_stream, name="delete-stream"),
     path("audit/outside/look", watches.look_outside, name="look-outside"),
-    path("audit/filters", audit.save_filter, name="save-filter"),
-    path("audit/filters/<int:pk>/delete", audit.delete_filter, name="delete-filter"),
+    path("filters", saved_filters.save_filter, name="save-filter"),
+    path("filters/<int:pk>/delete", saved_filters.delete_filter, name="delete-filter"),
     # Asking for a new iModel.
     path("new/", new_imodel.new, name="new"),
     path("new/empty/", new_imodel.request_empty, name="request-empty"),

@@ -1,10 +1,10 @@
 """Take pictures of the pages of a running demo: all of them to look at, or those of README and docs anew.
 
     make demo                                                      # in another terminal
+    make pictures                                                  # docs/pictures; DESK= names another address
     python -m tools.take_pictures http://localhost:8000 OUT        # every page, light and dark, wide and on a phone
-    python -m tools.take_pictures http://localhost:8000 --docs     # docs/pictures
 
-It signs in as the sandbox's people and asks for a clone, an empty iModel and a fork, so that there is something to see.
+It signs in as the sandbox's people and asks for some iModels, so that there is something to see.
 Needs Chromium (CHROMIUM names it) and Playwright, which the tests have, too.
 """
 
@@ -12,18 +12,24 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import quote
 
-from playwright.sync_api import ViewportSize, sync_playwright
+from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 DOCS = Path(__file__).resolve().parent.parent / "docs/pictures"
-MAIN_BRIDGE = "c3c00000-0000-4000-8000-000000000001"
+REQUESTS = [
+    ("empty", "", "Site camp"),
+    ("clone", "Main Bridge", "Main Bridge as built"),
+    ("template", "Main Bridge", "Pier 9"),
+    ("clone", "Main Bridge", "Pier 7 copy"),
+    ("fork", "Main Bridge", "Pier 7 retrofit"),
+]
 # Who has which pages.
 PAGES = {
     "mara": ["/operations/", "/new/", "/new/clone/", "/new/empty/", "/preferences/", "/help/", "/teams/", "/sessions/"],
@@ -39,28 +45,29 @@ LINKED = {
     "tomas": [("/approvals/", "a[href^='/approvals/'][id^='ask-']")],
     "ines": [("/teams/", "td.c-name a"), ("/people/", "td.c-name a")],
 }
-WIDE = ViewportSize(width=1280, height=800)
-PHONE = ViewportSize(width=390, height=844)
-NARROW = ViewportSize(width=320, height=640)
 
 
 class Look(NamedTuple):
     """How a page is seen."""
 
     name: str
-    viewport: ViewportSize
+    width: int
+    height: int
     scheme: Literal["light", "dark"]
 
 
-LOOKS = [Look("light", WIDE, "light"), Look("dark", WIDE, "dark"), Look("phone", PHONE, "dark")]
-LOOKS += [Look("narrow", NARROW, "light")]
+LOOKS = [
+    Look("light", 1280, 800, "light"),
+    Look("dark", 1280, 800, "dark"),
+    Look("phone", 390, 844, "dark"),
+    Look("narrow", 320, 640, "light"),
+]
 
 
 def open_as(browser: "Browser", base: str, person: str, look: Look) -> "Page":
     """A tab in which this person has signed in."""
-    context = browser.new_context(
-        base_url=base, viewport=look.viewport, color_scheme=look.scheme, device_scale_factor=1
-    )
+    size: ViewportSize = {"width": look.width, "height": look.height}
+    context = browser.new_context(base_url=base, viewport=size, color_scheme=look.scheme)
     page = context.new_page()
     page.goto("/sign-in/start")
     page.locator(f"#person-{person}").click()
@@ -69,14 +76,13 @@ def open_as(browser: "Browser", base: str, person: str, look: Look) -> "Page":
 
 
 def ask_for_something(page: "Page") -> None:
-    """As Mara: one that will succeed, one that runs, one that waits for a lead."""
-    at = time.strftime("%H%M%S")
-    for kind, name in (("empty", "Site camp"), ("clone", "Pier 7 copy"), ("fork", "Pier 7 retrofit")):
-        page.goto(f"/new/{kind}/?source={MAIN_BRIDGE}&itwin=Harbour+Bridge&name={name}+{at}&up_to=latest")
+    """As Mara: what succeeds, what runs, and what waits for a lead. What the demo has already is refused, and stays."""
+    for kind, source, name in REQUESTS:
+        page.goto(f"/new/{kind}/?source={quote(source)}&itwin=Harbour+Bridge&name={quote(name)}&up_to=latest")
         if kind == "fork":
             page.locator("#reason").fill("Try the seismic retrofit of pier 7 before the review.")
         page.locator("#request button[type=submit]").first.click()
-        page.wait_for_url(re.compile(r"/operations/[0-9a-f-]{36}"))
+        page.wait_for_load_state("networkidle")
 
 
 def addresses(page: "Page", person: str) -> Iterator[str]:

@@ -341,7 +341,9 @@ def why_not_demote(by: User | None, user: User) -> str:
 
     Nobody shuts themselves out, so there is always an administrator left.
     """
-    return "This is your own account: another administrator has to do that." if by == user else ""
+    return (
+        "This is your own account: only another administrator can close it, or change its rights." if by == user else ""
+    )
 
 
 def why_not_delete_team(team: Team) -> str:

@@ -1,7 +1,7 @@
 """What is new, from CHANGELOG.md: the one text for people, operators and developers.
 
-It is written in a small part of Markdown: headings, points, `code`, **strong** and links. The links lead into the
-repository, which no page has, so their words alone are shown.
+It is written in a small part of Markdown: headings, points, `code`, *stress* of both sorts and links. The links lead
+into the repository, which no page has, so their words alone are shown.
 """
 
 import re
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-_INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>.+?)\*\*|\[(?P<link>[^]]+)\]\([^)]+\)")
+_INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>.+?)\*\*|\*(?P<em>[^* ][^*]*)\*|\[(?P<link>[^]]+)\]\([^)]+\)")
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,18 @@ class Migration(migrations.Migration):
                 ],
             ),
         ),
+        migrations.AlterField(
+            "savedfilter",
+            "page",
+            models.CharField(
+                choices=[
+                    ("events", "Events"),
+                    ("operations", "Operations"),
+                    ("table", "The table of operations"),
+                ],
+                max_length=10,
+            ),
+        ),
         migrations.CreateModel(
             name="Subscription",
             fields=[

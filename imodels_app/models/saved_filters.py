@@ -1,4 +1,4 @@
-"""Filters of the audit that somebody keeps under a name."""
+"""Filters of a table that somebody keeps under a name."""
 
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ class SavedFilter(models.Model):
     class Page(models.TextChoices):
         EVENTS = "events", "Events"
         OPERATIONS = "operations", "Operations"
+        TABLE = "table", "The table of operations"
 
     owner = models.ForeignKey(User, models.CASCADE, related_name="saved_filters")
     page = models.CharField(max_length=10, choices=Page.choices)

@@ -5,15 +5,13 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from imodels_app.accounts import sight, watches
 from imodels_app.audit import log
@@ -29,11 +27,10 @@ from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import EVENT_GROUPS, Kind, Verb
 from imodels_app.tables import filters, keyset, menus
 from imodels_app.tables.filters import Filter
+from imodels_app.views import saved_filters
 
 # A list of more helps nobody; the search finds the others by their names.
 MOST_CHOICES = 200
-MOST_SAVED = 50
-LONGEST_QUERY = 2000
 
 
 @auditor
@@ -155,45 +152,6 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "audit/case.html", context)
 
 
-# Saved filters
-
-
-@require_POST
-@auditor
-@throttled(throttles.PRESETS)
-def save_filter(request: HttpRequest) -> HttpResponse:
-    """Keep the filter of a page under a name; the same name again replaces it."""
-    user, page, name = person(request), request.POST.get("page", ""), filters.typed(request.POST.get("name", ""))[:100]
-    if page not in SavedFilter.Page.values:
-        raise Http404
-    query = menus.without(QueryDict(request.POST.get("query", "")[:LONGEST_QUERY])).removeprefix("?")
-    own = user.saved_filters.filter(page=page)
-    if not name:
-        messages.error(request, "Not saved: the filter needs a name.")
-    elif own.count() >= MOST_SAVED:
-        messages.error(request, f"Not saved: you have {MOST_SAVED} saved filters already.")
-    else:
-        kept = own.filter(name__iexact=name).first() or SavedFilter(owner=user, page=page)
-        kept.name, kept.query = name, query
-        kept.save()
-        messages.success(request, f"The filter is saved as “{isolated(name)}”.")
-    return redirect(f"{_address(page)}?{query}")
-
-
-@require_POST
-@auditor
-@throttled(throttles.PRESETS)
-def delete_filter(request: HttpRequest, pk: int) -> HttpResponse:
-    saved = get_object_or_404(SavedFilter, pk=pk, owner=person(request))
-    saved.delete()
-    messages.success(request, f"The saved filter “{isolated(saved.name)}” was deleted.")
-    return redirect(_address(saved.page))
-
-
-def _address(page: str) -> str:
-    return reverse("imodels:audit" if page == SavedFilter.Page.EVENTS else "imodels:audit-operations")
-
-
 # What the pages share
 
 
@@ -228,9 +186,6 @@ def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> d
     teams = list(Team.objects.values_list("name", flat=True)[:MOST_CHOICES])
     return {
         "filters": asked,
-        "page": page,
-        "saved": person(request).saved_filters.filter(page=page),
-        "query": menus.without(request.GET).removeprefix("?"),
         "filtered": menus.hidden_inputs(request.GET, "separator"),
         "event_groups": [(word, label) for word, (label, _) in EVENT_GROUPS.items()],
         "verbs": [(verb.value, formats.code_text(verb)) for verb in Verb],
@@ -241,7 +196,7 @@ def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> d
         "people": menus.people(asked.people, MOST_CHOICES),
         "teams": _with_picked(teams, asked.teams),
         "section": "audit",
-    }
+    } | saved_filters.on(request, page)
 
 
 def _with_picked(offered: Any, picked: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -23,14 +23,14 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits, throttles
-from imodels_app.models import About, Operation, Subscription, User
+from imodels_app.models import About, Operation, SavedFilter, Subscription, User
 from imodels_app.models.changes import seen_by
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import State, Verb
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import first_steps, lineage
+from imodels_app.views import first_steps, lineage, saved_filters
 
 MOST_AT_ONCE = keyset.PAGE_SIZE
 
@@ -85,6 +85,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     if not live.is_fragment(request):
         context |= {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
         context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
+        context |= saved_filters.on(request, SavedFilter.Page.TABLE)
     return live_page.render(
         "operations/list.html",
         "operations/_live.html",

@@ -35,7 +35,7 @@ def team_list(request: HttpRequest) -> HttpResponse:
     teams = Team.objects.visible_to(user).prefetch_related("membership_set__user")
     rows = [
         {"team": team, "leads": _leads(team), "trouble": deciders.why_not_in(team)}
-        for team in teams.annotate(itwin_count=Count("itwins"))
+        for team in teams.annotate(itwin_count=Count("itwins")).order_by("name")
     ]
     context = {"rows": rows, "can_change": permissions.may_administer(user), "section": "teams"}
     return render(request, "teams/list.html", context)

@@ -2,6 +2,8 @@
 // What only works with script is shown from here on.
 
 document.documentElement.dataset.script = "";
+// On a phone the bar scrolls, and where one is may be out of its sight.
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 function closeMenus(except) {
   for (const menu of document.querySelectorAll("details:is(.drop, .chip)[open]")) if (!menu.contains(except)) menu.open = false;

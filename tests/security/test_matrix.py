@@ -184,9 +184,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "delete-orphan": {"sure": "yes"},
     "preset-detail": {"preset_name": "Another name"},
     "replay-stream": {"since": "2026-11-29"},
-    "switch-watch": {"watch": "on"},
     "give-place": {"email": "soon@harbour.example", "role": "lead"},
     "change-place": {"role": "lead"},
+    "switch-watch": {"watch": "on"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
     "end-session": {"session": "of the requester"},
 }
@@ -282,8 +282,8 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     fail(failed, approved_by=tomas)
     kept = SavedFilter.objects.create(owner=ines, page="events", name="Mine", query="kind=fork")
     keys: dict[str, Any] = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
-    keys |= {"audit/people": mara.pk, "sessions/teams": bridge_team.pk, "audit/filters": kept.pk}
-    keys |= {"audit/people": mara.pk, "audit/filters": kept.pk, "people/": mara.pk}
+    keys |= {"audit/people": mara.pk, "filters/": kept.pk, "people/": mara.pk}
+    keys["sessions/teams"] = bridge_team.pk
     place, itwin = bridge_team.membership_set.get(user=mara), bridge_team.itwins.get()
     keys |= {"teams/places": place.pk, "teams/itwins": itwin.pk, "teams/": bridge_team.pk}
     stream = Destination.objects.create(name="SIEM", host="x", url="", key="", position=0)

@@ -175,3 +175,18 @@ def test_a_person_keeps_a_bounded_number_of_filters_and_only_their_own_are_there
     assert "Of another" not in answer.text
     other = SavedFilter.objects.get(owner=tomas)
     assert admin.post(reverse("imodels:delete-filter", args=[other.pk])).status_code == 404
+
+
+def test_anybody_keeps_views_of_the_table_of_operations_and_only_admins_of_the_audit(client, mara):
+    client.force_login(mara)
+    save, view = reverse("imodels:save-filter"), {"page": "table", "name": "My forks", "query": "whose=mine&kind=fork"}
+
+    saved = client.post(save, view, follow=True)
+    assert saved.request["QUERY_STRING"] == "whose=mine&kind=fork"
+    [kept] = client.get(reverse("imodels:operation-list")).context["saved"]
+    assert (kept.name, kept.query) == ("My forks", "whose=mine&kind=fork")
+    assert client.post(save, view | {"page": "events"}).status_code == 404
+
+    gone = client.post(reverse("imodels:delete-filter", args=[kept.pk]))
+    assert gone["Location"] == reverse("imodels:operation-list")
+    assert not mara.saved_filters.exists()
