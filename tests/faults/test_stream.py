@@ -56,7 +56,8 @@ def to(ines):
 def happen(count: int) -> set[str]:
     """So many events, in the log; their ids."""
     at = timezone.now()
-    made = Event.objects.bulk_create(Event(at=at, verb="signed_in", note=f"{number}") for number in range(count))
+    some = (Event(at=at, verb="signed_in", note=f"{number}") for number in range(count))
+    made = Event.objects.bulk_create(some, batch_size=1000)
     while log.waiting():
         log.add_events()
     return {str(event.pk) for event in made}
