@@ -54,5 +54,5 @@ def test_who_may_see_it_no_longer_is_not_told(subscribe, running_clone, tomas, i
 
     [mail] = mail_server.to(ines.email)
     assert mail["Subject"] == "Pier 7 copy has ended: Succeeded"
-    assert "because you asked to be told about this one" in mail.get_content()
+    assert "because you asked to be told about this one" in mail.get_body(("plain",)).get_content()
     assert not mail_server.to(tomas.email)
