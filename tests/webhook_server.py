@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 
 class Heard(NamedTuple):
-    """One request that arrived, whatever it was answered."""
+    """One request that arrived. taken: whether it was accepted, even if the answer was lost."""
 
     path: str
     headers: dict[str, str]
     body: bytes
+    taken: bool
 
     @property
     def json(self) -> Any:
@@ -37,7 +38,7 @@ class WebhookServer:
     @property
     def once_each(self) -> dict[str, Heard]:
         """What a receiver keeps that knows repeats by their id: of those that it took."""
-        return {one.headers["webhook-id"]: one for one in self.heard}
+        return {one.headers["webhook-id"]: one for one in self.heard if one.taken}
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -52,8 +53,8 @@ def _handler(server: WebhookServer) -> type[http.server.BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            server.heard.append(Heard(self.path, headers, body))
             status = server.next_answer()
+            server.heard.append(Heard(self.path, headers, body, taken=status in (0, 200)))
             if not status or server.loses():
                 return
             self.send_response(status)

@@ -33,10 +33,10 @@ REQUESTS = [
 # Who has which pages.
 PAGES = {
     "mara": ["/operations/", "/new/", "/new/clone/", "/new/empty/", "/preferences/", "/help/", "/teams/", "/sessions/"],
-    "tomas": ["/approvals/", "/approvals/rules/", "/approvals/rules/new", "/teams/"],
+    "tomas": ["/approvals/", "/approvals/away/", "/approvals/rules/", "/approvals/rules/new", "/teams/"],
     "ines": [
         *("/operations/", "/teams/", "/teams/new", "/people/", "/first-steps/", "/help/new/"),
-        *("/audit/", "/audit/operations/", "/audit/numbers/", "/operating/", "/orphans/"),
+        *("/audit/", "/audit/operations/", "/audit/numbers/", "/operating/", "/orphans/", "/approvals/chats/"),
     ],
 }
 # Pages whose address is found by a link on another one.

@@ -6,7 +6,7 @@ from django.utils.crypto import salted_hmac
 
 from imodels_app.accounts import encryption, rights
 from imodels_app.models import Team, User, Webhook
-from imodels_app.notifications import webhooks
+from imodels_app.notifications import channels, webhooks
 from imodels_app.states import Chat
 
 _INPUT = {"class": "iui-input"}
@@ -39,4 +39,5 @@ class ChatForm(forms.Form):
         webhook.url = encryption.encrypt(url)
         webhook.fingerprint = salted_hmac("webhook", url, algorithm="sha256").hexdigest()[:8]
         rights.save(webhook, by=by)
+        channels.record_success(channels.to_chat(webhook.pk))  # another address may answer: it is tried at once
         return webhook

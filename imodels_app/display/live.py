@@ -207,4 +207,4 @@ def _digest(value: object) -> str:
 
 def _key(pk: UUID) -> str:
     """A row's name in a token: those of one page differ."""
-    return urlsafe_b64encode(pk.bytes[-3:]).decode()
+    return urlsafe_b64encode(pk.bytes[-6:]).decode()

@@ -25,6 +25,7 @@ def comment(operation: Operation, text: str, *, by: User) -> None:
 def look(operation: Operation, *, by: User) -> None:
     """Say that somebody is looking at it, for half an hour from now. Raises permissions.Denied: only who may decide."""
     permissions.require(permissions.why_not_decide(by, operation))
+    Look.objects.filter(until__lte=clock.now()).delete()
     Look.objects.update_or_create(operation=operation, person=by, defaults={"until": clock.now() + LOOK_LASTS})
 
 

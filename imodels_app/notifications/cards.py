@@ -74,13 +74,12 @@ def _filled(facts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _for_teams(card: Card) -> dict[str, Any]:
     """For a workflow “When a Teams webhook request is received”. Text runs know no markdown, other texts do."""
-    runs = [[_run(f"{what}: ", weight="Bolder"), _run(text)] for what, text in card.facts]
-    body = [[_run(card.title, weight="Bolder", size="Medium")], *runs]
+    runs = [[_run(f"{what}: ", weight="bolder"), _run(text)] for what, text in card.facts]
+    body = [[_run(card.title, weight="bolder", size="medium")], *runs]
     content = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
-        "fallbackText": card.title,
         "body": [{"type": "RichTextBlock", "inlines": inlines} for inlines in body],
         "actions": [{"type": "Action.OpenUrl", "title": card.label, "url": card.url}],
     }

@@ -42,6 +42,11 @@ def send(to: str, mail: Mail, message_id: UUID, *, connection: BaseEmailBackend)
     message.send()
 
 
+def to_chat(webhook_id: int) -> str:
+    """The name of the way to one chat."""
+    return f"chat-{webhook_id}"
+
+
 def take_lease(now: datetime, name: str = MAIL) -> bool:
     """Whether this worker may send now: nobody else does, and the receiver is not being left alone."""
     CircuitBreaker.objects.get_or_create(name=name)

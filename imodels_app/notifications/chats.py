@@ -46,7 +46,7 @@ def send_due(decrypt: Callable[[str], str]) -> None:
 
 
 def _send_to(webhook: Webhook, decrypt: Callable[[str], str]) -> None:
-    name = f"chat-{webhook.pk}"
+    name = channels.to_chat(webhook.pk)
     if not channels.take_lease(clock.now(), name):
         return
     try:

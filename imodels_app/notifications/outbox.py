@@ -118,6 +118,8 @@ def is_current(message: Notification) -> bool:
         return _knows_of(message.to, operation)
     if message.kind == NotificationKind.SUBSCRIBED:
         return Operation.objects.visible_to(message.to).filter(pk=operation.pk).exists()
+    if message.kind == NotificationKind.ESCALATED:
+        return operation.state == State.AWAITING_APPROVAL
     if message.kind == NotificationKind.SIGN_IN:
         return operation.wait_reason == WaitReason.SIGN_IN and not operation.is_finished
     if message.kind == NotificationKind.UNKNOWN_STATE:

@@ -27,8 +27,8 @@ def chat_list(request: HttpRequest) -> HttpResponse:
     return render(request, "approvals/chats.html", context, status=422 if form.errors else 200)
 
 
-@auditor
 @require_POST
+@auditor
 @throttled(throttles.RULES)
 def remove_chat(request: HttpRequest, pk: int) -> HttpResponse:
     """Send nothing there any more."""

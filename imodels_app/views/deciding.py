@@ -59,7 +59,8 @@ def not_decided(request: HttpRequest, pk: UUID, *, asks_again: bool = False) -> 
     asks_again  a rule wants the sign-in service to ask for the person, though it may remember them
     """
     if not request.user.is_authenticated:
-        context = {"comment": request.POST.get("comment", ""), "pk": pk, "section": "approvals"}
+        typed = request.POST.get("comment") or request.POST.get("text", "")
+        context = {"comment": typed, "pk": pk, "section": "approvals"}
         context |= {"asks_again": asks_again}
         return render(request, "approvals/signed_out.html", context, status=422)
     user = person(request)

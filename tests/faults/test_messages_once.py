@@ -56,7 +56,7 @@ def test_39_each_message_is_had_once_whatever_is_delivered_twice_killed_lost_or_
     form = ChatForm({"team": bridge_team.pk, "chat": Chat.SLACK, "url": f"{receiver.url}/x"})
     assert form.is_valid()
     form.save(by=ines)
-    forks = [lifecycle.request(spec_for(Kind.FORK, name=f"Pier <{at}>"), by=mara) for at in range(12)]
+    forks = [lifecycle.request(spec_for(Kind.FORK, name=f"Pier <{at}>"), by=mara) for at in range(6)]
 
     # Down for an hour, and nobody waits for it.
     mail_server.stop()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.urls import reverse
 
@@ -56,12 +57,14 @@ def assert_adaptive_card(body: dict[str, Any]) -> None:
     card = attachment["content"]
     assert (body["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
     assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
-    assert set(card) <= {"type", "version", "$schema", "body", "actions", "fallbackText"}
+    assert set(card) <= {"type", "version", "$schema", "body", "actions"}
     for block in card["body"]:
         assert set(block) == {"type", "inlines"}
         assert block["type"] == "RichTextBlock"
         assert all(run["type"] == "TextRun" and isinstance(run["text"], str) for run in block["inlines"])
-        assert {name for run in block["inlines"] for name in run} <= {"type", "text", "weight", "size"}
+        for run in block["inlines"]:
+            assert set(run) <= {"type", "text", "weight", "size"}
+            assert (run.get("weight", "bolder"), run.get("size", "medium")) == ("bolder", "medium")
     for action in card["actions"]:
         assert set(action) == {"type", "title", "url"}
         assert action["type"] == "Action.OpenUrl"
@@ -99,7 +102,7 @@ def test_a_card_says_enough_to_decide_and_a_following_one_by_whom_it_was_decided
         CHECKS[kind](body)
         assert reverse("imodels:approval-detail", args=[fork.pk]) in texts_in(body)
         assert "secret" not in texts_in(body)
-    for fact in ("Mara Lindqvist", "Main Bridge", "120", "Harbour Bridge", "Try the seismic retrofit", "Tomas"):
+    for fact in ("Mara Lindqvist", "Main Bridge", "120", "Harbour Bridge", "Try the seismic retrofit", "Bridge team"):
         assert fact in texts_in(asked)
     assert "Tomas Novak rejected" in texts_in(decided)
     assert "Use a clone." in texts_in(decided)
@@ -160,3 +163,12 @@ def test_an_answer_that_was_lost_is_asked_again_with_the_same_id(chat, receiver,
     assert len(receiver.heard) == 3
     assert list(receiver.once_each) == [str(ChatMessage.objects.get().pk)]
     assert ChatMessage.objects.get().sent_at
+
+
+@pytest.mark.same_on_both
+def test_the_command_line_sets_a_chat_and_refuses_a_host_that_no_setting_names(receiver, bridge_team):
+    call_command("set_up_team", bridge_team.name, slack_webhook=receiver.url + SECRET)
+
+    assert Webhook.objects.get().chat == Chat.SLACK
+    with pytest.raises(CommandError, match="WEBHOOK_HOSTS"):
+        call_command("set_up_team", bridge_team.name, slack_webhook="https://example.org/x")
