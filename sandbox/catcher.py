@@ -14,7 +14,7 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
-from sandbox.messages import Caught, Messages
+from sandbox.caught import Caught, Messages
 from sandbox.platform import current
 
 LARGEST = 1_000_000

@@ -10,11 +10,11 @@ from pathlib import Path
 from flask import current_app
 
 from sandbox import seed
+from sandbox.caught import Messages
 from sandbox.faults import Faults
 from sandbox.identity_store import Grants
 from sandbox.journal import Journal
 from sandbox.limits import Limits
-from sandbox.messages import Messages
 from sandbox.storage_files import BlobFiles
 from sandbox.world import World
 
