@@ -140,7 +140,7 @@ def clear_sessions() -> None:
 
 @shared_task(name="imodels_app.forget_changes")
 def forget_changes() -> None:
-    Change.objects.forget(clock.now())
+    Change.objects.delete_old(clock.now())
 
 
 @shared_task(name="imodels_app.record_refusals")

@@ -276,14 +276,14 @@ def test_row_18_each_has_queues_of_their_own_filtered_as_everywhere(
     lifecycle.reject(by_ida, by=ida, comment="No.")
     client.force_login(tomas)
 
-    def queues_of(**query: str) -> list[list[str]]:
+    def names_in_lists(**query: str) -> list[list[str]]:
         context = client.get(LIST, query).context
         queues = ("waiting", "requested", "decided_by_me", "decided")
         return [[row.operation.name for row in context[queue]] for queue in queues]
 
-    assert queues_of() == [[waiting_fork.name], [mine.name], [decided.name], [by_ida.name]]
-    assert queues_of(q="Of the") == [[], [mine.name], [], []]
-    assert queues_of(person=str(mara.pk)) == [[waiting_fork.name], [], [decided.name], [by_ida.name]]
+    assert names_in_lists() == [[waiting_fork.name], [mine.name], [decided.name], [by_ida.name]]
+    assert names_in_lists(q="Of the") == [[], [mine.name], [], []]
+    assert names_in_lists(person=str(mara.pk)) == [[waiting_fork.name], [], [decided.name], [by_ida.name]]
     assert 'data-count="1"' in client.get("/operations/").text
 
 

@@ -88,6 +88,7 @@ def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User |
             raise permissions.Denied(why)
         if isinstance(row, Team):
             permissions.require(permissions.why_not_delete_team(row))
+            watches.end_for(row)
             parts: list[Row] = [*row.membership_set.all(), *row.itwins.all(), *ApprovalRule.objects.filter(team=row)]
             parts += [*row.absences.all(), *Webhook.objects.filter(team=row)]
             for part in parts:

@@ -20,7 +20,7 @@ class DestinationForm(forms.Form):
     url = forms.CharField(
         label="Address",
         max_length=2000,
-        widget=forms.PasswordInput({"class": "iui-input", "autocomplete": "off"}),
+        widget=forms.TextInput({"class": "iui-input", "autocomplete": "off", "inputmode": "url"}),
         help_text="Begins with https://. Its host is among WEBHOOK_HOSTS. It is stored encrypted, and not shown again.",
     )
     secret = forms.CharField(

@@ -33,6 +33,11 @@ def end_of(user: User, why: str) -> None:
     _end(Watch.objects.filter(person=user), note=why)
 
 
+def end_for(team: Team) -> None:
+    """The team is about to go."""
+    _end(team.watches.all(), note="The team was deleted")
+
+
 def end_unled() -> None:
     """Of whoever no longer leads the team, or has no open account."""
     _end(Watch.objects.exclude(pk__in=Watch.objects.of_leads().values("pk")), note="No longer a lead of the team")

@@ -160,7 +160,7 @@ def is_deleting(row: Operation) -> bool:
     return hasattr(row, "orphan") and row.orphan.state == OrphanState.DELETING
 
 
-def shown(row: Operation, now: datetime) -> list[object]:
+def row_facts(row: Operation, now: datetime) -> list[object]:
     """What changes with what is read of a row. Of an upload that is the progress: its lease is renewed each second."""
     sent = row.upload.sent_bytes if hasattr(row, "upload") else None
     orphan = row.orphan.version if hasattr(row, "orphan") else None
@@ -206,4 +206,4 @@ def _digest(value: object) -> str:
 
 def _key(pk: UUID) -> str:
     """A row's name in a token: those of one page differ."""
-    return urlsafe_b64encode(pk.bytes[-3:]).decode()
+    return urlsafe_b64encode(pk.bytes[-6:]).decode()

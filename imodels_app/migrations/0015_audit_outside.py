@@ -18,6 +18,10 @@ class Migration(migrations.Migration):
                 ("imodel_id", models.CharField(max_length=36, primary_key=True, serialize=False)),
                 ("itwin_id", models.CharField(db_index=True, max_length=36)),
                 ("name", models.CharField(max_length=255)),
+                (
+                    "is_hidden",
+                    models.BooleanField(default=False, help_text="There, and not shown to who looked last."),
+                ),
                 ("gone_at", models.DateTimeField(help_text="When it was no longer there.", null=True)),
             ],
         ),

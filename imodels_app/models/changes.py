@@ -13,7 +13,7 @@ from django.db.models import Q
 from imodels_app.models.people import User
 
 # A page that was away longer than MISSED asks for everything anew.
-MISSED, KEPT = timedelta(minutes=10), timedelta(hours=1)
+MISSED, STAYS = timedelta(minutes=10), timedelta(hours=1)
 LARGEST = 2**63
 
 
@@ -58,8 +58,8 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         missed = Q(number__gte=mark.end) | Q(number__in=mark.open)
         return self.filter(missed, number__gte=min((mark.end, *mark.open)))
 
-    def forget(self, now: datetime) -> None:
-        self.filter(at__lt=now - KEPT).delete()
+    def delete_old(self, now: datetime) -> None:
+        self.filter(at__lt=now - STAYS).delete()
 
 
 class About(models.TextChoices):

@@ -66,6 +66,7 @@ class SeenIModel(models.Model):
     imodel_id = models.CharField(max_length=36, primary_key=True)
     itwin_id = models.CharField(max_length=36, db_index=True)
     name = models.CharField(max_length=255)
+    is_hidden = models.BooleanField(default=False, help_text="There, and not shown to who looked last.")
     gone_at = models.DateTimeField(null=True, help_text="When it was no longer there.")
 
     def __str__(self) -> str:

@@ -214,24 +214,32 @@ def _about_rights(message: Notification) -> tuple[str, str]:
     return " ".join(f"{what}{about}: {event.note}".split()), f"{text}\n\n{why}\n"
 
 
+_WHAT = {
+    Kind.EMPTY: "the empty iModel “{name}”",
+    Kind.TEMPLATE: "the iModel “{name}” from the template {source}",
+    Kind.BASELINE: "the iModel “{name}” from a baseline file",
+    Kind.CLONE: "the clone of {source} “{name}”",
+    Kind.FORK: "the fork of {source} “{name}”",
+}
+
+
 def values(operation: Operation) -> dict[str, str]:
     """What a sentence about an operation may name."""
     now = clock.now()
     earlier = status.describe(operation, now)
-    kind = status.kind_label(operation.kind).lower()
-    source = isolated(operation.source_name)
-    what = f"the {kind}{f' of {source}' if source else ''} “{isolated(operation.name)}”"
+    name, source = isolated(operation.name), isolated(operation.source_name) or "an iModel"
+    what = _WHAT[Kind(operation.kind)].format(name=name, source=source)
     up_to = status.up_to(operation)
     start, end = operation.accepted_at, operation.finished_at
     decision = operation.last_decision
     return {
-        "name": isolated(operation.name),
+        "name": name,
         "what": what,
         "What": what[:1].upper() + what[1:],
         "who": isolated(formats.first_name(operation.requested_by_name)),
         "requester": isolated(operation.requested_by_name),
         "identity": str(identity.of_requester(operation)),
-        "source": source or "an iModel",
+        "source": source,
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": isolated(operation.itwin_name) or "its iTwin",
         "askers": status.askers(operation),

@@ -89,7 +89,7 @@ def live_card(request: HttpRequest, operation: Operation, user: User, known: car
     around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
     context = around | _context(operation, user, now, known)
     rows = [operation, *_rows(around)]
-    parts = {"known": known.seen, "card": [[live.shown(row, now) for row in rows], _seen(operation, around, now)]}
+    parts = {"known": known.seen, "card": [[live.row_facts(row, now) for row in rows], _seen(operation, around, now)]}
     times = [*live.times(rows, now), *(one.until for one in around["looks"])]
     return live_page.render("approvals/detail.html", "approvals/_card.html", context, parts=parts, times=times)
 

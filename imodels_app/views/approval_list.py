@@ -72,7 +72,7 @@ def approval_list(request: HttpRequest) -> HttpResponse:
         scope = Operation.objects.visible_to(user)
         chips = menus.chips(asked, request.GET, scope)
         context |= {"chips": chips, "hidden_inputs": menus.hidden_inputs(request.GET, "q")}
-    parts = {"lists": [looking, [[live.shown(row, now) for row in rows] for rows in lists.values()]]}
+    parts = {"lists": [looking, [[live.row_facts(row, now) for row in rows] for rows in lists.values()]]}
     times = [*live.times(chain(*lists.values()), now), *(one.until for one in looks.values())]
     return live_page.render("approvals/list.html", "approvals/_lists.html", context, parts=parts, times=times)
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from imodels_app.accounts import deciders
 from imodels_app.decorators import administrator
-from imodels_app.models import Membership, Operation, Team, TeamITwin
+from imodels_app.models import Membership, Operation, Team, TeamITwin, Webhook
 from imodels_app.states import Kind, State
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -35,7 +35,7 @@ def first_steps(request: HttpRequest) -> HttpResponse:
 
 def steps() -> list[Step]:
     """In the order in which they are best done."""
-    return [_itwin(), _lead(), _decision(), _mail(), _clone()]
+    return [_itwin(), _lead(), _decision(), _messages(), _clone()]
 
 
 def _itwin() -> Step:
@@ -62,9 +62,10 @@ def _decision() -> Step:
     return Step("Somebody can decide", why, not stuck, url, "See who is missing")
 
 
-def _mail() -> Step:
-    why = "Leads hear of a request, and people of what became of theirs. Whoever runs iModel Desk sets EMAIL_URL."
-    return Step("E-mails are sent", why, settings.EMAIL_BACKEND == SMTP)
+def _messages() -> Step:
+    why = "By e-mail, once whoever runs iModel Desk has set EMAIL_URL, or to the team’s chat."
+    is_done = settings.EMAIL_BACKEND == SMTP or Webhook.objects.exists()
+    return Step("Leads hear of requests", why, is_done, reverse("imodels:chat-list"), "Name a chat")
 
 
 def _clone() -> Step:

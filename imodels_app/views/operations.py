@@ -91,7 +91,9 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         "operations/_live.html",
         context,
         parts=parts,
-        rows={row.operation.pk: [live.shown(row.operation, now), row.status_text, row.why_not_cancel] for row in rows},
+        rows={
+            row.operation.pk: [live.row_facts(row.operation, now), row.status_text, row.why_not_cancel] for row in rows
+        },
         times=[*live.times(page, now), *_times(positions, now), *(one.more_at for one in limits if one.more_at)],
         extra=live.QUEUE if positions else "",
     )
@@ -109,7 +111,12 @@ def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     operation = _visible(user, pk)
     context = _page_of(operation, user, now) | {"section": "operations"}
     positions = fair_queue.positions([operation], now)
-    read = [live.shown(operation, now), context["status_text"], len(context["timeline"]), live.tick([operation], now)]
+    read = [
+        live.row_facts(operation, now),
+        context["status_text"],
+        len(context["timeline"]),
+        live.tick([operation], now),
+    ]
     return live_page.render(
         "operations/detail.html",
         "operations/_detail.html",

@@ -76,7 +76,7 @@ def orphan_list(request: HttpRequest) -> HttpResponse:
         "pace": live.pace(operations),
         "section": "orphans",
     }
-    lists = [[live.shown(operation, now) for operation in operations], [str(orphan.pk) for orphan in over]]
+    lists = [[live.row_facts(operation, now) for operation in operations], [str(orphan.pk) for orphan in over]]
     parts = {"lists": [*lists, counted.total]}
     return live_page.render("orphans/list.html", "orphans/_lists.html", context, parts=parts)
 

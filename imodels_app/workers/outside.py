@@ -7,6 +7,7 @@ asked about by its id.
 """
 
 import logging
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from imodels_app import gateway
 from imodels_app.audit import events
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import IModel
+from imodels_app.limits import rate_limits
 from imodels_app.models import KnownITwin, Operation, OperationQuerySet, SeenIModel, Team, User, Watch, WatchedITwin
 from imodels_app.runtime import clock, failpoints
 from imodels_app.runtime.timing import OUTSIDE_LEASE, PLATFORM_CLOCK_DIFFERENCE
@@ -32,6 +34,8 @@ AGAIN_AFTER = timedelta(minutes=10)
 PAGE, MOST_PAGES = 1000, 20
 # Of what the list does not show, so many are asked about by one look.
 MOST_ASKED = 100
+# Of what was hidden from the lead before; it may have been shown, or deleted, since.
+MOST_HIDDEN_ASKED = 10
 # The desk itself deletes it, or has told that it is gone.
 DELETED_HERE = {OrphanState.DELETING, *NO_LONGER_THERE}
 STILL_THERE = Q(state=State.SUCCEEDED) | Q(orphan__state__in=[OrphanState.LEFT, OrphanState.USABLE])
@@ -89,6 +93,7 @@ class _Look:
     watch: Watch
     found: dict[str, IModel] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
     is_cut: bool = False
 
     def ask(self) -> "_Look":
@@ -97,28 +102,37 @@ class _Look:
         listed = platform.imodels(self.row.pk, top=PAGE, pages=MOST_PAGES, newest=True)
         self.found = {imodel.id: imodel for imodel in listed}
         # Of a list that is cut nobody knows what else there is.
-        missing = sorted(self._expected() - set(self.found)) if listed.is_all else []
-        self.is_cut = len(missing) > MOST_ASKED
-        for imodel_id in missing[:MOST_ASKED]:
+        missing = self._missing() if listed.is_all else []
+        for imodel_id in missing:
+            if not rate_limits.polls_left(clock.now()):  # what is to be sent comes first
+                self.is_cut = True
+                break
             self._ask_for(platform, imodel_id)
         if self.gone:  # to who has lost all rights meanwhile everything is gone: then this raises
             platform.imodels(self.row.pk, top=1)
         return self
 
-    def _expected(self) -> set[str]:
-        seen = SeenIModel.objects.filter(itwin_id=self.row.pk, gone_at=None).values_list("pk", flat=True)
+    def _missing(self) -> list[str]:
+        """What should be in the list, and is not: as many as one look asks about."""
+        known = SeenIModel.objects.filter(itwin_id=self.row.pk)
+        shown, hidden = (
+            known.filter(gone_at=None, is_hidden=one).values_list("pk", flat=True) for one in (False, True)
+        )
         # What the desk has made since, and nobody has seen yet.
         made = self._made.filter(STILL_THERE, finished_at__gt=self.row.since).values_list("imodel_id", flat=True)
-        known = SeenIModel.objects.filter(itwin_id=self.row.pk).values_list("pk", flat=True)
-        return {*seen, *set(made).difference(known)}
+        new = set(made).difference(known.values_list("pk", flat=True))
+        lost, unseen = {*shown, *new} - set(self.found), sorted(set(hidden) - set(self.found))
+        self.is_cut = len(lost) > MOST_ASKED
+        some = random.sample(unseen, min(len(unseen), MOST_HIDDEN_ASKED))
+        return [*sorted(lost)[:MOST_ASKED], *some]
 
     def _ask_for(self, platform: Platform, imodel_id: str) -> None:
         try:
             self.found[imodel_id] = platform.imodel(imodel_id)
         except errors.NotFound:
             self.gone.add(imodel_id)
-        except errors.Forbidden:  # there, and hidden from this lead
-            pass
+        except errors.Forbidden:  # it is there
+            self.hidden.add(imodel_id)
 
     # What is new
 
@@ -129,9 +143,11 @@ class _Look:
             if imodel.id not in seen and not self._is_undecided(imodel):
                 seen[imodel.id] = self._first_sight(imodel)
             if imodel.id in seen:
-                self._compare_name(seen[imodel.id], imodel.name)
+                self._compare(seen[imodel.id], imodel.name)
         for imodel_id in sorted(self.gone):
-            self._no_longer_there(seen.get(imodel_id), imodel_id)
+            self._no_longer_there(seen.get(imodel_id) or self._unseen(imodel_id))
+        for imodel_id in sorted(self.hidden):
+            _save(seen.get(imodel_id) or self._unseen(imodel_id), is_hidden=True)
 
     def _is_undecided(self, imodel: IModel) -> bool:
         """It may be what a request of the desk makes whose answer has not come yet."""
@@ -150,22 +166,23 @@ class _Look:
         name = ours.name if ours else imodel.name
         return SeenIModel.objects.create(imodel_id=imodel.id, itwin_id=self.row.pk, name=name)
 
-    def _compare_name(self, seen: SeenIModel, name: str) -> None:
-        if seen.name == name:
-            return
-        self._record(Verb.RENAMED_OUTSIDE, seen.pk, name, f", was {seen.name}", before=seen.name, after=name)
-        seen.name = name
-        seen.save(update_fields=["name"])
+    def _unseen(self, imodel_id: str) -> SeenIModel:
+        """What the desk has made and was in no list."""
+        return SeenIModel(imodel_id=imodel_id, itwin_id=self.row.pk, name=self._ours[imodel_id].name)
 
-    def _no_longer_there(self, seen: SeenIModel | None, imodel_id: str) -> None:
-        ours = self._ours.get(imodel_id)
-        seen = seen or SeenIModel(imodel_id=imodel_id, itwin_id=self.row.pk, name=ours.name if ours else imodel_id)
+    def _compare(self, seen: SeenIModel, name: str) -> None:
+        if seen.name != name:
+            self._record(Verb.RENAMED_OUTSIDE, seen.pk, name, f", was {seen.name}", before=seen.name, after=name)
+        if seen.name != name or seen.is_hidden:
+            _save(seen, name=name, is_hidden=False)
+
+    def _no_longer_there(self, seen: SeenIModel) -> None:
+        ours = self._ours.get(seen.pk)
         if not (ours and hasattr(ours, "orphan") and ours.orphan.state in DELETED_HERE):
-            self._record(Verb.DELETED_OUTSIDE, imodel_id, seen.name)
+            self._record(Verb.DELETED_OUTSIDE, seen.pk, seen.name)
         elif ours.orphan.state == OrphanState.DELETING:  # its own step says what became of it
             return
-        seen.gone_at = clock.now()
-        seen.save()
+        _save(seen, gone_at=clock.now())
 
     def _record(self, verb: Verb, imodel_id: str, name: str, more: str = "", **facts: Any) -> None:
         where = f" in {self._itwin_name}" if self._itwin_name else ""
@@ -182,7 +199,7 @@ class _Look:
     @cached_property
     def _ours(self) -> dict[str, Operation]:
         """By the iModels that they made; read after the list was."""
-        return {one.imodel_id: one for one in _in_parts(self._made, {*self.found, *self.gone})}
+        return {one.imodel_id: one for one in _in_parts(self._made, {*self.found, *self.gone, *self.hidden})}
 
     @cached_property
     def _sending_since(self) -> datetime | None:
@@ -194,6 +211,12 @@ class _Look:
     def _itwin_name(self) -> str:
         known = KnownITwin.objects.filter(pk=self.row.pk).first()
         return known.name if known else ""
+
+
+def _save(seen: SeenIModel, **facts: Any) -> None:
+    for name, value in facts.items():
+        setattr(seen, name, value)
+    seen.save()
 
 
 def _is_after(made_at: datetime | None, since: datetime) -> bool:

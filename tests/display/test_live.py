@@ -95,10 +95,10 @@ def test_a_change_that_commits_late_is_not_missed(client, mara, queued_clone, sp
 @pytest.mark.django_db
 def test_what_was_forgotten_is_an_hour_old(queued_clone):
     now = timezone.now()
-    Change.objects.forget(now + timedelta(minutes=59))
+    Change.objects.delete_old(now + timedelta(minutes=59))
     assert Change.objects.exists()
 
-    Change.objects.forget(now + timedelta(minutes=61))
+    Change.objects.delete_old(now + timedelta(minutes=61))
     assert not Change.objects.exists()
 
 

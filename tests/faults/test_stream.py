@@ -56,20 +56,21 @@ def to(ines):
 def happen(count: int) -> set[str]:
     """So many events, in the log; their ids."""
     at = timezone.now()
-    made = Event.objects.bulk_create(Event(at=at, verb="signed_in", note=f"{number}") for number in range(count))
+    some = (Event(at=at, verb="signed_in", note=f"{number}") for number in range(count))
+    made = Event.objects.bulk_create(some, batch_size=1000)
     while log.waiting():
         log.add_events()
     return {str(event.pk) for event in made}
 
 
-def told(heard) -> list[dict]:
+def cloud_events(heard) -> list[dict]:
     return [event for message in heard for event in message.json]
 
 
 def taken(server: WebhookServer, answers: list[int]) -> set[str]:
     """Ids of the events in messages that were answered with 200."""
     pairs = zip(server.heard, answers, strict=False)
-    return {event["id"] for event in told(message for message, status in pairs if status == 200)}
+    return {event["id"] for event in cloud_events(message for message, status in pairs if status == 200)}
 
 
 def is_genuine(message) -> bool:
@@ -98,12 +99,12 @@ def test_three_in_ten_fail_and_one_is_down_for_an_hour_and_nothing_is_lost(recei
 
     assert taken(flaky, [*answers, *[200] * len(flaky.heard)]) >= all_of_them
     ok = [message for message in down.heard if message.headers["webhook-timestamp"] > str(down_until.timestamp())]
-    assert {event["id"] for event in told(ok)} >= all_of_them
+    assert {event["id"] for event in cloud_events(ok)} >= all_of_them
     for server in (flaky, down):
         assert all(map(is_genuine, server.heard))
         assert len({(one.headers["webhook-id"], one.body) for one in server.heard}) == len(server.once_each)
-        each = {event["id"]: event for event in told(server.heard)}
-        assert len({json.dumps(event) for event in told(server.heard)}) == len(each)
+        each = {event["id"]: event for event in cloud_events(server.heard)}
+        assert len({json.dumps(event) for event in cloud_events(server.heard)}) == len(each)
         lines = sorted(int(event["sequence"]) for event in each.values())
         assert lines == list(range(lines[0], log.head().size))
         assert lines[0] <= since
@@ -120,7 +121,7 @@ def test_an_event_is_a_cloud_event_whose_leaf_can_be_hashed_again(receive, to, q
     stream.send(one.pk)
 
     message = receiver.heard[-1]
-    sent = next(event for event in told([message]) if event["type"] == "imodel-desk.failed")
+    sent = next(event for event in cloud_events([message]) if event["type"] == "imodel-desk.failed")
     assert message.headers["content-type"] == "application/cloudevents-batch+json; charset=utf-8"
     assert (sent["specversion"], sent["subject"]) == ("1.0", str(queued_clone.pk))
     assert sent["source"] == f"{settings.DASHBOARD_URL}/audit/"
@@ -140,7 +141,10 @@ def test_a_destination_gets_its_groups_and_every_head(receive, to):
 
     stream.send(one.pk)
 
-    assert [event["type"] for event in told(receiver.heard)] == ["imodel-desk.approved", "imodel-desk.head_sent"]
+    assert [event["type"] for event in cloud_events(receiver.heard)] == [
+        "imodel-desk.approved",
+        "imodel-desk.head_sent",
+    ]
     assert streams.lag(Destination.objects.get()).lines == 0
 
 
@@ -155,7 +159,7 @@ def test_who_goes_back_while_it_is_sent_goes_back(receive, to, ines):
     assert Destination.objects.get().position == 0
     stream.send(one.pk)
 
-    ids = [event["id"] for event in told(receiver.heard)]
+    ids = [event["id"] for event in cloud_events(receiver.heard)]
     assert len(ids) > len(set(ids)) == log.head().size
 
 
@@ -171,7 +175,7 @@ def test_who_never_answers_delays_nobody(receive, to):
 
         stream.send(other.pk)
 
-        assert {event["id"] for event in told(quick.heard)} >= expected
+        assert {event["id"] for event in cloud_events(quick.heard)} >= expected
         assert sending.is_alive()
     sending.join()
     assert Destination.objects.get(pk=slow.pk).failures == 1

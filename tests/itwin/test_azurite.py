@@ -5,22 +5,27 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 from demo import supervisor
+from imodels_app import lifecycle
 from imodels_app.accounts import encryption
 from imodels_app.itwin import errors
 from imodels_app.itwin.storage import Storage
 from imodels_app.itwin.types import UploadLink
 from imodels_app.models import Upload
-from imodels_app.states import State
+from imodels_app.requesting import staging
+from imodels_app.states import Kind, State
+from imodels_app.views.uploads import PIECE
 from imodels_app.workers.submit import submit
 from imodels_app.workers.upload import upload
-from tests.files import KIB, MIB, a_file
+from tests.files import KIB, MIB, a_file, digest
 from tests.processes import listens
 from tests.settings import IN_CI, RUN_DIR, free_port
+from tests.views.test_uploads import headers_of, send_piece
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.django_db]
@@ -123,3 +128,44 @@ def test_an_expired_link_is_told_from_any_other_refusal(link, way, tmp_path):
     assert no.value.status == 403
     assert "sig=" not in str(no.value)
     assert no.value.__cause__ is None
+
+
+@pytest.mark.measure
+@pytest.mark.django_db(transaction=True)
+def test_a_large_file_takes_little_longer_through_the_desk(
+    processes, azurite, link, signed_in_mara, mara, sandbox, spec_for, bridge_team, record_property, settings
+):
+    """Browser, desk, storage, one after the other, beside the makers' own library straight to the storage."""
+    data, headers = a_file(int(os.environ.get("BENCH_UPLOAD_MIB", "1024")) * MIB), headers_of(mara)
+    settings.BASELINE_MAX_MIB = settings.STAGING_PERSON_MIB = 2048
+    processes.env |= {
+        "STAGING_DIR": str(settings.STAGING_DIR),
+        "BASELINE_MAX_MIB": "2048",
+        "STAGING_PERSON_MIB": "2048",
+    }
+    web = processes.web()
+    began = monotonic()
+    azurite.get_blob_client("baselines", "direct").upload_blob(data, length=len(data), max_concurrency=2)
+    direct_s, began = monotonic() - began, monotonic()
+
+    staged = staging.announce(name="pier.bim", size=len(data), owner=mara)
+    for at in range(0, len(data), PIECE):
+        send_piece(web, staged, headers, data[at : at + PIECE], at=at)
+    came_s, began = monotonic() - began, monotonic()
+
+    spec = spec_for(Kind.BASELINE, file_name="pier.bim", file_size=len(data), description=digest(data))
+    operation = lifecycle.request(spec, by=mara, staged_file=staged)
+    submit(operation.pk)
+    operation.refresh_from_db()
+    name = f"baselines/{operation.imodel_id}/{operation.imodel_id}.bim"
+    sandbox.platform.blobs.write(name, [data])
+    Upload.objects.update(link=encryption.encrypt(link(operation.imodel_id).href))
+    began = monotonic()
+    upload(operation.pk)
+    went_s = monotonic() - began
+
+    operation.refresh_from_db()
+    assert operation.state == State.RUNNING
+    chain = f"{came_s:.1f} s to the desk, {went_s:.1f} s on to the storage"
+    share = direct_s / (came_s + went_s)
+    record_property("figure", f"{len(data) // MIB} MiB: {chain}, {direct_s:.1f} s directly: {share:.0%} of its pace")

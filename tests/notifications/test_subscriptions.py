@@ -21,7 +21,7 @@ def subscribe(client, running_clone):
     return send
 
 
-def told(person):
+def kinds_to(person):
     return list(Notification.objects.filter(to=person).values_list("kind", flat=True))
 
 
@@ -31,7 +31,7 @@ def test_whoever_asked_is_told_of_the_end_until_they_do_no_longer(subscribe, run
 
     lifecycle.succeeded(running_clone)
 
-    assert [told(person) for person in (tomas, ines, otto)] == [[NotificationKind.SUBSCRIBED], [], []]
+    assert [kinds_to(person) for person in (tomas, ines, otto)] == [[NotificationKind.SUBSCRIBED], [], []]
 
 
 def test_a_requester_who_does_without_such_mails_is_told_of_this_one(subscribe, running_clone, mara):
@@ -41,7 +41,7 @@ def test_a_requester_who_does_without_such_mails_is_told_of_this_one(subscribe, 
 
     lifecycle.succeeded(running_clone)
 
-    assert told(mara) == [NotificationKind.SUBSCRIBED]
+    assert kinds_to(mara) == [NotificationKind.SUBSCRIBED]
 
 
 def test_who_may_see_it_no_longer_is_not_told(subscribe, running_clone, tomas, ines, mail_server):
@@ -54,5 +54,5 @@ def test_who_may_see_it_no_longer_is_not_told(subscribe, running_clone, tomas, i
 
     [mail] = mail_server.to(ines.email)
     assert mail["Subject"] == "Pier 7 copy has ended: Succeeded"
-    assert "because you asked to be told about this one" in mail.get_content()
+    assert "because you asked to be told about this one" in mail.get_body(("plain",)).get_content()
     assert not mail_server.to(tomas.email)

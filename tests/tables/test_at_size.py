@@ -166,11 +166,18 @@ class Tab:
 
     def poll(self) -> int:
         """The status. Without a token it is the whole table."""
-        self._web.request("GET", polled(f"{TABLE}?{self.query}", self.seen), headers=self.headers)
-        answer = self._web.getresponse()
+        try:
+            answer = self._ask()
+        except ConnectionError:  # it was silent for long, and the server has closed it
+            self._web.close()
+            answer = self._ask()
         found = SEEN_IN.search(answer.read().decode())
         self.seen = answer.getheader("Seen") or (unescape(found[1]) if found else self.seen)
         return answer.status
+
+    def _ask(self) -> http.client.HTTPResponse:
+        self._web.request("GET", polled(f"{TABLE}?{self.query}", self.seen), headers=self.headers)
+        return self._web.getresponse()
 
 
 SEEN_IN = re.compile(r'{"seen": "([^"]+)"}')

@@ -24,7 +24,7 @@ def test_an_empty_desk_shows_its_admin_what_is_missing_until_it_is_there(client,
     Membership.objects.all().delete()
     client.force_login(ines)
     home = reverse("imodels:operation-list")
-    every = ["A team looks after an iTwin", "Each team has a lead", "Somebody can decide", "E-mails are sent"]
+    every = ["A team looks after an iTwin", "Each team has a lead", "Somebody can decide", "Leads hear of requests"]
     assert to_do(client.get(home)) == [*every, "The first clone"]
 
     tokens.store(ines, sandbox.tokens_for("ines"))
