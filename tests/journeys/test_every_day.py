@@ -368,32 +368,3 @@ def test_a_rule_that_was_refused_is_still_typed_after_back_and_gone_once_it_is_s
     page.goto("/approvals/rules/new")
 
     expect(page.get_by_label("Name")).to_have_value("")
-
-
-def test_the_browser_tells_what_has_ended_while_nobody_looks(desk, running_clone):
-    # The browser's own: what a page shows by it, and whether anybody sees the page.
-    recording = """
-        window.told = [];
-        Object.defineProperty(document, "hidden", { get: () => true });
-        window.Notification = class extends EventTarget {
-          static permission = "default";
-          static requestPermission = async () => (this.permission = "granted");
-          constructor(title, { body }) { super(); window.told.push(body); }
-        };
-    """
-    page = desk()
-    page.add_init_script(recording)
-    page.goto("/preferences/")
-    on = page.locator("button[name=notify][value=on]").first
-    on.click()
-    expect(on).to_have_attribute("aria-pressed", "true")
-    page.goto("/operations/")
-    expect(page.locator("#operations-poll")).to_have_attribute("data-hidden-pace", "60")
-    page.evaluate("Notification.permission = 'granted'")
-
-    lifecycle.succeeded(running_clone)
-    page.evaluate("htmx.trigger(document.querySelector('[data-live]'), 'poll')")
-
-    page.wait_for_function("window.told.length")
-    [told] = page.evaluate("window.told")
-    assert told.startswith("Pier 7 copy: ")
