@@ -39,7 +39,8 @@ WATCH_SHIFTS = """
     new PerformanceObserver((list) => {
       for (const shift of list.getEntries().filter((one) => !one.hadRecentInput)) {
         window.shifts += shift.value;
-        window.moved.push(...shift.sources.map(({ node }) => (node?.outerHTML ?? node?.textContent ?? "").slice(0, 90)));
+        const looks = ({ node }) => (node?.outerHTML ?? node?.textContent ?? "").slice(0, 90);
+        window.moved.push(...shift.sources.map(looks));
       }
     }).observe({ type: "layout-shift", buffered: true });
 """
