@@ -47,6 +47,7 @@ PAGES = {
     "rule-detail": "/approvals/rules/1/",
     "team-list": "/teams/",
     "new-team": "/teams/new",
+    "streams": "/audit/streams/",
     "team-detail": "/teams/{team}/",
     "person-list": "/people/?q=mara",
     "person-detail": "/people/{mara}/",
@@ -108,6 +109,17 @@ ACTS = {
     "reject": "/approvals/{fork}/reject",
     "request-changes": "/approvals/{fork}/request-changes",
     "bypass": "/approvals/{fork}/bypass",
+    "decide-several": "/approvals/decide",
+    "comment": "/approvals/{fork}/comment",
+    "look": "/approvals/{fork}/look",
+    "start": "/approvals/{fork}/start",
+    "end-absence": "/approvals/away/1/end",
+    "remove-chat": "/approvals/chats/1/remove",
+    "switch-watch": "/sessions/teams/{team}/watch",
+    "look-outside": "/audit/outside/look",
+    "switch-stream": "/audit/streams/1/switch",
+    "replay-stream": "/audit/streams/1/replay",
+    "delete-stream": "/audit/streams/1/delete",
     "staged-files": "/new/baseline/files/",
     "staged-file": "/new/baseline/files/{clone}",
     "remove-staged-file": "/new/baseline/files/{clone}/remove",
@@ -126,9 +138,7 @@ ASKS_THE_PLATFORM = {
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
 ASKING = [
-    name
-    for name in PAGES
-    if re.match("lineage|approval-facts|edit-request|orphan-detail|request-|pick-|team-detail|access", name)
+    name for name in PAGES if re.match("lineage|approval-facts|edit-request|orphan-detail|request-|pick-|access", name)
 ]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {

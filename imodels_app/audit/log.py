@@ -130,7 +130,7 @@ def add_events() -> None:
 
 @transaction.atomic
 def _add_batch(*, after: int) -> int:
-    """Add the next events in their order, with the head that they make. The number of the last one; 0: none waits."""
+    """Add the next events in order, with the head that they make. The number of the last; 0: no other waits."""
     # A second worker waits here, and then finds nothing; and no two could give the same index.
     waits = UnloggedEvent.objects.filter(pk__gt=after).select_for_update().order_by("pk")
     taken = list(waits.values_list("pk", flat=True)[:BATCH])
@@ -142,7 +142,7 @@ def _add_batch(*, after: int) -> int:
         LogLeaf.objects.bulk_create(_leaf(peaks, index, values) for index, values in enumerate(rows, start=size))
         LogHead.objects.create(size=size + len(rows), root=chain.folded(peaks).hex(), at=clock.now())
         UnloggedEvent.objects.filter(pk__in=[values[0] for values in rows]).delete()
-    return taken[-1] if taken else 0
+    return taken[-1] if len(taken) == BATCH else 0
 
 
 def _leaf(peaks: list[bytes], index: int, values: tuple[Any, ...]) -> LogLeaf:

@@ -21,7 +21,10 @@ from imodels_app.checks import OLDER
 from tests.settings import BASE_DIR
 from tests.waiting import PATIENCE_S, wait_until
 
-SOURCE = ("dashboard", "demo", "imodels_app", "sandbox", "templates", "static", "requirements", "manage.py")
+SOURCE = (
+    *("dashboard", "demo", "imodels_app", "sandbox", "templates", "static", "requirements"),
+    *("manage.py", "pyproject.toml", "CHANGELOG.md"),
+)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -203,13 +206,13 @@ def var(tmp_path, monkeypatch):
 
 
 def test_with_a_client_of_ones_own_nothing_points_to_the_sandbox(var):
-    _, ours = __main__.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=False)
+    _, ours = __main__.settings({"web": 1, "sandbox": 2, "redis": 3, "mail": 4}, with_sandbox=False)
 
     assert not {"ITWIN_API_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "DASHBOARD_ADMINS"} & set(ours)
 
 
 def test_sandbox_and_dashboard_are_on_hosts_that_share_no_cookies(var):
-    _, ours = __main__.settings({"web": 1, "sandbox": 2, "redis": 3}, with_sandbox=True)
+    _, ours = __main__.settings({"web": 1, "sandbox": 2, "redis": 3, "mail": 4}, with_sandbox=True)
 
     assert ours["DASHBOARD_URL"] == "http://localhost:1"
     assert ours["OIDC_ISSUER"] == ours["ITWIN_API_URL"] == "http://127.0.0.1:2"

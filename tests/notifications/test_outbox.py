@@ -302,7 +302,7 @@ def test_what_is_wanted_once_a_day_is_one_mail_in_the_reader_s_morning(bridge_te
     assert [text_of(mail).count("- Mara requests") for mail in mail_server.to(tomas.email)] == [3]
 
 
-def test_30_requests_in_a_minute_are_one_mail_with_30_lines_to_each_lead(
+def test_thirty_requests_in_a_minute_are_one_mail_with_30_lines_to_each_lead(
     bridge_team, ida, tomas, mara, spec_for, mail_server
 ):
     for _ in range(30):

@@ -256,9 +256,9 @@ def test_nobody_shares_with_a_team_they_are_not_in(at_desk, mara, monthly, otto)
     assert not Preset.objects.filter(team=theirs).exists()
 
 
-def test_a_member_who_neither_owns_nor_leads_only_uses_it(client, shared, ines, bridge_team, sandbox):
-    Membership.objects.create(team=bridge_team, email=ines.email, user=ines)
-    client.force_login(ines)
+def test_a_member_who_neither_owns_nor_leads_only_uses_it(client, shared, otto, bridge_team, sandbox):
+    Membership.objects.create(team=bridge_team, email=otto.email, user=otto)
+    client.force_login(otto)
 
     assert "Only Mara Lindqvist and leads of Bridge team can change this." in text_of(client.get(page_of(shared)))
     assert client.post(page_of(shared), {"preset_name": "Mine now"}).status_code == 403
