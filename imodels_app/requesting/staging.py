@@ -162,7 +162,7 @@ def offset(staged: StagedFile) -> int:
         return 0
 
 
-def append(staged: StagedFile, chunk: bytes | bytearray, *, at: int) -> StagedFile:
+def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
     """Add bytes that belong at this place, and count them once they are safe. With the last ones it has arrived.
 
     Raises Overtaken, Gone, NoSpace (what is here stays), and NoIModel, with which it is forgotten.
@@ -282,13 +282,13 @@ def _free_space() -> Iterator[None]:
         raise
 
 
-def _may_be_imodel(chunk: bytes | bytearray, at: int) -> bool:
+def _may_be_imodel(chunk: bytes, at: int) -> bool:
     """Whether these bytes fit what an iModel has at this place, however the beginning is cut up."""
     wanted = HEADER[at : at + len(chunk)]
     return chunk[: len(wanted)] == wanted
 
 
-def _write(path: Path, chunk: bytes | bytearray, *, at: int) -> None:
+def _write(path: Path, chunk: bytes, *, at: int) -> None:
     """Put the bytes at their place, and return when they would survive a power cut."""
     is_new = at == 0 and not path.exists()
     file = os.open(path, os.O_WRONLY | (os.O_CREAT if at == 0 else 0), 0o600)

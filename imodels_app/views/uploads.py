@@ -1,15 +1,14 @@
 """Baseline files on their way from a browser, in pieces: the server's half of the tus protocol, version 1.0.0.
 
-Core, creation, termination and expiration. A piece is a short request: at most PIECE bytes, which are put on disk at
-once, or what came of them (staging.py), so that a cut costs no byte that was here, and memory stays small.
+Core, creation, termination and expiration. A piece is a short request: at most PIECE bytes, read as a stream and put
+on disk chunk by chunk (staging.py), so that a cut costs no byte that was here, and memory stays small.
 Source: https://tus.io/protocols/resumable-upload
 """
 
 import base64
 import binascii
-from collections.abc import Callable
-from contextlib import suppress
-from functools import wraps
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -200,17 +199,18 @@ def _add(request: HttpRequest, staged: StagedFile) -> StagedFile:
     if at != staging.offset(staged):
         raise staging.OffsetConflict(staging.offset(staged))
     staging.check_space(length)
-    came = _body(request)
-    return staging.append(staged, came, at=at) if came else staged
+    for chunk in _chunks(request):
+        staged = staging.append(staged, chunk, at=at)
+        at += len(chunk)
+    return staged
 
 
-def _body(request: HttpRequest) -> bytearray:
-    """The body, or what had come of it when the connection was cut. Put on disk at once: each sync costs time."""
-    came = bytearray()
-    with suppress(UnreadablePostError):
-        while part := request.read(CHUNK):
-            came += part
-    return came
+def _chunks(request: HttpRequest) -> Iterator[bytes]:
+    """The body while it comes; it ends where the connection was cut."""
+    try:
+        yield from iter(partial(request.read, CHUNK), b"")
+    except UnreadablePostError:
+        return
 
 
 def _name(request: HttpRequest) -> str:
