@@ -5,7 +5,7 @@
   const palette = document.getElementById("palette");
   const help = document.getElementById("keys");
   const text = document.getElementById("palette-text");
-  const sure = document.getElementById("sure");
+  const sure = document.getElementById("confirm");
   const NEXT_WITHIN_MS = 1500; // the second key of two
   let begun = "";
   let timer = 0;
@@ -48,7 +48,7 @@
     const several = button.form.id === "several";
     const names = several ? chosen().map((box) => box.dataset.name) : [];
     if (several && !names.length) return move(0);
-    document.getElementById("sure-text").textContent = button.dataset.sure.replace("…", names.join(", "));
+    document.getElementById("confirm-text").textContent = button.dataset.sure.replace("…", names.join(", "));
     sure.returnValue = "";
     sure.onclose = () => sure.returnValue === "yes" && button.click();
     sure.showModal();

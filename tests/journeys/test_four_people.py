@@ -84,7 +84,7 @@ def test_a_clone_and_an_approved_fork_go_through_and_only_those_concerned_see_th
     tomas = enter("tomas")
     tomas.goto("/approvals/")
     tomas.get_by_role("link", name="Decide on Pier 7 retrofit").click()
-    tomas.get_by_label("Comment").first.fill("Fine. Merge back before the 60 % review.")
+    tomas.locator("#comment").fill("Fine. Merge back before the 60 % review.")
     tomas.get_by_role("button", name="Approve").click()
     tomas.get_by_text("You approved Pier 7 retrofit.").wait_for()
 
