@@ -221,7 +221,9 @@ CONTENT_TYPES = [
 ]
 
 
-@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+@pytest.mark.parametrize(
+    "content_type", [CONTENT_TYPES[0], *(pytest.param(one, marks=pytest.mark.soak) for one in CONTENT_TYPES[1:])]
+)
 def test_a_body_of_another_kind_is_answered(visitor, there, content_type):
     client = visitor("mara")
     for address in addresses(there[2]):
