@@ -149,9 +149,9 @@ class World:
 
     def go_away(self) -> None:
         """A lead, or an administrator for them, names a deputy; sometimes from tomorrow on, or one who is no member."""
-        place = self._any(Membership.objects.filter(role="lead"))
+        place = self._any(Membership.objects.filter(role="lead", user__isnull=False))
         deputy = self._somebody()
-        if not Membership.objects.filter(team=place.team, user=deputy).exists():
+        if not Membership.objects.filter(team=place.team, email=deputy.email).exists():
             rights.save(Membership(team=place.team, email=deputy.email, role="member"), by=self._giver())
         starts_at = clock.now() + self.random.choice([timedelta(hours=-1)] * 4 + [timedelta(days=1)])
         absence = Absence(team=place.team, lead=place.user, deputy=deputy, starts_at=starts_at)
