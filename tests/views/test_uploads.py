@@ -332,6 +332,7 @@ class TestOverHTTP:
         staged = staging.announce(name="harbour.bim", size=4 * MIB, owner=mara)
         data = imodel(4 * MIB)
         hanging = begin_piece(live_server.url, staged, signed_in, data, sent=MIB)
+        wait_until(lambda: StagedFile.objects.get().received > 0, what="the first chunk")
 
         client = Client()
         client.force_login(mara)
