@@ -219,7 +219,7 @@ def play(tmp_path):
     def run(fence: Fence | None, *files: str) -> subprocess.CompletedProcess[str]:
         if fence:
             _take_away(fence, tmp_path)
-        # A orphan_state of its own: what this run has set is for this run.
+        # An environment of its own: what this run has set is for this run.
         env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         env |= {"SOAK_SEED": "1", "SOAK_SCHEDULES": SCHEDULES}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
