@@ -1,5 +1,6 @@
 """What is refused is in the record, with address and client; and whoever knocks without end fills no table."""
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from imodels_app.states import Verb
 
 pytestmark = pytest.mark.django_db
 CALLBACK = "/sign-in/callback?error=access_denied"
+MANY = 100 * int(os.environ.get("SOAK_SCHEDULES") or 1000)
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/145.0"}
 
 
@@ -101,7 +103,7 @@ def test_a_refused_decision_is_in_the_record(client, mara, waiting_fork, act):
     assert "You requested this yourself" in event.note
 
 
-@pytest.mark.parametrize("times", [500, pytest.param(100_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("times", [500, pytest.param(MANY, marks=pytest.mark.soak, id="many")])
 def test_however_often_a_sign_in_fails_it_fills_no_table_and_keeps_nobody_waiting(client, sandbox, mara, times):
     person = Client()
     person.force_login(mara)
