@@ -8,11 +8,13 @@ nothing keep no thread busy. What it lacks is added here:
 - A request that arrives too slowly is closed, however often it sends another byte; so is an answer nobody reads.
 - At the limit of connections the one that has been silent longest makes room, instead of nobody being let in.
 - Health checks have a thread of their own.
+- Of a thousand open connections its loop looks at those where something happens, not each time at all of them.
 - A large body is read only from somebody with a session.
 """
 
 import os
 import resource
+import selectors
 import time
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,56 @@ CONNECTIONS = 2000
 # What a process opens beside its connections: the database, Redis, the platform, files that are being received.
 OTHER_FILES = 200
 HEALTH = ("/healthz", "/readyz")
+
+
+class Connections(dict[int, Any]):
+    """What waitress listens to, by number of file: the listening socket, the end of a pipe that wakes it, and channels.
+
+    What one waits for changes by what happens on it, by threads while they work for it, and by Server.maintenance().
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: set[int] = set()
+        self._selector = selectors.DefaultSelector()
+
+    def __setitem__(self, number: int, one: Any) -> None:
+        super().__setitem__(number, one)
+        self.changed.add(number)
+
+    def __delitem__(self, number: int) -> None:
+        super().__delitem__(number)
+        self.changed.discard(number)
+        # Its number is soon another one's.
+        self._wait_for(number, 0)
+
+    def turn(self, timeout_s: float) -> None:
+        """Wait until something happens, and handle it."""
+        for number in tuple(self.changed):
+            self._look_at(number)
+        for key, events in self._selector.select(timeout_s):
+            for event, handle in ((selectors.EVENT_READ, wasyncore.read), (selectors.EVENT_WRITE, wasyncore.write)):
+                if events & event and self.get(key.fd) is key.data:
+                    handle(key.data)
+                    self.changed.add(key.fd)
+
+    def _look_at(self, number: int) -> None:
+        one = self.get(number)
+        if one is None or not (one.accepting or getattr(one, "requests", None)):
+            self.changed.discard(number)
+        if one is not None:
+            reads, writes = one.readable(), one.writable() and not one.accepting
+            self._wait_for(number, selectors.EVENT_READ * bool(reads) | selectors.EVENT_WRITE * bool(writes))
+
+    def _wait_for(self, number: int, events: int) -> None:
+        known = self._selector.get_map().get(number)
+        if known and events:
+            if known.events != events:
+                self._selector.modify(number, events, known.data)
+        elif known:
+            self._selector.unregister(number)
+        elif events:
+            self._selector.register(number, events, self[number])
 
 
 class NoSession(Error):  # type: ignore[misc]
@@ -104,8 +156,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.health_dispatcher = _threads(1)
-        super().__init__(*arguments, **named)
-        self.connections: dict[int, Any] = self._map
+        self.connections = Connections()
+        super().__init__(*arguments, map=self.connections, **named)
 
     def is_at_work(self) -> bool:
         return any(channel.is_at_work() for channel in self.active_channels.values())
@@ -118,10 +170,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         for channel in self.active_channels.values():
             if channel.is_done_with(time.monotonic()):
                 channel.will_close = True
+                self.connections.changed.add(channel._fileno)
 
     def handle_accept(self) -> None:
         super().handle_accept()
-        if len(self._map) >= self.adj.connection_limit:
+        if len(self.connections) >= self.adj.connection_limit:
             self._make_room()
 
     def _make_room(self) -> None:
@@ -147,7 +200,6 @@ class WebWorker(Worker):  # type: ignore[misc]
         listener = self.sockets[0].sock
         adjustments = Adjustments(
             connection_limit=min(CONNECTIONS, allowed - OTHER_FILES),
-            asyncore_use_poll=True,
             cleanup_interval=1,
             max_request_body_size=LARGEST_BODY,
             outbuf_high_watermark=STRANGERS_BODY,
@@ -168,7 +220,7 @@ class WebWorker(Worker):  # type: ignore[misc]
 
     def _turn(self, server: Server) -> None:
         self.notify()
-        wasyncore.loop(timeout=1.0, use_poll=True, map=server.connections, count=1)
+        server.connections.turn(1.0)
 
 
 def _threads(count: int) -> ThreadedTaskDispatcher:

@@ -1,9 +1,12 @@
 """A desk with as many operations as one likes, for what is measured at size: committed, so that processes see them.
 
-With DATABASE_URL naming a PostgreSQL of one's own and --reuse-db they are kept from one run to the next.
+Each size has a database of its own on the PostgreSQL of the run, a copy of the tests' one, and is made once: nobody
+flushes it. With DATABASE_URL naming a PostgreSQL of one's own and --reuse-db it is kept from one run to the next.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -50,13 +53,30 @@ class Desk:
         return [("engineer", self.engineer, "mine"), ("lead", self.lead, "team"), ("admin", self.admin, "all")]
 
 
-def desk(size: int) -> Desk:
-    """Make it, or take the one that is there."""
+@contextmanager
+def desk(size: int) -> Iterator[Desk]:
+    """Connected to its database, which is made if it is not there yet."""
+    tests = connection.settings_dict["NAME"]
+    name = f"{tests}_{size}"
+    connection.close()
+    with connection._nodb_cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if not cursor.fetchone():
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{tests}"')
+    connection.settings_dict["NAME"] = name
+    try:
+        yield _desk(size)
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = tests
+
+
+def _desk(size: int) -> Desk:
     if not User.objects.filter(username="admin").exists():
         _people()
     people = list(User.objects.filter(username__startswith="p").order_by("pk"))
     made = Desk(people, User.objects.get(username="admin"))
-    if Operation.objects.count() != size:
+    if not Operation.objects.exists():
         _operations(made, size)
     return made
 

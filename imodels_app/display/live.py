@@ -15,14 +15,21 @@ from datetime import datetime, time, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from imodels_app.display.banners import Banners
-from imodels_app.models import About, Change, Mark, Membership, Operation, User
-from imodels_app.models.changes import MISSED, seen_by
+from imodels_app.models import Mark, Membership, Operation, User
+from imodels_app.models.changes import (
+    ASKING,
+    MISSED,
+    OF_RIGHTS_OR_OUTAGE,
+    QUEUED,
+    Condition,
+    of_person,
+    seen_by,
+)
 from imodels_app.states import FINISHED, UNDECIDED, OrphanState, State
 
 # Something moves on its own; a person has to act; all is at rest.
@@ -117,7 +124,7 @@ class LivePage:
         return render(self.request, fragment if is_fragment(self.request) else page, context | shared)
 
 
-def look(request: HttpRequest, user: User, now: datetime, of: Q, **known: object) -> LivePage | None:
+def look(request: HttpRequest, user: User, now: datetime, of: Condition, **known: object) -> LivePage | None:
     """None for a poll that has missed nothing: 204. Otherwise read the page now, not before.
 
     of     changes of operations that this page may show; those of its frame (banners, bar) come by themselves
@@ -194,10 +201,9 @@ def _is_moving(row: Operation) -> bool:
     return row.state in (State.RUNNING, State.SUBMITTING, State.UPLOADING)
 
 
-def _has_missed(seen: Token, user: User, of: Q) -> bool:
-    frame = Q(about__in=[About.RIGHTS, About.OUTAGE]) | Q(person_id=user.pk) | (Q(is_asking=True) & seen_by(user))
-    queue = Q(is_queued=True) if seen.extra == QUEUE else Q()
-    return Change.objects.since(seen.mark).filter(frame | of | queue).exists()
+def _has_missed(seen: Token, user: User, of: Condition) -> bool:
+    shown = of | OF_RIGHTS_OR_OUTAGE | of_person(user) | (ASKING & seen_by(user))
+    return (shown | QUEUED if seen.extra == QUEUE else shown).has_missed(seen.mark)
 
 
 def _digest(value: object) -> str:

@@ -5,7 +5,8 @@ Rows are written by triggers (migrations/_change_triggers.py), whoever changes s
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+from uuid import UUID
 
 from django.db import connection, models
 from django.db.models import Q
@@ -96,9 +97,57 @@ class Change(models.Model):
         return f"{self.about} {self.operation_id or ''}"
 
 
-def seen_by(user: User) -> Q:
-    """Changes of the operations that a person may see (OperationQuerySet.visible_to)."""
+@dataclass(frozen=True)
+class Condition:
+    """Which changes a page may show, in SQL: each poll asks it, and the ORM composes it for longer than it takes."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+    def __or__(self, other: Self) -> Self:
+        return type(self)(f"({self.sql} OR {other.sql})", self.values + other.values)
+
+    def __and__(self, other: Self) -> Self:
+        return type(self)(f"({self.sql} AND {other.sql})", self.values + other.values)
+
+    def has_missed(self, mark: Mark) -> bool:
+        """Whether any of them was committed after it."""
+        late = f" OR number IN ({', '.join(['%s'] * len(mark.open))})" if mark.open else ""
+        shown = f"number >= %s AND (number >= %s{late}) AND {self.sql}"
+        values = (min((mark.end, *mark.open)), mark.end, *mark.open, *self.values)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM imodels_app_change WHERE {shown} LIMIT 1", values)  # noqa: S608
+            return cursor.fetchone() is not None
+
+
+OF_ANY_OPERATION = Condition(f"about = '{About.OPERATION}'")
+OF_LIMITS = Condition(f"about = '{About.LIMITS}'")
+OF_RIGHTS_OR_OUTAGE = Condition(f"about IN ('{About.RIGHTS}', '{About.OUTAGE}')")
+ASKING = Condition("is_asking")
+QUEUED = Condition("is_queued")
+
+
+def of_person(user: User) -> Condition:
+    """Of the operations that a person requested, and of what is about them."""
+    return Condition("person_id = %s", (user.pk,))
+
+
+def of_own_teams(user: User) -> Condition:
+    return Condition("team_id IN (SELECT team_id FROM imodels_app_membership WHERE user_id = %s)", (user.pk,))
+
+
+def of_operation(pk: UUID) -> Condition:
+    return Condition("operation_id = %s", (Change._meta.get_field("operation_id").get_db_prep_value(pk, connection),))
+
+
+def of_own_decisions(user: User) -> Condition:
+    """Of the operations that a person decided."""
+    return Condition("operation_id IN (SELECT operation_id FROM imodels_app_decision WHERE by_id = %s)", (user.pk,))
+
+
+def seen_by(user: User) -> Condition:
+    """Of the operations that a person may see (OperationQuerySet.visible_to)."""
     if user.is_admin:
-        return Q(about=About.OPERATION)
-    named = Q(operation_id__in=user.named_in.values("pk"))
-    return Q(person_id=user.pk) | Q(team_id__in=user.membership_set.values("team")) | named
+        return OF_ANY_OPERATION
+    named = "operation_id IN (SELECT operation_id FROM imodels_app_operation_named WHERE user_id = %s)"
+    return of_person(user) | of_own_teams(user) | Condition(named, (user.pk,))

@@ -17,7 +17,8 @@ from imodels_app.accounts import deciders, permissions
 from imodels_app.approvals.plan import Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
-from imodels_app.models import About, Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
+from imodels_app.models import Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
+from imodels_app.models.changes import OF_ANY_OPERATION
 from imodels_app.requesting import card_facts
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
@@ -80,7 +81,7 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
 def live_card(request: HttpRequest, operation: Operation, user: User, known: card_facts.Known) -> HttpResponse:
     """The page; for htmx its live parts; 204 for a poll that has missed nothing."""
     now = timezone.now()
-    live_page = live.look(request, user, now, Q(about=About.OPERATION), known=known.seen)
+    live_page = live.look(request, user, now, OF_ANY_OPERATION, known=known.seen)
     if live_page is None:
         return HttpResponse(status=204)
     around = _around(operation, user)

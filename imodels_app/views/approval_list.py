@@ -21,7 +21,7 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
 from imodels_app.models import Decision, Look, Operation, OperationQuerySet, User
-from imodels_app.models.changes import seen_by
+from imodels_app.models.changes import of_own_decisions, seen_by
 from imodels_app.states import UNDECIDED, State, WaitReason
 from imodels_app.tables import menus
 from imodels_app.tables.filters import Filter
@@ -57,8 +57,7 @@ class Outcome:
 def approval_list(request: HttpRequest) -> HttpResponse:
     """The queues, filtered as the address says. For htmx their live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
-    decided = Q(operation_id__in=user.decisions.values("operation"))
-    live_page = live.look(request, user, now, seen_by(user) | decided)
+    live_page = live.look(request, user, now, seen_by(user) | of_own_decisions(user))
     if live_page is None:
         return HttpResponse(status=204)
     asked = Filter.read(request.GET)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -23,8 +23,16 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits, throttles
-from imodels_app.models import About, Operation, SavedFilter, Subscription, User
-from imodels_app.models.changes import seen_by
+from imodels_app.models import Operation, SavedFilter, Subscription, User
+from imodels_app.models.changes import (
+    OF_ANY_OPERATION,
+    OF_LIMITS,
+    Condition,
+    of_operation,
+    of_own_teams,
+    of_person,
+    seen_by,
+)
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
@@ -58,7 +66,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     scope = filters.whose(user, tab)
     if scope is None:
         raise Http404
-    live_page = live.look(request, user, now, _changes(user, tab) | Q(about=About.LIMITS))
+    live_page = live.look(request, user, now, _changes(user, tab) | OF_LIMITS)
     if live_page is None:
         return HttpResponse(status=204)
     asked = filters.Filter.read(request.GET)
@@ -105,7 +113,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
 def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Everything about one operation; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
-    live_page = live.look(request, user, now, Q(operation_id=pk) & seen_by(user))
+    live_page = live.look(request, user, now, of_operation(pk) & seen_by(user))
     if live_page is None:
         return HttpResponse(status=204)
     operation = _visible(user, pk)
@@ -205,11 +213,11 @@ def _rows(
     ]
 
 
-def _changes(user: User, tab: str) -> Q:
+def _changes(user: User, tab: str) -> Condition:
     """Those of the operations of one tab (filters.whose)."""
     if tab == "mine":
-        return Q(person_id=user.pk)
-    return Q(team_id__in=user.membership_set.values("team")) if tab == "team" else Q(about=About.OPERATION)
+        return of_person(user)
+    return of_own_teams(user) if tab == "team" else OF_ANY_OPERATION
 
 
 def _tabs(user: User) -> list[tuple[str, str, str]]:
