@@ -161,6 +161,7 @@ let paused = false;
 let asking = false;
 let due = null;
 let lastAnswer = Date.now();
+let askedAt = 0;
 
 // A pace of 0 says that nothing will change any more.
 function schedule(seconds) {
@@ -172,9 +173,15 @@ function pace() {
   return Number(document.hidden && !isOver() ? live.dataset.hiddenPace : live.dataset.pace);
 }
 
+// From question to question, so that a slow answer is not waited for twice; but half of it is left to a busy desk.
+function untilNextS() {
+  return Math.max(pace() - (Date.now() - askedAt) / 1000, pace() / 2);
+}
+
 function ask() {
   if (!live || paused || asking || isOver() || !pace()) return;
   asking = true;
+  askedAt = Date.now();
   htmx.trigger(live, "poll");
 }
 
@@ -218,7 +225,7 @@ if (live) {
       live.removeAttribute("data-lost");
       const seen = event.detail.xhr.getResponseHeader("Seen");
       if (seen) live.setAttribute("hx-vals", JSON.stringify({ seen }));
-      schedule(pace());
+      schedule(untilNextS());
     } else {
       live.dataset.lost = "";
       schedule(retryS(event.detail.xhr));
