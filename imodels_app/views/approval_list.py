@@ -1,16 +1,15 @@
 """The queues of requests: what waits for me, what I requested, what I and my teams decided; and deciding several."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -25,7 +24,7 @@ from imodels_app.models.changes import seen_by
 from imodels_app.states import UNDECIDED, State, WaitReason
 from imodels_app.tables import menus
 from imodels_app.tables.filters import Filter
-from imodels_app.views import approval_card, deciding
+from imodels_app.views import approval_card, deciding, several
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -40,15 +39,6 @@ class ApprovalRow:
     agreed: int
     needed: int
     looking: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one of several decisions. why_not: empty when it is decided."""
-
-    operation: Operation
-    status_text: status.StatusText
-    why_not: str = ""
 
 
 @signed_in
@@ -83,25 +73,14 @@ def approval_list(request: HttpRequest) -> HttpResponse:
 def decide_several(request: HttpRequest) -> HttpResponse:
     """The same answer, with the same comment, to each that was ticked. Each has an outcome of its own."""
     user, word = person(request), request.POST.get("answer", "")
-    chosen = Operation.objects.visible_to(user).to_show().filter(pk__in=_ids(request)).order_by("expires_at", "pk")
+    chosen = list(several.picked(request, "chosen").order_by("expires_at", "pk")[:MOST_OPEN])
     if word not in deciding.ANSWERS or not chosen:
         messages.error(request, "Tick what you want to decide.")
         return redirect("imodels:approval-list")
-    outcomes = [_outcome(request, user, one, word) for one in chosen[:MOST_OPEN]]
-    context = {
-        "outcomes": outcomes,
-        "done": deciding.ANSWERS[word][1],
-        "count": sum(not one.why_not for one in outcomes),
-        "comment": request.POST.get("comment", ""),
-        "section": "approvals",
-    }
-    return render(request, "approvals/decided_several.html", context)
-
-
-def _outcome(request: HttpRequest, user: User, operation: Operation, word: str) -> Outcome:
-    why_not = _why_not(request, user, operation, word)
-    now_shown = Operation.objects.to_show().get(pk=operation.pk)
-    return Outcome(now_shown, status.describe(now_shown, timezone.now()), why_not)
+    outcomes = [several.outcome(one, _why_not(request, user, one, word)) for one in chosen]
+    context: dict[str, object] = {"comment": request.POST.get("comment", ""), "section": "approvals", "word": "decide"}
+    context |= {"back": reverse("imodels:approval-list"), "opens": "imodels:approval-detail"}
+    return several.tell(request, outcomes, f"You {deciding.ANSWERS[word][1]} …", context)
 
 
 def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) -> str:
@@ -125,15 +104,6 @@ def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) 
     except lifecycle.Conflict as conflict:
         return str(conflict)
     return ""
-
-
-def _ids(request: HttpRequest) -> list[UUID]:
-    """What was ticked, as far as it can be an id."""
-    found = []
-    for text in request.POST.getlist("chosen"):
-        with suppress(ValueError):
-            found.append(UUID(text))
-    return found
 
 
 def _queues(user: User, asked: Filter) -> dict[str, OperationQuerySet]:
