@@ -38,7 +38,7 @@ find                 GET      in    200     200    200      200   200
 favicon              GET      302   302     302    302      302   302
 theme                POST     302   302     302    302      302   302
 operation-list       GET      in    200     200    200      200   200
-cancel-selected      POST     in    302     302    302      302   302
+act-on-several       POST     in    302     302    302      302   302
 operation-detail     GET      in    404     200    200      200   200
 lineage              GET      in    404     200    200      200   200
 subscribe            POST     in    404     302    302      302   302
