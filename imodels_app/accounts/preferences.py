@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 
 from imodels_app.models import User
-from imodels_app.models.people import zone_named
+from imodels_app.models.people import zone_named, zone_names
 from imodels_app.states import NotificationKind
 
 # Names that people look for: an area and a place. The others are older names for the same.
@@ -45,7 +44,7 @@ class PreferencesForm(forms.Form):
         """here: the zone that the page is in while the person has chosen none"""
         super().__init__(typed, initial={"time_zone": user.time_zone or here})
         self.user = user
-        names = {name for name in available_timezones() if name.partition("/")[0] in AREAS} | {"UTC", here}
+        names = {name for name in zone_names() if name.partition("/")[0] in AREAS} | {"UTC", here}
         zones = [(name, name.replace("_", " ")) for name in sorted(names)]
         self.fields["time_zone"] = _select("Time zone", zones)
         for kind, label in (ASKING | TELLING).items():

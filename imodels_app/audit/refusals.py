@@ -20,7 +20,8 @@ from imodels_app.states import Verb
 WINDOW = timedelta(minutes=10)
 # A process that was held up may still count in a window that is over.
 CLOSED_AFTER = WINDOW + timedelta(minutes=1)
-MOST_AN_HOUR = 60
+# Two rows each in the end, the event and its line in the log, and those of "further addresses": fewer than 100.
+MOST_AN_HOUR = 30
 # Of the browser's own words, and of a reason that anybody can make up.
 NOTE_LENGTH = 200
 

@@ -1,5 +1,6 @@
 """People, as the identity provider knows them."""
 
+from functools import cache
 from typing import ClassVar
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -10,7 +11,13 @@ from django.db.models import Q
 
 def zone_named(name: str) -> ZoneInfo | None:
     """The time zone of this name; None where there is none: names come from browsers, and go with the years."""
-    return ZoneInfo(name) if name in available_timezones() else None
+    return ZoneInfo(name) if name in zone_names() else None
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """All that this machine knows. Read once: each request asks, and the library opens hundreds of files to answer."""
+    return frozenset(available_timezones())
 
 
 class User(AbstractUser):

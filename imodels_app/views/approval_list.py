@@ -26,7 +26,7 @@ from imodels_app.models.changes import seen_by
 from imodels_app.states import UNDECIDED, State, WaitReason
 from imodels_app.tables import menus
 from imodels_app.tables.filters import Filter
-from imodels_app.views import approval_card, deciding
+from imodels_app.views import approval_card, deciding, several
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -46,16 +46,6 @@ class ApprovalRow:
     def tick(self) -> str:
         """What is ticked: the request as its words stand here. After an edit it is another one, and not ticked."""
         return _tick(self.operation, self.operation.plan.number)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one of several decisions. why_not: empty when it is decided; tick: as it was ticked."""
-
-    operation: Operation
-    status_text: status.StatusText
-    why_not: str
-    tick: str
 
 
 def none_decided(request: HttpRequest) -> HttpResponse:
@@ -117,21 +107,11 @@ def decide_several(request: HttpRequest) -> HttpResponse:
     if word not in deciding.ANSWERS or not chosen:
         messages.error(request, "Tick what you want to decide.")
         return redirect("imodels:approval-list")
-    outcomes = [_outcome(request, user, one, word, rounds[one.pk]) for one in chosen[:MOST_OPEN]]
-    context = {
-        "outcomes": outcomes,
-        "done": deciding.ANSWERS[word][1],
-        "count": sum(not one.why_not for one in outcomes),
-        "comment": request.POST.get("comment", ""),
-        "section": "approvals",
-    }
-    return render(request, "approvals/decided_several.html", context)
-
-
-def _outcome(request: HttpRequest, user: User, operation: Operation, word: str, shown: int) -> Outcome:
-    why_not = _why_not(request, user, operation, word, shown)
-    now_shown = Operation.objects.to_show().get(pk=operation.pk)
-    return Outcome(now_shown, status.describe(now_shown, timezone.now()), why_not, _tick(operation, shown))
+    outcomes = [several.outcome(one, _why_not(request, user, one, word, rounds[one.pk])) for one in chosen[:MOST_OPEN]]
+    left = [_tick(one.operation, rounds[one.operation.pk]) for one in outcomes if one.why_not]
+    context: dict[str, object] = {"comment": request.POST.get("comment", ""), "section": "approvals", "left": left}
+    context |= {"back": reverse("imodels:approval-list"), "opens": "imodels:approval-detail"}
+    return several.tell(request, outcomes, f"You {deciding.ANSWERS[word][1]} …", context)
 
 
 def _why_not(request: HttpRequest, user: User, operation: Operation, word: str, shown: int) -> str:

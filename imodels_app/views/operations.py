@@ -1,4 +1,4 @@
-"""The live table of operations, the page of one, and calling them off."""
+"""The live table of operations, the page of one, and calling it off."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,18 +30,17 @@ from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import CANCELLABLE, State, Verb, WaitReason
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import first_steps, lineage, saved_filters
-
-MOST_AT_ONCE = keyset.PAGE_SIZE
+from imodels_app.views import first_steps, lineage, saved_filters, several
 
 
 @dataclass(frozen=True)
 class OperationRow:
-    """One line of the table."""
+    """One line of the table. can: the acts that are possible (several.possible)."""
 
     operation: Operation
     status_text: status.StatusText
     why_not_cancel: str
+    can: str
 
     @cached_property
     def made_from(self) -> str:
@@ -78,6 +77,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         "tabs": _tabs(user),
         "filters": asked,
         "hidden": _hidden(asked, scope, page),
+        "several": several.buttons(several.OF_TABLE),
     }
     parts = {name: context[name] for name in ("numbers", "rate_limits", "tabs")} | {"total": counted.total}
     if user.is_admin and tab == "all" and not page.rows and not asked.is_set:
@@ -92,7 +92,8 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         context,
         parts=parts,
         rows={
-            row.operation.pk: [live.row_facts(row.operation, now), row.status_text, row.why_not_cancel] for row in rows
+            row.operation.pk: [live.row_facts(row.operation, now), row.status_text, row.can, row.why_not_cancel]
+            for row in rows
         },
         times=[*live.times(page, now), *_times(positions, now), *(one.more_at for one in limits if one.more_at)],
         extra=live.QUEUE if positions else "",
@@ -174,24 +175,6 @@ def subscribe(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect(operation_url(operation))
 
 
-@signed_in
-@require_POST
-@throttled(throttles.DECISIONS)
-def cancel_selected(request: HttpRequest) -> HttpResponse:
-    """Call off the ticked ones, each judged by itself; says which could not be."""
-    user = person(request)
-    cancelled, refused = [], []
-    for operation in _picked(user, request.POST.getlist("pick")):
-        try:
-            lifecycle.cancel(operation, by=user)
-        except (permissions.Denied, lifecycle.Conflict) as no:
-            refused.append(f"{isolated(operation.name)}: {no}")
-        else:
-            cancelled.append(isolated(operation.name))
-    _say(request, cancelled, refused)
-    return redirect(own_path(request.POST.get("next", ""), "imodels:operation-list"))
-
-
 def operation_url(operation: Operation) -> str:
     return reverse("imodels:operation-detail", args=[operation.pk])
 
@@ -213,6 +196,7 @@ def _rows(
                 positions.get(operation.pk),
             ),
             permissions.why_not_cancel(user, operation),
+            several.possible(user, operation, several.OF_TABLE),
         )
         for operation in page
     ]
@@ -295,27 +279,3 @@ def _too_late(request: HttpRequest, operation: Operation, user: User, now: datet
 
 def request_url(operation: Operation) -> str:
     return settings.ITWIN_API_URL + operation.request_path
-
-
-# Several at once
-
-
-def _picked(user: User, ids: list[str]) -> list[Operation]:
-    """The ticked ones that this person can see, at most a page of them."""
-    wanted = []
-    for text in ids[:MOST_AT_ONCE]:
-        try:
-            wanted.append(UUID(text))
-        except ValueError:
-            continue
-    return list(Operation.objects.visible_to(user).select_related("team").filter(pk__in=wanted).order_by("created_at"))
-
-
-def _say(request: HttpRequest, cancelled: list[str], refused: list[str]) -> None:
-    if cancelled:
-        many = f"{len(cancelled)} operations were" if len(cancelled) > 1 else f"{cancelled[0]} was"
-        messages.success(request, f"{many} cancelled.")
-    if refused:
-        messages.error(request, f"Not cancelled: {' '.join(refused)}")
-    if not cancelled and not refused:
-        messages.info(request, "Nothing was selected.")

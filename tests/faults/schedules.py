@@ -168,7 +168,7 @@ class Schedule:
         self.is_calm = False
         self.deadly = self.dice.choice([0, 0.002, 0.01])
         self.hanging = self.dice.choice([0, 0.01, 0.05])
-        # Between two steps. A lost answer that is looked for within seconds meets lists that lag; hours later, none.
+        # Between two steps. Who looks for a lost answer within seconds meets lists that lag; hours later nobody does.
         self.pauses_s = self.dice.choice([(0, 1, 2, 5), (0, 0, 1, 5, 30, 120)])
         # Which operations are being worked on, and who holds a rotated token that is not stored yet: innermost last.
         self.at: list[str] = []

@@ -319,7 +319,7 @@ def test_a_refused_form_begins_at_its_first_wrong_field_and_its_title_says_so(de
 
     page.get_by_label("Name").press("Control+Enter")
 
-    expect(page).to_have_title(re.compile("^One field needs a change. Empty iModel"))
+    expect(page).to_have_title(re.compile("^One field needs a change. New empty iModel"))
     expect(page.get_by_label("Name")).to_be_focused()
 
 

@@ -38,7 +38,7 @@ find                 GET      in    200     200    200      200   200
 favicon              GET      302   302     302    302      302   302
 theme                POST     302   302     302    302      302   302
 operation-list       GET      in    200     200    200      200   200
-cancel-selected      POST     in    302     302    302      302   302
+act-on-several       POST     in    302     302    302      302   302
 operation-detail     GET      in    404     200    200      200   200
 lineage              GET      in    404     200    200      200   200
 subscribe            POST     in    404     302    302      302   302
@@ -315,14 +315,16 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
 @pytest.fixture
 def ask(people, url_of):
     """ask(who, method, address) is the answer and the tables that were written for it; all of it is undone."""
+    signed_in = {who: Client() for who in PEOPLE}
+    for who, user in people.items():
+        if user:
+            signed_in[who].force_login(user)
+    User.objects.filter(pk=people["closed"].pk).update(is_active=False)
 
     def of(who: str, method: str, address: Address, *, csrf: bool = False) -> tuple[Any, set[str]]:
-        client, user = Client(enforce_csrf_checks=csrf), people[who]
+        client = Client(enforce_csrf_checks=csrf)
+        client.cookies.load(signed_in[who].cookies.output(header=""))
         with transaction.atomic():
-            if user:
-                client.force_login(user)
-            if who == "closed":
-                User.objects.filter(pk=user.pk).update(is_active=False)
             with CaptureQueriesContext(connection) as queries:
                 answer = _send(client, method, url_of(address), address.name)
                 if answer.streaming:
