@@ -151,7 +151,7 @@ class WebWorker(Worker):  # type: ignore[misc]
             cleanup_interval=1,
             max_request_body_size=LARGEST_BODY,
             outbuf_high_watermark=STRANGERS_BODY,
-            recv_bytes=64 * 1024,
+            recv_bytes=256 * 1024,
             # Who is believed about the client's address and scheme is Django's settings' to say.
             clear_untrusted_proxy_headers=False,
             ident=None,

@@ -293,6 +293,7 @@ class NotificationKind(models.TextChoices):
 TO_DECIDE = {
     NotificationKind.REQUESTED,
     NotificationKind.EDITED,
+    NotificationKind.APPROVAL_LAPSED,
     NotificationKind.HALF_WAY,
     NotificationKind.LAST_DAY,
 }

@@ -63,6 +63,7 @@ urlpatterns: list[URLPattern] = [
     path("operations/<uuid:pk>/lineage", lineage.lineage, name="lineage"),
     path("operations/<uuid:pk>/subscribe", operations.subscribe, name="subscribe"),
     path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
+    path("operations/<uuid:pk>/start", operations.start_now, name="start-now"),
     path("orphans/", orphans.orphan_list, name="orphan-list"),
     path("orphans/<uuid:pk>/", orphans.orphan_detail, name="orphan-detail"),
     path("orphans/<uuid:pk>/delete", orphans.delete_orphan, name="delete-orphan"),

@@ -34,11 +34,16 @@ def start_at(operation: Operation, at: datetime | None, *, by: User) -> None:
             raise Conflict("It may have been sent already.")
         if operation.state == State.QUEUED and at:
             raise Conflict("It is decided: it can be sent at once, but not be put off.")
-        operation.not_before = at
-        columns: dict[str, Any] = {"not_before": at}
-        if operation.state == State.QUEUED and operation.wait_reason == WaitReason.NOT_BEFORE:
-            columns |= times(operation, clock.now())
-        until = at.isoformat() if at else ""
-        _transition.note(operation, "start_set", by=by, data={"not_before": until}, **columns)
+        put_off(operation, at, by=by)
         if operation.state == State.QUEUED:
             _transition.wake_submitter(operation)
+
+
+def put_off(operation: Operation, at: datetime | None, *, by: User) -> None:
+    """Write down when it is sent at the earliest, of a row that nobody has begun to send."""
+    operation.not_before = at
+    columns: dict[str, Any] = {"not_before": at}
+    if operation.state == State.QUEUED and (at or operation.wait_reason == WaitReason.NOT_BEFORE):
+        columns |= times(operation, clock.now())
+    until = at.isoformat() if at else ""
+    _transition.note(operation, "start_set", by=by, data={"not_before": until}, **columns)

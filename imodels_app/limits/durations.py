@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 # Ages in seconds: a quarter of a second to three days.
 _GROWS = 1.1
@@ -27,6 +27,8 @@ _BELIEF = 0.5
 _PARTS = 4
 ENOUGH = 50
 _P95 = 1.6448536269514722
+# Durations have changed when so many new ones differ from those before by what chance does once in a hundred thousand.
+_FEWEST_NEW, _NO_CHANCE = 10, math.sqrt(math.log(2 / 1e-5) / 2)
 
 
 class Durations:
@@ -105,16 +107,39 @@ def log_normal(median_s: float = USUAL_MEDIAN_S, p95_s: float = USUAL_P95_S) -> 
 
 @dataclass(frozen=True)
 class Seen:
-    """One that has ended: it still ran at this age, and had ended at that. The newer, the more it weighs."""
+    """One that has ended: it still ran at this age, and had ended at that."""
 
     ran_s: float
     ended_s: float
-    weight: float = 1.0
 
     def ends(self) -> Iterator[tuple[float, float]]:
         """When it can have ended, with weights: to take it for the age at which that was noticed would add its lag."""
         for part in range(_PARTS):
-            yield self.ran_s + (self.ended_s - self.ran_s) * (part + 0.5) / _PARTS, self.weight / _PARTS
+            yield self.ran_s + (self.ended_s - self.ran_s) * (part + 0.5) / _PARTS, 1 / _PARTS
+
+
+def of_now(newest_first: Sequence[Seen]) -> Sequence[Seen]:
+    """The newest of these, as far back as durations have been what they are now: the platform changes, too.
+
+    It is the longest window without two parts that differ (A. Bifet, R. Gavaldà, "Learning from time-changing data with
+    adaptive windowing", SDM 2007), by the two-sample test of Kolmogorov and Smirnov, which asks for no shape.
+    """
+    by_age = sorted((one.ended_s, place) for place, one in enumerate(newest_first))
+    places = range(_FEWEST_NEW, len(by_age) - _FEWEST_NEW + 1, _FEWEST_NEW)
+    difference, change = max(((_difference(by_age, place), place) for place in places), default=(0.0, 0))
+    return of_now(newest_first[:change]) if difference > _NO_CHANCE else newest_first
+
+
+def _difference(by_age: Sequence[tuple[float, int]], change: int) -> float:
+    """How far the shares that had ended by some age are apart, before this place and after it, at most.
+
+    In units of what chance makes of it.
+    """
+    older, gap, most = len(by_age) - change, 0.0, 0.0
+    for _, same_age in groupby(by_age, key=lambda one: one[0]):
+        gap += sum(1 / change if place < change else -1 / older for _, place in same_age)
+        most = max(most, abs(gap))
+    return most * math.sqrt(change * older / len(by_age))
 
 
 def learned(ended: Sequence[Seen], running: Iterable[float] = (), *, usual: Durations | None = None) -> Durations:

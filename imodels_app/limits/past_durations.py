@@ -1,18 +1,19 @@
 """What this dashboard's own operations tell of how long the next one takes: by kind and size, and what still runs."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
-from imodels_app.limits.durations import ENOUGH, Durations, Seen, learned
+from imodels_app.limits.durations import ENOUGH, Durations, Seen, learned, of_now
 from imodels_app.models import Operation
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, State
 
-# The latest ones that are learned from, and how many later ones make one count half: the platform changes, too.
-LATEST, HALF_AFTER = 400, 120
+# The latest ones that are learned from.
+LATEST = 400
 KEPT_FOR_S = 60
 # Kinds that are known by what they copy have changesets, and a baseline its bytes.
 _MIB = 2**20
@@ -74,10 +75,9 @@ def _learned(kind: str, size: int | None, now: datetime) -> Durations:
     return learned(_seen_of(kind, size), [_age_s(one, now) for one in running])
 
 
-def _seen_of(kind: str, size: int | None) -> list[Seen]:
+def _seen_of(kind: str, size: int | None) -> Sequence[Seen]:
     """Newest first."""
-    ended = _latest(kind, size, State.SUCCEEDED, State.FAILED)
-    return [_seen(one, 0.5 ** (place / HALF_AFTER)) for place, one in enumerate(ended)]
+    return of_now([_seen(one) for one in _latest(kind, size, State.SUCCEEDED, State.FAILED)])
 
 
 def _latest(kind: str, size: int | None, *states: State) -> list[Operation]:
@@ -87,9 +87,9 @@ def _latest(kind: str, size: int | None, *states: State) -> list[Operation]:
     return [one for one in latest if size is None or size_class(one) == size]
 
 
-def _seen(operation: Operation, weight: float) -> Seen:
+def _seen(operation: Operation) -> Seen:
     ended_s = _age_s(operation, operation.finished_at)
-    return Seen(min(_age_s(operation, operation.polled_at), ended_s), ended_s, weight)
+    return Seen(min(_age_s(operation, operation.polled_at), ended_s), ended_s)
 
 
 def _age_s(operation: Operation, at: datetime | None) -> float:

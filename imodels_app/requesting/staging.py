@@ -1,8 +1,8 @@
 """Baseline files between a browser and the platform: rows of StagedFile, and their bytes in STAGING_DIR.
 
-The rule that makes an upload survive whatever is killed: a chunk is written at its place and synced, and only then
+The rule that makes an upload survive whatever is killed: a piece is written at its place and synced, and only then
 counted in the row. So the row never says more than the disk has, and bytes past its count mean nothing: the next
-chunk overwrites them. All of it happens under a lock of the row that is never held while the network is waited for:
+piece overwrites them. All of it happens under a lock of the row that is never held while the network is waited for:
 of two requests that bring the same place one is counted, and the other is told where the file really stands.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from mmap import mmap
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -162,7 +163,7 @@ def offset(staged: StagedFile) -> int:
         return 0
 
 
-def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
+def append(staged: StagedFile, piece: bytes | bytearray | mmap, *, at: int) -> StagedFile:
     """Add bytes that belong at this place, and count them once they are safe. With the last ones it has arrived.
 
     Raises Overtaken, Gone, NoSpace (what is here stays), and NoIModel, with which it is forgotten.
@@ -173,13 +174,13 @@ def append(staged: StagedFile, chunk: bytes, *, at: int) -> StagedFile:
             if row is None:
                 raise FileGone
             safe = offset(row)
-            if at != safe or at + len(chunk) > row.size:
+            if at != safe or at + len(piece) > row.size:
                 raise OffsetConflict(safe)
-            if not _may_be_imodel(chunk, at) or row.size < len(HEADER):
+            if not _may_be_imodel(piece, at) or row.size < len(HEADER):
                 raise NoIModel
             with _free_space():
-                _write(path_of(row), chunk, at=at)
-            row.received, row.touched_at = at + len(chunk), clock.now()
+                _write(path_of(row), piece, at=at)
+            row.received, row.touched_at = at + len(piece), clock.now()
             row.arrived_at = row.touched_at if row.received == row.size else None
             row.save(update_fields=["received", "touched_at", "arrived_at"])
     except NoIModel:
@@ -282,20 +283,20 @@ def _free_space() -> Iterator[None]:
         raise
 
 
-def _may_be_imodel(chunk: bytes, at: int) -> bool:
+def _may_be_imodel(chunk: bytes | bytearray | mmap, at: int) -> bool:
     """Whether these bytes fit what an iModel has at this place, however the beginning is cut up."""
     wanted = HEADER[at : at + len(chunk)]
     return chunk[: len(wanted)] == wanted
 
 
-def _write(path: Path, chunk: bytes, *, at: int) -> None:
+def _write(path: Path, piece: bytes | bytearray | mmap, *, at: int) -> None:
     """Put the bytes at their place, and return when they would survive a power cut."""
     is_new = at == 0 and not path.exists()
+    left = memoryview(piece)
     file = os.open(path, os.O_WRONLY | (os.O_CREAT if at == 0 else 0), 0o600)
     try:
-        written = 0
-        while written < len(chunk):
-            written += os.pwrite(file, chunk[written:], at + written)
+        while left:
+            left = left[os.pwrite(file, left, at + len(piece) - len(left)) :]
         os.fsync(file)
     finally:
         os.close(file)

@@ -17,13 +17,20 @@ from imodels_app.accounts import deciders, permissions
 from imodels_app.approvals.plan import Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
-from imodels_app.models import About, Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
+from imodels_app.models import Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.requesting import card_facts
+from imodels_app.requesting.fields import Form, StartField
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Verb, Who
 
 MOST_FORKS = 5
+
+
+class StartForm(Form):
+    """When it is sent at the earliest."""
+
+    not_before = StartField()
 
 
 @dataclass(frozen=True)
@@ -74,15 +81,19 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
     known = (card_facts.ask if is_open(operation) else card_facts.remembered)(operation)
     if not request.htmx:
         return redirect("imodels:approval-detail", pk)
-    return live_card(request, operation, user, known)
+    return live_card(request, pk, user, known)
 
 
-def live_card(request: HttpRequest, operation: Operation, user: User, known: card_facts.Known) -> HttpResponse:
-    """The page; for htmx its live parts; 204 for a poll that has missed nothing."""
+def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Known | None = None) -> HttpResponse:
+    """The page; for htmx its live parts; 204 for a poll that has missed nothing. known: as it was told just now."""
     now = timezone.now()
-    live_page = live.look(request, user, now, Q(about=About.OPERATION), known=known.seen)
+    # Of a request that has not changed no more is read than where to find what changed around it.
+    shown = get_object_or_404(Operation.objects.only("request_hash", "source_id"), pk=pk)
+    known = known or card_facts.remembered(shown)
+    live_page = live.look(request, user, now, _changes(shown), known=known.seen)
     if live_page is None:
         return HttpResponse(status=204)
+    operation = visible(user, pk)
     around = _around(operation, user)
     round_seen = request.GET.get("round", "")
     round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
@@ -92,6 +103,12 @@ def live_card(request: HttpRequest, operation: Operation, user: User, known: car
     parts = {"known": known.seen, "card": [[live.row_facts(row, now) for row in rows], _seen(operation, around, now)]}
     times = [*live.times(rows, now), *(one.until for one in around["looks"])]
     return live_page.render("approvals/detail.html", "approvals/_card.html", context, parts=parts, times=times)
+
+
+def _changes(shown: Operation) -> Q:
+    """Of the request itself, and the other forks of its main iModel. What else waits for a person comes by itself."""
+    forks = Operation.objects.filter(kind=Kind.FORK, source_id=shown.source_id).exclude(source_id="")
+    return Q(operation_id=shown.pk) | Q(operation_id__in=forks.values("pk"))
 
 
 def card(
@@ -169,6 +186,7 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "is_looking": Look.objects.current(clock.now()).filter(operation=operation, person=user).exists(),
         "why_not_bypass": permissions.why_not_bypass(user, operation),
         "may_start": not permissions.why_not_start(user, operation),
+        "start_form": StartForm(initial={"not_before": operation.not_before}),
         "must_comment": permissions.has_to_comment(user, operation),
         "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "plan": operation.plan,

@@ -60,8 +60,8 @@ def not_decided(request: HttpRequest, pk: UUID, *, asks_again: bool = False) -> 
     """
     if not request.user.is_authenticated:
         typed = request.POST.get("comment") or request.POST.get("text", "")
-        context = {"comment": typed, "pk": pk, "section": "approvals"}
-        context |= {"asks_again": asks_again}
+        back = reverse("imodels:approval-detail", args=[pk])
+        context = {"comment": typed, "back": back, "section": "approvals", "asks_again": asks_again}
         return render(request, "approvals/signed_out.html", context, status=422)
     user = person(request)
     return approval_card.card(request, approval_card.visible(user, pk), user, status_code=422, is_old=True)

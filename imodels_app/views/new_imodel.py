@@ -189,6 +189,7 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
                 again_of=tried_again(earlier, form.kind),
                 operation_id=operation_id,
                 staged_file=form.staged,
+                not_before=form.cleaned_data["not_before"],
             )
             return _to_page_of(request, operation)
         except lifecycle.FileTaken as taken:

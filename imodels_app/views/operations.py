@@ -1,9 +1,9 @@
 """The live table of operations, the page of one, and calling it off."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +28,7 @@ from imodels_app.models.changes import seen_by
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import State, Verb
+from imodels_app.states import CANCELLABLE, State, Verb, WaitReason
 from imodels_app.tables import filters, keyset, menus
 from imodels_app.views import first_steps, lineage, saved_filters, several
 
@@ -133,17 +133,30 @@ def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @throttled(throttles.DECISIONS)
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Call one off: 403 for who may not, 409 and the page as it is now when it is too late."""
+    return _act(request, pk, lifecycle.cancel, "{} was cancelled. It was not sent.")
+
+
+@signed_in
+@require_POST
+@throttled(throttles.DECISIONS)
+def start_now(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let one that was put off be sent as soon as it may be. Answers as cancel()."""
+    return _act(request, pk, partial(lifecycle.start_at, at=None), "{} is sent as soon as it may be.")
+
+
+def _act(request: HttpRequest, pk: UUID, act: Callable[..., None], done: str) -> HttpResponse:
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
     try:
-        lifecycle.cancel(operation, by=user)
+        act(operation, by=user)
     except permissions.Denied as no:
-        if operation.requested_by_id == user.pk or user.is_admin:
+        might_once = operation.requested_by_id == user.pk or user.is_admin
+        if might_once and operation.state not in CANCELLABLE:
             return _too_late(request, operation, user, now, str(no))
         return error_handlers.denied(request, str(no), back=operation_url(operation))
     except lifecycle.Conflict as conflict:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
-    messages.success(request, f"{isolated(operation.name)} was cancelled. It was not sent.")
+    messages.success(request, done.format(isolated(operation.name)))
     return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
 
 
@@ -238,6 +251,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "request_url": request_url(operation),
         "curl": formats.curl(request_url(operation), operation.request_body),
         "why_not_cancel": permissions.why_not_cancel(user, operation),
+        "may_start": operation.wait_reason == WaitReason.NOT_BEFORE and not permissions.why_not_start(user, operation),
         "is_subscribed": user.subscriptions.filter(operation=operation).exists(),
         "can_decide": not permissions.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from imodels_app.accounts import tokens
+from imodels_app.models import ApprovalRule
 from imodels_app.requesting.catalog import Catalog
 from imodels_app.requesting.copy_forms import CloneForm, ForkForm, TemplateForm
 from imodels_app.requesting.forms import EmptyForm
@@ -405,6 +406,15 @@ def test_a_fork_is_always_pinned_and_needs_a_reason(filled):
 
     assert list(form.errors) == ["up_to", "reason"]
     assert form.errors["reason"][0].startswith("Say why you need the fork.")
+
+
+@pytest.mark.parametrize("form_of", [EmptyForm, TemplateForm, CloneForm])
+def test_a_reason_is_asked_for_where_a_rule_asks_people_to_approve_it(filled, form_of):
+    assert filled(form_of).is_valid()
+    ApprovalRule.objects.update(kinds=[])
+
+    assert filled(form_of).errors == {"reason": ["Say why you need it: somebody has to approve it."]}
+    assert filled(form_of, reason="For the tender.").spec().reason == "For the tender."
 
 
 def test_a_platform_that_does_not_answer_is_nobodys_field(filled, sandbox):

@@ -43,10 +43,12 @@ operation-detail     GET      in    404     200    200      200   200
 lineage              GET      in    404     200    200      200   200
 subscribe            POST     in    404     302    302      302   302
 cancel               POST     in    404     403    302      403   302
+start-now            POST     in    404     403    302      302   403
 orphan-list          GET      in    200     200    200      200   200
 orphan-detail        GET      in    404     200    200      200   200
 delete-orphan        POST     in    404     403    302      302   302
 approval-list        GET      in    200     200    200      200   200
+approval-list        POST     422   200     200    200      200   200
 approval-detail      GET      in    404     200    200      200   200
 approval-detail      POST     422   404     200    200      200   200
 approval-facts       GET      in    404     302    302      302   302
@@ -57,7 +59,7 @@ bypass               POST     422   404     403    403      403   302
 comment              POST     422   404     302    302      302   302
 look                 POST     422   404     403    403      302   403
 start                POST     422   404     403    302      302   403
-decide-several       POST     in    302     302    302      302   302
+decide-several       POST     422   302     302    302      302   302
 absence-list         GET      in    200     200    200      200   200
 absence-list         POST     in    422     422    422      422   422
 end-absence          POST     in    404     404    404      404   404
@@ -313,14 +315,16 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
 @pytest.fixture
 def ask(people, url_of):
     """ask(who, method, address) is the answer and the tables that were written for it; all of it is undone."""
+    signed_in = {who: Client() for who in PEOPLE}
+    for who, user in people.items():
+        if user:
+            signed_in[who].force_login(user)
+    User.objects.filter(pk=people["closed"].pk).update(is_active=False)
 
     def of(who: str, method: str, address: Address, *, csrf: bool = False) -> tuple[Any, set[str]]:
-        client, user = Client(enforce_csrf_checks=csrf), people[who]
+        client = Client(enforce_csrf_checks=csrf)
+        client.cookies.load(signed_in[who].cookies.output(header=""))
         with transaction.atomic():
-            if user:
-                client.force_login(user)
-            if who == "closed":
-                User.objects.filter(pk=user.pk).update(is_active=False)
             with CaptureQueriesContext(connection) as queries:
                 answer = _send(client, method, url_of(address), address.name)
                 if answer.streaming:
