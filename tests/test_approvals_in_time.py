@@ -120,6 +120,22 @@ def test_row_12_where_a_rule_asks_the_provider_asks_again_and_says_when(
 
 
 @pytest.mark.same_on_both
+def test_row_12_nor_does_an_administrator_pass_by_the_new_sign_in_or_the_comment(
+    client, bridge_team, ines, mara, tomas, spec_for
+):
+    """Neither by a bypass, nor in the place of leads who have left."""
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "sign_in": True, "comment": True}])
+    fork, other = (lifecycle.request(spec_for(Kind.FORK), by=mara) for _ in range(2))
+    client.force_login(ines)
+    assert "sign in again" in client.post(address("bypass", fork), {"reason": "It cannot wait any longer."}).text
+    rights.delete(Membership.objects.get(user=tomas), by=None)
+    client.force_login(ines)
+
+    assert client.post(address("approve", other), {"comment": ""}).status_code == 422
+    assert "sign in again" in client.post(address("approve", other), {"comment": "Fine."}).text
+    assert not Decision.objects.exists()
+
+
 def test_row_12_a_provider_that_does_not_say_when_it_asked_is_not_believed(client, tomas):
     client.force_login(tomas)
     session = client.session
@@ -422,6 +438,21 @@ def test_row_21_who_may_decide_sets_it_others_cannot_and_a_decided_one_is_not_pu
     lifecycle.start_at(waiting_fork, None, by=mara)
     assert waiting_fork.due_at <= clock.now()
     assert waiting_fork.wait_reason == WaitReason.NONE
+
+
+def test_row_21_set_by_the_requester_it_is_an_edit_and_a_card_of_before_decides_nothing(
+    client, bridge_team, ida, mara, tomas, spec_for, confirmed_leads
+):
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 2}])
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    lifecycle.approve(fork, by=ida)
+
+    lifecycle.start_at(fork, clock.now() + timedelta(days=80), by=mara)
+
+    assert fork.answers == []
+    assert heard(NotificationKind.EDITED) == {"Ida"}
+    client.force_login(tomas)
+    assert client.post(address("approve", fork), {"round": "1"}).status_code == 409
 
 
 @pytest.mark.same_on_both

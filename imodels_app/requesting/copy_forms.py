@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django import forms
 
 from imodels_app.itwin.types import IModel, ITwin
+from imodels_app.models import ApprovalRule
 from imodels_app.requesting.catalog import NotInCatalog
 from imodels_app.requesting.changesets import UP_TO_LABELS, VERSION, Changesets, UpTo, choose_unseen
 from imodels_app.requesting.fields import Combobox, TypedText, text_field
@@ -183,6 +184,10 @@ class CloneForm(CopyForm):
     or_else = ", or paste ids or links and give a changeset by number, which needs no lookup"
 
     def unseen_source(self, text: str) -> Source | None:
+        """Not where a rule asks about clones: whom, depends on where the source lives."""
+        if ApprovalRule.objects.asking_about(self.kind):
+            self.or_else = ""
+            return None
         return self.catalog.unseen_source(text)
 
 

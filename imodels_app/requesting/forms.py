@@ -58,7 +58,7 @@ class RequestForm(Form):
     catalog_answered = True
     staged: StagedFile | None = None  # the baseline file, where there is one
     asks_people = False  # once it is known that somebody has to approve it, who needs a reason
-    or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which needs no lookup"
+    or_else: str = ", or paste the iTwin’s id or link, which needs no lookup"
     itwin = text_field(
         "Into iTwin",
         "Pick the iTwin to put it in.",
@@ -147,7 +147,7 @@ class RequestForm(Form):
     def _ask_for_reason(self) -> None:
         """Whoever has to approve it needs to know why it is wanted."""
         spec = self.draft()
-        self.asks_people = spec is not None and drafts.team_and_plan(spec)[1].asks_people
+        self.asks_people = spec is not None and drafts.decided_by(spec)[-1].asks_people
         if self.asks_people and spec and not spec.reason and "reason" not in self.errors:
             self.add_error("reason", "Say why you need it: somebody has to approve it.")
 

@@ -123,7 +123,7 @@ def _why_not(request: HttpRequest, user: User, operation: Operation, word: str, 
         if operation.state == State.AWAITING_APPROVAL:
             if not form.is_valid():
                 return str(form.errors["comment"][0])
-            deciding.confirm(request, user, operation)
+            deciding.confirm(request, user, asks_again=permissions.has_to_sign_in(user, operation))
         decide(operation, by=user, comment=form.cleaned_data.get("comment", "") if form.is_valid() else "", seen=shown)
     except gateway.MustWait as later:
         needs_sign_in = later.reason == WaitReason.SIGN_IN

@@ -495,6 +495,16 @@ def test_an_itwin_by_its_id_need_not_be_looked_up(filled, silent):
     assert spec.body == {"iTwinId": silent.ids["harbour-bridge"], "name": "Pier 7"}
 
 
+def test_a_clone_by_ids_is_looked_up_where_a_rule_asks_about_clones(filled, silent):
+    """Who is asked depends on where its source lives: nobody gets past that team while the platform is silent."""
+    ApprovalRule.objects.update(kinds=["clone"])
+
+    ids = {"itwin": silent.ids["harbour-bridge"], "source": silent.ids["main-bridge"]}
+    form = filled(CloneForm, **ids, up_to="baseline", reason="Why.")
+
+    assert form.has_error("__all__", "unavailable")
+
+
 @pytest.mark.parametrize(
     ("typed", "sent"),
     [
