@@ -125,7 +125,7 @@ def shifts(record_property):
 
 
 @pytest.mark.parametrize("first", ["operations", "operation", "form", "approval", "audit"])
-def test_nothing_moves_on_a_first_page(open_as, running_clone, waiting_fork, ines, shifts, first):
+def test_nothing_moves_on_a_first_page(open_as, running_clone, waiting_fork, signed_in_mara, ines, shifts, first):
     address = {
         "operations": "/operations/",
         "operation": f"/operations/{running_clone.pk}/",
