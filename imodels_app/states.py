@@ -168,7 +168,7 @@ class Verb(models.TextChoices):
     ORPHAN_DELETED = "orphan_deleted", "An orphaned iModel was deleted."
     ORPHAN_GONE = "orphan_gone", "An orphaned iModel was gone already."
     # Of a person, a team or the record itself.
-    EXPORTED = "exported", "An admin exported the audit: the filter, and how many events."
+    EXPORTED = "exported", "Somebody exported the audit or chosen operations: the filter or the names, and how many."
     CONFIGURED = "configured", "A worker runs with another version or other settings than the last one."
     PRESET_SAVED = "preset_saved", "Somebody saved a form as a preset."
     PRESET_CHANGED = "preset_changed", "A preset was renamed, or shared with other people."
@@ -293,6 +293,7 @@ class NotificationKind(models.TextChoices):
 TO_DECIDE = {
     NotificationKind.REQUESTED,
     NotificationKind.EDITED,
+    NotificationKind.APPROVAL_LAPSED,
     NotificationKind.HALF_WAY,
     NotificationKind.LAST_DAY,
 }

@@ -136,6 +136,24 @@ def test_a_clone_that_a_rule_asks_about_waits_for_the_team_of_its_source(bridge_
     assert clone.state == State.QUEUED
 
 
+def test_a_clone_that_only_the_team_of_its_target_asks_about_waits_for_that_team(
+    bridge_team, otto, mara, spec_for, tomas
+):
+    transit = Team.objects.get(name="Transit team")
+    away = ITwinRef(id="b2b00000-0000-4000-8000-0000000000ff", name="Transit")
+    TeamITwin.objects.create(team=transit, itwin_id=away.id)
+    rule(ONE_LEAD, kinds=[Kind.CLONE], team=transit)
+
+    clone = lifecycle.request(spec_for(Kind.CLONE, itwin=away), by=mara)
+    lifecycle.follow_rights()
+
+    assert (fresh(clone).state, fresh(clone).team) == (State.AWAITING_APPROVAL, transit)
+    with pytest.raises(permissions.Denied):
+        lifecycle.approve(fresh(clone), by=tomas)
+    lifecycle.approve(fresh(clone), by=otto)
+    assert fresh(clone).state == State.QUEUED
+
+
 def test_a_rule_that_refuses_says_its_name_and_why(bridge_team, mara, ines, spec_for):
     rule(asks=Asks.REFUSE, squashed=True, name="Keep the history")
 
@@ -298,6 +316,21 @@ def test_2_nor_by_plain_rows(own_fork, tomas):
 
 
 # Row 3: N of M, levels
+
+
+def test_1_nobody_decides_as_one_whom_the_requester_named_before_an_edit(bridge_team, ida, otto, tomas, spec_for):
+    """A change of a rule does not reach what waits; an edit makes it hold."""
+    named = rule({"who": Who.PEOPLE, "count": 1, "people": [ida.pk]}, team=bridge_team, by=tomas)
+    fork = lifecycle.request(spec_for(Kind.FORK), by=tomas)
+    named.levels = [{"who": Who.PEOPLE, "count": 1, "people": [ida.pk, otto.pk]}]
+    rights.save(named, by=tomas)
+
+    lifecycle.edit(fork, spec_for(Kind.FORK, name="Another name"), by=tomas)
+
+    assert f" {otto.pk} " in fork.asked
+    with pytest.raises(permissions.Denied, match="The requester gave you this right"):
+        lifecycle.approve(fork, by=otto)
+    lifecycle.approve(fork, by=ida)
 
 
 def test_3_so_many_different_people_have_to_agree(bridge_team, ida, mara, tomas, spec_for):

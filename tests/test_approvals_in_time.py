@@ -1,5 +1,6 @@
 """Approvals in a team whose people are away, sit in a chat and decide several at once: row by row."""
 
+import re
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.accounts import permissions, rights, sessions
+from imodels_app.accounts import permissions, rights, sessions, tokens
 from imodels_app.models import Absence, ApprovalRule, Decision, Event, Look, Membership, Notification, Operation
 from imodels_app.notifications import recipients
 from imodels_app.runtime import clock
@@ -119,6 +120,22 @@ def test_row_12_where_a_rule_asks_the_provider_asks_again_and_says_when(
 
 
 @pytest.mark.same_on_both
+def test_row_12_nor_does_an_administrator_pass_by_the_new_sign_in_or_the_comment(
+    client, bridge_team, ines, mara, tomas, spec_for
+):
+    """Neither by a bypass, nor in the place of leads who have left."""
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "sign_in": True, "comment": True}])
+    fork, other = (lifecycle.request(spec_for(Kind.FORK), by=mara) for _ in range(2))
+    client.force_login(ines)
+    assert "sign in again" in client.post(address("bypass", fork), {"reason": "It cannot wait any longer."}).text
+    rights.delete(Membership.objects.get(user=tomas), by=None)
+    client.force_login(ines)
+
+    assert client.post(address("approve", other), {"comment": ""}).status_code == 422
+    assert "sign in again" in client.post(address("approve", other), {"comment": "Fine."}).text
+    assert not Decision.objects.exists()
+
+
 def test_row_12_a_provider_that_does_not_say_when_it_asked_is_not_believed(client, tomas):
     client.force_login(tomas)
     session = client.session
@@ -314,8 +331,7 @@ def test_row_20_of_25_with_five_that_changed_20_are_decided_and_five_shown_as_th
     forks = [lifecycle.request(spec_for(Kind.FORK, name=f"Pier {number}"), by=mara) for number in range(25)]
     client.force_login(tomas)
     page = client.get(LIST)
-    form = {"answer": "approve", "comment": "", "chosen": [str(fork.pk) for fork in forks]}
-    form |= {f"round-{row.operation.pk}": row.operation.plan.number for row in page.context["waiting"]}
+    form = {"answer": "approve", "comment": "", "chosen": [row.tick for row in page.context["waiting"]]}
     lifecycle.edit(forks[0], spec_for(Kind.FORK, name="Another name"), by=mara)
     lifecycle.edit(forks[1], spec_for(Kind.FORK, name="Yet another"), by=mara)
     lifecycle.cancel(forks[2], by=mara)
@@ -339,7 +355,7 @@ def test_row_20_each_reject_needs_the_comment_and_nobody_decides_their_own(
     own = lifecycle.request(spec_for(Kind.FORK, name="Own"), by=tomas)
     other = lifecycle.request(spec_for(Kind.FORK, name="Other"), by=mara)
     client.force_login(tomas)
-    form = {"answer": "reject", "chosen": [str(own.pk), str(other.pk), "nonsense"]}
+    form = {"answer": "reject", "chosen": [f"{own.pk}:1", f"{other.pk}:1", "nonsense"]}
 
     client.post(reverse("imodels:decide-several"), form)
     assert not Decision.objects.exists()
@@ -347,6 +363,40 @@ def test_row_20_each_reject_needs_the_comment_and_nobody_decides_their_own(
 
     assert [(one.operation, one.comment) for one in Decision.objects.all()] == [(other, "Use a clone.")]
     assert Event.objects.filter(verb=Verb.DECISION_REFUSED, operation=own).exists()
+
+
+def test_row_20_the_signed_out_decide_nothing_and_keep_ticks_and_comment(
+    client, ida, mara, tomas, waiting_fork, spec_for
+):
+    edited = lifecycle.request(spec_for(Kind.FORK, name="Edited"), by=mara)
+    sent = {"answer": "reject", "comment": "Wait for June.", "chosen": [f"{waiting_fork.pk}:1", f"{edited.pk}:1"]}
+    lifecycle.edit(edited, spec_for(Kind.FORK, name="Edited since"), by=mara)
+
+    signed_out = client.post(reverse("imodels:decide-several"), sent)
+
+    assert (signed_out.status_code, waiting_fork.name in signed_out.text) == (422, False)
+    kept = dict.fromkeys(re.findall(r'name="chosen" value="([^"]+)"', signed_out.text))
+    assert list(kept) == sent["chosen"]
+    client.force_login(tomas)
+    page = client.post(LIST, {"chosen": list(kept), "comment": "Wait for June."})
+    assert "Wait for June.</textarea>" in page.text
+    ticked = re.findall(r'name="chosen"\s+value="([^"]+)"\s+form="several"\s+checked', page.text)
+    assert ticked == [f"{waiting_fork.pk}:1"]
+    assert not Decision.objects.exists()
+
+
+@pytest.mark.same_on_both
+def test_row_20_a_list_older_than_the_sign_in_decides_nothing_and_keeps_ticks_and_comment(tomas, waiting_fork):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(tomas)
+    browser.get(LIST)
+    old = {"answer": "approve", "chosen": f"{waiting_fork.pk}:1", "comment": "Fine.", "csrfmiddlewaretoken": "x" * 64}
+
+    page = browser.post(reverse("imodels:decide-several"), old)
+
+    assert (page.status_code, "Fine.</textarea>" in page.text, "checked" in page.text) == (422, True, True)
+    assert "older than your sign-in" in page.text
+    assert not Decision.objects.exists()
 
 
 # Row 21: not before
@@ -390,6 +440,21 @@ def test_row_21_who_may_decide_sets_it_others_cannot_and_a_decided_one_is_not_pu
     assert waiting_fork.wait_reason == WaitReason.NONE
 
 
+def test_row_21_set_by_the_requester_it_is_an_edit_and_a_card_of_before_decides_nothing(
+    client, bridge_team, ida, mara, tomas, spec_for, confirmed_leads
+):
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 2}])
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    lifecycle.approve(fork, by=ida)
+
+    lifecycle.start_at(fork, clock.now() + timedelta(days=80), by=mara)
+
+    assert fork.answers == []
+    assert heard(NotificationKind.EDITED) == {"Ida"}
+    client.force_login(tomas)
+    assert client.post(address("approve", fork), {"round": "1"}).status_code == 409
+
+
 @pytest.mark.same_on_both
 def test_row_21_a_start_that_makes_no_sense_is_told_at_its_field(client, waiting_fork, mara):
     client.force_login(mara)
@@ -398,3 +463,25 @@ def test_row_21_a_start_that_makes_no_sense_is_told_at_its_field(client, waiting
         assert client.post(address("start", waiting_fork), {"not_before": typed}).status_code == 422
 
     assert fresh(waiting_fork).not_before is None
+
+
+@pytest.mark.parametrize("kind", ["clone", "fork"])
+def test_row_21_the_form_sets_it_folded_away_until_wanted(client, bridge_team, mara, tomas, sandbox, kind):
+    tokens.store(mara, sandbox.tokens_for("mara"))
+    client.force_login(mara)
+    at = (timezone.localtime() + timedelta(days=2)).replace(second=0, microsecond=0)
+    asked = {"itwin": "Harbour Bridge", "source": "Main Bridge", "up_to": "latest", "name": "Pier 7", "reason": "Why."}
+    form = reverse(f"imodels:request-{kind}")
+    refused = client.post(form, asked | {"not_before": "2999-01-01T00:00"})
+
+    answer = client.post(form, asked | {"not_before": f"{at:%Y-%m-%dT%H:%M}"})
+
+    assert (refused.status_code, 'value="2999-01-01T00:00"' in refused.text) == (422, True)
+    made = Operation.objects.get()
+    if kind == "fork":
+        lifecycle.approve(made, by=tomas)
+    assert (made.state, made.wait_reason, made.due_at) == (State.QUEUED, WaitReason.NOT_BEFORE, at)
+    assert "start_set" in verbs(made)
+    assert "Let it start now" in client.get(answer["Location"]).text
+    assert client.post(address("start-now", made)).status_code == 302
+    assert (fresh(made).not_before, fresh(made).wait_reason) == (None, WaitReason.NONE)

@@ -91,7 +91,7 @@ PAGES = {
 SHOW_NO_PAGE = {"access", "home", "favicon", "metrics", "save-preset", "sign-in-start", "sign-in-callback"}
 ACTS = {
     "theme": "/theme",
-    "cancel-selected": "/operations/cancel",
+    "act-on-several": "/operations/several",
     "cancel": "/operations/{clone}/cancel",
     "subscribe": "/operations/{clone}/subscribe",
     "delete-orphan": "/orphans/{failed}/delete",

@@ -1,6 +1,6 @@
 """Who may decide, cancel and audit. Rights on the platform are the platform's own to judge."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from datetime import datetime
 from typing import NamedTuple
 
@@ -141,20 +141,25 @@ def _has_answered(user: User, operation: Operation) -> bool:
 
 
 def requirements_on(user: User, operation: Operation) -> list[Requirement]:
-    """What is asked of this person's approval now: each requirement that it would count for."""
+    """What is asked of this person's approval now: each requirement that it would count for.
+
+    Of whoever decides in the place of others, what is asked of those.
+    """
     words = {right.capacity for right in usable_rights(user, operation)}
     number = operation.open_level
     asked = [one.requirement for one in operation.levels[number - 1]] if number else []
-    return [one for one in asked if one.who in words and (one.who != Who.PEOPLE or user.pk in one.people)]
+    own = [one for one in asked if one.who in words and (one.who != Who.PEOPLE or user.pk in one.people)]
+    return own or asked
 
 
 def has_to_comment(user: User, operation: Operation) -> bool:
     return any(one.comment for one in requirements_on(user, operation))
 
 
-def has_to_sign_in(user: User, operation: Operation) -> bool:
-    """Whether a rule asks this person to have signed in a moment ago."""
-    return any(one.sign_in for one in requirements_on(user, operation))
+def has_to_sign_in(user: User, operation: Operation, *, bypasses: bool = False) -> bool:
+    """Whether a rule asks this person, or any of those whose approval they bypass, for a sign-in of a moment ago."""
+    everybody = [one for level in operation.plan.levels for one in level]
+    return any(one.sign_in for one in (everybody if bypasses else requirements_on(user, operation)))
 
 
 def asked_in_words(operation: Operation) -> str:
@@ -201,12 +206,27 @@ def _why_late(right: Right, user: User, operation: Operation) -> str:
     if right.capacity == Who.ADMINS and operation.is_asked_of_admins_instead:
         changes.append(operation.events.filter(verb=Verb.ADMINS_ASKED))
     givers += [change.actor for rows in changes if (change := rows.select_related("actor").last())]
+    if right.capacity == Who.PEOPLE:
+        givers += [change.actor for change in _namings(user, operation)]
     for giver in filter(None, givers):
         if is_same_person(giver, user):
             return "You gave yourself this right after it was requested. Somebody else has to decide."
         if giver.email.lower() in _requester_addresses(operation) or is_same_person(giver, operation.requested_by):
             return "The requester gave you this right after requesting it. Somebody else has to decide."
     return ""
+
+
+def _namings(user: User, operation: Operation) -> Iterator[Event]:
+    """What named this person in a rule after the request, which an edit has made hold for it since."""
+    changes = Event.objects.filter(verb__in=[Verb.RULE_MADE, Verb.RULE_CHANGED]).select_related("actor")
+    for match in operation.plan.matches:
+        of_rule = changes.filter(data__rule=match.rule.id, data__version__lte=match.rule.version).order_by("pk")
+        before: list[int] = []
+        for change in of_rule:
+            named = change.data["named"]
+            if change.at > operation.created_at and user.pk in named and user.pk not in before:
+                yield change
+            before = named
 
 
 def is_same_person(one: User, other: User) -> bool:

@@ -277,7 +277,8 @@ def _subject(row: Row) -> str:
 def _identity(row: Row) -> dict[str, Any]:
     """Who that is, for good."""
     if isinstance(row, ApprovalRule):
-        return {"rule": row.pk}
+        named = sorted({person for level in row.as_rule().levels for person in level.people})
+        return {"rule": row.pk, "version": row.version, "named": named}
     if isinstance(row, Absence):
         return _who(row.lead) | {"deputy": row.deputy_id}
     return _who(row if isinstance(row, User) else row.user if isinstance(row, Membership) else None)

@@ -155,7 +155,9 @@ STATUSES: dict[str, StatusRow] = {
         "still finishing{finishing}",
         "Open it now. Viewing and authoring aids will follow.",
     ),
-    "succeeded": StatusRow("Succeeded", "good", "st-succeeded", "took {took}", "Open it, or make one from it."),
+    "succeeded": StatusRow(
+        "Succeeded", "good", "st-succeeded", "{took} on the platform", "Open it, or make one from it."
+    ),
     "rejected": StatusRow(
         "Rejected",
         "",

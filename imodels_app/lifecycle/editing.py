@@ -11,14 +11,20 @@ from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import Conflict, NotAllowed
 from imodels_app.models import Operation, User
 from imodels_app.requesting import drafts
-from imodels_app.requesting.spec import CreationSpec
+from imodels_app.requesting.spec import CreationSpec, extent_of
 from imodels_app.runtime import clock
 from imodels_app.states import UNDECIDED, Asks, State
 
 # What an edit may change in the body that is sent; besides, the reason.
-_EDITABLE = {"name", "description", "changesetId", "changesetIndex"}
+_EDITABLE = {"name", "description", "changesetId", "changesetIndex", "extent"}
 # As people read it: column, and what it is called.
-_SHOWN = {"name": "Name", "description": "Description", "up to": "Copy up to", "reason": "Reason"}
+_SHOWN = {
+    "name": "Name",
+    "description": "Description",
+    "up to": "Copy up to",
+    "extent": "Extent",
+    "reason": "Reason",
+}
 
 
 def edit(operation: Operation, spec: CreationSpec, *, by: User, seen: int | None = None) -> None:
@@ -26,8 +32,8 @@ def edit(operation: Operation, spec: CreationSpec, *, by: User, seen: int | None
 
     Today's rules hold for it; but what waits for people goes on waiting for some, even if they would let it through.
 
-    spec  differs in name, description, changeset or reason; in nothing, where changes were requested: then it is sent
-          again as it is
+    spec  differs in name, description, changeset, extent or reason; in nothing, where changes were requested: then it
+          is sent again as it is
     seen  the round whose words were edited; None: as `operation` was loaded
 
     Raises permissions.Denied (not the requester), Conflict (decided, or edited elsewhere) and NotAllowed.
@@ -75,14 +81,19 @@ def _write(operation: Operation, spec: CreationSpec, changes: list[dict[str, str
 def _changes(operation: Operation, spec: CreationSpec) -> list[dict[str, str]]:
     """What differs, in words. Raises NotAllowed for what makes it another request."""
     before, after = json.loads(operation.request_body), spec.body
-    if (operation.kind, operation.request_path, _fixed(before)) != (spec.kind, spec.path, _fixed(after)):
-        raise NotAllowed("Only the name, the description, the changeset and the reason can be changed.")
-    was = {"name": operation.name, "description": operation.description, "up to": _up_to(before)}
-    now = {"name": spec.name, "description": spec.description, "up to": _up_to(after)}
-    was["reason"], now["reason"] = operation.reason, spec.reason
+    fixed = operation.kind, operation.request_path, operation.file_name, _fixed(before)
+    if fixed != (spec.kind, spec.path, spec.file_name, _fixed(after)):
+        raise NotAllowed("Only the name, the description, the changeset, the extent and the reason can be changed.")
+    was, now = _in_words(operation, before), _in_words(spec, after)
     return [
         {"what": said, "before": was[one], "after": now[one]} for one, said in _SHOWN.items() if was[one] != now[one]
     ]
+
+
+def _in_words(asked: Operation | CreationSpec, body: dict[str, Any]) -> dict[str, str]:
+    """What an edit may change, as people read it."""
+    words = {name: getattr(asked, name) for name in ("name", "description", "reason")}
+    return words | {"up to": _up_to(body), "extent": str(extent_of(body) or "")}
 
 
 def _fixed(body: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """What is asked for becomes an operation."""
 
+from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 
-from imodels_app.lifecycle import _transition
+from imodels_app.lifecycle import _transition, starting
 from imodels_app.lifecycle._transition import FileTaken, NotAllowed
 from imodels_app.models import KnownITwin, Operation, StagedFile, User
 from imodels_app.requesting import drafts
@@ -20,17 +22,23 @@ def request(
     again_of: Operation | None = None,
     operation_id: UUID | None = None,
     staged_file: StagedFile | None = None,
+    not_before: datetime | None = None,
 ) -> Operation:
     """Record what somebody asks for. What the rules let through is queued at once; the rest waits for people.
 
     operation_id  of the form it was asked for with: sent twice, it is one operation
     staged_file   the baseline file, arrived whole. Raises FileTaken when another operation has it, or it is gone
+    not_before    when it is sent at the earliest; None: as soon as it may be
 
     Raises NotAllowed: a rule refuses it, or nobody could decide.
     """
     operation_id = operation_id or uuid4()
     try:
-        return _record_request(spec, by=by, again_of=again_of, operation_id=operation_id, staged_file=staged_file)
+        with transaction.atomic():
+            operation = _record_request(spec, by=by, again_of=again_of, id=operation_id, staged_file=staged_file)
+            if not_before:
+                starting.put_off(operation, not_before, by=by)
+        return operation
     except IntegrityError:
         before = Operation.objects.filter(pk=operation_id, requested_by=by).first()
         if before is None:
@@ -38,22 +46,19 @@ def request(
         return before
 
 
-def _record_request(
-    spec: CreationSpec, *, by: User, again_of: Operation | None, operation_id: UUID, staged_file: StagedFile | None
-) -> Operation:
-    with transaction.atomic():
-        if staged_file:
-            _claim_file(staged_file, by=by)
-        operation = drafts.draft(spec, by=by, again_of=again_of, id=operation_id, staged_file=staged_file)
-        if why := drafts.why_not(operation):
-            raise NotAllowed(why)
-        operation.save(force_insert=True)
-        operation.named.set(operation.plan.named)
-        KnownITwin.note(operation.itwin_id, operation.itwin_name)
-        _transition.begin(operation, by=by)
-        failpoints.reach("request.written")
-        if operation.state == State.QUEUED:
-            _transition.wake_submitter(operation)
+def _record_request(spec: CreationSpec, *, by: User, staged_file: StagedFile | None, **columns: Any) -> Operation:
+    if staged_file:
+        _claim_file(staged_file, by=by)
+    operation = drafts.draft(spec, by=by, staged_file=staged_file, **columns)
+    if why := drafts.why_not(operation):
+        raise NotAllowed(why)
+    operation.save(force_insert=True)
+    operation.named.set(operation.plan.named)
+    KnownITwin.note(operation.itwin_id, operation.itwin_name)
+    _transition.begin(operation, by=by)
+    failpoints.reach("request.written")
+    if operation.state == State.QUEUED:
+        _transition.wake_submitter(operation)
     return operation
 
 

@@ -12,6 +12,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from imodels_app.models.people import User
+from imodels_app.states import Kind
 
 # A page that was away longer than MISSED asks for everything anew.
 MISSED, STAYS = timedelta(minutes=10), timedelta(hours=1)
@@ -138,6 +139,12 @@ def of_own_teams(user: User) -> Condition:
 
 def of_operation(pk: UUID) -> Condition:
     return Condition("operation_id = %s", (Change._meta.get_field("operation_id").get_db_prep_value(pk, connection),))
+
+
+def of_forks(source_id: str) -> Condition:
+    """Of the forks of one iModel; of none without its id."""
+    forks = "SELECT id FROM imodels_app_operation WHERE kind = %s AND source_id = %s AND source_id <> ''"
+    return Condition(f"operation_id IN ({forks})", (Kind.FORK.value, source_id))
 
 
 def of_own_decisions(user: User) -> Condition:

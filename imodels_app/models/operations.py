@@ -72,8 +72,9 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def misplaced(self) -> Self:
         """Waiting for a team that does not look after the iTwin any more that decides (Operation.deciding_itwin_id)."""
-        copies = Q(kind__in=DECIDED_AT_SOURCE) & ~Q(source_itwin_id="")
-        waiting = self.undecided().annotate(deciding=Case(When(copies, "source_itwin_id"), default="itwin_id"))
+        copies = Q(is_decided_at_source=None, kind__in=DECIDED_AT_SOURCE) & ~Q(source_itwin_id="")
+        at_source = Q(is_decided_at_source=True) | copies
+        waiting = self.undecided().annotate(deciding=Case(When(at_source, "source_itwin_id"), default="itwin_id"))
         own = TeamITwin.objects.filter(itwin_id=OuterRef("deciding")).values("team")[:1]
         default = Team.objects.filter(is_default=True).values("pk")[:1]
         return waiting.exclude(team=Coalesce(Subquery(own), Subquery(default)))
@@ -134,6 +135,9 @@ class Operation(models.Model):
     requester_key = models.CharField(max_length=511, help_text="User.lasting_key, as it was then.")
     requester_email = models.EmailField(blank=True, db_default="", help_text="As it was then; a verified one.")
     team = models.ForeignKey(Team, models.PROTECT, related_name="operations")
+    is_decided_at_source = models.BooleanField(
+        null=True, help_text="Whether the team of its source’s iTwin decides. Empty, of before: if it has a source."
+    )
     reason = models.TextField(blank=True, help_text="For the approvers.")
     again_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="again")
 
@@ -301,4 +305,6 @@ class Operation(models.Model):
     @property
     def deciding_itwin_id(self) -> str:
         """Whose team decides about it."""
-        return (self.source_itwin_id if self.kind in DECIDED_AT_SOURCE else "") or self.itwin_id
+        is_copy = self.kind in DECIDED_AT_SOURCE and self.source_itwin_id
+        at_source = is_copy if self.is_decided_at_source is None else self.is_decided_at_source
+        return self.source_itwin_id if at_source else self.itwin_id

@@ -16,6 +16,11 @@ class ApprovalRuleQuerySet(models.QuerySet["ApprovalRule"]):
         """What is switched on for requests that this team decides."""
         return self.filter(Q(team=None) | Q(team=team), is_active=True)
 
+    def asking_about(self, kind: str) -> list["ApprovalRule"]:
+        """Those of any team that do not let all of this kind through."""
+        asking = self.filter(is_active=True).exclude(asks=Asks.LET_THROUGH)
+        return [rule for rule in asking if not rule.kinds or kind in rule.kinds]
+
     def visible_to(self, user: User) -> Self:
         """What holds for the requests of this person's teams; an admin's are all."""
         if user.is_admin:

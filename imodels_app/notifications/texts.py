@@ -28,12 +28,9 @@ _TELL_WHY = {
     NotificationKind.DECIDED,
     NotificationKind.BYPASSED,
 }
+_TO_DECIDE = "You must be signed in to decide; nobody can decide from this e-mail."
 _WHY = {
-    **dict.fromkeys(
-        TO_DECIDE,
-        "You get this because {askers} {decides} about this. You must be signed in to decide; nobody can decide from "
-        "this e-mail.",
-    ),
+    **dict.fromkeys(TO_DECIDE, f"You get this because {{askers}} {{decides}} about this. {_TO_DECIDE}"),
     **dict.fromkeys(
         (NotificationKind.DECIDED, NotificationKind.BYPASSED, NotificationKind.ENDED),
         "You get this because you may decide about this, or have decided.",
@@ -48,7 +45,7 @@ _WHY = {
 _WHY_REQUESTER = "You get this because you requested {name}."
 _WHY_SEVERAL = (
     "You get this because you requested these, lead their team, or are an administrator. They came within a short "
-    "time, so they are in one e-mail. You must be signed in to decide; nobody can decide from this e-mail."
+    "time, so they are in one e-mail."
 )
 _SIGN_IN = (
     "Your sign-in has expired, so {name} and anything else you requested is waiting. Nothing is lost. "
@@ -123,6 +120,11 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
         _UNKNOWN_STATE,
     ),
 }
+# Of what is no fork.
+_REQUESTED = (
+    "{who} requests {what}{decide_by}",
+    "{requester} wants to make {what}{up_to} in {itwin}.\n\n{requester} is {identity}.",
+)
 _EXPIRED = {
     WaitReason.SIGN_IN: (
         "{name} expired: you did not sign in again",
@@ -164,7 +166,14 @@ def subject_and_text(messages: Sequence[Notification]) -> tuple[str, str]:
     more = len(messages) - len(lines)
     if more:
         lines.append(f"{more} more: {_all()}")
-    return f"{subjects[0][0]}, and {len(messages) - 1} more", "\n\n".join([*lines, _WHY_SEVERAL]) + "\n"
+    why = f"{_WHY_SEVERAL} {_TO_DECIDE}" if any(map(_asks, messages)) else _WHY_SEVERAL
+    return f"{subjects[0][0]}, and {len(messages) - 1} more", "\n\n".join([*lines, why]) + "\n"
+
+
+def _asks(message: Notification) -> bool:
+    """Whether its reader is asked to decide; of the same kinds the requester is told, too."""
+    operation = message.operation
+    return operation is not None and message.kind in TO_DECIDE and message.to_id != operation.requested_by_id
 
 
 def _all() -> str:
@@ -177,10 +186,13 @@ def _of_one(message: Notification) -> tuple[str, str]:
     operation, kind = message.operation, NotificationKind(message.kind)
     filled = values(operation) | {"changes": _changes(message), "writer": _writer(message)}
     subject, text = _TEXTS[kind]
+    if kind == NotificationKind.REQUESTED and operation.kind != Kind.FORK:
+        subject, text = _REQUESTED
     if kind == NotificationKind.EXPIRED:
         subject, text = _EXPIRED.get(WaitReason(operation.wait_reason), (subject, text))
-    why = _WHY.get(kind, _WHY_REQUESTER)
-    link = f"{_LINKS.get(kind, 'Details')}: {_link(message)}"
+    is_own = kind in TO_DECIDE and not _asks(message)
+    why = _WHY_REQUESTER if is_own else _WHY.get(kind, _WHY_REQUESTER)
+    link = f"{'Details' if is_own else _LINKS.get(kind, 'Details')}: {_link(message)}"
     parts = [text.format_map(filled), _quote(message, operation, kind), "\n".join([*_next_acts(operation), link])]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"

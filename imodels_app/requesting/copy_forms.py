@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from django import forms
 
 from imodels_app.itwin.types import IModel, ITwin
+from imodels_app.models import ApprovalRule
 from imodels_app.requesting.catalog import NotInCatalog
 from imodels_app.requesting.changesets import UP_TO_LABELS, VERSION, Changesets, UpTo, choose_unseen
-from imodels_app.requesting.fields import Combobox, Textarea, TypedText, text_field
-from imodels_app.requesting.forms import ExtentForm, RequestForm
+from imodels_app.requesting.fields import Combobox, TypedText, text_field
+from imodels_app.requesting.forms import ExtentForm, RequestForm, reason_field
 from imodels_app.requesting.lookups import IModelLookup
 from imodels_app.requesting.sources import Source
 from imodels_app.requesting.spec import CreationSpec
-from imodels_app.runtime import foreign_text
 from imodels_app.states import ChangesetSelection, Kind
 
 # The platform's own properties are not fields here: whoever sends them by hand means something we would not do.
@@ -184,6 +184,10 @@ class CloneForm(CopyForm):
     or_else = ", or paste ids or links and give a changeset by number, which needs no lookup"
 
     def unseen_source(self, text: str) -> Source | None:
+        """Not where a rule asks about clones: whom, depends on where the source lives."""
+        if ApprovalRule.objects.asking_about(self.kind):
+            self.or_else = ""
+            return None
         return self.catalog.unseen_source(text)
 
 
@@ -248,16 +252,8 @@ class ForkForm(CopyForm):
         widget=forms.CheckboxInput({"class": "iui-toggle-switch", "role": "switch"}),
         template_name="new_imodel/_history.html",
     )
-    reason = text_field(
-        "Reason, for the approvers",
-        "Say why you need the fork. A reason is required.",
-        most=foreign_text.PARAGRAPH,
-        is_line=False,
-        help_text="One sentence is enough. It stays in the history.",
-        widget=Textarea(),
-    )
+    reason = reason_field("Say why you need the fork. A reason is required.")
     field_order = (*CopyForm.field_order, "preserve_history", "reason")
 
     def complete(self, spec: CreationSpec) -> CreationSpec:
-        cleaned = self.cleaned_data
-        return replace(spec, preserve_history=cleaned["preserve_history"], reason=cleaned.get("reason", ""))
+        return replace(spec, preserve_history=self.cleaned_data["preserve_history"])

@@ -14,7 +14,7 @@ from imodels_app.states import Asks, ChangesetSelection, Kind, State
 def draft(spec: CreationSpec, *, by: User, **fields: Any) -> Operation:
     """Not saved. It waits for people where the rules ask for some, and else is queued; see why_not()."""
     now = clock.now()
-    team, plan = team_and_plan(spec)
+    at_source, team, plan = decided_by(spec)
     times = time_to_decide(plan, team, now) if plan.asks_people else {"due_at": now}
     operation = Operation(
         kind=spec.kind,
@@ -26,6 +26,7 @@ def draft(spec: CreationSpec, *, by: User, **fields: Any) -> Operation:
         requester_key=by.lasting_key,
         requester_email=by.email,
         team=team,
+        is_decided_at_source=at_source,
         request_path=spec.path,
         approval_plan=plan.json,
         **columns_of(spec),
@@ -44,8 +45,8 @@ def why_not(operation: Operation) -> str:
     return deciders.why_nobody(operation)
 
 
-def team_and_plan(spec: CreationSpec) -> tuple[Team, Plan]:
-    """Who decides, by which of today's rules.
+def decided_by(spec: CreationSpec) -> tuple[bool, Team, Plan]:
+    """Whether the team of the source decides; which team does, by which of today's rules.
 
     A fork is the business of the team of its main iModel, and so is a clone that this team's rules do not let through;
     anything else that of the team of its iTwin.
@@ -54,9 +55,9 @@ def team_and_plan(spec: CreationSpec) -> tuple[Team, Plan]:
         team = Team.looking_after(spec.source.itwin.id)
         plan = plan_of(spec, team)
         if spec.kind == Kind.FORK or plan.asks != Asks.LET_THROUGH:
-            return team, plan
+            return True, team, plan
     team = Team.looking_after(spec.itwin.id)
-    return team, plan_of(spec, team)
+    return False, team, plan_of(spec, team)
 
 
 def hash_of(operation: Operation) -> str:

@@ -4,6 +4,7 @@ Templates say `{{ form.name.as_field_group }}`; the template that the field name
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -12,7 +13,8 @@ from django.forms.renderers import TemplatesSetting
 from django.urls import reverse_lazy
 from django.utils.text import format_lazy
 
-from imodels_app.runtime import foreign_text
+from imodels_app.runtime import clock, foreign_text
+from imodels_app.runtime.timing import LATEST_START
 
 
 class BoundField(forms.BoundField):
@@ -170,6 +172,27 @@ def choice_field(label: str, choices: Sequence[tuple[Any, str]], *, help_text: s
     choice = forms.ChoiceField(label=label, choices=choices, required=False, widget=select, help_text=help_text)
     choice.template_name = "components/_select.html"  # type: ignore[attr-defined]
     return choice
+
+
+class StartField(forms.DateTimeField):
+    """When something is sent at the earliest. None: as soon as it may be, as for a time that has passed."""
+
+    def __init__(self) -> None:
+        said = "Enter a date and a time."
+        super().__init__(
+            label="Not before",
+            required=False,
+            widget=forms.DateTimeInput({"type": "datetime-local", "class": "iui-input num"}, format="%Y-%m-%dT%H:%M"),
+            help_text="Empty: as soon as it may be sent.",
+            error_messages={"invalid": said},
+        )
+
+    def clean(self, value: Any) -> datetime | None:
+        at: datetime | None = super().clean(value)
+        now = clock.now()
+        if at and at > now + LATEST_START:
+            raise ValidationError(f"At most {LATEST_START.days} days from now.")
+        return at if at and at > now else None
 
 
 class DegreesField(forms.FloatField):

@@ -14,10 +14,10 @@ from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from imodels_app.itwin.types import ITwin
-from imodels_app.models import StagedFile
-from imodels_app.requesting import staging
+from imodels_app.models import Operation, StagedFile
+from imodels_app.requesting import drafts, staging
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
-from imodels_app.requesting.fields import Combobox, DegreesField, Form, text_field
+from imodels_app.requesting.fields import Combobox, DegreesField, Form, StartField, Textarea, TypedText, text_field
 from imodels_app.requesting.lookups import ITwinLookup, Lookup
 from imodels_app.requesting.sources import Source, itwin_ref
 from imodels_app.requesting.spec import CreationSpec, Extent
@@ -29,10 +29,24 @@ SIDES = ("north", "south", "west", "east")
 T = TypeVar("T")
 
 
+def reason_field(missing: str = "") -> TypedText:
+    """Why somebody wants it. `missing` is said when it is blank, whoever has to approve it."""
+    return text_field(
+        "Reason",
+        missing,
+        most=foreign_text.PARAGRAPH,
+        is_line=False,
+        help_text="One sentence is enough. It stays in the history.",
+        widget=Textarea(),
+        template_name="new_imodel/_reason.html",
+    )
+
+
 class RequestForm(Form):
     """What every new iModel needs.
 
     catalog  what this person may pick; asked while the form is cleaned
+    edited   the request that is changed, where one is: what it is made of stays
 
     After cleaning, `into` is the iTwin and `origin` the iModel to copy that were found, right or wrong the rest.
     A platform that does not answer makes an error of the whole form (code "unavailable" or "sign_in"), unless what
@@ -43,7 +57,8 @@ class RequestForm(Form):
     creation_mode: ClassVar[str] = ""  # the newer documentation's word for this kind
     catalog_answered = True
     staged: StagedFile | None = None  # the baseline file, where there is one
-    or_else: ClassVar[str] = ", or paste the iTwin’s id or link, which needs no lookup"
+    asks_people = False  # once it is known that somebody has to approve it, who needs a reason
+    or_else: str = ", or paste the iTwin’s id or link, which needs no lookup"
     itwin = text_field(
         "Into iTwin",
         "Pick the iTwin to put it in.",
@@ -55,10 +70,13 @@ class RequestForm(Form):
     itwin_id = forms.CharField(required=False, widget=forms.HiddenInput)
     name = text_field("Name", "Give the new iModel a name.", template_name="new_imodel/_name.html")
     description = text_field("Description", "")
+    reason = reason_field()
+    not_before = StartField()
 
-    def __init__(self, *args: Any, catalog: Catalog, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, catalog: Catalog, edited: Operation | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.catalog = catalog
+        self.edited = edited
         self.found = self  # the form that was looked up: another one where this was only filled in
         self.into: ITwin | None = None
         self.origin: Source | None = None
@@ -86,6 +104,7 @@ class RequestForm(Form):
             name=name,
             description=cleaned["description"],
             creation_mode=self.creation_mode if settings.ITWIN_CREATION_MODES else "",
+            reason=cleaned.get("reason", ""),
         )
 
     @property
@@ -122,7 +141,15 @@ class RequestForm(Form):
             self.catalog_answered = False
             said = "You must sign in again before this can be sent."
             self.add_error(None, forms.ValidationError(said, code="sign_in"))
+        self._ask_for_reason()
         return cleaned
+
+    def _ask_for_reason(self) -> None:
+        """Whoever has to approve it needs to know why it is wanted."""
+        spec = self.draft()
+        self.asks_people = spec is not None and drafts.decided_by(spec)[-1].asks_people
+        if self.asks_people and spec and not spec.reason and "reason" not in self.errors:
+            self.add_error("reason", "Say why you need it: somebody has to approve it.")
 
     def look_up(self, cleaned: dict[str, Any]) -> None:
         """Hold what was typed against the platform."""
@@ -286,6 +313,8 @@ class BaselineForm(ExtentForm):
         super().look_up(cleaned)
 
     def _find_file(self, cleaned: dict[str, Any]) -> StagedFile | None:
+        if self.edited:
+            return self._kept_file(self.edited)
         try:
             if cleaned.get("file"):
                 return self._save(cleaned["file"])
@@ -298,6 +327,11 @@ class BaselineForm(ExtentForm):
         else:
             self.add_error("file", "Choose the baseline file.")
         return None
+
+    def _kept_file(self, edited: Operation) -> StagedFile | None:
+        if edited.staged_file is None:
+            self.add_error(None, "Its file is no longer here. Withdraw this request, and make another one.")
+        return edited.staged_file
 
     def _save(self, uploaded: Any) -> StagedFile:
         """A file that came with the form (views/uploads.py)."""

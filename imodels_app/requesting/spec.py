@@ -45,6 +45,9 @@ class Extent:
     north: float
     east: float
 
+    def __str__(self) -> str:
+        return f"{self.south}, {self.west} to {self.north}, {self.east}"
+
     @property
     def json(self) -> dict[str, Any]:
         return {
@@ -147,7 +150,11 @@ class CreationSpec:
 
 def extent_in(body_text: str) -> Extent | None:
     """The extent that a stored request asks for."""
-    extent = json.loads(body_text).get("extent")
+    return extent_of(json.loads(body_text))
+
+
+def extent_of(body: dict[str, Any]) -> Extent | None:
+    extent = body.get("extent")
     if not extent:
         return None
     low, high = extent["southWest"], extent["northEast"]

@@ -18,13 +18,20 @@ from imodels_app.approvals.plan import Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
 from imodels_app.models import Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
-from imodels_app.models.changes import OF_ANY_OPERATION
+from imodels_app.models.changes import of_forks, of_operation
 from imodels_app.requesting import card_facts
+from imodels_app.requesting.fields import Form, StartField
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Verb, Who
 
 MOST_FORKS = 5
+
+
+class StartForm(Form):
+    """When it is sent at the earliest."""
+
+    not_before = StartField()
 
 
 @dataclass(frozen=True)
@@ -75,15 +82,21 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
     known = (card_facts.ask if is_open(operation) else card_facts.remembered)(operation)
     if not request.htmx:
         return redirect("imodels:approval-detail", pk)
-    return live_card(request, operation, user, known)
+    return live_card(request, pk, user, known)
 
 
-def live_card(request: HttpRequest, operation: Operation, user: User, known: card_facts.Known) -> HttpResponse:
-    """The page; for htmx its live parts; 204 for a poll that has missed nothing."""
+def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Known | None = None) -> HttpResponse:
+    """The page; for htmx its live parts; 204 for a poll that has missed nothing. known: as it was told just now."""
     now = timezone.now()
-    live_page = live.look(request, user, now, OF_ANY_OPERATION, known=known.seen)
+    # Of a request that has not changed no more is read than where to find what changed around it.
+    shown = get_object_or_404(Operation.objects.only("request_hash", "source_id"), pk=pk)
+    known = known or card_facts.remembered(shown)
+    # Of the other forks of its main iModel, too. What else waits for a person comes by itself.
+    changes = of_operation(pk) | of_forks(shown.source_id)
+    live_page = live.look(request, user, now, changes, known=known.seen)
     if live_page is None:
         return HttpResponse(status=204)
+    operation = visible(user, pk)
     around = _around(operation, user)
     round_seen = request.GET.get("round", "")
     round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
@@ -170,6 +183,7 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "is_looking": Look.objects.current(clock.now()).filter(operation=operation, person=user).exists(),
         "why_not_bypass": permissions.why_not_bypass(user, operation),
         "may_start": not permissions.why_not_start(user, operation),
+        "start_form": StartForm(initial={"not_before": operation.not_before}),
         "must_comment": permissions.has_to_comment(user, operation),
         "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "plan": operation.plan,

@@ -11,13 +11,14 @@ from django.contrib import messages
 from django.db.models import F, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import gateway, lifecycle
 from imodels_app.accounts import permissions
-from imodels_app.decorators import person, signed_in, throttled
+from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
 from imodels_app.models import Decision, Look, Operation, OperationQuerySet, User
@@ -25,7 +26,7 @@ from imodels_app.models.changes import of_own_decisions, seen_by
 from imodels_app.states import UNDECIDED, State, WaitReason
 from imodels_app.tables import menus
 from imodels_app.tables.filters import Filter
-from imodels_app.views import approval_card, deciding
+from imodels_app.views import approval_card, deciding, several
 
 MOST_DECIDED = 20
 MOST_OPEN = 100
@@ -41,21 +42,36 @@ class ApprovalRow:
     needed: int
     looking: str = ""
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one of several decisions. why_not: empty when it is decided."""
-
-    operation: Operation
-    status_text: status.StatusText
-    why_not: str = ""
+    @property
+    def tick(self) -> str:
+        """What is ticked: the request as its words stand here. After an edit it is another one, and not ticked."""
+        return _tick(self.operation, self.operation.plan.number)
 
 
+def none_decided(request: HttpRequest) -> HttpResponse:
+    """Nothing is decided, and ticks and comment are still there: in the list, or for the signed-out on a page that
+    tells nothing but what they have just sent.
+    """
+    if request.user.is_authenticated:
+        return _show_list(request, is_old=True)
+    chosen, back = request.POST.getlist("chosen")[:MOST_OPEN], reverse("imodels:approval-list")
+    context = {"comment": request.POST.get("comment", ""), "chosen": chosen, "back": back, "section": "approvals"}
+    return render(request, "approvals/signed_out.html", context, status=422)
+
+
+@preserve_input_on_sign_out(none_decided)
 @signed_in
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @vary_on_headers("HX-Request")
 def approval_list(request: HttpRequest) -> HttpResponse:
-    """The queues, filtered as the address says. For htmx their live parts; 204 for a poll that has missed nothing."""
+    """The queues, filtered as the address says. For htmx their live parts; 204 for a poll that has missed nothing.
+
+    A POST brings ticks and a comment along, and no decision.
+    """
+    return _show_list(request)
+
+
+def _show_list(request: HttpRequest, *, is_old: bool = False) -> HttpResponse:
     user, now = person(request), timezone.now()
     live_page = live.look(request, user, now, seen_by(user) | of_own_decisions(user))
     if live_page is None:
@@ -66,54 +82,47 @@ def approval_list(request: HttpRequest) -> HttpResponse:
     looking = {pk: one.person.name for pk, one in looks.items()}
     context: dict[str, Any] = {name: _rows(rows, now, looking) for name, rows in lists.items()}
     pace = live.DECIDING_S if lists["waiting"] or lists["requested"] else live.WAITING_S
-    context |= {"pace": pace, "section": "approvals", "filters": asked}
+    context |= {"pace": pace, "section": "approvals", "filters": asked, "is_old": is_old}
+    context |= {"ticked": request.POST.getlist("chosen"), "comment": request.POST.get("comment", "")}
     if not live.is_fragment(request):
         scope = Operation.objects.visible_to(user)
         chips = menus.chips(asked, request.GET, scope)
         context |= {"chips": chips, "hidden_inputs": menus.hidden_inputs(request.GET, "q")}
     parts = {"lists": [looking, [[live.row_facts(row, now) for row in rows] for rows in lists.values()]]}
     times = [*live.times(chain(*lists.values()), now), *(one.until for one in looks.values())]
-    return live_page.render("approvals/list.html", "approvals/_lists.html", context, parts=parts, times=times)
+    answer = live_page.render("approvals/list.html", "approvals/_lists.html", context, parts=parts, times=times)
+    answer.status_code = 422 if is_old else answer.status_code
+    return answer
 
 
+@preserve_input_on_sign_out(none_decided)
 @signed_in
 @require_POST
 @throttled(throttles.DECISIONS)
 def decide_several(request: HttpRequest) -> HttpResponse:
     """The same answer, with the same comment, to each that was ticked. Each has an outcome of its own."""
-    user, word = person(request), request.POST.get("answer", "")
-    chosen = Operation.objects.visible_to(user).to_show().filter(pk__in=_ids(request)).order_by("expires_at", "pk")
+    user, word, rounds = person(request), request.POST.get("answer", ""), _ticked(request)
+    chosen = Operation.objects.visible_to(user).to_show().filter(pk__in=rounds).order_by("expires_at", "pk")
     if word not in deciding.ANSWERS or not chosen:
         messages.error(request, "Tick what you want to decide.")
         return redirect("imodels:approval-list")
-    outcomes = [_outcome(request, user, one, word) for one in chosen[:MOST_OPEN]]
-    context = {
-        "outcomes": outcomes,
-        "done": deciding.ANSWERS[word][1],
-        "count": sum(not one.why_not for one in outcomes),
-        "comment": request.POST.get("comment", ""),
-        "section": "approvals",
-    }
-    return render(request, "approvals/decided_several.html", context)
+    outcomes = [several.outcome(one, _why_not(request, user, one, word, rounds[one.pk])) for one in chosen[:MOST_OPEN]]
+    left = [_tick(one.operation, rounds[one.operation.pk]) for one in outcomes if one.why_not]
+    context: dict[str, object] = {"comment": request.POST.get("comment", ""), "section": "approvals", "left": left}
+    context |= {"back": reverse("imodels:approval-list"), "opens": "imodels:approval-detail"}
+    return several.tell(request, outcomes, f"You {deciding.ANSWERS[word][1]} …", context)
 
 
-def _outcome(request: HttpRequest, user: User, operation: Operation, word: str) -> Outcome:
-    why_not = _why_not(request, user, operation, word)
-    now_shown = Operation.objects.to_show().get(pk=operation.pk)
-    return Outcome(now_shown, status.describe(now_shown, timezone.now()), why_not)
-
-
-def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) -> str:
-    """Decide one, or say why it is not decided."""
+def _why_not(request: HttpRequest, user: User, operation: Operation, word: str, shown: int) -> str:
+    """Decide one, or say why it is not decided. shown: the round whose words were ticked."""
     decide, done = deciding.ANSWERS[word]
     form = deciding.form_for(decide, user, operation, request.POST.get("comment", ""))
-    shown = deciding.seen(request.POST.get(f"round-{operation.pk}"))
     try:
         permissions.require(permissions.why_not_decide(user, operation))
         if operation.state == State.AWAITING_APPROVAL:
             if not form.is_valid():
                 return str(form.errors["comment"][0])
-            deciding.confirm(request, user, operation)
+            deciding.confirm(request, user, asks_again=permissions.has_to_sign_in(user, operation))
         decide(operation, by=user, comment=form.cleaned_data.get("comment", "") if form.is_valid() else "", seen=shown)
     except gateway.MustWait as later:
         needs_sign_in = later.reason == WaitReason.SIGN_IN
@@ -126,12 +135,17 @@ def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) 
     return ""
 
 
-def _ids(request: HttpRequest) -> list[UUID]:
-    """What was ticked, as far as it can be an id."""
-    found = []
+def _tick(operation: Operation, shown: int) -> str:
+    return f"{operation.pk}:{shown}"
+
+
+def _ticked(request: HttpRequest) -> dict[UUID, int]:
+    """What was ticked, as far as it makes sense: ids, and the round that the page showed of each."""
+    found = {}
     for text in request.POST.getlist("chosen"):
+        pk, _, shown = text.partition(":")
         with suppress(ValueError):
-            found.append(UUID(text))
+            found[UUID(pk)] = deciding.seen(shown)
     return found
 
 

@@ -1,15 +1,10 @@
 """The card of a request, and what is sent from it: a decision, a comment, when it may start, who is looking."""
 
-from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
@@ -17,10 +12,8 @@ from imodels_app import error_handlers, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.models import User
-from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import foreign_text
-from imodels_app.runtime.timing import LATEST_START
 from imodels_app.views import approval_card, deciding
 from imodels_app.views.deciding import act_on_card
 
@@ -29,18 +22,6 @@ class CommentForm(Form):
     """What somebody writes without deciding."""
 
     text = text_field("Comment", "Write something.", most=foreign_text.PARAGRAPH, is_line=False)
-
-
-class StartForm(forms.Form):
-    """When it is sent at the earliest; empty: as soon as it may be."""
-
-    not_before = forms.DateTimeField(required=False, error_messages={"invalid": "Enter a date and a time."})
-
-    def clean_not_before(self) -> Any:
-        at = self.cleaned_data["not_before"]
-        if at and at > timezone.now() + timedelta(days=LATEST_START.days):
-            raise ValidationError(f"At most {LATEST_START.days} days from now.")
-        return at if at and at > timezone.now() else None
 
 
 @preserve_input_on_sign_out(deciding.not_decided)
@@ -53,10 +34,9 @@ def approval_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
     A POST brings a comment along, and no decision.
     """
     user = person(request)
-    operation = approval_card.visible(user, pk)
     if request.method == "POST":
-        return approval_card.card(request, operation, user)
-    return approval_card.live_card(request, operation, user, card_facts.remembered(operation))
+        return approval_card.card(request, approval_card.visible(user, pk), user)
+    return approval_card.live_card(request, pk, user)
 
 
 @act_on_card
@@ -120,10 +100,9 @@ def look(request: HttpRequest, pk: UUID) -> HttpResponse:
 def start(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Say when it is sent at the earliest: the requester, or who may decide. 409 when it is too late for that."""
     user = person(request)
-    operation, form = approval_card.visible(user, pk), StartForm(request.POST)
+    operation, form = approval_card.visible(user, pk), approval_card.StartForm(request.POST)
     if not form.is_valid():
-        said = {"start_problem": str(form.errors["not_before"][0]).rstrip(".")}
-        return approval_card.card(request, operation, user, status_code=422, **said)
+        return approval_card.card(request, operation, user, status_code=422, start_form=form)
     try:
         lifecycle.start_at(operation, form.cleaned_data["not_before"], by=user)
     except permissions.Denied as no:

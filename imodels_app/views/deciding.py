@@ -60,8 +60,8 @@ def not_decided(request: HttpRequest, pk: UUID, *, asks_again: bool = False) -> 
     """
     if not request.user.is_authenticated:
         typed = request.POST.get("comment") or request.POST.get("text", "")
-        context = {"comment": typed, "pk": pk, "section": "approvals"}
-        context |= {"asks_again": asks_again}
+        back = reverse("imodels:approval-detail", args=[pk])
+        context = {"comment": typed, "back": back, "section": "approvals", "asks_again": asks_again}
         return render(request, "approvals/signed_out.html", context, status=422)
     user = person(request)
     return approval_card.card(request, approval_card.visible(user, pk), user, status_code=422, is_old=True)
@@ -102,6 +102,7 @@ def respond(
 ) -> HttpResponse:
     """Decide, or answer why not: 403, 409 with the card as it is now, 422 at the field, 503 unconfirmed."""
     user, is_valid = person(request), form.is_valid()
+    asks_again = permissions.has_to_sign_in(user, operation, bypasses=why_not is permissions.why_not_bypass)
     try:
         permissions.require(why_not(user, operation))
         if operation.state == State.AWAITING_APPROVAL:
@@ -109,10 +110,10 @@ def respond(
                 problems = {f"{name}_problem": str(wrong[0]).rstrip(".") for name, wrong in form.errors.items()}
                 problems["problem"] = problems.get("comment_problem", "")
                 return approval_card.card(request, operation, user, status_code=422, **problems)
-            confirm(request, user, operation)
+            confirm(request, user, asks_again=asks_again)
         act(user)
     except gateway.MustWait as later:
-        return _not_confirmed(request, operation, later)
+        return _not_confirmed(request, operation, later, asks_again=asks_again)
     except permissions.Denied as no:
         note_refusal(request, operation, f"{done}: {no}")
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[operation.pk]))
@@ -128,9 +129,9 @@ def seen(shown: str | None) -> int:
     return int(shown) if shown.isdecimal() and len(shown) < 9 else 0
 
 
-def confirm(request: HttpRequest, user: User, operation: Operation) -> None:
-    """Raise MustWait unless this is still who signed in; where a rule asks for it, a moment ago."""
-    if permissions.has_to_sign_in(user, operation) and not sessions.has_just_authenticated(request.session):
+def confirm(request: HttpRequest, user: User, *, asks_again: bool) -> None:
+    """Raise MustWait unless this is still who signed in; where a rule asks again for it, a moment ago."""
+    if asks_again and not sessions.has_just_authenticated(request.session):
         raise gateway.MustWait(WaitReason.SIGN_IN, clock.now(), "A rule asks for a new sign-in.")
     gateway.confirm_grant(user)
 
@@ -146,11 +147,12 @@ def _to_next(request: HttpRequest, user: User, operation: Operation, done: str) 
     return redirect("imodels:approval-detail", following.pk) if following else redirect("imodels:approval-list")
 
 
-def _not_confirmed(request: HttpRequest, operation: Operation, later: gateway.MustWait) -> HttpResponse:
+def _not_confirmed(
+    request: HttpRequest, operation: Operation, later: gateway.MustWait, *, asks_again: bool
+) -> HttpResponse:
     """Whether the person is still who signed in is not known: nothing is decided, and the comment stays."""
     if later.reason == WaitReason.SIGN_IN:
         note_refusal(request, operation, "Has to sign in again first.")
-        asks_again = permissions.has_to_sign_in(person(request), operation)
         logout(request)
         return not_decided(request, operation.pk, asks_again=asks_again)
     messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")

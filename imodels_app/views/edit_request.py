@@ -16,12 +16,12 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import Operation
 from imodels_app.requesting.catalog import Catalog
-from imodels_app.requesting.forms import RequestForm
+from imodels_app.requesting.forms import SIDES, RequestForm
 from imodels_app.states import UNDECIDED, ChangesetSelection, Kind
 from imodels_app.views import approval_card
 from imodels_app.views.new_imodel import FORMS, SEND_WITHIN_S, values_of
 
-EDITABLE = ("name", "description", "up_to", "version", "changeset", "pinned", "reason")
+EDITABLE = ("name", "description", "up_to", "version", "changeset", "pinned", *SIDES, "reason")
 
 
 @signed_in
@@ -62,7 +62,8 @@ def _form(request: HttpRequest, operation: Operation) -> RequestForm:
     given = {**values, **typed, **fixed, "itwin_id": operation.itwin_id, "source_id": operation.source_id}
     max_age_s = 0 if request.method == "POST" else math.inf
     catalog = Catalog(person(request), max_age_s=max_age_s, within_s=SEND_WITHIN_S)
-    return FORMS[Kind(operation.kind)]({name: value for name, value in given.items() if value}, catalog=catalog)
+    form_of = FORMS[Kind(operation.kind)]
+    return form_of({name: value for name, value in given.items() if value}, catalog=catalog, edited=operation)
 
 
 def _round(request: HttpRequest, operation: Operation) -> int:
@@ -73,6 +74,6 @@ def _round(request: HttpRequest, operation: Operation) -> int:
 def _show(
     request: HttpRequest, operation: Operation, form: RequestForm, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    shown = [form[name] for name in ("name", "description", "up_to", "reason") if name in form.fields]
+    shown = [form[name] for name in ("name", "description", "up_to") if name in form.fields]
     context = {"section": "approvals", "operation": operation, "form": form, "fields": shown, "status": status}
     return render(request, "approvals/edit.html", context | more, status=status)

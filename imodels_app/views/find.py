@@ -15,7 +15,7 @@ from imodels_app.models import Operation, User
 from imodels_app.tables import filters
 
 SHOWN = 8
-# Pages by their titles, with the icon and the name of their address. The last is for who may audit.
+# Pages by their titles, with the icon and the name of their address. The last ones are for administrators.
 PAGES = (
     ("Operations", "st-running", "operation-list"),
     ("New iModel", "plus", "new"),
@@ -25,12 +25,20 @@ PAGES = (
     ("New iModel from a template", "template", "request-template"),
     ("New iModel from a baseline file", "baseline", "request-baseline"),
     ("Approvals", "st-approval", "approval-list"),
+    ("Approval rules", "shield", "rule-list"),
+    ("Deputies", "calendar", "absence-list"),
     ("Orphaned iModels", "trash", "orphan-list"),
+    ("Teams", "people", "team-list"),
     ("Help", "help", "help"),
+    ("What’s new", "info", "whats-new"),
     ("Preferences", "sun", "preferences"),
     ("Your sessions", "user", "session-list"),
-    ("Audit", "shield", "audit"),
+    ("People", "user", "person-list"),
+    ("Chats", "comment", "chat-list"),
+    ("Audit", "history", "audit"),
+    ("Operating", "refresh", "operating"),
 )
+FOR_ADMINS = 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def find(request: HttpRequest) -> HttpResponse:
 
 
 def _pages(user: User, text: str) -> list[Destination]:
-    shown = PAGES if user.is_admin else PAGES[:-1]
+    shown = PAGES if user.is_admin else PAGES[:-FOR_ADMINS]
     return [
         Destination(title, reverse(f"imodels:{name}"), icon)
         for title, icon, name in shown

@@ -159,7 +159,7 @@ def _for_person(request: HttpRequest, form_of: type[RequestForm]) -> HttpRespons
     is_made_again = earlier and earlier.state not in TRIED_AGAIN and "name" not in request.GET
     like = str(given.pop("name", "")) if is_made_again else ""
     # What came in the address is looked up like what is typed, but nobody is scolded for what is still missing.
-    looked_up = form_of(_by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
+    looked_up = form_of(by_ids(given), catalog=Catalog(person(request), within_s=FILL_IN_S))
     if asked:
         looked_up = looked_up.completed(like=like)
     form_advice = advice.advise(looked_up, by=person(request)) if asked else None
@@ -186,9 +186,10 @@ def _submit(request: HttpRequest, form_of: type[RequestForm], earlier: Operation
             operation = lifecycle.request(
                 form.spec(),
                 by=person(request),
-                again_of=_tried_again(earlier, form.kind),
+                again_of=tried_again(earlier, form.kind),
                 operation_id=operation_id,
                 staged_file=form.staged,
+                not_before=form.cleaned_data["not_before"],
             )
             return _to_page_of(request, operation)
         except lifecycle.FileTaken as taken:
@@ -301,7 +302,7 @@ def _earlier(request: HttpRequest) -> Operation | None:
         raise Http404 from garbled
 
 
-def _tried_again(earlier: Operation | None, kind: Kind) -> Operation | None:
+def tried_again(earlier: Operation | None, kind: Kind) -> Operation | None:
     return earlier if earlier and earlier.kind == kind and earlier.state in TRIED_AGAIN else None
 
 
@@ -336,7 +337,7 @@ def _given(request: HttpRequest, earlier: Operation | None, preset: Preset | Non
     return given | asked
 
 
-def _by_ids(given: dict[str, Any]) -> dict[str, Any]:
+def by_ids(given: dict[str, Any]) -> dict[str, Any]:
     """With ids in place of the names that were kept beside them: names may have changed since."""
     ids = {field: given[f"{field}_id"] for field in ("itwin", "source") if given.get(f"{field}_id")}
     return given | ids

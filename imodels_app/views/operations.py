@@ -1,9 +1,9 @@
-"""The live table of operations, the page of one, and calling them off."""
+"""The live table of operations, the page of one, and calling it off."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -36,20 +36,19 @@ from imodels_app.models.changes import (
 from imodels_app.redirects import own_path
 from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import State, Verb
+from imodels_app.states import CANCELLABLE, State, Verb, WaitReason
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import first_steps, lineage, saved_filters
-
-MOST_AT_ONCE = keyset.PAGE_SIZE
+from imodels_app.views import first_steps, lineage, saved_filters, several
 
 
 @dataclass(frozen=True)
 class OperationRow:
-    """One line of the table."""
+    """One line of the table. can: the acts that are possible (several.possible)."""
 
     operation: Operation
     status_text: status.StatusText
     why_not_cancel: str
+    can: str
 
     @cached_property
     def made_from(self) -> str:
@@ -86,6 +85,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         "tabs": _tabs(user),
         "filters": asked,
         "hidden": _hidden(asked, scope, page),
+        "several": several.buttons(several.OF_TABLE),
     }
     parts = {name: context[name] for name in ("numbers", "rate_limits", "tabs")} | {"total": counted.total}
     if user.is_admin and tab == "all" and not page.rows and not asked.is_set:
@@ -100,7 +100,8 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         context,
         parts=parts,
         rows={
-            row.operation.pk: [live.row_facts(row.operation, now), row.status_text, row.why_not_cancel] for row in rows
+            row.operation.pk: [live.row_facts(row.operation, now), row.status_text, row.can, row.why_not_cancel]
+            for row in rows
         },
         times=[*live.times(page, now), *_times(positions, now), *(one.more_at for one in limits if one.more_at)],
         extra=live.QUEUE if positions else "",
@@ -140,17 +141,30 @@ def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @throttled(throttles.DECISIONS)
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Call one off: 403 for who may not, 409 and the page as it is now when it is too late."""
+    return _act(request, pk, lifecycle.cancel, "{} was cancelled. It was not sent.")
+
+
+@signed_in
+@require_POST
+@throttled(throttles.DECISIONS)
+def start_now(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Let one that was put off be sent as soon as it may be. Answers as cancel()."""
+    return _act(request, pk, partial(lifecycle.start_at, at=None), "{} is sent as soon as it may be.")
+
+
+def _act(request: HttpRequest, pk: UUID, act: Callable[..., None], done: str) -> HttpResponse:
     user, now = person(request), timezone.now()
     operation = _visible(user, pk)
     try:
-        lifecycle.cancel(operation, by=user)
+        act(operation, by=user)
     except permissions.Denied as no:
-        if operation.requested_by_id == user.pk or user.is_admin:
+        might_once = operation.requested_by_id == user.pk or user.is_admin
+        if might_once and operation.state not in CANCELLABLE:
             return _too_late(request, operation, user, now, str(no))
         return error_handlers.denied(request, str(no), back=operation_url(operation))
     except lifecycle.Conflict as conflict:
         return _too_late(request, _visible(user, pk), user, now, str(conflict))
-    messages.success(request, f"{isolated(operation.name)} was cancelled. It was not sent.")
+    messages.success(request, done.format(isolated(operation.name)))
     return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
 
 
@@ -167,24 +181,6 @@ def subscribe(request: HttpRequest, pk: UUID) -> HttpResponse:
         user.subscriptions.filter(operation=operation).delete()
         messages.success(request, f"You will not be told about {isolated(operation.name)}.")
     return redirect(operation_url(operation))
-
-
-@signed_in
-@require_POST
-@throttled(throttles.DECISIONS)
-def cancel_selected(request: HttpRequest) -> HttpResponse:
-    """Call off the ticked ones, each judged by itself; says which could not be."""
-    user = person(request)
-    cancelled, refused = [], []
-    for operation in _picked(user, request.POST.getlist("pick")):
-        try:
-            lifecycle.cancel(operation, by=user)
-        except (permissions.Denied, lifecycle.Conflict) as no:
-            refused.append(f"{isolated(operation.name)}: {no}")
-        else:
-            cancelled.append(isolated(operation.name))
-    _say(request, cancelled, refused)
-    return redirect(own_path(request.POST.get("next", ""), "imodels:operation-list"))
 
 
 def operation_url(operation: Operation) -> str:
@@ -208,6 +204,7 @@ def _rows(
                 positions.get(operation.pk),
             ),
             permissions.why_not_cancel(user, operation),
+            several.possible(user, operation, several.OF_TABLE),
         )
         for operation in page
     ]
@@ -262,6 +259,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "request_url": request_url(operation),
         "curl": formats.curl(request_url(operation), operation.request_body),
         "why_not_cancel": permissions.why_not_cancel(user, operation),
+        "may_start": operation.wait_reason == WaitReason.NOT_BEFORE and not permissions.why_not_start(user, operation),
         "is_subscribed": user.subscriptions.filter(operation=operation).exists(),
         "can_decide": not permissions.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
@@ -289,27 +287,3 @@ def _too_late(request: HttpRequest, operation: Operation, user: User, now: datet
 
 def request_url(operation: Operation) -> str:
     return settings.ITWIN_API_URL + operation.request_path
-
-
-# Several at once
-
-
-def _picked(user: User, ids: list[str]) -> list[Operation]:
-    """The ticked ones that this person can see, at most a page of them."""
-    wanted = []
-    for text in ids[:MOST_AT_ONCE]:
-        try:
-            wanted.append(UUID(text))
-        except ValueError:
-            continue
-    return list(Operation.objects.visible_to(user).select_related("team").filter(pk__in=wanted).order_by("created_at"))
-
-
-def _say(request: HttpRequest, cancelled: list[str], refused: list[str]) -> None:
-    if cancelled:
-        many = f"{len(cancelled)} operations were" if len(cancelled) > 1 else f"{cancelled[0]} was"
-        messages.success(request, f"{many} cancelled.")
-    if refused:
-        messages.error(request, f"Not cancelled: {' '.join(refused)}")
-    if not cancelled and not refused:
-        messages.info(request, "Nothing was selected.")

@@ -21,6 +21,7 @@ from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCat
 from imodels_app.requesting.sources import Source
 from imodels_app.states import NO_LONGER_THERE, OrphanState
 from imodels_app.tables import keyset
+from imodels_app.views import several
 from imodels_app.views.operations import operation_url
 
 LATEST = keyset.Order(("operation__finished_at", "pk"))
@@ -28,12 +29,15 @@ LATEST = keyset.Order(("operation__finished_at", "pk"))
 
 @dataclass(frozen=True)
 class OrphanRow:
-    """One orphan. why: how its operation failed; told: what became of what that left."""
+    """One orphan. why: how its operation failed; status_text: what became of what that left; can: the acts that
+    are possible (several.possible).
+    """
 
     operation: Operation
     why: status.StatusText
     status_text: status.StatusText
     why_not: str
+    can: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def orphan_list(request: HttpRequest) -> HttpResponse:
         "over": [_row(orphan.operation, user, led) for orphan in over],
         "pace": live.pace(operations),
         "section": "orphans",
+        "several": several.buttons(several.OF_ORPHANS),
     }
     lists = [[live.row_facts(operation, now) for operation in operations], [str(orphan.pk) for orphan in over]]
     parts = {"lists": [*lists, counted.total]}
@@ -126,7 +131,8 @@ def _visible(user: User) -> OrphanQuerySet:
 def _row(operation: Operation, user: User, led: set[int]) -> OrphanRow:
     why = status.describe(operation, timezone.now())
     why_not = permissions.why_not_delete_orphan(user, operation, led=led)
-    return OrphanRow(operation, why, status.describe_orphan(operation.orphan), why_not)
+    can = several.possible(user, operation, several.OF_ORPHANS)
+    return OrphanRow(operation, why, status.describe_orphan(operation.orphan), why_not, can)
 
 
 def _ask_platform(user: User, operation: Operation) -> PlatformAnswer:

@@ -26,7 +26,7 @@ function look(part) {
 function replace(old, fresh) {
   const open = [...old.querySelectorAll("details[open] > summary[id]")].map((summary) => summary.id);
   const ticked = [...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id);
-  const typed = [...old.querySelectorAll("textarea[id]")].filter((field) => field.value !== field.defaultValue);
+  const typed = [...old.querySelectorAll("textarea[id]")].filter((field) => field.value || field.defaultValue);
   old.replaceWith(fresh);
   htmx.process(fresh);
   for (const id of open) document.getElementById(id)?.parentElement.setAttribute("open", "");

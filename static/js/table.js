@@ -1,4 +1,4 @@
-// Tables with rows to tick: how many are, all or none at once, and which are marked.
+// Tables with rows to tick: how many are, all or none at once, which are marked, and what can be done with how many.
 
 function countTicked() {
   const boxes = [...document.querySelectorAll("input[name=pick]")];
@@ -10,6 +10,11 @@ function countTicked() {
     all.indeterminate = ticked.length > 0 && !all.checked;
   }
   for (const at of document.querySelectorAll("[data-ticked]")) at.textContent = ticked.length;
+  for (const button of document.querySelectorAll("#bulk [name=act]")) {
+    const possible = ticked.filter((box) => box.dataset.can.split(" ").includes(button.value)).length;
+    button.hidden = !possible;
+    button.querySelector("[data-count]").textContent = possible;
+  }
 }
 
 document.addEventListener("change", (event) => {
@@ -19,7 +24,9 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("#pick-all, input[name=pick]")) countTicked();
 });
 
-document.getElementById("pick-none")?.addEventListener("click", () => {
+// The bar may be a part of a live page, which is replaced.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("button")?.id !== "pick-none") return;
   for (const box of document.querySelectorAll("input[name=pick]")) box.checked = false;
   countTicked();
   document.getElementById("pick-all")?.focus();

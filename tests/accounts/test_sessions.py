@@ -74,7 +74,7 @@ def test_the_limits_are_settings(mara_in, settings):
     [
         lambda client: client.get(LIST),
         lambda client: client.get(LIST, headers=POLL),  # a filter, a link: htmx, but no poll
-        lambda client: client.post(reverse("imodels:cancel-selected")),
+        lambda client: client.post(reverse("imodels:act-on-several")),
         lambda client: client.get(reverse("imodels:session-list")),
         lambda client: client.get("/admin/"),
     ],

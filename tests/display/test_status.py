@@ -102,7 +102,7 @@ def waits(reason: WaitReason, **later) -> dict:
         ),
         (
             {"state": State.SUCCEEDED, "finished_at": NOW + timedelta(seconds=12)},
-            *("Succeeded", "good", "st-succeeded", "took 4 min 12 s"),
+            *("Succeeded", "good", "st-succeeded", "4 min 12 s on the platform"),
         ),
         (
             {"state": State.REJECTED, "decisions": [Decision(by_name="Tomas Novak", comment="Use Pier 7 retrofit")]},

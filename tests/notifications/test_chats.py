@@ -1,7 +1,11 @@
 """Messages to teams' chats: what they say, to which address, once each, and that nothing waits for them."""
 
 import json
+import shutil
+import subprocess
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +19,11 @@ from imodels_app.accounts.chat_form import ChatForm
 from imodels_app.models import ChatMessage, CircuitBreaker, Event, Notification, Team, Webhook
 from imodels_app.notifications import chats
 from imodels_app.states import Chat, Kind, State, Verb
+from tests.settings import IN_CI
 from tests.webhook_server import WebhookServer
 
 pytestmark = pytest.mark.django_db
+NO_NPM = "no Node.js on PATH"
 SECRET = "/workflows/1/very-secret?sig=also-secret"
 
 
@@ -51,27 +57,35 @@ def texts_in(value: Any) -> str:
     return " ".join(map(texts_in, value)) if isinstance(value, list) else str(value)
 
 
-def assert_adaptive_card(body: dict[str, Any]) -> None:
-    """What Teams asks of a message and https://adaptivecards.io/schemas/adaptive-card.json of what we use."""
+@pytest.fixture(scope="session")
+def read_card(tmp_path_factory) -> Callable:
+    """read_card(card): what Microsoft's own reader says against an adaptive card, and the card as it understands it."""
+    if not shutil.which("npm"):
+        pytest.fail(NO_NPM) if IN_CI else pytest.skip(NO_NPM)
+    folder = tmp_path_factory.mktemp("adaptivecards")
+    shutil.copytree(Path(__file__).parent / "adaptivecards", folder, dirs_exist_ok=True)
+    options = ("--legacy-peer-deps", "--no-audit", "--no-fund", "--loglevel=error")
+    subprocess.run(["npm", "ci", *options], cwd=folder, check=True)
+
+    def read(card: dict[str, Any]) -> dict[str, Any]:
+        command = ["node", "read.cjs"]
+        done = subprocess.run(command, cwd=folder, input=json.dumps(card).encode(), check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+
+    return read
+
+
+def assert_adaptive_card(body: dict[str, Any], read_card: Callable) -> None:
+    """What Teams asks of a message; and its card is one in full: nothing of it is wrong, missing or not known."""
     (attachment,) = body["attachments"]
-    card = attachment["content"]
     assert (body["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
-    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
-    assert set(card) <= {"type", "version", "$schema", "body", "actions"}
-    for block in card["body"]:
-        assert set(block) == {"type", "inlines"}
-        assert block["type"] == "RichTextBlock"
-        assert all(run["type"] == "TextRun" and isinstance(run["text"], str) for run in block["inlines"])
-        for run in block["inlines"]:
-            assert set(run) <= {"type", "text", "weight", "size"}
-            assert (run.get("weight", "bolder"), run.get("size", "medium")) == ("bolder", "medium")
-    for action in card["actions"]:
-        assert set(action) == {"type", "title", "url"}
-        assert action["type"] == "Action.OpenUrl"
     assert len(json.dumps(body)) < 28_000
+    read = read_card(attachment["content"])
+    assert read["problems"] == []
+    assert json.dumps(read["card"], sort_keys=True).lower() == json.dumps(attachment["content"], sort_keys=True).lower()
 
 
-def assert_slack_blocks(body: dict[str, Any]) -> None:
+def assert_slack_blocks(body: dict[str, Any], _: Callable) -> None:
     """https://docs.slack.dev/reference/block-kit/blocks"""
     header, *sections = body["blocks"]
     assert len(body["blocks"]) <= 50
@@ -89,7 +103,7 @@ CHECKS = {Chat.TEAMS: assert_adaptive_card, Chat.SLACK: assert_slack_blocks}
 
 @pytest.mark.parametrize("kind", list(CHECKS), ids=str)
 def test_a_card_says_enough_to_decide_and_a_following_one_by_whom_it_was_decided(
-    receiver, bridge_team, ines, tomas, mara, spec_for, kind
+    receiver, bridge_team, ines, tomas, mara, spec_for, kind, read_card
 ):
     chat_of(bridge_team, receiver.url + SECRET, by=ines, kind=kind)
     fork = lifecycle.request(spec_for(Kind.FORK, name="Pier 7 <!channel> [x](https://evil.example)"), by=mara)
@@ -99,7 +113,7 @@ def test_a_card_says_enough_to_decide_and_a_following_one_by_whom_it_was_decided
 
     asked, decided = [one.json for one in receiver.heard]
     for body in (asked, decided):
-        CHECKS[kind](body)
+        CHECKS[kind](body, read_card)
         assert reverse("imodels:approval-detail", args=[fork.pk]) in texts_in(body)
         assert "secret" not in texts_in(body)
     for fact in ("Mara Lindqvist", "Main Bridge", "120", "Harbour Bridge", "Try the seismic retrofit", "Bridge team"):

@@ -55,3 +55,24 @@ def test_every_message_has_words_and_a_link_and_no_secret(queued_clone, mara, sa
     assert settings.DASHBOARD_URL in text
     assert "{" not in subject + text
     assert secret[:20] not in text
+
+
+def test_only_who_is_asked_reads_that_one_decides_after_signing_in(queued_clone, waiting_fork, mara, tomas):
+    def said(*messages):
+        return "signed in to decide" in texts.subject_and_text([Notification(**one) for one in messages])[1]
+
+    done = {"operation": queued_clone, "to": mara, "kind": NotificationKind.SUCCEEDED}
+    own = {"operation": waiting_fork, "to": mara, "kind": NotificationKind.HALF_WAY}
+    asked = own | {"to": tomas}
+    assert (said(done, done), said(done, own), said(own)) == (False, False, False)
+    assert (said(done, asked), said(asked)) == (True, True)
+
+
+def test_a_lead_reads_what_is_asked_of_whichever_kind_it_is(queued_clone, tomas):
+    subject, text = texts.subject_and_text(
+        [Notification(operation=queued_clone, to=tomas, kind=NotificationKind.REQUESTED)]
+    )
+
+    assert subject == "Mara requests the clone of Main Bridge “Pier 7 copy”"
+    assert "Mara Lindqvist wants to make the clone of Main Bridge “Pier 7 copy” up to changeset 120" in text
+    assert "fork" not in text

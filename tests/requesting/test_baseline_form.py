@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import Operation, Preset, StagedFile
+from imodels_app.models import ApprovalRule, Operation, Preset, StagedFile
 from imodels_app.requesting import staging
 from imodels_app.states import Kind, State
 from imodels_app.tasks import clean_staging
@@ -441,3 +441,44 @@ def test_every_field_comes_by_address_by_same_again_and_by_preset_but_the_file(a
 
     kept = at_desk.post("/new/baseline/preset/", by_address | {"preset_name": "Mine"})
     assert filled_in("baseline", at_desk.get(kept["Location"]).text) == by_address
+
+
+# It is changed while it waits
+
+
+@pytest.fixture
+def waiting(at_desk, mara) -> Operation:
+    """A rule asks people about it."""
+    ApprovalRule.objects.update(kinds=[])
+    at_desk.post(FORM, filled(arrived(mara), reason="For the tender.", north="2", south="1", west="3", east="4"))
+    return Operation.objects.get(state=State.AWAITING_APPROVAL)
+
+
+def test_8_a_baseline_request_is_changed_and_its_file_stays(at_desk, mara, tomas, waiting):
+    edit, hash_before = reverse("imodels:edit-request", args=[waiting.pk]), waiting.request_hash
+    other = arrived(mara, name="other.bim")
+    page = at_desk.get(edit)
+    assert (page.status_code, "harbour.bim" in page.text, 'type="file"' in page.text) == (200, True, False)
+
+    sides = {"north": "5", "south": "1", "west": "3", "east": "4"}
+    changed = {"round": "1", "name": "Pier 8", "reason": "It is urgent.", "staged_file": str(other.pk)} | sides
+    assert at_desk.post(edit, changed).status_code == 302
+
+    now = Operation.objects.get(pk=waiting.pk)
+    assert (now.name, now.reason, now.plan.number) == ("Pier 8", "It is urgent.", 2)
+    assert now.request_hash != hash_before
+    assert (now.staged_file, now.file_name, now.file_size) == (waiting.staged_file, "harbour.bim", 1000)
+    assert json.loads(now.request_body)["baselineFile"] == {"size": 1000}
+    told = {one["what"]: one["after"] for one in now.events.get(verb="edited").data["changes"]}
+    assert told == {"Name": "Pier 8", "Extent": "1.0, 3.0 to 5.0, 4.0", "Reason": "It is urgent."}
+    lifecycle.approve(now, by=tomas)
+    assert now.state == State.QUEUED
+
+
+def test_8_without_its_file_a_baseline_request_is_not_changed(at_desk, waiting):
+    waiting.staged_file.delete()
+
+    answer = at_desk.post(reverse("imodels:edit-request", args=[waiting.pk]), {"round": "1", "name": "Pier 8"})
+
+    assert answer.status_code == 422
+    assert "Its file is no longer here" in answer.text

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from imodels_app.accounts import tokens
+from imodels_app.models import ApprovalRule
 from imodels_app.requesting.catalog import Catalog
 from imodels_app.requesting.copy_forms import CloneForm, ForkForm, TemplateForm
 from imodels_app.requesting.forms import EmptyForm
@@ -407,6 +408,15 @@ def test_a_fork_is_always_pinned_and_needs_a_reason(filled):
     assert form.errors["reason"][0].startswith("Say why you need the fork.")
 
 
+@pytest.mark.parametrize("form_of", [EmptyForm, TemplateForm, CloneForm])
+def test_a_reason_is_asked_for_where_a_rule_asks_people_to_approve_it(filled, form_of):
+    assert filled(form_of).is_valid()
+    ApprovalRule.objects.update(kinds=[])
+
+    assert filled(form_of).errors == {"reason": ["Say why you need it: somebody has to approve it."]}
+    assert filled(form_of, reason="For the tender.").spec().reason == "For the tender."
+
+
 def test_a_platform_that_does_not_answer_is_nobodys_field(filled, sandbox):
     sandbox.fault("GET", r"/itwins", status=503, times=100)
     form = filled(EmptyForm)
@@ -483,6 +493,16 @@ def test_an_itwin_by_its_id_need_not_be_looked_up(filled, silent):
     spec = filled(EmptyForm, itwin=f"https://viewer.example/?iTwinId={silent.ids['harbour-bridge']}").spec()
 
     assert spec.body == {"iTwinId": silent.ids["harbour-bridge"], "name": "Pier 7"}
+
+
+def test_a_clone_by_ids_is_looked_up_where_a_rule_asks_about_clones(filled, silent):
+    """Who is asked depends on where its source lives: nobody gets past that team while the platform is silent."""
+    ApprovalRule.objects.update(kinds=["clone"])
+
+    ids = {"itwin": silent.ids["harbour-bridge"], "source": silent.ids["main-bridge"]}
+    form = filled(CloneForm, **ids, up_to="baseline", reason="Why.")
+
+    assert form.has_error("__all__", "unavailable")
 
 
 @pytest.mark.parametrize(

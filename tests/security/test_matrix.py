@@ -38,15 +38,17 @@ find                 GET      in    200     200    200      200   200
 favicon              GET      302   302     302    302      302   302
 theme                POST     302   302     302    302      302   302
 operation-list       GET      in    200     200    200      200   200
-cancel-selected      POST     in    302     302    302      302   302
+act-on-several       POST     in    302     302    302      302   302
 operation-detail     GET      in    404     200    200      200   200
 lineage              GET      in    404     200    200      200   200
 subscribe            POST     in    404     302    302      302   302
 cancel               POST     in    404     403    302      403   302
+start-now            POST     in    404     403    302      302   403
 orphan-list          GET      in    200     200    200      200   200
 orphan-detail        GET      in    404     200    200      200   200
 delete-orphan        POST     in    404     403    302      302   302
 approval-list        GET      in    200     200    200      200   200
+approval-list        POST     422   200     200    200      200   200
 approval-detail      GET      in    404     200    200      200   200
 approval-detail      POST     422   404     200    200      200   200
 approval-facts       GET      in    404     302    302      302   302
@@ -57,7 +59,7 @@ bypass               POST     422   404     403    403      403   302
 comment              POST     422   404     302    302      302   302
 look                 POST     422   404     403    403      302   403
 start                POST     422   404     403    302      302   403
-decide-several       POST     in    302     302    302      302   302
+decide-several       POST     422   302     302    302      302   302
 absence-list         GET      in    200     200    200      200   200
 absence-list         POST     in    422     422    422      422   422
 end-absence          POST     in    404     404    404      404   404

@@ -126,6 +126,19 @@ def test_a_poll_of_the_card_brings_what_somebody_else_decided_and_else_nothing(
     assert "Tomas Novak approved" in text_of(answer)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_poll_of_the_card_that_missed_nothing_costs_as_little_as_the_table_s(
+    client, tomas, waiting_fork, queued_clone, django_assert_max_num_queries
+):
+    client.force_login(tomas)
+    card = url("approval-detail", waiting_fork)
+    seen = client.get(card).context["seen"]
+    Operation.objects.filter(pk=queued_clone.pk).update(version=9)
+
+    with django_assert_max_num_queries(4):
+        assert client.get(card, {"seen": seen}, headers={"HX-Request": "true"}).content == b""
+
+
 def test_a_poll_brings_that_somebody_lost_the_right(client, mara, tomas, second_lead, waiting_fork):
     client.force_login(mara)
     card = url("approval-detail", waiting_fork)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.models import Event, Operation, User
+from imodels_app.models import Operation, User
 from imodels_app.requesting.spec import ITwinRef
 from imodels_app.states import Kind, State, WaitReason
 
@@ -414,31 +414,6 @@ def test_an_act_needs_post(client, mara, queued_clone):
     client.force_login(mara)
 
     assert client.get(cancel_of(queued_clone)).status_code == 405
-
-
-def test_several_are_cancelled_each_by_its_own_right(client, tomas, mara, queued_clone, running_clone, spec_for):
-    own = lifecycle.request(spec_for(Kind.EMPTY, name="Own one"), by=tomas)
-    hers = lifecycle.request(spec_for(Kind.EMPTY, name="Hers"), by=mara)
-    client.force_login(tomas)
-
-    answer = client.post(
-        reverse("imodels:cancel-selected"), {"pick": [own.pk, hers.pk, running_clone.pk, uuid4(), "nonsense"]}
-    )
-
-    states = dict(Operation.objects.values_list("name", "state"))
-    assert (states["Own one"], states["Hers"]) == (State.CANCELLED, State.QUEUED)
-    assert "Own one was cancelled." in said(answer)
-    assert "Hers: Only Mara Lindqvist can cancel this." in said(answer)
-    assert Event.objects.filter(verb="cancelled").count() == 1
-
-
-def test_several_of_another_team_are_not_touched_nor_named(client, otto, queued_clone):
-    client.force_login(otto)
-
-    answer = client.post(reverse("imodels:cancel-selected"), {"pick": [queued_clone.pk]})
-
-    assert "Nothing was selected." in said(answer)
-    assert "Pier 7" not in said(answer)
 
 
 @pytest.mark.parametrize(

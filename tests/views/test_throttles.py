@@ -42,7 +42,7 @@ BY_PERSON = {
     "approve": (throttles.DECISIONS, _post("approve", PK, comment="Fine.")),
     "reject": (throttles.DECISIONS, _post("reject", PK, comment="No.")),
     "cancel": (throttles.DECISIONS, _post("cancel", PK)),
-    "cancel many": (throttles.DECISIONS, _post("cancel-selected", pick=PK)),
+    "act on several": (throttles.DECISIONS, _post("act-on-several", pick=PK, act="cancel")),
     "delete an orphan": (throttles.DECISIONS, _post("delete-orphan", PK)),
 }
 
