@@ -236,6 +236,7 @@ class Operation(models.Model):
             # Read by the table's filters (tables.filters), and by its other orders.
             models.Index(name="operation_itwin", fields=["itwin_id", "-created_at"]),
             models.Index(name="operation_kind", fields=["kind", "-created_at"]),
+            models.Index(name="operation_kind_state", fields=["kind", "state", "-created_at"]),
             models.Index(name="operation_source", fields=["source_id"], condition=~Q(source_id="")),
             models.Index(name="operation_code", fields=["failure_code", "-created_at"], condition=~Q(failure_code="")),
             models.Index(name="operation_state", fields=["state", "created_at", "id"]),
@@ -245,6 +246,7 @@ class Operation(models.Model):
             models.Index(name="operation_my_name", fields=["requested_by", "name", "id"]),
             models.Index(name="operation_team_state", fields=["team", "state", "created_at", "id"]),
             models.Index(name="operation_my_state", fields=["requested_by", "state", "created_at", "id"]),
+            models.Index(name="operation_team_kind", fields=["team", "kind", "-created_at"]),
             models.Index(name="operation_team_person", fields=["team", "requested_by", "-created_at"]),
             models.Index(name="operation_team_itwin", fields=["team", "itwin_id", "-created_at"]),
             models.Index(name="operation_my_itwin", fields=["requested_by", "itwin_id", "-created_at"]),
