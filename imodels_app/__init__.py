@@ -1,3 +1,1 @@
 """iModel Desk."""
-
-__version__ = "0.1.0"

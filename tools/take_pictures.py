@@ -41,9 +41,9 @@ PAGES = {
 }
 # Pages whose address is found by a link on another one.
 LINKED = {
-    "mara": [("/operations/", "td.c-name a")],
+    "mara": [("/operations/", "tbody .c-name a")],
     "tomas": [("/approvals/", "a[href^='/approvals/'][id^='ask-']")],
-    "ines": [("/teams/", "td.c-name a"), ("/people/", "td.c-name a")],
+    "ines": [("/teams/", "tbody .c-name a"), ("/people/", "tbody .c-name a")],
 }
 
 

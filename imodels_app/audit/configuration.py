@@ -8,7 +8,6 @@ from django.conf import settings
 from django.core.cache import cache
 from redis import RedisError
 
-from imodels_app import __version__
 from imodels_app.audit import events
 from imodels_app.models import Event
 from imodels_app.runtime import clock
@@ -22,12 +21,12 @@ def record_change() -> None:
     """Compare with the last event, and write another if something differs."""
     last = Event.objects.filter(verb=Verb.CONFIGURED).order_by("at", "pk").last()
     before = last.data if last else {}
-    now: dict[str, Any] = {"version": __version__, "settings": settings.CONFIGURATION}
+    now: dict[str, Any] = {"version": settings.VERSION, "settings": settings.CONFIGURATION}
     if all(before.get(name) == now[name] for name in now) or not _is_first(now):
         return
     was, is_now = before.get("settings", {}), settings.CONFIGURATION
     changed = sorted(name for name in {*was, *is_now} if was.get(name) != is_now.get(name))
-    note = f"Version {__version__}" + (f"; changed: {', '.join(changed)}" if last and changed else "")
+    note = f"Version {settings.VERSION}" + (f"; changed: {', '.join(changed)}" if last and changed else "")
     events.record(Verb.CONFIGURED, at=clock.now(), note=note, **now)
 
 

@@ -1,7 +1,5 @@
 // What every page has: menus that close, buttons that copy, forms that are sent once.
-// What only works with script is shown from here on.
 
-document.documentElement.dataset.script = "";
 // On a phone the bar scrolls, and where one is may be out of its sight.
 document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 

@@ -1,11 +1,8 @@
 """Each call that changes something on the platform is an event, and says what the platform's own journal says."""
 
-import tomllib
-
 import pytest
-from django.conf import settings
 
-from imodels_app import __version__, lifecycle
+from imodels_app import lifecycle
 from imodels_app.audit import configuration
 from imodels_app.models import Event, Operation, TokenSet
 from imodels_app.requesting import presets
@@ -119,9 +116,3 @@ def test_another_configuration_is_told_once_and_without_secrets(settings, mara):
     assert second.note.endswith("changed: ITWIN_TIER")
     assert second.data["settings"]["ITWIN_TIER"] == "premium"
     assert not any(secret in str(first.data) for secret in secrets)
-
-
-def test_the_version_that_is_told_is_the_package_s():
-    project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
-
-    assert project["version"] == __version__

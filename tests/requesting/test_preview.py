@@ -1,6 +1,7 @@
 """What is previewed is what is stored and what the platform receives, byte for byte, for any form that is in order."""
 
 import html
+import os
 import re
 from datetime import timedelta
 from itertools import count
@@ -21,6 +22,7 @@ from imodels_app.workers.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
 
+MANY = int(os.environ.get("SOAK_SCHEDULES") or 1000) // 2
 VERSIONS = ("60 % design", "30 % design", "Checked alignment")
 # As a form's line of text: no control characters, which a browser does not send.
 line = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60)
@@ -86,7 +88,7 @@ def at_desk(client, bridge_team, signed_in_mara, sandbox):
 
 # Both documentations of the platform; one switch for a whole run of forms.
 @pytest.mark.parametrize("creation_modes", [False, True], ids=["older", "newer"])
-@pytest.mark.parametrize("forms", [25, pytest.param(500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("forms", [25, pytest.param(MANY, marks=pytest.mark.soak, id="many")])
 def test_the_preview_is_what_the_platform_receives(at_desk, mara, tomas, sandbox, creation_modes, forms, request):
     request.getfixturevalue("settings").ITWIN_CREATION_MODES = creation_modes
     seen = set()

@@ -47,19 +47,19 @@ def ids(pages):
     return [row.pk for page in pages for row in page]
 
 
-@pytest.mark.parametrize("word", [*filters.SORTS, *(f"-{word}" for word in filters.SORTS)])
-def test_each_order_has_every_row_once_in_both_directions(operations, word):
-    _, order = filters.sorted_by(word)
-    pages = list(walk([operations], order))
+def test_each_order_has_every_row_once_in_both_directions(operations):
+    for word in [*filters.SORTS, *(f"-{word}" for word in filters.SORTS)]:
+        _, order = filters.sorted_by(word)
+        pages = list(walk([operations], order))
 
-    assert [len(page) for page in pages] == [25, 25, 10]
-    assert ids(pages) == [row.pk for row in order.of(operations)]
-    last = QueryDict(mutable=True)
-    last["before"] = pages[2].newer
-    middle = keyset.page([operations], order, last)
-    assert middle.rows == pages[1].rows
-    last["before"] = middle.newer
-    assert keyset.page([operations], order, last) == pages[0]
+        assert [len(page) for page in pages] == [25, 25, 10], word
+        assert ids(pages) == [row.pk for row in order.of(operations)], word
+        last = QueryDict(mutable=True)
+        last["before"] = pages[2].newer
+        middle = keyset.page([operations], order, last)
+        assert middle.rows == pages[1].rows, word
+        last["before"] = middle.newer
+        assert keyset.page([operations], order, last) == pages[0], word
 
 
 def test_what_comes_meanwhile_moves_no_row_to_another_page(operations, mara, spec_for):
