@@ -77,7 +77,19 @@ def _may_decide(user: User, operation: Operation) -> bool:
     admin_late = user.admin_given_at and user.admin_given_at > operation.created_at and user.admin_given_by_id in wrong
     instead = operation.events.filter(verb="admins_asked").last() if "instead" in asked else None
     is_admin = user.is_staff and not admin_late and not (instead and instead.actor_id in wrong)
-    return is_lead or str(user.pk) in asked or ("admins" in asked and is_admin)
+    is_named = str(user.pk) in asked and not _was_named_late(user, operation, wrong)
+    return is_lead or is_named or ("admins" in asked and is_admin)
+
+
+def _was_named_late(user: User, operation: Operation, wrong: set[int]) -> bool:
+    """By a change after the request of a version of a rule that holds for it."""
+    for match in operation.plan.matches:
+        changes = Event.objects.filter(data__rule=match.rule.id, data__version__lte=match.rule.version).order_by("pk")
+        named = [user.pk in change.data["named"] for change in changes]
+        for change, is_in, was_in in zip(changes, named, [False, *named], strict=False):
+            if is_in and not was_in and change.at > operation.created_at and change.actor_id in wrong:
+                return True
+    return False
 
 
 class World:
@@ -88,6 +100,7 @@ class World:
         self.people = [self._person(number) for number in range(PEOPLE)]
         self.teams = [Team.objects.get(is_default=True), *(Team.objects.create(name=name) for name in ("A", "B"))]
         TeamITwin.objects.create(team=self.teams[1], itwin_id=HARBOUR)
+        TeamITwin.objects.create(team=self.teams[2], itwin_id=ELSEWHERE)
         for team in self.teams:
             for person in random.sample(self.people, random.randint(0, 3)):
                 Membership.objects.create(team=team, email=person.email, user=person, role="lead")
@@ -132,6 +145,11 @@ class World:
 
     def request_changes(self) -> None:
         lifecycle.request_changes(self._one(), by=self._decider(), comment="Take an older one.")
+
+    def start_later(self) -> None:
+        operation = self._one()
+        by = self.random.choice([operation.requested_by, self._decider()])
+        lifecycle.start_at(operation, clock.now() + timedelta(days=self.random.randint(1, 80)), by=by)
 
     def bypass(self) -> None:
         lifecycle.bypass(self._one(), by=self._somebody(), reason="Nobody is there today.")
@@ -184,14 +202,15 @@ class World:
             "outside_team": self.random.random() < 0.2,
         }
         team = self.random.choice([None, *self.teams])
-        rule = ApprovalRule(name="Random", kinds=[Kind.FORK], team=team, asks=asks, levels=levels, **conditions)
+        kinds = self.random.choice([[Kind.FORK], [Kind.CLONE], []])
+        rule = ApprovalRule(name="Random", kinds=kinds, team=team, asks=asks, levels=levels, **conditions)
         with suppress(*REFUSALS):
             rights.save(rule, by=None)
 
     def change_rule(self) -> None:
         rule = self._any(ApprovalRule.objects.all())
         rule.levels, rule.is_active = [self._level()], self.random.random() < 0.7
-        rights.save(rule, by=None)
+        rights.save(rule, by=self._giver())
 
     def let_time_pass(self) -> None:
         """Some deadline is here."""
@@ -211,15 +230,17 @@ class World:
 
     def _spec(self, operation: Operation | None = None) -> CreationSpec:
         target = operation.itwin_id if operation else self.random.choice([HARBOUR, ELSEWHERE])
+        kind = Kind(operation.kind) if operation else self.random.choice([Kind.FORK, Kind.FORK, Kind.CLONE])
+        history = operation.preserve_history if operation else self.random.random() < 0.8
         source = IModelRef(id=MAIN_BRIDGE, name="Main Bridge", itwin=ITwinRef(id=HARBOUR, name="Harbour Bridge"))
         return CreationSpec(
-            kind=Kind.FORK,
+            kind=kind,
             itwin=ITwinRef(id=target),
             name=f"Pier {self.random.randrange(10**9)}",
             source=source,
             up_to=ChangesetSelection.LATEST,
             changeset_index=self.random.randint(0, 200),
-            preserve_history=operation.preserve_history if operation else self.random.random() < 0.8,
+            preserve_history=history if kind == Kind.FORK else None,
             reason="To try it.",
         )
 
@@ -259,7 +280,7 @@ class World:
 ACTIONS = [
     *["request"] * 3,
     *["approve"] * 6,
-    *["edit", "cancel", "reject", "request_changes", "bypass", "send", "send", "let_time_pass"],
+    *["edit", "start_later", "cancel", "reject", "request_changes", "bypass", "send", "send", "let_time_pass"],
     *["go_away", "go_away", "come_back"],
     *["leave", "leave", "join", "open_or_close", "make_or_unmake_admin", "move_itwin", "make_rule", "change_rule"],
 ]

@@ -471,6 +471,7 @@ def test_8_a_baseline_request_is_changed_and_its_file_stays(at_desk, mara, tomas
     assert json.loads(now.request_body)["baselineFile"] == {"size": 1000}
     told = {one["what"]: one["after"] for one in now.events.get(verb="edited").data["changes"]}
     assert told == {"Name": "Pier 8", "Extent": "1.0, 3.0 to 5.0, 4.0", "Reason": "It is urgent."}
+    assert "harbour.bim" in text_of(at_desk.get(reverse("imodels:approval-detail", args=[now.pk])))
     lifecycle.approve(now, by=tomas)
     assert now.state == State.QUEUED
 
