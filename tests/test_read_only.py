@@ -94,6 +94,7 @@ ACTS = {
     "act-on-several": "/operations/several",
     "cancel": "/operations/{clone}/cancel",
     "subscribe": "/operations/{clone}/subscribe",
+    "start-now": "/operations/{clone}/start",
     "delete-orphan": "/orphans/{failed}/delete",
     "switch-rule": "/approvals/rules/1/switch",
     "change-team": "/teams/1/change",

@@ -29,6 +29,15 @@ from imodels_app.views import same_again
 
 MOST_AT_ONCE = keyset.PAGE_SIZE
 Do = Callable[[Operation], Any]
+Told = Callable[[Operation], status.StatusText]
+
+
+def _state(operation: Operation) -> status.StatusText:
+    return status.describe(operation, timezone.now())
+
+
+def _orphan(operation: Operation) -> status.StatusText:
+    return status.describe_orphan(operation.orphan) if hasattr(operation, "orphan") else _state(operation)
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class Act:
                  Denied, Conflict, NotAllowed and Throttled
     done         what came of it, … for how many of all
     warning      what is said before it is done; empty where it can be taken back, and nothing is asked
+    told         how one of them stands
     """
 
     label: str
@@ -62,6 +72,7 @@ class Act:
     done: str
     warning: str = ""
     is_danger: bool = False
+    told: Told = _state
 
 
 def _cancelling(request: HttpRequest) -> Do:
@@ -107,6 +118,7 @@ ACTS: dict[str, Act] = {
         *("Delete …", "trash", "orphaned iModel", _why_not_delete, _deleting, "You asked to delete …"),
         warning="The platform cannot bring back what is deleted. iModels made from it stay.",
         is_danger=True,
+        told=_orphan,
     ),
 }
 OF_TABLE, OF_ORPHANS = (CANCEL, AGAIN, TELL, EXPORT), (DELETE, EXPORT)
@@ -171,14 +183,13 @@ def tell(request: HttpRequest, outcomes: list[Outcome], done: str, context: dict
     return render(request, "several/done.html", context)
 
 
-def outcome(operation: Operation, why_not: str, made: Operation | None = None) -> Outcome:
+def outcome(operation: Operation, why_not: str, made: Operation | None = None, told: Told = _state) -> Outcome:
     now_shown = Operation.objects.to_show().get(pk=operation.pk)
-    return Outcome(now_shown, status.describe(now_shown, timezone.now()), why_not, made)
+    return Outcome(now_shown, told(now_shown), why_not, made)
 
 
 def _ask(request: HttpRequest, act: Act, chosen: list[Operation], page: dict[str, object]) -> HttpResponse:
-    user, now = person(request), timezone.now()
-    all_of_them = [Outcome(one, status.describe(one, now), act.why_not(user, one)) for one in chosen]
+    all_of_them = [Outcome(one, act.told(one), act.why_not(person(request), one)) for one in chosen]
     can, cannot = [[one for one in all_of_them if bool(one.why_not) == is_no] for is_no in (False, True)]
     many = f"{len(can)} {act.thing}{'' if len(can) == 1 else 's'}"
     page |= {"can": can, "cannot": cannot, "form_id": uuid4(), "heading": f"{act.label.replace('…', many)}?"}
@@ -190,9 +201,9 @@ def _outcome(user: User, act: Act, do: Do, operation: Operation) -> Outcome:
     try:
         permissions.require(act.why_not(user, operation))
         made = do(operation)
-        return outcome(operation, "", made if isinstance(made, Operation) else None)
+        return outcome(operation, "", made if isinstance(made, Operation) else None, act.told)
     except (permissions.Denied, lifecycle.Conflict, lifecycle.NotAllowed, throttles.Throttled) as no:
-        return outcome(operation, str(no))
+        return outcome(operation, str(no), told=act.told)
 
 
 def _export(user: User, chosen: list[Operation]) -> StreamingHttpResponse:

@@ -1,7 +1,7 @@
 // Tables with rows to tick: how many are, all or none at once, which are marked, and what can be done with how many.
 
 function countTicked() {
-  const boxes = [...document.querySelectorAll("input[name=pick]")];
+  const boxes = [...document.querySelectorAll("input[name=pick][type=checkbox]")];
   const ticked = boxes.filter((box) => box.checked);
   for (const box of boxes) box.closest("tr").classList.toggle("selected", box.checked);
   const all = document.getElementById("pick-all");

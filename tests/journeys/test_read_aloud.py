@@ -55,6 +55,18 @@ def test_the_bar_of_what_is_selected_and_the_menu_of_a_row(table):
     compare(table.get_by_role("row").filter(has_text="Pier 8 retrofit"), "row with its menu")
 
 
+def test_axe_finds_nothing_in_the_question_and_the_outcomes_of_several(table, axe, troubles):
+    troubles.expect("inline style")  # axe's own, while it measures
+    table.get_by_label("Select all on this page").check()
+    axe(table)
+    table.get_by_role("button", name="Cancel 2").click()
+    expect(table.get_by_role("heading", name="Cancel 2 operations?")).to_be_visible()
+    axe(table)
+    table.get_by_role("button", name="Cancel 2").click()
+    expect(table.get_by_role("heading", name="You cancelled 2 of 2")).to_be_visible()
+    axe(table)
+
+
 def test_what_changes_is_announced_once_in_words(table, mara):
     from imodels_app.models import Operation
 

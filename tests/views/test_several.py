@@ -145,6 +145,7 @@ def test_orphans_are_deleted_together_but_not_what_can_be_used(act, client, mara
     assert "Delete 1 orphaned iModel?" in asked.text
     assert "from its own page only" in why_not(refused)[failed_fork.name]
     assert "You asked to delete 1 of 1" in answer.text
+    assert [one.status_text.badge for one in asked.context["can"]] == ["Orphaned"]
     assert Orphan.objects.get().state == OrphanState.DELETING
 
 
