@@ -115,13 +115,13 @@ def test_an_itwin_is_given_to_a_team_by_its_name(open_as, bridge_team, ines):
 def shifts(record_property):
     """shifts(page, "name") is how much of it has moved by itself since it was opened, and what."""
 
-    def told(page, name):
+    def moved(page, name):
         page.wait_for_load_state("networkidle")
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         record_property("figure", f"layout shift, {name}: {page.evaluate('window.shifts'):.4f}")
         return page.evaluate("window.moved")
 
-    return told
+    return moved
 
 
 @pytest.mark.parametrize("first", ["operations", "operation", "form", "approval", "audit"])

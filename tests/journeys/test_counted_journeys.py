@@ -62,8 +62,8 @@ class Hand:
 
 
 @pytest.fixture
-def told(record_property):
-    """told("a clone by mouse", hand, clicks=4): its figure; not more clicks, and not more keys."""
+def counted(record_property):
+    """counted("a clone by mouse", hand, clicks=4): its figure; not more clicks, and not more keys."""
 
     def tell(what, *hands, clicks=0, keys=0):
         sums = [sum(getattr(hand, name) for hand in hands) for name in ("clicks", "keys", "typed")]
@@ -78,7 +78,7 @@ def is_sent(page):
     page.wait_for_url(re.compile("/operations/.+"))
 
 
-def test_a_clone_by_mouse_takes_four_clicks(desk, told):  # noqa: F811
+def test_a_clone_by_mouse_takes_four_clicks(desk, counted):  # noqa: F811
     page = desk()
     page.goto("/operations/")
     hand = Hand(page)
@@ -92,12 +92,12 @@ def test_a_clone_by_mouse_takes_four_clicks(desk, told):  # noqa: F811
     hand.click("button", "Clone")
     is_sent(page)
 
-    told("a clone by mouse", hand, clicks=4)
+    counted("a clone by mouse", hand, clicks=4)
     clone = Operation.objects.get()
     assert (clone.source_name, clone.itwin_name, clone.name) == ("Main Bridge", "Harbour Bridge", "Main Bridge 2")
 
 
-def test_a_clone_by_keyboard_takes_twelve_keys_from_the_opened_form(desk, told):  # noqa: F811
+def test_a_clone_by_keyboard_takes_twelve_keys_from_the_opened_form(desk, counted):  # noqa: F811
     page = desk()
     page.goto("/new/clone/")
     hand = Hand(page)
@@ -108,7 +108,7 @@ def test_a_clone_by_keyboard_takes_twelve_keys_from_the_opened_form(desk, told):
     hand.press("Control+Enter")
     is_sent(page)
 
-    told("a clone by keyboard, from the opened form", hand, keys=12 - hand.typed)
+    counted("a clone by keyboard, from the opened form", hand, keys=12 - hand.typed)
     assert Operation.objects.get().kind == Kind.CLONE
 
 
@@ -123,7 +123,7 @@ def is_approved(page):
     assert Operation.objects.get().state == State.QUEUED
 
 
-def test_a_fork_is_requested_and_approved_by_mouse(desk, desk_of_tomas, told):  # noqa: F811
+def test_a_fork_is_requested_and_approved_by_mouse(desk, desk_of_tomas, counted):  # noqa: F811
     page = desk()
     page.goto("/operations/")
     asks = Hand(page)
@@ -145,11 +145,11 @@ def test_a_fork_is_requested_and_approved_by_mouse(desk, desk_of_tomas, told):  
     decides.click("button", "Approve")
 
     is_approved(page)
-    told("a fork by mouse, to the request", asks, clicks=5)
-    told("a fork by mouse, to the approval", decides, clicks=3)
+    counted("a fork by mouse, to the request", asks, clicks=5)
+    counted("a fork by mouse, to the approval", decides, clicks=3)
 
 
-def test_a_fork_is_requested_and_approved_by_keyboard(desk, desk_of_tomas, told):  # noqa: F811
+def test_a_fork_is_requested_and_approved_by_keyboard(desk, desk_of_tomas, counted):  # noqa: F811
     page = desk()
     page.goto("/operations/")
     asks = Hand(page)
@@ -174,8 +174,8 @@ def test_a_fork_is_requested_and_approved_by_keyboard(desk, desk_of_tomas, told)
     decides.press("a", "Enter")
 
     is_approved(page)
-    told("a fork by keyboard, to the request", asks, keys=18)
-    told("a fork by keyboard, to the approval", decides, keys=8)
+    counted("a fork by keyboard, to the request", asks, keys=18)
+    counted("a fork by keyboard, to the approval", decides, keys=8)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def is_uploaded(page):
     expect(page.locator("#name")).to_have_value("Quay")
 
 
-def test_a_baseline_by_mouse(desk, bim, told):  # noqa: F811
+def test_a_baseline_by_mouse(desk, bim, counted):  # noqa: F811
     page = desk()
     page.goto("/operations/")
     hand = Hand(page)
@@ -216,11 +216,11 @@ def test_a_baseline_by_mouse(desk, bim, told):  # noqa: F811
     hand.click("button", "Create iModel")
     is_sent(page)
 
-    told("a baseline by mouse", hand, clicks=6)
+    counted("a baseline by mouse", hand, clicks=6)
     assert Operation.objects.get().kind == Kind.BASELINE
 
 
-def test_a_baseline_by_keyboard(desk, bim, told):  # noqa: F811
+def test_a_baseline_by_keyboard(desk, bim, counted):  # noqa: F811
     page = desk()
     page.goto("/operations/")
     hand = Hand(page)
@@ -238,12 +238,12 @@ def test_a_baseline_by_keyboard(desk, bim, told):  # noqa: F811
     hand.press("Control+Enter")
     is_sent(page)
 
-    told("a baseline by keyboard", hand, keys=12)
+    counted("a baseline by keyboard", hand, keys=12)
     assert Operation.objects.get().kind == Kind.BASELINE
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
-def test_the_audit_is_exported(desk, ines, queued_clone, told, by):  # noqa: F811
+def test_the_audit_is_exported(desk, ines, queued_clone, counted, by):  # noqa: F811
     page = desk(ines)
     page.goto("/operations/")
     hand = Hand(page)
@@ -261,5 +261,5 @@ def test_the_audit_is_exported(desk, ines, queued_clone, told, by):  # noqa: F81
             hand.press("Enter")
 
     assert download.value.suggested_filename.endswith(".zip")
-    told(f"the audit's export by {by}", hand, clicks=2, keys=12)
+    counted(f"the audit's export by {by}", hand, clicks=2, keys=12)
     assert Event.objects.filter(verb=Verb.EXPORTED).exists()

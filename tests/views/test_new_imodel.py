@@ -539,8 +539,8 @@ def test_every_field_of_every_kind_comes_by_address_by_same_again_and_by_preset(
     """Filled in by address, by an operation or by a preset, a form holds the same, and is sent as the same request."""
     settings.ITWIN_CREATION_MODES = True
     words = {"name": "Pier & “7” + ü #1", "description": "50 % <done>", "itwin": "Harbour Bridge"} | more
+    words |= {"reason": "First line\nsecond & last"}
     words |= {"source": "Main Bridge"} if kind != "empty" else {}
-    words |= {"reason": "First line\nsecond & last"} if kind == "fork" else {}
 
     by_address = filled_in(kind, at_desk.get(address(kind), words).text)
     assert {name: by_address[name] for name in words} == words
@@ -563,7 +563,7 @@ def test_every_field_of_every_kind_comes_by_address_by_same_again_and_by_preset(
 
 
 def _may_be_empty(name, more):
-    return name in {"changeset", "version", "preserve_history"} - set(filter(more.get, more))
+    return name in {"changeset", "version", "preserve_history", "not_before"} - set(filter(more.get, more))
 
 
 def test_the_address_can_fill_in_an_extent(at_desk):
