@@ -77,8 +77,8 @@ def expect(tab, state: str) -> None:
     tab.locator(f"[data-upload][data-state={state}]").wait_for()
 
 
-def arrived_bytes(at_least: int) -> None:
-    wait_until(lambda: (one := StagedFile.objects.first()) and one.received >= at_least, what=f"{at_least} bytes")
+def is_on_its_way(line, at_least: int) -> None:
+    wait_until(lambda: line.sent_up >= at_least, what=f"{at_least} bytes on the line")
 
 
 def is_here(path) -> bool:
@@ -129,7 +129,7 @@ def test_a_paused_file_stands_still_until_it_is_told_to_go_on(enter, line, harbo
     tab.on("request", lambda request: is_piece(request) and pieces.append(request))
     line.hold_after(3 * MIB)
     choose(tab, path)
-    arrived_bytes(2 * MIB)
+    is_on_its_way(line, 2 * MIB)
 
     tab.get_by_role("button", name="Pause").click()
     expect(tab, "paused")
@@ -170,7 +170,7 @@ def test_a_browser_that_was_offline_goes_on_as_soon_as_it_is_back(enter, line, h
     tab, path = enter(), harbour(6 * MIB)
     line.hold_after(3 * MIB)
     choose(tab, path)
-    arrived_bytes(2 * MIB)
+    is_on_its_way(line, 2 * MIB)
 
     tab.context.set_offline(True)
     expect(tab, "cut")
@@ -188,7 +188,7 @@ def test_a_desk_that_is_away_for_a_moment_finds_the_file_again(enter, line, harb
     tab, path = enter(), harbour(6 * MIB)
     line.hold_after(3 * MIB)
     choose(tab, path)
-    arrived_bytes(2 * MIB)
+    is_on_its_way(line, 2 * MIB)
     begun, away = StagedFile.objects.get(), []
 
     tab.route("**/new/baseline/files/**", lambda route: away.append(route.request) or route.fulfill(status=503))
@@ -240,7 +240,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_stopped(enter, line, harb
     tab, path = enter(), harbour(size)
     line.hold_after(10 * MIB)
     choose(tab, path)
-    arrived_bytes(9 * MIB)
+    is_on_its_way(line, 9 * MIB)
 
     tab.reload()
     line.mend()
@@ -259,7 +259,7 @@ def test_a_browser_that_was_closed_goes_on_too(enter, line, harbour):
     tab, path = enter(), harbour(12 * MIB)
     line.hold_after(10 * MIB)
     choose(tab, path)
-    arrived_bytes(9 * MIB)
+    is_on_its_way(line, 9 * MIB)
     profile = tab.context.storage_state()
     tab.context.close()
 
@@ -278,7 +278,7 @@ def test_a_form_that_is_sent_too_early_sends_itself_when_the_file_has_arrived(en
     into_harbour_bridge(tab)
     line.hold_after(2 * MIB)
     choose(tab, harbour(4 * MIB))
-    arrived_bytes(MIB)
+    is_on_its_way(line, MIB)
 
     tab.get_by_role("button", name="Create iModel").click()
     tab.get_by_text("Sent as soon as the file has arrived.").first.wait_for()
@@ -294,7 +294,7 @@ def test_whoever_is_signed_out_meanwhile_signs_in_elsewhere_and_goes_on(enter, l
     tab, path = enter(), harbour(10 * MIB)
     line.hold_after(3 * MIB)
     choose(tab, path)
-    arrived_bytes(2 * MIB)
+    is_on_its_way(line, 2 * MIB)
 
     tab.context.clear_cookies(name="desk-session")
     line.mend()  # what is on its way arrives; what comes after it is asked who sent it
@@ -379,7 +379,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_arrived_until_there_is_room(
     tab, path = enter(), harbour(uploads.PIECE + MIB)
     line.hold_after(2 * MIB)
     choose(tab, path)
-    arrived_bytes(MIB)
+    is_on_its_way(line, MIB)
 
     was, settings.STAGING_RESERVE_MIB = settings.STAGING_RESERVE_MIB, 1 << 40
     line.mend()
@@ -397,7 +397,7 @@ def test_a_removed_file_leaves_nothing_here(enter, line, harbour):
     tab = enter()
     line.hold_after(2 * MIB)
     choose(tab, harbour(4 * MIB))
-    arrived_bytes(MIB)
+    is_on_its_way(line, MIB)
 
     tab.get_by_role("button", name="Remove").click()
     expect(tab, "idle")
@@ -431,7 +431,7 @@ def test_a_file_that_was_changed_meanwhile_is_not_mixed_with_what_arrived(enter,
     tab, path = enter(), harbour(16 * MIB)
     line.hold_after(2 * MIB)
     choose(tab, path)
-    arrived_bytes(MIB)
+    is_on_its_way(line, MIB)
 
     path.write_bytes(staging.HEADER + os.urandom(15 * MIB))
     line.mend()
