@@ -42,6 +42,8 @@ _VERBS: dict[str, tuple[Verb | None, Verb, Verb | None]] = {
     "deputy": (Verb.DEPUTY_NAMED, Verb.DEPUTY_CHANGED, Verb.DEPUTY_REMOVED),
     "chat": (Verb.WEBHOOK_SET, Verb.WEBHOOK_CHANGED, Verb.WEBHOOK_REMOVED),
 }
+# What an event says by its verb alone.
+_SAID_BY_VERB = {"", "admin", "open"}
 
 
 class Unmeetable(ValueError):
@@ -197,12 +199,13 @@ def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None,
     team = row if isinstance(row, Team) else None if isinstance(row, User) else row.team
     changes = list(_changes(before, after))
     for change in changes:
+        words = " → ".join(part for part in (change.before, change.after) if part not in _SAID_BY_VERB)
         event = events.record(
             change.verb,
             at=clock.now(),
             by=by,
             team_name=team.name if team else "",
-            note=f"{_subject(row)}: {' → '.join(part for part in (change.before, change.after) if part)}",
+            note=f"{_subject(row)}: {words}" if words else _subject(row),
             before=change.before,
             after=change.after,
             **_identity(row),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 from django.http import HttpRequest
 
 from imodels_app.audit import events
@@ -24,6 +24,7 @@ CLOSED_AFTER = WINDOW + timedelta(minutes=1)
 MOST_AN_HOUR = 30
 # Of the browser's own words, and of a reason that anybody can make up.
 NOTE_LENGTH = 200
+DIFFERENT_REASONS = "for different reasons"
 
 
 def record(verb: Verb, request: HttpRequest, *, note: str = "", operation: Operation | None = None) -> None:
@@ -35,15 +36,15 @@ def record(verb: Verb, request: HttpRequest, *, note: str = "", operation: Opera
         return
     since = now.replace(minute=now.minute - now.minute % 10, second=0, microsecond=0)
     address = request_context.current().address
+    first = {"client": client, "note": _printable(note)}
     # Once others are counted together, so is whoever is new.
-    if _count(verb, address, since) or _count(verb, "", since):
+    if _count(verb, address, since, first["note"]) or _count(verb, "", since, first["note"]):
         return
     if _is_full(now):
         address = ""
-    first = {"client": client, "note": _printable(note)}
     _, is_new = RefusedAccess.objects.get_or_create(verb=verb, address=address, since=since, defaults=first)
     if not is_new:
-        _count(verb, address, since)
+        _count(verb, address, since, first["note"])
 
 
 def close_windows(now: datetime) -> None:
@@ -65,9 +66,11 @@ def close_windows(now: datetime) -> None:
             events.record(row.verb, at=now, note=note, **facts)
 
 
-def _count(verb: Verb, address: str, since: datetime) -> bool:
-    """Whether there is a row to count in."""
-    return bool(RefusedAccess.objects.filter(verb=verb, address=address, since=since).update(count=F("count") + 1))
+def _count(verb: Verb, address: str, since: datetime, note: str) -> bool:
+    """Whether there is a row to count in. What came for other reasons than the first makes its reason untrue."""
+    same_reason = Case(When(note=note, then=F("note")), default=Value(DIFFERENT_REASONS))
+    row = RefusedAccess.objects.filter(verb=verb, address=address, since=since)
+    return bool(row.update(count=F("count") + 1, note=same_reason))
 
 
 def _is_full(now: datetime) -> bool:

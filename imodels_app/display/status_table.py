@@ -69,7 +69,7 @@ STATUSES: dict[str, StatusRow] = {
         "ask",
         "st-approval",
         "{askers} {decides} by {until}",
-        "Withdraw it, or remind the leads.",
+        "Withdraw it, or talk to the leads.",
     ),
     "changes_requested": StatusRow(
         "Changes requested",

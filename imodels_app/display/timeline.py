@@ -263,10 +263,10 @@ def why_it_waits(event: Event) -> str:
 
 
 def _as_sentence(note: str) -> str:
-    """A note as a sentence begins, without its full stop."""
+    """A note as a sentence begins, without its full stop. Addresses and ids stay as they are."""
     text = note.strip().rstrip(".")
-    begins_with_address = "@" in text.partition(" ")[0]
-    return text if begins_with_address else text[:1].upper() + text[1:]
+    first = text.partition(" ")[0].rstrip(":,")
+    return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
 def _note(event: Event) -> str:

@@ -24,7 +24,7 @@ class TeamForm(Form):
         most=MOST_DAYS,
         required=True,
         show_hidden_initial=True,
-        help_text="Where no rule says others.",
+        help_text="Where no rule says otherwise.",
     )
 
     def __init__(self, data: Any = None, *, team: Team) -> None:
@@ -50,9 +50,9 @@ class PlaceForm(Form):
     email = forms.EmailField(
         label="E-mail address",
         max_length=254,
-        help_text="As the sign-in service knows it. It need not have signed in yet.",
+        help_text="As the sign-in service knows it. They need not have signed in yet.",
         widget=forms.EmailInput({"class": "iui-input", "autocomplete": "off", "list": "known"}),
-        error_messages={"required": "Enter an e-mail address.", "invalid": "This is no e-mail address."},
+        error_messages={"required": "Enter an e-mail address.", "invalid": "This is not an e-mail address."},
     )
     role = choice_field("Role", Membership.Role.choices)
 

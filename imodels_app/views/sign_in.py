@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Of a refusal in the log: anybody can come back from the provider with a sentence of any length.
 LOGGED = 400
-NOT_COMPLETED = "The sign-in was not completed. Nothing has changed; sign in again."
+NOT_COMPLETED = "The sign-in was not completed. Nothing has changed."
+ACCOUNT_CLOSED = "An administrator has closed your account in iModel Desk. If you need it again, ask an administrator."
 
 
 @never_cache
@@ -74,7 +75,7 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
         answer = _failed(request, no, going_to)
     except sign_in.AccountClosed:
         refusals.record(Verb.SIGN_IN_FAILED, request, note="The account is closed.")
-        answer = _not_signed_in(request, "This account has been closed in iModel Desk.", 403)
+        answer = _not_signed_in(request, ACCOUNT_CLOSED, 403, None)
     return _remember(answer, [one for one in _pending(request) if one != of_this_tab])
 
 
@@ -168,5 +169,6 @@ def _failed(request: HttpRequest, no: oidc.ProviderError, going_to: str) -> Http
     return _not_signed_in(request, str(no) if is_down else NOT_COMPLETED, 503 if is_down else 400, going_to)
 
 
-def _not_signed_in(request: HttpRequest, sentence: str, status: int, going_to: str = "") -> HttpResponse:
+def _not_signed_in(request: HttpRequest, sentence: str, status: int, going_to: str | None = "") -> HttpResponse:
+    """going_to: None where it would not help to sign in again."""
     return render(request, "sign_in/failed.html", {"sentence": sentence, "next": going_to}, status=status)

@@ -238,7 +238,7 @@ def test_a_first_sign_in_changes_nothing(db):
 
 def test_what_the_list_of_admins_gave_goes_with_it(ines):
     """Taken out of the list, or no longer at the address that is in it."""
-    assert signed_in(ines, is_admin=False) == [(Verb.ADMIN_REMOVED, "", "ines.duarte@harbour.example: admin")]
+    assert signed_in(ines, is_admin=False) == [(Verb.ADMIN_REMOVED, "", "ines.duarte@harbour.example")]
     assert not User.objects.get().is_admin
 
     signed_in(ines, is_admin=True)

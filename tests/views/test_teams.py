@@ -144,7 +144,7 @@ def test_a_team_is_made_with_its_people(at_desk, mara):
         ("new-team", {"name": "bridge TEAM", "approval_days": "7"}, "Another team has this name."),
         ("new-team", {"name": "", "approval_days": "0"}, "Enter a whole number from 1 to 365."),
         ("give-place", {"email": "Mara.Lindqvist@harbour.example", "role": "lead"}, "has a place in the team already"),
-        ("give-place", {"email": "mara", "role": "lead"}, "This is no e-mail address."),
+        ("give-place", {"email": "mara", "role": "lead"}, "This is not an e-mail address."),
         ("give-place", {"email": "x@harbour.example", "role": "king"}, "Select a valid choice."),
     ],
 )
