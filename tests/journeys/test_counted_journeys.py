@@ -1,6 +1,7 @@
 """The core journeys, each by mouse and by keyboard alone: clicks and keys are counted, and few."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -28,7 +29,9 @@ class Hand:
     typed: int = 0
 
     def click(self, role, name):
-        self.page.get_by_role(role, name=name).first.click()
+        """A link leads to a page, which is waited for: what is typed before would go to the one that is left."""
+        with self.page.expect_navigation() if role == "link" else nullcontext():
+            self.page.get_by_role(role, name=name).first.click()
         self.clicks += 1
 
     def press(self, *keys):
