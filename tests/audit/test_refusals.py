@@ -71,9 +71,18 @@ def test_a_closed_account_that_knocks_is_counted(client, sandbox, mara):
     mara.is_active = False
     mara.save()
 
-    sign_in_as(client)
+    page = sign_in_as(client)
 
     assert RefusedAccess.objects.get().note == "The account is closed."
+    assert "<h1>Account closed</h1>" in page.text
+    assert "Sign in again" not in page.text
+
+
+def test_what_is_refused_for_different_reasons_is_not_told_by_the_first_of_them(client, sandbox):
+    for reason in ("access_denied", "server_error"):
+        client.get(f"/sign-in/callback?error={reason}")
+
+    assert (RefusedAccess.objects.get().count, RefusedAccess.objects.get().note) == (2, refusals.DIFFERENT_REASONS)
 
 
 @pytest.mark.parametrize("person", ["", "mara"])
