@@ -45,6 +45,7 @@ def test_the_page_of_one_operation_says_so_too_and_stops_when_it_answers(client,
     assert OUTAGE not in client.get(page).text
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", ["operation-list", "approval-list"])
 def test_a_poll_brings_the_banner_and_takes_it_away(client, mara, bridge_team, page):
     client.force_login(mara)

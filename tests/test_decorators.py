@@ -18,7 +18,7 @@ PAGES = [
     "/audit/",
     "/audit/export",
 ]
-CANCELS = ["/operations/cancel", f"/operations/{PK}/cancel"]
+CANCELS = ["/operations/several", f"/operations/{PK}/cancel"]
 ACTS = [*CANCELS, f"/approvals/{PK}/approve", f"/approvals/{PK}/reject"]
 
 

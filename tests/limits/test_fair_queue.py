@@ -202,6 +202,7 @@ def test_the_table_and_the_page_say_where_one_stands_and_when_it_starts(ask, mar
     assert "3rd in the queue, about " in page
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_poll_tells_a_new_place_and_nothing_while_it_stays(ask, mara, client):
     first, second = ask(mara), ask(mara)
     now = timezone.now()

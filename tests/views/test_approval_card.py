@@ -110,6 +110,7 @@ def test_a_late_click_gets_the_card_as_it_is_now_by_whom_when_and_with_what_was_
     assert "Wait for June.</textarea>" in answer.text
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_poll_of_the_card_brings_what_somebody_else_decided_and_else_nothing(
     client, tomas, second_lead, waiting_fork
 ):
@@ -139,6 +140,7 @@ def test_a_poll_of_the_card_that_missed_nothing_costs_as_little_as_the_table_s(
         assert client.get(card, {"seen": seen}, headers={"HX-Request": "true"}).content == b""
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_poll_brings_that_somebody_lost_the_right(client, mara, tomas, second_lead, waiting_fork):
     client.force_login(mara)
     card = url("approval-detail", waiting_fork)
@@ -150,6 +152,7 @@ def test_a_poll_brings_that_somebody_lost_the_right(client, mara, tomas, second_
     assert "Ines Duarte" not in answer.text
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_page_that_is_open_while_the_request_changes_decides_about_what_was_read(
     client, tomas, mara, waiting_fork, spec_for
 ):

@@ -327,6 +327,7 @@ def test_a_list_of_decisions_costs_no_query_for_each(
     assert " ".join(page.text.split()).count("by you, now queued") == 15
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_lists_are_polled_for_nothing_when_nothing_changed(client, tomas, waiting_fork):
     client.force_login(tomas)
     token = client.get(LIST).context["seen"]

@@ -247,6 +247,7 @@ def test_a_poll_that_missed_nothing_gets_no_content(client, mara, queued_clone):
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_poll_that_missed_something_gets_the_live_parts_alone(client, mara, queued_clone):
     client.force_login(mara)
     token = seen(client.get(LIST))
@@ -321,6 +322,7 @@ def test_what_is_not_yours_and_what_does_not_exist_look_the_same(client, request
     assert "There is nothing at this address" in answer.content.decode()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_page_of_one_is_polled_the_same_way(client, mara, queued_clone):
     client.force_login(mara)
     token = seen(client.get(page_of(queued_clone)))

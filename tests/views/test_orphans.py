@@ -174,6 +174,7 @@ def test_a_page_of_them_costs_no_query_for_each(client, mara, bridge_team, spec_
         assert len(client.get(LIST).context["rows"]) == 20
 
 
+@pytest.mark.django_db(transaction=True)
 def test_its_poll_costs_nothing_until_something_changes(client, mara, left):
     operation = left()
     client.force_login(mara)
