@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.db import connection, models
-from django.db.models import Q
 
 from imodels_app.models.people import User
 from imodels_app.states import Kind
@@ -55,11 +54,6 @@ class Mark:
 
 
 class ChangeQuerySet(models.QuerySet["Change"]):
-    def since(self, mark: Mark) -> Self:
-        """What was committed after it."""
-        missed = Q(number__gte=mark.end) | Q(number__in=mark.open)
-        return self.filter(missed, number__gte=min((mark.end, *mark.open)))
-
     def delete_old(self, now: datetime) -> None:
         self.filter(at__lt=now - STAYS).delete()
 
