@@ -75,13 +75,19 @@ def asked_now(operation: Operation, *, by: User | None = None) -> str:
 
 
 def in_full(operation: Operation) -> list[dict[str, Any]]:
-    """Who could decide now, and since when and by whom, for the record."""
-    asked = [(one.requirement.who, eligible(one.requirement, operation)) for one in _open(operation)]
+    """Who could decide now, and since when and by whom, for the record.
+
+    person  by id; None: a place is kept for somebody who has yet to sign in
+    """
+    level = [one.requirement for one in _open(operation)]
+    asked = [(one.who, eligible(one, operation)) for one in level]
     if operation.is_asked_of_admins_instead:
         asked.append((Who.ADMINS, admins_left(operation)))
     found = {(who, person) for who, people in asked for person in people}
     record = [_as_record(who, person, operation) for who, person in sorted(found, key=lambda one: (one[0], one[1].pk))]
-    return record + [_as_deputy(person, right) for person, right in deputies(operation)]
+    record += [_as_deputy(person, right) for person, right in deputies(operation)]
+    # Without their address: what the record says of people is not taken out of it again.
+    return record + [{"person": None, "as": str(one.who)} for one in level for _ in kept_places(one, operation)]
 
 
 def why_nobody(operation: Operation) -> str:
@@ -92,7 +98,8 @@ def why_nobody(operation: Operation) -> str:
         for level in levels
         for one in level
     }
-    return _why_too_few(levels, found, operation.team)
+    why = _why_too_few(levels, found, operation.team)
+    return why and f"{why} {whom_to_ask()}"
 
 
 def why_unmeetable(rule: ApprovalRule) -> str:
@@ -176,12 +183,10 @@ def _why_too_few(levels: Sequence[Sequence[Requirement]], found: Found, team: Te
     """Nobody counts on two levels, so any two that follow each other need enough people together, too."""
     for one in (one for level in levels for one in level):
         if len(found[one]) < one.count:
-            return f"{_asks(one, team)}, and {_only(len(found[one]))}. {whom_to_ask()}"
+            return f"{_asks(one, team)}, and {_only(len(found[one]))}."
     for earlier, later in product(*levels) if len(levels) == 2 else ():
         if len(found[earlier] | found[later]) < earlier.count + later.count:
-            return (
-                f"{_asks(earlier, team)} and then {_people(later, team)}, and they are too few people. {whom_to_ask()}"
-            )
+            return f"{_asks(earlier, team)} and then {_people(later, team)}, and they are too few people."
     return ""
 
 

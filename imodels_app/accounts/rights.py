@@ -179,7 +179,7 @@ def _rule(row: ApprovalRule, before: Row | None, by: User | None) -> None:
         if by and isinstance(one, ApprovalRule):
             permissions.require(permissions.why_not_manage(by, one))
     if row.is_active and (why := deciders.why_unmeetable(row)):
-        raise Unmeetable(why)
+        raise Unmeetable(why if by and permissions.may_administer(by) else f"{why} {deciders.whom_to_ask()}")
     if isinstance(before, ApprovalRule) and _facts(row) != _facts(before):
         row.version = before.version + 1
 

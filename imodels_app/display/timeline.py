@@ -1,5 +1,6 @@
 """History in plain sentences: what each event says on an operation's page and in the audit. No queries."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -100,6 +101,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.SESSIONS_ENDED: ("Sessions ended", "", "user"),
 }
 
+_BADGES = Counter(badge for badge, _, _ in VERBS.values())
+
 WAIT_REASONS: dict[str, str] = {
     WaitReason.SPACED: "Requests leave one after another; this one’s turn is at {until}",
     WaitReason.OWN_LIMIT: "All requests that a minute may have are sent; more from {until}",
@@ -185,8 +188,14 @@ FROM_PLATFORM = {
 }
 
 
+def event_name(verb: Verb) -> str:
+    """What the audit's menu calls it: as its lines do, but where several events share a badge."""
+    badge = VERBS[verb][0]
+    return badge if _BADGES[badge] == 1 else formats.code_text(verb)
+
+
 def _badge(event: Event) -> tuple[str, str, str]:
-    badge, tone, icon = VERBS.get(event.verb, (event.verb.replace("_", " ").capitalize(), "", "history"))
+    badge, tone, icon = VERBS.get(event.verb, (formats.code_text(event.verb), "", "history"))
     if event.verb == "failed":
         badge = status_table.FAILURES.get(event.data.get("code", ""), status_table.FAILURES[""]).badge
     if event.verb == "postponed" and event.to == State.RUNNING:

@@ -188,7 +188,7 @@ def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> d
         "filters": asked,
         "filtered": menus.hidden_inputs(request.GET, "separator"),
         "event_groups": [(word, label) for word, (label, _) in EVENT_GROUPS.items()],
-        "verbs": [(verb.value, formats.code_text(verb)) for verb in Verb],
+        "verbs": [(verb.value, timeline.event_name(verb)) for verb in Verb],
         "groups": [(word, label) for word, (label, _) in filters.GROUPS.items()],
         "kinds": Kind.choices,
         "codes": _with_picked(filter(None, FAILURES), asked.codes),

@@ -125,12 +125,13 @@ class _Above:
 
 
 def _row_box(operation: Operation, now: datetime, *, is_here: bool = False) -> Box:
+    """How it stands says the page of the one that is looked at, and goes on saying it."""
     state = formats.lower_first(status.describe(operation, now).badge)
     if hasattr(operation, "orphan") and operation.orphan.state != OrphanState.LEFT:
         state += f", {formats.lower_first(status.describe_orphan(operation.orphan).badge)}"
     return Box(
         operation.name,
-        sub=f"this one, {state}" if is_here else f"{operation.itwin_name or 'in another iTwin'}, {state}",
+        sub="this one" if is_here else f"{operation.itwin_name or 'in another iTwin'}, {state}",
         url="" if is_here else reverse("imodels:operation-detail", args=[operation.pk]),
         made=status.lineage_label(operation) if operation.source_id else "",
         is_here=is_here,

@@ -163,6 +163,7 @@ def _page(request: HttpRequest, team: Team, **refused: Any) -> HttpResponse:
         "itwins": _named(user, team.itwins.order_by("itwin_id")),
         "operations": f"{reverse('imodels:operation-list')}?whose={'all' if user.is_admin else 'team'}",
         "trouble": deciders.why_not_in(team),
+        "whom_to_ask": deciders.whom_to_ask(),
         "can_change": permissions.may_administer(user),
         "sees_addresses": permissions.may_administer(user) or team.pk in permissions.teams_led_by(user),
         "section": "teams",

@@ -57,6 +57,17 @@ def test_numbers_ask_only_for_sums(admin, a_day, django_assert_max_num_queries):
     assert answer.context["figures"]["ended"] == 5
 
 
+def test_the_menu_of_events_has_the_words_of_the_lines(admin, a_day):
+    answer = admin.get("/audit/")
+    menu = dict(answer.context["verbs"])
+    lines = {event.verb: entry.badge for event, entry, _ in answer.context["rows"]}
+
+    assert len(set(menu.values())) == len(menu)
+    for verb in ("requested", "approved", "rejected", "succeeded"):
+        assert menu[verb] == lines[verb]
+    assert (menu["itwin_given"], menu["accepted"], menu["completed"]) == ("iTwin given", "Accepted", "Completed")
+
+
 @pytest.mark.parametrize("days", ["since=2024-01-01", "since=2026-01-01&until=2026-06-30", "since=2030-01-01&until=x"])
 def test_any_days_make_a_picture(admin, a_day, days):
     assert admin.get(f"/audit/numbers/?{days}").status_code == 200
