@@ -22,6 +22,12 @@ _CONDITIONS = {
     "squashed": "with their history squashed",
     "own_permissions": "of a source with permissions of its own",
 }
+_RIGHTS = {Who.LEADS: "lead", Who.PEOPLE: "named by the rule", Who.ADMINS: "administrator"}
+
+
+def right_text(word: str) -> str:
+    """By what right the record says that somebody could decide: lead, administrator, deputy."""
+    return _RIGHTS[Who(word)] if word in Who.values else word
 
 
 def row(rule: ApprovalRule) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from imodels_app.display import formats, identity, links, status
+from imodels_app.display import formats, identity, links, rule_texts, status
 from imodels_app.models import Operation
 from imodels_app.runtime import foreign_text
 
@@ -48,6 +48,7 @@ register.filter("lower_first", formats.lower_first)
 register.filter("first_name", formats.first_name)
 register.filter("made_from", status.made_from)
 register.filter("up_to", status.up_to)
+register.filter("right_text", rule_texts.right_text)
 register.filter("verdict_text", status.verdict_text)
 register.filter("what_is_asked", status.what_is_asked)
 register.filter("elsewhere", status.elsewhere)

@@ -137,6 +137,7 @@ def test_the_case_has_it_all(admin, failed_fork, django_assert_max_num_queries):
         "Leads of Bridge team now",
         "A request awaits approval",
         "Could decide on",
+        '<span class="soft">(lead',
         "Forks need a lead",
         "mainIModelIsMissingFederationGuids",
     ):
