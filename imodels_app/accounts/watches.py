@@ -12,6 +12,7 @@ from imodels_app.accounts import permissions
 from imodels_app.audit import events
 from imodels_app.models import KnownITwin, Team, TeamITwin, User, Watch, WatchedITwin
 from imodels_app.runtime import clock
+from imodels_app.runtime.loops import for_each
 from imodels_app.states import Verb
 
 
@@ -66,11 +67,14 @@ def in_short() -> dict[str, Any]:
 
 def follow() -> None:
     """Each iTwin of a team with a watch has a row, and is looked at."""
+    for_each(Team.objects.filter(watches__in=Watch.objects.usable()).distinct(), _watch_itwins)
+
+
+def _watch_itwins(team: Team) -> None:
     now = clock.now()
-    for team in Team.objects.filter(watches__in=Watch.objects.usable()).distinct():
-        new = itwins_of(team).filter(~Exists(WatchedITwin.objects.filter(pk=OuterRef("itwin_id"))))
-        rows = [WatchedITwin(itwin_id=pk, since=now, due_at=now) for pk in new.values_list("itwin_id", flat=True)]
-        WatchedITwin.objects.bulk_create(rows, ignore_conflicts=True)
+    new = itwins_of(team).filter(~Exists(WatchedITwin.objects.filter(pk=OuterRef("itwin_id"))))
+    rows = [WatchedITwin(itwin_id=pk, since=now, due_at=now) for pk in new.values_list("itwin_id", flat=True)]
+    WatchedITwin.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def look_soon() -> int:

@@ -6,6 +6,7 @@ no table. The count is a row (RefusedAccess) until its ten minutes are over.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.http import HttpRequest
 from imodels_app.audit import events
 from imodels_app.models import Event, Operation, RefusedAccess, User
 from imodels_app.runtime import clock, foreign_text, request_context
+from imodels_app.runtime.loops import for_each
 from imodels_app.states import Verb
 
 WINDOW = timedelta(minutes=10)
@@ -49,21 +51,25 @@ def record(verb: Verb, request: HttpRequest, *, note: str = "", operation: Opera
 
 def close_windows(now: datetime) -> None:
     """Make events of what was counted in windows that are over."""
-    for pk in RefusedAccess.objects.filter(since__lte=now - CLOSED_AFTER).values_list("pk", flat=True):
-        with transaction.atomic():
-            row = RefusedAccess.objects.select_for_update().filter(pk=pk).first()
-            if row is None:
-                continue  # another worker was quicker
-            row.delete()
-            address = row.address or "further addresses"
-            facts: dict[str, Any] = {
-                "address": address,
-                "client": row.client,
-                "count": row.count,
-                "since": row.since.isoformat(),
-            }
-            note = f"{row.count} in ten minutes, from {address}" + (f": {row.note}" if row.note else "")
-            events.record(row.verb, at=now, note=note, **facts)
+    over = RefusedAccess.objects.filter(since__lte=now - CLOSED_AFTER)
+    for_each(over.values_list("pk", flat=True), partial(_close, now=now))
+
+
+@transaction.atomic
+def _close(pk: int, *, now: datetime) -> None:
+    row = RefusedAccess.objects.select_for_update().filter(pk=pk).first()
+    if row is None:
+        return  # another worker was quicker
+    row.delete()
+    address = row.address or "further addresses"
+    facts: dict[str, Any] = {
+        "address": address,
+        "client": row.client,
+        "count": row.count,
+        "since": row.since.isoformat(),
+    }
+    note = f"{row.count} in ten minutes, from {address}" + (f": {row.note}" if row.note else "")
+    events.record(row.verb, at=now, note=note, **facts)
 
 
 def _count(verb: Verb, address: str, since: datetime, note: str) -> bool:

@@ -1,6 +1,8 @@
 """What follows for operations when somebody's rights have changed."""
 
 from contextlib import suppress
+from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -9,8 +11,9 @@ from django.dispatch import receiver
 from imodels_app.accounts import permissions, rights
 from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import Conflict
-from imodels_app.models import Absence, ApprovalRule, Operation, Team, User, Webhook
+from imodels_app.models import Absence, ApprovalRule, Operation, OperationQuerySet, Team, User, Webhook
 from imodels_app.runtime import clock
+from imodels_app.runtime.loops import for_each
 from imodels_app.states import NotificationKind, State, WaitReason, Who
 
 
@@ -19,16 +22,10 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
     """What a closed account asked for is not sent, and a request waits for those who may decide it now.
 
     In the transaction of the change (accounts.rights.changed), for what `row` is about; and with each sweep, whatever
-    else changed it.
+    else changed it. One for which it fails stops neither the change nor what follows for the others.
     """
-    for operation in Operation.objects.of_closed_accounts().select_related("team"):
-        with suppress(Conflict):  # it is being sent in this very moment
-            requester_gone(operation, by=by)
-    with transaction.atomic():
-        misplaced = Operation.objects.misplaced().select_related("team", "requested_by")
-        # Locked, for whoever writes one meanwhile would leave it to the sweep, and that knows of nobody who moved it.
-        for operation in misplaced.select_for_update(of=("self",)).order_by("pk"):
-            _reassign(operation, Team.looking_after(operation.deciding_itwin_id), by=by)
+    for_each(Operation.objects.of_closed_accounts().select_related("team"), partial(_call_off, by=by))
+    for_each(Operation.objects.misplaced().order_by("pk").values_list("pk", flat=True), partial(_move, by=by))
     ask_deputies()
     if row is not None:
         ask_who_is_left(_about(row), by=by)
@@ -36,16 +33,18 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
 
 def ask_deputies() -> None:
     """Where an absence has begun, ask the deputy about what already waits, once."""
-    now = clock.now()
-    for absence in Absence.objects.now(now).select_related("deputy", "lead"):
-        if absence.told_at:
-            continue
-        with transaction.atomic():
-            if Absence.objects.filter(pk=absence.pk, told_at=None).update(told_at=now):
-                for operation in Operation.objects.waiting_for(absence.deputy).filter(team=absence.team_id):
-                    _ask_deputy(operation, absence)
+    begun = Absence.objects.now(clock.now()).select_related("deputy", "lead")
+    for_each([one for one in begun if not one.told_at], _ask_about_all)
 
 
+@transaction.atomic
+def _ask_about_all(absence: Absence) -> None:
+    if Absence.objects.filter(pk=absence.pk, told_at=None).update(told_at=clock.now()):
+        waiting = Operation.objects.waiting_for(absence.deputy).filter(team=absence.team_id)
+        for_each(waiting, partial(_ask_deputy, absence=absence))
+
+
+@transaction.atomic
 def _ask_deputy(operation: Operation, absence: Absence) -> None:
     """Only of what waits for them by this."""
     right = permissions.right_as_deputy(absence.deputy, operation)
@@ -57,10 +56,31 @@ def _ask_deputy(operation: Operation, absence: Absence) -> None:
 
 def ask_who_is_left(waiting: QuerySet[Operation], *, by: User | None = None) -> None:
     """Let those decide who still may: in the place of people who have left, administrators (asking.ask_again)."""
-    for pk in waiting.filter(state=State.AWAITING_APPROVAL).order_by("pk").values_list("pk", flat=True):
-        with transaction.atomic():  # each by itself: a sweep must not keep all of them locked
-            locked = Operation.objects.select_for_update(of=("self",)).select_related("team", "requested_by")
-            asking.ask_again(locked.get(pk=pk), by=by)
+    undecided = waiting.filter(state=State.AWAITING_APPROVAL).order_by("pk")
+    for_each(undecided.values_list("pk", flat=True), partial(_ask_again, by=by))
+
+
+@transaction.atomic  # each by itself: a sweep must not keep all of them locked
+def _ask_again(pk: UUID, *, by: User | None) -> None:
+    asking.ask_again(_locked(Operation.objects.all()).get(pk=pk), by=by)
+
+
+def _locked(rows: OperationQuerySet) -> OperationQuerySet:
+    return rows.select_for_update(of=("self",)).select_related("team", "requested_by")
+
+
+@transaction.atomic
+def _move(pk: UUID, *, by: User | None) -> None:
+    # Locked, for whoever writes one meanwhile would leave it to the sweep, and that knows of nobody who moved it.
+    operation = _locked(Operation.objects.misplaced()).filter(pk=pk).first()
+    if operation:
+        _reassign(operation, Team.looking_after(operation.deciding_itwin_id), by=by)
+
+
+@transaction.atomic
+def _call_off(operation: Operation, *, by: User | None) -> None:
+    with suppress(Conflict):  # it is being sent in this very moment
+        requester_gone(operation, by=by)
 
 
 def requester_gone(operation: Operation, *, by: User | None = None) -> None:

@@ -51,8 +51,8 @@ def _reconcile(operation: Operation, last: Attempt, now: datetime) -> None:
             return
         why_not = {one: adoption.why_not_ours(platform, operation, one) for one in found}
         ours = next((one for one in found if not why_not[one]), None)
-        if not found:
-            ours = adoption.renamed(platform, operation)
+        # What has the name may be somebody else's, who took it when ours was renamed.
+        ours = ours or adoption.renamed(platform, operation)
     except (errors.Forbidden, errors.NotFound) as no:
         # The requester may not look there any more. Rights may come back, and nothing else can tell.
         lifecycle.wait(operation, WaitReason.NOT_PERMITTED, clock.now() + WHILE_NOT_PERMITTED, str(no))

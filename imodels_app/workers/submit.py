@@ -185,7 +185,7 @@ def _lacks_only_ours(operation: Operation, no: errors.Refused) -> bool:
     if operation.kind != Kind.FORK or not isinstance(no, errors.Forbidden):
         return False
     try:
-        platform = gateway.for_person(operation.requested_by, read_timeout_s=BRIEFLY_S)
+        platform = gateway.for_person(operation.requested_by, operation=operation, read_timeout_s=BRIEFLY_S)
         rights = platform.imodel_permissions(operation.source_id), platform.permissions(operation.itwin_id)
     except (errors.ITwinError, gateway.MustWait):
         return False

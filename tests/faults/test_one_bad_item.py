@@ -12,17 +12,21 @@ from django.db import connection
 from django.urls import reverse
 
 from imodels_app import lifecycle, tasks
-from imodels_app.accounts import tokens
-from imodels_app.audit import events
+from imodels_app.accounts import rights, tokens
+from imodels_app.audit import events, refusals
 from imodels_app.limits import fair_queue
 from imodels_app.models import (
+    Absence,
     Attempt,
     CircuitBreaker,
     Event,
     Notification,
     Operation,
     Orphan,
+    RefusedAccess,
     StagedFile,
+    Team,
+    TeamITwin,
     TokenSet,
     Upload,
     User,
@@ -304,3 +308,84 @@ def test_reading_lists(platform_of, sandbox, odd):
 
     assert [one.name for one in there.imodels(HARBOUR)] == ["Pier 0", "Pier 1"]
     assert [one.name for one in there.itwins()] == ["Pier 0", "Pier 1"]
+
+
+@pytest.fixture
+def forks(bridge_team, signed_in_mara, tomas, spec_for) -> list[Operation]:
+    """Forks that wait for a decision, the oldest first; the first is the bad one."""
+    return [lifecycle.request(spec_for(Kind.FORK, name=f"Pier {at}"), by=signed_in_mara) for at in range(3)]
+
+
+def test_calling_off_what_a_closed_account_asked_for(forks, mara, ines):
+    mara.is_active = False
+
+    with poisoned(forks[0]):
+        rights.save(mara, by=ines)
+
+    assert states(forks) == [State.AWAITING_APPROVAL, State.CANCELLED, State.CANCELLED]
+    tasks.sweep_submitting()
+    assert states(forks)[0] == State.CANCELLED
+
+
+def test_moving_requests_to_the_team_that_decides_now(forks, ines):
+    team = Team.objects.create(name="Harbour team")
+    row = TeamITwin.objects.get(itwin_id=forks[0].deciding_itwin_id)
+    row.team = team
+
+    with poisoned(forks[0]):
+        rights.save(row, by=ines)
+
+    moved = [Operation.objects.get(pk=fork.pk).team == team for fork in forks]
+    assert moved == [False, True, True]
+    tasks.sweep_submitting()
+    assert Operation.objects.get(pk=forks[0].pk).team == team
+
+
+def test_asking_who_is_left(forks, tomas, ines):
+    """Nobody is, for she who removed the only lead gives herself no right by it."""
+    with poisoned(forks[0]):
+        rights.delete(tomas.membership_set.get(), by=ines)
+
+    assert states(forks) == [State.AWAITING_APPROVAL, State.EXPIRED, State.EXPIRED]
+    tasks.sweep_approvals()
+    assert Operation.objects.get(pk=forks[0].pk).is_asked_of_admins_instead
+
+
+def test_asking_a_deputy(forks, tomas, otto):
+    now = clock.now()
+    place = tomas.membership_set.get()
+    place.team.membership_set.create(user=otto, email=otto.email)
+    day = {"starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(days=1), "given_at": now}
+    Absence.objects.create(lead=tomas, deputy=otto, team=place.team, given_by=tomas, **day)
+
+    with poisoned(forks[0]):
+        tasks.sweep_submitting()
+
+    asked = Event.objects.filter(verb="deputy_asked").values_list("operation", flat=True)
+    assert set(asked) == {forks[1].pk, forks[2].pk}
+
+
+@pytest.mark.parametrize("late", ["to remind", "to void"])
+def test_reminding_and_voiding(forks, tomas, late):
+    past = clock.now() - timedelta(minutes=1)
+    if late == "to void":
+        for fork in forks:
+            lifecycle.approve(fork, by=tomas, comment="Fine.")
+    Operation.objects.update(**({"remind_at": past} if late == "to remind" else {"use_by": past}))
+
+    with poisoned(forks[0]):
+        tasks.sweep_approvals()
+
+    verb = "reminded" if late == "to remind" else "approval_lapsed"
+    assert set(Event.objects.filter(verb=verb).values_list("operation", flat=True)) == {forks[1].pk, forks[2].pk}
+
+
+def test_telling_what_was_refused(three):
+    past = clock.now() - timedelta(hours=1)
+    for at in range(3):
+        RefusedAccess.objects.create(verb="sign_in_failed", address=f"192.0.2.{at}", since=past, count=1)
+    RefusedAccess.objects.filter(address="192.0.2.0").update(verb="no such word")
+
+    refusals.close_windows(clock.now())
+
+    assert Event.objects.filter(verb="sign_in_failed").count() == 2

@@ -238,6 +238,14 @@ def test_61_what_somebody_renamed_meanwhile_is_adopted_and_not_made_twice(make, 
     assert "“Pier 7, final”" in operation.events.get(verb="accepted").note
 
 
+def test_61_it_is_adopted_though_somebody_else_has_taken_its_name_since(make, sandbox, platform_of):
+    operation = lost(Kind.CLONE, make, sandbox)
+    imodel_id = renamed(operation, sandbox)
+    platform_of("tomas").start("/imodels", f'{{"iTwinId": "{HARBOUR}", "name": "{operation.name}"}}')
+
+    assert (settled(operation).state, operation.imodel_id) == (State.RUNNING, imodel_id)
+
+
 def test_61_it_is_found_among_many_older_ones(make, sandbox):
     operation = lost(Kind.CLONE, make, sandbox)
     imodel_id = renamed(operation, sandbox)
