@@ -179,13 +179,17 @@ class Changeset:
 
 @dataclass(frozen=True)
 class NamedVersion:
-    """changeset_index 0: on the baseline. Source: .../imodels-v2/operations/get-imodel-named-versions/"""
+    """changeset_index 0, changeset_id "": on the baseline.
+
+    Source: .../imodels-v2/operations/get-imodel-named-versions/
+    """
 
     id: str
     name: str
     changeset_index: int
     description: str = ""
     is_hidden: bool = False
+    changeset_id: str = ""
 
     @classmethod
     def from_json(cls, item: dict[str, Any]) -> Self:
@@ -195,6 +199,7 @@ class NamedVersion:
             changeset_index=_whole(item, "changesetIndex"),
             description=_text(item, "description", most=foreign_text.PARAGRAPH),
             is_hidden=item.get("state") == "hidden",
+            changeset_id=_text(item, "changesetId", most=40),
         )
 
 

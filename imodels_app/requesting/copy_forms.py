@@ -230,8 +230,16 @@ class TemplateForm(CopyForm, ExtentForm):
         up_to = super().choose_unseen(cleaned, source_id)
         if up_to is None or up_to.last_index == 0 or up_to.changeset_id:
             return up_to
-        shown = self.catalog.shown_changeset(source_id, str(up_to.changeset_index))
-        return replace(up_to, changeset_id=shown.id) if shown else None
+        found = self._shown_id(source_id, cleaned.get("version", ""), str(up_to.changeset_index))
+        return replace(up_to, changeset_id=found) if found else None
+
+    def _shown_id(self, source_id: str, version: str, index: str) -> str:
+        """Of the changeset that was shown with its number, or with a version that stands on it; empty when none was."""
+        changeset = self.catalog.shown_changeset(source_id, index)
+        on_it = self.catalog.shown_version(source_id, version)
+        if changeset is None and on_it and str(on_it.changeset_index) == index:
+            return on_it.changeset_id
+        return changeset.id if changeset else ""
 
 
 class ForkForm(CopyForm):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.models import Attempt, Bucket, Operation, TokenSet
-from imodels_app.runtime import clock
+from imodels_app.runtime import clock, foreign_text
 from imodels_app.states import Kind, Outcome, State, WaitReason
 from imodels_app.workers.reconcile import reconcile
 from imodels_app.workers.submit import submit
@@ -255,6 +255,11 @@ def test_a_refusal_in_odd_text_is_a_refusal(queued_clone, sandbox, part, odd):
 
     assert (operation.state, operation.attempts.get().outcome) == (State.FAILED, Outcome.REJECTED)
     assert operation.failure_code
+    if part in ("message", "no envelope"):  # what can be read of it; without any, the page says what the code means
+        readable = foreign_text.cleaned(odd, most=foreign_text.PARAGRAPH, is_line=False)
+        assert operation.failure_message == readable
+    else:
+        assert operation.failure_message == "No."
     assert sandbox.calls("POST", "/clone") == 1
 
 
