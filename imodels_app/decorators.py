@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.auth import logout
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,7 +15,7 @@ from django.views.decorators.csrf import csrf_protect
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from imodels_app.accounts import permissions
+from imodels_app.accounts import permissions, sessions
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.runtime import request_context
@@ -44,7 +45,7 @@ def signed_in(view: View) -> View:
 def preserve_input_on_sign_out(redisplay: View) -> Callable[[View], View]:
     """For what people type and send: whoever was signed out meanwhile gets kept(request, ...), a page with what they
     typed, and so does whoever sends a page older than their sign-in (error_handlers.csrf_failure). Nothing else is
-    done.
+    done. Meanwhile is also while the view refuses it: it may be what finds the grant revoked.
     """
 
     page: View = never_cache(redisplay)
@@ -54,8 +55,14 @@ def preserve_input_on_sign_out(redisplay: View) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            is_lost = request.method == "POST" and not request.user.is_authenticated
-            return (page_if_ours if is_lost else view)(request, *args, **kwargs)
+            if request.method != "POST":
+                return view(request, *args, **kwargs)
+            if request.user.is_authenticated:
+                answer = view(request, *args, **kwargs)
+                if answer.status_code < 400 or not _was_signed_out(request):
+                    return answer
+                logout(request)
+            return page_if_ours(request, *args, **kwargs)
 
         wrapped.redisplay = page  # type: ignore[attr-defined]
         return wrapped
@@ -111,6 +118,11 @@ def person(request: HttpRequest) -> User:
     """Who is signed in. Only behind a guard."""
     assert isinstance(request.user, User)  # noqa: S101 - the guard has let nobody else through
     return request.user
+
+
+def _was_signed_out(request: HttpRequest) -> bool:
+    """Whether somebody else than the view ended the session: the view has its own page to tell."""
+    return request.user.is_authenticated and sessions.has_ended(request.session)
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

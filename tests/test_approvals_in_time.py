@@ -97,8 +97,9 @@ def test_row_11_an_empty_comment_is_told_at_its_field_and_one_too_long_comes_bac
 # Row 12: sign in again
 
 
+@pytest.mark.parametrize("act", ["approve", "decide-several"])
 def test_row_12_where_a_rule_asks_the_provider_asks_again_and_says_when(
-    client, bridge_team, mara, sandbox, spec_for, confirmed_leads
+    client, bridge_team, mara, sandbox, spec_for, confirmed_leads, act
 ):
     ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "sign_in": True}])
     fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
@@ -107,7 +108,9 @@ def test_row_12_where_a_rule_asks_the_provider_asks_again_and_says_when(
     sessions.note_authentication(session, clock.now().timestamp() - SIGN_IN_IS_FRESH.total_seconds())
     session.save()
 
-    refused = client.post(address("approve", fork), {"comment": "Fine."})
+    where = address(act, fork) if act == "approve" else reverse("imodels:decide-several")
+    sent = {"comment": "Fine.", "answer": "approve", "chosen": f"{fork.pk}:1"}
+    refused = client.post(where, sent)
 
     assert (refused.status_code, fresh(fork).state) == (422, State.AWAITING_APPROVAL)
     assert "A rule asks you to sign in again" in refused.text
@@ -116,7 +119,8 @@ def test_row_12_where_a_rule_asks_the_provider_asks_again_and_says_when(
     asked = parse_qs(urlsplit(client.get(start, {"again": "yes"})["Location"]).query)
     assert (asked["prompt"], asked["max_age"]) == (["login"], [str(int(SIGN_IN_IS_FRESH.total_seconds()))])
     sign_in_as(client, "tomas", again="yes")
-    assert client.post(address("approve", fork), {"comment": "Fine."}).status_code == 302
+    client.post(where, sent)
+    assert fresh(fork).state == State.QUEUED
 
 
 @pytest.mark.same_on_both

@@ -1,7 +1,9 @@
 """Authority is checked when it is used: closed accounts, twins, rights that came too late, iTwins that change hands."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.core.management import call_command
@@ -22,7 +24,14 @@ from tests.people import HARBOUR
 from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.django_db
-DECISIONS = pytest.mark.parametrize("decide", [lifecycle.approve, lifecycle.reject], ids=["approve", "reject"])
+_BY_LEADS: dict[str, Callable[..., None]] = {
+    "approve": lifecycle.approve,
+    "reject": lifecycle.reject,
+    "request changes": partial(lifecycle.request_changes, comment="Use a clone."),
+}
+_bypass = partial(lifecycle.bypass, reason="Both leads are away.")
+DECISIONS = pytest.mark.parametrize("decide", _BY_LEADS.values(), ids=_BY_LEADS)
+ALL_WAYS = pytest.mark.parametrize("decide", [*_BY_LEADS.values(), _bypass], ids=[*_BY_LEADS, "bypass"])
 
 
 def fresh(operation: Operation) -> Operation:
@@ -261,12 +270,13 @@ def test_a_right_that_somebody_else_gave_is_one(bridge_team, mara, ines, tomas, 
 # The last moment
 
 
-@DECISIONS
+@ALL_WAYS
 def test_after_the_deadline_nobody_decides(waiting_fork, tomas, decide):
     Operation.objects.update(expires_at=clock.now())
+    User.objects.filter(pk=tomas.pk).update(is_staff=True)
 
     with pytest.raises(lifecycle.Conflict, match="passed"):
-        decide(fresh(waiting_fork), by=tomas)
+        decide(fresh(waiting_fork), by=fresh_user(tomas))
 
 
 @pytest.mark.on_postgres
@@ -276,19 +286,8 @@ def test_after_the_deadline_nobody_decides(waiting_fork, tomas, decide):
 def test_a_lead_who_is_removed_before_the_decision_is_written_does_not_decide(
     waiting_fork, ida, tomas, ines, decide, lost
 ):
-    """By another connection, which has not committed when the decision begins."""
-    outcome: list[str] = []
 
-    def try_it() -> None:
-        try:
-            decide(fresh(waiting_fork), by=fresh_user(tomas))
-        except permissions.Denied as no:
-            outcome.append(str(no))
-        finally:
-            connection.close()
-
-    deciding = threading.Thread(target=try_it)
-    with transaction.atomic():
+    def lose() -> None:
         place = Membership.objects.get(user=tomas)
         if lost == "closed":
             close(fresh_user(tomas), by=ines)
@@ -297,11 +296,43 @@ def test_a_lead_who_is_removed_before_the_decision_is_written_does_not_decide(
         else:
             place.role = Membership.Role.MEMBER
             rights.save(place, by=ines)
+
+    assert why_not_after(lose, decide, waiting_fork, tomas) == ["Only leads of Bridge team can decide this."]
+
+
+@pytest.mark.on_postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lost", ["is_staff", "is_active"])
+def test_an_admin_who_is_removed_before_the_bypass_is_written_does_not_bypass(waiting_fork, tomas, ines, lost):
+    def lose() -> None:
+        admin = fresh_user(ines)
+        setattr(admin, lost, False)
+        rights.save(admin, by=tomas)
+
+    why_not = why_not_after(lose, _bypass, waiting_fork, ines)
+
+    assert why_not == ["Only administrators can bypass an approval."]
+
+
+def why_not_after(lose: Callable[[], None], decide: Callable[..., None], fork: Operation, person: User) -> list[str]:
+    """Let another connection decide while this one has taken the right away, and not committed. Why it was denied."""
+    outcome: list[str] = []
+
+    def try_it() -> None:
+        try:
+            decide(fresh(fork), by=fresh_user(person))
+        except permissions.Denied as no:
+            outcome.append(str(no))
+        finally:
+            connection.close()
+
+    deciding = threading.Thread(target=try_it)
+    with transaction.atomic():
+        lose()
         deciding.start()
         wait_until(lambda: is_waiting_for_a_lock() or not deciding.is_alive(), what="the decision")
     deciding.join(PATIENCE_S)
-
-    assert outcome == ["Only leads of Bridge team can decide this."]
+    return outcome
 
 
 @pytest.mark.on_postgres

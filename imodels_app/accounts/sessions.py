@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -50,6 +50,14 @@ class SessionStore(db.SessionStore):
         if key := session_key or self.session_key:
             super().delete(session_keys.stored(key))
 
+    def save(self, must_create: bool = False) -> None:
+        """One that was ended meanwhile stays ended. Its request is still answered: Django would only say 400."""
+        try:
+            super().save(must_create)
+        except UpdateError:
+            if not has_ended(self):
+                raise
+
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         for name in (_SIGNED_IN, _USED):
             data.setdefault(name, timezone.now().timestamp())
@@ -83,6 +91,11 @@ def renew(session: SessionBase) -> None:
     now = timezone.now().timestamp()
     if session.get(_USED, 0) < now - NOTED_EVERY.total_seconds():
         session[_USED] = now
+
+
+def has_ended(session: SessionBase) -> bool:
+    """Whether it was ended while its request was on the way: by somebody, or because the grant was revoked."""
+    return not session.session_key or not session.exists(session.session_key)
 
 
 def live_of(user: User) -> list[Session]:

@@ -48,15 +48,15 @@ class ApprovalRow:
         return _tick(self.operation, self.operation.plan.number)
 
 
-def none_decided(request: HttpRequest) -> HttpResponse:
+def none_decided(request: HttpRequest, *, asks_again: bool = False) -> HttpResponse:
     """Nothing is decided, and ticks and comment are still there: in the list, or for the signed-out on a page that
-    tells nothing but what they have just sent.
+    tells nothing but what they have just sent. asks_again: as deciding.not_decided.
     """
     if request.user.is_authenticated:
-        return _show_list(request, is_old=True)
+        return _show_list(request, is_old=True, status_code=422)
     chosen, back = request.POST.getlist("chosen")[:MOST_OPEN], reverse("imodels:approval-list")
     context = {"comment": request.POST.get("comment", ""), "chosen": chosen, "back": back, "section": "approvals"}
-    return render(request, "approvals/signed_out.html", context, status=422)
+    return render(request, "approvals/signed_out.html", context | {"asks_again": asks_again}, status=422)
 
 
 @preserve_input_on_sign_out(none_decided)
@@ -71,7 +71,7 @@ def approval_list(request: HttpRequest) -> HttpResponse:
     return _show_list(request)
 
 
-def _show_list(request: HttpRequest, *, is_old: bool = False) -> HttpResponse:
+def _show_list(request: HttpRequest, *, is_old: bool = False, status_code: int | None = None) -> HttpResponse:
     user, now = person(request), timezone.now()
     live_page = live.look(request, user, now, seen_by(user) | of_own_decisions(user))
     if live_page is None:
@@ -91,7 +91,7 @@ def _show_list(request: HttpRequest, *, is_old: bool = False) -> HttpResponse:
     parts = {"lists": [looking, [[live.row_facts(row, now) for row in rows] for rows in lists.values()]]}
     times = [*live.times(chain(*lists.values()), now), *(one.until for one in looks.values())]
     answer = live_page.render("approvals/list.html", "approvals/_lists.html", context, parts=parts, times=times)
-    answer.status_code = 422 if is_old else answer.status_code
+    answer.status_code = status_code or answer.status_code
     return answer
 
 
@@ -100,33 +100,51 @@ def _show_list(request: HttpRequest, *, is_old: bool = False) -> HttpResponse:
 @require_POST
 @throttled(throttles.DECISIONS)
 def decide_several(request: HttpRequest) -> HttpResponse:
-    """The same answer, with the same comment, to each that was ticked. Each has an outcome of its own."""
+    """The same answer, with the same comment, to each that was ticked. Each has an outcome of its own.
+
+    Who decides is confirmed once, before the first: without that none is decided, and ticks and comment come back.
+    """
     user, word, rounds = person(request), request.POST.get("answer", ""), _ticked(request)
-    chosen = Operation.objects.visible_to(user).to_show().filter(pk__in=rounds).order_by("expires_at", "pk")
+    visible = Operation.objects.visible_to(user).to_show()
+    chosen = list(visible.filter(pk__in=rounds).order_by("expires_at", "pk")[:MOST_OPEN])
     if word not in deciding.ANSWERS or not chosen:
         messages.error(request, "Tick what you want to decide.")
         return redirect("imodels:approval-list")
-    outcomes = [several.outcome(one, _why_not(request, user, one, word, rounds[one.pk])) for one in chosen[:MOST_OPEN]]
+    why_nots = {one: _why_not(request, user, one, word) for one in chosen}
+    possible = [one for one, why in why_nots.items() if not why]
+    asks_again = any(permissions.has_to_sign_in(user, one) for one in possible)
+    try:
+        if possible:
+            deciding.confirm(request, user, asks_again=asks_again)
+    except gateway.MustWait as later:
+        if deciding.signs_out(request, possible, later):
+            return none_decided(request, asks_again=asks_again)
+        return _show_list(request, status_code=503)
+    decided = {one: why or _decide(request, user, one, word, rounds[one.pk]) for one, why in why_nots.items()}
+    outcomes = [several.outcome(one, why) for one, why in decided.items()]
     left = [_tick(one.operation, rounds[one.operation.pk]) for one in outcomes if one.why_not]
     context: dict[str, object] = {"comment": request.POST.get("comment", ""), "section": "approvals", "left": left}
     context |= {"back": reverse("imodels:approval-list"), "opens": "imodels:approval-detail"}
     return several.tell(request, outcomes, f"You {deciding.ANSWERS[word][1]} …", context)
 
 
-def _why_not(request: HttpRequest, user: User, operation: Operation, word: str, shown: int) -> str:
-    """Decide one, or say why it is not decided. shown: the round whose words were ticked."""
+def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) -> str:
+    """What keeps this answer from being given, whoever is confirmed."""
+    decide, done = deciding.ANSWERS[word]
+    if why := permissions.why_not_decide(user, operation):
+        deciding.note_refusal(request, operation, f"{done}: {why}")
+        return why
+    form = deciding.form_for(decide, user, operation, request.POST.get("comment", ""))
+    is_wrong = operation.state == State.AWAITING_APPROVAL and not form.is_valid()
+    return str(form.errors["comment"][0]) if is_wrong else ""
+
+
+def _decide(request: HttpRequest, user: User, operation: Operation, word: str, shown: int) -> str:
+    """Decide one, or say why it is not decided after all. shown: the round whose words were ticked."""
     decide, done = deciding.ANSWERS[word]
     form = deciding.form_for(decide, user, operation, request.POST.get("comment", ""))
     try:
-        permissions.require(permissions.why_not_decide(user, operation))
-        if operation.state == State.AWAITING_APPROVAL:
-            if not form.is_valid():
-                return str(form.errors["comment"][0])
-            deciding.confirm(request, user, asks_again=permissions.has_to_sign_in(user, operation))
         decide(operation, by=user, comment=form.cleaned_data.get("comment", "") if form.is_valid() else "", seen=shown)
-    except gateway.MustWait as later:
-        needs_sign_in = later.reason == WaitReason.SIGN_IN
-        return "You have to sign in again to decide it." if needs_sign_in else "The sign-in service does not answer."
     except permissions.Denied as no:
         deciding.note_refusal(request, operation, f"{done}: {no}")
         return str(no)

@@ -1,6 +1,6 @@
 """One person's answer to one request, or the same one to several: what is checked, and what comes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 from django.contrib import messages
@@ -59,9 +59,10 @@ def not_decided(request: HttpRequest, pk: UUID, *, asks_again: bool = False) -> 
     asks_again  a rule wants the sign-in service to ask for the person, though it may remember them
     """
     if not request.user.is_authenticated:
-        typed = request.POST.get("comment") or request.POST.get("text", "")
+        field = "reason" if "reason" in request.POST else "comment"
+        typed = request.POST.get(field) or request.POST.get("text", "")
         back = reverse("imodels:approval-detail", args=[pk])
-        context = {"comment": typed, "back": back, "section": "approvals", "asks_again": asks_again}
+        context = {"comment": typed, "field": field, "back": back, "section": "approvals", "asks_again": asks_again}
         return render(request, "approvals/signed_out.html", context, status=422)
     user = person(request)
     return approval_card.card(request, approval_card.visible(user, pk), user, status_code=422, is_old=True)
@@ -113,7 +114,9 @@ def respond(
             confirm(request, user, asks_again=asks_again)
         act(user)
     except gateway.MustWait as later:
-        return _not_confirmed(request, operation, later, asks_again=asks_again)
+        if signs_out(request, [operation], later):
+            return not_decided(request, operation.pk, asks_again=asks_again)
+        return approval_card.card(request, operation, user, status_code=503)
     except permissions.Denied as no:
         note_refusal(request, operation, f"{done}: {no}")
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[operation.pk]))
@@ -136,6 +139,17 @@ def confirm(request: HttpRequest, user: User, *, asks_again: bool) -> None:
     gateway.confirm_grant(user)
 
 
+def signs_out(request: HttpRequest, operations: Collection[Operation], later: gateway.MustWait) -> bool:
+    """Sign out who has to sign in again before they decide these. Else tell why they have to wait, and False."""
+    if later.reason != WaitReason.SIGN_IN:
+        messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
+        return False
+    for operation in operations:
+        note_refusal(request, operation, "Has to sign in again first.")
+    logout(request)
+    return True
+
+
 def note_refusal(request: HttpRequest, operation: Operation, note: str) -> None:
     refusals.record(Verb.DECISION_REFUSED, request, note=note, operation=operation)
 
@@ -145,15 +159,3 @@ def _to_next(request: HttpRequest, user: User, operation: Operation, done: str) 
     more = " This is the next in line." if following else ""
     messages.success(request, f"You {done} {foreign_text.isolated(operation.name)}.{more}")
     return redirect("imodels:approval-detail", following.pk) if following else redirect("imodels:approval-list")
-
-
-def _not_confirmed(
-    request: HttpRequest, operation: Operation, later: gateway.MustWait, *, asks_again: bool
-) -> HttpResponse:
-    """Whether the person is still who signed in is not known: nothing is decided, and the comment stays."""
-    if later.reason == WaitReason.SIGN_IN:
-        note_refusal(request, operation, "Has to sign in again first.")
-        logout(request)
-        return not_decided(request, operation.pk, asks_again=asks_again)
-    messages.error(request, "Nothing is decided: the sign-in service has to confirm who you are. Try again soon.")
-    return approval_card.card(request, operation, person(request), status_code=503)

@@ -6,14 +6,16 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import tasks
 from imodels_app.accounts import session_keys, sessions, tokens
-from imodels_app.models import Event, Session, TokenSet
+from imodels_app.models import Decision, Event, Operation, Session, TokenSet
 from imodels_app.runtime.timing import SIGN_IN_IS_FRESH
+from imodels_app.states import State
 from tests.views.test_sign_in import sign_in_as, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +43,10 @@ def grow_old(client: Client, *, used: timedelta, signed_in: timedelta) -> None:
     session, now = client.session, timezone.now()
     session["used_at"], session["signed_in_at"] = (now - used).timestamp(), (now - signed_in).timestamp()
     session.save()
+
+
+def of_one(page: str) -> str:
+    return reverse(f"imodels:{page}", args=[Operation.objects.get().pk])
 
 
 def end_of(client: Client):
@@ -95,14 +101,17 @@ def test_a_click_or_a_form_puts_the_end_off(mara_in, use):
         lambda client: client.get(LIST, {"seen": "x"}, headers=POLL),
         lambda client: client.get(reverse("imodels:approval-list"), {"seen": "x"}, headers=POLL),
         lambda client: client.get(reverse("imodels:orphan-list"), {"seen": "x"}, headers=POLL),
+        lambda client: client.get(of_one("approval-detail"), {"seen": "x"}, headers=POLL),
+        lambda client: client.get(of_one("approval-facts"), {"seen": ""}, headers=POLL),
+        lambda client: client.get(of_one("operation-detail"), {"seen": "x"}, headers=POLL),
         lambda client: client.get(reverse("imodels:healthz")),
     ],
 )
-def test_what_no_person_did_puts_nothing_off(mara_in, no_use: Callable):
+def test_what_no_person_did_puts_nothing_off(waiting_fork, mara_in, no_use: Callable):
     grow_old(mara_in, used=timedelta(hours=7, minutes=59), signed_in=timedelta(hours=8))
     before = end_of(mara_in)
 
-    no_use(mara_in)
+    assert no_use(mara_in).status_code < 400
 
     assert end_of(mara_in) == before
 
@@ -256,6 +265,49 @@ def test_a_revoked_grant_ends_its_persons_sessions(mara_in, tomas_in, sandbox):
         tokens.access_token(mara)
 
     assert [signed_in(one) for one in (mara_in, tomas_in)] == [False, True]
+
+
+CLONE = {"itwin": "Harbour Bridge", "source": "Main Bridge", "name": "Pier 7 copy", "up_to": "latest"}
+MINUTES = timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        (lambda client: client.post(reverse("imodels:request-clone"), CLONE), "You are signed out."),
+        (lambda client: client.post(reverse("imodels:save-preset", args=["clone"]), CLONE), "Save as preset"),
+        (lambda client: client.get(reverse("imodels:request-clone"), CLONE), "Clone an iModel"),
+    ],
+    ids=["sent", "kept", "filled in"],
+)
+def test_whoever_finds_their_grant_revoked_is_signed_out_and_keeps_what_they_typed(mara_in, sandbox, use, told):
+    """Long enough after the last use for it to be written down, in a session that is gone by then."""
+    TokenSet.objects.update(expires_at=timezone.now())
+    grow_old(mara_in, used=MINUTES, signed_in=MINUTES)
+    sandbox.revoke("mara")
+
+    page = use(mara_in)
+
+    assert [text for text in (told, "Pier 7 copy") if text not in page.text] == []
+    assert not signed_in(mara_in)
+    assert not Operation.objects.exists()
+
+
+def test_what_was_done_is_told_though_an_admin_ended_the_session_meanwhile(waiting_fork, tomas_in, ines):
+    """By another request, right before the decision is written."""
+    grow_old(tomas_in, used=MINUTES, signed_in=MINUTES)
+    tomas = Session.objects.get().person
+
+    def end_amid(execute, sql, *rest):
+        if sql.startswith("INSERT") and Decision._meta.db_table in sql:
+            sessions.end(tomas, by=ines)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(end_amid):
+        answer = tomas_in.post(of_one("approve"))
+
+    assert (answer.status_code, Operation.objects.get().state) == (302, State.QUEUED)
+    assert not signed_in(tomas_in)
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"cut": True}, {"status": 400, "body": {"error": "server_error"}}])

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.models import Membership, Operation, TokenSet
-from imodels_app.states import Kind, State, Verdict
+from imodels_app.models import Event, Membership, Operation, TokenSet
+from imodels_app.states import Kind, State, Verb, Verdict
+from tests.accounts.test_sessions import grow_old
 from tests.views.test_sign_in import sign_in_as, signed_in
 
 pytestmark = pytest.mark.usefixtures("confirmed_leads")
@@ -97,24 +99,40 @@ def test_a_decision_has_the_grant_confirmed_and_the_next_ones_rest_on_that(
     assert sandbox.calls("POST", "/token") == 2  # the sign-in and one refresh
 
 
-@ACTS
-def test_who_has_no_grant_any_more_decides_nothing_and_is_signed_out(tomas_signed_in, waiting_fork, sandbox, act):
-    elsewhere = Client()
-    sign_in_as(elsewhere, "tomas")
-    sandbox.revoke("tomas")
+@pytest.mark.parametrize(
+    ("act", "person"),
+    [*((act, "tomas") for act in ("approve", "reject", "request-changes", "decide-several")), ("bypass", "ines")],
+)
+def test_who_has_no_grant_any_more_decides_nothing_and_is_signed_out(
+    tomas_signed_in, waiting_fork, sandbox, mara, spec_for, act, person
+):
+    here, elsewhere, forks, where = tomas_signed_in, Client(), [waiting_fork], f"/approvals/{waiting_fork.pk}/{act}"
+    sent: dict[str, Any] = {"reason" if act == "bypass" else "comment": "Both are away."}
+    if act == "decide-several":
+        forks, where = [*forks, lifecycle.request(spec_for(Kind.FORK), by=mara)], reverse("imodels:decide-several")
+        sent |= {"answer": "approve", "chosen": [f"{fork.pk}:1" for fork in forks]}
+    for browser in (here, elsewhere):
+        sign_in_as(browser, person)
+    grow_old(here, used=timedelta(minutes=2), signed_in=timedelta(minutes=2))
+    sandbox.revoke(person)
 
-    answer = tomas_signed_in.post(address(act, waiting_fork), {"comment": "Fine by me."})
+    answer = here.post(where, sent)
 
-    waiting_fork.refresh_from_db()
-    assert (waiting_fork.state, decided(waiting_fork)) == (State.AWAITING_APPROVAL, [])
-    assert answer.status_code == 422
+    refused = Event.objects.filter(verb=Verb.DECISION_REFUSED, note="Has to sign in again first.")
+    assert sorted(event.operation.name for event in refused) == sorted(fork.name for fork in forks)
+    for fork in forks:
+        fork.refresh_from_db()
+        assert (fork.state, decided(fork)) == (State.AWAITING_APPROVAL, [])
+    assert (answer.status_code, signed_in(here), signed_in(elsewhere)) == (422, False, False)
     assert "You are signed out." in answer.text
-    assert "Fine by me." in answer.text
-    assert not signed_in(tomas_signed_in)
-    assert not signed_in(elsewhere)
+    assert [text for text in ["Both are away.", *sent.get("chosen", [])] if text not in answer.text] == []
+    assert f'name="{next(iter(sent))}"' in answer.text
+    back = re.search(r'method="post" action="(/approvals/[^"]*)"', answer.text)[1]
+    sign_in_as(here, person)
+    assert "Both are away.</textarea>" in here.post(back, sent).text
 
 
-@ACTS
+@pytest.mark.parametrize("act", ["approve", "reject", "decide-several"])
 @pytest.mark.parametrize(
     "fault", [{"status": 503}, {"cut": True}, {"status": 307, "headers": {"Location": "http://elsewhere.example"}}]
 )
@@ -123,10 +141,13 @@ def test_while_the_provider_does_not_answer_nothing_is_decided_and_the_comment_s
 ):
     sandbox.fault("POST", r"/connect/token$", **fault)
 
-    answer = tomas_signed_in.post(address(act, waiting_fork), {"comment": "Fine by me."})
+    where = reverse("imodels:decide-several") if act == "decide-several" else address(act, waiting_fork)
+    sent = {"comment": "Fine by me.", "answer": "approve", "chosen": f"{waiting_fork.pk}:1"}
+    answer = tomas_signed_in.post(where, sent)
 
     waiting_fork.refresh_from_db()
     assert (waiting_fork.state, answer.status_code) == (State.AWAITING_APPROVAL, 503)
+    assert ("checked" in answer.text) == (act == "decide-several")
     assert "the sign-in service has to confirm who you are" in answer.text
     assert "Fine by me." in answer.text
     assert signed_in(tomas_signed_in)
