@@ -168,6 +168,9 @@ def live_through(browsers: dict[str, Browser], sandbox: Any) -> None:
         assert mara.get(page).status_code == 200
     for page in ("/audit/", *(f"/admin/imodels_app/{name}/" for name in ("event", "operation", "user", "attempt"))):
         assert ines.get(page).status_code == 200
+    Destination.objects.update(events=5)  # what its page cannot read: an error, with all that the log tells of one
+    assert ines.get("/audit/streams/").status_code == 500
+    Destination.objects.update(events=[])
     assert "connect/endsession" in tomas.send("/operations/", {}, to="/sign-out").text
 
 
