@@ -14,7 +14,7 @@ from django.urls import reverse
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from imodels_app.accounts import oidc
+from imodels_app.accounts import oidc, sessions
 from imodels_app.models import Session, TokenSet, User
 from imodels_app.runtime.timing import PROVIDER_CLOCK_DIFFERENCE_S
 from tests.people import SUBJECTS
@@ -130,6 +130,8 @@ FAR = PROVIDER_CLOCK_DIFFERENCE_S + 60
         ("iat", REMOVED),
         ("iat", "now"),
         ("nbf", "later"),
+        ("auth_time", "now"),
+        ("auth_time", [1]),
     ],
 )
 def test_a_claim_that_is_wrong_is_refused_and_named_in_one_line(client, lie, caplog, claim, value):
@@ -159,6 +161,14 @@ def test_a_clock_that_is_a_minute_off_is_no_lie(client, lie):
     lie({"iat": int(time.time()) + 60, "nbf": int(time.time()) + 60})
 
     assert signed_in(client)
+
+
+@pytest.mark.parametrize("said", [REMOVED, None, "", True, {}, 0, -1, float("nan"), float("-inf")])
+def test_no_time_of_authentication_that_is_none_counts_as_a_moment_ago(client, lie, said):
+    lie({"auth_time": said})
+
+    assert signed_in(client)
+    assert not sessions.has_just_authenticated(client.session)
 
 
 # ---------- signatures ----------
