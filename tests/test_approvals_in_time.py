@@ -150,6 +150,16 @@ def test_row_12_a_provider_that_does_not_say_when_it_asked_is_not_believed(clien
     assert not sessions.has_just_authenticated(session)
 
 
+@pytest.mark.parametrize(("ago", "is_fresh"), [(timedelta(seconds=1), True), (SIGN_IN_IS_FRESH * 2, False)])
+def test_a_person_whom_the_provider_only_remembered_has_not_just_signed_in(client, tomas, ago, is_fresh):
+    client.force_login(tomas)
+    session = client.session
+
+    sessions.note_authentication(session, (clock.now() - ago).timestamp())
+
+    assert sessions.is_fresh(session) is is_fresh
+
+
 # Row 14: absence
 
 

@@ -79,7 +79,7 @@ def exchange(code: str, callback: str, *, nonce: str, code_verifier: str) -> tup
     with _as_provider_error():
         token = _usable(oauth.itwin.fetch_access_token(code=code, redirect_uri=callback, code_verifier=code_verifier))
         claims = _claims(token, nonce)
-        return (claims if "email" in claims else _userinfo(token, claims["sub"]) | claims), token
+        return (claims if "email" in claims else _with_address(claims, _userinfo(token, claims["sub"]))), token
 
 
 def authenticated_at(claims: dict[str, Any]) -> float:
@@ -200,6 +200,11 @@ def _usable(answer: dict[str, Any]) -> dict[str, Any]:
         raise ProviderError(f"The sign-in service sent no Bearer token (token_type {token.get('token_type')!r}).")
     # A year: whatever lasts longer is a mistake, and too long for a calendar.
     return token | {"expires_in": min(max(int(token.get("expires_in", 0)), 0), 365 * 24 * 3600)}
+
+
+def _with_address(claims: dict[str, Any], userinfo: dict[str, Any]) -> dict[str, Any]:
+    """Claims without an address, with the one of userinfo. Only userinfo says whether that is confirmed."""
+    return userinfo | {name: said for name, said in claims.items() if name != "email_verified"}
 
 
 def _userinfo(token: dict[str, Any], subject: str) -> dict[str, Any]:

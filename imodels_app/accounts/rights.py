@@ -17,7 +17,7 @@ from django.dispatch import Signal
 
 from imodels_app.accounts import deciders, permissions, sessions, tokens, watches
 from imodels_app.audit import events
-from imodels_app.models import Absence, ApprovalRule, Membership, Team, TeamITwin, User, Webhook
+from imodels_app.models import Absence, ApprovalRule, Look, Membership, Team, TeamITwin, User, Webhook
 from imodels_app.notifications import outbox
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
@@ -100,17 +100,20 @@ def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User |
 
 
 def anonymize(user: User) -> None:
-    """Remove what is kept of a person whose account is closed: name, address, places, presets, messages, subscriptions.
+    """Remove what is kept of a person whose account is closed: name, address, places, choices, and what they saved.
 
     Issuer and subject stay: by them a closed account is known when its person comes again. The record stays, too, and
     tells of this without what was removed.
     """
     with transaction.atomic():
         Membership.objects.filter(Q(user=user) | Q(email__iexact=user.email, user=None)).delete()
-        for rows in (user.presets, user.messages, user.subscriptions, user.absences, user.stands_in):
+        Look.objects.filter(person=user).delete()
+        saved = (user.presets, user.saved_filters)
+        for rows in (*saved, user.messages, user.subscriptions, user.absences, user.stands_in):
             rows.all().delete()
         user.first_name = user.last_name = user.email = ""
-        user.save(update_fields=["first_name", "last_name", "email"])
+        user.time_zone = user.muted_mail = user.daily_mail = None
+        user.save(update_fields=["first_name", "last_name", "email", "time_zone", "muted_mail", "daily_mail"])
         events.record(Verb.PERSON_FORGOTTEN, at=clock.now(), note=f"Person {user.pk}", **_identity(user))
 
 

@@ -108,9 +108,13 @@ def current_id(request: HttpRequest) -> str:
 
 
 def is_fresh(session: SessionBase) -> bool:
-    """Whether it began with a sign-in of a moment ago: who has found an unlocked browser was not asked for that."""
+    """Whether it began with a sign-in of a moment ago: who has found an unlocked browser was not asked for that.
+
+    Where the provider says when it asked for the person, that was a moment ago too.
+    """
     began: float = session.get(_SIGNED_IN, 0)
-    return began > (timezone.now() - SIGN_IN_IS_FRESH).timestamp()
+    is_new = began > (timezone.now() - SIGN_IN_IS_FRESH).timestamp()
+    return is_new and (not session.get(_AUTHENTICATED) or has_just_authenticated(session))
 
 
 def note_authentication(session: SessionBase, at: float) -> None:

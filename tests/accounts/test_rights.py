@@ -9,7 +9,19 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from imodels_app.accounts import rights, sign_in, tokens
-from imodels_app.models import Event, Membership, Notification, Preset, Session, Team, TeamITwin, TokenSet, User
+from imodels_app.models import (
+    Event,
+    Look,
+    Membership,
+    Notification,
+    Preset,
+    SavedFilter,
+    Session,
+    Team,
+    TeamITwin,
+    TokenSet,
+    User,
+)
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
 from tests.people import HARBOUR, SUBJECTS
@@ -81,7 +93,7 @@ def test_what_stays_as_it_was_is_no_event(as_ines, bridge_team):
     assert events() == []
 
 
-def test_a_deleted_team_leaves_its_people_and_its_itwins_in_the_record(as_ines, bridge_team):
+def test_a_deleted_team_leaves_its_people_and_its_itwins_in_the_record(as_ines, bridge_team, tomas):
     as_ines("delete-team", bridge_team)
 
     assert not Team.objects.filter(name="Bridge team").exists()
@@ -91,6 +103,7 @@ def test_a_deleted_team_leaves_its_people_and_its_itwins_in_the_record(as_ines, 
         (Verb.ROLE_REMOVED, "Ines Duarte", "tomas.novak@harbour.example: lead"),
         (Verb.TEAM_DELETED, "Ines Duarte", "Bridge team: Bridge team"),
     ]
+    assert Notification.objects.filter(to=tomas, event__verb=Verb.TEAM_DELETED).exists()
 
 
 @pytest.mark.parametrize(
@@ -154,6 +167,14 @@ def test_a_team_from_the_command_line_is_in_the_record():
     assert TeamITwin.objects.get().team.name == "Rail team"
 
 
+def test_the_leads_there_before_are_told_of_what_comes_from_the_command_line(bridge_team, tomas):
+    call_command("set_up_team", "Bridge team", lead=["ines.duarte@harbour.example"])
+    call_command("set_up_team", "Rail team", itwin=[HARBOUR])
+
+    told = Notification.objects.filter(to=tomas).order_by("event").values_list("event__verb", flat=True)
+    assert list(told) == [Verb.ROLE_GIVEN, Verb.ITWIN_MOVED]
+
+
 # Somebody who has left
 
 
@@ -161,6 +182,10 @@ def test_a_person_who_left_is_forgotten_but_not_by_the_record(
     signed_in_mara, succeeded_clone, ines, tomas, bridge_team
 ):
     signed_in_mara.presets.create(kind="clone", name="Mine", created_at=clock.now())
+    signed_in_mara.saved_filters.create(page="table", name="Mine", query="q=mara")
+    Look.objects.create(operation=succeeded_clone, person=signed_in_mara, until=clock.now())
+    signed_in_mara.time_zone, signed_in_mara.muted_mail = "Europe/Lisbon", "succeeded"
+    signed_in_mara.save()
     Membership.objects.create(team=Team.objects.get(is_default=True), email=signed_in_mara.email.upper())
     signed_in_mara.is_active = False
     rights.save(signed_in_mara, by=ines)
@@ -168,9 +193,10 @@ def test_a_person_who_left_is_forgotten_but_not_by_the_record(
 
     call_command("forget_person", str(signed_in_mara.pk))
 
-    left: list[Any] = [list(model.objects.values()) for model in (Membership, Preset, Notification)]
-    person = list(User.objects.values_list("first_name", "last_name", "email"))
-    assert ("", "", "") in person
+    left: list[Any] = [list(model.objects.values()) for model in (Membership, Preset, Notification, SavedFilter)]
+    person = list(User.objects.values_list("first_name", "last_name", "email", "time_zone", "muted_mail"))
+    assert ("", "", "", None, None) in person
+    assert not Look.objects.exists()
     assert not re.search(r"mara|lindqvist", str(left), re.IGNORECASE)
     [event] = Event.objects.filter(pk__gt=before[-1]["id"])
     assert (event.verb, event.note) == (Verb.PERSON_FORGOTTEN, f"Person {signed_in_mara.pk}")

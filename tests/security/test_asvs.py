@@ -5,10 +5,17 @@ import logging
 import re
 
 import pytest
+from django.apps import apps
+from django.db.models import CASCADE
 from django.urls import reverse
 
 from dashboard.environment import SETTINGS
-from imodels_app.runtime import timing
+from imodels_app.accounts import pending
+from imodels_app.audit import refusals
+from imodels_app.limits import throttles
+from imodels_app.models import User
+from imodels_app.requesting import staging
+from imodels_app.runtime import foreign_text, timing
 from tests.faults.test_matrix import TESTS, named_in
 from tests.settings import BASE_DIR
 
@@ -43,6 +50,27 @@ def test_the_limits_of_sessions_are_documented():
     assert [f"within the last {number} minutes" in PAGE for number in minutes] == [True, True]
     for said in ("at once | any number", "Two systems make sessions", "NIST SP 800-63B"):
         assert said in PAGE
+
+
+def test_all_other_limits_are_documented():
+    counted = [one for one in vars(throttles).values() if isinstance(one, throttles.Throttle)]
+    said = [f"{one.a_minute} {one.what.partition(' from one ')[0]}" for one in counted]
+    said += [f"at most {refusals.MOST_AN_HOUR} an hour", f"wait here | {staging.AT_MOST}, each"]
+    said += [f"in one browser | {pending.MOST}, each for {timing.SIGN_IN_TAKES_S // 60} minutes"]
+    said += [f"a paragraph {foreign_text.PARAGRAPH} characters"]
+
+    limits = PAGE[PAGE.index("## Limits") : PAGE.index("## What is recorded")]
+    assert [one for one in said if not re.search(rf"(?<!\d){re.escape(one)}\b", limits)] == []
+
+
+def test_what_goes_with_a_person_is_among_the_personal_data():
+    personal = PAGE[PAGE.index("## Personal data") : PAGE.index("### Remove")]
+    fields = [field for model in apps.get_app_config("imodels_app").get_models() for field in model._meta.fields]
+    theirs = [one for one in fields if one.related_model is User and one.remote_field.on_delete is CASCADE]
+    names = {one.model.__name__ for one in theirs}
+
+    assert names >= {"Look", "Preset", "Session"}
+    assert {name for name in names if f"`{name}`" not in personal} == set()
 
 
 @pytest.mark.django_db

@@ -1,35 +1,45 @@
 """Secrets on their way through everything: none of them is where somebody could read it."""
 
 import html
+import io
 import json
 import re
+import smtplib
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+import redis
 import requests
 from django.apps import apps
 from django.conf import settings
 
 from imodels_app.accounts import pending
-from imodels_app.models import Event, Notification, Operation, Session, User
-from imodels_app.states import Kind, State
+from imodels_app.audit import events
+from imodels_app.models import ChatMessage, Destination, Event, Notification, Operation, Session, User, Webhook
+from imodels_app.runtime import clock
+from imodels_app.states import Chat, Kind, State
 from tests.faults.oracle import everything_in
 from tests.files import a_file
 from tests.people import HARBOUR, MAIN_BRIDGE
 from tests.views.test_sign_in import choose
 from tests.waiting import PATIENCE_S, wait_until
+from tests.webhook_server import WebhookServer
 
+CHAT = "/workflows/1/very-secret"
+STREAM = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Browser:
-    """A browser of one person. heard: all that pages, their headers and addresses told it, but for what is its own."""
+    """A browser of one person. heard: (where, text) of all that pages, their headers and addresses, and downloaded
+    files told it, but for what is its own."""
 
     def __init__(self, url: str) -> None:
         self._url, self._jar = url, requests.Session()
-        self.heard: list[str] = []
+        self.heard: list[tuple[str, str]] = []
 
     def sign_in(self, person: str) -> dict[str, str]:
         """In, by the provider's page; the secrets that this takes."""
@@ -40,7 +50,7 @@ class Browser:
         self.get(f"{back.path}?{back.query}")
         asked = {"state": begun.state, "nonce": begun.nonce, "verifier": begun.code_verifier}
         # By the protocol state, nonce and code travel in the addresses of the redirects.
-        self.heard = [text.replace(to_provider, "").replace(back.query, "") for text in self.heard]
+        self.heard = [(at, text.replace(to_provider, "").replace(back.query, "")) for at, text in self.heard]
         return asked | {"code": code, "session": self._jar.cookies["desk-session"]}
 
     def get(self, path: str) -> requests.Response:
@@ -54,8 +64,19 @@ class Browser:
 
     def _listen(self, answer: requests.Response) -> requests.Response:
         headers = {name: value for name, value in answer.headers.items() if name != "Set-Cookie"}
-        self.heard.append(f"{answer.url}\n{headers}\n{answer.text}")
+        self.heard.append(("headers", f"{answer.url}\n{headers}"))
+        self.heard.extend(read(answer))
         return answer
+
+
+def read(answer: requests.Response) -> Iterator[tuple[str, str]]:
+    """An answer's text; of an archive that of each file in it."""
+    kind = answer.headers.get("Content-Type", "").partition(";")[0]
+    if kind != "application/zip":
+        yield kind, answer.text
+        return
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        yield from ((name, archive.read(name).decode()) for name in archive.namelist())
 
 
 @pytest.fixture
@@ -84,8 +105,20 @@ def desk(processes, sandbox, bridge_team, mail_server) -> str:
     """The desk as it is served, its log as talkative as it gets; its address."""
     sandbox.advance_by_polls(2)
     processes.env |= {"EMAIL_URL": f"smtp://127.0.0.1:{mail_server.port}", "LOG_LEVEL": "DEBUG"}
+    processes.env["WEBHOOK_HOSTS"] = "127.0.0.1"
     processes.desk()
     return processes.web()
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookServer]:
+    server = WebhookServer()
+    yield server
+    server.stop()
+
+
+def sent(receiver: WebhookServer) -> str:
+    return "\n".join(f"{one.headers}\n{one.body.decode()}" for one in receiver.heard)
 
 
 def ended(kind: Kind, state: State) -> Operation:
@@ -100,16 +133,25 @@ def ask_for(browser: Browser, kind: str, **fields: Any) -> None:
     assert answer.status_code == 303, answer.text
 
 
+def listen(ines: Browser, to: str, team: int) -> None:
+    """A chat hears of the team's requests, and a receiver of the events."""
+    ines.send("/approvals/chats/", {"team": team, "chat": Chat.TEAMS, "url": f"{to}{CHAT}"})
+    ines.send("/audit/streams/", {"name": "SIEM", "url": f"{to}/in", "secret": STREAM})
+    assert (Webhook.objects.count(), Destination.objects.count()) == (1, 1)
+
+
 def live_through(browsers: dict[str, Browser], sandbox: Any) -> None:
-    """What people do: a clone, a file, a fork with its approval, a failure in odd words, an export."""
+    """What people do: a clone, a file, its link renewed, a fork with its approval, a failure in odd words, exports."""
     mara, tomas, ines = (browsers[name] for name in ("mara", "tomas", "ines"))
     copied = {"source": "Main Bridge", "source_id": MAIN_BRIDGE, "up_to": "latest"}
     ask_for(mara, "clone", **copied)
     ended(Kind.CLONE, State.SUCCEEDED)
+    sandbox.fault("PUT", r"^/storage/", status=403)
     ask_for(mara, "baseline", file=a_file(1024 * 1024))
     ended(Kind.BASELINE, State.SUCCEEDED)
     ask_for(mara, "fork", **copied, reason="Try it.", preserve_history="yes")
     card = f"/approvals/{ended(Kind.FORK, State.AWAITING_APPROVAL).pk}/"
+    wait_until(lambda: ChatMessage.objects.exclude(sent_at=None).exists(), what="the message to the chat")
     assert tomas.send(card, {"comment": "Fine."}, to=f"{card}approve").is_redirect
     ended(Kind.FORK, State.SUCCEEDED)
     sandbox.fault("POST", r"/imodels$", status=422, body={"error": {"code": "\0odd", "message": ["?"]}})
@@ -117,6 +159,8 @@ def live_through(browsers: dict[str, Browser], sandbox: Any) -> None:
     ended(Kind.EMPTY, State.FAILED)
     wait_until(lambda: not Notification.objects.filter(sent_at=None).exclude(due_at=None).exists(), what="the mail")
     assert ines.get("/audit/export").status_code == 200
+    exported = {"act": "export", "pick": list(Operation.objects.values_list("pk", flat=True))}
+    assert mara.send("/operations/", exported, to="/operations/several").headers["Content-Type"].startswith("text/csv")
     for operation in Operation.objects.all():
         for page in (f"/operations/{operation.pk}/", f"/operations/{operation.pk}/lineage"):
             assert mara.get(page).status_code == 200
@@ -124,14 +168,28 @@ def live_through(browsers: dict[str, Browser], sandbox: Any) -> None:
         assert mara.get(page).status_code == 200
     for page in ("/audit/", *(f"/admin/imodels_app/{name}/" for name in ("event", "operation", "user", "attempt"))):
         assert ines.get(page).status_code == 200
+    Destination.objects.update(events=5)  # what its page cannot read: an error, with all that the log tells of one
+    assert ines.get("/audit/streams/").status_code == 500
+    Destination.objects.update(events=[])
+    assert "connect/endsession" in tomas.send("/operations/", {}, to="/sign-out").text
 
 
-def places(browsers: dict[str, Browser], processes: Any, mail_server: Any, redis_url: str) -> Iterator[tuple[str, str]]:
+def places(
+    browsers: dict[str, Browser],
+    processes: Any,
+    mail_server: Any,
+    redis_url: str,
+    receiver: WebhookServer,
+    sandbox: Any,
+) -> Iterator[tuple[str, str]]:
     """All that somebody can read: (where, text)."""
     for person, browser in browsers.items():
-        yield f"what {person}'s browser was told", "\n".join(browser.heard)
-    yield from processes.logs().items()
+        yield from ((f"{person}: {at}", text) for at, text in browser.heard)
+    yield from (("a log", text) for text in processes.logs().values())
     yield "mail", "\n".join(map(str, mail_server.inbox))
+    yield "chat and stream", sent(receiver)
+    # Without the signature of an upload link, which belongs there: the journal leaves it out.
+    yield from (("calls to the platform", f"{one.path}?{one.query}\n{one.text}") for one in sandbox.journal)
     yield "Redis", everything_in(redis_url)
     for model in apps.get_models():
         yield model.__name__, json.dumps(list(model._default_manager.values()), default=str, ensure_ascii=False)
@@ -145,25 +203,53 @@ def found(secrets: dict[str, str], texts: Iterator[tuple[str, str]]) -> set[tupl
     }
 
 
-def test_no_secret_is_where_somebody_could_read_it(desk, issued, sandbox, processes, mail_server, redis_url):
+def plant(secrets: dict[str, str], ines: Browser, mail_server: Any, redis_url: str, receiver: WebhookServer) -> None:
+    """Put a secret where each place gets what it tells from."""
+    Session.objects.update(client=secrets["session of mara"])
+    ines.get(f"/{secrets['nonce of mara']}/")
+    with smtplib.SMTP("127.0.0.1", mail_server.port) as smtp:
+        smtp.sendmail("a@desk.example", ["b@desk.example"], f"Subject: {secrets['state of mara']}\n\n")
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("planted", secrets["verifier of mara"])
+    events.record("signed_in", at=clock.now(), note=secrets["code of tomas"])
+    wait_until(lambda: secrets["code of tomas"] in sent(receiver), what="the event at its receiver")
+    assert ines.get("/audit/export").status_code == 200
+    User.objects.filter(is_staff=True).update(last_name=secrets["code of mara"])
+    ines.get("/audit/numbers/")
+
+
+def test_no_secret_is_where_somebody_could_read_it(
+    desk, bridge_team, issued, sandbox, processes, mail_server, redis_url, receiver
+):
     browsers = {name: Browser(desk) for name in ("mara", "tomas", "ines")}
     secrets = {f"{kind} of {name}": text for name, one in browsers.items() for kind, text in one.sign_in(name).items()}
+    listen(browsers["ines"], receiver.url, bridge_team.pk)
     live_through(browsers, sandbox)
     secrets |= {f"issued {number}": text for number, text in enumerate(issued)}
     secrets |= {"client secret": settings.OIDC_CLIENT_SECRET, "SECRET_KEY": settings.SECRET_KEY}
     secrets |= {f"key {number}": key for number, key in enumerate(settings.TOKEN_KEYS)}
+    secrets |= {"the chat's address": CHAT, "the stream's key": STREAM}
     assert len(issued) >= 10
     assert {event.verb for event in Event.objects.all()} >= {"signed_in", "approved", "failed", "exported", "file_sent"}
     assert mail_server.inbox
+    assert {one.path for one in receiver.heard} == {CHAT, "/in"}
+    searched = (browsers, processes, mail_server, redis_url, receiver, sandbox)
 
-    assert found(secrets, places(browsers, processes, mail_server, redis_url)) == set()
+    assert found(secrets, places(*searched)) == set()
 
     # And those that are planted are found.
-    Session.objects.update(client=secrets["session of mara"])
-    User.objects.filter(is_staff=True).update(last_name=secrets["code of mara"])
-    browsers["ines"].get("/audit/")
-    assert found(secrets, places(browsers, processes, mail_server, redis_url)) == {
+    plant(secrets, browsers["ines"], mail_server, redis_url, receiver)
+    assert found(secrets, places(*searched)) == {
         ("session of mara", "Session"),
+        ("nonce of mara", "a log"),
+        ("nonce of mara", "ines: headers"),
+        ("nonce of mara", "ines: text/html"),
+        ("state of mara", "mail"),
+        ("verifier of mara", "Redis"),
+        ("code of tomas", "Event"),
+        ("code of tomas", "chat and stream"),
+        ("code of tomas", "ines: events.csv"),
+        ("code of tomas", "ines: events.jsonl"),
         ("code of mara", "User"),
-        ("code of mara", "what ines's browser was told"),
+        ("code of mara", "ines: text/html"),
     }

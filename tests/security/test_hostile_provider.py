@@ -14,7 +14,7 @@ from django.urls import reverse
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from imodels_app.accounts import oidc
+from imodels_app.accounts import oidc, sessions
 from imodels_app.models import Session, TokenSet, User
 from imodels_app.runtime.timing import PROVIDER_CLOCK_DIFFERENCE_S
 from tests.people import SUBJECTS
@@ -83,6 +83,14 @@ def test_the_same_said_honestly_signs_in(client, lie):
     assert signed_in(client)
 
 
+def line_about_it(caplog) -> str:
+    """The one line of the log that tells of the failed sign-in."""
+    [said] = [record for record in caplog.records if "A sign-in failed" in record.getMessage()]
+    assert said.exc_info is None
+    assert "Traceback" not in caplog.text
+    return said.getMessage()
+
+
 FAR = PROVIDER_CLOCK_DIFFERENCE_S + 60
 
 
@@ -122,15 +130,15 @@ FAR = PROVIDER_CLOCK_DIFFERENCE_S + 60
         ("iat", REMOVED),
         ("iat", "now"),
         ("nbf", "later"),
+        ("auth_time", "now"),
+        ("auth_time", [1]),
     ],
 )
 def test_a_claim_that_is_wrong_is_refused_and_named_in_one_line(client, lie, caplog, claim, value):
     answer = lie({claim: value})
 
     assert_refused(client, answer)
-    lines = [line.getMessage() for line in caplog.records if "A sign-in failed" in line.getMessage()]
-    assert len(lines) == 1
-    assert claim in lines[0]
+    assert claim in line_about_it(caplog)
 
 
 def test_another_audience_is_refused_though_we_are_the_authorized_party(client, lie):
@@ -145,7 +153,7 @@ def test_a_time_that_is_wrong_is_told_with_the_difference_to_our_clock(client, l
 
     assert_refused(client, answer)
     assert re.search(
-        rf"the claim {claim} is 1[78]\d s {side} this clock, which says 20..-..-.. ..:..:.. UTC", caplog.text
+        rf"the claim {claim} is 1[78]\d s {side} this clock, which says 20..-..-.. ..:..:.. UTC", line_about_it(caplog)
     )
 
 
@@ -153,6 +161,14 @@ def test_a_clock_that_is_a_minute_off_is_no_lie(client, lie):
     lie({"iat": int(time.time()) + 60, "nbf": int(time.time()) + 60})
 
     assert signed_in(client)
+
+
+@pytest.mark.parametrize("said", [REMOVED, None, "", True, {}, 0, -1, float("nan"), float("-inf")])
+def test_no_time_of_authentication_that_is_none_counts_as_a_moment_ago(client, lie, said):
+    lie({"auth_time": said})
+
+    assert signed_in(client)
+    assert not sessions.has_just_authenticated(client.session)
 
 
 # ---------- signatures ----------
@@ -208,10 +224,11 @@ def test_a_key_that_the_provider_does_not_publish_is_refused(client, lie, kid):
     assert_refused(client, lie(sign=lambda claims: jwt.encode({"alg": "RS256", "kid": str(kid)}, claims, foreign)))
 
 
-def test_a_signature_by_another_key_under_the_providers_name_is_refused(client, sandbox, lie):
+def test_a_signature_by_another_key_under_the_providers_name_is_refused(client, sandbox, lie, caplog):
     foreign, kid = RSAKey.generate_key(2048), sandbox.platform.grants.key.kid
 
     assert_refused(client, lie(sign=lambda claims: jwt.encode({"alg": "RS256", "kid": kid}, claims, foreign)))
+    assert "BadSignatureError" in line_about_it(caplog)
 
 
 @pytest.mark.parametrize("id_token", [REMOVED, "", None, "ey.ey.ey", "x" * 1000, 5, ["a"], {"a": 1}, "\ud83d.a.b"])
@@ -397,6 +414,30 @@ def test_userinfo_about_somebody_else_is_refused(client, sandbox, tells_no_addre
     sandbox.fault("GET", USERINFO, status=200, body={k: v for k, v in said.items() if v is not REMOVED})
 
     assert_refused(client, sign_in(client))
+
+
+INES, MARA = "ines.duarte@harbour.example", "mara.lindqvist@harbour.example"
+
+
+@pytest.mark.parametrize(
+    ("in_token", "at_userinfo", "kept"),
+    [
+        ((REMOVED, True), (INES, False), ""),
+        ((REMOVED, True), (INES, REMOVED), MARA),
+        ((REMOVED, False), (INES, True), INES),
+        ((INES, False), (INES, True), ""),
+        ((INES, REMOVED), (INES, True), MARA),
+    ],
+)
+def test_whoever_tells_an_address_says_whether_it_is_confirmed(client, sandbox, lie, in_token, at_userinfo, kept):
+    """Where they do not say so, what the platform names counts: here Mara's."""
+    token, page = ({"email": email, "email_verified": is_so} for email, is_so in (in_token, at_userinfo))
+    said = {name: value for name, value in page.items() if value is not REMOVED}
+    sandbox.fault("GET", USERINFO, status=200, body=said | {"sub": SUBJECTS["mara"]})
+
+    lie(token)
+
+    assert (User.objects.get().email, User.objects.get().is_admin) == (kept, kept == INES)
 
 
 # ---------- codes and states ----------

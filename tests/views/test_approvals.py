@@ -134,7 +134,13 @@ def test_who_has_no_grant_any_more_decides_nothing_and_is_signed_out(
 
 @pytest.mark.parametrize("act", ["approve", "reject", "decide-several"])
 @pytest.mark.parametrize(
-    "fault", [{"status": 503}, {"cut": True}, {"status": 307, "headers": {"Location": "http://elsewhere.example"}}]
+    "fault",
+    [
+        {"status": 503},
+        {"cut": True},
+        *({"status": status, "headers": {"Location": "/followed"}} for status in (302, 307, 308)),
+    ],
+    ids=str,
 )
 def test_while_the_provider_does_not_answer_nothing_is_decided_and_the_comment_stays(
     tomas_signed_in, waiting_fork, sandbox, act, fault
@@ -151,6 +157,7 @@ def test_while_the_provider_does_not_answer_nothing_is_decided_and_the_comment_s
     assert "the sign-in service has to confirm who you are" in answer.text
     assert "Fine by me." in answer.text
     assert signed_in(tomas_signed_in)
+    assert sandbox.calls("GET", "/followed") + sandbox.calls("POST", "/followed") == 0
 
 
 def test_a_grant_confirmed_more_than_five_minutes_ago_is_confirmed_again(tomas_signed_in, waiting_fork, sandbox):

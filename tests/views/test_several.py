@@ -127,6 +127,8 @@ def test_the_chosen_ones_are_exported_and_that_is_an_event(act, client, mara, cl
     assert "attachment" in answer["Content-Disposition"]
     lines = list(csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
     assert [(line["name"], line["state"]) for line in lines] == [("'=1+1", "cancelled"), ("Pier 7", "cancelled")]
+    lasting = {"email": mara.email, "issuer": mara.issuer, "subject": mara.subject, "id": str(mara.pk)}
+    assert [{name: line[f"requested_by_{name}"] for name in lasting} for line in lines] == [lasting] * 2
     event = Event.objects.get(verb=Verb.EXPORTED)
     assert (event.actor, event.data["rows"]) == (mara, 2)
 

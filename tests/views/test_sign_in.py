@@ -13,7 +13,7 @@ from django.urls import reverse
 from imodels_app import lifecycle
 from imodels_app.accounts import pending, sign_in, tokens
 from imodels_app.models import Event, Membership, Team, TokenSet, User
-from imodels_app.states import WaitReason
+from imodels_app.states import Verb, WaitReason
 from tests.people import SUBJECTS
 from tests.settings import SANDBOX_URL
 from tests.waiting import PATIENCE_S
@@ -143,6 +143,34 @@ def test_only_the_listed_addresses_become_admins(client, sandbox):
     assert not User.objects.get(first_name="Mara").is_admin
 
 
+@pytest.mark.parametrize(
+    ("admins", "said", "verbs"),
+    [
+        ([], {}, [Verb.ADMIN_REMOVED]),
+        (None, {"email": "ines.novak@harbour.example"}, [Verb.ADDRESS_CHANGED, Verb.ADMIN_REMOVED]),
+        (None, {"email_verified": False}, [Verb.ADDRESS_CHANGED, Verb.ADMIN_REMOVED]),
+    ],
+    ids=["no longer listed", "another address", "no longer confirmed"],
+)
+def test_whom_the_list_does_not_name_any_more_is_no_admin_after_the_next_sign_in(
+    client, sandbox, settings, admins, said, verbs
+):
+    sign_in_as(client, "ines")
+    assert client.get(reverse("imodels:audit")).status_code == 200
+    client.post(reverse("imodels:sign-out"))
+    before = list(Event.objects.values_list("pk", flat=True))
+    settings.DASHBOARD_ADMINS = settings.DASHBOARD_ADMINS if admins is None else admins
+    for name, value in said.items():
+        setattr(sandbox.person("ines"), name, value)
+
+    sign_in_as(client, "ines")
+
+    new = Event.objects.exclude(pk__in=before).exclude(verb=Verb.SIGNED_IN).order_by("pk")
+    assert [event.verb for event in new] == verbs
+    assert not User.objects.get().is_admin
+    assert client.get(reverse("imodels:audit")).status_code == 404
+
+
 def test_a_place_in_a_team_is_bound_at_the_first_sign_in(client, sandbox):
     team = Team.objects.create(name="Bridge team")
     Membership.objects.create(team=team, email="Mara.Lindqvist@harbour.example")
@@ -243,7 +271,8 @@ def test_what_the_platform_names_counts_and_not_what_is_claimed(silent, sandbox)
         {"status": 200, "body": {"user": {"id": SUBJECTS["ines"], "email": "no address"}}},
         {"status": 200, "body": {"user": None}},
         {"status": 200, "body": "<html>"},
-        {"status": 302, "headers": {"Location": "http://elsewhere.example"}},
+        {"status": 302, "headers": {"Location": "/followed"}},
+        {"status": 307, "headers": {"Location": "/followed"}},
         {"status": 401},
         {"status": 403},
         {"status": 404},
@@ -260,6 +289,7 @@ def test_an_address_that_nobody_confirms_is_not_kept_and_its_person_is_told(sile
 
     ines = User.objects.get()
     assert (ines.email, ines.is_admin, signed_in(client)) == ("", False, True)
+    assert sandbox.calls("GET", "/followed") == 0
     assert "Your e-mail address is not confirmed." in page.text
     assert "no rights as an admin" in client.get(reverse("imodels:session-list")).text
 
