@@ -12,8 +12,8 @@ from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import SavedFilter
-from imodels_app.runtime.foreign_text import isolated
-from imodels_app.tables import filters, menus
+from imodels_app.runtime import foreign_text
+from imodels_app.tables import menus
 
 MOST_SAVED = 50
 LONGEST_QUERY = 2000
@@ -29,20 +29,23 @@ PAGES = {
 @throttled(throttles.PRESETS)
 def save_filter(request: HttpRequest) -> HttpResponse:
     """Keep the filter of a page under a name; the same name again replaces it."""
-    user, page, name = person(request), request.POST.get("page", ""), filters.typed(request.POST.get("name", ""))[:100]
+    user, page = person(request), request.POST.get("page", "")
+    name = foreign_text.tidy(request.POST.get("name", "")[: foreign_text.LINE]).strip()[:100]
     if page not in PAGES or not (page == SavedFilter.Page.TABLE or permissions.may_audit(user)):
         raise Http404
     query = menus.without(QueryDict(request.POST.get("query", "")[:LONGEST_QUERY])).removeprefix("?")
     own = user.saved_filters.filter(page=page)
     if not name:
         messages.error(request, "Not saved: the filter needs a name.")
+    elif why_not := foreign_text.why_not(name):
+        messages.error(request, f"Not saved. {why_not}")
     elif own.count() >= MOST_SAVED:
         messages.error(request, f"Not saved: you have {MOST_SAVED} saved filters already.")
     else:
         kept = own.filter(name__iexact=name).first() or SavedFilter(owner=user, page=page)
         kept.name, kept.query = name, query
         kept.save()
-        messages.success(request, f"The filter is saved as “{isolated(name)}”.")
+        messages.success(request, f"The filter is saved as “{foreign_text.isolated(name)}”.")
     return redirect(f"{_address(page)}?{query}")
 
 
@@ -52,7 +55,7 @@ def save_filter(request: HttpRequest) -> HttpResponse:
 def delete_filter(request: HttpRequest, pk: int) -> HttpResponse:
     saved = get_object_or_404(SavedFilter, pk=pk, owner=person(request))
     saved.delete()
-    messages.success(request, f"The saved filter “{isolated(saved.name)}” was deleted.")
+    messages.success(request, f"The saved filter “{foreign_text.isolated(saved.name)}” was deleted.")
     return redirect(_address(saved.page))
 
 

@@ -167,6 +167,23 @@ def test_a_team_from_the_command_line_is_in_the_record():
     assert TeamITwin.objects.get().team.name == "Rail team"
 
 
+@pytest.mark.parametrize(
+    ("name", "address", "why"),
+    [
+        ("Bridge\u202e team", "tomas@harbour.example", "changes the direction of text"),
+        ("Bridge\nteam", "tomas@harbour.example", "line break"),
+        ("Bridge team", "tomas@harbour", "not an e-mail address"),
+        ("Bridge team", "tomas\n@harbour.example", "not an e-mail address"),
+    ],
+)
+def test_the_command_line_takes_no_name_or_address_that_a_page_refuses(name, address, why):
+    with pytest.raises(CommandError, match=why):
+        call_command("set_up_team", name, lead=[address])
+
+    assert not Membership.objects.exists()
+    assert not Event.objects.exists()
+
+
 def test_the_leads_there_before_are_told_of_what_comes_from_the_command_line(bridge_team, tomas):
     call_command("set_up_team", "Bridge team", lead=["ines.duarte@harbour.example"])
     call_command("set_up_team", "Rail team", itwin=[HARBOUR])

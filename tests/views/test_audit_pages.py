@@ -173,6 +173,8 @@ def test_a_filter_is_kept_under_a_name_that_means_one(admin, ines):
 
     assert list(ines.saved_filters.values_list("name", "query")) == [("approvals", "event=approvals")]
     assert "the filter needs a name" in answer.text
+    assert "Not saved. This has a hidden character" in keep(admin, "a\u202eb").text
+    assert ines.saved_filters.count() == 1
 
 
 def test_a_person_keeps_a_bounded_number_of_filters_and_only_their_own_are_there(admin, ines, tomas):

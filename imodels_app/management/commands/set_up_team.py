@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from imodels_app.accounts import rights
 from imodels_app.accounts.chat_form import ChatForm
 from imodels_app.models import Membership, Team, TeamITwin
+from imodels_app.requesting.fields import Form
 from imodels_app.requesting.pasted import id_in
+from imodels_app.requesting.team_forms import PlaceForm, TeamForm
+from imodels_app.runtime import foreign_text
 from imodels_app.states import Chat
 
 
@@ -26,10 +30,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         itwins = [_id_of(text) for text in options["itwin"]]
-        which = {"is_default": True} if options["default"] else {"name": options["name"]}
+        name = _checked(TeamForm, "name", options["name"])
+        which = {"is_default": True} if options["default"] else {"name__iexact": name}
         team = Team.objects.filter(**which).first() or Team()
-        team.name = options["name"]
-        if Team.objects.filter(name=team.name).exclude(pk=team.pk).exists():
+        team.name = name
+        if Team.objects.filter(name__iexact=team.name).exclude(pk=team.pk).exists():
             raise CommandError(f"Another team is already called {team.name}. Choose another name for the default team.")
         with transaction.atomic():
             rights.save(team, by=None)
@@ -37,10 +42,18 @@ class Command(BaseCommand):
                 _give(team, itwin_id)
             for role in (Membership.Role.LEAD, Membership.Role.MEMBER):
                 for email in options[role]:
-                    _place(team, email.lower(), role)
+                    _place(team, _checked(PlaceForm, "email", email).lower(), role)
             for chat in Chat:
                 _set_chat(team, chat, options[f"{chat}_webhook"])
         self.stdout.write(f"{team.name}: {team.itwins.count()} iTwins, {team.membership_set.count()} people")
+
+
+def _checked(form: type[Form], field: str, text: str) -> str:
+    """As the page's form takes it."""
+    try:
+        return str(form.base_fields[field].clean(text))
+    except ValidationError as no:
+        raise CommandError(f"“{foreign_text.isolated(text)}”: {' '.join(no.messages)}") from no
 
 
 def _give(team: Team, itwin_id: str) -> None:
