@@ -29,7 +29,8 @@ ANSWERS_ON_PURPOSE = re.compile(r"Failed to load resource: the server responded 
 
 def chromium() -> str | None:
     """The browser to drive: CHROMIUM, or the first of the usual names on PATH."""
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    # The shell has no window, tabs or menus to compute: a quarter less work.
+    names = (os.environ.get("CHROMIUM"), "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 

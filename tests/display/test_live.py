@@ -282,7 +282,7 @@ def test_a_slash_goes_to_the_search_and_into_a_field_it_is_a_slash(page, enter, 
     [
         pytest.param({"theme": "light"}, id="light", marks=pytest.mark.soak),
         pytest.param({"theme": "dark"}, id="dark"),
-        pytest.param({"theme": "light", "width": 390}, id="phone"),
+        pytest.param({"theme": "light", "width": 390}, id="phone", marks=pytest.mark.soak),
     ],
 )
 def test_nobody_is_shut_out(

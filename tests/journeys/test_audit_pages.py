@@ -73,7 +73,7 @@ ADDRESSES = {
 }
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", ["dark", *(pytest.param(one, marks=pytest.mark.soak) for one in ("light", "phone"))])
 def test_each_page_is_readable_in_each_look(at_the_audit, axe, look, failed_fork, tomas):
     page = at_the_audit(**LOOKS[look])
     more = {"case": f"/audit/operations/{failed_fork.pk}/", "person": f"/audit/people/{tomas.pk}/"}

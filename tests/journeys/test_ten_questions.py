@@ -175,7 +175,7 @@ def test_ten_questions_are_answered_within_three_clicks_each(ask, record, sandbo
 
     # 6. Who changed the rule?
     auditor = ask()
-    auditor.pick("Event", "Rule changed")
+    auditor.pick("Event", "Approval rule changed")
     auditor.go("button", "Show")
     [changed] = auditor.events()
     assert "Ines Duarte" in changed
@@ -192,7 +192,7 @@ def test_ten_questions_are_answered_within_three_clicks_each(ask, record, sandbo
 
     # 8. Which approvals were bypassed?
     auditor = ask()
-    auditor.pick("Event", "Bypassed")
+    auditor.pick("Event", "Approval bypassed")
     auditor.go("button", "Show")
     [bypassed] = auditor.events()
     assert "Night works" in bypassed
@@ -201,7 +201,7 @@ def test_ten_questions_are_answered_within_three_clicks_each(ask, record, sandbo
     # 9. What did this leaver do?
     auditor = ask()
     auditor.pick("Person", "Mara Lindqvist")
-    auditor.pick("Event", "Called")
+    auditor.pick("Event", "Platform called")
     auditor.go("button", "Show")
     hers = [
         f"{entry.method} {entry.path}: {entry.status}" for entry in posts if entry.person == sandbox.person("mara").id

@@ -12,7 +12,7 @@ from tests.people import HARBOUR, MAIN_BRIDGE
 
 LONG = "HarbourBridge" * 15 + "Retrofit20"
 # As wide as a laptop, a phone and an old phone.
-WIDTHS = [1280, 390, 320]
+WIDTHS = [320, *(pytest.param(width, marks=pytest.mark.soak) for width in (390, 1280))]
 
 
 @pytest.fixture

@@ -544,13 +544,13 @@ def test_every_form_works_without_javascript(desk, sandbox):
     assert '"changesetIndex": 96' in Operation.objects.get().request_body
 
 
-# The phone is light too; both at once only in `make soak`.
+# The others only in `make soak`.
 @pytest.mark.parametrize(
     "options",
     [
         pytest.param({"color_scheme": "light"}, id="light", marks=pytest.mark.soak),
         pytest.param({"color_scheme": "dark"}, id="dark"),
-        pytest.param({"viewport": {"width": 390, "height": 844}}, id="phone"),
+        pytest.param({"viewport": {"width": 390, "height": 844}}, id="phone", marks=pytest.mark.soak),
     ],
 )
 def test_axe_finds_nothing(desk, axe, troubles, refused, options):
