@@ -163,9 +163,8 @@ def _failed(request: HttpRequest, no: oidc.ProviderError, going_to: str) -> Http
     """What went wrong is for the log and the audit, and the person may try again."""
     reason = foreign_text.cleaned(str(no), most=LOGGED)
     log.warning("A sign-in failed: %s", reason)
+    refusals.record(Verb.SIGN_IN_FAILED, request, note=reason)
     is_down = isinstance(no, oidc.ProviderDown)
-    if not is_down:
-        refusals.record(Verb.SIGN_IN_FAILED, request, note=reason)
     return _not_signed_in(request, str(no) if is_down else NOT_COMPLETED, 503 if is_down else 400, going_to)
 
 

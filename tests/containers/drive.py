@@ -143,13 +143,23 @@ def must(answer: requests.Response, what: str) -> requests.Response:
     return answer
 
 
+def must_name_its_request(answer: requests.Response, status: int) -> None:
+    """By one id, whether web answers or the proxy does by itself."""
+    request_id = answer.headers.get("X-Request-ID", "")
+    if answer.status_code != status or not re.fullmatch(r"[0-9a-f]{32}", request_id):
+        sys.exit(f"{answer.status_code} {answer.url}: the request is called “{request_id}”.")
+
+
 def main() -> None:
     if len(sys.argv) != 3 or sys.argv[1] not in ("clone", "baseline", "door"):
         sys.exit(__doc__)
     what, address = sys.argv[1:]
     with requests.Session() as browser:
         if what == "door":
-            wait_for(browser, f"{address}/sign-in/")
+            page = wait_for(browser, f"{address}/sign-in/")
+            too_large = browser.post(f"{address}/sign-in/", data=bytes(2_000_000), timeout=10)
+            must_name_its_request(page, 200)
+            must_name_its_request(too_large, 413)
             return
         sign_in(browser, address, "mara")
         wait_for_success(browser, ask_for(what, browser, address, f"Bridge {what} {int(time.time())}"))

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.accounts import pending, sign_in, tokens
-from imodels_app.models import Event, Membership, Team, TokenSet, User
+from imodels_app.models import Event, Membership, RefusedAccess, Team, TokenSet, User
 from imodels_app.states import Verb, WaitReason
 from tests.people import SUBJECTS
 from tests.settings import SANDBOX_URL
@@ -126,12 +126,13 @@ def test_a_refusal_that_anybody_can_make_up_is_logged_in_short(client, sandbox, 
     assert len(caplog.text) < 1000
 
 
-def test_a_provider_that_is_down_is_told(client, sandbox):
+def test_a_provider_that_is_down_is_told_and_so_is_the_record(client, sandbox):
     start = client.get(reverse("imodels:sign-in-start"))
     back = choose(start["Location"], "mara")
     sandbox.fault("POST", r"/token$", status=503, times=1)
 
     assert come_back(client, back).status_code == 503
+    assert RefusedAccess.objects.get().verb == "sign_in_failed"
 
 
 def test_only_the_listed_addresses_become_admins(client, sandbox):
