@@ -95,6 +95,18 @@ def test_67_each_call_of_a_step_carries_the_guid_of_its_operation(at_each_step, 
     assert step is not upload or any(entry.path.endswith("/baselinefile") for entry in made)
 
 
+def test_67_so_do_the_questions_about_a_fork_that_was_refused(waiting_fork, signed_in_mara, tomas, sandbox):
+    lifecycle.approve(waiting_fork, by=tomas)
+    sandbox.fault("POST", r"/fork$", status=403, body={"error": {"code": "InsufficientPermissions", "message": "No."}})
+    before = len(sandbox.journal)
+
+    submit(waiting_fork.pk)
+
+    asked = [entry for entry in sandbox.journal[before:] if entry.path.startswith(API)]
+    assert len(asked) == 3
+    assert {entry.correlation_id for entry in asked} == {str(waiting_fork.pk)}
+
+
 @pytest.mark.parametrize("step", [submit, poll, reconcile, upload, delete], ids=lambda step: step.__name__)
 def test_while_every_call_is_frozen_no_step_makes_one(at_each_step, sandbox, step):
     until = clock.now() + timedelta(seconds=30)
