@@ -23,7 +23,7 @@ from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
 from imodels_app.limits import fair_queue, rate_limits, throttles
-from imodels_app.models import Operation, SavedFilter, Subscription, User
+from imodels_app.models import Operation, OperationQuerySet, SavedFilter, Subscription, User
 from imodels_app.models.changes import (
     OF_ANY_OPERATION,
     OF_LIMITS,
@@ -53,6 +53,10 @@ class OperationRow:
     @cached_property
     def made_from(self) -> str:
         return status.made_from(self.operation)
+
+    def facts(self, now: datetime) -> list[Any]:
+        """What this line shows: a poll sends it again when it differs."""
+        return [live.row_facts(self.operation, now), self.status_text, self.can, self.why_not_cancel]
 
 
 @signed_in
@@ -91,21 +95,23 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     if user.is_admin and tab == "all" and not page.rows and not asked.is_set:
         context["steps"] = first_steps.steps()
     if not live.is_fragment(request):
-        context |= {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
-        context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
-        context |= saved_filters.on(request, SavedFilter.Page.TABLE)
+        context |= _around_the_table(request, asked, scope)
     return live_page.render(
         "operations/list.html",
         "operations/_live.html",
         context,
         parts=parts,
-        rows={
-            row.operation.pk: [live.row_facts(row.operation, now), row.status_text, row.can, row.why_not_cancel]
-            for row in rows
-        },
+        rows={row.operation.pk: row.facts(now) for row in rows},
         times=[*live.times(page, now), *_times(positions, now), *(one.more_at for one in limits if one.more_at)],
         extra=live.QUEUE if positions else "",
     )
+
+
+def _around_the_table(request: HttpRequest, asked: filters.Filter, scope: OperationQuerySet) -> dict[str, Any]:
+    """What the whole page has and its live parts have not: the filter."""
+    context = {"chips": menus.chips(asked, request.GET, scope), "section": "operations"}
+    context |= {"hidden_inputs": menus.hidden_inputs(request.GET, "q")}
+    return context | saved_filters.on(request, SavedFilter.Page.TABLE)
 
 
 @signed_in
