@@ -17,6 +17,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
+from imodels_app.limits import allowance
+from imodels_app.limits.allowance import Allowance
 from imodels_app.limits.pacing import MATTERS_FOR, MINUTE, Pace, Sent, Turn
 from imodels_app.models import Attempt, Bucket, LookupShare
 from imodels_app.runtime.timing import CLOCK_DIFFERENCE
@@ -38,10 +40,6 @@ NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # platform's differ somehow.
 ONE_AT_A_TIME_FOR = timedelta(minutes=5)
 NO_BURSTS_FOR = timedelta(days=1)
-# Following takes what drips, but for a reserve: submitting, reconciling and look-ups come first.
-POLL_RESERVE = 0.5
-# However little has gathered, following is planned with this part of what drips.
-LEAST_FOLLOWING = 0.02
 # What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
 LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
 # One person's share of both.
@@ -148,36 +146,34 @@ def count_call(now: datetime) -> None:
     """
     with transaction.atomic():
         row = _locked(CALLS)
-        remaining = max(_tokens(row, now) - 1, -float(limit(CALLS)))
-        Bucket.objects.filter(name=CALLS).update(tokens=remaining, dripped_at=now, counted=F("counted") + 1)
+        remaining = max(_allowance(row, now).tokens - 1, -float(limit(CALLS)))
+        last_hour = allowance.counted(row.last_hour or [], now) if _of_all(row, now).an_hour else None
+        Bucket.objects.filter(name=CALLS).update(
+            tokens=remaining, dripped_at=now, counted=F("counted") + 1, last_hour=last_hour
+        )
 
 
 def count_lookup(person_id: int, now: datetime) -> None:
     """Count one request that a person waits for, or raise RateLimited: their share, or that of all, is used up."""
     with transaction.atomic():
         LookupShare.objects.get_or_create(person_id=person_id)
-        _take(LookupShare.objects.select_for_update().get(person_id=person_id), now, of=PERSONAL_SHARE)
-        _take(_locked(LOOKUPS), now, of=1)
+        calls = _calls()
+        _take(LookupShare.objects.select_for_update().get(person_id=person_id), calls, now, of=PERSONAL_SHARE)
+        _take(_locked(LOOKUPS), calls, now, of=1)
         count_call(now)
 
 
 def polls_left(now: datetime) -> int:
-    """How many calls following may make now without the reserve; 0 while frozen. They are counted as they leave."""
-    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+    """How many calls following may make until the next sweep; 0 while frozen. They are counted as they leave."""
+    row = _calls()
     if row.frozen_until and row.frozen_until > now:
         return 0
-    return max(0, int(_tokens(row, now) - POLL_RESERVE * _capacity()))
+    return _allowance(row, now).polls()
 
 
-def polls_a_second(now: datetime) -> float:
-    """How many calls a second following may make from now on: what drips, and more of it the more has gathered.
-
-    So what others use is left to them, and what nobody uses is used.
-    """
-    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
-    reserve = POLL_RESERVE * _capacity()
-    gathered = (_tokens(row, now) - reserve) / (_capacity() - reserve)
-    return 2 * _drip_per_s() * max(LEAST_FOLLOWING, gathered)
+def polls_a_second(now: datetime, expected: float = 0.0) -> float:
+    """How many calls a second following may make from now on. expected: those of others"""
+    return _allowance(_calls(), now).polls_a_second(expected)
 
 
 def poll_worth_s() -> float:
@@ -209,19 +205,33 @@ def _locked(bucket: str) -> Bucket:
     return Bucket.objects.select_for_update().get(name=bucket)
 
 
-def _take(row: Bucket | LookupShare, now: datetime, *, of: float) -> None:
+def _calls() -> Bucket:
+    return Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+
+
+def _of_all(calls: Bucket, now: datetime) -> allowance.Limit:
+    """The limit of all calls."""
+    part = allowance.CAREFUL if calls.no_bursts_until and calls.no_bursts_until > now else 1.0
+    an_hour = part * TRIAL_CALLS_AN_HOUR if settings.ITWIN_TIER in FREE else None
+    return allowance.Limit(part * limit(CALLS), an_hour)
+
+
+def _allowance(calls: Bucket, now: datetime) -> Allowance:
+    of_all = _of_all(calls, now)
+    tokens = _dripped(calls, now, of_all.holds, of_all.drip_a_second)
+    return Allowance(of_all, tokens, now, calls.last_hour or [])
+
+
+def _take(row: Bucket | LookupShare, calls: Bucket, now: datetime, *, of: float) -> None:
     """Take a call out of a bucket that has this part of what is for look-ups, or raise RateLimited."""
-    holds, drip_per_s = of * LOOKUPS_HOLD * _capacity(), of * LOOKUPS_DRIP * _drip_per_s()
+    of_all = _of_all(calls, now)
+    holds, drip_per_s = of * LOOKUPS_HOLD * of_all.holds, of * LOOKUPS_DRIP * of_all.drip_a_second
     tokens = _dripped(row, now, holds, drip_per_s)
-    if tokens < 1:
-        raise RateLimited(Turn(now + timedelta(seconds=(CALLS_A_LOOK - tokens) / drip_per_s), WaitReason.OWN_LIMIT))
+    if tokens < 1 or not _allowance(calls, now).may_look_up():
+        wanted = max(CALLS_A_LOOK - tokens, 1)
+        raise RateLimited(Turn(now + timedelta(seconds=wanted / drip_per_s), WaitReason.OWN_LIMIT))
     row.tokens, row.dripped_at = tokens - 1, now
     row.save(update_fields=["tokens", "dripped_at"])
-
-
-def _tokens(row: Bucket, now: datetime) -> float:
-    """What the bucket of all calls holds."""
-    return _dripped(row, now, _capacity(), _drip_per_s())
 
 
 def _dripped(row: Bucket | LookupShare, now: datetime, holds: float, drip_per_s: float) -> float:
@@ -229,19 +239,3 @@ def _dripped(row: Bucket | LookupShare, now: datetime, holds: float, drip_per_s:
     if row.dripped_at is None:
         return holds
     return min(holds, row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * drip_per_s)
-
-
-def _drip_per_s() -> float:
-    """Slow enough for the minute and, with Trial, for the hour: nine tenths, for a full bucket may go at once too."""
-    a_minute = limit(CALLS) / 60
-    if settings.ITWIN_TIER not in FREE:
-        return 0.9 * a_minute
-    return 0.9 * min(a_minute, TRIAL_CALLS_AN_HOUR / 3600)
-
-
-def _capacity() -> float:
-    """What the minute allows beside what drips, so that a full bucket and a minute of dripping stay within it.
-
-    With Trial, whose hour lets little drip, that is much, and just what the hour allows beside it.
-    """
-    return limit(CALLS) - 60 * _drip_per_s()

@@ -153,7 +153,7 @@ def test_following_leaves_room_in_every_minute(settings, tier, a_minute):
 
     taken = sum(follow(10_000, start + timedelta(seconds=second)) for second in range(1, 61))
 
-    assert 0.85 * a_minute <= taken <= a_minute
+    assert 0.96 * a_minute <= taken <= a_minute
 
 
 def test_following_never_takes_the_reserve_for_people():
@@ -163,11 +163,12 @@ def test_following_never_takes_the_reserve_for_people():
     assert follow(10_000, now) == 0
 
 
-def test_calls_of_people_and_of_sending_count_and_may_use_the_reserve():
+def test_calls_of_people_and_of_sending_count_and_may_use_the_reserve(settings):
+    settings.ITWIN_TIER = "trial"
     now = timezone.now()
     assert follow(10_000, now) > 200  # all but the reserve
 
-    for _ in range(200):  # 250 are the reserve
+    for _ in range(200):  # 208 are the reserve
         rate_limits.count_call(now)
 
     assert follow(10_000, now + timedelta(seconds=2)) == 0
@@ -179,9 +180,19 @@ def test_what_people_used_is_given_back_before_following_goes_on():
     for _ in range(450):
         rate_limits.count_call(now)
 
-    # 75 a second drip in: first what was taken from the reserve and beyond, then what following may take.
+    # 81 a second drip in: first what was taken from the reserve and beyond, then what following may take.
     assert follow(10_000, now + timedelta(seconds=5)) == 0
     assert follow(10_000, now + timedelta(seconds=9)) > 0
+
+
+def test_for_a_day_after_a_429_of_all_calls_a_tenth_is_left_unused():
+    now = timezone.now()
+    usual = rate_limits.polls_a_second(now)
+
+    rate_limits.freeze("calls", now, now)
+
+    assert rate_limits.polls_a_second(now) == pytest.approx(0.9 * usual)
+    assert rate_limits.polls_a_second(now + timedelta(hours=25)) == pytest.approx(usual)
 
 
 @pytest.mark.same_on_both
@@ -197,7 +208,7 @@ def test_a_trials_hour_counts_everybodys_calls(settings):
                 rate_limits.count_call(at)
                 taken += 1
 
-    assert 4200 <= taken <= 5000
+    assert 4800 <= taken <= 5000
 
 
 # ---------- a share of what is looked up ----------
@@ -215,13 +226,13 @@ def look_up(wanted: int, now, *people) -> int:
 
 
 @pytest.mark.same_on_both
-@pytest.mark.parametrize(("tier", "at_once", "a_second"), [("trial", 85, 0.31), ("basic", 100, 18.75)])
+@pytest.mark.parametrize(("tier", "at_once", "a_second"), [("trial", 83, 0.34), ("basic", 24, 20.2)])
 def test_one_persons_look_ups_are_a_share_of_the_calls(settings, otto, tier, at_once, a_second):
     settings.ITWIN_TIER = tier
     now = timezone.now()
 
     assert look_up(at_once + 40, now, otto) == at_once
-    assert look_up(100, now + timedelta(seconds=4), otto) == int(4 * a_second)
+    assert look_up(100, now + timedelta(seconds=1), otto) == pytest.approx(a_second, abs=1)
 
 
 @pytest.mark.parametrize("tier", ["trial", "basic"])
@@ -277,7 +288,7 @@ def test_what_is_refused_is_not_counted(otto):
     now = timezone.now()
     look_up(120, now, otto)
 
-    assert Bucket.objects.get(name=rate_limits.CALLS).counted == 100
+    assert Bucket.objects.get(name=rate_limits.CALLS).counted == 24
 
 
 def test_while_the_application_is_frozen_nothing_is_sent_either():
