@@ -9,6 +9,7 @@ from django.db.models import Q
 from imodels_app.approvals.plan import Requirement
 from imodels_app.models import Absence, ApprovalRule, Event, Membership, Operation, Preset, Team, User, Webhook
 from imodels_app.runtime import clock
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, UNDECIDED, Kind, OrphanState, State, Verb, Who
 
 
@@ -165,9 +166,9 @@ def has_to_sign_in(user: User, operation: Operation, *, bypasses: bool = False) 
 def asked_in_words(operation: Operation) -> str:
     """Who may decide now: leads of Bridge team and Ines Duarte."""
     asked = operation.asked.split()
-    words = [f"leads of {operation.team.name}"] if Who.LEADS in asked else []
+    words = [f"leads of {isolated(operation.team.name)}"] if Who.LEADS in asked else []
     words += ["administrators"] if Who.ADMINS in asked else []
-    words += [one.name for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
+    words += [isolated(one.name) for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0] if words else "nobody"
 
 
@@ -190,9 +191,10 @@ def _why_again(user: User, operation: Operation) -> str:
 
 def _why_void(operation: Operation) -> str:
     if not operation.requested_by.is_active:
-        return f"The account of {operation.requested_by_name} is closed, so this is not sent. Nobody has to decide."
+        requester = isolated(operation.requested_by_name)
+        return f"The account of {requester} is closed, so this is not sent. Nobody has to decide."
     if Team.looking_after(operation.deciding_itwin_id).pk != operation.team_id:
-        return f"{operation.team.name} no longer looks after this iTwin. Reload the page."
+        return f"{isolated(operation.team.name)} no longer looks after this iTwin. Reload the page."
     return ""
 
 
@@ -249,14 +251,14 @@ def why_not_cancel(user: User, operation: Operation) -> str:
     if operation.state not in CANCELLABLE:
         return f"The platform cannot stop {_a_kind(operation)}." if not operation.is_finished else "It has ended."
     if operation.requested_by_id != user.pk and not user.is_admin:
-        return f"Only {operation.requested_by_name} can cancel this."
+        return f"Only {isolated(operation.requested_by_name)} can cancel this."
     return ""
 
 
 def why_not_edit(user: User, operation: Operation) -> str:
     """Why this person may not change what this request asks for; empty when they may."""
     if operation.requested_by_id != user.pk:
-        return f"Only {operation.requested_by_name} can change this."
+        return f"Only {isolated(operation.requested_by_name)} can change this."
     return "" if operation.state in UNDECIDED else "It is decided, so it can no longer be changed."
 
 
@@ -264,27 +266,27 @@ def why_not_manage(user: User, rule: ApprovalRule) -> str:
     """Why this person may not make or change this rule; empty when they may."""
     if user.is_admin or (rule.team_id in teams_led_by(user) and user.is_active):
         return ""
-    whose = f"leads of {rule.team} and administrators" if rule.team else "administrators"
+    whose = f"leads of {isolated(rule.team)} and administrators" if rule.team else "administrators"
     return f"Only {whose} can change this rule."
 
 
 def why_not_name_deputy(user: User, absence: Absence) -> str:
     """Why this person may not name who decides in the place of this lead, or end it; empty when they may."""
     if not user.is_active or not (user.is_admin or user.pk == absence.lead_id):
-        return f"Only {absence.lead.name} and administrators can do this."
+        return f"Only {isolated(absence.lead.name)} and administrators can do this."
     if is_same_person(absence.lead, absence.deputy):
         return "Nobody stands in for themselves."
     places = Membership.objects.filter(team=absence.team_id)
     if not places.filter(user=absence.lead, role=Membership.Role.LEAD).exists():
-        return f"{absence.lead.name} is no lead of {absence.team}."
+        return f"{isolated(absence.lead.name)} is no lead of {isolated(absence.team)}."
     if not places.filter(user=absence.deputy, user__is_active=True).exists():
-        return f"{absence.deputy.name} is not in {absence.team}."
+        return f"{isolated(absence.deputy.name)} is not in {isolated(absence.team)}."
     return ""
 
 
 def why_not_set_chat(user: User, webhook: Webhook) -> str:
     """Why this person may not say where a team's messages go; empty when they may."""
-    return "" if user.is_admin else f"Only administrators can say where messages about {webhook.team} go."
+    return "" if user.is_admin else f"Only administrators can say where messages about {isolated(webhook.team)} go."
 
 
 def why_not_start(user: User, operation: Operation) -> str:
@@ -303,7 +305,8 @@ def why_not_change(user: User, preset: Preset) -> str:
         return ""
     if preset.team and Membership.objects.filter(user=user, team=preset.team, role=Membership.Role.LEAD).exists():
         return ""
-    return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " can change this."
+    leads = f" and leads of {isolated(preset.team)}" if preset.team else ""
+    return f"Only {isolated(preset.owner.name)}{leads} can change this."
 
 
 def why_not_delete_preset(user: User, preset: Preset) -> str:
@@ -314,7 +317,7 @@ def why_not_delete_preset(user: User, preset: Preset) -> str:
 def why_not_share(user: User, team: Team | None) -> str:
     """Why this person may not share a preset with this team; empty when they may, or keep it to themselves."""
     is_in = team is None or Membership.objects.filter(user=user, team=team).exists()
-    return "" if is_in else f"You are not in {team}."
+    return "" if is_in else f"You are not in {isolated(team)}."
 
 
 def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:
@@ -334,13 +337,14 @@ def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | N
         return ""
     if operation.team_id in (teams_led_by(user) if led is None else led):
         return ""
-    return f"Only {operation.requested_by_name}, leads of {operation.team.name} and administrators can do this."
+    requester, team = isolated(operation.requested_by_name), isolated(operation.team.name)
+    return f"Only {requester}, leads of {team} and administrators can do this."
 
 
 def why_not_watch(user: User, team: Team) -> str:
     """Why this person may not let their token be used to look for what is made outside; empty when they may."""
     is_lead = user.is_active and team.pk in teams_led_by(user)
-    return "" if is_lead else f"Only leads of {team.name} can do this."
+    return "" if is_lead else f"Only leads of {isolated(team.name)} can do this."
 
 
 def teams_led_by(user: User) -> set[int]:

@@ -12,6 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app.decorators import person, signed_in
 from imodels_app.display import status
 from imodels_app.models import Operation, User
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.tables import filters
 
 SHOWN = 8
@@ -82,7 +83,7 @@ def _pages(user: User, text: str) -> list[Destination]:
 
 
 def _operation(operation: Operation) -> Destination:
-    about = f"{status.kind_label(operation.kind)} into {operation.itwin_name or operation.itwin_id}"
+    about = f"{status.kind_label(operation.kind)} into {isolated(operation.itwin_name or operation.itwin_id)}"
     url = reverse("imodels:operation-detail", args=[operation.pk])
     return Destination(operation.name, url, operation.kind, f"{about}, {operation.get_state_display().lower()}")
 
