@@ -17,7 +17,7 @@ from imodels_app import gateway, lifecycle
 from imodels_app.accounts import oidc, pending, preferences, session_keys, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
-from imodels_app.decorators import throttled
+from imodels_app.decorators import leaves_nothing, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
@@ -102,12 +102,6 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         end_session = sign_in.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
     logout(request)
     return leaves_nothing(render(request, "sign_in/signed_out.html", {"end_session": end_session}))
-
-
-def leaves_nothing(answer: HttpResponse) -> HttpResponse:
-    """Have the browser forget pages and what scripts have stored. Not cookies: those of other hosts would go, too."""
-    answer["Clear-Site-Data"] = '"cache", "storage"'
-    return answer
 
 
 def _person(request: HttpRequest, begun: PendingSignIn | None) -> tuple[User, float]:
