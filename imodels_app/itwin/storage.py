@@ -123,7 +123,11 @@ def check_destination(link: UploadLink, platform_url: str, *, private_hosts: Col
 
     What the platform itself uses is fine: plain HTTP, and its own host. Storage asks for the host's address again.
     """
-    target, platform = urlsplit(link.href), urlsplit(platform_url)
+    platform = urlsplit(platform_url)
+    try:
+        target = addresses.parts(link.href)
+    except ValueError:  # its text and its chain may name the address
+        raise errors.ForeignLink("The upload link is not a web address.") from None
     if target.scheme not in ("http", "https") or not target.hostname or target.username or target.password:
         raise errors.ForeignLink("The upload link is not a web address.")
     if target.scheme == "http" and platform.scheme == "https":
