@@ -383,7 +383,7 @@ def test_row_20_the_signed_out_decide_nothing_and_keep_ticks_and_comment(
     client, ida, mara, tomas, waiting_fork, spec_for
 ):
     edited = lifecycle.request(spec_for(Kind.FORK, name="Edited"), by=mara)
-    sent = {"answer": "reject", "comment": "Wait for June.", "chosen": [f"{waiting_fork.pk}:1", f"{edited.pk}:1"]}
+    sent = {"answer": "reject", "comment": "Wait for June.", "chosen": [f"{waiting_fork.pk}:1.1", f"{edited.pk}:1.1"]}
     lifecycle.edit(edited, spec_for(Kind.FORK, name="Edited since"), by=mara)
 
     signed_out = client.post(reverse("imodels:decide-several"), sent)
@@ -395,7 +395,7 @@ def test_row_20_the_signed_out_decide_nothing_and_keep_ticks_and_comment(
     page = client.post(LIST, {"chosen": list(kept), "comment": "Wait for June."})
     assert "Wait for June.</textarea>" in page.text
     ticked = re.findall(r'name="chosen"\s+value="([^"]+)"\s+form="several"\s+checked', page.text)
-    assert ticked == [f"{waiting_fork.pk}:1"]
+    assert ticked == [f"{waiting_fork.pk}:1.1"]
     assert not Decision.objects.exists()
 
 

@@ -1,5 +1,6 @@
 """The card of a request, and what is sent from it: a decision, a comment, when it may start, who is looking."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -62,9 +63,8 @@ def bypass(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let it run without the approvals that it lacks: admins only, with a reason that all leads read."""
     operation, form = approval_card.visible(person(request), pk), deciding.BypassForm(request.POST)
 
-    def act(by: User) -> None:
-        shown = deciding.seen(request.POST.get("round"))
-        lifecycle.bypass(operation, by=by, reason=form.cleaned_data.get("reason", ""), seen=shown)
+    def act(by: User, **how: Any) -> None:
+        lifecycle.bypass(operation, by=by, reason=form.cleaned_data["reason"], **how)
 
     return deciding.respond(request, operation, form, act, eligibility.why_not_bypass, "bypassed the approval of")
 
