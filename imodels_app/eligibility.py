@@ -149,6 +149,12 @@ def usable_rights(user: User, operation: Operation) -> list[Right]:
     return usable(rights_of(user, operation), user, operation)
 
 
+def can_answer(user: User, operation: Operation) -> bool:
+    """Whether this person is asked, by a right that counts, and has not answered; not whether it can be decided now."""
+    is_free = not _why_own(user, operation) and not _has_answered(user, operation)
+    return is_free and bool(usable_rights(user, operation))
+
+
 def could_decide(user: User, who: str, operation: Operation) -> bool:
     """Whether this person could be one of these who decide about this, were they asked."""
     right = None if _why_own(user, operation) else right_as(who, user, operation)
