@@ -283,7 +283,9 @@ def test_row_15_at_half_time_without_an_answer_the_administrators_are_told_once(
         lifecycle.approve(waiting_fork, by=ines)
 
 
-def test_row_15_where_somebody_has_answered_nobody_is_told(bridge_team, ida, ines, mara, tomas, spec_for):
+def test_row_15_where_somebody_has_answered_and_nothing_is_decided_they_are_told_too(
+    bridge_team, ida, ines, mara, tomas, spec_for
+):
     ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 2}])
     fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
     lifecycle.approve(fork, by=tomas)
@@ -291,7 +293,7 @@ def test_row_15_where_somebody_has_answered_nobody_is_told(bridge_team, ida, ine
     Operation.objects.update(remind_at=clock.now())
     sweeps.approvals()
 
-    assert heard(NotificationKind.ESCALATED) == set()
+    assert heard(NotificationKind.ESCALATED) == {"Ines"}
 
 
 # Row 18: queues

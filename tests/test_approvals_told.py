@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
+from django.utils import timezone
 
 from imodels_app import eligibility, lifecycle
-from imodels_app.accounts import rights
+from imodels_app.accounts import permissions, rights
 from imodels_app.models import (
     Absence,
     ApprovalRule,
@@ -15,12 +17,13 @@ from imodels_app.models import (
     Operation,
     Team,
     TeamITwin,
+    TokenSet,
     User,
     Webhook,
 )
 from imodels_app.notifications import cards, outbox, recipients, texts
 from imodels_app.runtime import clock
-from imodels_app.states import Kind, Who
+from imodels_app.states import Kind, State, Who
 from imodels_app.workers import sweeps
 
 pytestmark = pytest.mark.django_db
@@ -233,3 +236,53 @@ def test_45_a_new_lead_is_told_of_what_waits(bridge_team, ben, ines, tomas, wait
 
     assert read_by(waiting_fork, ben) == ["requested"]
     assert fresh(waiting_fork).asked == " leads "
+
+
+# What else goes with it
+
+
+def test_21_an_approver_who_sets_a_start_is_confirmed_as_for_a_decision(client, tomas, waiting_fork, confirmed_leads):
+    TokenSet.objects.filter(user=tomas).delete()
+    client.force_login(tomas)
+    at = (clock.now() + timedelta(days=80)).strftime("%Y-%m-%dT%H:%M")
+
+    answer = client.post(reverse("imodels:start", args=[waiting_fork.pk]), {"not_before": at})
+
+    assert (answer.status_code, fresh(waiting_fork).not_before) == (422, None)
+    assert not answer.wsgi_request.user.is_authenticated
+
+
+@pytest.mark.parametrize("act", ["edit", "start later"])
+def test_8_what_administrators_decide_in_the_place_of_others_can_be_changed(waiting_fork, ines, mara, spec_for, act):
+    rights.delete(Membership.objects.get(user__first_name="Tomas"), by=None)
+    fork = fresh(waiting_fork)
+    if act == "edit":
+        lifecycle.edit(fork, spec_for(Kind.FORK, name="Fixed"), by=mara)
+    else:
+        lifecycle.start_at(fork, clock.now() + timedelta(days=2), by=mara)
+
+    assert (fork.plan.number, fork.is_asked_of_admins_instead) == (2, True)
+    lifecycle.approve(fork, by=ines)
+    assert fork.state == State.QUEUED
+
+
+def test_14_a_deputy_is_named_once_for_a_day_and_ended_though_they_have_left(client, bridge_team, tomas, ben):
+    client.force_login(tomas)
+    today = timezone.localdate()
+    form = {"deputy": Membership.objects.get(user=ben).pk, "since": today, "until": today + timedelta(days=2)}
+    assert client.post("/approvals/away/", form).status_code == 302
+
+    again = client.post("/approvals/away/", form | {"since": today + timedelta(days=2), "until": today + timedelta(9)})
+    assert (again.status_code, Absence.objects.count()) == (422, 1)
+    assert "stands in for you on some of these days already." in str(again.context["form"].errors["since"])
+    rights.delete(Membership.objects.get(user=ben), by=None)
+    assert client.post(reverse("imodels:end-absence", args=[Absence.objects.get().pk])).status_code == 302
+
+    assert not Absence.objects.exists()
+
+
+def test_14_nobody_else_ends_it(bridge_team, tomas, ben, mara):
+    absence = away(tomas, ben, bridge_team)
+
+    with pytest.raises(permissions.Denied):
+        rights.delete(absence, by=mara)
