@@ -82,7 +82,7 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Asks the platform what the card needs of it; then its live parts for htmx, and the page itself without."""
     user = person(request)
     operation = visible(user, pk)
-    known = (card_facts.ask if is_open(operation) else card_facts.remembered)(operation)
+    known = card_facts.ask(operation, looker=user) if is_open(operation) else card_facts.remembered(operation)
     if not request.htmx:
         return redirect("imodels:approval-detail", pk)
     return live_card(request, pk, user, known)

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from imodels_app import lifecycle
-from imodels_app.accounts import pending, sign_in, tokens
+from imodels_app.accounts import pending, sessions, sign_in, tokens
 from imodels_app.models import Event, Membership, RefusedAccess, Team, TokenSet, User
 from imodels_app.states import Verb, WaitReason
 from tests.people import SUBJECTS
@@ -509,6 +509,14 @@ def test_signing_out_leaves_nothing_in_the_browser_but_cookies(client, sandbox, 
     assert answer["Clear-Site-Data"] == '"cache", "storage"'
     assert "no-store" in answer["Cache-Control"]
     assert not signed_in(client)
+
+
+def test_a_session_that_somebody_ended_leaves_nothing_in_the_browser_and_one_that_ran_out_does(client, mara):
+    client.force_login(mara)
+    sessions.end(mara, by=mara)
+
+    assert client.get("/new/empty/")["Clear-Site-Data"] == '"cache", "storage"'
+    assert "Clear-Site-Data" not in client.get("/new/empty/")
 
 
 def test_the_admin_site_knows_no_passwords(client, sandbox, ines):
