@@ -13,7 +13,7 @@ from imodels_app.approvals.plan import INSTEAD, Requirement
 from imodels_app.models import Absence, Event, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import State, Verb, Who
+from imodels_app.states import TO_DECIDE, State, Verb, Who
 
 # By these somebody gets a right, or another one loses theirs.
 _CHANGES = [
@@ -150,10 +150,24 @@ def usable_rights(user: User, operation: Operation) -> list[Right]:
     return usable(rights_of(user, operation), user, operation)
 
 
+def can_answer(user: User, operation: Operation) -> bool:
+    """Whether this person is asked, by a right that counts, and has not answered; not whether it can be decided now."""
+    is_free = not _why_own(user, operation) and not _has_answered(user, operation)
+    return is_free and bool(usable_rights(user, operation))
+
+
 def could_decide(user: User, who: str, operation: Operation) -> bool:
     """Whether this person could be one of these who decide about this, were they asked."""
     right = None if _why_own(user, operation) else right_as(who, user, operation)
     return right is not None and bool(usable([right], user, operation)) and not _has_answered(user, operation)
+
+
+def was_asked(user: User, operation: Operation) -> bool:
+    """Whether this person was asked about it at any time: they come late, and do not try what was never theirs."""
+    told = [event.data for event in operation.events.all()]
+    could = {one["person"] for data in told for one in data.get("could_decide", ())}
+    asked = {one["person"] for data in told for one in data.get("told", ()) if one["of"] in TO_DECIDE}
+    return user.pk in could | asked and not _why_own(user, operation)
 
 
 def _has_answered(user: User, operation: Operation) -> bool:

@@ -51,9 +51,9 @@ def why_not_manage(user: User, rule: ApprovalRule) -> str:
 
 
 def why_not_name_deputy(user: User, absence: Absence) -> str:
-    """Why this person may not name who decides in the place of this lead, or end it; empty when they may."""
-    if not user.is_active or not (user.is_admin or user.pk == absence.lead_id):
-        return f"Only {isolated(absence.lead.name)} and administrators can do this."
+    """Why this person may not name who decides in the place of this lead; empty when they may."""
+    if why := why_not_end_absence(user, absence):
+        return why
     if is_same_person(absence.lead, absence.deputy):
         return "Nobody stands in for themselves."
     places = Membership.objects.filter(team=absence.team_id)
@@ -62,6 +62,12 @@ def why_not_name_deputy(user: User, absence: Absence) -> str:
     if not places.filter(user=absence.deputy, user__is_active=True).exists():
         return f"{isolated(absence.deputy.name)} is not in {isolated(absence.team)}."
     return ""
+
+
+def why_not_end_absence(user: User, absence: Absence) -> str:
+    """Why this person may not end it that somebody decides in the place of this lead; empty when they may."""
+    may = user.is_active and (user.is_admin or user.pk == absence.lead_id)
+    return "" if may else f"Only {isolated(absence.lead.name)} and administrators can do this."
 
 
 def why_not_set_chat(user: User, webhook: Webhook) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from imodels_app.itwin import errors
 from imodels_app.models import ChatMessage, Event, Operation, Webhook
@@ -30,8 +30,10 @@ def enqueue(operation: Operation, event: Event) -> None:
     was_asked = event.verb in cards.ASKS or event.came_from == State.AWAITING_APPROVAL
     if event.verb not in cards.TOLD or not was_asked or not operation.plan.asks_people:
         return
-    now = clock.now()
-    for webhook in Webhook.objects.filter(team=operation.team_id):
+    now, told = clock.now(), Q(team=operation.team_id)
+    if event.verb not in cards.ASKS:  # also where it was asked before it moved to another team
+        told |= Q(messages__operation=operation)
+    for webhook in Webhook.objects.filter(told).distinct():
         ChatMessage.objects.create(webhook=webhook, operation=operation, event=event, written_at=now, due_at=now)
 
 

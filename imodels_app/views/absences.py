@@ -26,7 +26,7 @@ def absence_list(request: HttpRequest) -> HttpResponse:
         absence = form.save()
         messages.success(request, f"{isolated(absence.deputy.name)} decides in your place in these days.")
         return redirect("imodels:absence-list")
-    rows = [(one, not permissions.why_not_name_deputy(user, one)) for one in _of(user)]
+    rows = [(one, not permissions.why_not_end_absence(user, one)) for one in _of(user)]
     is_lead = bool(permissions.teams_led_by(user))
     context = {"form": form, "rows": rows, "is_lead": is_lead, "section": "approvals"}
     return render(request, "approvals/absences.html", context, status=422 if form.errors else 200)
@@ -39,7 +39,7 @@ def end_absence(request: HttpRequest, pk: int) -> HttpResponse:
     """From now on nobody stands in."""
     user = person(request)
     absence = next((one for one in _of(user) if one.pk == pk), None)
-    if absence is None or permissions.why_not_name_deputy(user, absence):
+    if absence is None or permissions.why_not_end_absence(user, absence):
         raise Http404
     rights.delete(absence, by=user)
     deputy, lead = isolated(absence.deputy.name), isolated(absence.lead.name)

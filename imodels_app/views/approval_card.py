@@ -27,6 +27,8 @@ from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Verb, Who
 
 MOST_FORKS = 5
+# What a page from before there were rounds and levels showed.
+FIRST_STAGE = "1.1"
 
 
 class StartForm(Form):
@@ -99,9 +101,7 @@ def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Know
         return HttpResponse(status=204)
     operation = visible(user, pk)
     around = _around(operation, user)
-    round_seen = request.GET.get("round", "")
-    round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
-    around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
+    around |= _stage_shown(operation, as_stage(request.GET.get("round", "")) if live.is_fragment(request) else "")
     context = around | _context(operation, user, now, known)
     rows = [operation, *_rows(around)]
     parts = {"known": known.seen, "card": [[live.row_facts(row, now) for row in rows], _seen(operation, around, now)]}
@@ -112,7 +112,10 @@ def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Know
 def card(
     request: HttpRequest, operation: Operation, user: User, *, status_code: int = 200, **more: Any
 ) -> HttpResponse:
-    """The page after something that was sent, with what was typed still in it."""
+    """The page after something that was sent, with what was typed still in it.
+
+    It is still about the stage that was read when it was sent, and says so if that is over; but a 409 shows anew.
+    """
     now = timezone.now()
     context = _around(operation, user) | _context(operation, user, now, card_facts.remembered(operation))
     context |= {
@@ -120,9 +123,27 @@ def card(
         "seen": "",
         "comment": request.POST.get("comment", ""),
         "typed_reason": request.POST.get("reason", ""),
-        "round_seen": str(operation.plan.number),
     }
+    context |= _stage_shown(operation, "" if status_code == 409 else stage_sent(request))
     return render(request, "approvals/detail.html", context | more, status=status_code)
+
+
+def stage_sent(request: HttpRequest) -> str:
+    """The stage (Operation.stage) that the page showed from which this was sent; "" if it says none."""
+    return as_stage(request.POST.get("round", ""))
+
+
+def as_stage(text: str) -> str:
+    """What is none is one that nothing has. A round alone, of an older page, was about the first level."""
+    number, _, level = text.partition(".")
+    return f"{number[:9]}.{level[:9] or 1}" if text else ""
+
+
+def _stage_shown(operation: Operation, seen: str) -> dict[str, Any]:
+    """seen: the stage that was read; "": the one that is shown now."""
+    is_another_round = seen.partition(".")[0] != str(operation.plan.number)
+    has_moved = operation.state == State.AWAITING_APPROVAL and seen != operation.stage
+    return {"stage": seen or operation.stage, "is_changed": bool(seen) and (is_another_round or has_moved)}
 
 
 def visible(user: User, pk: UUID) -> Operation:
