@@ -173,7 +173,7 @@ class Verb(models.TextChoices):
     PRESET_SAVED = "preset_saved", "Somebody saved a form as a preset."
     PRESET_CHANGED = "preset_changed", "A preset was renamed, or shared with other people."
     PRESET_DELETED = "preset_deleted", "A preset was deleted."
-    HEAD_SENT = "head_sent", "The head of the audit log was sent to the administrators."
+    HEAD_SENT = "head_sent", "The head of the audit log was made, to be sent to administrators and destinations."
     SIGNED_IN = "signed_in", "Somebody signed in."
     SIGNED_OUT = "signed_out", "Somebody signed out."
     SESSIONS_ENDED = "sessions_ended", "Sessions of a person were ended."

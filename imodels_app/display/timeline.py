@@ -55,7 +55,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.PRESET_SAVED: ("Preset saved", "", "history"),
     Verb.PRESET_CHANGED: ("Preset changed", "", "history"),
     Verb.PRESET_DELETED: ("Preset deleted", "", "trash"),
-    Verb.HEAD_SENT: ("Head sent", "", "lock"),
+    Verb.HEAD_SENT: ("Head made", "", "lock"),
     Verb.SIGNED_IN: ("Signed in", "", "user"),
     Verb.SIGNED_OUT: ("Signed out", "", "user"),
     Verb.REASSIGNED: ("Another team decides", "", "user"),

@@ -11,9 +11,10 @@ from django.core.management.color import no_style
 from django.db import connection, transaction
 
 from imodels_app.audit import events, log
+from imodels_app.audit import verify as verify_module
 from imodels_app.audit.verify import Broken, verify
 from imodels_app.audit.verify_export import is_consistent
-from imodels_app.models import Event, LogHead, LogLeaf, Notification, UnloggedEvent
+from imodels_app.models import Destination, Event, LogHead, LogLeaf, Notification, UnloggedEvent
 from imodels_app.notifications import texts
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
@@ -23,6 +24,9 @@ from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.django_db
 EVENT, LEAF = "imodels_app_event", "imodels_app_logleaf"
+# Lines.
+HEAD_EACH = 50
+HEAD, UNLOGGED = "imodels_app_loghead", "imodels_app_unloggedevent"
 
 
 def write(number: int) -> None:
@@ -106,12 +110,38 @@ def truncate(at: int, other: int, size: int) -> int:
     return at
 
 
-WAYS = [edit, delete, insert, swap, truncate]
+def heads(at: int, other: int, size: int) -> int:
+    """One of the log's own heads is deleted, or said to be older."""
+    first = (at - 1) // HEAD_EACH * HEAD_EACH
+    last = first + HEAD_EACH
+    row = f"size = {last}"
+    if other % 2 or last == size:
+        sql(f"UPDATE {HEAD} SET at = '2026-11-28 12:00:00.000001+00:00' WHERE {row}")
+        return first + 1
+    sql(f"DELETE FROM {HEAD} WHERE {row}")
+    return first + 1
+
+
+def wait_again(at: int, other: int, size: int) -> int:
+    sql(f"INSERT INTO {UNLOGGED} (event_id) VALUES ({2 * at})")
+    return at
+
+
+def cut_to_a_head(at: int, other: int, size: int) -> int:
+    """Events, lines and heads, all that came after a head. A destination has been sent them."""
+    last = (at - 1) // HEAD_EACH * HEAD_EACH
+    sql(f"DELETE FROM {EVENT} WHERE id > {2 * last}", f"DELETE FROM {LEAF} WHERE event_id > {2 * last}")
+    sql(f"DELETE FROM {HEAD} WHERE size > {last}")
+    return last + 1
+
+
+WAYS = [edit, delete, insert, swap, truncate, heads, wait_again, cut_to_a_head]
 
 
 def tamper(way: Callable[[int, int, int], int], times: int, size: int) -> None:
-    """So many times, each on the log as it was."""
+    """So many times, each on the log as it was, which a destination has been sent."""
     chance = random.Random(way.__name__)
+    Destination.objects.create(name="SIEM", position=size)
     with triggers_off():
         for _ in range(times):
             at, other = sorted(chance.sample(range(1, size + 1), 2))
@@ -127,18 +157,21 @@ def tamper(way: Callable[[int, int, int], int], times: int, size: int) -> None:
 @pytest.mark.same_on_both
 @pytest.mark.parametrize(("times", "size"), [(20, 500), pytest.param(200, 2_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_each_time_the_first_bad_line_is_named(way, times, size):
+def test_each_time_the_first_bad_line_is_named(way, times, size, monkeypatch):
+    monkeypatch.setattr(log, "BATCH", HEAD_EACH)
     write(size)
 
     tamper(way, times, size)
 
 
 @pytest.mark.soak
-def test_so_it_is_of_100_000():
+def test_so_it_is_of_100_000(monkeypatch):
+    monkeypatch.setattr(log, "BATCH", HEAD_EACH)
     write(100_000)
 
     for way in WAYS:
         tamper(way, 4, 100_000)
+        Destination.objects.all().delete()
 
 
 def after_days(monkeypatch, days: int) -> None:
@@ -181,6 +214,7 @@ def test_each_day_the_head_goes_to_the_admins_and_what_is_cut_off_after_it_is_un
     for _ in range(3):
         sweeps.audit_log()
 
+    Notification.objects.update(sent_at=clock.now())
     sent = Notification.objects.get()
     subject, text = texts.subject_and_text([sent])
     assert (sent.to, subject) == (ines, f"Head of the audit log: {known}")
@@ -190,6 +224,72 @@ def test_each_day_the_head_goes_to_the_admins_and_what_is_cut_off_after_it_is_un
     call_command("verify_audit", head=[str(known)])
     said = capsys.readouterr().out
     assert f"Unproven since {sent.event.at:%Y-%m-%d %H:%M} UTC: whether events are missing after line 20." in said
+
+
+@pytest.mark.parametrize("nobody", ["no administrator", "a closed account", "mail that was not taken"])
+def test_a_head_that_nobody_got_proves_nothing(nobody, request, monkeypatch, capsys):
+    if nobody != "no administrator":
+        ines = request.getfixturevalue("ines")
+        ines.is_active = nobody != "a closed account"
+        ines.save()
+    write(20)
+    known = log.head()
+    after_days(monkeypatch, 1)
+
+    for _ in range(3):
+        sweeps.audit_log()
+    call_command("verify_audit")
+
+    said = capsys.readouterr().out
+    assert Event.objects.filter(verb=Verb.HEAD_SENT).count() == 1
+    assert f"The head {known} was made, not sent" in said
+    assert "No head was sent yet" in said
+
+
+def test_a_head_that_a_destination_took_is_sent(monkeypatch):
+    write(20)
+    known = log.head()
+    after_days(monkeypatch, 1)
+    for _ in range(2):
+        sweeps.audit_log()
+    Destination.objects.create(name="SIEM", position=21, head=Event.objects.get(verb=Verb.HEAD_SENT))
+
+    report = verify()
+
+    assert (str(report.sent), report.unsent) == (str(known), None)
+    with triggers_off():
+        rewrite(cut=True)
+        with pytest.raises(Broken, match="the stream to SIEM has come so far"):
+            verify()
+        Destination.objects.update(position=0)
+        with pytest.raises(Broken, match="a head that SIEM has taken"):
+            verify()
+
+
+def test_what_is_logged_while_it_is_verified_is_no_false_alarm(monkeypatch):
+    write(10)
+    page = verify_module._page
+
+    def page_and_more(after):
+        events.record("signed_in", at=clock.now(), note="late")
+        log.add_events()
+        return page(after)
+
+    monkeypatch.setattr(verify_module, "_page", page_and_more)
+
+    assert verify().head.size == 10
+
+
+def test_an_event_that_waits_though_it_is_logged_stops_nothing_and_is_named():
+    write(5)
+    UnloggedEvent.objects.create(event_id=4)
+    events.record("signed_in", at=clock.now())
+
+    log.add_events()
+
+    assert log.head().size == 6
+    with pytest.raises(Broken, match="Line 2 of the log: event 4 has this line, and waits for the log once more"):
+        verify()
 
 
 @pytest.mark.parametrize("head", ["", "x", "12", "12:", "12:zz", f"x:{'0' * 64}", f"12:{'0' * 63}"])
