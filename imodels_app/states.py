@@ -185,6 +185,7 @@ class Verb(models.TextChoices):
     ACCOUNT_OPENED = "account_opened", "An account was opened."
     ACCOUNT_CLOSED = "account_closed", "An account was closed."
     PERSON_FORGOTTEN = "person_forgotten", "What a person is known by was removed; the record keeps their id."
+    ADDRESSES_DROPPED = "addresses_dropped", "Addresses of people were removed from events; all proofs still hold."
     TEAM_MADE = "team_made", "A team was made."
     TEAM_RENAMED = "team_renamed", "A team has another name."
     TEAM_DELETED = "team_deleted", "A team was deleted."
@@ -243,7 +244,14 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
         "People, teams, rights and rules",
         [
             *(Verb.NAME_CHANGED, Verb.ADDRESS_CHANGED, Verb.ADMIN_GIVEN, Verb.ADMIN_REMOVED, Verb.ACCOUNT_OPENED),
-            *(Verb.ACCOUNT_CLOSED, Verb.PERSON_FORGOTTEN, Verb.TEAM_MADE, Verb.TEAM_RENAMED, Verb.TEAM_DELETED),
+            *(
+                Verb.ACCOUNT_CLOSED,
+                Verb.PERSON_FORGOTTEN,
+                Verb.ADDRESSES_DROPPED,
+                Verb.TEAM_MADE,
+                Verb.TEAM_RENAMED,
+                Verb.TEAM_DELETED,
+            ),
             *(Verb.DAYS_CHANGED, Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN),
             *(Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
             *(Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),

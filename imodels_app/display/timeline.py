@@ -66,6 +66,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.ACCOUNT_OPENED: ("Account opened", "", "user"),
     Verb.ACCOUNT_CLOSED: ("Account closed", "", "lock"),
     Verb.PERSON_FORGOTTEN: ("Personal data removed", "", "trash"),
+    Verb.ADDRESSES_DROPPED: ("Addresses dropped", "", "trash"),
     Verb.TEAM_MADE: ("Team made", "", "user"),
     Verb.TEAM_RENAMED: ("Team renamed", "", "user"),
     Verb.TEAM_DELETED: ("Team deleted", "", "trash"),

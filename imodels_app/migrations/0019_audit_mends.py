@@ -1,7 +1,9 @@
-"""What proves the log's own heads, and keeps a message of a stream as it was until it is taken."""
+"""What proves the log's own heads, and keeps a message of a stream as it was until it is taken; and lets addresses be dropped."""
 
 import django.db.models.deletion
 from django.db import migrations, models
+
+from imodels_app.migrations import _address_triggers
 
 
 class Migration(migrations.Migration):
@@ -41,4 +43,5 @@ class Migration(migrations.Migration):
             name="chain",
             field=models.BinaryField(help_text="Hash of this head and of the chain before it.", null=True),
         ),
+        migrations.RunPython(_address_triggers.replace, _address_triggers.restore),
     ]

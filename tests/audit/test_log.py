@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.color import no_style
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from imodels_app.audit import events, log
 from imodels_app.audit import verify as verify_module
@@ -18,6 +18,7 @@ from imodels_app.models import Destination, Event, LogHead, LogLeaf, Notificatio
 from imodels_app.notifications import texts
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
+from imodels_app.tables.filters import Filter
 from imodels_app.workers import sweeps
 from tests.triggers import triggers_off
 from tests.waiting import PATIENCE_S
@@ -319,6 +320,54 @@ def test_addresses_can_be_dropped_and_nothing_else(drop, capsys):
     call_command("verify_audit")
 
     assert "The addresses of 1 events were dropped." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("which", ["person", "before"])
+def test_a_command_drops_addresses_and_all_proofs_hold(which, mara, otto, capsys):
+    for by in (mara, otto, mara):
+        events.record("signed_in", at=clock.now(), by=by, address="192.0.2.9", client="Firefox", part=0.5, seen="Ж")
+    events.record("signed_in", at=clock.now() + timedelta(days=2), by=otto, address="192.0.2.9")
+    tomorrow = f"{clock.now() + timedelta(days=1):%Y-%m-%d}"
+    asked = {"person": ("--person", str(mara.pk)), "before": ("--before", tomorrow)}[which]
+    gone = {"person": 2, "before": 3}[which]
+
+    call_command("drop_addresses", *asked)
+    call_command("drop_addresses", *asked)
+    log.add_events()
+
+    assert verify().dropped == gone
+    said = Event.objects.get(verb=Verb.ADDRESSES_DROPPED)
+    assert (said.data["count"], Event.objects.filter(actor_email="", actor__isnull=False).count()) == (gone, gone)
+    assert Event.objects.filter(data__client="Firefox").count() == 3 - gone
+    for word in (mara.email, otto.email):
+        assert Filter(text=word).all_events().count() == Event.objects.filter(actor_email=word).count()
+    if connection.vendor == "sqlite":
+        words = connection.cursor().execute("SELECT count(*) FROM imodels_app_event_words WHERE actor_email <> ''")
+        assert words.fetchone()[0] == 4 - gone
+    assert f"The addresses of {gone} events were dropped" in capsys.readouterr().out
+
+
+DROPPED = {"actor_email": "", "data": {"count": 1, "part": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_salt_there"),
+    [
+        (DROPPED, True),
+        ({"actor_email": ""}, False),
+        ({"actor_email": "", "data": {}}, False),
+        (DROPPED | {"note": "x"}, False),
+        (DROPPED | {"at": datetime(2026, 1, 1, tzinfo=UTC)}, False),
+        (DROPPED | {"actor_email": "otto@harbour.example"}, False),
+    ],
+)
+def test_triggers_let_no_other_change_of_an_event_pass(change, is_salt_there):
+    write(2)
+    if not is_salt_there:
+        LogLeaf.objects.update(salt=None)
+
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        Event.objects.filter(pk=2).update(**change)
 
 
 def test_any_two_heads_are_consistent_and_a_proof_is_short():
