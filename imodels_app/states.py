@@ -238,6 +238,10 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
         ],
     ),
     "approvals-given": ("Approvals given", [Verb.APPROVED, Verb.AGREED]),
+    "decisions": (
+        "Decisions",
+        [Verb.APPROVED, Verb.AGREED, Verb.REJECTED, Verb.CHANGES_REQUESTED, Verb.BYPASSED],
+    ),
     "orphans": ("Orphaned iModels", [verb for verb in Verb if verb.startswith("orphan_")]),
     "sign-ins": ("Sign-ins", [Verb.SIGNED_IN, Verb.SIGNED_OUT, Verb.SESSIONS_ENDED, Verb.SIGN_IN_FAILED]),
     "rights": (

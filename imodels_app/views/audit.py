@@ -156,8 +156,8 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _read(query: QueryDict) -> Filter:
-    """With one choice of each list, as the form has it."""
-    return Filter.read(MultiValueDict({name: query.getlist(name)[-1:] for name in query}))
+    """With one choice of each list, as the form has it; but with all kinds of a rate limit, as numbers link to it."""
+    return Filter.read(MultiValueDict({name: query.getlist(name)[0 if name == "kind" else -1 :] for name in query}))
 
 
 def _events(parts: Sequence[QuerySet[Event]], request: HttpRequest) -> dict[str, Any]:

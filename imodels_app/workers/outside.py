@@ -188,7 +188,7 @@ class _Look:
         where = f" in {self._itwin_name}" if self._itwin_name else ""
         facts |= {"itwin": self.row.pk, "imodel": imodel_id, "name": name, "person": self.watch.person_id}
         note, ours = f"{name}{where}{more}", self._ours.get(imodel_id)
-        events.record(verb, at=clock.now(), operation=ours, team_name=self.watch.team.name, note=note, **facts)
+        events.record(verb, at=clock.now(), operation=ours, team=self.watch.team, note=note, **facts)
 
     # What the desk itself does
 
