@@ -217,10 +217,12 @@ class Verb(models.TextChoices):
     MADE_OUTSIDE = "made_outside", "An iModel was seen that was not made with iModel Desk."
     RENAMED_OUTSIDE = "renamed_outside", "An iModel was seen to have another name."
     DELETED_OUTSIDE = "deleted_outside", "An iModel was seen to be gone, which was not deleted with iModel Desk."
+    RETURNED_OUTSIDE = "returned_outside", "An iModel that had been gone was seen again."
     # What was refused.
     DECISION_REFUSED = "decision_refused", "Somebody tried to decide and was not allowed to."
     SIGN_IN_FAILED = "sign_in_failed", "A sign-in failed; without a session, how many in ten minutes."
-    CSRF_REFUSED = "csrf_refused", "A form without our token was refused; without a session, how many in ten minutes."
+    CSRF_REFUSED = "csrf_refused", "A form without our token was refused; if often, how many in ten minutes."
+    ACCESS_REFUSED = "access_refused", "Somebody opened a page of administrators and is none; if often, how many."
 
 
 # What an auditor asks for in one go: the words, and the verbs.
@@ -264,8 +266,11 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
             *(Verb.WATCH_BEGUN, Verb.WATCH_ENDED),
         ],
     ),
-    "outside": ("Seen outside", [Verb.MADE_OUTSIDE, Verb.RENAMED_OUTSIDE, Verb.DELETED_OUTSIDE]),
-    "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
+    "outside": ("Seen outside", [verb for verb in Verb if verb.endswith("_outside")]),
+    "refusals": (
+        "Refused access",
+        [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED, Verb.ACCESS_REFUSED],
+    ),
     "presets": ("Presets", [verb for verb in Verb if verb.startswith("preset_")]),
     "record": (
         "The record itself",

@@ -96,8 +96,10 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.MADE_OUTSIDE: ("Made outside", "ask", "st-succeeded"),
     Verb.RENAMED_OUTSIDE: ("Renamed outside", "ask", "history"),
     Verb.DELETED_OUTSIDE: ("Deleted outside", "bad", "trash"),
+    Verb.RETURNED_OUTSIDE: ("Seen again outside", "ask", "search"),
     Verb.DECISION_REFUSED: ("Decision refused", "bad", "lock"),
     Verb.SIGN_IN_FAILED: ("Sign-in failed", "bad", "lock"),
+    Verb.ACCESS_REFUSED: ("Access refused", "bad", "lock"),
     Verb.CSRF_REFUSED: ("Form refused", "bad", "lock"),
     Verb.SESSIONS_ENDED: ("Sessions ended", "", "user"),
 }
