@@ -63,7 +63,9 @@ def audit_operations(request: HttpRequest) -> HttpResponse:
 @require_safe
 @throttled(throttles.EXPORTS, methods=("GET", "HEAD"))
 def audit_export(request: HttpRequest) -> HttpResponseBase:
-    """Exactly the filtered events, with their proofs; that they were taken out is itself an event."""
+    """Exactly the filtered events with their proofs; that they were taken out is an event. A HEAD takes none."""
+    if request.method == "HEAD":
+        return HttpResponse(content_type="application/zip")
     user, asked, now = person(request), _read(request.GET), timezone.now()
     separator = request.GET.get("separator", "")
     if separator not in SEPARATORS:
