@@ -18,10 +18,10 @@ from imodels_app.audit import log
 from imodels_app.audit.export import Behind, Export
 from imodels_app.audit.verify_export import SEPARATORS
 from imodels_app.decorators import auditor, person, throttled
-from imodels_app.display import formats, status, timeline
+from imodels_app.display import formats, status, timeline, told
 from imodels_app.display.status_table import FAILURES
 from imodels_app.limits import throttles
-from imodels_app.models import Event, KnownITwin, Notification, Operation, SavedFilter, SeenIModel, Team, User
+from imodels_app.models import Event, KnownITwin, Operation, SavedFilter, SeenIModel, Team, User
 from imodels_app.requesting import staging
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import EVENT_GROUPS, Kind, Verb
@@ -139,7 +139,7 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "timeline": [timeline.entry(event, operation) for event in events],
         "attempts": list(operation.attempts.all()),
         "decisions": list(operation.decisions.all()),
-        "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
+        "told": told.of(operation, events),
         "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
         "leads": list(operation.team.leads()),
         "sight": [

@@ -10,9 +10,19 @@ from django.urls import reverse
 from imodels_app import lifecycle
 from imodels_app.accounts import rights
 from imodels_app.audit import events, figures
-from imodels_app.models import Event, Membership, Operation, SavedFilter, Team, TeamITwin
+from imodels_app.models import (
+    ChatMessage,
+    Event,
+    Membership,
+    Notification,
+    Operation,
+    SavedFilter,
+    Team,
+    TeamITwin,
+    Webhook,
+)
 from imodels_app.runtime import clock
-from imodels_app.states import Kind
+from imodels_app.states import Chat, Kind
 from tests.exports import table
 from tests.people import HARBOUR, MAIN_BRIDGE
 
@@ -214,6 +224,24 @@ def test_the_case_has_it_all(admin, failed_fork, django_assert_max_num_queries):
         "mainIModelIsMissingFederationGuids",
     ):
         assert told in page
+
+
+def test_the_case_says_who_was_told_and_in_which_chat_also_when_they_are_gone(
+    admin, bridge_team, mara, tomas, ines, spec_for
+):
+    chat = Webhook.objects.create(team=bridge_team, chat=Chat.TEAMS, url="x", host="chat.example", fingerprint="1234")
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    [message] = ChatMessage.objects.all()
+    chat.delete()
+    tomas.messages.all().delete()
+    Notification.objects.update(sent_at=clock.now())
+
+    [told] = [one for one in admin.get(f"/audit/operations/{fork.pk}/").context["told"] if one.person is None]
+    people = {one.person: one.message for one in admin.get(f"/audit/operations/{fork.pk}/").context["told"]}
+
+    assert (told.name, told.message) == ("Microsoft Teams at chat.example", None)
+    assert message.event.data["chats"] == [told.name]
+    assert people[tomas.pk] is None
 
 
 ASKED = ["event=approvals", "event=failed&kind=fork", "q=pier+fine", "q=mara", f"itwin={HARBOUR}", "person={tomas}"]
