@@ -96,9 +96,8 @@ def delete(preset: Preset, *, by: User) -> None:
 
 
 def _record(verb: Verb, preset: Preset, by: User) -> None:
-    team = preset.team.name if preset.team else ""
     note = f"{preset.name} of {preset.owner.name}"
-    events.record(verb, at=clock.now(), by=by, team_name=team, note=note, preset=str(preset.pk), kind=preset.kind)
+    events.record(verb, at=clock.now(), by=by, team=preset.team, note=note, preset=str(preset.pk), kind=preset.kind)
 
 
 def _save(preset: Preset, verb: Verb, by: User) -> None:
