@@ -14,6 +14,7 @@ from imodels_app.notifications import texts
 from imodels_app.requesting import staging
 from imodels_app.states import Kind, NotificationKind
 from imodels_app.tables import filters
+from tests.people import HARBOUR, MAIN_BRIDGE
 from tests.triggers import triggers_off
 
 NOW = datetime(2026, 11, 18, 9, 42, 20, tzinfo=UTC)
@@ -45,6 +46,7 @@ def visible(page: str) -> str:
 def test_what_happened_in_another_year_says_the_year_on_every_page(years_ago, client, mara, tomas, ines):
     addresses = ["/operations/", "/operations/?since=2024-01-31&until=2024-02-28", "/operations/?ended=2024-02-29"]
     addresses += ["/new/", "/new/baseline/", "/approvals/", "/orphans/", "/audit/"]
+    addresses += [f"/itwins/{HARBOUR}/", f"/imodels/{MAIN_BRIDGE}/"]
     for operation in years_ago:
         for name in ("operation-detail", "lineage", "approval-detail", "orphan-detail"):
             addresses.append(reverse(f"imodels:{name}", args=[operation.pk]))
