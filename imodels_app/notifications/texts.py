@@ -318,6 +318,7 @@ def _next_acts(operation: Operation) -> list[str]:
         "Open": links.open_url(operation),
         "Clone it": links.copy_url(operation, Kind.CLONE),
         "Fork it": links.copy_url(operation, Kind.FORK),
+        "The iModel": links.imodel_url(operation.imodel_id) if operation.is_usable else "",
     }
     return [f"{act}: {urljoin(settings.DASHBOARD_URL, url)}" for act, url in acts.items() if url]
 

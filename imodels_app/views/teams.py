@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from imodels_app.accounts import deciders, permissions, rights
@@ -161,7 +160,6 @@ def _page(request: HttpRequest, team: Team, **refused: Any) -> HttpResponse:
         "team": Team.objects.get(pk=team.pk),  # not with what a refused form has made of it
         "places": places,
         "itwins": _named(user, team.itwins.order_by("itwin_id")),
-        "operations": f"{reverse('imodels:operation-list')}?whose={'all' if user.is_admin else 'team'}",
         "trouble": deciders.why_not_in(team),
         "whom_to_ask": deciders.whom_to_ask(),
         "can_change": permissions.may_administer(user),
