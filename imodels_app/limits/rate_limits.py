@@ -5,10 +5,12 @@ and pacing.py says when the next may leave. Everything together has the bucket `
 it is in the database: no flushed Redis can cause a burst, and a restarted worker forgets nothing.
 
 Nobody can use up what is everybody's. What people look up (pickers, forms, checks) has a bucket of its own, LOOKUPS,
-and each person a share of that. Both drip slower than `calls`, and hold less, so whatever one person or all of them
-look up, the steps of operations find something left.
+that drips slower than `calls` and holds less: whatever all of them look up, the steps of operations find something
+left. And a person may look up no more than they leave to the others: what they have asked lately is at most what is
+still in the bucket. So one takes half of it at once, the next a quarter, and whoever comes last finds something.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,8 +44,6 @@ ONE_AT_A_TIME_FOR = timedelta(minutes=5)
 NO_BURSTS_FOR = timedelta(days=1)
 # What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
 LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
-# One person's share of both.
-PERSONAL_SHARE = 0.5
 # A page or a picker asks about so many questions. Whoever has used up their share waits until that many are back.
 CALLS_A_LOOK = 10
 
@@ -147,19 +147,25 @@ def count_call(now: datetime) -> None:
     with transaction.atomic():
         row = _locked(CALLS)
         remaining = max(_allowance(row, now).tokens - 1, -float(limit(CALLS)))
-        last_hour = allowance.counted(row.last_hour or [], now) if _of_all(row, now).an_hour else None
-        Bucket.objects.filter(name=CALLS).update(
-            tokens=remaining, dripped_at=now, counted=F("counted") + 1, last_hour=last_hour
-        )
+        of_late = _of_all(row, now).with_one_more(row.of_late or [], now)
+        values = {"tokens": remaining, "dripped_at": now, "counted": F("counted") + 1, "of_late": of_late}
+        Bucket.objects.filter(name=CALLS).update(**values)
 
 
 def count_lookup(person_id: int, now: datetime) -> None:
-    """Count one request that a person waits for, or raise RateLimited: their share, or that of all, is used up."""
+    """Count one request that a person waits for, or raise RateLimited: they have had as much as they leave."""
     with transaction.atomic():
-        LookupShare.objects.get_or_create(person_id=person_id)
+        bucket = _locked(LOOKUPS)
+        share, _ = LookupShare.objects.get_or_create(person_id=person_id)
         calls = _calls()
-        _take(LookupShare.objects.select_for_update().get(person_id=person_id), calls, now, of=PERSONAL_SHARE)
-        _take(_locked(LOOKUPS), calls, now, of=1)
+        of_all = _of_all(calls, now)
+        holds, drip_per_s = LOOKUPS_HOLD * of_all.for_lookups, LOOKUPS_DRIP * of_all.drip_a_second
+        left, taken = _dripped(bucket, now, holds, drip_per_s), _remembered(share, now, holds / drip_per_s)
+        if left < taken + 1 or not _allowance(calls, now).may_look_up():
+            raise RateLimited(Turn(now + _until_a_look(left, taken, holds, drip_per_s), WaitReason.OWN_LIMIT))
+        for row, tokens in ((bucket, left - 1), (share, taken + 1)):
+            row.tokens, row.dripped_at = tokens, now
+            row.save(update_fields=["tokens", "dripped_at"])
         count_call(now)
 
 
@@ -219,22 +225,23 @@ def _of_all(calls: Bucket, now: datetime) -> allowance.Limit:
 def _allowance(calls: Bucket, now: datetime) -> Allowance:
     of_all = _of_all(calls, now)
     tokens = _dripped(calls, now, of_all.holds, of_all.drip_a_second)
-    return Allowance(of_all, tokens, now, calls.last_hour or [])
+    return Allowance(of_all, tokens, now, calls.of_late or [])
 
 
-def _take(row: Bucket | LookupShare, calls: Bucket, now: datetime, *, of: float) -> None:
-    """Take a call out of a bucket that has this part of what is for look-ups, or raise RateLimited."""
-    of_all = _of_all(calls, now)
-    holds, drip_per_s = of * LOOKUPS_HOLD * of_all.holds, of * LOOKUPS_DRIP * of_all.drip_a_second
-    tokens = _dripped(row, now, holds, drip_per_s)
-    if tokens < 1 or not _allowance(calls, now).may_look_up():
-        wanted = max(CALLS_A_LOOK - tokens, 1)
-        raise RateLimited(Turn(now + timedelta(seconds=wanted / drip_per_s), WaitReason.OWN_LIMIT))
-    row.tokens, row.dripped_at = tokens - 1, now
-    row.save(update_fields=["tokens", "dripped_at"])
+def _remembered(share: LookupShare, now: datetime, fades_in_s: float) -> float:
+    """What a person has asked lately: it fades as fast as an empty bucket fills."""
+    if share.dripped_at is None:
+        return 0.0
+    return share.tokens * math.exp(-max(0.0, (now - share.dripped_at).total_seconds()) / fades_in_s)
 
 
-def _dripped(row: Bucket | LookupShare, now: datetime, holds: float, drip_per_s: float) -> float:
+def _until_a_look(left: float, taken: float, holds: float, drip_per_s: float) -> timedelta:
+    """How long until a page's questions can be asked: each takes one away, and adds one to what was asked."""
+    missing = max(2 * CALLS_A_LOOK - (left - taken), 1)
+    return timedelta(seconds=missing / (drip_per_s * (1 + taken / holds)))
+
+
+def _dripped(row: Bucket, now: datetime, holds: float, drip_per_s: float) -> float:
     """What a bucket holds with what has dripped in since it was last touched."""
     if row.dripped_at is None:
         return holds

@@ -17,8 +17,8 @@ class Bucket(models.Model):
     dripped_at = models.DateTimeField(null=True)
     # Of all calls: what one more poll is worth, in seconds for which an end is not noticed (poll_schedule.py).
     poll_worth_s = models.FloatField(null=True)
-    # And where an hour has a limit, how many left in each slot of the last one (allowance.py).
-    last_hour = models.JSONField(null=True)
+    # And how many left in each slot of the last minute or hour (allowance.py).
+    of_late = models.JSONField(null=True)
     counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind sent so far.")
 
     def __str__(self) -> str:
@@ -26,7 +26,7 @@ class Bucket(models.Model):
 
 
 class LookupShare(models.Model):
-    """What one person may still look up on the platform; it drips. Its row is the lock under which that is counted.
+    """What one person has looked up on the platform lately, which fades (`tokens`, at `dripped_at`).
 
     And when a form of theirs was last heard of, so that a place is kept for what they will ask for.
     """
