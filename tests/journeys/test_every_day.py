@@ -123,7 +123,7 @@ def test_success_leads_on_from_the_page_and_from_the_row(desk, succeeded_clone):
     assert page.evaluate("navigator.clipboard.readText()").endswith(f"/operations/{succeeded_clone.pk}/")
     page.goto("/operations/")
     page.locator("summary", has_text=f"Actions for {succeeded_clone.name}").click()
-    expect(page.get_by_role("link", name="Open iModel")).to_be_visible()
+    expect(page.get_by_role("link", name="Open the iModel in a new tab")).to_be_visible()
     expect(page.get_by_role("link", name="Clone this")).to_have_attribute("href", clone)
     expect(page.get_by_role("link", name="Fork this")).to_have_attribute("href", fork)
 
