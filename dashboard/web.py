@@ -7,15 +7,16 @@ nothing keep no thread busy. What it lacks is added here:
 
 - A request that arrives too slowly is closed, however often it sends another byte; so is an answer nobody reads.
 - At the limit of connections the one that has been silent longest makes room, instead of nobody being let in.
-- Health checks have a thread of their own.
+- Health checks have threads of their own: of the two that there are, neither waits for the other.
 - Of a thousand open connections its loop looks at those where something happens, not each time at all of them.
-- A large body is read only from somebody with a session.
+- No body is read of strangers: what they send is answered as if nothing had been in it.
 """
 
 import os
 import resource
 import selectors
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import Error
 
 from imodels_app.accounts import session_keys
@@ -40,8 +41,10 @@ GRACE_S = 20.0
 LEAST_RATE = 4096
 # How long a connection may do nothing: longer than the pause between two polls of a live page.
 SILENCE_S = 30
-# What may be sent without a session: more than any form, far less than a disk.
+# What may be sent without a session, where it may be at all: more than any form, far less than a disk.
 STRANGERS_BODY = 1024 * 1024
+# What is sent by people who are nobody's: how pages look, and a sign-out that comes twice.
+OPEN_TO_STRANGERS = ("/theme", "/sign-out", "/admin/logout/")
 # A whole baseline file may come with a form, without JavaScript. (Read here, in the process that starts the others:
 # settings that make no sense end it.)
 LARGEST_BODY = settings.BASELINE_MAX_MIB * 1024 * 1024 + STRANGERS_BODY
@@ -101,16 +104,13 @@ class Connections(dict[int, Any]):
             self._selector.register(number, events, self[number])
 
 
-class NoSession(Error):  # type: ignore[misc]
-    code = 403
-    reason = "Forbidden"
-
-
 class Request(HTTPRequestParser):  # type: ignore[misc]
     """A request while it arrives."""
 
     completed: bool
     error: Error | None
+    # What cannot be read as a request has none.
+    path = ""
 
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
@@ -121,23 +121,47 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
-        if self.headers_finished and not self.completed and self._is_too_large_for_a_stranger():
-            self.error = NoSession("Sign in before you send a file.")
-            self.completed = True
+        if self.headers_finished and not self.completed and self._size > self._most:
+            self._go_on_without_body()
+            return len(data)
         return consumed
 
-    def _is_too_large_for_a_stranger(self) -> bool:
-        return max(self.content_length, self.body_bytes_received) > STRANGERS_BODY and not self._has_a_session()
+    @property
+    def _size(self) -> int:
+        """Of the body, as announced, or as far as it has come."""
+        return int(max(self.content_length, self.body_bytes_received, self.chunked))
 
-    def _has_a_session(self) -> bool:
-        cookies = parse_cookie(self.headers.get("COOKIE", ""))
-        return session_keys.is_ours(cookies.get(settings.SESSION_COOKIE_NAME, ""))
+    @cached_property
+    def _most(self) -> int:
+        """How large a body is read of whoever sent these headers."""
+        shown = {name: session_keys.is_ours(key) for name, key in parse_cookie(self.headers.get("COOKIE", "")).items()}
+        if shown.get(settings.SESSION_COOKIE_NAME):
+            return int(LARGEST_BODY)
+        # Who was signed in here once finds again what they typed in a page that is older.
+        is_no_stranger = self.path in OPEN_TO_STRANGERS or shown.get(settings.KNOWN_COOKIE_NAME)
+        return STRANGERS_BODY if is_no_stranger else 0
+
+    def _go_on_without_body(self) -> None:
+        """Have it answered at once. Whatever comes after its headers is nobody's request: this was the last one."""
+        self.close()
+        self.body_rcv, self.chunked, self.expect_continue = None, False, False
+        self.headers |= {"CONTENT_LENGTH": "0", "CONNECTION": "close"}
+        self.completed = True
+
+
+class OwnAnswer(ErrorTask):  # type: ignore[misc]
+    """What is answered here, because no page could: a request that is none, or too large."""
+
+    def execute(self) -> None:
+        self.response_headers.extend(settings.HEADERS_WITHOUT_PAGE.items())
+        super().execute()
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection."""
 
     parser_class = Request
+    error_task_class = OwnAnswer
 
     def is_at_work(self) -> bool:
         """Whether a request of it has arrived whole and is not answered yet."""
@@ -155,7 +179,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     channel_class = Channel
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        self.health_dispatcher = _threads(1)
+        self.health_dispatchers: dict[str, Any] = {path: _threads(1) for path in HEALTH}
         self.connections = Connections()
         super().__init__(*arguments, map=self.connections, **named)
 
@@ -163,8 +187,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         return any(channel.is_at_work() for channel in self.active_channels.values())
 
     def add_task(self, task: Channel) -> None:
-        is_health = task.requests[0].path in HEALTH
-        (self.health_dispatcher if is_health else self.task_dispatcher).add_task(task)
+        dispatcher: Any = self.health_dispatchers.get(task.requests[0].path, self.task_dispatcher)
+        dispatcher.add_task(task)
 
     def maintenance(self, now: float) -> None:
         for channel in self.active_channels.values():

@@ -22,7 +22,10 @@ def record(
     note: str = "",
     **data: object,
 ) -> Event:
-    """Write one line. `data` must be plain JSON values, and never a secret. The request that caused it comes along."""
+    """Write one line. `data` must be plain JSON values, and never a secret. The request that caused it comes along, and
+    what lasts of whoever did it.
+    """
+    lasting = {"actor_issuer": by.issuer, "actor_subject": by.subject} if by else {}
     return Event.objects.create(
         verb=Verb(verb),
         at=at,
@@ -35,7 +38,7 @@ def record(
         came_from=came_from,
         to=to,
         note=note,
-        data=request_context.current().as_data() | data,
+        data=request_context.current().as_data() | lasting | data,
     )
 
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from imodels_app.audit import chain, events, log
 from imodels_app.audit.log import COLUMNS, Head, LoggedEvent
-from imodels_app.audit.verify_export import FIELDS, PERSONAL, PROVED, SEPARATORS, Range, sealed, written
+from imodels_app.audit.verify_export import FIELDS, PERSONAL, SEPARATORS, Range, proved_cells, sealed, written
 from imodels_app.display import formats, identity, timeline
 from imodels_app.models import Event, User
 
@@ -93,14 +93,15 @@ class Export:
             yield from written([line["cells"].values()], separator)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        rows = self.found.select_related("operation", "actor", "leaf").prefetch_related("operation__decisions")
+        rows = self.found.select_related("operation", "leaf").prefetch_related("operation__decisions")
         zone = ZoneInfo(self._facts["zone"])
         known, there = [Range(0, self.head.size)], rows.iterator(chunk_size=BATCH)
         while batch := list(islice(there, BATCH)):
             proofs = list(chain.proofs((event.leaf.index for event in batch), known))
             hashes = log.subtrees(tree for proof in proofs for tree in proof)
             for event, proof in zip(batch, proofs, strict=True):
-                yield _line(event, [hashes[tree] for tree in proof]) | {"cells": _cells(event, zone)}
+                line = _line(event, [hashes[tree] for tree in proof])
+                yield line | {"cells": _cells(event, line, zone)}
 
     def _manifest(self, seal: str) -> dict[str, Any]:
         sent, proof = log.sent_head(), log.inclusion(self.exported.leaf.index, self.head.size)
@@ -151,23 +152,11 @@ def _head_as_json(head: Head) -> dict[str, Any]:
 # Cells
 
 
-def _cells(event: Event, zone: ZoneInfo) -> dict[str, str]:
-    cells = dict.fromkeys(CELLS, "") | _of_event(event) | (_of_operation(event) if event.operation else {})
+def _cells(event: Event, logged: dict[str, Any], zone: ZoneInfo) -> dict[str, str]:
+    cells = dict.fromkeys(CELLS, "") | proved_cells(logged["event"], logged["personal"]) | _of_operation(event)
+    cells["why"] = timeline.why_it_waits(event)
     cells["local_time"] = event.at.astimezone(zone).isoformat(timespec="seconds")
     return {name: str(cell) for name, cell in cells.items()}
-
-
-def _of_event(event: Event) -> dict[str, Any]:
-    actor, logged = identity.of_actor(event), LoggedEvent.of(getattr(event, name) for name in COLUMNS)
-    fields = dict(zip(FIELDS, logged.fields, strict=True))
-    told = {"actor": timeline.who(event), "why": timeline.why_it_waits(event), "code": event.data.get("code", "")}
-    where = {name: event.data.get(name, "") for name in ("address", "client")}
-    return (
-        {cell: fields[field] for cell, field in PROVED.items()}
-        | told
-        | where
-        | _lasting("actor", [actor] if actor else [])
-    )
 
 
 def _of_operation(event: Event) -> dict[str, Any]:

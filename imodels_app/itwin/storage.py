@@ -6,7 +6,8 @@ Source: https://learn.microsoft.com/rest/api/storageservices/put-blob, put-block
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -100,17 +101,13 @@ class Storage:
 
     def put_block(self, number: int, piece: bytes) -> None:
         """Write one block. The same number may be sent again, and replaces what was there."""
-        try:
+        with _told_apart():
             self._client().stage_block(_block_id(number), piece, length=len(piece))
-        except (AzureError, addresses.NotPublic) as error:
-            _azure_refused(error)
 
     def commit(self, count: int) -> None:
         """Put blocks 0 to count - 1 together. Refused with InvalidBlockList when one of them is not there."""
-        try:
+        with _told_apart():
             self._client().commit_block_list([BlobBlock(_block_id(number)) for number in range(count)])
-        except (AzureError, addresses.NotPublic) as error:
-            _azure_refused(error)
 
     def _client(self) -> BlobClient:
         return self._blob or self.open()
@@ -142,6 +139,22 @@ def check_destination(link: UploadLink, platform_url: str, *, private_hosts: Col
 def _block_id(number: int) -> str:
     """All of a blob's ids have the same length, and the same block always has the same one."""
     return f"block-{number:06}"
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """What the library's errors mean; those, too, that it raises over an answer whose body is none of the storage's."""
+    try:
+        yield
+    except (AzureError, addresses.NotPublic) as error:
+        _azure_refused(error)
+    except (AttributeError, TypeError, ValueError) as odd:
+        behind: BaseException | None = odd
+        while behind and not isinstance(behind, HttpResponseError):
+            behind = behind.__context__
+        if not isinstance(behind, HttpResponseError):
+            raise
+        _azure_refused(behind)
 
 
 def _azure_refused(error: AzureError | addresses.NotPublic) -> NoReturn:

@@ -8,7 +8,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 
-from imodels_app.accounts import permissions, rights
+from imodels_app import eligibility
+from imodels_app.accounts import rights
 from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import Conflict
 from imodels_app.models import Absence, ApprovalRule, Operation, OperationQuerySet, Team, User, Webhook
@@ -47,7 +48,7 @@ def _ask_about_all(absence: Absence) -> None:
 @transaction.atomic
 def _ask_deputy(operation: Operation, absence: Absence) -> None:
     """Only of what waits for them by this."""
-    right = permissions.right_as_deputy(absence.deputy, operation)
+    right = eligibility.right_as_deputy(absence.deputy, operation)
     if right and right.stands_for == absence.lead:
         note = f"{absence.deputy.name} stands in for {absence.lead.name}"
         event = _transition.event_fields("deputy_asked", None, note, operation.state, operation.state, "", "")

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
+from imodels_app import eligibility
 from imodels_app.accounts import deciders, permissions
 from imodels_app.approvals.plan import INSTEAD
 from imodels_app.lifecycle import _transition, asking, starting
@@ -22,8 +23,9 @@ def approve(operation: Operation, *, by: User, comment: str = "", seen: int | No
     Raises permissions.Denied (not asked, one's own, decided already) and Conflict (late, or changed meanwhile).
     """
     with transaction.atomic():
-        number = _begin(operation, permissions.why_not_decide, by=by, seen=seen)
+        number = _begin(operation, eligibility.why_not_decide, by=by, seen=seen)
         _require_comment(operation, by, comment)
+        permissions.require(deciders.why_needed_later(by, operation))
         made = _record(operation, Verdict.APPROVED, by=by, comment=comment, level=number)
         if operation.open_level:
             asked = deciders.asked_now(operation)
@@ -49,7 +51,7 @@ def bypass(operation: Operation, *, by: User, reason: str, seen: int | None = No
     Raises as approve() does.
     """
     with transaction.atomic():
-        level = _begin(operation, permissions.why_not_bypass, by=by, seen=seen)
+        level = _begin(operation, eligibility.why_not_bypass, by=by, seen=seen)
         made = _record(operation, Verdict.BYPASSED, by=by, comment=reason, level=level)
         _let_proceed(operation, "bypassed", made, by=by, note=reason)
 
@@ -68,7 +70,7 @@ def cancel(operation: Operation, *, by: User) -> None:
 
 def _turn(operation: Operation, verdict: Verdict, to: State, *, by: User, comment: str, seen: int | None) -> None:
     with transaction.atomic():
-        level = _begin(operation, permissions.why_not_decide, by=by, seen=seen)
+        level = _begin(operation, eligibility.why_not_decide, by=by, seen=seen)
         made = _record(operation, verdict, by=by, comment=comment, level=level)
         _transition.move(operation, to, verb=verdict, by=by, note=comment, data=_in_full(operation, made))
 
@@ -86,7 +88,7 @@ def _begin(operation: Operation, why_not: Callable[..., str], *, by: User, seen:
     2. Then the row: of people who decide at once, each sees what those before have done.
     """
     seen = operation.plan.number if seen is None else seen
-    permissions.lock_rights(by)
+    eligibility.lock_rights(by)
     Operation.objects.select_for_update(of=("self",)).get(pk=operation.pk)
     operation.refresh_from_db()
     if operation.state != State.AWAITING_APPROVAL:
@@ -101,13 +103,13 @@ def _begin(operation: Operation, why_not: Callable[..., str], *, by: User, seen:
 
 
 def _require_comment(operation: Operation, by: User, comment: str) -> None:
-    if not comment and permissions.has_to_comment(by, operation):
+    if not comment and eligibility.has_to_comment(by, operation):
         raise Conflict("Its rules ask you for a comment.")
 
 
 def _record(operation: Operation, verdict: Verdict, *, by: User, comment: str, level: int) -> Decision:
     """Write down whose answer it was, as what, in whose place, and about which request."""
-    rights = [] if verdict == Verdict.BYPASSED else permissions.usable_rights(by, operation)
+    rights = [] if verdict == Verdict.BYPASSED else eligibility.usable_rights(by, operation)
     return Decision.objects.create(
         operation=operation,
         verdict=verdict,
@@ -126,10 +128,10 @@ def _record(operation: Operation, verdict: Verdict, *, by: User, comment: str, l
     )
 
 
-def _capacity(operation: Operation, rights: list[permissions.Right]) -> str:
+def _capacity(operation: Operation, rights: list[eligibility.Right]) -> str:
     """As what somebody decides; an administrator also for each requirement for which too few people are left."""
-    words = [str(right.capacity) for right in rights]
-    if operation.is_asked_of_admins_instead and Who.ADMINS in words:
+    words = list(dict.fromkeys(str(right.capacity) for right in rights))
+    if any(right.is_instead for right in rights):
         words += [f"{INSTEAD}:{at}" for at in deciders.stuck(operation)]
     return " ".join(words)
 

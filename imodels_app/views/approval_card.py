@@ -13,8 +13,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from imodels_app import eligibility
 from imodels_app.accounts import deciders, permissions
-from imodels_app.approvals.plan import Standing
+from imodels_app.approvals.plan import INSTEAD, Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
 from imodels_app.models import Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
@@ -39,7 +40,7 @@ class Voter:
     """Who can decide now, and by what right."""
 
     person: User
-    right: permissions.Right
+    right: eligibility.Right
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Asks the platform what the card needs of it; then its live parts for htmx, and the page itself without."""
     user = person(request)
     operation = visible(user, pk)
-    known = (card_facts.ask if is_open(operation) else card_facts.remembered)(operation)
+    known = card_facts.ask(operation, looker=user) if is_open(operation) else card_facts.remembered(operation)
     if not request.htmx:
         return redirect("imodels:approval-detail", pk)
     return live_card(request, pk, user, known)
@@ -139,7 +140,7 @@ def address(operation: Operation) -> str:
 
 def in_line(user: User) -> OperationQuerySet:
     """What waits for this person, soonest deadline first."""
-    return Operation.objects.waiting_for(user).to_show().order_by("expires_at", "pk")
+    return eligibility.waiting_for(user).to_show().order_by("expires_at", "pk")
 
 
 def is_open(operation: Operation) -> bool:
@@ -178,13 +179,14 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "status_text": status.describe(operation, now),
         "is_open": is_open(operation),
         "is_over": _is_over(operation, now),
-        "why_not": (why_not := permissions.why_not_decide(user, operation)),
+        "why_not": (why_not := eligibility.why_not_decide(user, operation)),
+        "why_not_approve": "" if why_not else deciders.why_needed_later(user, operation),
         "may_look": not why_not and is_open(operation) and not _is_over(operation, now),
         "is_looking": Look.objects.current(clock.now()).filter(operation=operation, person=user).exists(),
-        "why_not_bypass": permissions.why_not_bypass(user, operation),
+        "why_not_bypass": eligibility.why_not_bypass(user, operation),
         "may_start": not permissions.why_not_start(user, operation),
         "start_form": StartForm(initial={"not_before": operation.not_before}),
-        "must_comment": permissions.has_to_comment(user, operation),
+        "must_comment": eligibility.has_to_comment(user, operation),
         "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "plan": operation.plan,
         "still_needed": needed - agreed,
@@ -251,9 +253,9 @@ def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
     able = {person: one.who for one in asked for person in deciders.eligible(one, operation)}
     rights = deciders.deputies(operation) if any(one.who == Who.LEADS for one in asked) else []
     if operation.is_asked_of_admins_instead:
-        able = dict.fromkeys(deciders.admins_left(operation), Who.ADMINS) | able
+        able = dict.fromkeys(deciders.admins_left(operation), INSTEAD) | able
     rights += [
-        (person, right) for person, who in able.items() if (right := permissions.right_as(who, person, operation))
+        (person, right) for person, who in able.items() if (right := eligibility.right_as(who, person, operation))
     ]
     return [Voter(person, right) for person, right in sorted(rights, key=lambda one: one[0].name)]
 

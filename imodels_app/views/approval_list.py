@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import gateway, lifecycle
+from imodels_app import eligibility, gateway, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
 from imodels_app.display import live, status
@@ -112,7 +112,7 @@ def decide_several(request: HttpRequest) -> HttpResponse:
         return redirect("imodels:approval-list")
     why_nots = {one: _why_not(request, user, one, word) for one in chosen}
     possible = [one for one, why in why_nots.items() if not why]
-    asks_again = any(permissions.has_to_sign_in(user, one) for one in possible)
+    asks_again = any(eligibility.has_to_sign_in(user, one) for one in possible)
     try:
         if possible:
             deciding.confirm(request, user, asks_again=asks_again)
@@ -131,7 +131,7 @@ def decide_several(request: HttpRequest) -> HttpResponse:
 def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) -> str:
     """What keeps this answer from being given, whoever is confirmed."""
     decide, done = deciding.ANSWERS[word]
-    if why := permissions.why_not_decide(user, operation):
+    if why := eligibility.why_not_decide(user, operation):
         deciding.note_refusal(request, operation, f"{done}: {why}")
         return why
     form = deciding.form_for(decide, user, operation, request.POST.get("comment", ""))

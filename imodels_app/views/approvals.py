@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import error_handlers, lifecycle
+from imodels_app import eligibility, error_handlers, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.models import User
@@ -66,7 +66,7 @@ def bypass(request: HttpRequest, pk: UUID) -> HttpResponse:
         shown = deciding.seen(request.POST.get("round"))
         lifecycle.bypass(operation, by=by, reason=form.cleaned_data.get("reason", ""), seen=shown)
 
-    return deciding.respond(request, operation, form, act, permissions.why_not_bypass, "bypassed the approval of")
+    return deciding.respond(request, operation, form, act, eligibility.why_not_bypass, "bypassed the approval of")
 
 
 @act_on_card

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from imodels_app import error_handlers, gateway, lifecycle
+from imodels_app import eligibility, error_handlers, gateway, lifecycle
 from imodels_app.accounts import permissions, sessions
 from imodels_app.audit import refusals
 from imodels_app.decorators import View, person, preserve_input_on_sign_out, signed_in, throttled
@@ -84,12 +84,12 @@ def answer(request: HttpRequest, pk: UUID, word: str) -> HttpResponse:
     def act(by: User) -> None:
         decide(operation, by=by, comment=form.cleaned_data.get("comment", ""), seen=seen(request.POST.get("round")))
 
-    return respond(request, operation, form, act, permissions.why_not_decide, done)
+    return respond(request, operation, form, act, eligibility.why_not_decide, done)
 
 
 def form_for(decide: Decide, user: User, operation: Operation, comment: str) -> DecisionForm:
     form = DecisionForm({"comment": comment})
-    form.fields["comment"].required = decide is not lifecycle.approve or permissions.has_to_comment(user, operation)
+    form.fields["comment"].required = decide is not lifecycle.approve or eligibility.has_to_comment(user, operation)
     return form
 
 
@@ -103,7 +103,7 @@ def respond(
 ) -> HttpResponse:
     """Decide, or answer why not: 403, 409 with the card as it is now, 422 at the field, 503 unconfirmed."""
     user, is_valid = person(request), form.is_valid()
-    asks_again = permissions.has_to_sign_in(user, operation, bypasses=why_not is permissions.why_not_bypass)
+    asks_again = eligibility.has_to_sign_in(user, operation, bypasses=why_not is eligibility.why_not_bypass)
     try:
         permissions.require(why_not(user, operation))
         if operation.state == State.AWAITING_APPROVAL:

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import oidc, pending, preferences, sessions, sign_in
+from imodels_app.accounts import oidc, pending, preferences, session_keys, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
 from imodels_app.decorators import leaves_nothing, throttled
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Of a refusal in the log: anybody can come back from the provider with a sentence of any length.
 LOGGED = 400
+KNOWN_FOR_S = 365 * 24 * 60 * 60
 NOT_COMPLETED = "The sign-in was not completed. Nothing has changed."
 ACCOUNT_CLOSED = "An administrator has closed your account in iModel Desk. If you need it again, ask an administrator."
 
@@ -141,7 +142,20 @@ def _enter(request: HttpRequest, user: User, authenticated_at: float, going_to: 
     if not user.email:
         messages.warning(request, "Your e-mail address is not confirmed. “Your sessions” says what that means.")
     lifecycle.wake_after_sign_in(user)
-    return redirect(going_to)
+    return _known(redirect(going_to))
+
+
+def _known(answer: HttpResponse) -> HttpResponse:
+    """With a cookie that outlives the session: what this browser sends is read all the same, and handed back."""
+    answer.set_cookie(
+        settings.KNOWN_COOKIE_NAME,
+        session_keys.new(),
+        max_age=KNOWN_FOR_S,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
 
 
 def _callback() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imodels_app.audit import log
-from imodels_app.audit.verify_export import Bad, check, sealed
+from imodels_app.audit.verify_export import FACTS, PERSONAL, PROVED, Bad, check, sealed
 from imodels_app.models import Event, LogLeaf
 from imodels_app.workers import sweeps
 from tests.audit.test_log import after_days, write
@@ -94,6 +94,15 @@ def edit_a_cell(lines, at, chance):
     return at
 
 
+def forge_a_cell(lines, at, chance):
+    """What the log proves, said otherwise where people read it, with seals that fit."""
+    line = json.loads(lines[at])
+    line["cells"][chance.choice([*PROVED, *PERSONAL, *FACTS])] += "0"
+    lines[at] = json.dumps(line)
+    seal_again(lines)
+    return at
+
+
 def delete(lines, at, chance):
     del lines[at]
     return at
@@ -135,6 +144,7 @@ def seal_again(lines):
 
 
 WAYS = [edit, edit_and_seal, edit_personal, edit_a_cell, delete, insert, repeat_and_seal, swap, swap_and_seal, truncate]
+WAYS += [forge_a_cell] * 3
 
 
 def test_of_100_tampered_ones_the_line_is_named(export):
@@ -155,6 +165,25 @@ def test_of_100_tampered_ones_the_line_is_named(export):
         assert any(place in str(found.value) for place in places), (way.__name__, line, str(found.value))
 
     assert checked(folder) == (1, f"NOT TRUE. {found.value}.")
+
+
+def test_columns_that_the_log_does_not_prove_are_named(export):
+    _, said = checked(export())
+
+    assert said.endswith(
+        "The log does not prove these columns: kind, state, why, itwin, source, imodel_id, requested_by, decided_by,"
+        " request_hash, requested_by_email, requested_by_issuer, requested_by_subject, requested_by_id,"
+        " decided_by_email, decided_by_issuer, decided_by_subject, decided_by_id."
+    )
+
+
+def test_columns_that_are_called_otherwise_are_noticed(export):
+    folder = export()
+    table = (folder / "events.csv").read_bytes()
+    (folder / "events.csv").write_bytes(table.replace(b'"from","to"', b'"to","from"', 1))
+    edit_manifest(folder, lambda one: one | {"columns": [*one["columns"][:9], "to", "from", *one["columns"][11:]]})
+
+    assert checked(folder) == (1, "NOT TRUE. events.jsonl, line 1: other columns.")
 
 
 @pytest.mark.parametrize("at", [1, 2, 99, LINES])
