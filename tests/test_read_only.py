@@ -92,7 +92,17 @@ PAGES = {
     "access": "/new/access/",
     "preferences": "/preferences/",
 }
-SHOW_NO_PAGE = {"access", "audit-imodel", "audit-itwin", "home", "favicon", "metrics", "save-preset", "sign-in-start", "sign-in-callback"}
+SHOW_NO_PAGE = {
+    "access",
+    "audit-imodel",
+    "audit-itwin",
+    "home",
+    "favicon",
+    "metrics",
+    "save-preset",
+    "sign-in-start",
+    "sign-in-callback",
+}
 ACTS = {
     "theme": "/theme",
     "act-on-several": "/operations/several",
@@ -143,7 +153,9 @@ ASKS_THE_PLATFORM = {
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
 ASKING = [
-    name for name in PAGES if re.match("lineage|imodel-lineage|approval-facts|edit-request|orphan-detail|request-|pick-|access", name)
+    name
+    for name in PAGES
+    if re.match("lineage|imodel-lineage|approval-facts|edit-request|orphan-detail|request-|pick-|access", name)
 ]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {
