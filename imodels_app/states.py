@@ -138,8 +138,9 @@ class Verb(models.TextChoices):
     APPROVAL_LAPSED = "approval_lapsed", "An approved request was not sent in time, and has to be approved again."
     ADMINS_ASKED = "admins_asked", "Too few of those who may decide are left, so administrators may."
     REMINDED = "reminded", "Those who have to act were reminded before the time to decide ends."
-    ESCALATED = "escalated", "Half of the time to decide is over and nobody has answered: administrators were told."
+    ESCALATED = "escalated", "Half of the time is over and nothing is decided: administrators were told."
     DEPUTY_ASKED = "deputy_asked", "What waits is asked of the deputy of an absent lead, too."
+    ALSO_ASKED = "also_asked", "What waits is asked of somebody who may decide it only since, or again."
     COMMENTED = "commented", "Somebody wrote something about a request without deciding it."
     START_SET = "start_set", "Before which time a request is not to be sent was set, changed or taken away."
     CANCELLED = "cancelled", "A request was called off before it was sent."
@@ -236,7 +237,7 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
         [
             *(Verb.APPROVED, Verb.AGREED, Verb.REJECTED, Verb.CHANGES_REQUESTED, Verb.BYPASSED, Verb.EXPIRED),
             *(Verb.APPROVAL_LAPSED, Verb.REASSIGNED, Verb.ADMINS_ASKED, Verb.REMINDED, Verb.DECISION_REFUSED),
-            *(Verb.ESCALATED, Verb.DEPUTY_ASKED, Verb.COMMENTED, Verb.START_SET),
+            *(Verb.ESCALATED, Verb.DEPUTY_ASKED, Verb.ALSO_ASKED, Verb.COMMENTED, Verb.START_SET),
         ],
     ),
     "approvals-given": ("Approvals given", [Verb.APPROVED, Verb.AGREED]),
@@ -294,8 +295,9 @@ class NotificationKind(models.TextChoices):
     APPROVAL_LAPSED = "approval_lapsed", "Approval not used in time"
     HALF_WAY = "half_way", "Half of the time to decide is over"
     LAST_DAY = "last_day", "The time to decide ends soon"
-    ESCALATED = "escalated", "Nobody has answered by half of the time"
+    ESCALATED = "escalated", "Nothing is decided by half of the time"
     COMMENTED = "commented", "Somebody wrote a comment"
+    START_SET = "start_set", "Somebody else set when it starts"
     SENT = "sent", "Sent to the platform"
     ENDED = "ended", "Ended"
     EXPIRED = "expired", "Expired"

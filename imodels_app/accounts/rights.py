@@ -86,7 +86,7 @@ def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User |
     """
     with transaction.atomic():
         told = _concerned(row)
-        if by and (why := _why_not_write(row, by)):
+        if by and (why := _why_not_delete(row, by)):
             raise permissions.Denied(why)
         if isinstance(row, Team):
             permissions.require(permissions.why_not_delete_team(row))
@@ -185,6 +185,10 @@ def _rule(row: ApprovalRule, before: Row | None, by: User | None) -> None:
         raise Unmeetable(why if by and permissions.may_administer(by) else f"{why} {deciders.whom_to_ask()}")
     if isinstance(before, ApprovalRule) and _facts(row) != _facts(before):
         row.version = before.version + 1
+
+
+def _why_not_delete(row: Row, by: User) -> str:
+    return permissions.why_not_end_absence(by, row) if isinstance(row, Absence) else _why_not_write(row, by)
 
 
 def _why_not_write(row: Row, by: User) -> str:

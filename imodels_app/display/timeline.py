@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     Verb.REMINDED: ("Reminded", "", "st-approval"),
     Verb.ESCALATED: ("Administrators told", "ask", "user"),
     Verb.DEPUTY_ASKED: ("Deputy asked", "ask", "user"),
+    Verb.ALSO_ASKED: ("Also asked", "ask", "user"),
     Verb.COMMENTED: ("Comment", "", "user"),
     Verb.START_SET: ("Start changed", "", "st-queued"),
     Verb.CANCELLED: ("Cancelled", "", "st-cancelled"),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from imodels_app.itwin import errors
 from imodels_app.models import ChatMessage, Event, Operation, Webhook
@@ -30,7 +30,10 @@ def of(operation: Operation, verb: str, came_from: str) -> list[Webhook]:
     was_asked = verb in cards.ASKS or came_from == State.AWAITING_APPROVAL
     if verb not in cards.TOLD or not was_asked or not operation.plan.asks_people:
         return []
-    return list(Webhook.objects.filter(team=operation.team_id))
+    told = Q(team=operation.team_id)
+    if verb not in cards.ASKS:  # also where it was asked before it moved to another team
+        told |= Q(messages__operation=operation)
+    return list(Webhook.objects.filter(told).distinct())
 
 
 def enqueue(operation: Operation, event: Event) -> None:

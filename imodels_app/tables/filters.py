@@ -301,20 +301,23 @@ def apart(conditions: list[Q]) -> list[Q]:
     return [condition & ~any_of(conditions[:number]) for number, condition in enumerate(conditions)]
 
 
-def any_of(conditions: Iterable[Q]) -> Q:
+def any_of(conditions: Iterable[Any]) -> Q:
     found = Q()
     for condition in conditions:
         found |= condition
     return found
 
 
-def whose(user: User, word: str) -> OperationQuerySet | None:
-    """The operations of one tab; None when this person has no such tab."""
+def tabs(user: User) -> dict[str, str]:
+    """Whose operations this person can look at, each with what its tab is called."""
+    return {"mine": "Mine", "team": "Team"} | ({"all": "All"} if user.is_admin else {})
+
+
+def whose(user: User, word: str) -> OperationQuerySet:
+    """The operations of one of these tabs."""
     if word == "mine":
         return Operation.objects.filter(requested_by=user)
-    if word == "team":
-        return Operation.objects.of_teams(user)
-    return Operation.objects.all() if word == "all" and user.is_admin else None
+    return Operation.objects.of_teams(user) if word == "team" else Operation.objects.visible_to(user)
 
 
 def typed(word: str) -> str:

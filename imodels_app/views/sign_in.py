@@ -14,10 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import oidc, pending, permissions, preferences, sessions, sign_in
+from imodels_app.accounts import oidc, pending, permissions, preferences, session_keys, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
-from imodels_app.decorators import LONGEST_PATH, throttled
+from imodels_app.decorators import LONGEST_PATH, leaves_nothing, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Of a refusal in the log: anybody can come back from the provider with a sentence of any length.
 LOGGED = 400
+KNOWN_FOR_S = 365 * 24 * 60 * 60
 NOT_COMPLETED = "The sign-in was not completed. Nothing has changed."
 ACCOUNT_CLOSED = "An administrator has closed your account in iModel Desk. If you need it again, ask an administrator."
 
@@ -105,12 +106,6 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return leaves_nothing(render(request, "sign_in/signed_out.html", {"end_session": end_session}))
 
 
-def leaves_nothing(answer: HttpResponse) -> HttpResponse:
-    """Have the browser forget pages and what scripts have stored. Not cookies: those of other hosts would go, too."""
-    answer["Clear-Site-Data"] = '"cache", "storage"'
-    return answer
-
-
 def _person(request: HttpRequest, begun: PendingSignIn | None) -> tuple[User, float]:
     """Whoever the provider sends, and when it asked for them. Raises ProviderError and AccountClosed."""
     if not oidc.is_issuer(request.GET.get("iss", settings.OIDC_ISSUER)):
@@ -139,7 +134,20 @@ def _enter(request: HttpRequest, user: User, authenticated_at: float, going_to: 
     if not user.email:
         messages.warning(request, "Your e-mail address is not confirmed. “Your sessions” says what that means.")
     lifecycle.wake_after_sign_in(user)
-    return redirect(going_to)
+    return _known(redirect(going_to))
+
+
+def _known(answer: HttpResponse) -> HttpResponse:
+    """With a cookie that outlives the session: what this browser sends is read all the same, and handed back."""
+    answer.set_cookie(
+        settings.KNOWN_COOKIE_NAME,
+        session_keys.new(),
+        max_age=KNOWN_FOR_S,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
 
 
 def _callback() -> str:

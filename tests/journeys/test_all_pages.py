@@ -12,14 +12,15 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Preset
 from imodels_app.runtime import clock
 from imodels_app.states import Kind
+from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.same_on_both]
 
 FORMS = [f"/new/{kind.value}/" for kind in Kind]
 OF_MARA = ["/operations/", "/new/", *FORMS, "/approvals/", "/orphans/", "/sessions/", "/preferences/", "/find/?q=pier"]
-OF_MARA += ["/help/", "/help/new/", "/teams/"]
+OF_MARA += ["/help/", "/help/new/", "/teams/", f"/imodels/{MAIN_BRIDGE}/", f"/itwins/{HARBOUR}/"]
 OF_INES = ["/operations/", "/teams/", "/teams/new", "/people/", "/first-steps/", "/approvals/rules/"]
-OF_INES += ["/approvals/rules/new", "/audit/", "/audit/operations/", "/audit/numbers/", "/operating/"]
+OF_INES += [f"/imodels/{MAIN_BRIDGE}/", "/approvals/rules/new", "/audit/", "/audit/operations/", "/audit/numbers/", "/operating/"]
 WIDE, PHONE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}, {"width": 320, "height": 640}
 LOOKS: dict[str, dict[str, Any]] = {
     "wide": {"viewport": WIDE},

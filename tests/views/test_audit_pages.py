@@ -180,20 +180,20 @@ def test_an_itwin_has_its_operations_and_who_looked_after_it(admin, a_day, otto,
     row.team = team
     rights.save(row, by=tomas)
 
-    answer = admin.get(f"/audit/itwins/{HARBOUR}/")
+    answer = admin.get(f"/audit/itwins/{HARBOUR}/", follow=True)
 
-    assert answer.context["rows"].rows[0][0].verb == "itwin_moved"
-    assert total_on(answer) == str(Event.objects.exclude(operation=None).count() + 1)
+    assert answer.context["events"].rows[0][0].verb == "itwin_moved"
+    assert answer.context["events"].total == str(Event.objects.exclude(operation=None).count() + 1)
     assert "Transit team" in answer.text
 
 
 def test_an_imodel_has_how_it_was_made_and_what_was_made_of_it(admin, a_day, succeeded_clone):
-    made = admin.get(f"/audit/imodels/{succeeded_clone.imodel_id}/")
-    copied = admin.get(f"/audit/imodels/{MAIN_BRIDGE}/")
+    made = admin.get(f"/audit/imodels/{succeeded_clone.imodel_id}/", follow=True)
+    copied = admin.get(f"/audit/imodels/{MAIN_BRIDGE}/", follow=True)
 
-    assert {event.operation_id for event, _, _ in made.context["rows"]} == {succeeded_clone.pk}
+    assert {event.operation_id for event, _, _ in made.context["events"]} == {succeeded_clone.pk}
     assert (made.context["name"], copied.context["name"]) == ("Pier 7 copy", "Main Bridge")
-    assert {event.operation.kind for event, _, _ in copied.context["rows"]} == {Kind.CLONE, Kind.FORK}
+    assert {event.operation.kind for event, _, _ in copied.context["events"]} == {Kind.CLONE, Kind.FORK}
 
 
 @pytest.mark.parametrize("sort", ["name", "-name", "age", "-age", "state", "-state", "duration", "-duration"])
