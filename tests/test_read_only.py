@@ -92,7 +92,17 @@ PAGES = {
     "access": "/new/access/",
     "preferences": "/preferences/",
 }
-SHOW_NO_PAGE = {"access", "audit-imodel", "audit-itwin", "home", "favicon", "metrics", "save-preset", "sign-in-start", "sign-in-callback"}
+SHOW_NO_PAGE = {
+    "access",
+    "audit-imodel",
+    "audit-itwin",
+    "home",
+    "favicon",
+    "metrics",
+    "save-preset",
+    "sign-in-start",
+    "sign-in-callback",
+}
 ACTS = {
     "theme": "/theme",
     "act-on-several": "/operations/several",
@@ -143,7 +153,9 @@ ASKS_THE_PLATFORM = {
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
 ASKING = [
-    name for name in PAGES if re.match("lineage|imodel-lineage|approval-facts|edit-request|orphan-detail|request-|pick-|access", name)
+    name
+    for name in PAGES
+    if re.match("lineage|imodel-lineage|approval-facts|edit-request|orphan-detail|request-|pick-|access", name)
 ]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {
@@ -221,7 +233,7 @@ def things(running_clone, failed_fork, spec_for, bridge_team, mara) -> dict[str,
         "team": bridge_team,
         "mara": mara,
     }
-    return {name: str(row.pk) for name, row in rows.items()}
+    return {name: str(row.pk) for name, row in rows.items()} | {"imodel": failed_fork.imodel_id}
 
 
 def patterns(level: list[URLPattern | URLResolver], namespace: str = "") -> Iterator[tuple[str, URLPattern]]:

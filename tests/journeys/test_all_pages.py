@@ -20,7 +20,14 @@ FORMS = [f"/new/{kind.value}/" for kind in Kind]
 OF_MARA = ["/operations/", "/new/", *FORMS, "/approvals/", "/orphans/", "/sessions/", "/preferences/", "/find/?q=pier"]
 OF_MARA += ["/help/", "/help/new/", "/teams/", f"/imodels/{MAIN_BRIDGE}/", f"/itwins/{HARBOUR}/"]
 OF_INES = ["/operations/", "/teams/", "/teams/new", "/people/", "/first-steps/", "/approvals/rules/"]
-OF_INES += [f"/imodels/{MAIN_BRIDGE}/", "/approvals/rules/new", "/audit/", "/audit/operations/", "/audit/numbers/", "/operating/"]
+OF_INES += [
+    f"/imodels/{MAIN_BRIDGE}/",
+    "/approvals/rules/new",
+    "/audit/",
+    "/audit/operations/",
+    "/audit/numbers/",
+    "/operating/",
+]
 WIDE, PHONE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}, {"width": 320, "height": 640}
 LOOKS: dict[str, dict[str, Any]] = {
     "wide": {"viewport": WIDE},
@@ -66,7 +73,10 @@ def open_as(open_page, client, live_server, settings, sandbox, troubles):
 def pages(succeeded_clone, failed_fork, spec_for, bridge_team, mara, tomas, ines):
     """Name and person -> their pages."""
     waiting = lifecycle.request(spec_for(Kind.FORK, name="Pier 8 retrofit"), by=mara)
-    Preset.objects.create(owner=mara, team=bridge_team, name="Monthly", kind="clone", created_at=clock.now())
+    values = {"source_id": MAIN_BRIDGE, "itwin_id": HARBOUR}
+    Preset.objects.create(
+        owner=mara, team=bridge_team, name="Monthly", kind="clone", values=values, created_at=clock.now()
+    )
     of = [reverse("imodels:operation-detail", args=[one.pk]) for one in (succeeded_clone, failed_fork, waiting)]
     asked = reverse("imodels:approval-detail", args=[waiting.pk])
     about = [reverse("imodels:team-detail", args=[bridge_team.pk]), reverse("imodels:person-detail", args=[mara.pk])]
