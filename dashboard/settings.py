@@ -235,6 +235,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 # Sign-ins under way (accounts/pending.py).
 SIGN_IN_COOKIE_NAME = "__Host-desk-sign-in" if _https else "desk-sign-in"
+# Who was signed in here once: it opens nothing, but what its browser sends is read (dashboard/web.py).
+KNOWN_COOKIE_NAME = "__Host-desk-known" if _https else "desk-known"
 CSRF_COOKIE_NAME = "__Host-desk-csrf" if _https else "desk-csrf"
 CSRF_COOKIE_SECURE = _https
 CSRF_COOKIE_HTTPONLY = True
@@ -254,6 +256,22 @@ if _https:
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
+
+# Nothing of a browser's is used but the clipboard, to copy ids.
+_NOT_USED = (
+    *("accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture", "encrypted-media"),
+    *("fullscreen", "gamepad", "geolocation", "gyroscope", "hid", "identity-credentials-get", "idle-detection"),
+    *("interest-cohort", "local-fonts", "magnetometer", "microphone", "midi", "otp-credentials", "payment"),
+    *("picture-in-picture", "publickey-credentials-create", "publickey-credentials-get", "screen-wake-lock", "serial"),
+    *("storage-access", "usb", "web-share", "window-management", "xr-spatial-tracking"),
+)
+PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in _NOT_USED)
+# Of an answer that no page gave: the web server's own (dashboard/web.py).
+HEADERS_WITHOUT_PAGE = {
+    "Cache-Control": "no-store",
+    "Permissions-Policy": PERMISSIONS_POLICY,
+    "X-Content-Type-Options": "nosniff",
+}
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

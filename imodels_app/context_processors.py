@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from imodels_app import eligibility
 from imodels_app.display import live
 from imodels_app.display.banners import Banners
-from imodels_app.models import Operation
 
 THEMES = ("system", "light", "dark")
 CONTRASTS = ("normal", "high")
@@ -36,7 +36,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         return about
     # Asked for when it is drawn: a live page has asked already, for its token.
     about["banners"] = SimpleLazyObject(partial(Banners.of, user, timezone.now()))
-    about["waiting_for_me"] = SimpleLazyObject(Operation.objects.waiting_for(user).count)
+    about["waiting_for_me"] = SimpleLazyObject(lambda: eligibility.waiting_for(user).count())
     # Who wants to be notified is told of what happens while nobody sees the page.
     pace = live.HIDDEN_S if notify == "on" else SimpleLazyObject(partial(live.hidden_pace, user))
     return about | {"hidden_pace": pace}

@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib.auth import logout
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -16,11 +17,15 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from imodels_app.accounts import permissions, sessions
+from imodels_app.audit import refusals
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.runtime import request_context
+from imodels_app.states import Verb
 
 View = Callable[..., HttpResponseBase]
+# Of an address in the record: what says which page it was, however long somebody made it.
+LONGEST_PATH = 200
 CSRF = "csrfmiddlewaretoken"
 
 
@@ -84,6 +89,7 @@ def _only_for(may: Callable[[User], bool], view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not may(person(request)):
+            refusals.record(Verb.ACCESS_REFUSED, request, note=request.path[:LONGEST_PATH])
             raise Http404
         return view(request, *args, **kwargs)
 
@@ -126,11 +132,22 @@ def _was_signed_out(request: HttpRequest) -> bool:
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    """Back to the page itself after the sign-in, never to a fragment or an act."""
+    """Back to the page itself after the sign-in, never to a fragment or an act.
+
+    A session that has run out takes its cookie along. Where one still comes, somebody has ended its session: then what
+    the browser keeps of it goes, as after a sign-out.
+    """
     htmx = getattr(request, "htmx", None)
     page = _page_around(htmx) if htmx else request.get_full_path() if request.method == "GET" else ""
     sign_in_url = reverse("imodels:sign-in") + (f"?{urlencode({'next': page})}" if page else "")
-    return HttpResponseClientRedirect(sign_in_url) if htmx else redirect(sign_in_url)
+    answer = HttpResponseClientRedirect(sign_in_url) if htmx else redirect(sign_in_url)
+    return leaves_nothing(answer) if request.COOKIES.get(settings.SESSION_COOKIE_NAME) else answer
+
+
+def leaves_nothing(answer: HttpResponse) -> HttpResponse:
+    """Have the browser forget pages and what scripts have stored. Not cookies: those of other hosts would go, too."""
+    answer["Clear-Site-Data"] = '"cache", "storage"'
+    return answer
 
 
 def _page_around(htmx: HtmxDetails) -> str:

@@ -66,17 +66,17 @@ def for_person(
     bucket: str = rate_limits.CALLS,
     read_timeout_s: float = READ_TIMEOUT_S,
     operation: Operation | None = None,
-    is_lookup: bool = False,
+    looker: User | None = None,
 ) -> Platform:
     """The platform as this person sees it. Raises MustWait when there is no token; so do the calls of what it returns.
 
     bucket          the rate limit that a 429 is about which names none
     operation       whose id goes with each call, and whose history has what changes something
-    is_lookup       a person waits for the answer: it comes out of their share
+    looker          waits for the answer: it comes out of this person's share
     read_timeout_s  shorter where a person waits; its end then says nothing about the platform
     """
     is_patient = read_timeout_s >= READ_TIMEOUT_S
-    checkpoint = _Checkpoint(user, _token(user), bucket, operation, is_lookup=is_lookup, is_patient=is_patient)
+    checkpoint = _Checkpoint(user, _token(user), bucket, operation, looker=looker, is_patient=is_patient)
     return _client(checkpoint, read_timeout_s)
 
 
@@ -92,7 +92,7 @@ def address_of(access_token: str, subject: str) -> str | None:
     "" also if it takes the token for somebody else's than the sign-in's subject.
     """
     try:
-        checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, None, is_lookup=False, is_patient=False)
+        checkpoint = _Checkpoint(None, access_token, rate_limits.CALLS, None, looker=None, is_patient=False)
         person_id, address = _client(checkpoint, SIGN_IN_READ_TIMEOUT_S).me()
     except (MustWait, errors.Refused) as no:
         log.warning("The platform does not say whose token it is: %s", no)
@@ -150,11 +150,11 @@ class _Checkpoint:
         bucket: str,
         operation: Operation | None,
         *,
-        is_lookup: bool,
+        looker: User | None,
         is_patient: bool,
     ) -> None:
         self._user, self.token, self._bucket, self.operation = user, token, bucket, operation
-        self._is_lookup, self._is_patient = is_lookup, is_patient
+        self._looker, self._is_patient = looker, is_patient
 
     def let_pass(self) -> None:
         """Called before each request, repeats of a GET too. While the circuit is open one at a time passes."""
@@ -167,11 +167,11 @@ class _Checkpoint:
         failpoints.reach("gateway.counted")
 
     def _count(self, now: datetime) -> None:
-        if not self._is_lookup or self._user is None:
+        if self._looker is None:
             rate_limits.count_call(now)
             return
         try:
-            rate_limits.count_lookup(self._user.pk, now)
+            rate_limits.count_lookup(self._looker.pk, now)
         except rate_limits.RateLimited as used:
             raise MustWait(WaitReason.RATE_LIMIT, used.until, SHARE_USED) from used
 

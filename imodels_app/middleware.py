@@ -22,15 +22,6 @@ from imodels_app.runtime.request_context import RequestContext
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 PROBES = ("/healthz", "/readyz", "/metrics")
-# Nothing of a browser's is used but the clipboard, to copy ids.
-NOT_USED = (
-    *("accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture", "encrypted-media"),
-    *("fullscreen", "gamepad", "geolocation", "gyroscope", "hid", "identity-credentials-get", "idle-detection"),
-    *("interest-cohort", "local-fonts", "magnetometer", "microphone", "midi", "otp-credentials", "payment"),
-    *("picture-in-picture", "publickey-credentials-create", "publickey-credentials-get", "screen-wake-lock", "serial"),
-    *("storage-access", "usb", "web-share", "window-management", "xr-spatial-tracking"),
-)
-PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in NOT_USED)
 OF_PAGES = (
     *("Permissions-Policy", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy"),
     *("X-Frame-Options", "X-Content-Type-Options", "Expires", "Content-Type"),
@@ -59,7 +50,7 @@ def headers(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         answer = get_response(request)
-        answer.headers["Permissions-Policy"] = PERMISSIONS_POLICY
+        answer.headers["Permissions-Policy"] = settings.PERMISSIONS_POLICY
         if answer.status_code == HTTPStatus.NO_CONTENT:
             # Most answers are these, of live pages: what forbids a page something has none here.
             for name in OF_PAGES:

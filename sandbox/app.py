@@ -154,6 +154,8 @@ def _spoil(fault: Fault, answer: Response) -> Response:
     _wait(fault.slow_s)
     if fault.location:
         _bend_links(fault.location, answer)
+    if fault.answered:
+        answer = _fault_answer(fault)
     if fault.truncated:
         whole = answer.get_data()
         answer.set_data(whole[: len(whole) // 2])

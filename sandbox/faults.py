@@ -2,7 +2,7 @@
 
 A fault matches a method and a regular expression on the path (without its last slash), for the next ``times``
 requests or for ``for_s`` seconds. It strikes before the platform handles the request (an answer of its own, a cut, a
-hang) or after it (answer lost, delayed, held, cut short, odd Location).
+hang) or after it (answer replaced, lost, delayed, held, cut short, odd Location).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Fault:
 
     status, body, headers   answer this instead of handling the request; a body that is no text is sent as JSON;
                             without a body the documented error of that status is sent
+    answered                handle the request all the same, and answer the above in place of what came of it
     lost_answer             handle the request, then cut the connection without an answer
     cut                     cut the connection before handling
     cut_after               cut it when so many bytes of the body have come; for uploads
@@ -51,6 +52,7 @@ class Fault:
     status: int | None = None
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    answered: bool = False
     lost_answer: bool = False
     cut: bool = False
     cut_after: int | None = None
@@ -107,7 +109,7 @@ class Fault:
 
     @property
     def before_handling(self) -> bool:
-        return bool(self.status or self.cut or self.hang_s)
+        return bool((self.status and not self.answered) or self.cut or self.hang_s)
 
     def retry_after_header(self) -> str | None:
         if isinstance(self.retry_after, str) and self.retry_after.startswith("date"):

@@ -5,10 +5,12 @@ import logging
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.settings import EMBEDDED_PG, PG_DIR
@@ -71,6 +73,19 @@ class PostgresServer:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """As a machine that hangs: connections stay, and nothing is answered on them."""
+        server = psutil.Process(int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0]))
+        all_of_it = [server, *server.children(recursive=True)]
+        try:
+            for process in all_of_it:
+                process.suspend()
+            yield
+        finally:
+            for process in all_of_it:
+                process.resume()
 
 
 _postgres: list[PostgresServer] = []

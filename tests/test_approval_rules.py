@@ -1,6 +1,9 @@
 """The rule and the decision, row by row: who, how many, until when, bound to what, and who is told."""
 
 from datetime import timedelta
+from itertools import product
+from random import Random
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,7 +13,7 @@ from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.accounts import permissions, rights, tokens
-from imodels_app.approvals.plan import Conditions, Facts, Requirement, Rule, plan_for
+from imodels_app.approvals.plan import Conditions, Facts, Need, Requirement, Rule, are_enough, plan_for
 from imodels_app.models import (
     ApprovalRule,
     Decision,
@@ -185,12 +188,16 @@ UNMEETABLE = {
     "nobody named": [{"who": Who.PEOPLE, "count": 1, "people": []}],
     "no administrators": [{"who": Who.ADMINS, "count": 1}],
     "the same two on both levels": [{"who": Who.LEADS, "count": 1}, {"who": Who.LEADS, "count": 2}],
+    "two accounts of one person": [{"who": Who.PEOPLE, "count": 3, "people": "twins"}],
     "no level": [],
 }
 
 
 @pytest.mark.parametrize("levels", UNMEETABLE.values(), ids=UNMEETABLE)
 def test_a_rule_that_nobody_could_meet_is_not_saved(ida, bridge_team, levels):
+    everybody = list(User.objects.values_list("pk", flat=True))
+    levels = [level | {"people": everybody} if level.get("people") == "twins" else level for level in levels]
+    User.objects.filter(pk=ida.pk).update(email="Tomas.Novak@harbour.example")
     with pytest.raises(rights.Unmeetable):
         rule(*levels, team=bridge_team)
     assert not ApprovalRule.objects.filter(name="Our rule").exists()
@@ -202,6 +209,24 @@ def test_a_lead_changes_the_rules_of_their_team_only(bridge_team, otto, tomas, w
         rule(ONE_LEAD, team=None if whose == "all teams" else Team.objects.get(name="Transit team"), by=tomas)
 
     assert rule(ONE_LEAD, team=bridge_team, by=tomas).pk
+
+
+@pytest.mark.same_on_both
+def test_whether_people_suffice_is_what_trying_every_way_finds():
+    """Each of five people answers on the first level, on the second, or nowhere."""
+    random = Random(7)
+
+    def some() -> list[Need]:
+        people = [frozenset(random.sample(range(5), random.randint(0, 4))) for _ in range(random.randint(1, 2))]
+        return [Need(random.randint(1, 2), able) for able in people]
+
+    def is_met(level: list[Need], places: Any, at: int) -> bool:
+        return all(sum(places[person] == at for person in one.able) >= one.needed for one in level)
+
+    ways = list(product(range(3), repeat=5))
+    for first, then in [(some(), some()) for _ in range(200)]:
+        found = any(is_met(first, places, 1) and is_met(then, places, 2) for places in ways)
+        assert are_enough(first, then) is found, (first, then)
 
 
 # Row 1: who
@@ -373,6 +398,49 @@ def test_3_nobody_counts_on_both_levels(bridge_team, ida, mara, tomas, spec_for)
 
     assert [one.level for one in fork.decisions.all()] == [1, 2]
     assert fork.state == State.QUEUED
+
+
+def test_3_who_is_needed_on_the_next_level_does_not_approve_before_it(
+    client, bridge_team, ida, ines, mara, tomas, spec_for, confirmed_leads
+):
+    rule(ONE_LEAD, {"who": Who.PEOPLE, "people": [tomas.pk]})
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    client.force_login(tomas)
+
+    card = client.get(reverse("imodels:approval-detail", args=[fork.pk])).text
+    assert "You are needed on level 2. Somebody else has to approve now." in card
+    with pytest.raises(permissions.Denied, match="You are needed on level 2"):
+        lifecycle.approve(fork, by=tomas)
+    lifecycle.approve(fresh(fork), by=ida)
+    lifecycle.approve(fork, by=tomas)
+
+    assert fresh(fork).state == State.QUEUED
+
+
+def test_3_nor_does_who_is_needed_there_because_the_others_are_asked_now(bridge_team, ida, mara, tomas, spec_for):
+    """Two rules: Ida is named by one, so of the two leads of the other it is her who answers first."""
+    rule({"who": Who.PEOPLE, "people": [ida.pk]})
+    rights.save(ApprovalRule(name="Twice", kinds=[Kind.FORK], levels=[ONE_LEAD, ONE_LEAD]), by=None)
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+
+    with pytest.raises(permissions.Denied, match="You are needed on level 2"):
+        lifecycle.approve(fork, by=tomas)
+    lifecycle.approve(fresh(fork), by=ida)
+    lifecycle.approve(fork, by=tomas)
+
+    assert fresh(fork).state == State.QUEUED
+
+
+def test_3_without_whom_no_level_could_be_met_anyway_may_approve(bridge_team, ida, ines, mara, tomas, spec_for):
+    """Ida has left: somebody has to begin, and an administrator decides on the second level in the place of Tomas."""
+    rule(ONE_LEAD, {"who": Who.PEOPLE, "people": [tomas.pk]})
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    rights.delete(Membership.objects.get(user=ida), by=None)
+
+    lifecycle.approve(fresh(fork), by=tomas)
+    lifecycle.approve(fresh(fork), by=ines)
+
+    assert fresh(fork).state == State.QUEUED
 
 
 # Row 4: decide by
@@ -693,6 +761,46 @@ def test_row_16_an_administrator_who_removes_the_last_lead_does_not_decide_in_th
     with pytest.raises(permissions.Denied, match="gave yourself this right"):
         lifecycle.approve(fresh(waiting_fork), by=ines)
     lifecycle.approve(fresh(waiting_fork), by=User.objects.get(pk=otto.pk))
+
+
+@pytest.mark.parametrize("giver", ["ines", "mara"])
+@pytest.mark.parametrize("way", ["before level 2", "before it lapses", "one after another", "by closing"])
+def test_row_16_nobody_decides_in_the_place_of_whom_they_or_the_requester_took_away(
+    bridge_team, ida, otto, vera, ines, mara, tomas, spec_for, request, way, giver
+):
+    """However long ago, and whatever change asks the administrators. History says of each that they are asked."""
+    User.objects.filter(pk__in=[otto.pk, mara.pk]).update(is_staff=True)
+    rule(*([{"who": Who.PEOPLE, "people": [vera.pk]}, ONE_LEAD] if way == "before level 2" else [ONE_LEAD]))
+    fork, by = lifecycle.request(spec_for(Kind.FORK), by=mara), request.getfixturevalue(giver)
+    if way == "before it lapses":
+        lifecycle.approve(fork, by=tomas)
+    if way == "by closing":
+        tomas.is_active = False
+        rights.save(tomas, by=by)
+    else:
+        rights.delete(Membership.objects.get(user=tomas), by=by)
+    rights.delete(Membership.objects.get(user=ida), by=None)
+    if way == "before level 2":
+        lifecycle.approve(fresh(fork), by=vera)
+    if way == "before it lapses":
+        late(fork)
+        sweeps.approvals()
+
+    found = fresh(fork)
+    if giver == "mara":
+        assert (found.state, found.wait_reason) == (State.EXPIRED, WaitReason.NOBODY_DECIDES)
+        return
+    assert verbs(found).count("admins_asked") == 1
+    with pytest.raises(permissions.Denied, match="gave yourself this right"):
+        lifecycle.approve(fresh(fork), by=ines)
+    lifecycle.approve(found, by=User.objects.get(pk=otto.pk))
+
+
+def test_row_16_whoever_changes_something_else_of_the_team_can_still_be_asked(waiting_fork, bridge_team, ines, tomas):
+    rights.delete(Membership.objects.get(user=tomas), by=None)
+    rights.save(Membership(team=bridge_team, email="new@harbour.example"), by=ines)
+
+    lifecycle.approve(fresh(waiting_fork), by=ines)
 
 
 def test_row_16_with_nobody_left_it_ends_at_once_and_says_why(client, waiting_fork, tomas, mara):

@@ -6,10 +6,10 @@ import sys
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from imodels_app.middleware import PERMISSIONS_POLICY
 from tests.settings import BASE_DIR
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
@@ -52,7 +52,8 @@ for path, host in [("/healthz", "10.1.2.3:8000"), ("/readyz", "web"), ("/", "10.
 
 
 def test_a_probe_of_a_desk_behind_tls_is_answered_over_plain_http():
-    env = os.environ | {"DASHBOARD_URL": "https://desk.example", "ITWIN_API_URL": "", "OIDC_ISSUER": ""}
+    of_desk = {"DASHBOARD_URL": "https://desk.example", "TRUSTED_PROXIES": "1"}
+    env = os.environ | of_desk | {"ITWIN_API_URL": "", "OIDC_ISSUER": ""}
     command = [sys.executable, "-c", BEHIND_TLS]
 
     done = subprocess.run(
@@ -93,6 +94,6 @@ def test_no_cache_keeps_what_went_wrong(client, mara, monkeypatch):
 def test_a_browser_may_do_nothing_for_us_that_we_do_not_use(client, page):
     policy = client.get(page).headers["Permissions-Policy"]
 
-    assert policy == PERMISSIONS_POLICY
+    assert policy == settings.PERMISSIONS_POLICY
     assert {"camera=()", "geolocation=()", "microphone=()", "usb=()", "payment=()"} <= set(policy.split(", "))
     assert "clipboard-write" not in policy

@@ -10,28 +10,22 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from imodels_app.accounts.permissions import (
-    Right,
-    could_decide,
-    is_same_person,
-    right_as,
-    rights_of,
-    why_not_decide,
-)
-from imodels_app.approvals.plan import INSTEAD, Requirement, Standing
+from imodels_app.approvals.plan import INSTEAD, Need, Requirement, Standing, are_enough
+from imodels_app.eligibility import Right, could_decide, right_as, rights_of, usable_rights, why_not_decide
 from imodels_app.models import Absence, ApprovalRule, Membership, Operation, Team, User
 from imodels_app.runtime import clock
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import Asks, Who
 
 _ADMINS = Q(is_active=True, is_staff=True)
-# Who could meet each requirement: people by id, and kept places by address.
+# Who could meet each requirement, by address or id: two accounts with one address are one, as is a kept place.
 Found = dict[Requirement, set[int | str]]
 
 
 def eligible(requirement: Requirement, operation: Operation) -> list[User]:
     """Who could give one of these approvals now, and has not decided yet; accounts with one address are one person."""
     able = [one for one in _candidates(requirement, operation.team) if could_decide(one, requirement.who, operation)]
-    return list({one.email.lower() or one.pk: one for one in able}.values())
+    return list({_key(one): one for one in able}.values())
 
 
 def kept_places(requirement: Requirement, operation: Operation) -> list[str]:
@@ -41,12 +35,9 @@ def kept_places(requirement: Requirement, operation: Operation) -> list[str]:
     return list(places.exclude(given_late).values_list("email", flat=True))
 
 
-def admins_left(operation: Operation, *, by: User | None = None) -> list[User]:
-    """Administrators who may decide in the place of people who have left. by: whose act it is that they have."""
-    if by and is_same_person(by, operation.requested_by):
-        return []
-    able = [one for one in User.objects.filter(_ADMINS) if could_decide(one, Who.ADMINS, operation)]
-    return [one for one in able if not (by and is_same_person(by, one))]
+def admins_left(operation: Operation) -> list[User]:
+    """Administrators who may decide in the place of people who have left: not those whose doing that is."""
+    return [one for one in User.objects.filter(_ADMINS) if could_decide(one, INSTEAD, operation)]
 
 
 def deputies(operation: Operation) -> list[tuple[User, Right]]:
@@ -62,16 +53,27 @@ def stuck(operation: Operation) -> list[int]:
     return [at for at, standing in level if not standing.is_met and _is_stuck(standing, operation)]
 
 
-def asked_now(operation: Operation, *, by: User | None = None) -> str:
-    """The column `asked`: who may decide now. Empty: nobody is asked, or nobody is left who could be.
-
-    by  whose change of rights it follows: it gives no right to themself
-    """
+def asked_now(operation: Operation) -> str:
+    """The column `asked`: who may decide now. Empty: nobody is asked, or nobody is left who could be."""
     asked = [one.requirement for one in _open(operation) if not one.is_met]
     words = {str(word) for one in asked for word in (one.people if one.who == Who.PEOPLE else [one.who])}
     if words and stuck(operation):
-        words = words | {Who.ADMINS, INSTEAD} if admins_left(operation, by=by) else set()
+        words = words | {Who.ADMINS, INSTEAD} if admins_left(operation) else set()
     return f" {' '.join(sorted(words))} " if words else ""
+
+
+def why_needed_later(user: User, operation: Operation) -> str:
+    """Why this person may not approve now: the next level could be met with them, and not without; "" when they may."""
+    if not 0 < (number := operation.open_level) < len(operation.plan.levels):
+        return ""
+    absent = [right.stands_for for right in usable_rights(user, operation) if right.stands_for]
+    used = {_key(one) for one in (user, *absent[:1])}  # a deputy answers for both
+    later = [_need(one, operation, one.count) for one in operation.plan.levels[number]]
+    now = [_lacking(one, at, operation) for at, one in enumerate(_open(operation)) if not one.is_met]
+    after = [Need(one.needed - bool(used & one.able), one.able - used) for one in now]
+    without = [Need(one.needed, one.able - used) for one in later]
+    is_needed = are_enough(now, later) and not are_enough(after, without)
+    return f"You are needed on level {number + 1}. Somebody else has to approve now." if is_needed else ""
 
 
 def in_full(operation: Operation) -> list[dict[str, Any]]:
@@ -93,11 +95,7 @@ def in_full(operation: Operation) -> list[dict[str, Any]]:
 def why_nobody(operation: Operation) -> str:
     """Why too few people exist for what this new request needs, and whom to ask; empty when there are enough."""
     levels = operation.plan.levels
-    found: Found = {
-        one: {*(person.pk for person in eligible(one, operation)), *kept_places(one, operation)}
-        for level in levels
-        for one in level
-    }
+    found: Found = {one: _able(one, operation) for level in levels for one in level}
     why = _why_too_few(levels, found, operation.team)
     return why and f"{why} {whom_to_ask()}"
 
@@ -125,6 +123,27 @@ def whom_to_ask() -> str:
     return f"Ask {' or '.join(names) or 'an administrator'} to change that."
 
 
+def _key(person: User) -> int | str:
+    return person.email.lower() or person.pk
+
+
+def _able(requirement: Requirement, operation: Operation) -> set[int | str]:
+    """Who could give one of these approvals, now or once they have signed in."""
+    people = {_key(one) for one in eligible(requirement, operation)}
+    return people | {address.lower() for address in kept_places(requirement, operation)}
+
+
+def _need(requirement: Requirement, operation: Operation, count: int) -> Need:
+    return Need(count, frozenset(_able(requirement, operation)))
+
+
+def _lacking(standing: Standing, at: int, operation: Operation) -> Need:
+    """What this requirement of the open level still needs; one administrator, where these decide in others' place."""
+    if operation.is_asked_of_admins_instead and at in stuck(operation):
+        return Need(1, frozenset(map(_key, admins_left(operation))))
+    return _need(standing.requirement, operation, standing.requirement.count - len(standing.agreed))
+
+
 def _open(operation: Operation) -> list[Standing]:
     number = operation.open_level
     return operation.levels[number - 1] if number else []
@@ -146,8 +165,7 @@ def _as_record(who: str, person: User, operation: Operation) -> dict[str, Any]:
 
 def _is_stuck(standing: Standing, operation: Operation) -> bool:
     asked = standing.requirement
-    able = len(eligible(asked, operation)) + len(kept_places(asked, operation))
-    return len(standing.agreed) + able < asked.count
+    return len(standing.agreed) + len(_able(asked, operation)) < asked.count
 
 
 def _candidates(requirement: Requirement, team: Team) -> QuerySet[User]:
@@ -171,8 +189,8 @@ def _why_unmeetable_in(team: Team, rule: ApprovalRule) -> str:
 def _all_of(levels: Sequence[Sequence[Requirement]], team: Team) -> Found:
     return {
         one: {
-            *_candidates(one, team).values_list("pk", flat=True),
-            *_places_kept(one, team).values_list("email", flat=True),
+            *map(_key, _candidates(one, team)),
+            *(address.lower() for address in _places_kept(one, team).values_list("email", flat=True)),
         }
         for level in levels
         for one in level
@@ -180,14 +198,21 @@ def _all_of(levels: Sequence[Sequence[Requirement]], team: Team) -> Found:
 
 
 def _why_too_few(levels: Sequence[Sequence[Requirement]], found: Found, team: Team) -> str:
-    """Nobody counts on two levels, so any two that follow each other need enough people together, too."""
+    """Nobody counts on two levels, so they need enough people together, too."""
     for one in (one for level in levels for one in level):
         if len(found[one]) < one.count:
             return f"{_asks(one, team)}, and {_only(len(found[one]))}."
-    for earlier, later in product(*levels) if len(levels) == 2 else ():
-        if len(found[earlier] | found[later]) < earlier.count + later.count:
-            return f"{_asks(earlier, team)} and then {_people(later, team)}, and they are too few people."
-    return ""
+    if len(levels) < 2 or _suffice(levels, found):
+        return ""
+    pairs = (([one], [other]) for one, other in product(*levels))
+    first, then = next((pair for pair in pairs if not _suffice(pair, found)), levels)
+    words = [" and ".join(_people(one, team) for one in level) for level in (first, then)]
+    return f"This has to be approved by {words[0]} and then {words[1]}, and they are too few people."
+
+
+def _suffice(levels: Sequence[Sequence[Requirement]], found: Found) -> bool:
+    first, then = ([Need(one.count, frozenset(found[one])) for one in level] for level in levels)
+    return are_enough(first, then)
 
 
 def _asks(one: Requirement, team: Team) -> str:
@@ -196,12 +221,12 @@ def _asks(one: Requirement, team: Team) -> str:
 
 def _people(one: Requirement, team: Team) -> str:
     if one.who == Who.PEOPLE:
-        names = [person.name for person in User.objects.filter(pk__in=one.people)]
+        names = [isolated(person.name) for person in User.objects.filter(pk__in=one.people)]
         return f"{one.count} of {', '.join(names) or 'nobody'}"
     several = "s" if one.count > 1 else ""
-    return (
-        f"{one.count} lead{several} of {team.name}" if one.who == Who.LEADS else f"{one.count} administrator{several}"
-    )
+    if one.who == Who.LEADS:
+        return f"{one.count} lead{several} of {isolated(team.name)}"
+    return f"{one.count} administrator{several}"
 
 
 def _only(count: int) -> str:

@@ -33,7 +33,8 @@ TELLING = {
     NotificationKind.EXPIRED: "Yours expired",
     NotificationKind.DECIDED: "Somebody else decided what you were asked to",
     NotificationKind.ENDED: "One that you decided or were asked to has ended",
-    NotificationKind.ESCALATED: "Nobody has answered by half of the time (administrators)",
+    NotificationKind.START_SET: "Somebody else set when yours, or one that you decided, starts",
+    NotificationKind.ESCALATED: "Nothing is decided by half of the time (administrators)",
 }
 
 

@@ -1,4 +1,4 @@
 """Which rules hold for a request, and whether its decisions meet them. Pure: no row is read here.
 
-Who of the people here and now may decide is known by accounts.permissions and accounts.deciders.
+Who of the people here and now may decide is known by eligibility and accounts.deciders.
 """

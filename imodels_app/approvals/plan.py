@@ -5,8 +5,10 @@ that changes later changes nothing for what already waits.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from typing import Any, NamedTuple, Self
 
 from imodels_app.states import Asks, Kind, Verdict, Who
@@ -266,3 +268,38 @@ def open_level(plan: Plan, decisions: Sequence[Any]) -> int:
 def is_met(plan: Plan, decisions: Sequence[Any]) -> bool:
     """Whether these decisions let the request proceed."""
     return not open_level(plan, decisions) or any(made.verdict == Verdict.BYPASSED for made in decisions)
+
+
+class Need(NamedTuple):
+    """So many more approvals, of these people, by whatever tells one from another."""
+
+    needed: int
+    able: frozenset[int | str]
+
+
+def are_enough(first: Sequence[Need], then: Sequence[Need]) -> bool:
+    """Whether people suffice for both levels. Nobody counts on two; on one, each for all that they are asked for."""
+    both = (
+        frozenset[int | str]()
+        .union(*(one.able for one in first))
+        .intersection(frozenset[int | str]().union(*(one.able for one in then)))
+    )
+    # People who are asked for the same are as good as each other: it only matters how many of them answer first.
+    alike = Counter(tuple(person in need.able for need in (*first, *then)) for person in both)
+    most = max((one.needed for one in first), default=0)
+    for split in product(*(range(min(count, most) + 1) for count in alike.values())):
+        answer_first = list(zip(alike, split, strict=True))
+        answer_then = [(kind, alike[kind] - number) for kind, number in answer_first]
+        if _meet(first, both, answer_first, 0) and _meet(then, both, answer_then, len(first)):
+            return True
+    return False
+
+
+def _meet(
+    needs: Sequence[Need], both: frozenset[int | str], people: Sequence[tuple[tuple[bool, ...], int]], begin: int
+) -> bool:
+    """Whether a level is met by those asked on it alone, and so many people of each kind; its needs begin there."""
+    return all(
+        len(need.able - both) + sum(number for kind, number in people if kind[at]) >= need.needed
+        for at, need in enumerate(needs, start=begin)
+    )

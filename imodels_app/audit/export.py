@@ -8,7 +8,7 @@ same, although operations go on meanwhile.
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from imodels_app.audit import chain, events, log
 from imodels_app.audit.log import COLUMNS, Head, LoggedEvent
-from imodels_app.audit.verify_export import FIELDS, PERSONAL, PROVED, SEPARATORS, Range, sealed, written
+from imodels_app.audit.verify_export import FIELDS, PERSONAL, SEPARATORS, Range, proved_cells, sealed, written
 from imodels_app.display import formats, identity, timeline
 from imodels_app.models import Event, User
 
@@ -93,17 +93,19 @@ class Export:
             yield from written([line["cells"].values()], separator)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        rows = self.found.select_related("operation", "actor", "leaf").prefetch_related("operation__decisions")
+        rows = self.found.select_related("operation", "leaf").prefetch_related("operation__decisions")
         zone = ZoneInfo(self._facts["zone"])
         known, there = [Range(0, self.head.size)], rows.iterator(chunk_size=BATCH)
         while batch := list(islice(there, BATCH)):
             proofs = list(chain.proofs((event.leaf.index for event in batch), known))
             hashes = log.subtrees(tree for proof in proofs for tree in proof)
             for event, proof in zip(batch, proofs, strict=True):
-                yield _line(event, [hashes[tree] for tree in proof]) | {"cells": _cells(event, zone)}
+                line = _line(event, [hashes[tree] for tree in proof])
+                yield line | {"cells": _cells(event, line, zone)}
 
     def _manifest(self, seal: str) -> dict[str, Any]:
-        sent, proof = log.sent_head(), log.inclusion(self.exported.leaf.index, self.head.size)
+        proof = log.inclusion(self.exported.leaf.index, self.head.size)
+        sent, unsent = map(self._proved_head, log.sent_heads())
         return {
             "filter": self._facts["filter"],
             "count": self._facts["rows"],
@@ -113,10 +115,17 @@ class Export:
             "zone": self._facts["zone"],
             "columns": CELLS,
             "head": _head_as_json(self.head),
-            "sent": sent and _head_as_json(sent) | {"proof": _hex(log.consistency(sent.size, self.head.size))},
+            "sent": sent,
+            "made_not_sent": unsent,
             "exported": _line(self.exported, proof),
             "seal": seal,
         }
+
+    def _proved_head(self, one: Head | None) -> dict[str, Any] | None:
+        """None, too, if it is of a log that has grown since."""
+        if one is None or one.size > self.head.size:
+            return None
+        return _head_as_json(one) | {"proof": _hex(log.consistency(one.size, self.head.size))}
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -145,29 +154,17 @@ def _hex(hashes: Iterable[bytes]) -> list[str]:
 
 
 def _head_as_json(head: Head) -> dict[str, Any]:
-    return asdict(head) | {"at": head.at and log.instant(head.at)}
+    return {"size": head.size, "root": head.root, "at": head.at and log.instant(head.at)}
 
 
 # Cells
 
 
-def _cells(event: Event, zone: ZoneInfo) -> dict[str, str]:
-    cells = dict.fromkeys(CELLS, "") | _of_event(event) | (_of_operation(event) if event.operation else {})
+def _cells(event: Event, logged: dict[str, Any], zone: ZoneInfo) -> dict[str, str]:
+    cells = dict.fromkeys(CELLS, "") | proved_cells(logged["event"], logged["personal"]) | _of_operation(event)
+    cells["why"] = timeline.why_it_waits(event)
     cells["local_time"] = event.at.astimezone(zone).isoformat(timespec="seconds")
     return {name: str(cell) for name, cell in cells.items()}
-
-
-def _of_event(event: Event) -> dict[str, Any]:
-    actor, logged = identity.of_actor(event), LoggedEvent.of(getattr(event, name) for name in COLUMNS)
-    fields = dict(zip(FIELDS, logged.fields, strict=True))
-    told = {"actor": timeline.who(event), "why": timeline.why_it_waits(event), "code": event.data.get("code", "")}
-    where = {name: event.data.get(name, "") for name in ("address", "client")}
-    return (
-        {cell: fields[field] for cell, field in PROVED.items()}
-        | told
-        | where
-        | _lasting("actor", [actor] if actor else [])
-    )
 
 
 def _of_operation(event: Event) -> dict[str, Any]:

@@ -23,9 +23,12 @@ FIELDS = (
 )
 # What it holds by a salted hash only: once salt and text are gone, the proof still holds.
 PERSONAL = ("actor_email", "address", "client")
-# Cells that say what the log holds.
+# Cells that say what the log holds; the others are what operations and people were called when it was exported.
 PROVED = {"at": "at", "verb": "verb", "team": "team_name", "operation": "operation_name"}
 PROVED |= {"operation_id": "operation_id", "from": "came_from", "to": "to", "note": "note"}
+PROVED |= {"actor": "actor_name", "actor_id": "actor_id"}
+# Those that stand in the event's data.
+FACTS = ("code", "actor_issuer", "actor_subject")
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 
@@ -136,8 +139,21 @@ def is_consistent(first: int, first_root: bytes, second: int, second_root: bytes
 # Lines
 
 
+def proved_cells(event: Mapping[str, str], personal: Mapping[str, str]) -> dict[str, str]:
+    """The cells of a line that follow from what the log holds."""
+    data = json.loads(event["data"])
+    facts = {name: data.get(name) for name in FACTS}
+    return (
+        {cell: event[field] for cell, field in PROVED.items()}
+        | {cell: personal[cell] for cell in PERSONAL}
+        | {cell: "" if fact is None else str(fact) for cell, fact in facts.items()}
+    )
+
+
 def sealed(body: str, before: str) -> str:
-    """The seal of a line: of its text and of the seal before it, so that none is missing, added or moved."""
+    """The seal of a line: of its text and of the seal before it. It has no key: it shows what was lost or changed by
+    accident, while whoever means to change a line can seal all lines again.
+    """
     return hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
 
 
@@ -179,14 +195,18 @@ def check(folder: Path) -> str:
         (folder / "events.csv").open(encoding="utf-8-sig", newline="") as table,
     ):
         number = _check_lines(lines, table, manifest)
-    sent = manifest["sent"]
-    known = f" It contains the head {sent['size']}:{sent['root']}, sent by e-mail on {sent['at'][:10]}." if sent else ""
-    return f"True: {number} events, all in the log whose head is {head['size']}:{head['root']}.{known}"
+    sent, unsent = manifest["sent"], manifest["made_not_sent"]
+    known = f" It contains the head {sent['size']}:{sent['root']}, sent on {sent['at'][:10]}." if sent else ""
+    known += f" The head {unsent['size']}:{unsent['root']} was made, not sent: nobody has got it." if unsent else ""
+    proved = proved_cells(dict.fromkeys(FIELDS, "{}"), dict.fromkeys(PERSONAL, ""))
+    others = ", ".join(name for name in manifest["columns"] if name not in {*proved, "local_time"})
+    log = f"all in the log whose head is {head['size']}:{head['root']}"
+    return f"True: {number} events, {log}.{known} The log does not prove these columns: {others}."
 
 
 def _check_manifest(manifest: Mapping[str, Any]) -> None:
     """That the log's own event of this export says the same as the manifest, and that the log was only added to."""
-    head, sent, exported = manifest["head"], manifest["sent"], manifest["exported"]
+    head, exported = manifest["head"], manifest["exported"]
     if not _is_proved(exported, _walk(head)):
         raise Bad("manifest.json: the event of this export is not in the log")
     told = json.loads(exported["event"]["data"])
@@ -195,10 +215,10 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
     for name, fact in facts.items():
         if manifest[name] != fact:
             raise Bad(f"manifest.json: {name} is not what the log says")
-    if sent and not is_consistent(
-        sent["size"], bytes.fromhex(sent["root"]), head["size"], bytes.fromhex(head["root"]), _hashes(sent["proof"])
-    ):
-        raise Bad("manifest.json: the log does not contain the head that was sent by e-mail")
+    for one in filter(None, (manifest["sent"], manifest["made_not_sent"])):
+        roots = bytes.fromhex(one["root"]), bytes.fromhex(head["root"])
+        if not is_consistent(one["size"], roots[0], head["size"], roots[1], _hashes(one["proof"])):
+            raise Bad(f"manifest.json: the log does not contain the head of {one['at'][:10]}")
 
 
 def _check_lines(lines: Iterable[str], table: TextIO, manifest: Mapping[str, Any]) -> int:
@@ -211,7 +231,7 @@ def _check_lines(lines: Iterable[str], table: TextIO, manifest: Mapping[str, Any
         if rest != f'"{seal}"}}\n':
             raise Bad(f"events.jsonl, line {number}: changed, or lines before it are missing or were added")
         event = json.loads(body + "}")
-        _check_line(event, walk, number)
+        _check_line(event, walk, number, manifest["columns"])
         _compare(table, event["cells"].values(), separator, number)
     if number != manifest["count"] or seal != manifest["seal"]:
         raise Bad(f"events.jsonl, line {number + 1}: missing; there were {manifest['count']}")
@@ -220,11 +240,13 @@ def _check_lines(lines: Iterable[str], table: TextIO, manifest: Mapping[str, Any
     return number
 
 
-def _check_line(line: Mapping[str, Any], walk: Walk, number: int) -> None:
+def _check_line(line: Mapping[str, Any], walk: Walk, number: int, columns: list[str]) -> None:
     if not _is_proved(line, walk):
         raise Bad(f"events.jsonl, line {number}: not what the log holds")
-    for cell, field in PROVED.items():
-        if line["cells"][cell] != line["event"][field]:
+    if list(line["cells"]) != columns:
+        raise Bad(f"events.jsonl, line {number}: other columns")
+    for cell, text in proved_cells(line["event"], line["personal"]).items():
+        if line["cells"][cell] != text:
             raise Bad(f"events.jsonl, line {number}: the cell “{cell}” is not what the event says")
     local, at = (datetime.fromisoformat(text) for text in (line["cells"]["local_time"], line["event"]["at"]))
     if local != at.replace(microsecond=0):

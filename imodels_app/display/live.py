@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from imodels_app import eligibility
 from imodels_app.display.banners import Banners
 from imodels_app.models import Mark, Membership, Operation, User
 from imodels_app.models.changes import (
@@ -108,7 +109,7 @@ class LivePage:
         rows            the same of rows, in their order; "rows" is fresh when one came, went or moved
         times           when something of this changes by time alone
         """
-        banners, waiting = Banners.of(self.user, self.now), Operation.objects.waiting_for(self.user).count()
+        banners, waiting = Banners.of(self.user, self.now), eligibility.waiting_for(self.user).count()
         shown = {_key(pk): _digest(value) for pk, value in (rows or {}).items()}
         frame = {"banners": banners.visible_state, "waiting": waiting, "rows": list(shown)}
         digests = {name: _digest(value) for name, value in {**frame, **parts}.items()} | shown

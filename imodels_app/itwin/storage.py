@@ -6,7 +6,8 @@ Source: https://learn.microsoft.com/rest/api/storageservices/put-blob, put-block
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
@@ -100,17 +101,13 @@ class Storage:
 
     def put_block(self, number: int, piece: bytes) -> None:
         """Write one block. The same number may be sent again, and replaces what was there."""
-        try:
+        with _told_apart():
             self._client().stage_block(_block_id(number), piece, length=len(piece))
-        except (AzureError, addresses.NotPublic) as error:
-            _azure_refused(error)
 
     def commit(self, count: int) -> None:
         """Put blocks 0 to count - 1 together. Refused with InvalidBlockList when one of them is not there."""
-        try:
+        with _told_apart():
             self._client().commit_block_list([BlobBlock(_block_id(number)) for number in range(count)])
-        except (AzureError, addresses.NotPublic) as error:
-            _azure_refused(error)
 
     def _client(self) -> BlobClient:
         return self._blob or self.open()
@@ -126,7 +123,11 @@ def check_destination(link: UploadLink, platform_url: str, *, private_hosts: Col
 
     What the platform itself uses is fine: plain HTTP, and its own host. Storage asks for the host's address again.
     """
-    target, platform = urlsplit(link.href), urlsplit(platform_url)
+    platform = urlsplit(platform_url)
+    try:
+        target = addresses.parts(link.href)
+    except ValueError:  # its text and its chain may name the address
+        raise errors.ForeignLink("The upload link is not a web address.") from None
     if target.scheme not in ("http", "https") or not target.hostname or target.username or target.password:
         raise errors.ForeignLink("The upload link is not a web address.")
     if target.scheme == "http" and platform.scheme == "https":
@@ -144,7 +145,30 @@ def _block_id(number: int) -> str:
     return f"block-{number:06}"
 
 
-def _azure_refused(error: AzureError | addresses.NotPublic) -> NoReturn:
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """What the library's errors mean; those, too, that it raises over a body that is none of the storage's.
+
+    After a success nothing is wrong: what was to be written is there.
+    """
+    try:
+        yield
+    except (AzureError, addresses.NotPublic, AttributeError, TypeError, ValueError) as error:
+        answer = _answer_behind(error)
+        if answer and 200 <= (answer.status_code or 0) < 300:
+            return
+        if not answer and not isinstance(error, AzureError | addresses.NotPublic):
+            raise
+        _azure_refused(answer or error)
+
+
+def _answer_behind(error: BaseException | None) -> HttpResponseError | None:
+    while error and not isinstance(error, HttpResponseError | AzureError):
+        error = error.__context__
+    return error if isinstance(error, HttpResponseError) else None
+
+
+def _azure_refused(error: Exception) -> NoReturn:
     if isinstance(error, addresses.NotPublic):
         raise errors.ForeignLink(PRIVATE) from None
     if not isinstance(error, HttpResponseError) or not error.status_code:

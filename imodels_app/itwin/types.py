@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 from imodels_app.itwin import errors
 from imodels_app.runtime import foreign_text
 
-_GUID_IN_PATH = re.compile(r"/imodels/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f-])", re.IGNORECASE)
+_GUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GUID_IN_PATH = re.compile(rf"/imodels/({_GUID})(?![0-9a-f-])", re.IGNORECASE)
 _USER_IN_PATH = re.compile(r"/users/([^/?#]+)/?$")
 T = TypeVar("T")
 _ID = re.compile(r"[a-z0-9-]+")
@@ -95,9 +96,18 @@ class UploadLink:
         return instant(query.get("se"))
 
 
+BASELINE_STATES = {
+    "waitingForFile",
+    "initializationScheduled",
+    "initialized",
+    "initializationFailed",
+    "fileIsBriefcase",
+}
+
+
 @dataclass(frozen=True)
 class BaselineFile:
-    """state: waitingForFile, initializationScheduled, initialized, initializationFailed or fileIsBriefcase.
+    """state: one of BASELINE_STATES, or a word that is not documented. size: None when it is not told.
 
     Source: https://developer.bentley.com/apis/imodels-v2/operations/get-imodel-baseline-file-details/
     """
@@ -110,7 +120,7 @@ class BaselineFile:
         state, size = _text(item, "state", most=64), item.get("fileSize")
         if not state:
             raise Malformed("baselineFile")
-        return cls(state=state, size=size if isinstance(size, int) else None)
+        return cls(state=state, size=size if isinstance(size, int) and not isinstance(size, bool) else None)
 
 
 @dataclass(frozen=True)
@@ -207,7 +217,7 @@ class NamedVersion:
 class CreateOperation:
     """A Create iModel Operation. state is the platform's word, known to us or not.
 
-    made_from  id of the source or main iModel, "" when it is neither clone nor fork
+    made_from  id of the source or main iModel, "" when it is neither clone nor fork, or is not told
     Source: https://developer.bentley.com/apis/imodels-v2/operations/get-create-imodel-operation/
     """
 
@@ -226,11 +236,12 @@ class CreateOperation:
             raise Malformed("createOperation")
         cloned, forked = _object(operation, "clonedFrom"), _object(operation, "forkedFrom")
         source = cloned or forked
+        made_from = _text(source, "iModelId").lower()
         return cls(
             state=state,
-            is_clone=bool(cloned),
-            is_fork=bool(forked),
-            made_from=_text(source, "iModelId").lower(),
+            is_clone=operation.get("clonedFrom") is not None,
+            is_fork=operation.get("forkedFrom") is not None,
+            made_from=made_from if re.fullmatch(_GUID, made_from) else "",
             changeset_id=_text(source, "changesetId").lower(),
             relationship_id=_text(forked, "relationshipId", most=64),
         )

@@ -12,11 +12,12 @@ from django.db import transaction
 from django.db.models import F
 
 from imodels_app.accounts import deciders
+from imodels_app.approvals.plan import INSTEAD
 from imodels_app.audit import events
 from imodels_app.models import Operation, Orphan, Upload, User
-from imodels_app.notifications import outbox, recipients
+from imodels_app.notifications import chats, outbox, recipients
 from imodels_app.runtime import clock, dispatch, failpoints
-from imodels_app.states import FINISHED, MOVES, OWN_PACE, State, WaitReason
+from imodels_app.states import FINISHED, MOVES, OWN_PACE, State, Verb, WaitReason
 
 
 class Conflict(Exception):
@@ -43,6 +44,7 @@ class NotAllowed(Exception):
     """The rules refuse this request, or nobody could decide about it. Its text can be shown, and says whom to ask."""
 
 
+TOO_FEW = "Too few people are left who may decide."
 NO_WAIT: dict[str, Any] = {"wait_reason": WaitReason.NONE, "wait_until": None}
 
 
@@ -107,6 +109,21 @@ def change(
         write(operation, changed_at=now, **fields)
         if event:
             _record(operation, now, event, asked_before)
+        if _are_newly_instead(operation, asked_before) and not (event and event["verb"] == Verb.ADMINS_ASKED):
+            _say_admins_asked(operation, now)
+
+
+def _are_newly_instead(operation: Operation, asked_before: str) -> bool:
+    return operation.is_asked_of_admins_instead and INSTEAD not in asked_before.split()
+
+
+def _say_admins_asked(operation: Operation, now: datetime) -> None:
+    """Mark in history that administrators may decide in the place of others, whatever change brought it about.
+
+    They have been told of that one, as all that it asks.
+    """
+    state = operation.state
+    _record(operation, now, event_fields(Verb.ADMINS_ASKED, None, TOO_FEW, state, state, "", ""), operation.asked)
 
 
 def write(row: Operation | Upload | Orphan, **fields: Any) -> None:
@@ -158,9 +175,11 @@ def _record(operation: Operation, now: datetime, event: dict[str, Any], asked_be
 
 
 def tell(operation: Operation, now: datetime, event: dict[str, Any], told: recipients.Recipients) -> None:
-    """Write an event with who is told of it, and their e-mails. Call inside a transaction."""
+    """Write an event with who is told of it and in which chats, and the messages. Call inside a transaction."""
     if told:
         event |= {"told": [{"person": person.pk, "name": person.name, "of": kind} for person, kind in told.items()]}
+    if in_chats := chats.of(operation, event["verb"], event.get("came_from", "")):
+        event |= {"chats": [str(webhook) for webhook in in_chats]}
     row = events.record(at=now, operation=operation, **event)
     outbox.enqueue(told, operation=operation, event=row)
 

@@ -8,7 +8,7 @@ from imodels_app.lifecycle import _transition
 from imodels_app.models import Operation, User
 from imodels_app.requesting import drafts
 from imodels_app.runtime import clock
-from imodels_app.states import State, WaitReason
+from imodels_app.states import State, Verb, WaitReason
 
 
 def ask_again(operation: Operation, *, by: User | None = None) -> None:
@@ -16,13 +16,13 @@ def ask_again(operation: Operation, *, by: User | None = None) -> None:
 
     by  whose change of rights it follows. Raises Conflict.
     """
-    asked = deciders.asked_now(operation, by=by)
+    asked = deciders.asked_now(operation)
     if operation.state != State.AWAITING_APPROVAL or (asked and asked == operation.asked):
         return
     if not asked:
         end(operation, by=by)
     elif INSTEAD in asked.split():
-        _transition.note(operation, "admins_asked", by=by, note="Too few people are left who may decide.", asked=asked)
+        _transition.note(operation, Verb.ADMINS_ASKED, by=by, note=_transition.TOO_FEW, asked=asked)
     else:
         _transition.change(operation, clock.now(), event=None, asked=asked)
 

@@ -2,6 +2,7 @@
 
 from django.db import transaction
 
+from imodels_app import eligibility
 from imodels_app.accounts import permissions
 from imodels_app.lifecycle import _transition
 from imodels_app.models import Look, Operation, User
@@ -24,7 +25,7 @@ def comment(operation: Operation, text: str, *, by: User) -> None:
 
 def look(operation: Operation, *, by: User) -> None:
     """Say that somebody is looking at it, for half an hour from now. Raises permissions.Denied: only who may decide."""
-    permissions.require(permissions.why_not_decide(by, operation))
+    permissions.require(eligibility.why_not_decide(by, operation))
     Look.objects.filter(until__lte=clock.now()).delete()
     Look.objects.update_or_create(operation=operation, person=by, defaults={"until": clock.now() + LOOK_LASTS})
 

@@ -5,10 +5,12 @@ and pacing.py says when the next may leave. Everything together has the bucket `
 it is in the database: no flushed Redis can cause a burst, and a restarted worker forgets nothing.
 
 Nobody can use up what is everybody's. What people look up (pickers, forms, checks) has a bucket of its own, LOOKUPS,
-and each person a share of that. Both drip slower than `calls`, and hold less, so whatever one person or all of them
-look up, the steps of operations find something left.
+that drips slower than `calls` and holds less: whatever all of them look up, the steps of operations find something
+left. And a person may look up no more than they leave to the others: what they have asked lately is at most what is
+still in the bucket. So one takes half of it at once, the next a quarter, and whoever comes last finds something.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,8 +46,6 @@ POLL_RESERVE = 0.5
 LEAST_FOLLOWING = 0.02
 # What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
 LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
-# One person's share of both.
-PERSONAL_SHARE = 0.5
 # A page or a picker asks about so many questions. Whoever has used up their share waits until that many are back.
 CALLS_A_LOOK = 10
 
@@ -153,11 +153,17 @@ def count_call(now: datetime) -> None:
 
 
 def count_lookup(person_id: int, now: datetime) -> None:
-    """Count one request that a person waits for, or raise RateLimited: their share, or that of all, is used up."""
+    """Count one request that a person waits for, or raise RateLimited: they have had as much as they leave."""
     with transaction.atomic():
-        LookupShare.objects.get_or_create(person_id=person_id)
-        _take(LookupShare.objects.select_for_update().get(person_id=person_id), now, of=PERSONAL_SHARE)
-        _take(_locked(LOOKUPS), now, of=1)
+        bucket = _locked(LOOKUPS)
+        share, _ = LookupShare.objects.get_or_create(person_id=person_id)
+        holds, drip_per_s = LOOKUPS_HOLD * _capacity(), LOOKUPS_DRIP * _drip_per_s()
+        left, taken = _dripped(bucket, now, holds, drip_per_s), _remembered(share, now, holds / drip_per_s)
+        if left < taken + 1:
+            raise RateLimited(Turn(now + _until_a_look(left, taken, holds, drip_per_s), WaitReason.OWN_LIMIT))
+        for row, tokens in ((bucket, left - 1), (share, taken + 1)):
+            row.tokens, row.dripped_at = tokens, now
+            row.save(update_fields=["tokens", "dripped_at"])
         count_call(now)
 
 
@@ -209,14 +215,17 @@ def _locked(bucket: str) -> Bucket:
     return Bucket.objects.select_for_update().get(name=bucket)
 
 
-def _take(row: Bucket | LookupShare, now: datetime, *, of: float) -> None:
-    """Take a call out of a bucket that has this part of what is for look-ups, or raise RateLimited."""
-    holds, drip_per_s = of * LOOKUPS_HOLD * _capacity(), of * LOOKUPS_DRIP * _drip_per_s()
-    tokens = _dripped(row, now, holds, drip_per_s)
-    if tokens < 1:
-        raise RateLimited(Turn(now + timedelta(seconds=(CALLS_A_LOOK - tokens) / drip_per_s), WaitReason.OWN_LIMIT))
-    row.tokens, row.dripped_at = tokens - 1, now
-    row.save(update_fields=["tokens", "dripped_at"])
+def _remembered(share: LookupShare, now: datetime, fades_in_s: float) -> float:
+    """What a person has asked lately: it fades as fast as an empty bucket fills."""
+    if share.dripped_at is None:
+        return 0.0
+    return share.tokens * math.exp(-max(0.0, (now - share.dripped_at).total_seconds()) / fades_in_s)
+
+
+def _until_a_look(left: float, taken: float, holds: float, drip_per_s: float) -> timedelta:
+    """How long until a page's questions can be asked: each takes one away, and adds one to what was asked."""
+    missing = 2 * CALLS_A_LOOK - (left - taken)
+    return timedelta(seconds=missing / (drip_per_s * (1 + taken / holds)))
 
 
 def _tokens(row: Bucket, now: datetime) -> float:
@@ -224,7 +233,7 @@ def _tokens(row: Bucket, now: datetime) -> float:
     return _dripped(row, now, _capacity(), _drip_per_s())
 
 
-def _dripped(row: Bucket | LookupShare, now: datetime, holds: float, drip_per_s: float) -> float:
+def _dripped(row: Bucket, now: datetime, holds: float, drip_per_s: float) -> float:
     """What a bucket holds with what has dripped in since it was last touched."""
     if row.dripped_at is None:
         return holds

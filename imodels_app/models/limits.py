@@ -24,7 +24,7 @@ class Bucket(models.Model):
 
 
 class LookupShare(models.Model):
-    """What one person may still look up on the platform; it drips. Its row is the lock under which that is counted.
+    """What one person has looked up on the platform lately, which fades (`tokens`, at `dripped_at`).
 
     And when a form of theirs was last heard of, so that a place is kept for what they will ask for.
     """

@@ -322,6 +322,11 @@ class Operation(models.Model):
         return open_level(self.plan, self.answers)
 
     @property
+    def stage(self) -> str:
+        """What is decided now, round and level: 1.2. A page sends the one that it showed along with each decision."""
+        return f"{self.plan.number}.{self.open_level}"
+
+    @property
     def is_asked_of_admins_instead(self) -> bool:
         """Whether administrators may decide in the place of people who have left."""
         return INSTEAD in self.asked.split()

@@ -1,7 +1,7 @@
 """What the platform says now about a request that waits: for the card of whoever decides.
 
-It is asked as the requester, whose rights the request will run with, and out of their share of look-ups: at most once
-a minute for each request, however many people look at its card. What it said before stays with its time.
+It is asked as the requester, whose rights the request will run with, and out of the look-ups of whoever looks: at most
+once a minute for each request, however many people look at its card. What it said before stays with its time.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,9 @@ from datetime import datetime
 from django.core.cache import cache
 from redis import RedisError
 
+from imodels_app import gateway
 from imodels_app.itwin.types import Changeset, ITwin
-from imodels_app.models import Operation
+from imodels_app.models import Operation, User
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.contents import CHANGESETS_A_PAGE
 from imodels_app.requesting.sources import MANAGE, WEBVIEW, Source
@@ -118,7 +119,7 @@ def remembered(operation: Operation) -> Known:
     return replace(found.get(kept) or Known(), is_due=asked not in found)
 
 
-def ask(operation: Operation) -> Known:
+def ask(operation: Operation, *, looker: User) -> Known:
     """What the platform says now, unless it was asked within the last minute."""
     try:
         is_ours = cache.add(f"{_key(operation)}:asked", 1, ASKED_EVERY_S)
@@ -128,8 +129,12 @@ def ask(operation: Operation) -> Known:
     if not is_ours:
         return known
     try:
-        known = Known(facts=_facts(operation))
+        known = Known(facts=_facts(operation, looker))
     except (CatalogUnavailable, SignInNeeded) as no:
+        if getattr(no.__cause__, "note", "") == gateway.SHARE_USED:
+            # Theirs is used up, not the next one's.
+            cache.delete(f"{_key(operation)}:asked")
+            return Known(facts=known.facts, problem=str(no))
         known = Known(facts=known.facts, problem=_problem(no, operation))
     cache.set(_key(operation), known, KEPT_S)
     return known
@@ -144,17 +149,14 @@ def _problem(no: Exception, operation: Operation) -> str:
     name = isolated(operation.requested_by_name)
     if isinstance(no, SignInNeeded):
         return f"{name} has to sign in again before it can be asked, and before this can be sent."
-    match getattr(no.__cause__, "reason", ""), getattr(no.__cause__, "note", ""):
-        case WaitReason.TOKEN, _:
-            return f"The platform is not accepting {name}’s sign-in at the moment."
-        case WaitReason.RATE_LIMIT, str(note) if note:
-            return f"{name} has looked up a lot in a short time. It is asked again in a minute."
+    if getattr(no.__cause__, "reason", "") == WaitReason.TOKEN:
+        return f"The platform is not accepting {name}’s sign-in at the moment."
     return str(no)
 
 
-def _facts(operation: Operation) -> PlatformFacts:
+def _facts(operation: Operation, looker: User) -> PlatformFacts:
     # Fresh: its age is shown, and what the requester's forms were told a while ago would be older.
-    catalog = Catalog(operation.requested_by, max_age_s=0, within_s=WITHIN_S)
+    catalog = Catalog(operation.requested_by, max_age_s=0, within_s=WITHIN_S, looker=looker)
     facts = PlatformFacts(at=clock.now(), source=_source(catalog, operation), target=_target(catalog, operation))
     if facts.source is None:
         return facts

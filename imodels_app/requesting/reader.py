@@ -39,14 +39,22 @@ class Reader:
     max_age_s       how old a remembered answer may be, beside what each question allows; 0: ask the platform
     within_s        all its answers together take no longer: after that it is unavailable
     is_from_memory  never ask it, and be unavailable for what is not remembered: for what nobody waits for
+    looker          who waits for the answers, and out of whose share they come, if that is somebody else
 
     Every question raises CatalogUnavailable and SignInNeeded.
     """
 
     def __init__(
-        self, user: Person, *, max_age_s: float = math.inf, within_s: float = 60, is_from_memory: bool = False
+        self,
+        user: Person,
+        *,
+        max_age_s: float = math.inf,
+        within_s: float = 60,
+        is_from_memory: bool = False,
+        looker: Person | None = None,
     ) -> None:
         self.user = user
+        self._looker = looker or user
         self._ends_at = time.monotonic() + within_s
         self._is_from_memory = is_from_memory
         self._answers = AnswerCache(user.pk, max_age_s=max_age_s)
@@ -104,4 +112,4 @@ class Reader:
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
             raise CatalogUnavailable("Nobody is waiting for the answer any more.")
-        return gateway.for_person(self.user, is_lookup=True, read_timeout_s=min(READ_TIMEOUT_S, left_s))
+        return gateway.for_person(self.user, looker=self._looker, read_timeout_s=min(READ_TIMEOUT_S, left_s))

@@ -13,8 +13,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from imodels_app import eligibility
 from imodels_app.accounts import deciders, permissions
-from imodels_app.approvals.plan import Standing
+from imodels_app.approvals.plan import INSTEAD, Standing
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import live, rule_texts, status
 from imodels_app.models import Absence, Decision, Look, Membership, Operation, OperationQuerySet, Team, User
@@ -25,6 +26,9 @@ from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import UNDECIDED, State, Verb, Who
 from imodels_app.views import forks
+
+# What a page from before there were rounds and levels showed.
+FIRST_STAGE = "1.1"
 
 
 class StartForm(Form):
@@ -38,7 +42,7 @@ class Voter:
     """Who can decide now, and by what right."""
 
     person: User
-    right: permissions.Right
+    right: eligibility.Right
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def approval_facts(request: HtmxRequest, pk: UUID) -> HttpResponse:
     """Asks the platform what the card needs of it; then its live parts for htmx, and the page itself without."""
     user = person(request)
     operation = visible(user, pk)
-    known = (card_facts.ask if is_open(operation) else card_facts.remembered)(operation)
+    known = card_facts.ask(operation, looker=user) if is_open(operation) else card_facts.remembered(operation)
     if not request.htmx:
         return redirect("imodels:approval-detail", pk)
     return live_card(request, pk, user, known)
@@ -84,9 +88,7 @@ def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Know
         return HttpResponse(status=204)
     operation = visible(user, pk)
     around = _around(operation, user)
-    round_seen = request.GET.get("round", "")
-    round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
-    around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
+    around |= _stage_shown(operation, as_stage(request.GET.get("round", "")) if live.is_fragment(request) else "")
     context = around | _context(operation, user, now, known)
     rows = [operation, *_rows(around)]
     parts = {"known": known.seen, "card": [[live.row_facts(row, now) for row in rows], _seen(operation, around, now)]}
@@ -97,7 +99,10 @@ def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Know
 def card(
     request: HttpRequest, operation: Operation, user: User, *, status_code: int = 200, **more: Any
 ) -> HttpResponse:
-    """The page after something that was sent, with what was typed still in it."""
+    """The page after something that was sent, with what was typed still in it.
+
+    It is still about the stage that was read when it was sent, and says so if that is over; but a 409 shows anew.
+    """
     now = timezone.now()
     context = _around(operation, user) | _context(operation, user, now, card_facts.remembered(operation))
     context |= {
@@ -105,9 +110,27 @@ def card(
         "seen": "",
         "comment": request.POST.get("comment", ""),
         "typed_reason": request.POST.get("reason", ""),
-        "round_seen": str(operation.plan.number),
     }
+    context |= _stage_shown(operation, "" if status_code == 409 else stage_sent(request))
     return render(request, "approvals/detail.html", context | more, status=status_code)
+
+
+def stage_sent(request: HttpRequest) -> str:
+    """The stage (Operation.stage) that the page showed from which this was sent; "" if it says none."""
+    return as_stage(request.POST.get("round", ""))
+
+
+def as_stage(text: str) -> str:
+    """What is none is one that nothing has. A round alone, of an older page, was about the first level."""
+    number, _, level = text.partition(".")
+    return f"{number[:9]}.{level[:9] or 1}" if text else ""
+
+
+def _stage_shown(operation: Operation, seen: str) -> dict[str, Any]:
+    """seen: the stage that was read; "": the one that is shown now."""
+    is_another_round = seen.partition(".")[0] != str(operation.plan.number)
+    has_moved = operation.state == State.AWAITING_APPROVAL and seen != operation.stage
+    return {"stage": seen or operation.stage, "is_changed": bool(seen) and (is_another_round or has_moved)}
 
 
 def visible(user: User, pk: UUID) -> Operation:
@@ -125,7 +148,7 @@ def address(operation: Operation) -> str:
 
 def in_line(user: User) -> OperationQuerySet:
     """What waits for this person, soonest deadline first."""
-    return Operation.objects.waiting_for(user).to_show().order_by("expires_at", "pk")
+    return eligibility.waiting_for(user).to_show().order_by("expires_at", "pk")
 
 
 def is_open(operation: Operation) -> bool:
@@ -163,13 +186,14 @@ def _context(operation: Operation, user: User, now: datetime, known: card_facts.
         "status_text": status.describe(operation, now),
         "is_open": is_open(operation),
         "is_over": _is_over(operation, now),
-        "why_not": (why_not := permissions.why_not_decide(user, operation)),
+        "why_not": (why_not := eligibility.why_not_decide(user, operation)),
+        "why_not_approve": "" if why_not else deciders.why_needed_later(user, operation),
         "may_look": not why_not and is_open(operation) and not _is_over(operation, now),
         "is_looking": Look.objects.current(clock.now()).filter(operation=operation, person=user).exists(),
-        "why_not_bypass": permissions.why_not_bypass(user, operation),
+        "why_not_bypass": eligibility.why_not_bypass(user, operation),
         "may_start": not permissions.why_not_start(user, operation),
         "start_form": StartForm(initial={"not_before": operation.not_before}),
-        "must_comment": permissions.has_to_comment(user, operation),
+        "must_comment": eligibility.has_to_comment(user, operation),
         "is_open_to_edit": not permissions.why_not_edit(user, operation),
         "plan": operation.plan,
         "still_needed": needed - agreed,
@@ -236,9 +260,9 @@ def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
     able = {person: one.who for one in asked for person in deciders.eligible(one, operation)}
     rights = deciders.deputies(operation) if any(one.who == Who.LEADS for one in asked) else []
     if operation.is_asked_of_admins_instead:
-        able = dict.fromkeys(deciders.admins_left(operation), Who.ADMINS) | able
+        able = dict.fromkeys(deciders.admins_left(operation), INSTEAD) | able
     rights += [
-        (person, right) for person, who in able.items() if (right := permissions.right_as(who, person, operation))
+        (person, right) for person, who in able.items() if (right := eligibility.right_as(who, person, operation))
     ]
     return [Voter(person, right) for person, right in sorted(rights, key=lambda one: one[0].name)]
 

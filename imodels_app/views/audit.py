@@ -18,10 +18,10 @@ from imodels_app.audit import log
 from imodels_app.audit.export import Behind, Export
 from imodels_app.audit.verify_export import SEPARATORS
 from imodels_app.decorators import auditor, person, throttled
-from imodels_app.display import status, timeline
+from imodels_app.display import status, timeline, told
 from imodels_app.display.status_table import FAILURES
 from imodels_app.limits import throttles
-from imodels_app.models import Event, Notification, Operation, SavedFilter, Team, User
+from imodels_app.models import Event, Operation, SavedFilter, Team, User
 from imodels_app.requesting import staging
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import EVENT_GROUPS, Kind, Verb
@@ -63,7 +63,9 @@ def audit_operations(request: HttpRequest) -> HttpResponse:
 @require_safe
 @throttled(throttles.EXPORTS, methods=("GET", "HEAD"))
 def audit_export(request: HttpRequest) -> HttpResponseBase:
-    """Exactly the filtered events, with their proofs; that they were taken out is itself an event."""
+    """Exactly the filtered events with their proofs; that they were taken out is an event. A HEAD takes none."""
+    if request.method == "HEAD":
+        return HttpResponse(content_type="application/zip")
     user, asked, now = person(request), _read(request.GET), timezone.now()
     separator = request.GET.get("separator", "")
     if separator not in SEPARATORS:
@@ -109,7 +111,7 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "timeline": [timeline.entry(event, operation) for event in events],
         "attempts": list(operation.attempts.all()),
         "decisions": list(operation.decisions.all()),
-        "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
+        "told": told.of(operation, events),
         "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
         "leads": list(operation.team.leads()),
         "sight": [
@@ -128,8 +130,8 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _read(query: QueryDict) -> Filter:
-    """With one choice of each list, as the form has it."""
-    return Filter.read(MultiValueDict({name: query.getlist(name)[-1:] for name in query}))
+    """With one choice of each list, as the form has it; but with all kinds of a rate limit, as numbers link to it."""
+    return Filter.read(MultiValueDict({name: query.getlist(name)[0 if name == "kind" else -1 :] for name in query}))
 
 
 def event_rows(parts: Sequence[QuerySet[Event]], request: HttpRequest) -> keyset.Slice:

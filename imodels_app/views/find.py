@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from imodels_app.decorators import person, signed_in
 from imodels_app.display import links, status
 from imodels_app.models import KnownITwin, KnownSource, Operation, OperationQuerySet, Team, TeamITwin, User
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import State
 from imodels_app.tables import filters
 
@@ -90,7 +91,7 @@ def _operations(user: User, text: str) -> list[Destination]:
 
 
 def _operation(operation: Operation) -> Destination:
-    about = f"{status.kind_label(operation.kind)} into {operation.itwin_name or operation.itwin_id}"
+    about = f"{status.kind_label(operation.kind)} into {isolated(operation.itwin_name or operation.itwin_id)}"
     about = f"{about}, {operation.get_state_display().lower()}"
     return Destination(operation.name, links.operation_url(operation), operation.kind, about)
 

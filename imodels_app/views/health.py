@@ -1,5 +1,8 @@
 """For machines: is this process alive, and can the whole do its work?"""
 
+from contextlib import suppress
+from threading import Thread
+
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -8,6 +11,9 @@ from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
 from imodels_app.runtime import heartbeat
+
+# A database that has not answered by then counts as gone. Probes wait about so long.
+WITHIN_S = 3.0
 
 
 @never_cache
@@ -26,13 +32,36 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse(parts, status=200 if parts["database"] == "ok" else 503)
 
 
+class _Question(Thread):
+    """One question to the database, in a thread of its own: a server that is frozen gives no answer, not even an error,
+    and no time-out of ours ends the wait for it.
+    """
+
+    answer = "not answering"
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+
+    def run(self) -> None:
+        try:
+            with suppress(DatabaseError), connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                self.answer = "ok"
+        finally:
+            connection.close()
+
+
+_asked = _Question()
+
+
 def _database() -> str:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return "not answering"
-    return "ok"
+    global _asked  # noqa: PLW0603 - while one question is open no other is put, however often somebody probes
+    if not _asked.is_alive():
+        _asked = _Question()
+        _asked.start()
+    question = _asked
+    question.join(WITHIN_S)
+    return question.answer
 
 
 def _redis() -> str:

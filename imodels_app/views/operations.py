@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import error_handlers, lifecycle
+from imodels_app import eligibility, error_handlers, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
@@ -255,7 +255,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "why_not_cancel": permissions.why_not_cancel(user, operation),
         "may_start": operation.wait_reason == WaitReason.NOT_BEFORE and not permissions.why_not_start(user, operation),
         "is_subscribed": user.subscriptions.filter(operation=operation).exists(),
-        "can_decide": not permissions.why_not_decide(user, operation),
+        "can_decide": not eligibility.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
         # Teams and their iTwins change: whoever may see this one need not see the one before it.
         "again_of": Operation.objects.visible_to(user).filter(again=operation).first(),

@@ -10,8 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app.accounts import sessions, watches
-from imodels_app.decorators import View, person, signed_in
-from imodels_app.views.sign_in import leaves_nothing
+from imodels_app.decorators import View, leaves_nothing, person, signed_in
 
 
 @signed_in

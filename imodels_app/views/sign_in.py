@@ -14,10 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import oidc, pending, preferences, sessions, sign_in
+from imodels_app.accounts import oidc, pending, permissions, preferences, session_keys, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
-from imodels_app.decorators import throttled
+from imodels_app.decorators import LONGEST_PATH, leaves_nothing, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Of a refusal in the log: anybody can come back from the provider with a sentence of any length.
 LOGGED = 400
+KNOWN_FOR_S = 365 * 24 * 60 * 60
 NOT_COMPLETED = "The sign-in was not completed. Nothing has changed."
 ACCOUNT_CLOSED = "An administrator has closed your account in iModel Desk. If you need it again, ask an administrator."
 
@@ -83,7 +84,9 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
 @require_safe
 def admin_login(request: HttpRequest) -> HttpResponse:
     """Django's admin has no door of its own: it is entered through ours, and for all but admins it is not there."""
-    if request.user.is_authenticated:
+    if isinstance(request.user, User):
+        if not permissions.may_administer(request.user):
+            refusals.record(Verb.ACCESS_REFUSED, request, note=request.GET.get("next", "")[:LONGEST_PATH])
         raise Http404
     return redirect(f"{reverse('imodels:sign-in')}?{urlencode({'next': request.GET.get('next', '')})}")
 
@@ -101,12 +104,6 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         end_session = sign_in.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
     logout(request)
     return leaves_nothing(render(request, "sign_in/signed_out.html", {"end_session": end_session}))
-
-
-def leaves_nothing(answer: HttpResponse) -> HttpResponse:
-    """Have the browser forget pages and what scripts have stored. Not cookies: those of other hosts would go, too."""
-    answer["Clear-Site-Data"] = '"cache", "storage"'
-    return answer
 
 
 def _person(request: HttpRequest, begun: PendingSignIn | None) -> tuple[User, float]:
@@ -137,7 +134,20 @@ def _enter(request: HttpRequest, user: User, authenticated_at: float, going_to: 
     if not user.email:
         messages.warning(request, "Your e-mail address is not confirmed. “Your sessions” says what that means.")
     lifecycle.wake_after_sign_in(user)
-    return redirect(going_to)
+    return _known(redirect(going_to))
+
+
+def _known(answer: HttpResponse) -> HttpResponse:
+    """With a cookie that outlives the session: what this browser sends is read all the same, and handed back."""
+    answer.set_cookie(
+        settings.KNOWN_COOKIE_NAME,
+        session_keys.new(),
+        max_age=KNOWN_FOR_S,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
 
 
 def _callback() -> str:

@@ -187,7 +187,7 @@ def _forms(user: User, team: Team) -> dict[str, Any]:
 def _leads(team: Team) -> list[str]:
     """By name; a place that waits for its person by its address."""
     places = [one for one in team.membership_set.all() if one.role == Membership.Role.LEAD]
-    return sorted(place.user.name if place.user else place.email for place in places)
+    return sorted(map(_whose, places))
 
 
 def _whose(place: Membership) -> str:

@@ -9,10 +9,15 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from imodels_app.itwin import Platform, errors
-from imodels_app.itwin.types import IModel
+from imodels_app.itwin.types import BASELINE_STATES, IModel
 from imodels_app.models import Attempt, Operation
 from imodels_app.runtime import clock
-from imodels_app.runtime.timing import LONGEST_CALL, PLATFORM_CLOCK_DIFFERENCE, PLATFORM_DATE_PRECISION
+from imodels_app.runtime.timing import (
+    LONGEST_CALL,
+    NAME_TAKEN_FOR,
+    PLATFORM_CLOCK_DIFFERENCE,
+    PLATFORM_DATE_PRECISION,
+)
 from imodels_app.states import FINISHED, MAYBE_THERE, Kind, Outcome
 
 NEWEST = 100
@@ -28,7 +33,8 @@ def why_not_ours(platform: Platform, operation: Operation, found: IModel) -> str
     Raises Undecided.
     """
     if not found.creator_id or not found.created_at:
-        return f"“{operation.name}” is there, and the platform does not say who made it and when."
+        silent = f"“{operation.name}” is there, and the platform does not say who made it and when."
+        return _once_it_lasts(operation, silent)
     if not _is_requester(operation, found.creator_id):
         return f"“{operation.name}” was made by somebody else."
     if _is_adopted(operation, found):
@@ -39,6 +45,14 @@ def why_not_ours(platform: Platform, operation: Operation, found: IModel) -> str
     if first is None or _made_at(platform, found.created_at) < first.sent_at - _precision(platform):
         return f"{operation.requested_by_name} had made “{operation.name}” before this request was sent."
     return ""
+
+
+def _once_it_lasts(operation: Operation, silent: str) -> str:
+    """What the platform leaves out in one answer it may tell in the next. Raises Undecided for a while."""
+    last = operation.attempts.last()
+    if last and clock.now() < last.sent_at + NAME_TAKEN_FOR:
+        raise Undecided(silent)
+    return silent
 
 
 def renamed(platform: Platform, operation: Operation) -> IModel | None:
@@ -107,6 +121,8 @@ def _origin_fits(platform: Platform, operation: Operation, found: IModel) -> boo
         creation = platform.create_operation(found.id)
     except errors.NotFound as early:
         raise Undecided("its create operation is not there yet") from early
+    if (creation.is_clone or creation.is_fork) and not creation.made_from:
+        raise Undecided("its create operation does not say what it was made from")
     if operation.kind == Kind.CLONE:
         return creation.is_clone and creation.made_from == operation.source_id
     if operation.kind == Kind.FORK:
@@ -122,4 +138,6 @@ def _waits_for_file(platform: Platform, operation: Operation, found: IModel) -> 
         baseline = platform.baseline_file(found.id)
     except errors.NotFound:
         return False
+    if baseline.size is None or baseline.state not in BASELINE_STATES:
+        raise Undecided("what is known of its baseline file makes no sense")
     return baseline.state == "waitingForFile" and baseline.size == operation.file_size

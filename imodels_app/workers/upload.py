@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 from imodels_app import gateway, lifecycle
@@ -146,10 +147,10 @@ def _renew_link(operation: Operation, *, said: str = "") -> None:
 
 
 def _no_other_link(operation: Operation, said: str) -> None:
-    """Try the one there is some times more, for a refusal may pass; then give up."""
+    """Try the one there is some times more, for a refusal may pass, or ask a while for one; then give up."""
     refusals = operation.events.filter(verb="link_refused").count()
     if not operation.upload.link:
-        lifecycle.failed(operation, code="uploadLinkLost", message=said)
+        _unless_early(operation, code="uploadLinkLost", message=said)
     elif refusals < len(FILE_PAUSES_S):
         pause = timedelta(seconds=FILE_PAUSES_S[refusals])
         lifecycle.link_refused(operation, retry_at=clock.now() + pause, note=said)
@@ -231,11 +232,16 @@ def _not_there(operation: Operation, platform: Platform, no: errors.Refused) -> 
     raise Waiting from None
 
 
-def _vanished(operation: Operation, gone: errors.NotFound) -> None:
-    """The platform does not know the iModel. Right after its answer that is normal, later final. Raises Waiting."""
+def _vanished(operation: Operation, gone: errors.NotFound) -> NoReturn:
+    """The platform does not know the iModel. Raises Waiting."""
+    _unless_early(operation, code="vanished", message=gone.message)
+    raise Waiting from None
+
+
+def _unless_early(operation: Operation, *, code: str, message: str) -> None:
+    """Right after its answer the platform may lack what it has made; later that is final."""
     now = clock.now()
     if now - (operation.accepted_at or now) < MISSING_IS_NORMAL_FOR:
         lifecycle.release_upload(operation, after=now + COMPLETE_AGAIN_AFTER)
     else:
-        lifecycle.failed(operation, code="vanished", message=gone.message)
-    raise Waiting from None
+        lifecycle.failed(operation, code=code, message=message)

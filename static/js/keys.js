@@ -1,4 +1,5 @@
-// Keys. Those without Ctrl can be switched off, and never act while one types or a dialog is open. Which link one of
+// Keys. Those without Ctrl can be switched off, and never act in a field (but for a box that ticks a row) or while a
+// dialog is open. Which link one of
 // them follows is said by the link: data-key="g o". On approvals, data-act="a" says what a letter does: a field gets the
 // focus, a link is followed, and before a button is pressed its data-sure is asked.
 {
@@ -10,7 +11,10 @@
   let begun = "";
   let timer = 0;
 
-  const isTyping = (target) => target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
+  let listed = null; // the text that the palette's list is for
+  let awaited = null; // the text for which Enter was pressed before its list had come
+
+  const isInField = (target) => target.closest("input:not([name=pick], [name=chosen], #pick-all), textarea, select, [contenteditable]");
 
   function focus(control) {
     control?.focus();
@@ -86,20 +90,36 @@
     return false;
   }
 
-  // Among the palette's links: the field is the first stop.
+  function goToFirst() {
+    palette.querySelector("#palette-found a")?.click();
+  }
+
+  // Among the palette's links: the field is the first stop. Enter there goes to the first link of what is typed, not of
+  // what was typed before it.
   function walk(event) {
+    awaited = null;
     const stops = [text, ...palette.querySelectorAll("a")];
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const at = stops.indexOf(document.activeElement);
     if (by) {
       event.preventDefault();
       stops[(at + by + stops.length) % stops.length].focus();
-    } else if (event.key === "Enter" && at === 0 && stops[1]) {
+    } else if (event.key === "Enter" && at === 0) {
       event.preventDefault();
-      stops[1].click();
+      if (listed === text.value) goToFirst();
+      else awaited = text.value;
     } else if (event.key.length === 1 && at > 0 && !event.ctrlKey && !event.metaKey) {
       text.focus(); // and the letter goes there
     }
+  }
+
+  palette?.addEventListener("htmx:afterSwap", (event) => {
+    listed = event.detail.requestConfig.parameters.q;
+    if (listed === awaited && awaited === text.value) goToFirst();
+  });
+  // The list will not come: there is a page for it.
+  for (const failure of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+    text?.addEventListener(failure, () => awaited !== null && text.form.submit());
   }
 
   document.addEventListener("keydown", (event) => {
@@ -110,7 +130,7 @@
       return show(palette);
     }
     if (palette.open) return walk(event);
-    const isOff = document.documentElement.dataset.shortcuts === "off" || help.open || sure.open || isTyping(event.target);
+    const isOff = document.documentElement.dataset.shortcuts === "off" || help.open || sure.open || isInField(event.target);
     if (isOff || event.ctrlKey || event.metaKey || event.altKey || event.key.length > 1) return;
     if (press(event.key) !== false) event.preventDefault();
   });

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from imodels_app.audit import log
-from imodels_app.audit.verify_export import Bad, check, sealed
-from imodels_app.models import Event, LogLeaf
+from imodels_app.audit.verify_export import FACTS, PERSONAL, PROVED, Bad, check, sealed
+from imodels_app.models import Event, LogLeaf, Notification
+from imodels_app.runtime import clock
 from imodels_app.workers import sweeps
 from tests.audit.test_log import after_days, write
 from tests.exports import checked, unpacked
@@ -25,6 +26,7 @@ def export(client, ines, tmp_path, monkeypatch):
     write(LINES)
     after_days(monkeypatch, 2)
     sweeps.audit_log()
+    Notification.objects.update(sent_at=clock.now())
     client.force_login(ines)
     return lambda query="": unpacked(client.get(EXPORT + query), tmp_path)
 
@@ -94,6 +96,15 @@ def edit_a_cell(lines, at, chance):
     return at
 
 
+def forge_a_cell(lines, at, chance):
+    """What the log proves, said otherwise where people read it, with seals that fit."""
+    line = json.loads(lines[at])
+    line["cells"][chance.choice([*PROVED, *PERSONAL, *FACTS])] += "0"
+    lines[at] = json.dumps(line)
+    seal_again(lines)
+    return at
+
+
 def delete(lines, at, chance):
     del lines[at]
     return at
@@ -135,6 +146,7 @@ def seal_again(lines):
 
 
 WAYS = [edit, edit_and_seal, edit_personal, edit_a_cell, delete, insert, repeat_and_seal, swap, swap_and_seal, truncate]
+WAYS += [forge_a_cell] * 3
 
 
 def test_of_100_tampered_ones_the_line_is_named(export):
@@ -155,6 +167,25 @@ def test_of_100_tampered_ones_the_line_is_named(export):
         assert any(place in str(found.value) for place in places), (way.__name__, line, str(found.value))
 
     assert checked(folder) == (1, f"NOT TRUE. {found.value}.")
+
+
+def test_columns_that_the_log_does_not_prove_are_named(export):
+    _, said = checked(export())
+
+    assert said.endswith(
+        "The log does not prove these columns: kind, state, why, itwin, source, imodel_id, requested_by, decided_by,"
+        " request_hash, requested_by_email, requested_by_issuer, requested_by_subject, requested_by_id,"
+        " decided_by_email, decided_by_issuer, decided_by_subject, decided_by_id."
+    )
+
+
+def test_columns_that_are_called_otherwise_are_noticed(export):
+    folder = export()
+    table = (folder / "events.csv").read_bytes()
+    (folder / "events.csv").write_bytes(table.replace(b'"from","to"', b'"to","from"', 1))
+    edit_manifest(folder, lambda one: one | {"columns": [*one["columns"][:9], "to", "from", *one["columns"][11:]]})
+
+    assert checked(folder) == (1, "NOT TRUE. events.jsonl, line 1: other columns.")
 
 
 @pytest.mark.parametrize("at", [1, 2, 99, LINES])
@@ -189,6 +220,17 @@ def test_a_tampered_manifest_is_named(export, name, value):
     edit_manifest(folder := export(), lambda manifest: manifest | {name: value})
 
     assert checked(folder) == (1, f"NOT TRUE. manifest.json: {name} is not what the log says.")
+
+
+def test_a_head_that_nobody_got_is_no_anchor(client, export):
+    Notification.objects.update(sent_at=None)
+
+    code, said = checked(export())
+
+    assert code == 0
+    assert "It contains the head" not in said
+    assert f"The head {LINES}:" in said
+    assert "was made, not sent: nobody has got it." in said
 
 
 @pytest.mark.parametrize("part", ["head", "sent"])

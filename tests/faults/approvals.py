@@ -5,7 +5,7 @@ Everything goes through the product's own functions. What holds is read from row
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -49,9 +49,29 @@ def _decided_wrongly(operation: Operation, decisions: list[Decision]) -> Iterato
         yield f"somebody counts twice for {operation}"
     if any(one.stands_for and one.stands_for.lasting_key == operation.requester_key for one in decisions):
         yield f"{operation} was decided by a deputy of its requester"
+    wrong = [{one.by_id, operation.requested_by_id} & _takers(operation, one.decided_at) for one in decisions]
+    if any(who and "instead" in one.capacity for who, one in zip(wrong, decisions, strict=True)):
+        yield f"{operation} was decided in the place of people whom the decider or the requester took away"
+    if "instead" in operation.asked and not operation.events.filter(verb="admins_asked").exists():
+        yield f"{operation} is asked of administrators in the place of others, and its history does not say so"
     told = operation.events.filter(verb__in=DECISIONS).count()
     if told != len(decisions):
         yield f"{operation} has {len(decisions)} decisions and {told} events of them"
+
+
+def _takers(operation: Operation, until: datetime) -> set[int | None]:
+    """Who took leads or named people away from what it asks, or moved it to others, since it was requested."""
+    asked = [level for rule in operation.approval_plan["rules"] for level in rule["levels"]]
+    people = {person for level in asked for person in level["people"]}
+    leads = Membership.objects.filter(team=operation.team, role="lead").values_list("user", flat=True)
+    takers: set[int | None] = set()
+    for event in Event.objects.filter(at__gt=operation.created_at, at__lte=until):
+        was_lead = event.data.get("before") == "lead" and event.team_name == operation.team.name
+        is_closed = event.verb == "account_closed" and event.data["person"] in {*people, *leads}
+        has_moved = event.verb == "reassigned" and event.operation_id == operation.pk
+        if (event.verb in ("role_removed", "role_changed") and was_lead) or is_closed or has_moved:
+            takers.add(event.actor_id)
+    return takers
 
 
 def _active() -> Iterable[User]:
@@ -75,10 +95,18 @@ def _may_decide(user: User, operation: Operation) -> bool:
     moved = operation.events.filter(verb="reassigned").last()
     is_lead = "leads" in asked and leads.exists() and not (moved and moved.actor_id in wrong)
     admin_late = user.admin_given_at and user.admin_given_at > operation.created_at and user.admin_given_by_id in wrong
-    instead = operation.events.filter(verb="admins_asked").last() if "instead" in asked else None
-    is_admin = user.is_staff and not admin_late and not (instead and instead.actor_id in wrong)
+    # Whoever took others away may still be asked as themself.
+    is_right = not wrong & _takers(operation, clock.now()) if "instead" in asked else True
+    is_admin = user.is_staff and not admin_late and (is_right or _asks_admins(operation))
     is_named = str(user.pk) in asked and not _was_named_late(user, operation, wrong)
     return is_lead or is_named or ("admins" in asked and is_admin)
+
+
+def _asks_admins(operation: Operation) -> bool:
+    """On the level that is decided now."""
+    levels = [rule["levels"] for rule in operation.approval_plan["rules"]]
+    at = operation.open_level - 1
+    return any(at < len(level) and level[at]["who"] == "admins" for level in levels)
 
 
 def _was_named_late(user: User, operation: Operation, wrong: set[int]) -> bool:

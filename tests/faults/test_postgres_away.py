@@ -1,6 +1,7 @@
 """Line 24 of docs/reliability.md, seen from a browser: the database server is gone for a while. DB=pg only."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -52,6 +53,20 @@ def test_24_while_postgres_is_down_every_page_says_so_and_asks_to_try_again(web,
 
     assert visit.get(f"{web}/operations/").status_code == 200
     assert visit.get(f"{web}/readyz").status_code == 200
+
+
+def test_24_while_postgres_is_frozen_the_health_checks_answer_and_neither_waits_for_the_other(web, postgres_process):
+    assert requests.get(f"{web}/readyz", timeout=PATIENCE_S).status_code == 200
+
+    with postgres_process.frozen(), ThreadPoolExecutor() as pool:
+        ready = [pool.submit(requests.get, f"{web}/readyz", timeout=PATIENCE_S) for _ in range(2)]
+        for _ in range(5):
+            assert requests.get(f"{web}/healthz", timeout=PATIENCE_S).status_code == 200
+        assert not any(one.done() for one in ready)
+        answers = [one.result() for one in ready]
+    assert {(answer.status_code, answer.json()["database"]) for answer in answers} == {(503, "not answering")}
+
+    wait_until(lambda: requests.get(f"{web}/readyz", timeout=PATIENCE_S).status_code == 200, what="a database again")
 
 
 def test_24_what_was_sent_while_postgres_was_down_is_sent_again_and_counts_once(

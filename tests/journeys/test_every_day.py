@@ -216,6 +216,33 @@ def test_a_few_letters_lead_to_what_one_may_see(desk, succeeded_clone, otto, spe
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_enter_in_the_palette_waits_for_the_list_of_what_is_typed(desk, succeeded_clone):
+    page = desk()
+    page.goto("/new/")
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette-found").get_by_role("link").first).to_be_visible()
+
+    page.keyboard.type("pier")
+    page.keyboard.press("Enter")
+
+    page.wait_for_url(f"**/operations/{succeeded_clone.pk}/")
+
+
+def test_keys_are_silent_in_every_field(desk):
+    page = desk()
+    page.goto("/new/clone/")
+    fields = page.locator("main :is(input[type=radio], input[type=checkbox], select, textarea)").locator("visible=true")
+    assert fields.count() > 2
+
+    for field in fields.all():
+        field.focus()
+        page.keyboard.press("c")
+        page.keyboard.press("?")
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert page.url.endswith("/new/clone/")
+
+
 def test_ten_tabs_lead_to_the_first_row(desk, succeeded_clone, record_property):
     page = desk()
     page.goto("/operations/")
@@ -240,6 +267,54 @@ def test_no_page_is_wider_than_the_narrowest_screen(desk, succeeded_clone, faile
     for address in (*PAGES, f"operations/{succeeded_clone.pk}/", f"operations/{failed_fork.pk}/"):
         page.goto(f"/{address}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
+
+
+def test_what_was_refused_outlives_a_look_elsewhere(desk):
+    page = desk()
+    page.goto("/new/empty/?itwin=Harbour+Bridge")
+    page.get_by_label("Description").fill("As built")
+    page.get_by_label("Name").press("Control+Enter")
+    expect(page).to_have_title(re.compile("^One field needs a change"))
+    page.get_by_label("Reason").fill("The survey of May")
+
+    page.goto("/operations/")
+    page.goto("/new/empty/?itwin=Harbour+Bridge")
+
+    expect(page.get_by_label("Description")).to_have_value("As built")
+    expect(page.get_by_label("Reason")).to_have_value("The survey of May")
+
+
+def test_a_draft_keeps_what_was_typed_and_suggests_the_rest_anew(desk):
+    page = desk()
+    page.goto("/new/clone/")
+    pick_main_bridge(page)
+    page.keyboard.press("Enter")
+    expect(page.locator("#name")).to_have_value("Main Bridge 2")
+    page.get_by_role("textbox", name="Description").fill("For the tender")
+    page.reload()
+    expect(page.get_by_role("textbox", name="Description")).to_have_value("For the tender")
+    expect(page.locator("#name")).to_have_value("Main Bridge 2")
+    page.wait_for_load_state("networkidle")
+
+    page.locator("#source").fill("viaduct")
+    page.get_by_role("option", name=re.compile("^Viaduct")).first.click()
+
+    expect(page.locator("#name")).to_have_value(re.compile("^Viaduct"))
+    expect(page.locator("#itwin")).not_to_have_value("Harbour Bridge")
+
+
+def test_after_a_sign_out_in_another_tab_nothing_is_kept_of_what_is_typed_here(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    other = page.context.new_page()
+    other.goto("/operations/")
+    other.locator("#person").click()
+    other.get_by_role("button", name="Sign out").click()
+    other.wait_for_url("**/sign-in/")
+
+    page.get_by_label("Name").fill("Pier 7")
+
+    assert page.evaluate("localStorage.length") == 0
 
 
 def test_what_was_sent_is_typed_no_more(desk):

@@ -1,20 +1,24 @@
 """One person at full speed on every page that asks the platform: another's operation leaves, their picker answers."""
 
 from contextlib import suppress
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.limits import rate_limits
-from imodels_app.models import Operation
+from imodels_app.models import LookupShare, Operation, TeamITwin
+from imodels_app.requesting import card_facts
 from imodels_app.runtime import clock
 from imodels_app.states import Kind, State
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
+from tests.people import fail
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +28,10 @@ SAID = "You have looked up a lot in a short time. Try again in"
 def _page(name, *args, **asked):
     """Another text or id each time, so that nothing is remembered."""
     return lambda browser: browser.get(reverse(f"imodels:{name}", args=args), {k: v() for k, v in asked.items()})
+
+
+def _form(name, *args, **sent):
+    return lambda browser: browser.post(reverse(f"imodels:{name}", args=args), sent)
 
 
 def _word():
@@ -54,6 +62,18 @@ PAGES = {
     ),
 }
 
+# Pages of what is there already; rows: operations by what they are here.
+OF_ROWS = {
+    "the card": lambda rows: _page("approval-facts", rows["fork"].pk),
+    "an edited request": lambda rows: _page("edit-request", rows["own"].pk),
+    "lineage": lambda rows: _page("lineage", rows["clone"].pk),
+    "an orphan": lambda rows: _page("orphan-detail", rows["failed"].pk),
+    "an orphan to delete": lambda rows: _form("delete-orphan", rows["failed"].pk),
+    "made again": lambda rows: _form("act-on-several", act="again", pick=rows["own"].pk, sure="on"),
+    "a team": lambda rows: _page("team-detail", rows["clone"].team_id),
+    "an iTwin for a team": lambda rows: _form("give-itwin", rows["clone"].team_id, itwin=_word()),
+}
+
 
 @pytest.fixture
 def trial(settings, sandbox):
@@ -69,6 +89,25 @@ def as_otto(otto, trial):
     browser = Client()
     browser.force_login(otto)
     return browser
+
+
+@pytest.fixture
+def as_ines(ines, trial):
+    """An admin: she may see all of it."""
+    tokens.store(ines, trial.tokens_for("ines"))
+    browser = Client()
+    browser.force_login(ines)
+    return browser
+
+
+@pytest.fixture
+def rows(bridge_team, signed_in_mara, ines, tomas, spec_for, trial):
+    wanted = {"fork": Kind.FORK, "clone": Kind.CLONE, "failed": Kind.FORK}
+    made = {what: lifecycle.request(spec_for(kind), by=signed_in_mara) for what, kind in wanted.items()}
+    made["own"] = lifecycle.request(spec_for(Kind.FORK), by=ines)
+    fail(made["failed"], approved_by=tomas)
+    TeamITwin.objects.create(team=bridge_team, itwin_id=_id())
+    return made
 
 
 @pytest.fixture
@@ -115,6 +154,59 @@ def test_whoever_has_used_up_their_share_asks_no_more_on_any_page(as_otto, otto,
 
     assert {answer.status_code for answer in answers} <= {200, 422}
     assert len(trial.journal) - before <= 3  # what has dripped in meanwhile
+
+
+@pytest.mark.parametrize("page", OF_ROWS)
+def test_nor_of_what_is_there_already(as_ines, ines, rows, trial, page):
+    ask, before = OF_ROWS[page](rows), len(trial.journal)
+    ask(as_ines)
+    assert len(trial.journal) > before
+
+    use_up_share(ines)
+    before = len(trial.journal)
+    for _ in range(3):
+        cache.clear()  # what was told a moment ago is forgotten
+        assert ask(as_ines).status_code < 500
+
+    assert len(trial.journal) - before <= 3  # what has dripped in meanwhile
+
+
+def test_three_at_full_speed_leave_their_place_to_whoever_comes(
+    as_tomas, bridge_team, tomas, spec_for, mara, ines, otto
+):
+    """Each for itself as fast as they can, whatever their pages are, for some minutes."""
+    queued = lifecycle.request(spec_for(Kind.CLONE), by=tomas)
+    start = clock.now() - timedelta(minutes=5)
+    for seconds in range(0, 5 * 60 + 1, 2):
+        for person in (mara, ines, otto):
+            with suppress(rate_limits.RateLimited):
+                rate_limits.count_lookup(person.pk, start + timedelta(seconds=seconds))
+
+    answer = as_tomas.get(reverse("imodels:pick-imodels"), {"q": "Main"})
+    submit(queued.pk)
+
+    assert "Main Bridge" in answer.content.decode()
+    assert SAID not in as_tomas.get(reverse("imodels:pick-itwins"), {"q": _word()}).content.decode()
+    queued.refresh_from_db()
+    assert queued.state == State.RUNNING
+
+
+def test_who_decides_reads_the_card_however_much_the_requester_has_looked_up(as_tomas, rows, mara, tomas):
+    use_up_share(mara)
+
+    as_tomas.get(reverse("imodels:approval-facts", args=[rows["fork"].pk]))
+
+    assert card_facts.remembered(rows["fork"]).facts.source.imodel.name == "Main Bridge"
+    assert LookupShare.objects.get(person=tomas).tokens > 1
+
+
+def test_whoever_has_used_up_their_share_takes_the_card_from_nobody_else(as_ines, as_tomas, ines, rows):
+    use_up_share(ines)
+    address = reverse("imodels:approval-facts", args=[rows["fork"].pk])
+
+    assert SAID in as_ines.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert SAID not in as_tomas.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert card_facts.remembered(rows["fork"]).facts
 
 
 @pytest.mark.parametrize("picker", ["itwins", "imodels", "changesets", "versions"])

@@ -215,13 +215,30 @@ def look_up(wanted: int, now, *people) -> int:
 
 
 @pytest.mark.same_on_both
-@pytest.mark.parametrize(("tier", "at_once", "a_second"), [("trial", 85, 0.31), ("basic", 100, 18.75)])
-def test_one_persons_look_ups_are_a_share_of_the_calls(settings, otto, tier, at_once, a_second):
+@pytest.mark.parametrize(("tier", "at_once", "step_s", "drips"), [("trial", 85, 50, 31), ("basic", 100, 1, 37)])
+def test_one_persons_look_ups_are_half_of_what_is_there_and_then_what_drips(
+    settings, otto, tier, at_once, step_s, drips
+):
     settings.ITWIN_TIER = tier
     now = timezone.now()
 
     assert look_up(at_once + 40, now, otto) == at_once
-    assert look_up(100, now + timedelta(seconds=4), otto) == int(4 * a_second)
+    lasting = sum(look_up(drips + 9, now + timedelta(seconds=step_s * step), otto) for step in range(1, 21))
+    assert 0.7 * 20 * drips < lasting <= 20 * drips + at_once
+
+
+@pytest.mark.same_on_both
+@pytest.mark.parametrize("tier", ["trial", "basic"])
+def test_people_at_full_speed_leave_place_for_whoever_comes(settings, otto, mara, ines, tomas, tier):
+    settings.ITWIN_TIER = tier
+    now = timezone.now()
+
+    at_once = [look_up(120, now, person) for person in (otto, mara)]
+    assert at_once[0] > at_once[1] > 40
+    assert look_up(120, now, tomas) >= rate_limits.CALLS_A_LOOK
+    for seconds in range(1, 11):
+        look_up(20, now + timedelta(seconds=seconds), otto, mara)
+    assert look_up(120, now + timedelta(seconds=10), ines) >= rate_limits.CALLS_A_LOOK
 
 
 @pytest.mark.parametrize("tier", ["trial", "basic"])

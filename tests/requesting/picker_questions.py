@@ -130,14 +130,14 @@ def build(sandbox):
     """The world that is searched: Mara's, with much that is called alike."""
     world, mara = sandbox.world, sandbox.person("mara").id
     for number in range(1, ITWINS + 1):
-        _add_itwin(world, mara, f"Area {number:03} Rail", f"AR-{number:03}")
-    _add_itwin(world, mara, "Rail", "RL-1")
-    _add_itwin(world, mara, "Café Line", "CL-9")
+        add_itwin(world, mara, f"Area {number:03} Rail", f"AR-{number:03}")
+    add_itwin(world, mara, "Rail", "RL-1")
+    add_itwin(world, mara, "Café Line", "CL-9")
     world.recents[f"itwins:{mara}"] = [sandbox.ids[name] for name in ("harbour-bridge", "rail-corridor", "water-west")]
     for number in range(1, SIMILAR + 1):
-        _add_imodel(world, mara, f"Area {number:04} Road", "Part of the main road network", "harbour-bridge")
+        add_imodel(world, mara, f"Area {number:04} Road", "Part of the main road network", "harbour-bridge")
     for name, description, itwin in IMODELS:
-        _add_imodel(world, mara, name, description, itwin)
+        add_imodel(world, mara, name, description, itwin)
     versions = world.imodels[sandbox.ids["viaduct"]].named_versions
     versions += [_version(f"V{number}", number) for number in range(1, SIMILAR + 1)]
     versions.append(_version("Tender, final", SIMILAR + 1))
@@ -146,13 +146,13 @@ def build(sandbox):
     world.timelines[sandbox.ids["main-bridge"]][899].description = "Add the tuned mass damper"
 
 
-def _add_itwin(world, member, name, number):
+def add_itwin(world, member, name, number):
     itwin_id = w.new_id()
     members = {member: list(w.EVERY_IMODEL_PERMISSION)}
     world.itwins[itwin_id] = w.ITwin(id=itwin_id, display_name=name, number=number, members=members)
 
 
-def _add_imodel(world, creator, name, description, itwin):
+def add_imodel(world, creator, name, description, itwin):
     imodel_id = w.new_id()
     world.imodels[imodel_id] = w.IModel(
         id=imodel_id,

@@ -100,7 +100,7 @@ def addresses(pk: object) -> Iterator[str]:
 
 PEOPLE = ["ines", "nobody", "mara", "tomas", "otto"]
 # In each walk every parameter has another word. The admin, who sees most, walks further, and all walk on in the soak.
-SHORT, LONG = {"ines": 4, "nobody": 1, "mara": 1}, {"ines": 12, "mara": 4}
+SHORT, LONG = {"ines": 2, "nobody": 1, "mara": 1}, {"ines": 12, "mara": 4}
 WALKS = [
     pytest.param(person, walk, marks=() if walk < SHORT.get(person, 0) else pytest.mark.soak)
     for person in PEOPLE

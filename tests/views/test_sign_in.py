@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from imodels_app import lifecycle
-from imodels_app.accounts import pending, sign_in, tokens
+from imodels_app.accounts import pending, sessions, sign_in, tokens
 from imodels_app.models import Event, Membership, RefusedAccess, Team, TokenSet, User
 from imodels_app.states import Verb, WaitReason
 from tests.people import SUBJECTS
@@ -335,6 +335,27 @@ def test_two_people_whose_subjects_differ_at_their_end_are_two(sandbox, start):
 
 
 @pytest.mark.parametrize(
+    ("sub", "name", "status"),
+    [
+        ("s" * 300, "Mara", 400),
+        ("a\0b", "Mara", 400),
+        ("\u202eabc", "Mara", 400),
+        ("s" * 255, "M" * 300, 302),
+        ("somebody", "Ma\0ra\u202e " + "👩‍👩‍👧" * 100, 302),
+    ],
+    ids=["long", "NUL", "turned", "as long as may be", "odd name"],
+)
+def test_whoever_the_provider_names_oddly_is_signed_in_or_told_in_a_sentence(client, sandbox, sub, name, status):
+    sandbox.world.people |= dict.fromkeys(("odd", sub), replace(sandbox.person("mara"), id=sub, given_name=name))
+
+    answer = sign_in_as(client, "odd")
+
+    assert (answer.status_code, signed_in(client)) == (status, status == 302)
+    assert status == 302 or "Sign in again" in answer.text
+    assert client.get("/operations/").status_code == (200 if status == 302 else 302)
+
+
+@pytest.mark.parametrize(
     "email",
     [
         f"{'x' * 300}@harbour.example",
@@ -509,6 +530,14 @@ def test_signing_out_leaves_nothing_in_the_browser_but_cookies(client, sandbox, 
     assert answer["Clear-Site-Data"] == '"cache", "storage"'
     assert "no-store" in answer["Cache-Control"]
     assert not signed_in(client)
+
+
+def test_a_session_that_somebody_ended_leaves_nothing_in_the_browser_and_one_that_ran_out_does(client, mara):
+    client.force_login(mara)
+    sessions.end(mara, by=mara)
+
+    assert client.get("/new/empty/")["Clear-Site-Data"] == '"cache", "storage"'
+    assert "Clear-Site-Data" not in client.get("/new/empty/")
 
 
 def test_the_admin_site_knows_no_passwords(client, sandbox, ines):

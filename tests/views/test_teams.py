@@ -5,7 +5,8 @@ import re
 import pytest
 from django.urls import reverse
 
-from imodels_app.accounts import permissions, rights, tokens
+from imodels_app import eligibility
+from imodels_app.accounts import rights, tokens
 from imodels_app.models import KnownITwin, Membership, Notification, Preset, Team, TeamITwin, User
 from imodels_app.runtime import clock
 from tests.people import HARBOUR
@@ -194,7 +195,7 @@ def test_who_gave_themselves_a_place_does_not_decide_what_was_requested_before(a
     team = waiting_fork.team
     at_desk.post(reverse("imodels:give-place", args=[team.pk]), {"email": ines.email, "role": "lead"})
 
-    assert permissions.why_not_decide(ines, waiting_fork).startswith("You gave yourself this right")
+    assert eligibility.why_not_decide(ines, waiting_fork).startswith("You gave yourself this right")
 
 
 # People

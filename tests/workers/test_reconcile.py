@@ -1,7 +1,7 @@
 """What became of a request whose answer was lost. Never twice, never a stranger's, never forgotten."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -157,6 +157,39 @@ def make(bridge_team, mara, tomas, spec_for, baseline_of):
 
     made = {kind: partial(request, kind) for kind in Kind}
     return made | {Kind.BASELINE: partial(baseline_of, b"SQLite format 3\0" + bytes(100))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "told"),
+    [
+        (Kind.EMPTY, r"^/imodels$", {"createdDateTime": "\0"}),
+        (Kind.EMPTY, r"^/imodels$", {"_links": {"creator": {"href": "soon"}}}),
+        (Kind.EMPTY, r"/operations/create$", {"state": "scheduled", "clonedFrom": "\u3164"}),
+        (Kind.CLONE, r"/operations/create$", {"state": "scheduled", "clonedFrom": {"iModelId": "\u202e"}}),
+        (Kind.FORK, r"/operations/create$", {"state": "scheduled", "forkedFrom": []}),
+        (Kind.BASELINE, r"/baselinefile$", {"state": "waitingForFile", "fileSize": "large"}),
+        (Kind.BASELINE, r"/baselinefile$", {"state": "x", "fileSize": 116}),
+    ],
+)
+def test_one_answer_that_leaves_out_what_would_tell_decides_nothing(make, sandbox, kind, path, told):
+    operation = lost(kind, make, sandbox)
+    [made] = sandbox.imodels_named(operation.name)
+    whole = platform_json(sandbox, made)
+    bodies = {"createOperation": told, "baselineFile": told, "iModels": [whole | told]}
+    sandbox.fault("GET", path, status=200, body=bodies)
+
+    assert settled(operation).state == State.SUBMITTING
+    make_due(operation)
+
+    assert settled(operation).imodel_id == made.id
+
+
+def platform_json(sandbox, imodel) -> dict[str, object]:
+    """What tells of an iModel whose it is."""
+    creator = {"href": f"{sandbox.url}/imodels/{imodel.id}/users/{imodel.creator_id}"}
+    made_at = datetime.fromtimestamp(imodel.created_at, UTC).isoformat()
+    about = {"id": imodel.id, "name": imodel.name, "createdDateTime": made_at, "_links": {"creator": creator}}
+    return about | {"iTwinId": imodel.itwin_id, "description": imodel.description}
 
 
 @CLOCKS_APART

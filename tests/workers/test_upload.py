@@ -16,6 +16,7 @@ from imodels_app.limits import circuit_breaker
 from imodels_app.models import CircuitBreaker, Operation, Upload
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, failpoints
+from imodels_app.runtime.timing import MISSING_IS_NORMAL_FOR
 from imodels_app.states import State, WaitReason
 from imodels_app.tasks import sweep_submitting
 from imodels_app.workers import transfer
@@ -211,6 +212,30 @@ def test_what_the_storage_refuses_for_good_is_explained(uploading, sandbox):
     assert "507" in operation.failure_message
 
 
+@pytest.mark.parametrize("body", ["7", "null", "[]", '{"error": 7}', '{"error": {"code": 7}}', "<a/>", "<", "\u202e"])
+@pytest.mark.parametrize("blocks_of", [KIB, 128 * KIB])
+def test_a_refusal_of_the_storage_is_one_whatever_its_body(uploading, sandbox, settings, body, blocks_of):
+    settings.UPLOAD_SINGLE_PUT = blocks_of
+    sandbox.fault("PUT", r"^/storage/", status=400, body=body, times=None)
+
+    operation = carried(uploading(a_file(32 * KIB)))
+
+    assert (operation.state, operation.failure_code) == (State.FAILED, "uploadRefused")
+    assert operation.failure_message in ("400", "400 7")
+
+
+@pytest.mark.parametrize("blocks_of", [KIB, 128 * KIB])
+def test_what_the_storage_has_taken_is_there_whatever_its_answer_says_besides(uploading, sandbox, settings, blocks_of):
+    settings.UPLOAD_SINGLE_PUT = blocks_of
+    sandbox.fault("PUT", r"^/storage/", status=201, body="<", answered=True, times=None)
+    data = a_file(100 * KIB)
+
+    operation = carried(uploading(data))
+
+    assert operation.state == State.RUNNING
+    assert in_storage(sandbox, operation.imodel_id) == data
+
+
 @pytest.mark.parametrize("storage_type", ["azure", "google"])
 @pytest.mark.parametrize("ahead_s", [-86400, -3600, -1300, 400, 3600])
 def test_60_a_link_is_used_however_far_the_platforms_clock_is_from_ours(uploading, sandbox, storage_type, ahead_s):
@@ -302,6 +327,8 @@ def test_an_orphan_whose_link_is_lost_for_good_is_told_of(baseline_of, sandbox):
     Operation.objects.update(due_at=clock.now())
     reconcile(operation.pk)
 
+    assert carried(operation).state == State.UPLOADING  # at first it may be told late
+    Operation.objects.update(accepted_at=clock.now() - MISSING_IS_NORMAL_FOR)
     carried(operation)
 
     assert (operation.state, operation.failure_code) == (State.FAILED, "uploadLinkLost")

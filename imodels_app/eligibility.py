@@ -1,0 +1,307 @@
+"""Who may decide about a request now, and by which right: looked at when it is used.
+
+Below all that asks it: the decision itself, whom a message asks, and how many requests wait for somebody.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from imodels_app.approvals.plan import INSTEAD, Requirement
+from imodels_app.models import Absence, Event, Membership, Operation, OperationQuerySet, Team, User
+from imodels_app.runtime import clock
+from imodels_app.runtime.foreign_text import isolated
+from imodels_app.states import TO_DECIDE, State, Verb, Who
+
+# By these somebody gets a right, or another one loses theirs.
+_CHANGES = [
+    *(Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN, Verb.REASSIGNED, Verb.DEPUTY_NAMED),
+    *(Verb.ACCOUNT_OPENED, Verb.ACCOUNT_CLOSED, Verb.ADMIN_GIVEN, Verb.ADMIN_REMOVED),
+    *(Verb.RULE_MADE, Verb.RULE_CHANGED),
+]
+
+
+def why_not_decide(user: User, operation: Operation) -> str:
+    """Why this person may not approve, reject or ask for changes now; empty when they may.
+
+    The requester never may, whatever else they are: lead, admin or superuser, or another account with their address.
+    """
+    if why := _why_own(user, operation) or _why_void(operation):
+        return why
+    if why := _why_again(user, operation):
+        return why
+    rights = rights_of(user, operation)
+    if not rights:
+        return f"Only {asked_in_words(operation)} can decide this."
+    return "" if usable(rights, user, operation) else _why_late(rights[0], user, operation)
+
+
+def waiting_for(user: User) -> OperationQuerySet:
+    """What this person is asked to decide, and may: without what they have a right for that came too late.
+
+    The rows say all but that. So only those are looked at one by one in whose time somebody who may not give rights
+    has given some, or who may be needed later.
+    """
+    waiting = Operation.objects.waiting_for(user)
+    by = Q(actor=user) | Q(actor=OuterRef("requested_by")) | Q(actor__email__iexact=OuterRef("requester_email"))
+    by |= Q(actor__email__iexact=user.email) if user.email else Q()
+    is_doubtful = Q(Exists(Event.objects.filter(by, verb__in=_CHANGES, at__gt=OuterRef("created_at"))))
+    stands_in = Q(Exists(Absence.objects.now(clock.now()).filter(deputy=user, team=OuterRef("team"))))
+    is_doubtful |= stands_in if user.is_admin else stands_in & Q(pk__in=user.named_in.values("pk"))
+    doubtful = waiting.filter(is_doubtful).select_related("team", "requested_by")
+    late = [one.pk for one in doubtful if why_not_decide(user, one)]
+    return waiting.exclude(pk__in=late)
+
+
+def why_not_bypass(user: User, operation: Operation) -> str:
+    """Why this person may not let this proceed without the approvals it needs; empty when they may."""
+    if why := _why_own(user, operation) or _why_void(operation):
+        return why
+    right = right_as(Who.ADMINS, user, operation)
+    if right and (why := _why_again(user, operation)):
+        return why
+    return _why_late(right, user, operation) if right else "Only administrators can bypass an approval."
+
+
+def lock_rights(user: User) -> None:
+    """Until this transaction ends, nobody takes away what this person may do."""
+    # Not their keys: notifications and events that name the person are written meanwhile.
+    absences = Absence.objects.filter(deputy=user)
+    places = Membership.objects.filter(Q(user=user) | Q(user__in=absences.values("lead"))).order_by("pk")
+    for rows in (absences, places, User.objects.filter(pk=user.pk)):
+        list(rows.select_for_update(no_key=True))
+    user.refresh_from_db(fields=["is_active", "is_staff", "admin_given_at", "admin_given_by"])
+
+
+class Right(NamedTuple):
+    """By what a person may decide.
+
+    given_at    None: it is older than the record
+    given_by    None: the command line
+    stands_for  the absent lead whose deputy they are
+    is_instead  as an administrator in the place of people who have left
+    """
+
+    capacity: Who
+    given_at: datetime | None = None
+    given_by: User | None = None
+    stands_for: User | None = None
+    is_instead: bool = False
+
+
+def right_as(who: str, user: User, operation: Operation) -> Right | None:
+    """By what this person is one of these, whether asked or not; who: one of states.Who, or INSTEAD.
+
+    Who is named is named by a rule of before.
+    """
+    if who in (Who.ADMINS, INSTEAD):
+        right = Right(Who.ADMINS, user.admin_given_at, user.admin_given_by, is_instead=who == INSTEAD)
+        return right if user.is_admin else None
+    if who == Who.PEOPLE:
+        return Right(Who.PEOPLE) if user.is_active else None
+    places = Membership.objects.filter(user=user, user__is_active=True, role=Membership.Role.LEAD)
+    place = places.filter(team=operation.team_id).select_related("given_by").first()
+    return Right(Who.LEADS, place.given_at, place.given_by) if place else None
+
+
+def rights_of(user: User, operation: Operation) -> list[Right]:
+    """By what this person is asked to decide now, be it in time or not."""
+    asked = operation.asked.split()
+    asked_as: list[str] = [who for who in (Who.LEADS, INSTEAD) if who in asked]
+    asked_as += [Who.ADMINS] if any(one.who == Who.ADMINS for one in _level(operation)) and Who.ADMINS in asked else []
+    asked_as += [Who.PEOPLE] if str(user.pk) in asked else []
+    rights = [right for who in asked_as if (right := right_as(who, user, operation))]
+    if Who.LEADS in asked_as and not any(right.capacity == Who.LEADS for right in rights):
+        rights += filter(None, [right_as_deputy(user, operation)])
+    return rights
+
+
+def right_as_deputy(user: User, operation: Operation) -> Right | None:
+    """In the place of an absent lead who could decide this; never of the one who asked for it.
+
+    So whatever a deputy does the lead could have done: who is left to decide is counted without deputies. Nor does
+    one stand in whose own approval a later level may need.
+    """
+    if _may_be_needed_later(user, operation):
+        return None
+    absences = Absence.objects.now(clock.now()).filter(team=operation.team_id, deputy=user)
+    for absence in absences.select_related("lead", "given_by"):
+        place = right_as(Who.LEADS, absence.lead, operation)
+        if place and could_decide(absence.lead, Who.LEADS, operation) and usable([place], user, operation):
+            return Right(Who.LEADS, absence.given_at, absence.given_by, absence.lead)
+    return None
+
+
+def _may_be_needed_later(user: User, operation: Operation) -> bool:
+    number = operation.open_level
+    later = [one for level in operation.plan.levels[number:] for one in level] if number else []
+    return any(user.pk in one.people or (one.who == Who.ADMINS and user.is_admin) for one in later)
+
+
+def usable(rights: Iterable[Right], user: User, operation: Operation) -> list[Right]:
+    """Those that neither this person nor the requester gave after the request."""
+    return [right for right in rights if not _why_late(right, user, operation)]
+
+
+def usable_rights(user: User, operation: Operation) -> list[Right]:
+    """All by which this person decides now."""
+    return usable(rights_of(user, operation), user, operation)
+
+
+def can_answer(user: User, operation: Operation) -> bool:
+    """Whether this person is asked, by a right that counts, and has not answered; not whether it can be decided now."""
+    is_free = not _why_own(user, operation) and not _has_answered(user, operation)
+    return is_free and bool(usable_rights(user, operation))
+
+
+def could_decide(user: User, who: str, operation: Operation) -> bool:
+    """Whether this person could be one of these who decide about this, were they asked."""
+    right = None if _why_own(user, operation) else right_as(who, user, operation)
+    return right is not None and bool(usable([right], user, operation)) and not _has_answered(user, operation)
+
+
+def was_asked(user: User, operation: Operation) -> bool:
+    """Whether this person was asked about it at any time: they come late, and do not try what was never theirs."""
+    told = [event.data for event in operation.events.all()]
+    could = {one["person"] for data in told for one in data.get("could_decide", ())}
+    asked = {one["person"] for data in told for one in data.get("told", ()) if one["of"] in TO_DECIDE}
+    return user.pk in could | asked and not _why_own(user, operation)
+
+
+def _has_answered(user: User, operation: Operation) -> bool:
+    """Whether this person, by any account of theirs or by a deputy, has decided about the request as it is now."""
+    return any(
+        made.by_key == user.lasting_key
+        or made.stands_for_id == user.pk
+        or (user.email and made.by_email.lower() == user.email.lower())
+        for made in operation.decisions.filter(request_hash=operation.request_hash)
+    )
+
+
+def requirements_on(user: User, operation: Operation) -> list[Requirement]:
+    """What is asked of this person's approval now: each requirement that it would count for.
+
+    Of whoever decides in the place of others, what is asked of those.
+    """
+    rights = usable_rights(user, operation)
+    words = {right.capacity for right in rights}
+    asked = _level(operation) if operation.open_level else []
+    own = [one for one in asked if one.who in words and (one.who != Who.PEOPLE or user.pk in one.people)]
+    return asked if any(right.is_instead for right in rights) else own or asked
+
+
+def _level(operation: Operation) -> list[Requirement]:
+    """What is asked on the level that is decided now; of what is decided, on the last one."""
+    levels = operation.plan.levels
+    return levels[operation.open_level - 1] if levels else []
+
+
+def has_to_comment(user: User, operation: Operation) -> bool:
+    return any(one.comment for one in requirements_on(user, operation))
+
+
+def has_to_sign_in(user: User, operation: Operation, *, bypasses: bool = False) -> bool:
+    """Whether a rule asks this person, or any of those whose approval they bypass, for a sign-in of a moment ago."""
+    everybody = [one for level in operation.plan.levels for one in level]
+    return any(one.sign_in for one in (everybody if bypasses else requirements_on(user, operation)))
+
+
+def asked_in_words(operation: Operation) -> str:
+    """Who may decide now: leads of Bridge team and Ines Duarte."""
+    asked = operation.asked.split()
+    words = [f"leads of {isolated(operation.team.name)}"] if Who.LEADS in asked else []
+    words += ["administrators"] if Who.ADMINS in asked else []
+    words += [isolated(one.name) for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0] if words else "nobody"
+
+
+def _why_own(user: User, operation: Operation) -> str:
+    if user.pk == operation.requested_by_id or user.lasting_key == operation.requester_key:
+        return "You requested this yourself. Somebody else has to decide."
+    if user.email and user.email.lower() in _requester_addresses(operation):
+        return f"This was requested from another account with your address {user.email}. Somebody else has to decide."
+    return ""
+
+
+def _why_again(user: User, operation: Operation) -> str:
+    is_open = operation.state == State.AWAITING_APPROVAL
+    return (
+        "You have decided about this already. Somebody else has to."
+        if is_open and _has_answered(user, operation)
+        else ""
+    )
+
+
+def _why_void(operation: Operation) -> str:
+    if not operation.requested_by.is_active:
+        requester = isolated(operation.requested_by_name)
+        return f"The account of {requester} is closed, so this is not sent. Nobody has to decide."
+    if Team.looking_after(operation.deciding_itwin_id).pk != operation.team_id:
+        return f"{isolated(operation.team.name)} no longer looks after this iTwin. Reload the page."
+    return ""
+
+
+def _why_late(right: Right, user: User, operation: Operation) -> str:
+    """Why this right does not count here: it came after the request, from the person or from the requester."""
+    for giver in _givers(right, user, operation):
+        if is_same_person(giver, user):
+            return "You gave yourself this right after it was requested. Somebody else has to decide."
+        if giver.email.lower() in _requester_addresses(operation) or is_same_person(giver, operation.requested_by):
+            return "The requester gave you this right after requesting it. Somebody else has to decide."
+    return ""
+
+
+def _givers(right: Right, user: User, operation: Operation) -> Iterator[User]:
+    """Whose doing it is, since the request, that this person can decide by this right."""
+    since = Event.objects.filter(at__gt=operation.created_at).select_related("actor")
+    if right.given_by and right.given_at and right.given_at > operation.created_at:
+        yield right.given_by
+    changes = [since.filter(verb=Verb.ACCOUNT_OPENED, data__person=user.pk).last()]
+    if right.capacity == Who.LEADS:
+        changes.append(since.filter(verb=Verb.REASSIGNED, operation=operation).last())
+    if right.capacity == Who.PEOPLE:
+        changes += _namings(user, operation)
+    if right.is_instead:
+        changes += _losses(operation, since)
+    yield from (change.actor for change in changes if change and change.actor)
+
+
+def _losses(operation: Operation, since: QuerySet[Event]) -> QuerySet[Event]:
+    """By what others can decide no more, so that administrators do in their place: all of it, not the last alone."""
+    plan, team = operation.plan, operation.team
+    names, renamed = {team.name}, since.filter(verb=Verb.TEAM_RENAMED).order_by("-pk")
+    for before, after in renamed.values_list("data__before", "data__after"):
+        names |= {before} if after in names else set()
+    left = Q(verb__in=[Verb.ROLE_REMOVED, Verb.ROLE_CHANGED], data__before=Membership.Role.LEAD, team_name__in=names)
+    people = {*plan.named, *team.membership_set.filter(role=Membership.Role.LEAD).values_list("user", flat=True)}
+    people |= set(since.filter(left).values_list("data__person", flat=True))
+    if any(one.who == Who.ADMINS for level in plan.levels for one in level):
+        left |= Q(verb=Verb.ADMIN_REMOVED)
+        people |= set(User.objects.filter(is_staff=True).values_list("pk", flat=True))
+    closed = Q(verb=Verb.ACCOUNT_CLOSED, data__person__in=people - {None})
+    return since.filter(left | closed | Q(verb=Verb.REASSIGNED, operation=operation))
+
+
+def _namings(user: User, operation: Operation) -> Iterator[Event]:
+    """What named this person in a rule after the request, which an edit has made hold for it since."""
+    changes = Event.objects.filter(verb__in=[Verb.RULE_MADE, Verb.RULE_CHANGED]).select_related("actor")
+    for match in operation.plan.matches:
+        of_rule = changes.filter(data__rule=match.rule.id, data__version__lte=match.rule.version).order_by("pk")
+        before: list[int] = []
+        for change in of_rule:
+            named = change.data["named"]
+            if change.at > operation.created_at and user.pk in named and user.pk not in before:
+                yield change
+            before = named
+
+
+def is_same_person(one: User, other: User) -> bool:
+    """Two accounts with one verified address are one person."""
+    return one.pk == other.pk or bool(one.email and one.email.lower() == other.email.lower())
+
+
+def _requester_addresses(operation: Operation) -> set[str]:
+    """The requester's verified address, as it was then and as it is now."""
+    return {one.lower() for one in (operation.requester_email, operation.requested_by.email) if one}
