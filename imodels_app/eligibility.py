@@ -12,7 +12,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from imodels_app.approvals.plan import INSTEAD, Requirement
 from imodels_app.models import Absence, Event, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.runtime import clock
-from imodels_app.states import State, Verb, Who
+from imodels_app.runtime.foreign_text import isolated
+from imodels_app.states import TO_DECIDE, State, Verb, Who
 
 # By these somebody gets a right, or another one loses theirs.
 _CHANGES = [
@@ -149,10 +150,24 @@ def usable_rights(user: User, operation: Operation) -> list[Right]:
     return usable(rights_of(user, operation), user, operation)
 
 
+def can_answer(user: User, operation: Operation) -> bool:
+    """Whether this person is asked, by a right that counts, and has not answered; not whether it can be decided now."""
+    is_free = not _why_own(user, operation) and not _has_answered(user, operation)
+    return is_free and bool(usable_rights(user, operation))
+
+
 def could_decide(user: User, who: str, operation: Operation) -> bool:
     """Whether this person could be one of these who decide about this, were they asked."""
     right = None if _why_own(user, operation) else right_as(who, user, operation)
     return right is not None and bool(usable([right], user, operation)) and not _has_answered(user, operation)
+
+
+def was_asked(user: User, operation: Operation) -> bool:
+    """Whether this person was asked about it at any time: they come late, and do not try what was never theirs."""
+    told = [event.data for event in operation.events.all()]
+    could = {one["person"] for data in told for one in data.get("could_decide", ())}
+    asked = {one["person"] for data in told for one in data.get("told", ()) if one["of"] in TO_DECIDE}
+    return user.pk in could | asked and not _why_own(user, operation)
 
 
 def _has_answered(user: User, operation: Operation) -> bool:
@@ -196,9 +211,9 @@ def has_to_sign_in(user: User, operation: Operation, *, bypasses: bool = False) 
 def asked_in_words(operation: Operation) -> str:
     """Who may decide now: leads of Bridge team and Ines Duarte."""
     asked = operation.asked.split()
-    words = [f"leads of {operation.team.name}"] if Who.LEADS in asked else []
+    words = [f"leads of {isolated(operation.team.name)}"] if Who.LEADS in asked else []
     words += ["administrators"] if Who.ADMINS in asked else []
-    words += [one.name for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
+    words += [isolated(one.name) for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0] if words else "nobody"
 
 
@@ -221,9 +236,10 @@ def _why_again(user: User, operation: Operation) -> str:
 
 def _why_void(operation: Operation) -> str:
     if not operation.requested_by.is_active:
-        return f"The account of {operation.requested_by_name} is closed, so this is not sent. Nobody has to decide."
+        requester = isolated(operation.requested_by_name)
+        return f"The account of {requester} is closed, so this is not sent. Nobody has to decide."
     if Team.looking_after(operation.deciding_itwin_id).pk != operation.team_id:
-        return f"{operation.team.name} no longer looks after this iTwin. Reload the page."
+        return f"{isolated(operation.team.name)} no longer looks after this iTwin. Reload the page."
     return ""
 
 

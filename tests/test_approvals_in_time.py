@@ -283,7 +283,9 @@ def test_row_15_at_half_time_without_an_answer_the_administrators_are_told_once(
         lifecycle.approve(waiting_fork, by=ines)
 
 
-def test_row_15_where_somebody_has_answered_nobody_is_told(bridge_team, ida, ines, mara, tomas, spec_for):
+def test_row_15_where_somebody_has_answered_and_nothing_is_decided_they_are_told_too(
+    bridge_team, ida, ines, mara, tomas, spec_for
+):
     ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 2}])
     fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
     lifecycle.approve(fork, by=tomas)
@@ -291,7 +293,7 @@ def test_row_15_where_somebody_has_answered_nobody_is_told(bridge_team, ida, ine
     Operation.objects.update(remind_at=clock.now())
     sweeps.approvals()
 
-    assert heard(NotificationKind.ESCALATED) == set()
+    assert heard(NotificationKind.ESCALATED) == {"Ines"}
 
 
 # Row 18: queues
@@ -383,7 +385,7 @@ def test_row_20_the_signed_out_decide_nothing_and_keep_ticks_and_comment(
     client, ida, mara, tomas, waiting_fork, spec_for
 ):
     edited = lifecycle.request(spec_for(Kind.FORK, name="Edited"), by=mara)
-    sent = {"answer": "reject", "comment": "Wait for June.", "chosen": [f"{waiting_fork.pk}:1", f"{edited.pk}:1"]}
+    sent = {"answer": "reject", "comment": "Wait for June.", "chosen": [f"{waiting_fork.pk}:1.1", f"{edited.pk}:1.1"]}
     lifecycle.edit(edited, spec_for(Kind.FORK, name="Edited since"), by=mara)
 
     signed_out = client.post(reverse("imodels:decide-several"), sent)
@@ -395,7 +397,7 @@ def test_row_20_the_signed_out_decide_nothing_and_keep_ticks_and_comment(
     page = client.post(LIST, {"chosen": list(kept), "comment": "Wait for June."})
     assert "Wait for June.</textarea>" in page.text
     ticked = re.findall(r'name="chosen"\s+value="([^"]+)"\s+form="several"\s+checked', page.text)
-    assert ticked == [f"{waiting_fork.pk}:1"]
+    assert ticked == [f"{waiting_fork.pk}:1.1"]
     assert not Decision.objects.exists()
 
 

@@ -1,7 +1,7 @@
 """Who decides in the place of a lead while they are away: the form, and what it stores."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -46,7 +46,16 @@ class AbsenceForm(forms.Form):
             raise ValidationError("The last day is not before the first, and at most a year later.")
         if until and until < timezone.localdate():
             raise ValidationError("That is over.")
+        if since and until and (place := self._places.get(self.cleaned_data.get("deputy", ""))):
+            self._require_another(place, since, until)
         return self.cleaned_data
+
+    def _require_another(self, place: Membership, since: date, until: date) -> None:
+        """Nobody is named twice for one day."""
+        begins, ends = _midnight(since), _midnight(until + timedelta(days=1))
+        named = Absence.objects.filter(team=place.team, lead=self.lead, deputy=place.user)
+        if named.filter(starts_at__lt=ends, ends_at__gt=begins).exists():
+            self.add_error("since", f"{place.user} stands in for you on some of these days already.")
 
     def save(self) -> Absence:
         """Raises permissions.Denied. Days are those of the lead's time zone."""

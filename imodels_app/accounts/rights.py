@@ -86,7 +86,7 @@ def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User |
     """
     with transaction.atomic():
         told = _concerned(row)
-        if by and (why := _why_not_write(row, by)):
+        if by and (why := _why_not_delete(row, by)):
             raise permissions.Denied(why)
         if isinstance(row, Team):
             permissions.require(permissions.why_not_delete_team(row))
@@ -187,6 +187,10 @@ def _rule(row: ApprovalRule, before: Row | None, by: User | None) -> None:
         row.version = before.version + 1
 
 
+def _why_not_delete(row: Row, by: User) -> str:
+    return permissions.why_not_end_absence(by, row) if isinstance(row, Absence) else _why_not_write(row, by)
+
+
 def _why_not_write(row: Row, by: User) -> str:
     if isinstance(row, Absence):
         return permissions.why_not_name_deputy(by, row)
@@ -207,7 +211,7 @@ def _record(row: Row, before: Row | None, after: Row | None, *, by: User | None,
             change.verb,
             at=clock.now(),
             by=by,
-            team_name=team.name if team else "",
+            team=team,
             note=f"{_subject(row)}: {words}" if words else _subject(row),
             before=change.before,
             after=change.after,

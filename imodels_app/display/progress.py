@@ -7,6 +7,7 @@ from imodels_app.display.estimates import UsualDuration
 from imodels_app.display.formats import lasted, thousands
 from imodels_app.display.status import StatusText, elapsed, is_unknown, kind_label
 from imodels_app.models import Operation
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import UNDECIDED, Kind, State, Who
 
 
@@ -73,10 +74,10 @@ def progress_headline(operation: Operation) -> str:
     if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
         return f"The platform is copying {thousands(operation.changeset_index)} changesets"
     return {
-        State.AWAITING_APPROVAL: f"{operation.team.name} has to decide"
+        State.AWAITING_APPROVAL: f"{isolated(operation.team.name)} has to decide"
         if operation.asked == f" {Who.LEADS} "
         else "People have to decide",
-        State.CHANGES_REQUESTED: f"{operation.requested_by_name} is asked to change it",
+        State.CHANGES_REQUESTED: f"{isolated(operation.requested_by_name)} is asked to change it",
         State.QUEUED: "Waiting to be sent",
         State.SUBMITTING: "The request was sent",
         State.UPLOADING: "The file is being uploaded to the platform",

@@ -13,7 +13,7 @@ from imodels_app.lifecycle._transition import (
     NotAllowed,
 )
 from imodels_app.lifecycle.authority import ask_who_is_left, follow_rights, requester_gone
-from imodels_app.lifecycle.decisions import approve, bypass, cancel, reject, request_changes
+from imodels_app.lifecycle.decisions import approve, bypass, cancel, reject, request_changes, require_waiting
 from imodels_app.lifecycle.editing import edit
 from imodels_app.lifecycle.intake import request
 from imodels_app.lifecycle.orphans import (
@@ -97,6 +97,7 @@ __all__ = [
     "request_changes",
     "requester_gone",
     "requeue",
+    "require_waiting",
     "reschedule_after_clock_jump",
     "restart_upload",
     "send_again",

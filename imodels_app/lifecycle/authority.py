@@ -12,7 +12,8 @@ from imodels_app import eligibility
 from imodels_app.accounts import rights
 from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import Conflict
-from imodels_app.models import Absence, ApprovalRule, Operation, OperationQuerySet, Team, User, Webhook
+from imodels_app.models import Absence, ApprovalRule, Membership, Operation, OperationQuerySet, Team, User, Webhook
+from imodels_app.notifications import recipients
 from imodels_app.runtime import clock
 from imodels_app.runtime.loops import for_each
 from imodels_app.states import NotificationKind, State, WaitReason, Who
@@ -30,6 +31,11 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
     ask_deputies()
     if row is not None:
         ask_who_is_left(_about(row), by=by)
+    ask_who_is_back()
+    if isinstance(row, Membership) and row.user:
+        _ask_too(row.user, row.team_id, f"{row.user.name} leads {row.team.name}")
+    if isinstance(row, Absence):
+        _ask_too(row.lead, row.team_id, f"{row.lead.name} is back")
 
 
 def ask_deputies() -> None:
@@ -53,6 +59,32 @@ def _ask_deputy(operation: Operation, absence: Absence) -> None:
         note = f"{absence.deputy.name} stands in for {absence.lead.name}"
         event = _transition.event_fields("deputy_asked", None, note, operation.state, operation.state, "", "")
         _transition.tell(operation, clock.now(), event, {absence.deputy: NotificationKind.REQUESTED})
+
+
+def ask_who_is_back() -> None:
+    """Where an absence has ended, ask the lead about what still waits, once."""
+    for_each(Absence.objects.over(clock.now()).values_list("pk", flat=True), _ask_again_about_all)
+
+
+@transaction.atomic
+def _ask_again_about_all(pk: int) -> None:
+    absence = Absence.objects.select_for_update(of=("self",)).select_related("lead").get(pk=pk)
+    if absence.back_at is None:
+        Absence.objects.filter(pk=pk).update(back_at=clock.now())
+        _ask_too(absence.lead, absence.team_id, f"{absence.lead.name} is back")
+
+
+def _ask_too(person: User, team_id: int, note: str) -> None:
+    """Ask somebody who may decide only since, or again, about what waits already: unless they know."""
+    waiting = eligibility.waiting_for(person).filter(team=team_id)
+    for_each(waiting.select_related("team", "requested_by"), partial(_ask_one_too, person=person, note=note))
+
+
+@transaction.atomic
+def _ask_one_too(operation: Operation, *, person: User, note: str) -> None:
+    if recipients.asked(operation).filter(pk=person.pk).exists() and not recipients.knows(person, operation):
+        event = _transition.event_fields("also_asked", None, note, operation.state, operation.state, "", "")
+        _transition.tell(operation, clock.now(), event, {person: NotificationKind.REQUESTED})
 
 
 def ask_who_is_left(waiting: QuerySet[Operation], *, by: User | None = None) -> None:

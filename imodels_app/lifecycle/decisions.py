@@ -15,15 +15,18 @@ from imodels_app.runtime import clock, failpoints
 from imodels_app.states import MAYBE_THERE, State, Verdict, Who
 
 
-def approve(operation: Operation, *, by: User, comment: str = "", seen: int | None = None) -> None:
+def approve(
+    operation: Operation, *, by: User, comment: str = "", seen: str | None = None, is_fresh: bool = True
+) -> None:
     """Agree to a request. It is queued once all levels of its plan are met, and else waits for more people.
 
-    seen  the round (Plan.number) whose words this person has read; None: as `operation` was loaded
+    seen      the stage (Operation.stage) that this person decides about; None: as `operation` was loaded
+    is_fresh  whether they have signed in a moment ago, where a rule asks for it
 
     Raises permissions.Denied (not asked, one's own, decided already) and Conflict (late, or changed meanwhile).
     """
     with transaction.atomic():
-        number = _begin(operation, eligibility.why_not_decide, by=by, seen=seen)
+        number = _begin(operation, eligibility.why_not_decide, by=by, seen=seen, is_fresh=is_fresh)
         _require_comment(operation, by, comment)
         permissions.require(deciders.why_needed_later(by, operation))
         made = _record(operation, Verdict.APPROVED, by=by, comment=comment, level=number)
@@ -35,23 +38,23 @@ def approve(operation: Operation, *, by: User, comment: str = "", seen: int | No
             _let_proceed(operation, "approved", made, by=by, note=comment)
 
 
-def reject(operation: Operation, *, by: User, comment: str = "", seen: int | None = None) -> None:
-    """Refuse a request. Raises as approve() does."""
-    _turn(operation, Verdict.REJECTED, State.REJECTED, by=by, comment=comment, seen=seen)
+def reject(operation: Operation, *, by: User, comment: str = "", **how: Any) -> None:
+    """Refuse a request. how: seen, is_fresh. Raises as approve() does."""
+    _turn(operation, Verdict.REJECTED, State.REJECTED, by=by, comment=comment, **how)
 
 
-def request_changes(operation: Operation, *, by: User, comment: str, seen: int | None = None) -> None:
+def request_changes(operation: Operation, *, by: User, comment: str, **how: Any) -> None:
     """Give a request back, for its requester to change it and send it again. Raises as approve() does."""
-    _turn(operation, Verdict.CHANGES_REQUESTED, State.CHANGES_REQUESTED, by=by, comment=comment, seen=seen)
+    _turn(operation, Verdict.CHANGES_REQUESTED, State.CHANGES_REQUESTED, by=by, comment=comment, **how)
 
 
-def bypass(operation: Operation, *, by: User, reason: str, seen: int | None = None) -> None:
+def bypass(operation: Operation, *, by: User, reason: str, **how: Any) -> None:
     """Let a request proceed without the approvals that it lacks: an administrator, with a reason that all leads read.
 
     Raises as approve() does.
     """
     with transaction.atomic():
-        level = _begin(operation, eligibility.why_not_bypass, by=by, seen=seen)
+        level = _begin(operation, eligibility.why_not_bypass, by=by, **how)
         made = _record(operation, Verdict.BYPASSED, by=by, comment=reason, level=level)
         _let_proceed(operation, "bypassed", made, by=by, note=reason)
 
@@ -68,9 +71,20 @@ def cancel(operation: Operation, *, by: User) -> None:
     _transition.move(operation, State.CANCELLED, verb="cancelled", by=by, note="before it was sent")
 
 
-def _turn(operation: Operation, verdict: Verdict, to: State, *, by: User, comment: str, seen: int | None) -> None:
+def require_waiting(operation: Operation, seen: str) -> None:
+    """Raise Conflict unless it waits for a decision, and for the very one that somebody saw: this round, this level."""
+    if operation.state != State.AWAITING_APPROVAL:
+        raise Conflict(f"{State(operation.state).label} cannot be decided.")
+    if operation.stage != seen:
+        is_moved = seen.partition(".")[0] == str(operation.plan.number)
+        raise Conflict("Another level is decided now." if is_moved else "It has changed since you opened it.")
+    if operation.expires_at and operation.expires_at <= clock.now():
+        raise Conflict("The time to decide has passed.")
+
+
+def _turn(operation: Operation, verdict: Verdict, to: State, *, by: User, comment: str, **how: Any) -> None:
     with transaction.atomic():
-        level = _begin(operation, eligibility.why_not_decide, by=by, seen=seen)
+        level = _begin(operation, eligibility.why_not_decide, by=by, **how)
         made = _record(operation, verdict, by=by, comment=comment, level=level)
         _transition.move(operation, to, verb=verdict, by=by, note=comment, data=_in_full(operation, made))
 
@@ -81,23 +95,27 @@ def _let_proceed(operation: Operation, verb: str, made: Decision, *, by: User, n
     _transition.wake_submitter(operation)
 
 
-def _begin(operation: Operation, why_not: Callable[..., str], *, by: User, seen: int | None) -> int:
+def _begin(
+    operation: Operation,
+    why_not: Callable[..., str],
+    *,
+    by: User,
+    seen: str | None = None,
+    is_fresh: bool = True,
+) -> int:
     """Lock what a decision rests on, read the row anew, and return the level that is decided.
 
     1. The right first, as those do who change rights: until the end, nobody takes it away.
     2. Then the row: of people who decide at once, each sees what those before have done.
     """
-    seen = operation.plan.number if seen is None else seen
+    seen = operation.stage if seen is None else seen
     eligibility.lock_rights(by)
     Operation.objects.select_for_update(of=("self",)).get(pk=operation.pk)
     operation.refresh_from_db()
-    if operation.state != State.AWAITING_APPROVAL:
-        raise Conflict(f"{State(operation.state).label} cannot be decided.")
-    if operation.plan.number != seen:
-        raise Conflict("It has changed since you opened it.")
-    if operation.expires_at and operation.expires_at <= clock.now():
-        raise Conflict("The time to decide has passed.")
+    require_waiting(operation, seen)
     permissions.require(why_not(by, operation))
+    if not is_fresh and eligibility.has_to_sign_in(by, operation, bypasses=why_not is eligibility.why_not_bypass):
+        raise Conflict("Its rules ask you to sign in again first.")
     failpoints.reach("approve.allowed")
     return operation.open_level
 

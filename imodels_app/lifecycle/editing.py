@@ -67,7 +67,7 @@ def _write(operation: Operation, spec: CreationSpec, changes: list[dict[str, str
     for column, value in columns.items():
         setattr(operation, column, value)
     columns |= asking.new_round(operation, plan)
-    if why := drafts.why_not(operation):
+    if why := drafts.why_not_again(operation):
         raise NotAllowed(why)
     note = "; ".join(f"{one['what']}: {one['before'] or 'none'} → {one['after'] or 'none'}" for one in changes)
     told = {"changes": changes, "request_hash": operation.request_hash}

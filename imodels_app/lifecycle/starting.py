@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
+from imodels_app import eligibility
 from imodels_app.accounts import permissions
 from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import NO_WAIT, Conflict
@@ -31,6 +32,7 @@ def start_at(operation: Operation, at: datetime | None, *, by: User) -> None:
     Raises permissions.Denied and Conflict: it has been sent, or ended.
     """
     with transaction.atomic():
+        eligibility.lock_rights(by)
         Operation.objects.select_for_update(of=("self",)).get(pk=operation.pk)
         operation.refresh_from_db()
         permissions.require(permissions.why_not_start(by, operation))
@@ -51,7 +53,7 @@ def _edit(operation: Operation, at: datetime | None, *, by: User) -> None:
         return
     change = {"what": "Not before", "before": _in_words(operation.not_before), "after": _in_words(at)}
     columns = asking.new_round(operation, operation.plan.again())
-    if why := drafts.why_not(operation):
+    if why := drafts.why_not_again(operation):
         raise Conflict(why)
     note = f"Not before: {change['before'] or 'none'} → {change['after'] or 'none'}"
     told = {"changes": [change], "request_hash": operation.request_hash}

@@ -108,11 +108,10 @@ def remind(operation: Operation) -> None:
 
 
 def _escalate(operation: Operation, now: datetime) -> None:
-    """Tell the administrators, once, that nobody has answered. Who may decide stays as the rules have it."""
-    is_silent = operation.state == State.AWAITING_APPROVAL and not operation.answers
-    told = recipients.admins(operation) if is_silent else {}
+    """Tell the administrators, once, that nothing is decided. Who may decide stays as the rules have it."""
+    told = recipients.admins(operation) if operation.state == State.AWAITING_APPROVAL else {}
     if told and not operation.events.filter(verb=Verb.ESCALATED).exists():
-        note = "Nobody has answered by half of the time."
+        note = "Nothing is decided by half of the time."
         event = _transition.event_fields(Verb.ESCALATED, None, note, operation.state, operation.state, "", "")
         _transition.tell(operation, now, event, told)
 

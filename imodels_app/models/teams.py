@@ -101,6 +101,10 @@ class AbsenceQuerySet(models.QuerySet["Absence"]):
         is_lead = Exists(places.filter(user=OuterRef("lead"), role=Membership.Role.LEAD))
         return self.filter(is_lead, Exists(places.filter(user=OuterRef("deputy"))), starts_at__lte=at, ends_at__gt=at)
 
+    def over(self, at: datetime) -> Self:
+        """Those after which the lead was not asked yet about what still waits."""
+        return self.filter(ends_at__lte=at, back_at=None)
+
 
 class Absence(models.Model):
     """For some time somebody else decides in the place of a lead. Written by accounts.rights only.
@@ -117,6 +121,9 @@ class Absence(models.Model):
     given_by = models.ForeignKey(User, models.PROTECT, null=True, editable=False, related_name="+")
     told_at = models.DateTimeField(
         null=True, editable=False, help_text="When the deputy was asked about what waited; empty: not begun."
+    )
+    back_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the lead was asked about what still waited; empty: not over."
     )
 
     objects = AbsenceQuerySet.as_manager()

@@ -47,7 +47,7 @@ def payload(message: ChatMessage) -> bytes:
 
 def _card(message: ChatMessage) -> Card:
     operation, verb = message.operation, Verb(message.event.verb)
-    said = texts.values(operation)
+    said = texts.values(operation, message.event)
     url = texts.page_of(operation, to_decide=True)
     if verb in _DECIDED:
         comment = message.event.note if verb not in (Verb.CANCELLED, Verb.EXPIRED) else ""

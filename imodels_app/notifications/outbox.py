@@ -42,6 +42,11 @@ MAILS_AN_HOUR, MESSAGES_A_MAIL = 20, 500
 # After a message was not taken, doubled each time.
 FIRST_GAP, LONGEST_GAP = timedelta(minutes=2), timedelta(hours=4)
 GIVEN_UP_AFTER = timedelta(days=3)
+# What others than the requester read of an operation, as long as they may see it.
+_TO_OTHERS = {
+    *(NotificationKind.EDITED, NotificationKind.DECIDED, NotificationKind.BYPASSED, NotificationKind.START_SET),
+    *(NotificationKind.COMMENTED, NotificationKind.ENDED, NotificationKind.SUBSCRIBED),
+}
 
 
 def enqueue(told: Recipients, *, operation: Operation, event: Event) -> None:
@@ -111,13 +116,20 @@ def is_current(message: Notification) -> bool:
     operation = message.operation
     if operation is None:
         return True
-    if message.kind in TO_DECIDE and message.to_id != operation.requested_by_id:
+    is_own = message.to_id == operation.requested_by_id
+    if (
+        message.kind in _TO_OTHERS
+        and not is_own
+        and not Operation.objects.visible_to(message.to).filter(pk=operation.pk).exists()
+    ):
+        return False
+    if message.kind == NotificationKind.EDITED and operation.decisions.filter(by=message.to_id).exists():
+        return True
+    if message.kind in TO_DECIDE and not is_own:
         asked = recipients.asked(operation).filter(pk=message.to_id)
         return operation.state == State.AWAITING_APPROVAL and asked.exists()
     if message.kind in (NotificationKind.DECIDED, NotificationKind.ENDED):
-        return _knows_of(message.to, operation)
-    if message.kind == NotificationKind.SUBSCRIBED:
-        return Operation.objects.visible_to(message.to).filter(pk=operation.pk).exists()
+        return is_own or _knows_of(message.to, operation)
     if message.kind == NotificationKind.ESCALATED:
         return operation.state == State.AWAITING_APPROVAL
     if message.kind == NotificationKind.SIGN_IN:

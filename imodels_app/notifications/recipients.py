@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
+from imodels_app import eligibility
 from imodels_app.models import Absence, Membership, Notification, Operation, TokenSet, User
 from imodels_app.runtime import clock
-from imodels_app.states import FINISHED, UNDECIDED, Kind, NotificationKind, State, Verb, WaitReason, Who
+from imodels_app.states import FINISHED, TO_DECIDE, UNDECIDED, Kind, NotificationKind, State, Verb, WaitReason, Who
 
 # Whoever asked for an empty iModel that is there so soon has seen it, and gets no e-mail.
 STILL_LOOKING = timedelta(seconds=10)
@@ -22,7 +23,10 @@ def of(
     by            who did it, and needs no telling
     asked_before  the column `asked` as it was
     """
-    told = _others(operation, Verb(verb), came_from, asked_before) | _requester(operation, verb, wait)
+    told = _others(operation, Verb(verb), came_from, asked_before)
+    if verb == Verb.START_SET and by != operation.requested_by:
+        told = _as(NotificationKind.START_SET, _deciders(operation))
+    told |= _requester(operation, verb, wait)
     if operation.is_finished and came_from not in FINISHED:
         # Who does without e-mails of a kind, and yet wants to be told of this one, is.
         subscribed = User.objects.filter(subscriptions__operation=operation)
@@ -37,27 +41,40 @@ def reminded(operation: Operation, kind: NotificationKind) -> Recipients:
 
 
 def asked(operation: Operation, words: Iterable[str] | None = None) -> QuerySet[User]:
-    """Those who are asked to decide and have not: all, or as these words of the column `asked` say."""
+    """Those who are asked to decide, may, and have not: all, or as these words of the column `asked` say.
+
+    In the place of an absent lead the deputy is asked, where they may decide.
+    """
     words = set(operation.asked.split() if words is None else words)
     found = Q(pk__in=[word for word in words if word.isdecimal()])
-    answers = operation.decisions.filter(request_hash=operation.request_hash)
-    answered = User.objects.filter(Q(pk__in=answers.values("by")) | Q(pk__in=answers.values("stands_for")))
+    deputies = _deputies(operation) if Who.LEADS in words else {}
     if Who.LEADS in words:
-        away = _away(operation).exclude(deputy__in=answered)
-        leads = User.objects.filter(membership__team=operation.team_id, membership__role=Membership.Role.LEAD)
-        found |= Q(pk__in=leads.exclude(pk__in=away.values("lead")))
-        found |= Q(pk__in=away.exclude(lead__in=answered).values("deputy"))
+        leads = Q(membership__team=operation.team_id, membership__role=Membership.Role.LEAD)
+        found |= (leads & ~Q(pk__in=set(deputies.values()))) | Q(pk__in=deputies)
     if Who.ADMINS in words:
         found |= Q(is_staff=True)
-    # Nor another account of the requester's.
-    own = Q(pk=operation.requested_by_id) | (~Q(email="") & Q(email__iexact=operation.requester_email))
-    return User.objects.filter(found, is_active=True).exclude(own).exclude(pk__in=answered).distinct()
+    people = User.objects.filter(found, is_active=True).distinct()
+    return User.objects.filter(pk__in=[one.pk for one in people if eligibility.can_answer(one, operation)])
 
 
-def _away(operation: Operation) -> QuerySet[Absence]:
-    """The leads in whose place a deputy is asked: neither of the two has requested it."""
-    away = Absence.objects.now(clock.now()).filter(team=operation.team_id)
-    return away.exclude(Q(lead=operation.requested_by_id) | Q(deputy=operation.requested_by_id))
+def _deputies(operation: Operation) -> dict[int, int]:
+    """Who is asked in the place of an absent lead: deputy and lead, by id."""
+    away = Absence.objects.now(clock.now()).filter(team=operation.team_id).select_related("deputy")
+    rights = ((one, eligibility.right_as_deputy(one.deputy, operation)) for one in away)
+    return {one.deputy_id: one.lead_id for one, right in rights if right and right.stands_for == one.lead}
+
+
+def knows(person: User, operation: Operation) -> bool:
+    """Whether the last that we told this person asks them to decide."""
+    return person.pk in _last_asked(operation)
+
+
+def _last_asked(operation: Operation) -> set[int]:
+    """Of whom that holds: they hear that it is decided. Not of those whose message was no news any more."""
+    told = operation.messages.filter(kind__in=[*TO_DECIDE, NotificationKind.DECIDED]).exclude(to=operation.requested_by)
+    told = told.exclude(sent_at=None, due_at=None)
+    last = dict(told.order_by("pk").values_list("to", "kind"))
+    return {person for person, kind in last.items() if kind in TO_DECIDE}
 
 
 def wrote(operation: Operation) -> QuerySet[User]:
@@ -77,7 +94,10 @@ def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str)
     newly = asked(operation, set(operation.asked.split()) - set(asked_before.split()))
     if verb in (Verb.REQUESTED, Verb.REASSIGNED):
         return _as(NotificationKind.REQUESTED, asked(operation))
-    if verb in (Verb.AGREED, Verb.ADMINS_ASKED):
+    if verb == Verb.AGREED:
+        gone = User.objects.filter(pk__in=_last_asked(operation)).exclude(pk__in=asked(operation).values("pk"))
+        return _as(NotificationKind.DECIDED, gone) | _as(NotificationKind.REQUESTED, newly)
+    if verb == Verb.ADMINS_ASKED:
         return _as(NotificationKind.REQUESTED, newly)
     if verb == Verb.COMMENTED:
         return _as(NotificationKind.COMMENTED, wrote(operation))
@@ -85,7 +105,8 @@ def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str)
         again = asked(operation) if came_from == State.CHANGES_REQUESTED else newly
         return _as(NotificationKind.EDITED, again, _deciders(operation))
     if verb in (Verb.APPROVED, Verb.REJECTED, Verb.CHANGES_REQUESTED):
-        return _as(NotificationKind.DECIDED, asked(operation))
+        last = User.objects.filter(pk__in=_last_asked(operation))
+        return _as(NotificationKind.DECIDED, asked(operation), last, _deciders(operation))
     if verb == Verb.BYPASSED:
         return _as(NotificationKind.BYPASSED, operation.team.leads(), asked(operation))
     if verb == Verb.APPROVAL_LAPSED:
@@ -103,6 +124,8 @@ def _requester(operation: Operation, verb: str, wait: str) -> Recipients:
     person = operation.requested_by
     if wait == WaitReason.SIGN_IN:
         return {} if _was_notified(person) else {person: NotificationKind.SIGN_IN}
+    if verb == Verb.CANCELLED:
+        return {person: NotificationKind.ENDED}
     if verb == Verb.ACCEPTED and operation.plan.asks_people:
         return {person: NotificationKind.SENT}
     if verb == Verb.SUCCEEDED and operation.kind == Kind.EMPTY and _took(operation) < STILL_LOOKING:

@@ -9,10 +9,10 @@ from django.urls import reverse
 
 from imodels_app.display import formats, identity, links, status, timeline
 from imodels_app.models import Event, Notification, Operation
-from imodels_app.notifications import html
+from imodels_app.notifications import html, recipients
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import TO_DECIDE, Kind, NotificationKind, State, Verb, WaitReason, Who
+from imodels_app.states import TO_DECIDE, Kind, NotificationKind, State, Verb, Verdict, WaitReason, Who
 
 _LINKS = {
     **dict.fromkeys(TO_DECIDE, "Review and decide"),
@@ -32,7 +32,7 @@ _TO_DECIDE = "You must be signed in to decide; nobody can decide from this e-mai
 _WHY = {
     **dict.fromkeys(TO_DECIDE, f"You get this because {{askers}} {{decides}} about this. {_TO_DECIDE}"),
     **dict.fromkeys(
-        (NotificationKind.DECIDED, NotificationKind.BYPASSED, NotificationKind.ENDED),
+        (NotificationKind.DECIDED, NotificationKind.BYPASSED, NotificationKind.ENDED, NotificationKind.START_SET),
         "You get this because you may decide about this, or have decided.",
     ),
     NotificationKind.SUBSCRIBED: "You get this because you asked to be told about this one.",
@@ -86,6 +86,10 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
         "{name} has to be approved again{decide_by}",
         "{What} was approved, but could not be sent in time, so the approval is void. It waits for a decision again.",
     ),
+    NotificationKind.START_SET: (
+        "{decider} set when {name} starts",
+        "{decider_name} set when {what}, which {requester} requested, is sent at the earliest: {start}.",
+    ),
     NotificationKind.HALF_WAY: (
         "{name} still waits{decide_by}",
         "Half of the time to decide on {what}, which {requester} requested, is over.",
@@ -95,7 +99,7 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
         "{What}, which {requester} requested, expires unless somebody acts in time.",
     ),
     NotificationKind.ESCALATED: (
-        "Nobody has answered: {name}{decide_by}",
+        "Nothing is decided: {name}{decide_by}",
         "Half of the time to decide on {what}, which {requester} requested, is over. {askers} {decides}: ask them.",
     ),
     NotificationKind.COMMENTED: ("{writer} wrote about {name}", "{writer} wrote about {what}:"),
@@ -120,6 +124,8 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
         _UNKNOWN_STATE,
     ),
 }
+# To its requester, of what somebody else called off.
+_CANCELLED = ("{decider} cancelled {name}", "{decider_name} cancelled {what}. Nothing was sent.")
 # Of what is no fork.
 _REQUESTED = (
     "{who} requests {what}{decide_by}",
@@ -171,9 +177,12 @@ def subject_and_text(messages: Sequence[Notification]) -> tuple[str, str]:
 
 
 def _asks(message: Notification) -> bool:
-    """Whether its reader is asked to decide; of the same kinds the requester is told, too."""
+    """Whether its reader is asked to decide; of the same kinds the requester is told, and who had approved before."""
     operation = message.operation
-    return operation is not None and message.kind in TO_DECIDE and message.to_id != operation.requested_by_id
+    if operation is None or message.kind not in TO_DECIDE or message.to_id == operation.requested_by_id:
+        return False
+    is_asked = recipients.asked(operation).filter(pk=message.to_id)
+    return message.kind != NotificationKind.EDITED or is_asked.exists()
 
 
 def _all() -> str:
@@ -184,15 +193,20 @@ def _of_one(message: Notification) -> tuple[str, str]:
     if message.operation is None:
         return _about_head(message) if message.kind == Verb.HEAD_SENT else _about_rights(message)
     operation, kind = message.operation, NotificationKind(message.kind)
-    filled = values(operation) | {"changes": _changes(message), "writer": _writer(message)}
+    filled = values(operation, message.event) | {"changes": _changes(message), "writer": _writer(message)}
     subject, text = _TEXTS[kind]
     if kind == NotificationKind.REQUESTED and operation.kind != Kind.FORK:
         subject, text = _REQUESTED
     if kind == NotificationKind.EXPIRED:
         subject, text = _EXPIRED.get(WaitReason(operation.wait_reason), (subject, text))
-    is_own = kind in TO_DECIDE and not _asks(message)
-    why = _WHY_REQUESTER if is_own else _WHY.get(kind, _WHY_REQUESTER)
-    link = f"{'Details' if is_own else _LINKS.get(kind, 'Details')}: {_link(message)}"
+    is_own = message.to_id == operation.requested_by_id
+    if kind == NotificationKind.ENDED and is_own:
+        subject, text = _CANCELLED
+    is_told = kind in TO_DECIDE and not _asks(message)
+    why = _WHY.get(NotificationKind.DECIDED if is_told else kind, _WHY_REQUESTER)
+    if is_own and (is_told or kind in (NotificationKind.ENDED, NotificationKind.START_SET)):
+        why = _WHY_REQUESTER
+    link = f"{'Details' if is_told else _LINKS.get(kind, 'Details')}: {_link(message)}"
     parts = [text.format_map(filled), _quote(message, operation, kind), "\n".join([*_next_acts(operation), link])]
     whole = "\n\n".join(part for part in [*parts, why.format_map(filled)] if part)
     return " ".join(subject.format_map(filled).split()), whole + "\n"
@@ -235,15 +249,16 @@ _WHAT = {
 }
 
 
-def values(operation: Operation) -> dict[str, str]:
-    """What a sentence about an operation may name."""
+def values(operation: Operation, event: Event | None) -> dict[str, str]:
+    """What a sentence about an operation may name. event: what is told; who decided, and how, is read there."""
     now = clock.now()
     earlier = status.describe(operation, now)
     name, source = isolated(operation.name), isolated(operation.source_name) or "an iModel"
     what = _WHAT[Kind(operation.kind)].format(name=name, source=source)
     up_to = status.up_to(operation)
     start, end = operation.accepted_at, operation.finished_at
-    decision = operation.last_decision
+    decider = (event.actor_name or "iModel Desk") if event else ""
+    verdict = Verdict.APPROVED if event and event.verb == Verb.AGREED else event.verb if event else ""
     return {
         "name": name,
         "what": what,
@@ -256,12 +271,13 @@ def values(operation: Operation) -> dict[str, str]:
         "itwin": isolated(operation.itwin_name) or "its iTwin",
         "askers": status.askers(operation),
         "decides": "decides" if operation.asked == f" {Who.LEADS} " else "decide",
-        "verdict": decision.get_verdict_display().lower() if decision else "",
+        "verdict": Verdict(verdict).label.lower() if verdict in Verdict.values else "",
         "outcome": earlier.badge,
         "until": formats.deadline(operation.expires_at, now) if operation.expires_at else "",
         "decide_by": f" (decide by {formats.deadline(operation.expires_at, now)})" if operation.expires_at else "",
-        "decider": isolated(formats.first_name(decision.by_name)) if decision else "",
-        "decider_name": isolated(decision.by_name) if decision else "",
+        "decider": isolated(formats.first_name(decider)),
+        "decider_name": isolated(decider),
+        "start": formats.deadline(operation.not_before, now) if operation.not_before else "as soon as it may be",
         "took": formats.lasted(end - start) if start and end else "no time",
         "badge": earlier.badge.removeprefix("Failed").lstrip(": ") or "the platform refused it",
         "headline": status.headline(operation) if operation.state == State.FAILED else "",
@@ -287,8 +303,8 @@ def _quote(message: Notification, operation: Operation, kind: NotificationKind) 
         words = message.event.note if message.event else ""
     elif kind in TO_DECIDE:
         words = operation.reason
-    elif kind in _TELL_WHY and operation.last_decision:
-        words = operation.last_decision.comment
+    elif kind in _TELL_WHY and message.event:
+        words = message.event.note
     elif kind == NotificationKind.FAILED and operation.failure_message:
         return f"The platform said: “{isolated(operation.failure_message)}”"
     else:
@@ -302,6 +318,7 @@ def _next_acts(operation: Operation) -> list[str]:
         "Open": links.open_url(operation),
         "Clone it": links.copy_url(operation, Kind.CLONE),
         "Fork it": links.copy_url(operation, Kind.FORK),
+        "The iModel": links.imodel_url(operation.imodel_id) if operation.is_usable else "",
     }
     return [f"{act}: {urljoin(settings.DASHBOARD_URL, url)}" for act, url in acts.items() if url]
 

@@ -40,9 +40,19 @@ def draft(spec: CreationSpec, *, by: User, **fields: Any) -> Operation:
 
 def why_not(operation: Operation) -> str:
     """Why this may not be requested: a rule refuses it, or nobody could decide. With whom to ask; empty when it may."""
+    return _why_refused(operation) or deciders.why_nobody(operation)
+
+
+def why_not_again(operation: Operation) -> str:
+    """As why_not(), of what waits already and is changed: administrators may decide in the place of who has left."""
+    is_instead = operation.is_asked_of_admins_instead and bool(deciders.admins_left(operation))
+    return _why_refused(operation) or ("" if is_instead else deciders.why_nobody(operation))
+
+
+def _why_refused(operation: Operation) -> str:
     for match in operation.plan.refused_by:
         return f"The rule “{match.rule.name}” refuses this, because it is {match.why}. {deciders.whom_to_ask()}"
-    return deciders.why_nobody(operation)
+    return ""
 
 
 def decided_by(spec: CreationSpec) -> tuple[bool, Team, Plan]:

@@ -344,7 +344,7 @@ class BaselineForm(ExtentForm):
         """A file that came with the form (views/uploads.py)."""
         if uploaded.refused:
             raise uploaded.refused
-        return staging.save(uploaded.part, name=uploaded.name, owner=self.catalog.user)
+        return staging.complete(uploaded.staged)
 
     def draft(self) -> CreationSpec | None:
         spec = super().draft()

@@ -24,9 +24,11 @@ from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, StartField
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Verb, Who
+from imodels_app.states import UNDECIDED, State, Verb, Who
+from imodels_app.views import forks
 
-MOST_FORKS = 5
+# What a page from before there were rounds and levels showed.
+FIRST_STAGE = "1.1"
 
 
 class StartForm(Form):
@@ -60,19 +62,6 @@ class Level:
     is_later: bool = False
 
 
-@dataclass(frozen=True)
-class Forks:
-    """Other forks of the same main iModel, newest first. count: how many this person may see; hidden: and may not."""
-
-    shown: list[Operation]
-    count: int
-    hidden: int = 0
-
-    @property
-    def more(self) -> int:
-        return self.count - len(self.shown)
-
-
 @signed_in
 @require_safe
 @vary_on_headers("HX-Request")
@@ -99,9 +88,7 @@ def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Know
         return HttpResponse(status=204)
     operation = visible(user, pk)
     around = _around(operation, user)
-    round_seen = request.GET.get("round", "")
-    round_seen = round_seen if round_seen.isdecimal() and len(round_seen) < 9 else str(operation.plan.number)
-    around |= {"round_seen": round_seen, "is_changed": round_seen != str(operation.plan.number)}
+    around |= _stage_shown(operation, as_stage(request.GET.get("round", "")) if live.is_fragment(request) else "")
     context = around | _context(operation, user, now, known)
     rows = [operation, *_rows(around)]
     parts = {"known": known.seen, "card": [[live.row_facts(row, now) for row in rows], _seen(operation, around, now)]}
@@ -112,7 +99,10 @@ def live_card(request: HttpRequest, pk: UUID, user: User, known: card_facts.Know
 def card(
     request: HttpRequest, operation: Operation, user: User, *, status_code: int = 200, **more: Any
 ) -> HttpResponse:
-    """The page after something that was sent, with what was typed still in it."""
+    """The page after something that was sent, with what was typed still in it.
+
+    It is still about the stage that was read when it was sent, and says so if that is over; but a 409 shows anew.
+    """
     now = timezone.now()
     context = _around(operation, user) | _context(operation, user, now, card_facts.remembered(operation))
     context |= {
@@ -120,9 +110,27 @@ def card(
         "seen": "",
         "comment": request.POST.get("comment", ""),
         "typed_reason": request.POST.get("reason", ""),
-        "round_seen": str(operation.plan.number),
     }
+    context |= _stage_shown(operation, "" if status_code == 409 else stage_sent(request))
     return render(request, "approvals/detail.html", context | more, status=status_code)
+
+
+def stage_sent(request: HttpRequest) -> str:
+    """The stage (Operation.stage) that the page showed from which this was sent; "" if it says none."""
+    return as_stage(request.POST.get("round", ""))
+
+
+def as_stage(text: str) -> str:
+    """What is none is one that nothing has. A round alone, of an older page, was about the first level."""
+    number, _, level = text.partition(".")
+    return f"{number[:9]}.{level[:9] or 1}" if text else ""
+
+
+def _stage_shown(operation: Operation, seen: str) -> dict[str, Any]:
+    """seen: the stage that was read; "": the one that is shown now."""
+    is_another_round = seen.partition(".")[0] != str(operation.plan.number)
+    has_moved = operation.state == State.AWAITING_APPROVAL and seen != operation.stage
+    return {"stage": seen or operation.stage, "is_changed": bool(seen) and (is_another_round or has_moved)}
 
 
 def visible(user: User, pk: UUID) -> Operation:
@@ -162,9 +170,8 @@ def _count(standings: list[Standing]) -> tuple[int, int]:
 
 def _around(operation: Operation, user: User) -> dict[str, Any]:
     """What the card shows of other requests."""
-    return {
-        "forks_open": _forks(operation, user, is_open=True),
-        "forks_done": _forks(operation, user, is_open=False),
+    others = Operation.objects.filter(source_id=operation.source_id).exclude(Q(pk=operation.pk) | Q(source_id=""))
+    return forks.around(others, others.ways_to_see(user)) | {
         "following": in_line(user).exclude(pk=operation.pk).first(),
         "comments": list(operation.events.filter(verb=Verb.COMMENTED).select_related("actor")),
         "looks": list(Look.objects.current(clock.now()).filter(operation=operation).select_related("person")),
@@ -263,15 +270,3 @@ def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
 def _places_kept(operation: Operation, standings: list[Standing]) -> list[str]:
     asked = [one.requirement for one in standings if not one.is_met]
     return sorted({address for one in asked for address in deciders.kept_places(one, operation)})
-
-
-def _forks(operation: Operation, user: User, *, is_open: bool) -> Forks:
-    """Of the same main iModel."""
-    if not operation.source_id:
-        return Forks([], 0)
-    others = Operation.objects.filter(kind=Kind.FORK, source_id=operation.source_id).exclude(pk=operation.pk)
-    others = others.exclude(state__in=FINISHED) if is_open else others.filter(state__in=FINISHED)
-    seen = others.visible_to(user)
-    shown = list(seen.to_show().order_by("-created_at", "-pk")[:MOST_FORKS])
-    count = seen.count()
-    return Forks(shown, count, others.count() - count)

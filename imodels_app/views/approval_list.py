@@ -1,8 +1,10 @@
 """The queues of requests: what waits for me, what I requested, what I and my teams decided; and deciding several."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -17,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app import eligibility, gateway, lifecycle
-from imodels_app.accounts import permissions
+from imodels_app.accounts import permissions, sessions
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in, throttled
 from imodels_app.display import live, status
 from imodels_app.limits import throttles
@@ -44,8 +46,8 @@ class ApprovalRow:
 
     @property
     def tick(self) -> str:
-        """What is ticked: the request as its words stand here. After an edit it is another one, and not ticked."""
-        return _tick(self.operation, self.operation.plan.number)
+        """What is ticked: the request as it stands here. After an edit, or on another level, it is not ticked."""
+        return _tick(self.operation.pk, self.operation.stage)
 
 
 def none_decided(request: HttpRequest, *, asks_again: bool = False) -> HttpResponse:
@@ -83,7 +85,8 @@ def _show_list(request: HttpRequest, *, is_old: bool = False, status_code: int |
     context: dict[str, Any] = {name: _rows(rows, now, looking) for name, rows in lists.items()}
     pace = live.DECIDING_S if lists["waiting"] or lists["requested"] else live.WAITING_S
     context |= {"pace": pace, "section": "approvals", "filters": asked, "is_old": is_old}
-    context |= {"ticked": request.POST.getlist("chosen"), "comment": request.POST.get("comment", "")}
+    ticked = [_tick(pk, shown) for pk, shown in _ticked(request).items()]
+    context |= {"ticked": ticked, "comment": request.POST.get("comment", "")}
     if not live.is_fragment(request):
         scope = Operation.objects.visible_to(user)
         chips = menus.chips(asked, request.GET, scope)
@@ -104,13 +107,13 @@ def decide_several(request: HttpRequest) -> HttpResponse:
 
     Who decides is confirmed once, before the first: without that none is decided, and ticks and comment come back.
     """
-    user, word, rounds = person(request), request.POST.get("answer", ""), _ticked(request)
+    user, word, stages = person(request), request.POST.get("answer", ""), _ticked(request)
     visible = Operation.objects.visible_to(user).to_show()
-    chosen = list(visible.filter(pk__in=rounds).order_by("expires_at", "pk")[:MOST_OPEN])
+    chosen = list(visible.filter(pk__in=stages).order_by("expires_at", "pk")[:MOST_OPEN])
     if word not in deciding.ANSWERS or not chosen:
         messages.error(request, "Tick what you want to decide.")
         return redirect("imodels:approval-list")
-    why_nots = {one: _why_not(request, user, one, word) for one in chosen}
+    why_nots = {one: _why_not(request, user, one, word, stages[one.pk]) for one in chosen}
     possible = [one for one, why in why_nots.items() if not why]
     asks_again = any(eligibility.has_to_sign_in(user, one) for one in possible)
     try:
@@ -120,50 +123,58 @@ def decide_several(request: HttpRequest) -> HttpResponse:
         if deciding.signs_out(request, possible, later):
             return none_decided(request, asks_again=asks_again)
         return _show_list(request, status_code=503)
-    decided = {one: why or _decide(request, user, one, word, rounds[one.pk]) for one, why in why_nots.items()}
+    decided = {one: why or _decide(request, user, one, word, stages[one.pk]) for one, why in why_nots.items()}
     outcomes = [several.outcome(one, why) for one, why in decided.items()]
-    left = [_tick(one.operation, rounds[one.operation.pk]) for one in outcomes if one.why_not]
+    left = [_tick(one.operation.pk, stages[one.operation.pk]) for one in outcomes if one.why_not]
     context: dict[str, object] = {"comment": request.POST.get("comment", ""), "section": "approvals", "left": left}
     context |= {"back": reverse("imodels:approval-list"), "opens": "imodels:approval-detail"}
     return several.tell(request, outcomes, f"You {deciding.ANSWERS[word][1]} …", context)
 
 
-def _why_not(request: HttpRequest, user: User, operation: Operation, word: str) -> str:
-    """What keeps this answer from being given, whoever is confirmed."""
-    decide, done = deciding.ANSWERS[word]
-    if why := eligibility.why_not_decide(user, operation):
-        deciding.note_refusal(request, operation, f"{done}: {why}")
+def _why_not(request: HttpRequest, user: User, operation: Operation, word: str, shown: str) -> str:
+    """What keeps this answer from being given, whoever is confirmed. shown: the stage that was ticked."""
+    decide, _ = deciding.ANSWERS[word]
+    current = partial(deciding.require_current, user, operation, shown, eligibility.why_not_decide)
+    if why := _refusal(request, user, operation, word, current):
         return why
     form = deciding.form_for(decide, user, operation, request.POST.get("comment", ""))
-    is_wrong = operation.state == State.AWAITING_APPROVAL and not form.is_valid()
-    return str(form.errors["comment"][0]) if is_wrong else ""
+    return "" if form.is_valid() else str(form.errors["comment"][0])
 
 
-def _decide(request: HttpRequest, user: User, operation: Operation, word: str, shown: int) -> str:
-    """Decide one, or say why it is not decided after all. shown: the round whose words were ticked."""
-    decide, done = deciding.ANSWERS[word]
+def _decide(request: HttpRequest, user: User, operation: Operation, word: str, shown: str) -> str:
+    """Decide one, or say why it is not decided after all."""
+    decide, _ = deciding.ANSWERS[word]
     form = deciding.form_for(decide, user, operation, request.POST.get("comment", ""))
+    comment = form.cleaned_data["comment"] if form.is_valid() else ""
+    is_fresh = sessions.has_just_authenticated(request.session)
+    act = partial(decide, operation, by=user, comment=comment, seen=shown, is_fresh=is_fresh)
+    return _refusal(request, user, operation, word, act)
+
+
+def _refusal(request: HttpRequest, user: User, operation: Operation, word: str, act: Callable[[], None]) -> str:
+    """Do it, or say why it is refused; who was never asked and tries is in the audit."""
     try:
-        decide(operation, by=user, comment=form.cleaned_data.get("comment", "") if form.is_valid() else "", seen=shown)
+        act()
     except permissions.Denied as no:
-        deciding.note_refusal(request, operation, f"{done}: {no}")
+        if not eligibility.was_asked(user, operation):
+            deciding.note_refusal(request, operation, f"{deciding.ANSWERS[word][1]}: {no}")
         return str(no)
     except lifecycle.Conflict as conflict:
         return str(conflict)
     return ""
 
 
-def _tick(operation: Operation, shown: int) -> str:
-    return f"{operation.pk}:{shown}"
+def _tick(pk: UUID, shown: str) -> str:
+    return f"{pk}:{shown}"
 
 
-def _ticked(request: HttpRequest) -> dict[UUID, int]:
-    """What was ticked, as far as it makes sense: ids, and the round that the page showed of each."""
+def _ticked(request: HttpRequest) -> dict[UUID, str]:
+    """What was ticked, as far as it makes sense: ids, and the stage that the page showed of each."""
     found = {}
     for text in request.POST.getlist("chosen"):
         pk, _, shown = text.partition(":")
         with suppress(ValueError):
-            found[UUID(pk)] = deciding.seen(shown)
+            found[UUID(pk)] = approval_card.as_stage(shown) or approval_card.FIRST_STAGE
     return found
 
 

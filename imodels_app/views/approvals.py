@@ -1,5 +1,6 @@
 """The card of a request, and what is sent from it: a decision, a comment, when it may start, who is looking."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -8,7 +9,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app import eligibility, error_handlers, lifecycle
+from imodels_app import eligibility, error_handlers, gateway, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, preserve_input_on_sign_out, signed_in
 from imodels_app.models import User
@@ -62,9 +63,8 @@ def bypass(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let it run without the approvals that it lacks: admins only, with a reason that all leads read."""
     operation, form = approval_card.visible(person(request), pk), deciding.BypassForm(request.POST)
 
-    def act(by: User) -> None:
-        shown = deciding.seen(request.POST.get("round"))
-        lifecycle.bypass(operation, by=by, reason=form.cleaned_data.get("reason", ""), seen=shown)
+    def act(by: User, **how: Any) -> None:
+        lifecycle.bypass(operation, by=by, reason=form.cleaned_data["reason"], **how)
 
     return deciding.respond(request, operation, form, act, eligibility.why_not_bypass, "bypassed the approval of")
 
@@ -103,8 +103,15 @@ def start(request: HttpRequest, pk: UUID) -> HttpResponse:
     operation, form = approval_card.visible(user, pk), approval_card.StartForm(request.POST)
     if not form.is_valid():
         return approval_card.card(request, operation, user, status_code=422, start_form=form)
+    asks_again = eligibility.has_to_sign_in(user, operation)
     try:
+        if user.pk != operation.requested_by_id and not permissions.why_not_start(user, operation):
+            deciding.confirm(request, user, asks_again=asks_again)
         lifecycle.start_at(operation, form.cleaned_data["not_before"], by=user)
+    except gateway.MustWait as later:
+        if deciding.signs_out(request, [operation], later):
+            return deciding.not_decided(request, pk, asks_again=asks_again)
+        return approval_card.card(request, operation, user, status_code=503, start_form=form)
     except permissions.Denied as no:
         return error_handlers.denied(request, str(no), back=approval_card.address(operation))
     except lifecycle.Conflict as conflict:

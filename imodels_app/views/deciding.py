@@ -1,6 +1,7 @@
 """One person's answer to one request, or the same one to several: what is checked, and what comes of it."""
 
 from collections.abc import Callable, Collection
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,7 +20,7 @@ from imodels_app.limits import throttles
 from imodels_app.models import Operation, User
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import clock, foreign_text
-from imodels_app.states import State, Verb, WaitReason
+from imodels_app.states import Verb, WaitReason
 from imodels_app.views import approval_card
 
 SHORTEST_REASON = 10
@@ -81,8 +82,8 @@ def answer(request: HttpRequest, pk: UUID, word: str) -> HttpResponse:
     operation = approval_card.visible(user, pk)
     form = form_for(decide, user, operation, request.POST.get("comment", ""))
 
-    def act(by: User) -> None:
-        decide(operation, by=by, comment=form.cleaned_data.get("comment", ""), seen=seen(request.POST.get("round")))
+    def act(by: User, **how: Any) -> None:
+        decide(operation, by=by, comment=form.cleaned_data["comment"], **how)
 
     return respond(request, operation, form, act, eligibility.why_not_decide, done)
 
@@ -97,39 +98,49 @@ def respond(
     request: HttpRequest,
     operation: Operation,
     form: Form,
-    act: Callable[[User], None],
+    act: Decide,
     why_not: Callable[[User, Operation], str],
     done: str,
 ) -> HttpResponse:
     """Decide, or answer why not: 403, 409 with the card as it is now, 422 at the field, 503 unconfirmed."""
-    user, is_valid = person(request), form.is_valid()
+    user, shown = person(request), approval_card.stage_sent(request) or approval_card.FIRST_STAGE
     asks_again = eligibility.has_to_sign_in(user, operation, bypasses=why_not is eligibility.why_not_bypass)
     try:
-        permissions.require(why_not(user, operation))
-        if operation.state == State.AWAITING_APPROVAL:
-            if not is_valid:
-                problems = {f"{name}_problem": str(wrong[0]).rstrip(".") for name, wrong in form.errors.items()}
-                problems["problem"] = problems.get("comment_problem", "")
-                return approval_card.card(request, operation, user, status_code=422, **problems)
-            confirm(request, user, asks_again=asks_again)
-        act(user)
+        require_current(user, operation, shown, why_not)
+        if not form.is_valid():
+            problems = {f"{name}_problem": str(wrong[0]).rstrip(".") for name, wrong in form.errors.items()}
+            problems["problem"] = problems.get("comment_problem", "")
+            return approval_card.card(request, operation, user, status_code=422, **problems)
+        confirm(request, user, asks_again=asks_again)
+        act(user, seen=shown, is_fresh=sessions.has_just_authenticated(request.session))
     except gateway.MustWait as later:
         if signs_out(request, [operation], later):
             return not_decided(request, operation.pk, asks_again=asks_again)
         return approval_card.card(request, operation, user, status_code=503)
     except permissions.Denied as no:
+        if eligibility.was_asked(user, operation):
+            return _late(request, operation, user, str(no))
         note_refusal(request, operation, f"{done}: {no}")
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[operation.pk]))
     except lifecycle.Conflict as conflict:
-        now_shown = approval_card.visible(user, operation.pk)
-        return approval_card.card(request, now_shown, user, status_code=409, late=str(conflict))
+        return _late(request, operation, user, str(conflict))
     return _to_next(request, user, operation, done)
 
 
-def seen(shown: str | None) -> int:
-    """The round that the page showed. A page from before there were any showed the first."""
-    shown = "1" if shown is None else shown
-    return int(shown) if shown.isdecimal() and len(shown) < 9 else 0
+def require_current(user: User, operation: Operation, shown: str, why_not: Callable[[User, Operation], str]) -> None:
+    """Raise Denied for who was never asked, and Conflict for who was and comes late. shown: the stage they saw."""
+    why = why_not(user, operation)
+    is_late = bool(why) and eligibility.was_asked(user, operation)
+    permissions.require("" if is_late else why)
+    lifecycle.require_waiting(operation, shown)
+    if is_late:
+        raise lifecycle.Conflict(why)
+
+
+def _late(request: HttpRequest, operation: Operation, user: User, why: str) -> HttpResponse:
+    """The card as it is now, with what was typed."""
+    now_shown = approval_card.visible(user, operation.pk)
+    return approval_card.card(request, now_shown, user, status_code=409, late=why)
 
 
 def confirm(request: HttpRequest, user: User, *, asks_again: bool) -> None:

@@ -76,4 +76,6 @@ def _show(
 ) -> HttpResponse:
     shown = [form[name] for name in ("name", "description", "up_to") if name in form.fields]
     context = {"section": "approvals", "operation": operation, "form": form, "fields": shown, "status": status}
+    # What comes back to be corrected is still about the words that were edited.
+    context["round"] = _round(request, operation) if status == 422 else operation.plan.number
     return render(request, "approvals/edit.html", context | more, status=status)

@@ -12,7 +12,6 @@ from django.contrib import messages
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -22,15 +21,15 @@ from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
+from imodels_app.display.links import operation_url
 from imodels_app.limits import fair_queue, rate_limits, throttles
 from imodels_app.models import Operation, OperationQuerySet, SavedFilter, Subscription, User
 from imodels_app.models.changes import (
-    OF_ANY_OPERATION,
     OF_LIMITS,
     Condition,
     of_operation,
-    of_own_teams,
     of_person,
+    of_teams,
     seen_by,
 )
 from imodels_app.redirects import own_path
@@ -68,13 +67,13 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
-    scope = filters.whose(user, tab)
-    if scope is None:
+    if tab not in filters.tabs(user):
         raise Http404
     live_page = live.look(request, user, now, _changes(user, tab) | OF_LIMITS)
     if live_page is None:
         return HttpResponse(status=204)
-    asked = filters.Filter.read(request.GET)
+    asked, scopes = filters.Filter.read(request.GET), {word: filters.whose(user, word) for word in filters.tabs(user)}
+    scope = scopes[tab]
     sort, order = filters.sorted_by(request.GET.get("sort", ""))
     told = Exists(Subscription.objects.filter(person=user, operation=OuterRef("pk")))
     found = asked.operations(scope.to_show().annotate(lasted=filters.LASTED, is_subscribed=told))
@@ -89,7 +88,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         "sorts": filters.sorts(sort),
         "pace": live.pace(page),
         "tab": tab,
-        "tabs": _tabs(user),
+        "tabs": [(word, label, keyset.total([scopes[word]])) for word, label in filters.tabs(user).items()],
         "filters": asked,
         "hidden": _hidden(asked, scope, page),
         "several": several.buttons(several.OF_TABLE),
@@ -212,10 +211,6 @@ def subscribe(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
 
 
-def operation_url(operation: Operation) -> str:
-    return reverse("imodels:operation-detail", args=[operation.pk])
-
-
 # The table
 
 
@@ -244,14 +239,7 @@ def _changes(user: User, tab: str) -> Condition:
     """Those of the operations of one tab (filters.whose)."""
     if tab == "mine":
         return of_person(user)
-    return of_own_teams(user) if tab == "team" else OF_ANY_OPERATION
-
-
-def _tabs(user: User) -> list[tuple[str, str, str]]:
-    """Whose operations can be looked at, and how many they are."""
-    names = [("mine", "Mine"), ("team", "Team")] + ([("all", "All")] if user.is_admin else [])
-    scopes = [(word, label, filters.whose(user, word)) for word, label in names]
-    return [(word, label, keyset.total([scope])) for word, label, scope in scopes if scope is not None]
+    return of_teams(user) if tab == "team" else seen_by(user)
 
 
 def _hidden(asked: filters.Filter, scope: QuerySet[Operation], page: keyset.Slice) -> str:

@@ -14,10 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import oidc, pending, preferences, session_keys, sessions, sign_in
+from imodels_app.accounts import oidc, pending, permissions, preferences, session_keys, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
-from imodels_app.decorators import leaves_nothing, throttled
+from imodels_app.decorators import LONGEST_PATH, leaves_nothing, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
@@ -86,7 +86,9 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
 @require_safe
 def admin_login(request: HttpRequest) -> HttpResponse:
     """Django's admin has no door of its own: it is entered through ours, and for all but admins it is not there."""
-    if request.user.is_authenticated:
+    if isinstance(request.user, User):
+        if not permissions.may_administer(request.user):
+            refusals.record(Verb.ACCESS_REFUSED, request, note=request.GET.get("next", "")[:LONGEST_PATH])
         raise Http404
     return redirect(f"{reverse('imodels:sign-in')}?{urlencode({'next': request.GET.get('next', '')})}")
 

@@ -195,7 +195,6 @@ def _page(request: HttpRequest, team: Team, **refused: Any) -> HttpResponse:
         "team": Team.objects.get(pk=team.pk),  # not with what a refused form has made of it
         "places": places,
         "itwins": _named(user, team.itwins.order_by("itwin_id")),
-        "operations": f"{reverse('imodels:operation-list')}?whose={'all' if user.is_admin else 'team'}",
         "trouble": deciders.why_not_in(team),
         "whom_to_ask": deciders.whom_to_ask(),
         "can_change": permissions.may_administer(user),
@@ -223,7 +222,7 @@ def _forms(user: User, team: Team) -> dict[str, Any]:
 def _leads(team: Team) -> list[str]:
     """By name; a place that waits for its person by its address."""
     places = [one for one in team.membership_set.all() if one.role == Membership.Role.LEAD]
-    return sorted(place.user.name if place.user else place.email for place in places)
+    return sorted(map(_whose, places))
 
 
 def _whose(place: Membership) -> str:

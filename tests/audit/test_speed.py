@@ -160,8 +160,8 @@ def addresses() -> Iterator[tuple[str, str]]:
         yield f"operations, {page} page", f"{OPERATIONS}?after={keyset._signed(filters.NEWEST, operation)}"
     yield "the table, all", "/operations/?whose=all"
     yield "person", f"/audit/people/{person}/"
-    yield "iTwin", f"/audit/itwins/{itwin}/"
-    yield "iModel", f"/audit/imodels/{imodel}/"
+    yield "iTwin", f"/itwins/{itwin}/"
+    yield "iModel", f"/imodels/{imodel}/"
     yield "numbers", "/audit/numbers/"
 
 

@@ -3,15 +3,17 @@
 import re
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from imodels_app import lifecycle
-from imodels_app.models import Membership, Operation
+from imodels_app.accounts import rights
+from imodels_app.models import Absence, ApprovalRule, Event, Membership, Operation
 from imodels_app.requesting.spec import ITwinRef
-from imodels_app.states import Kind, State
+from imodels_app.states import Kind, State, Who
 from tests.display.test_live import enter  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("confirmed_leads")
@@ -110,6 +112,95 @@ def test_a_late_click_gets_the_card_as_it_is_now_by_whom_when_and_with_what_was_
     assert "Wait for June.</textarea>" in answer.text
 
 
+def _level_1_is_decided(fork, people):
+    """Tomas' page shows the first level; administrators decide the second."""
+    lifecycle.approve(fork, by=people.ida)
+
+
+def _own_second_click(fork, people):
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 2}])
+    lifecycle.edit(fork, people.spec_for(Kind.FORK, name="Two leads"), by=people.mara)
+    lifecycle.approve(fork, by=people.tomas)
+
+
+def _lead_no_more(fork, people):
+    place = Membership.objects.get(user=people.tomas)
+    place.role = Membership.Role.MEMBER
+    rights.save(place, by=None)
+
+
+def _lead_answered(fork, people):
+    """The page is of Ida’s deputy then."""
+    lead, deputy, now = people.ida, people.tomas, timezone.now()
+    _lead_no_more(fork, people)
+    days = {"starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(days=1)}
+    rights.save(Absence(team=fork.team, lead=lead, deputy=deputy, **days), by=lead)
+    lifecycle.approve(fork, by=lead)
+
+
+@pytest.mark.parametrize("meanwhile", [_level_1_is_decided, _own_second_click, _lead_no_more, _lead_answered])
+@pytest.mark.parametrize("way", ["card", "several"])
+def test_whoever_was_asked_and_is_not_any_more_comes_late_and_is_no_intruder(
+    client, bridge_team, ida, ines, tomas, mara, spec_for, way, meanwhile
+):
+    """409 and the card as it is now, with what was typed; the audit calls it no attempt."""
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 1}, {"who": Who.ADMINS, "count": 1}])
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    meanwhile(fork, SimpleNamespace(ida=ida, tomas=tomas, mara=mara, spec_for=spec_for))
+    before = fork.decisions.count()
+    client.force_login(tomas)
+
+    shown = f"{fork.plan.number}.1"
+    if way == "card":
+        answer = client.post(url("reject", fork), {"comment": "My long words.", "round": shown})
+        assert answer.status_code == 409
+    else:
+        form = {"answer": "reject", "comment": "My long words.", "chosen": f"{fork.pk}:{shown}"}
+        answer = client.post(reverse("imodels:decide-several"), form)
+        assert [one.why_not for one in answer.context["outcomes"]] != [""]
+
+    assert "My long words." in answer.text
+    assert fork.decisions.count() == before
+    assert not Event.objects.filter(verb="decision_refused").exists()
+
+
+@pytest.mark.parametrize("act", ["approve", "bypass"])
+def test_a_click_for_one_level_does_not_count_on_another(client, second_lead, tomas, mara, spec_for, act):
+    """Ines leads the team and administers the desk, so she could decide on either."""
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 1}, {"who": Who.ADMINS, "count": 1}])
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    client.force_login(second_lead)
+    lifecycle.approve(fork, by=tomas)
+    typed = {"comment": "Fine.", "reason": "Nobody is there today.", "round": "1.1"}
+
+    late = client.post(url(act, fork), typed)
+    assert (late.status_code, fork.decisions.count()) == (409, 1)
+    assert "Another level is decided now." in late.text
+    assert client.post(url(act, fork), typed | {"round": "1.2"}).status_code == 302
+
+
+def test_what_comes_back_to_be_corrected_is_about_what_was_read_and_says_that_it_has_changed(
+    client, tomas, mara, waiting_fork, spec_for
+):
+    client.force_login(tomas)
+    lifecycle.edit(waiting_fork, spec_for(Kind.FORK, name="Pier 8"), by=mara)
+    card = client.post(url("comment", waiting_fork), {"text": "", "round": "1.1"})
+
+    assert card.status_code == 422
+    assert "It has changed since you opened this page." in card.text
+    assert 'name="round" value="1.1" form="decision"' in card.text
+    assert client.post(url("approve", waiting_fork), {"round": "1.1"}).status_code == 409
+
+
+def test_whether_a_rule_asks_for_a_new_sign_in_is_looked_at_with_the_decision(waiting_fork, tomas, mara, spec_for):
+    """The page asked before; what it asked may have changed since."""
+    ApprovalRule.objects.update(levels=[{"who": Who.LEADS, "count": 1, "sign_in": True}])
+    lifecycle.edit(waiting_fork, spec_for(Kind.FORK, name="Pier 8"), by=mara)
+
+    with pytest.raises(lifecycle.Conflict, match="sign in again"):
+        lifecycle.approve(waiting_fork, by=tomas, is_fresh=False)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_poll_of_the_card_brings_what_somebody_else_decided_and_else_nothing(
     client, tomas, second_lead, waiting_fork
@@ -159,17 +250,17 @@ def test_a_page_that_is_open_while_the_request_changes_decides_about_what_was_re
     client.force_login(tomas)
     card, htmx = url("approval-detail", waiting_fork), {"HX-Request": "true"}
     opened = client.get(card)
-    assert opened.text.count('name="round" value="1"') == 2
+    assert opened.text.count('name="round" value="1.1" form=') == 2
 
     lifecycle.edit(waiting_fork, spec_for(Kind.FORK, name="Pier 8"), by=mara)
     live = client.get(card, {"seen": opened.context["seen"], "round": "1"}, headers=htmx)
     late = client.post(url("approve", waiting_fork), {"comment": "Fine.", "round": "1"})
 
     assert "It has changed since you opened this page." in live.text
-    assert 'name="round"' not in live.text
+    assert 'name="round" value="2' not in live.text
     assert late.status_code == 409
     assert "Fine.</textarea>" in late.text
-    assert 'name="round" value="2"' in late.text
+    assert 'name="round" value="2.1"' in late.text
     waiting_fork.refresh_from_db()
     assert waiting_fork.state == State.AWAITING_APPROVAL
 

@@ -335,6 +335,27 @@ def test_two_people_whose_subjects_differ_at_their_end_are_two(sandbox, start):
 
 
 @pytest.mark.parametrize(
+    ("sub", "name", "status"),
+    [
+        ("s" * 300, "Mara", 400),
+        ("a\0b", "Mara", 400),
+        ("\u202eabc", "Mara", 400),
+        ("s" * 255, "M" * 300, 302),
+        ("somebody", "Ma\0ra\u202e " + "👩‍👩‍👧" * 100, 302),
+    ],
+    ids=["long", "NUL", "turned", "as long as may be", "odd name"],
+)
+def test_whoever_the_provider_names_oddly_is_signed_in_or_told_in_a_sentence(client, sandbox, sub, name, status):
+    sandbox.world.people |= dict.fromkeys(("odd", sub), replace(sandbox.person("mara"), id=sub, given_name=name))
+
+    answer = sign_in_as(client, "odd")
+
+    assert (answer.status_code, signed_in(client)) == (status, status == 302)
+    assert status == 302 or "Sign in again" in answer.text
+    assert client.get("/operations/").status_code == (200 if status == 302 else 302)
+
+
+@pytest.mark.parametrize(
     "email",
     [
         f"{'x' * 300}@harbour.example",
