@@ -33,8 +33,8 @@ TELLING = {
     NotificationKind.EXPIRED: "Yours expired",
     NotificationKind.COMMENTED: "Somebody commented on yours, or where you had written",
     NotificationKind.DECIDED: "Somebody else decided what you were asked to",
-    NotificationKind.START_SET: "Somebody else set when yours, or one that you decided, starts",
     NotificationKind.ENDED: "One that you decided, or were asked to, has ended",
+    NotificationKind.START_SET: "Somebody else set when yours, or one that you decided, starts",
     NotificationKind.ESCALATED: "Nothing is decided by half of the time",
 }
 
