@@ -32,11 +32,13 @@ def steps(operation: Operation, status_text: StatusText) -> list[Step]:
     labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
-    at = labels.index(here)
+    at, label_here = labels.index(here), _HERE.get(State(operation.state), here)
+    if here == "Succeeded":
+        label_here = "Finishing"
     is_moving = operation.state in (State.RUNNING, State.UPLOADING) and not is_unknown(operation)
     value = status_text.share if is_moving else 0
     done, coming = labels[:at], labels[at + 1 :]
-    return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
+    return [Step(label, 100) for label in done] + [Step(label_here, value, True)] + [Step(label, 0) for label in coming]
 
 
 _STEP_OF = {
@@ -47,6 +49,13 @@ _STEP_OF = {
     State.UPLOADING: "Uploading",
     State.RUNNING: "Running",
     State.SUCCEEDED: "Succeeded",
+}
+# What is still to be done is not called done.
+_HERE = {
+    State.AWAITING_APPROVAL: "To be approved",
+    State.CHANGES_REQUESTED: "To be changed",
+    State.QUEUED: "To be sent",
+    State.SUBMITTING: "Being sent",
 }
 
 

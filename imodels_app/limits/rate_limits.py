@@ -147,8 +147,8 @@ def count_call(now: datetime) -> None:
     with transaction.atomic():
         row = _locked(CALLS)
         remaining = max(_allowance(row, now).tokens - 1, -float(limit(CALLS)))
-        of_late = _of_all(row, now).with_one_more(row.of_late or [], now)
-        values = {"tokens": remaining, "dripped_at": now, "counted": F("counted") + 1, "of_late": of_late}
+        last_hour = _of_all(row, now).with_one_more(row.last_hour or [], now)
+        values = {"tokens": remaining, "dripped_at": now, "counted": F("counted") + 1, "last_hour": last_hour}
         Bucket.objects.filter(name=CALLS).update(**values)
 
 
@@ -225,7 +225,7 @@ def _of_all(calls: Bucket, now: datetime) -> allowance.Limit:
 def _allowance(calls: Bucket, now: datetime) -> Allowance:
     of_all = _of_all(calls, now)
     tokens = _dripped(calls, now, of_all.holds, of_all.drip_a_second)
-    return Allowance(of_all, tokens, now, calls.of_late or [])
+    return Allowance(of_all, tokens, now, calls.last_hour or [])
 
 
 def _remembered(share: LookupShare, now: datetime, fades_in_s: float) -> float:

@@ -181,8 +181,7 @@ def _asks(message: Notification) -> bool:
     operation = message.operation
     if operation is None or message.kind not in TO_DECIDE or message.to_id == operation.requested_by_id:
         return False
-    is_asked = recipients.asked(operation).filter(pk=message.to_id)
-    return message.kind != NotificationKind.EDITED or is_asked.exists()
+    return message.kind != NotificationKind.EDITED or recipients.is_asked(message.to, operation)
 
 
 def _all() -> str:
@@ -265,7 +264,7 @@ def values(operation: Operation, event: Event | None) -> dict[str, str]:
         "What": what[:1].upper() + what[1:],
         "who": isolated(formats.first_name(operation.requested_by_name)),
         "requester": isolated(operation.requested_by_name),
-        "identity": str(identity.of_requester(operation)),
+        "identity": identity.of_requester(operation).email or "an account without a confirmed address",
         "source": source,
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": isolated(operation.itwin_name) or "its iTwin",

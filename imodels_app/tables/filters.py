@@ -238,7 +238,7 @@ def sorts(now: str) -> dict[str, tuple[str, str]]:
 
 
 def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
-    """How many run, wait, need a person; how many ended and failed today. One query."""
+    """How many run, wait, need a person; how many the platform ended today, and failed of these. One query."""
     today = start_of(timezone.localtime(now).date())
     of_today = Q(finished_at__gte=today)
     return scope.filter(~Q(state__in=sorted(FINISHED)) | of_today).aggregate(
@@ -246,7 +246,7 @@ def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
         waiting=Count("pk", filter=GROUPS["waiting"][1]),
         person=Count("pk", filter=NEEDS_PERSON),
         failed_today=Count("pk", filter=of_today & Q(state=State.FAILED)),
-        ended_today=Count("pk", filter=of_today),
+        ended_today=Count("pk", filter=of_today & Q(state__in=[State.SUCCEEDED, State.FAILED])),
     )
 
 

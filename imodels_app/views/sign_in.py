@@ -2,7 +2,7 @@
 
 import logging
 from functools import partial
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -38,10 +38,12 @@ ACCOUNT_CLOSED = "An administrator has closed your account in iModel Desk. If yo
 @never_cache
 @require_safe
 def sign_in_page(request: HttpRequest) -> HttpResponse:
-    """The door: one button. Whoever is signed in already goes on."""
+    """The door: one button. Whoever is signed in already goes on. Who only wanted to go home is told what this is."""
+    wanted = request.GET.get("next", "")
     if request.user.is_authenticated:
-        return redirect(own_path(request.GET.get("next", ""), "imodels:operation-list"))
-    return render(request, "sign_in/sign_in.html", {"next": request.GET.get("next", "")})
+        return redirect(own_path(wanted, "imodels:operation-list"))
+    is_home = wanted == reverse("imodels:operation-list")
+    return render(request, "sign_in/sign_in.html", {"next": "" if is_home else wanted, "provider": _provider()})
 
 
 @never_cache
@@ -104,6 +106,14 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         end_session = sign_in.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
     logout(request)
     return leaves_nothing(render(request, "sign_in/signed_out.html", {"end_session": end_session}))
+
+
+def _provider() -> str:
+    """The sign-in service as people know it: Bentley, or the host of another one; "" where its host has no name."""
+    host = urlsplit(settings.OIDC_ISSUER).hostname or ""
+    if f".{host}".endswith(".bentley.com"):
+        return "Bentley"
+    return host if "." in host and not host[-1].isdigit() else ""
 
 
 def _person(request: HttpRequest, begun: PendingSignIn | None) -> tuple[User, float]:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from imodels_app.accounts import deciders, permissions, rights
@@ -18,6 +19,7 @@ from imodels_app.models import KnownITwin, Membership, Team, TeamITwin, User
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.team_forms import PlaceForm, TeamForm, TeamITwinForm
 from imodels_app.runtime.foreign_text import isolated
+from imodels_app.views import asking
 
 # All look-ups of an iTwin that is given to a team; and of names that a page lacks.
 LOOK_UP_WITHIN_S, NAME_WITHIN_S = 20.0, 2.0
@@ -111,9 +113,11 @@ def give_place(request: HttpRequest, pk: int) -> HttpResponse:
 @administrator
 @throttled(throttles.RIGHTS)
 def change_place(request: HttpRequest, pk: int) -> HttpResponse:
-    """Another role, or with `remove` none."""
+    """Another role, or with `remove` none, once one is sure."""
     place = get_object_or_404(Membership.objects.select_related("team", "user"), pk=pk)
     if "remove" in request.POST:
+        if not asking.is_sure(request):
+            return _ask_to_remove(request, place)
         rights.delete(place, by=person(request))
         messages.success(request, f"{_whose(place)} is no longer in {isolated(place.team.name)}.")
     elif request.POST.get("role") in Membership.Role.values:
@@ -144,11 +148,42 @@ def give_itwin(request: HttpRequest, pk: int) -> HttpResponse:
 @administrator
 @throttled(throttles.RIGHTS)
 def take_itwin(request: HttpRequest, pk: int) -> HttpResponse:
-    """Out of the team's care, and so into the default team's."""
+    """Out of the team's care, and so into the default team's, once one is sure."""
     row = get_object_or_404(TeamITwin.objects.select_related("team"), pk=pk)
+    if not asking.is_sure(request):
+        return _ask_to_take(request, row)
     rights.delete(row, by=person(request))
     messages.success(request, f"{isolated(row.team.name)} no longer looks after it; the default team does.")
     return redirect("imodels:team-detail", row.team_id)
+
+
+def _ask_to_remove(request: HttpRequest, place: Membership) -> HttpResponse:
+    whose, team = _whose(place), isolated(place.team.name)
+    return asking.ask(
+        request,
+        f"Remove {whose} from {team}?",
+        f"{whose} sees the operations of {team} no more, and decides none of its requests. Added again, {whose} decides"
+        " what is requested from then on.",
+        button="Remove",
+        back=reverse("imodels:team-detail", args=[place.team_id]),
+        sends=[("remove", "yes")],
+        is_danger=True,
+        section="teams",
+    )
+
+
+def _ask_to_take(request: HttpRequest, row: TeamITwin) -> HttpResponse:
+    names = KnownITwin.objects.filter(pk=row.itwin_id).values_list("name", flat=True)
+    itwin, team = isolated(names.first() or row.itwin_id), isolated(row.team.name)
+    return asking.ask(
+        request,
+        f"Remove {itwin} from {team}?",
+        f"The default team looks after it then, and its leads decide what waits. {team} can be given it again.",
+        button="Remove",
+        back=reverse("imodels:team-detail", args=[row.team_id]),
+        is_danger=True,
+        section="teams",
+    )
 
 
 def _page(request: HttpRequest, team: Team, **refused: Any) -> HttpResponse:

@@ -71,9 +71,14 @@ def settings_of(name="Bridge team", days=7):
             Verb.ROLE_CHANGED,
             "mara.lindqvist@harbour.example: member → lead",
         ),
-        ("change-place of tomas", {"remove": "yes"}, Verb.ROLE_REMOVED, "tomas.novak@harbour.example: lead"),
+        (
+            "change-place of tomas",
+            {"remove": "yes", "sure": "yes"},
+            Verb.ROLE_REMOVED,
+            "tomas.novak@harbour.example: lead",
+        ),
         ("give-itwin", {"itwin": "Rail Corridor 2027"}, Verb.ITWIN_GIVEN, f"{RAIL}: Bridge team"),
-        ("take-itwin", {}, Verb.ITWIN_REMOVED, f"{HARBOUR}: Bridge team"),
+        ("take-itwin", {"sure": "yes"}, Verb.ITWIN_REMOVED, f"{HARBOUR}: Bridge team"),
     ],
     ids=lambda value: str(value) if isinstance(value, Verb) else "",
 )

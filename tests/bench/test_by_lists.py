@@ -49,7 +49,7 @@ def trial(sandbox, settings, processes, monkeypatch):
     monkeypatch.setattr(sandbox.platform.limits, "tier", "trial")
     sandbox.platform.limits.reset()
     now = datetime.now(UTC)
-    Bucket.objects.create(name="calls", tokens=TOKENS, dripped_at=now, of_late=slots_before(now))
+    Bucket.objects.create(name="calls", tokens=TOKENS, dripped_at=now, last_hour=slots_before(now))
 
 
 def slots_before(now: datetime) -> allowance.Slots:

@@ -191,6 +191,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "replay-stream": {"since": "2026-11-29"},
     "give-place": {"email": "soon@harbour.example", "role": "lead"},
     "change-place": {"role": "lead"},
+    "take-itwin": {"sure": "yes"},
+    "cancel": {"sure": "yes"},
     "switch-watch": {"watch": "on"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
     "end-session": {"session": "of the requester"},

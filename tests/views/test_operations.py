@@ -369,7 +369,11 @@ def test_what_it_was_asked_again_after_is_named_to_those_who_may_see_it(client, 
 def test_a_person_cancels_their_own_and_comes_back_to_the_list(client, mara, queued_clone):
     client.force_login(mara)
 
-    answer = client.post(cancel_of(queued_clone), {"next": "/operations/?state=waiting"})
+    asked = client.post(cancel_of(queued_clone), {"next": "/operations/?state=waiting"})
+    queued_clone.refresh_from_db()
+    assert queued_clone.state == State.QUEUED
+    assert "Cancel “Pier 7 copy”?" in asked.text
+    answer = client.post(cancel_of(queued_clone), dict(asked.context["sends"]))
 
     queued_clone.refresh_from_db()
     assert queued_clone.state == State.CANCELLED
@@ -381,7 +385,7 @@ def test_a_person_cancels_their_own_and_comes_back_to_the_list(client, mara, que
 def test_after_an_act_nobody_is_sent_elsewhere(client, mara, queued_clone, target):
     client.force_login(mara)
 
-    answer = client.post(cancel_of(queued_clone), {"next": target})
+    answer = client.post(cancel_of(queued_clone), {"next": target, "sure": "yes"})
 
     assert answer.headers["Location"] == page_of(queued_clone)
 

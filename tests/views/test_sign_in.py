@@ -513,6 +513,25 @@ def test_a_closed_account_stays_out(client, sandbox, mara):
     assert not signed_in(client)
 
 
+@pytest.mark.parametrize(
+    ("issuer", "button"),
+    [
+        ("https://ims.bentley.com", "Sign in with Bentley"),
+        ("https://login.harbour.example", "Sign in with login.harbour.example"),
+        ("https://notbentley.com", "Sign in with notbentley.com"),
+        ("http://127.0.0.1:8010", "Sign in"),
+    ],
+)
+def test_the_door_says_what_this_is_and_who_signs_one_in(client, settings, issuer, button):
+    settings.OIDC_ISSUER = issuer
+
+    page = " ".join(client.get("/", follow=True).text.split())
+
+    assert f"> {button} </a>" in page
+    assert "<h1>iModel Desk</h1>" in page
+    assert "creates, clones and forks iModels" in page
+
+
 def test_no_token_reaches_the_browser(client, sandbox):
     answer = sign_in_as(client)
 

@@ -21,7 +21,7 @@ def know_sources(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("imodels_app", "0018_kinds")]
+    dependencies = [("imodels_app", "0020_audit_mends")]
 
     operations = [
         migrations.CreateModel(

@@ -27,7 +27,7 @@ def drop_indexes(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imodels_app", "0018_kinds"),
+        ("imodels_app", "0019_asked_again"),
     ]
 
     operations = [
