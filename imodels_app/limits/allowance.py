@@ -103,7 +103,7 @@ class Allowance:
     def polls(self) -> int:
         """How many calls following may make until the next sweep without the reserve."""
         gathered = self.tokens - RESERVE * self.limit.holds + SWEEP_S * self.limit.drip_a_second
-        return max(0, int(min(gathered, self._left(LEFT_OF_HOUR if self.limit.an_hour else LEFT))))
+        return max(0, int(min(gathered, self._calls_left(LEFT_OF_HOUR if self.limit.an_hour else LEFT))))
 
     def polls_a_second(self, expected: float = 0.0) -> float:
         """How many calls a second following may make from now on: what drips beside what others are expected to use.
@@ -115,13 +115,13 @@ class Allowance:
         settles_s = max((1 - RESERVE) / 2 * self.limit.holds / self.limit.drip_a_second, SETTLES_S)
         planned = self.limit.drip_a_second + above / settles_s
         if self.limit.an_hour:
-            planned = min(planned, *(self._left(LEFT_OF_HOUR, within=one) / one.total_seconds() for one in LASTS))
+            planned = min(planned, *(self._calls_left(LEFT_OF_HOUR, within=one) / one.total_seconds() for one in LASTS))
         return max(LEAST_FOLLOWING * self.limit.drip_a_second, planned - expected)
 
     def may_look_up(self) -> bool:
         """Whether one is left for people."""
-        return self._left(LEFT) >= 1
+        return self._calls_left(LEFT) >= 1
 
-    def _left(self, reserve: float, *, within: timedelta = timedelta(0)) -> float:
+    def _calls_left(self, reserve: float, *, within: timedelta = timedelta(0)) -> float:
         """Calls that are left beside a part of the limit, with what stops counting within a time."""
         return (1 - reserve) * self.limit.counted - self.limit.used(self.slots, self.now, within=within)
