@@ -39,8 +39,9 @@ COPY dashboard/ dashboard/
 COPY imodels_app/ imodels_app/
 COPY templates/ templates/
 COPY static/ static/
-# The keys are for this line only: settings want some, and collecting files uses none.
-RUN SECRET_KEY="$(python -c "import secrets; print(secrets.token_urlsafe(50))")" \
+# The keys and the client are for this line only: settings want some, and collecting files uses none.
+RUN OIDC_CLIENT_ID=none \
+    SECRET_KEY="$(python -c "import secrets; print(secrets.token_urlsafe(50))")" \
     TOKEN_KEYS="$(python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())")" \
     python manage.py collectstatic --no-input \
  && python -m compileall -q dashboard imodels_app

@@ -53,7 +53,7 @@ SETTINGS = {
     "DATABASE_APP_USER": Setting(kinds.optional(kinds.role)),
     "DATABASE_PGBOUNCER": Setting(kinds.flag, "no"),
     "REDIS_URL": Setting(kinds.redis, "redis://127.0.0.1:6379/0", is_secret=True),
-    "REDIS_CA": Setting(kinds.optional(kinds.file)),
+    "REDIS_CA": Setting(kinds.optional(kinds.certificates)),
     "ITWIN_API_URL": Setting(kinds.origin, "https://api.bentley.com"),
     "ITWIN_TIER": Setting(kinds.tier, "trial"),
     "ITWIN_CREATION_MODES": Setting(kinds.flag, "no"),
@@ -67,7 +67,7 @@ SETTINGS = {
     "STAGING_PERSON_MIB": Setting(kinds.number(most=10**9), "40960"),
     "STAGING_RESERVE_MIB": Setting(kinds.number(most=10**9), "1024"),
     "OIDC_ISSUER": Setting(kinds.issuer, "https://ims.bentley.com"),
-    "OIDC_CLIENT_ID": Setting(kinds.text),
+    "OIDC_CLIENT_ID": Setting(kinds.client_id, None),
     "OIDC_CLIENT_SECRET": Setting(kinds.text, is_secret=True),
     "OIDC_SCOPES": Setting(kinds.scopes, "openid profile email offline_access itwin-platform"),
     "OIDC_HOSTS": Setting(kinds.hosts_with_ports),
@@ -143,22 +143,51 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
 def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Settings that are fine by themselves, each with why they are not beside another."""
     public = urlsplit(values["DASHBOARD_URL"])
+    # To try it on one machine, with TLS too, needs neither a proxy nor a certificate for the stand-in platform.
     if not _is_this_machine(str(public.hostname)):
-        if values["DEBUG"]:
-            yield "DEBUG", "shows secrets in tracebacks, so it is refused when DASHBOARD_URL is a public address."
-        if values["FAILPOINTS"]:
-            yield "FAILPOINTS", "breaks the program on purpose: it is refused when DASHBOARD_URL is a public address."
-    # To try TLS on one machine needs no certificate for the stand-in platform.
-    if public.scheme == "https" and not _is_this_machine(str(public.hostname)):
-        for name in ("ITWIN_API_URL", "OIDC_ISSUER", "MAP_TILES_URL"):
-            if values[name].lower().startswith("http:"):
-                yield name, "must begin with https:// when DASHBOARD_URL does."
+        yield from _wrong_in_public(values, is_https=public.scheme == "https")
+    yield from _wrong_numbers(values)
+    yield from _without_what_they_are_for(values)
+
+
+def _wrong_in_public(values: Mapping[str, Any], *, is_https: bool) -> Iterator[tuple[str, str]]:
+    if values["DEBUG"]:
+        yield "DEBUG", "shows secrets in tracebacks, so it is refused when DASHBOARD_URL is a public address."
+    if values["FAILPOINTS"]:
+        yield "FAILPOINTS", "breaks the program on purpose: it is refused when DASHBOARD_URL is a public address."
+    if not is_https:
+        return
+    if not values["TRUSTED_PROXIES"]:
+        yield (
+            "TRUSTED_PROXIES",
+            "must be 1 or more when DASHBOARD_URL begins with https://: a proxy of yours speaks TLS.",
+        )
+    for name in ("ITWIN_API_URL", "OIDC_ISSUER", "MAP_TILES_URL"):
+        if values[name].lower().startswith("http:"):
+            yield name, "must begin with https:// when DASHBOARD_URL does."
+
+
+def _wrong_numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, other in (("SESSION_IDLE_HOURS", "SESSION_HOURS"), ("BASELINE_MAX_MIB", "STAGING_PERSON_MIB")):
+        if values[name] > values[other]:
+            defaults = f"{SETTINGS[name].default} and {SETTINGS[other].default}"
+            yield name, f"must not be more than {other}. Without a value they are {defaults}."
+
+
+def _without_what_they_are_for(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values["REDIS_CA"] and not values["REDIS_URL"].lower().startswith("rediss:"):
         yield "REDIS_CA", "is for rediss:// only, and REDIS_URL begins otherwise."
-    database = values["DATABASE_URL"]
+    if values["MAP_TILES_CREDIT"] and not values["MAP_TILES_URL"]:
+        yield "MAP_TILES_CREDIT", "is what a tile server requires, and MAP_TILES_URL names none."
+    trusted = values["VERIFIED_EMAIL_ISSUERS"]
+    if trusted and values["OIDC_ISSUER"] not in trusted:
+        yield "VERIFIED_EMAIL_ISSUERS", "must have OIDC_ISSUER among them: nobody signs in at another one."
+    database, app_user = values["DATABASE_URL"], values["DATABASE_APP_USER"]
     for name in ("DATABASE_APP_USER", "DATABASE_PGBOUNCER"):
         if values[name] and database["ENGINE"].endswith("sqlite3"):
             yield name, "is for PostgreSQL only, and DATABASE_URL names SQLite."
+    if app_user and app_user == database.get("USER"):
+        yield "DATABASE_APP_USER", "must be another user than DATABASE_URL's, which owns the tables."
 
 
 def _is_this_machine(host: str) -> bool:

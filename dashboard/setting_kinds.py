@@ -5,6 +5,7 @@ which may be a secret.
 """
 
 import re
+import ssl
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -30,6 +31,8 @@ MAIL_PORTS = {"smtp": 25, "submission": 587, "smtps": 465}
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+# What a header may have, and no space.
+_VISIBLE = re.compile(r"[!-~]+")
 # RFC 6749, 3.3; without the comma, which nobody means as a part of one.
 _SCOPE = re.compile(r"[!#-+\--\[\]-~]+")
 _TILE = re.compile(r"[^{}\s]*".join(["", *[r"(\{[xyz]\})"] * 3, ""]))
@@ -46,17 +49,26 @@ def optional(parse: Kind) -> Kind:
 
 
 def token(value: str) -> str:
-    """A secret that a program shows, or nothing."""
-    if value and len(value) < TOKEN_LENGTH:
-        raise ValueError(f"must have at least {TOKEN_LENGTH} characters.")
+    """A secret that a program shows in a header, or nothing."""
+    if value and not (_VISIBLE.fullmatch(value) and len(value) >= TOKEN_LENGTH):
+        raise ValueError(f"must have at least {TOKEN_LENGTH} characters, without spaces and accents.")
+    return value
+
+
+def client_id(value: str) -> str:
+    if not _VISIBLE.fullmatch(value):
+        raise ValueError("must be the id of one client, without spaces and accents.")
     return value
 
 
 def networks(value: str) -> list[IPv4Network | IPv6Network]:
     try:
-        return [ip_network(one) for one in _listed(value)]
+        found = [ip_network(one) for one in _listed(value)]
     except ValueError:
         raise ValueError("must be addresses or networks, like 10.0.0.7, 10.1.0.0/16.") from None
+    if any(one.prefixlen == 0 or one.network_address.is_multicast or one.is_unspecified for one in found):
+        raise ValueError("must not be everybody's address, nor one that nobody has.")
+    return found
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -183,10 +195,15 @@ def folder(value: str) -> Path:
     return path
 
 
-def file(value: str) -> Path:
+def certificates(value: str) -> Path:
+    """A file of them."""
     path = _path(value)
     if not path.is_file():
         raise ValueError("must be the path of a file that is there.")
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except OSError:
+        raise ValueError("must be the path of a file with certificates (PEM).") from None
     return path
 
 

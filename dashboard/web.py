@@ -9,14 +9,18 @@ nothing keep no thread busy. What it lacks is added here:
 - At the limit of connections the one that has been silent longest makes room, instead of nobody being let in.
 - Health checks have threads of their own: of the two that there are, neither waits for the other.
 - Of a thousand open connections its loop looks at those where something happens, not each time at all of them.
+- What arrives waits on the disk for baseline files, as far as that has room, and nobody may fill it.
 - No body is read of strangers: what they send is answered as if nothing had been in it.
 """
 
 import os
 import resource
 import selectors
+import shutil
+import tempfile
 import time
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +46,13 @@ LEAST_RATE = 4096
 # How long a connection may do nothing: longer than the pause between two polls of a live page.
 SILENCE_S = 30
 # What may be sent without a session, where it may be at all: more than any form, far less than a disk.
-STRANGERS_BODY = 1024 * 1024
+MIB = 1024 * 1024
+STRANGERS_BODY = MIB
 # What is sent by people who are nobody's: how pages look, and a sign-out that comes twice.
 OPEN_TO_STRANGERS = ("/theme", "/sign-out", "/admin/logout/")
 # A whole baseline file may come with a form, without JavaScript. (Read here, in the process that starts the others:
 # settings that make no sense end it.)
-LARGEST_BODY = settings.BASELINE_MAX_MIB * 1024 * 1024 + STRANGERS_BODY
+LARGEST_BODY = settings.BASELINE_MAX_MIB * MIB + STRANGERS_BODY
 CONNECTIONS = 2000
 # What a process opens beside its connections: the database, Redis, the platform, files that are being received.
 OTHER_FILES = 200
@@ -104,26 +109,36 @@ class Connections(dict[int, Any]):
             self._selector.register(number, events, self[number])
 
 
+class NoRoom(Error):  # type: ignore[misc]
+    code = 507
+    reason = "Insufficient Storage"
+
+
 class Request(HTTPRequestParser):  # type: ignore[misc]
-    """A request while it arrives."""
+    """A request while it arrives. others: gives what else is under way."""
 
     completed: bool
     error: Error | None
     # What cannot be read as a request has none.
     path = ""
 
-    def __init__(self, adj: Adjustments) -> None:
+    def __init__(self, adj: Adjustments, others: Callable[[], Iterable["Request"]] = tuple) -> None:
         super().__init__(adj)
         self.began = time.monotonic()
+        self._others = others
 
     def is_overdue(self, now: float) -> bool:
         return bool(now - self.began > GRACE_S + self.body_bytes_received / LEAST_RATE)
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
-        if self.headers_finished and not self.completed and self._size > self._most:
-            self._go_on_without_body()
-            return len(data)
+        if self.headers_finished and not self.completed:
+            if self._size > self._most:
+                self._go_on_without_body()
+                return len(data)
+            if not self._has_room:
+                self.error = NoRoom("There is no space for this at the moment. Try again later.")
+                self.completed = True
         return consumed
 
     @property
@@ -134,12 +149,33 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     @cached_property
     def _most(self) -> int:
         """How large a body is read of whoever sent these headers."""
-        shown = {name: session_keys.is_ours(key) for name, key in parse_cookie(self.headers.get("COOKIE", "")).items()}
-        if shown.get(settings.SESSION_COOKIE_NAME):
-            return int(LARGEST_BODY)
+        if self.session:
+            # A file says how large it is.
+            return STRANGERS_BODY if self.chunked else int(LARGEST_BODY)
         # Who was signed in here once finds again what they typed in a page that is older.
-        is_no_stranger = self.path in OPEN_TO_STRANGERS or shown.get(settings.KNOWN_COOKIE_NAME)
+        is_no_stranger = self.path in OPEN_TO_STRANGERS or self._key_in(settings.KNOWN_COOKIE_NAME)
         return STRANGERS_BODY if is_no_stranger else 0
+
+    @cached_property
+    def session(self) -> str:
+        """The key of the session, which may have ended; "" without one that is ours."""
+        return self._key_in(settings.SESSION_COOKIE_NAME)
+
+    def _key_in(self, cookie: str) -> str:
+        key = parse_cookie(self.headers.get("COOKIE", "")).get(cookie, "")
+        return key if session_keys.is_ours(key) else ""
+
+    @cached_property
+    def _has_room(self) -> bool:
+        """Whether a file fits on the disk beside all that still comes, and in what one session may bring at once."""
+        if self.content_length <= STRANGERS_BODY:
+            return True
+        files = [one for one in self._others() if one is not self and one.content_length > STRANGERS_BODY]
+        own = sum(one.content_length for one in files if one.session == self.session)
+        awaited = sum(one.content_length - one.body_bytes_received for one in files)
+        free = shutil.disk_usage(settings.STAGING_DIR).free - settings.STAGING_RESERVE_MIB * MIB
+        most = min(settings.STAGING_PERSON_MIB * MIB - own, free - awaited)
+        return bool(self.content_length <= most)
 
     def _go_on_without_body(self) -> None:
         """Have it answered at once. Whatever comes after its headers is nobody's request: this was the last one."""
@@ -160,8 +196,11 @@ class OwnAnswer(ErrorTask):  # type: ignore[misc]
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection."""
 
-    parser_class = Request
     error_task_class = OwnAnswer
+
+    def __init__(self, server: "Server", *arguments: Any, **named: Any) -> None:
+        self.parser_class = partial(Request, others=server.requests_under_way)
+        super().__init__(server, *arguments, **named)
 
     def is_at_work(self) -> bool:
         """Whether a request of it has arrived whole and is not answered yet."""
@@ -185,6 +224,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def is_at_work(self) -> bool:
         return any(channel.is_at_work() for channel in self.active_channels.values())
+
+    def requests_under_way(self) -> list[Request]:
+        """Those that arrive, and those that have arrived and are not answered yet."""
+        channels = self.active_channels.values()
+        return [one for channel in channels for one in (channel.request, *channel.requests) if one]
 
     def add_task(self, task: Channel) -> None:
         dispatcher: Any = self.health_dispatchers.get(task.requests[0].path, self.task_dispatcher)
@@ -220,6 +264,9 @@ class WebWorker(Worker):  # type: ignore[misc]
             self._turn(server)
 
     def _server(self) -> Server:
+        # Larger bodies wait on the disk for baseline files, not in /tmp: in a container that is memory.
+        settings.STAGING_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.tempdir = str(settings.STAGING_DIR)
         allowed = _allow_files(CONNECTIONS + OTHER_FILES)
         listener = self.sockets[0].sock
         adjustments = Adjustments(

@@ -145,7 +145,10 @@ def settings(ports: Mapping[str, int], *, with_sandbox: bool) -> tuple[list[str]
         # The sandbox is on 127.0.0.1 and the dashboard on localhost: cookies know hosts, but no ports.
         address = f"http://127.0.0.1:{ports['sandbox']}"
         ours |= {"ITWIN_API_URL": address, "OIDC_ISSUER": address, "ITWIN_TIER": "basic"}
-        ours |= {"WEBHOOK_HOSTS": "127.0.0.1"}
+        ours |= {
+            "WEBHOOK_HOSTS": "127.0.0.1",
+            "OPEN_IMODEL_URL": f"{address}/sandbox/imodels/{{itwin_id}}/{{imodel_id}}",
+        }
         ours |= {"OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET, "DASHBOARD_ADMINS": ADMIN}
     ours |= {f"{name}_FILE": str(path) for name, path in secret_files.items() if not os.environ.get(name)}
     redis_command: list[str] = []

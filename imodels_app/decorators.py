@@ -17,11 +17,15 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from imodels_app.accounts import permissions, sessions
+from imodels_app.audit import refusals
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.runtime import request_context
+from imodels_app.states import Verb
 
 View = Callable[..., HttpResponseBase]
+# Of an address in the record: what says which page it was, however long somebody made it.
+LONGEST_PATH = 200
 CSRF = "csrfmiddlewaretoken"
 
 
@@ -85,6 +89,7 @@ def _only_for(may: Callable[[User], bool], view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not may(person(request)):
+            refusals.record(Verb.ACCESS_REFUSED, request, note=request.path[:LONGEST_PATH])
             raise Http404
         return view(request, *args, **kwargs)
 

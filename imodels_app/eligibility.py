@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from imodels_app.approvals.plan import INSTEAD, Requirement
 from imodels_app.models import Absence, Event, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.runtime import clock
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import TO_DECIDE, State, Verb, Who
 
 # By these somebody gets a right, or another one loses theirs.
@@ -210,9 +211,9 @@ def has_to_sign_in(user: User, operation: Operation, *, bypasses: bool = False) 
 def asked_in_words(operation: Operation) -> str:
     """Who may decide now: leads of Bridge team and Ines Duarte."""
     asked = operation.asked.split()
-    words = [f"leads of {operation.team.name}"] if Who.LEADS in asked else []
+    words = [f"leads of {isolated(operation.team.name)}"] if Who.LEADS in asked else []
     words += ["administrators"] if Who.ADMINS in asked else []
-    words += [one.name for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
+    words += [isolated(one.name) for one in User.objects.filter(pk__in=[word for word in asked if word.isdecimal()])]
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0] if words else "nobody"
 
 
@@ -235,9 +236,10 @@ def _why_again(user: User, operation: Operation) -> str:
 
 def _why_void(operation: Operation) -> str:
     if not operation.requested_by.is_active:
-        return f"The account of {operation.requested_by_name} is closed, so this is not sent. Nobody has to decide."
+        requester = isolated(operation.requested_by_name)
+        return f"The account of {requester} is closed, so this is not sent. Nobody has to decide."
     if Team.looking_after(operation.deciding_itwin_id).pk != operation.team_id:
-        return f"{operation.team.name} no longer looks after this iTwin. Reload the page."
+        return f"{isolated(operation.team.name)} no longer looks after this iTwin. Reload the page."
     return ""
 
 

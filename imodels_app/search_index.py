@@ -25,6 +25,14 @@ def keep(*, using: str, **_: Any) -> None:
                 _make(cursor, model, columns, made)
 
 
+def read_again(connection: BaseDatabaseWrapper, model: type[models.Model]) -> None:
+    """Make a table's trigrams anew, without what was found in its rows once."""
+    if connection.vendor == "sqlite":
+        columns = SEARCHED[model]
+        with connection.cursor() as cursor:
+            _make(cursor, model, columns, statements(model, columns))
+
+
 def statements(model: type[models.Model], columns: tuple[str, ...]) -> dict[str, str]:
     """What there has to be in the database, by name."""
     table, index = model._meta.db_table, index_of(model)

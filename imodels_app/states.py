@@ -174,7 +174,7 @@ class Verb(models.TextChoices):
     PRESET_SAVED = "preset_saved", "Somebody saved a form as a preset."
     PRESET_CHANGED = "preset_changed", "A preset was renamed, or shared with other people."
     PRESET_DELETED = "preset_deleted", "A preset was deleted."
-    HEAD_SENT = "head_sent", "The head of the audit log was sent to the administrators."
+    HEAD_SENT = "head_sent", "The head of the audit log was made, to be sent to administrators and destinations."
     SIGNED_IN = "signed_in", "Somebody signed in."
     SIGNED_OUT = "signed_out", "Somebody signed out."
     SESSIONS_ENDED = "sessions_ended", "Sessions of a person were ended."
@@ -186,6 +186,7 @@ class Verb(models.TextChoices):
     ACCOUNT_OPENED = "account_opened", "An account was opened."
     ACCOUNT_CLOSED = "account_closed", "An account was closed."
     PERSON_FORGOTTEN = "person_forgotten", "What a person is known by was removed; the record keeps their id."
+    ADDRESSES_DROPPED = "addresses_dropped", "Addresses of people were removed from events; all proofs still hold."
     TEAM_MADE = "team_made", "A team was made."
     TEAM_RENAMED = "team_renamed", "A team has another name."
     TEAM_DELETED = "team_deleted", "A team was deleted."
@@ -217,10 +218,12 @@ class Verb(models.TextChoices):
     MADE_OUTSIDE = "made_outside", "An iModel was seen that was not made with iModel Desk."
     RENAMED_OUTSIDE = "renamed_outside", "An iModel was seen to have another name."
     DELETED_OUTSIDE = "deleted_outside", "An iModel was seen to be gone, which was not deleted with iModel Desk."
+    RETURNED_OUTSIDE = "returned_outside", "An iModel that had been gone was seen again."
     # What was refused.
     DECISION_REFUSED = "decision_refused", "Somebody tried to decide and was not allowed to."
     SIGN_IN_FAILED = "sign_in_failed", "A sign-in failed; without a session, how many in ten minutes."
-    CSRF_REFUSED = "csrf_refused", "A form without our token was refused; without a session, how many in ten minutes."
+    CSRF_REFUSED = "csrf_refused", "A form without our token was refused; if often, how many in ten minutes."
+    ACCESS_REFUSED = "access_refused", "Somebody opened a page of administrators and is none; if often, how many."
 
 
 # What an auditor asks for in one go: the words, and the verbs.
@@ -238,13 +241,24 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
         ],
     ),
     "approvals-given": ("Approvals given", [Verb.APPROVED, Verb.AGREED]),
+    "decisions": (
+        "Decisions",
+        [Verb.APPROVED, Verb.AGREED, Verb.REJECTED, Verb.CHANGES_REQUESTED, Verb.BYPASSED],
+    ),
     "orphans": ("Orphaned iModels", [verb for verb in Verb if verb.startswith("orphan_")]),
     "sign-ins": ("Sign-ins", [Verb.SIGNED_IN, Verb.SIGNED_OUT, Verb.SESSIONS_ENDED, Verb.SIGN_IN_FAILED]),
     "rights": (
         "People, teams, rights and rules",
         [
             *(Verb.NAME_CHANGED, Verb.ADDRESS_CHANGED, Verb.ADMIN_GIVEN, Verb.ADMIN_REMOVED, Verb.ACCOUNT_OPENED),
-            *(Verb.ACCOUNT_CLOSED, Verb.PERSON_FORGOTTEN, Verb.TEAM_MADE, Verb.TEAM_RENAMED, Verb.TEAM_DELETED),
+            *(
+                Verb.ACCOUNT_CLOSED,
+                Verb.PERSON_FORGOTTEN,
+                Verb.ADDRESSES_DROPPED,
+                Verb.TEAM_MADE,
+                Verb.TEAM_RENAMED,
+                Verb.TEAM_DELETED,
+            ),
             *(Verb.DAYS_CHANGED, Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN),
             *(Verb.ITWIN_GIVEN, Verb.ITWIN_MOVED, Verb.ITWIN_REMOVED),
             *(Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.RULE_DELETED),
@@ -253,8 +267,11 @@ EVENT_GROUPS: dict[str, tuple[str, list[Verb]]] = {
             *(Verb.WATCH_BEGUN, Verb.WATCH_ENDED),
         ],
     ),
-    "outside": ("Seen outside", [Verb.MADE_OUTSIDE, Verb.RENAMED_OUTSIDE, Verb.DELETED_OUTSIDE]),
-    "refusals": ("Refused access", [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED]),
+    "outside": ("Seen outside", [verb for verb in Verb if verb.endswith("_outside")]),
+    "refusals": (
+        "Refused access",
+        [Verb.DECISION_REFUSED, Verb.SIGN_IN_FAILED, Verb.CSRF_REFUSED, Verb.ACCESS_REFUSED],
+    ),
     "presets": ("Presets", [verb for verb in Verb if verb.startswith("preset_")]),
     "record": (
         "The record itself",

@@ -5,7 +5,9 @@ from django.urls import URLPattern, path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
+from imodels_app.decorators import auditor
 from imodels_app.views import (
+    about,
     absences,
     approval_card,
     approval_list,
@@ -44,6 +46,10 @@ app_name = "imodels"
 # What browsers ask for where no page tells them of an icon: for a file, or an answer without one.
 favicon = RedirectView.as_view(url=lazy(static, str)("img/mark.svg"), http_method_names=["get", "head"])
 
+# What was about one in the audit is a part of its page.
+audit_itwin = auditor(RedirectView.as_view(pattern_name="imodels:itwin-detail", http_method_names=["get", "head"]))
+audit_imodel = auditor(RedirectView.as_view(pattern_name="imodels:imodel-detail", http_method_names=["get", "head"]))
+
 urlpatterns: list[URLPattern] = [
     path(
         "", RedirectView.as_view(pattern_name="imodels:operation-list", http_method_names=["get", "head"]), name="home"
@@ -64,6 +70,9 @@ urlpatterns: list[URLPattern] = [
     path("operations/<uuid:pk>/subscribe", operations.subscribe, name="subscribe"),
     path("operations/<uuid:pk>/cancel", operations.cancel, name="cancel"),
     path("operations/<uuid:pk>/start", operations.start_now, name="start-now"),
+    path("imodels/<slug:imodel_id>/", about.imodel_detail, name="imodel-detail"),
+    path("imodels/<slug:imodel_id>/lineage", about.imodel_lineage, name="imodel-lineage"),
+    path("itwins/<slug:itwin_id>/", about.itwin_detail, name="itwin-detail"),
     path("orphans/", orphans.orphan_list, name="orphan-list"),
     path("orphans/<uuid:pk>/", orphans.orphan_detail, name="orphan-detail"),
     path("orphans/<uuid:pk>/delete", orphans.delete_orphan, name="delete-orphan"),
@@ -108,8 +117,8 @@ urlpatterns: list[URLPattern] = [
     path("audit/operations/<uuid:pk>/", audit.audit_case, name="audit-case"),
     path("audit/numbers/", numbers.audit_numbers, name="audit-numbers"),
     path("audit/people/<int:pk>/", audit.audit_person, name="audit-person"),
-    path("audit/itwins/<slug:itwin_id>/", audit.audit_itwin, name="audit-itwin"),
-    path("audit/imodels/<slug:imodel_id>/", audit.audit_imodel, name="audit-imodel"),
+    path("audit/itwins/<slug:itwin_id>/", audit_itwin, name="audit-itwin"),
+    path("audit/imodels/<slug:imodel_id>/", audit_imodel, name="audit-imodel"),
     path("audit/streams/", streams.stream_list, name="streams"),
     path("audit/streams/<int:pk>/switch", streams.switch_stream, name="switch-stream"),
     path("audit/streams/<int:pk>/replay", streams.replay_stream, name="replay-stream"),

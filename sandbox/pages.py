@@ -63,6 +63,16 @@ def control_page() -> str:
     )
 
 
+@pages.get("/imodels/<itwin_id>/<imodel_id>")
+def imodel(itwin_id: str, imodel_id: str) -> str | tuple[str, int]:
+    """Where a viewer or portal would open an iModel: what the world knows of it."""
+    world = current().world
+    found = world.imodels.get(imodel_id)
+    if found is None or found.itwin_id != itwin_id:
+        return render_template("message.html", title="No such iModel", message="It may have been deleted."), 404
+    return render_template("imodel.html", imodel=world.advance(found), world=world, written=w.written)
+
+
 @pages.get("/journal")
 def journal() -> Response:
     return jsonify([entry.as_json() for entry in current().journal.entries])

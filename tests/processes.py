@@ -89,6 +89,12 @@ class Processes:
         """The one that web() started last."""
         self.kill(self._web)
 
+    def open_files_of_web(self) -> str:
+        """Where the files are that it holds open, also those without a name."""
+        web = psutil.Process(self._web.pid)
+        folders = [Path(f"/proc/{one.pid}/fd") for one in (web, *web.children(recursive=True))]
+        return "\n".join(str(file.readlink()) for folder in folders for file in folder.iterdir())
+
     def logs(self) -> dict[str, str]:
         """What every process has written so far."""
         return {path.name: path.read_text(errors="replace") for _, path in self._started}

@@ -52,7 +52,8 @@ for path, host in [("/healthz", "10.1.2.3:8000"), ("/readyz", "web"), ("/", "10.
 
 
 def test_a_probe_of_a_desk_behind_tls_is_answered_over_plain_http():
-    env = os.environ | {"DASHBOARD_URL": "https://desk.example", "ITWIN_API_URL": "", "OIDC_ISSUER": ""}
+    of_desk = {"DASHBOARD_URL": "https://desk.example", "TRUSTED_PROXIES": "1"}
+    env = os.environ | of_desk | {"ITWIN_API_URL": "", "OIDC_ISSUER": ""}
     command = [sys.executable, "-c", BEHIND_TLS]
 
     done = subprocess.run(

@@ -21,6 +21,7 @@ from imodels_app.accounts import tokens
 from imodels_app.models import Membership, TokenSet
 from imodels_app.requesting import presets
 from imodels_app.states import Kind, WaitReason
+from tests.people import HARBOUR
 from tests.views.test_sign_in import choose, come_back
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_both]
@@ -34,6 +35,9 @@ PAGES = {
     "operation-list": "/operations/?whose=team&q=pier",
     "operation-detail": "/operations/{clone}/",
     "lineage": "/operations/{clone}/lineage",
+    "imodel-detail": "/imodels/{imodel}/",
+    "imodel-lineage": "/imodels/{imodel}/lineage",
+    "itwin-detail": f"/itwins/{HARBOUR}/",
     "orphan-list": "/orphans/",
     "orphan-detail": "/orphans/{failed}/",
     "approval-list": "/approvals/",
@@ -57,8 +61,8 @@ PAGES = {
     "audit-case": "/audit/operations/{failed}/",
     "audit-numbers": "/audit/numbers/",
     "audit-person": "/audit/people/1/",
-    "audit-itwin": f"/audit/itwins/{NOBODYS_ITWIN}/",
-    "audit-imodel": f"/audit/imodels/{VIADUCT}/",
+    "audit-itwin": f"/audit/itwins/{HARBOUR}/",
+    "audit-imodel": "/audit/imodels/{imodel}/",
     "new": "/new/",
     "request-empty": f"/new/empty/?{FILLED}",
     "request-template": f"/new/template/?{FILLED}",
@@ -88,7 +92,17 @@ PAGES = {
     "access": "/new/access/",
     "preferences": "/preferences/",
 }
-SHOW_NO_PAGE = {"access", "home", "favicon", "metrics", "save-preset", "sign-in-start", "sign-in-callback"}
+SHOW_NO_PAGE = {
+    "access",
+    "audit-imodel",
+    "audit-itwin",
+    "home",
+    "favicon",
+    "metrics",
+    "save-preset",
+    "sign-in-start",
+    "sign-in-callback",
+}
 ACTS = {
     "theme": "/theme",
     "act-on-several": "/operations/several",
@@ -139,7 +153,9 @@ ASKS_THE_PLATFORM = {
     "imodels_app_tokenset": "a token that has run out is refreshed first, under a lease",
 }
 ASKING = [
-    name for name in PAGES if re.match("lineage|approval-facts|edit-request|orphan-detail|request-|pick-|access", name)
+    name
+    for name in PAGES
+    if re.match("lineage|imodel-lineage|approval-facts|edit-request|orphan-detail|request-|pick-|access", name)
 ]
 WRITES = dict.fromkeys(ASKING, ASKS_THE_PLATFORM) | {
     "audit-export": {
@@ -217,7 +233,7 @@ def things(running_clone, failed_fork, spec_for, bridge_team, mara) -> dict[str,
         "team": bridge_team,
         "mara": mara,
     }
-    return {name: str(row.pk) for name, row in rows.items()}
+    return {name: str(row.pk) for name, row in rows.items()} | {"imodel": failed_fork.imodel_id}
 
 
 def patterns(level: list[URLPattern | URLResolver], namespace: str = "") -> Iterator[tuple[str, URLPattern]]:

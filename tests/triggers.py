@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from imodels_app.migrations import _deputy_triggers, _log_triggers
+from imodels_app.migrations import _address_triggers, _log_triggers
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def triggers_off() -> Iterator[None]:
     """
     off, on = ["SET LOCAL session_replication_role = replica"], ["SET LOCAL session_replication_role = origin"]
     if connection.vendor == "sqlite":
-        triggers = _deputy_triggers.triggers("sqlite")
+        triggers = _address_triggers.triggers("sqlite")
         off = [trigger.dropped("sqlite") for trigger in triggers]
         on = [statement for trigger in triggers for statement in trigger.created("sqlite")]
         off, on = [*off, _log_triggers.dropped("sqlite")], [*on, *_log_triggers.created("sqlite")]

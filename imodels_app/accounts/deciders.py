@@ -14,6 +14,7 @@ from imodels_app.approvals.plan import INSTEAD, Need, Requirement, Standing, are
 from imodels_app.eligibility import Right, could_decide, right_as, rights_of, usable_rights, why_not_decide
 from imodels_app.models import Absence, ApprovalRule, Membership, Operation, Team, User
 from imodels_app.runtime import clock
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import Asks, Who
 
 _ADMINS = Q(is_active=True, is_staff=True)
@@ -220,12 +221,12 @@ def _asks(one: Requirement, team: Team) -> str:
 
 def _people(one: Requirement, team: Team) -> str:
     if one.who == Who.PEOPLE:
-        names = [person.name for person in User.objects.filter(pk__in=one.people)]
+        names = [isolated(person.name) for person in User.objects.filter(pk__in=one.people)]
         return f"{one.count} of {', '.join(names) or 'nobody'}"
     several = "s" if one.count > 1 else ""
-    return (
-        f"{one.count} lead{several} of {team.name}" if one.who == Who.LEADS else f"{one.count} administrator{several}"
-    )
+    if one.who == Who.LEADS:
+        return f"{one.count} lead{several} of {isolated(team.name)}"
+    return f"{one.count} administrator{several}"
 
 
 def _only(count: int) -> str:

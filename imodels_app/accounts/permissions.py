@@ -7,6 +7,7 @@ from collections.abc import Set
 
 from imodels_app.eligibility import is_same_person, why_not_decide
 from imodels_app.models import Absence, ApprovalRule, Membership, Operation, Preset, Team, User, Webhook
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import CANCELLABLE, NO_LONGER_THERE, UNDECIDED, Kind, OrphanState, State
 
 
@@ -30,14 +31,14 @@ def why_not_cancel(user: User, operation: Operation) -> str:
     if operation.state not in CANCELLABLE:
         return f"The platform cannot stop {_a_kind(operation)}." if not operation.is_finished else "It has ended."
     if operation.requested_by_id != user.pk and not user.is_admin:
-        return f"Only {operation.requested_by_name} can cancel this."
+        return f"Only {isolated(operation.requested_by_name)} can cancel this."
     return ""
 
 
 def why_not_edit(user: User, operation: Operation) -> str:
     """Why this person may not change what this request asks for; empty when they may."""
     if operation.requested_by_id != user.pk:
-        return f"Only {operation.requested_by_name} can change this."
+        return f"Only {isolated(operation.requested_by_name)} can change this."
     return "" if operation.state in UNDECIDED else "It is decided, so it can no longer be changed."
 
 
@@ -45,7 +46,7 @@ def why_not_manage(user: User, rule: ApprovalRule) -> str:
     """Why this person may not make or change this rule; empty when they may."""
     if user.is_admin or (rule.team_id in teams_led_by(user) and user.is_active):
         return ""
-    whose = f"leads of {rule.team} and administrators" if rule.team else "administrators"
+    whose = f"leads of {isolated(rule.team)} and administrators" if rule.team else "administrators"
     return f"Only {whose} can change this rule."
 
 
@@ -57,21 +58,21 @@ def why_not_name_deputy(user: User, absence: Absence) -> str:
         return "Nobody stands in for themselves."
     places = Membership.objects.filter(team=absence.team_id)
     if not places.filter(user=absence.lead, role=Membership.Role.LEAD).exists():
-        return f"{absence.lead.name} is no lead of {absence.team}."
+        return f"{isolated(absence.lead.name)} is no lead of {isolated(absence.team)}."
     if not places.filter(user=absence.deputy, user__is_active=True).exists():
-        return f"{absence.deputy.name} is not in {absence.team}."
+        return f"{isolated(absence.deputy.name)} is not in {isolated(absence.team)}."
     return ""
 
 
 def why_not_end_absence(user: User, absence: Absence) -> str:
     """Why this person may not end it that somebody decides in the place of this lead; empty when they may."""
     may = user.is_active and (user.is_admin or user.pk == absence.lead_id)
-    return "" if may else f"Only {absence.lead.name} and administrators can do this."
+    return "" if may else f"Only {isolated(absence.lead.name)} and administrators can do this."
 
 
 def why_not_set_chat(user: User, webhook: Webhook) -> str:
     """Why this person may not say where a team's messages go; empty when they may."""
-    return "" if user.is_admin else f"Only administrators can say where messages about {webhook.team} go."
+    return "" if user.is_admin else f"Only administrators can say where messages about {isolated(webhook.team)} go."
 
 
 def why_not_start(user: User, operation: Operation) -> str:
@@ -90,7 +91,8 @@ def why_not_change(user: User, preset: Preset) -> str:
         return ""
     if preset.team and Membership.objects.filter(user=user, team=preset.team, role=Membership.Role.LEAD).exists():
         return ""
-    return f"Only {preset.owner.name}" + (f" and leads of {preset.team}" if preset.team else "") + " can change this."
+    leads = f" and leads of {isolated(preset.team)}" if preset.team else ""
+    return f"Only {isolated(preset.owner.name)}{leads} can change this."
 
 
 def why_not_delete_preset(user: User, preset: Preset) -> str:
@@ -101,7 +103,7 @@ def why_not_delete_preset(user: User, preset: Preset) -> str:
 def why_not_share(user: User, team: Team | None) -> str:
     """Why this person may not share a preset with this team; empty when they may, or keep it to themselves."""
     is_in = team is None or Membership.objects.filter(user=user, team=team).exists()
-    return "" if is_in else f"You are not in {team}."
+    return "" if is_in else f"You are not in {isolated(team)}."
 
 
 def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | None = None) -> str:
@@ -121,13 +123,14 @@ def why_not_delete_orphan(user: User, operation: Operation, *, led: Set[int] | N
         return ""
     if operation.team_id in (teams_led_by(user) if led is None else led):
         return ""
-    return f"Only {operation.requested_by_name}, leads of {operation.team.name} and administrators can do this."
+    requester, team = isolated(operation.requested_by_name), isolated(operation.team.name)
+    return f"Only {requester}, leads of {team} and administrators can do this."
 
 
 def why_not_watch(user: User, team: Team) -> str:
     """Why this person may not let their token be used to look for what is made outside; empty when they may."""
     is_lead = user.is_active and team.pk in teams_led_by(user)
-    return "" if is_lead else f"Only leads of {team.name} can do this."
+    return "" if is_lead else f"Only leads of {isolated(team.name)} can do this."
 
 
 def teams_led_by(user: User) -> set[int]:

@@ -1,6 +1,6 @@
 """What a person chooses for themselves: their time zone, and when each kind of e-mail comes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django import forms
@@ -13,33 +13,37 @@ from imodels_app.states import NotificationKind
 AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 AT_ONCE, DAILY, NEVER = "at_once", "daily", "never"
 WHEN = {AT_ONCE: "At once", DAILY: "Once a day", NEVER: "Not at all"}
+# In both, first what concerns requesters, then those who decide, then administrators.
 # E-mails that ask their reader to act come at once or once a day. Two are never put off: a sign-in that everything
 # waits for, and the last day of a decision.
 ASKING = {
-    NotificationKind.REQUESTED: "Somebody asks you to decide",
-    NotificationKind.EDITED: "What you were asked has changed",
-    NotificationKind.HALF_WAY: "Half of the time to decide is over",
-    NotificationKind.APPROVAL_LAPSED: "It has to be decided again",
-    NotificationKind.CHANGES_REQUESTED: "You are asked to change your request",
+    NotificationKind.CHANGES_REQUESTED: "To change what you requested",
+    NotificationKind.REQUESTED: "To decide about a request",
+    NotificationKind.EDITED: "To decide about one that has changed",
+    NotificationKind.HALF_WAY: "To decide, as half of the time is over",
+    NotificationKind.APPROVAL_LAPSED: "To decide again, as the approval was not used",
 }
 # The others can be done without.
 TELLING = {
-    NotificationKind.COMMENTED: "Somebody commented on yours, or where you had written",
     NotificationKind.APPROVED: "Yours was approved",
     NotificationKind.REJECTED: "Yours was rejected",
     NotificationKind.SENT: "Yours was sent to the platform",
     NotificationKind.SUCCEEDED: "Yours succeeded",
     NotificationKind.FAILED: "Yours failed",
     NotificationKind.EXPIRED: "Yours expired",
+    NotificationKind.COMMENTED: "Somebody commented on yours, or where you had written",
     NotificationKind.DECIDED: "Somebody else decided what you were asked to",
-    NotificationKind.ENDED: "One that you decided or were asked to has ended",
+    NotificationKind.ENDED: "One that you decided, or were asked to, has ended",
     NotificationKind.START_SET: "Somebody else set when yours, or one that you decided, starts",
-    NotificationKind.ESCALATED: "Nothing is decided by half of the time (administrators)",
+    NotificationKind.ESCALATED: "Nothing is decided by half of the time",
 }
 
 
 class PreferencesForm(forms.Form):
-    """A time zone, and for each kind of e-mail one of WHEN: mail-<kind>."""
+    """A time zone, and for each kind of e-mail that this person may get one of WHEN: mail-<kind>.
+
+    all_told: one of WHEN for all that can be done without, in the place of what each says.
+    """
 
     def __init__(self, typed: Mapping[str, Any] | None, *, user: User, here: str) -> None:
         """here: the zone that the page is in while the person has chosen none"""
@@ -48,16 +52,30 @@ class PreferencesForm(forms.Form):
         names = {name for name in zone_names() if name.partition("/")[0] in AREAS} | {"UTC", here}
         zones = [(name, name.replace("_", " ")) for name in sorted(names)]
         self.fields["time_zone"] = _select("Time zone", zones)
+        self.fields["all_told"] = _select("All of these", [("", "As below"), *WHEN.items()])
+        self.fields["all_told"].required = False
         for kind, label in (ASKING | TELLING).items():
+            if kind == NotificationKind.ESCALATED and not user.is_admin:
+                continue
             choices = [(word, words) for word, words in WHEN.items() if kind in TELLING or word != NEVER]
             self.fields[f"mail-{kind}"] = _select(label, choices, initial=_when(user, kind))
 
     @property
-    def mails(self) -> Iterator[forms.BoundField]:
-        return (self[name] for name in self.fields if name != "time_zone")
+    def asking(self) -> Iterator[forms.BoundField]:
+        return self._of(ASKING)
+
+    @property
+    def telling(self) -> Iterator[forms.BoundField]:
+        yield self["all_told"]
+        yield from self._of(TELLING)
+
+    def _of(self, kinds: Iterable[NotificationKind]) -> Iterator[forms.BoundField]:
+        return (self[f"mail-{kind}"] for kind in kinds if f"mail-{kind}" in self.fields)
 
     def save(self) -> None:
-        chosen = {kind: self.cleaned_data[f"mail-{kind}"] for kind in ASKING | TELLING}
+        chosen = {kind: self.cleaned_data.get(f"mail-{kind}", _when(self.user, kind)) for kind in ASKING | TELLING}
+        if all_told := self.cleaned_data["all_told"]:
+            chosen |= {kind: all_told for kind in TELLING if f"mail-{kind}" in self.fields}
         self.user.time_zone = self.cleaned_data["time_zone"]
         self.user.muted_mail = _those(chosen, NEVER)
         self.user.daily_mail = _those(chosen, DAILY)

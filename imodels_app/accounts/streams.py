@@ -25,10 +25,14 @@ NEAR = 1000
 
 
 class Lag(NamedTuple):
-    """How many lines of the log are not sent yet, and since when the first of them has waited."""
+    """How many lines of the log are not sent yet, and since when the first of them has waited.
+
+    missing  how many lines the log is shorter than what was sent: it was cut off
+    """
 
     lines: int
     since: datetime | None
+    missing: int = 0
 
 
 def key_of(secret: str) -> bytes:
@@ -62,15 +66,17 @@ def switch(one: Destination, *, by: User, is_on: bool) -> None:
     """Off, it keeps its place: on again, it gets what it missed."""
     with transaction.atomic():
         rows = Destination.objects.filter(pk=one.pk, due_at__isnull=is_on)
-        if rows.update(due_at=clock.now() if is_on else None, failures=0, note=""):
+        if rows.update(due_at=clock.now() if is_on else None, failures=0, note="", most=None):
             _record(Verb.STREAM_SWITCHED, one, by, "on" if is_on else "off")
 
 
-def replay(one: Destination, since: datetime, *, by: User) -> int:
-    """Go on with what happened since then, be it sent or not; the line that is next. Repeats have the ids they had."""
+def replay(one: Destination, position: int, *, by: User) -> int:
+    """Go on from a line of the log, counted from 0, be it sent or not; the line that is next. The events have the ids
+    that they had.
+    """
     with transaction.atomic():
-        position = _first_line(since)
-        Destination.objects.filter(pk=one.pk).update(position=position, failures=0, note="")
+        position = min(position, log.head().size)
+        Destination.objects.filter(pk=one.pk).update(position=position, end=None, failures=0, note="")
         # A sender that is at work sees another place or lease, and lets go.
         Destination.objects.filter(pk=one.pk, due_at__isnull=False).update(due_at=clock.now())
         _record(Verb.STREAM_REPLAYED, one, by, f"from line {position + 1}", position=position, before=one.position)
@@ -84,7 +90,9 @@ def delete(one: Destination, *, by: User) -> None:
 
 
 def lag(one: Destination) -> Lag:
-    lines = max(log.head().size - one.position, 0)
+    lines = log.head().size - one.position
+    if lines < 0:
+        return Lag(0, None, -lines)
     next_one = Event.objects.filter(leaf__index=one.position).first() if lines else None
     return Lag(lines, next_one.at if next_one else None)
 
@@ -99,8 +107,8 @@ def verbs_of(one: Destination) -> list[Verb]:
     return sorted(verbs | {Verb.HEAD_SENT}) if one.events else []
 
 
-def _first_line(since: datetime) -> int:
-    """The log's order is nearly that of time: what committed late comes a little later."""
+def first_line(since: datetime) -> int:
+    """Where what happened since then begins. The log's order is nearly that of time: some comes a little later."""
     near = Event.objects.filter(at__gte=since).order_by("at", "pk").values("pk")[:NEAR]
     first = LogLeaf.objects.filter(event__in=list(near.values_list("pk", flat=True))).order_by("index").first()
     return first.index if first else log.head().size

@@ -22,7 +22,7 @@ def switch_on(user: User, team: Team) -> None:
     with transaction.atomic():
         _, is_new = Watch.objects.get_or_create(team=team, person=user, defaults={"since": clock.now()})
         if is_new:
-            events.record(Verb.WATCH_BEGUN, at=clock.now(), by=user, team_name=team.name, person=user.pk)
+            events.record(Verb.WATCH_BEGUN, at=clock.now(), by=user, team=team, person=user.pk)
 
 
 def switch_off(user: User, team: Team) -> None:
@@ -91,5 +91,5 @@ def _end(watches: QuerySet[Watch], *, by: User | None = None, note: str = "") ->
     with transaction.atomic():
         for watch in watches.select_for_update(of=("self",)).select_related("team", "person"):
             watch.delete()
-            team, now = watch.team.name, clock.now()
-            events.record(Verb.WATCH_ENDED, at=now, by=by, team_name=team, note=note, person=watch.person_id)
+            team, now = watch.team, clock.now()
+            events.record(Verb.WATCH_ENDED, at=now, by=by, team=team, note=note, person=watch.person_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from imodels_app.models import Event, Operation, User
+from imodels_app.models import Event, Operation, Team, User
 from imodels_app.runtime import clock, request_context
 from imodels_app.states import Verb
 
@@ -16,16 +16,19 @@ def record(
     at: datetime,
     by: User | None = None,
     operation: Operation | None = None,
-    team_name: str = "",
+    team: Team | None = None,
     came_from: str = "",
     to: str = "",
     note: str = "",
     **data: object,
 ) -> Event:
     """Write one line. `data` must be plain JSON values, and never a secret. The request that caused it comes along, and
-    what lasts of whoever did it.
+    what lasts of whoever did it, of the team and of the iTwin.
     """
-    lasting = {"actor_issuer": by.issuer, "actor_subject": by.subject} if by else {}
+    team = operation.team if operation else team
+    lasting: dict[str, object] = {"actor_issuer": by.issuer, "actor_subject": by.subject} if by else {}
+    lasting |= {"team": team.pk} if team else {}
+    lasting |= {"itwin": operation.itwin_id} if operation else {}
     return Event.objects.create(
         verb=Verb(verb),
         at=at,
@@ -34,7 +37,7 @@ def record(
         actor_email=by.email if by else "",
         operation=operation,
         operation_name=operation.name if operation else "",
-        team_name=operation.team.name if operation else team_name,
+        team_name=team.name if team else "",
         came_from=came_from,
         to=to,
         note=note,

@@ -8,7 +8,7 @@ same, although operations go on meanwhile.
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -104,7 +104,8 @@ class Export:
                 yield line | {"cells": _cells(event, line, zone)}
 
     def _manifest(self, seal: str) -> dict[str, Any]:
-        sent, proof = log.sent_head(), log.inclusion(self.exported.leaf.index, self.head.size)
+        proof = log.inclusion(self.exported.leaf.index, self.head.size)
+        sent, unsent = map(self._proved_head, log.sent_heads())
         return {
             "filter": self._facts["filter"],
             "count": self._facts["rows"],
@@ -114,10 +115,17 @@ class Export:
             "zone": self._facts["zone"],
             "columns": CELLS,
             "head": _head_as_json(self.head),
-            "sent": sent and _head_as_json(sent) | {"proof": _hex(log.consistency(sent.size, self.head.size))},
+            "sent": sent,
+            "made_not_sent": unsent,
             "exported": _line(self.exported, proof),
             "seal": seal,
         }
+
+    def _proved_head(self, one: Head | None) -> dict[str, Any] | None:
+        """None, too, if it is of a log that has grown since."""
+        if one is None or one.size > self.head.size:
+            return None
+        return _head_as_json(one) | {"proof": _hex(log.consistency(one.size, self.head.size))}
 
     @property
     def _facts(self) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def _hex(hashes: Iterable[bytes]) -> list[str]:
 
 
 def _head_as_json(head: Head) -> dict[str, Any]:
-    return asdict(head) | {"at": head.at and log.instant(head.at)}
+    return {"size": head.size, "root": head.root, "at": head.at and log.instant(head.at)}
 
 
 # Cells

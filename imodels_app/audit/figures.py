@@ -13,19 +13,21 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, Max, QuerySet, Sum
-from django.db.models.functions import TruncMinute
+from django.db.models import Count, F, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, TruncMinute
 from django.utils import timezone
 
-from imodels_app.models import Attempt, DailyFigure, Decision, Figure, Operation, SummedDay
+from imodels_app.models import Attempt, DailyFigure, Decision, Event, Figure, Operation, SummedDay
 from imodels_app.runtime import clock
-from imodels_app.states import State
+from imodels_app.states import State, Verb
 
 # What ended before midnight may be committed after it.
 LATE = timedelta(hours=1)
 # How many days one sweep sums up: after an upgrade the past is summed bit by bit.
 MOST_DAYS = 30
 STEP = 1.05
+# What puts a request before people: how long they take to decide is counted from the last of these.
+ASKED = [Verb.REQUESTED, Verb.EDITED, Verb.REASSIGNED, Verb.APPROVAL_LAPSED]
 
 Key = tuple[str, str, str]
 
@@ -95,10 +97,12 @@ def _ended(start: datetime, end: datetime) -> Counter[Key]:
 
 def _decided(start: datetime, end: datetime) -> Counter[Key]:
     found: Counter[Key] = Counter()
-    rows = Decision.objects.filter(decided_at__gte=start, decided_at__lt=end)
-    columns = ("operation__kind", "by", "verdict", "operation__created_at", "decided_at")
-    for kind, lead, verdict, created_at, decided_at in rows.values_list(*columns).iterator():
-        step = _step(decided_at - created_at)
+    asked = Event.objects.filter(operation=OuterRef("operation"), verb__in=ASKED, at__lte=OuterRef("decided_at"))
+    since = Coalesce(Subquery(asked.order_by("-at").values("at")[:1]), F("operation__created_at"))
+    rows = Decision.objects.filter(decided_at__gte=start, decided_at__lt=end).annotate(since=since)
+    columns = ("operation__kind", "by", "verdict", "since", "decided_at")
+    for kind, lead, verdict, asked_at, decided_at in rows.values_list(*columns).iterator():
+        step = _step(decided_at - asked_at)
         found[Figure.DECIDED, kind, step] += 1
         found[Figure.LEAD, str(lead), verdict] += 1
         found[Figure.LEAD_TOOK, str(lead), step] += 1

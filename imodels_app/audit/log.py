@@ -5,7 +5,9 @@ number, it is added once. Each leaf's row has the hashes of the complete subtree
 proof reads a few rows.
 """
 
+import hashlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Iterable
@@ -14,14 +16,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from imodels_app.audit import chain, events
-from imodels_app.audit.verify_export import PERSONAL, Range, event_hash, personal_hash
-from imodels_app.models import Event, LogHead, LogLeaf, Operation, UnloggedEvent
+from imodels_app.audit.verify_export import PERSONAL, Range, event_hash, packed, personal_hash
+from imodels_app.models import Destination, Event, LogHead, LogLeaf, Notification, Operation, UnloggedEvent
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
 
+log_ = logging.getLogger(__name__)
 BATCH = 500
 # How long one sweep goes on.
 ROUND_S = 15.0
@@ -37,11 +40,12 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Head:
-    """What the log's first `size` leaves hash to, and when it was so."""
+    """What the log's first `size` leaves hash to, and when it was so. chain: hashes all heads up to it; "" unknown."""
 
     size: int
     root: str
     at: datetime | None = None
+    chain: str = ""
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -80,13 +84,29 @@ _as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 def head() -> Head:
     row = LogHead.objects.last()
-    return Head(row.size, row.root, row.at) if row else Head(0, "")
+    return Head(row.size, row.root, row.at, bytes(row.chain or b"").hex()) if row else Head(0, "")
 
 
-def sent_head() -> Head | None:
-    """The last one that left by e-mail: what a database's administrator cannot change any more."""
-    event = Event.objects.filter(verb=Verb.HEAD_SENT).last()
-    return Head(event.data["size"], event.data["root"], event.at) if event else None
+def chained(before: str, size: int, root: str, at: datetime) -> bytes:
+    """The chain of a head behind that of the one before: so no head in between can be changed or taken away."""
+    return hashlib.sha256(packed([before, str(size), root, instant(at)])).digest()
+
+
+def sent_heads() -> tuple[Head | None, Head | None]:
+    """The last one that left, which a database's administrator cannot change any more; and a later one that nobody got.
+
+    It left when a mail server took an e-mail with it, or a destination the stream's message.
+    """
+    made = Event.objects.filter(verb=Verb.HEAD_SENT)
+    mailed = Notification.objects.filter(kind=Verb.HEAD_SENT, sent_at__isnull=False).values("event")
+    streamed = Destination.objects.filter(head__isnull=False).values("head")
+    sent = made.filter(Q(pk__in=mailed) | Q(pk__in=streamed)).last()
+    newest = made.last()
+    return _as_head(sent), _as_head(newest) if newest != sent else None
+
+
+def _as_head(event: Event | None) -> Head | None:
+    return Head(event.data["size"], event.data["root"], event.at, event.data.get("chain", "")) if event else None
 
 
 def waiting() -> int:
@@ -108,14 +128,19 @@ def without_event() -> QuerySet[UnloggedEvent]:
     return UnloggedEvent.objects.exclude(Exists(Event.objects.filter(pk=OuterRef("pk"))))
 
 
+def logged_again() -> QuerySet[UnloggedEvent]:
+    """Which wait, though their event has its line."""
+    return UnloggedEvent.objects.filter(event__leaf__isnull=False)
+
+
 def record_head() -> Event | None:
     """Once a day: the event that the head is sent with. None before a day is over."""
     now, last = clock.now(), head()
-    since = sent_head() or LogHead.objects.first()
-    if since is None or since.at is None or now < since.at + SENT_EVERY:
+    since = Event.objects.filter(verb=Verb.HEAD_SENT).last() or LogHead.objects.first()
+    if since is None or now < since.at + SENT_EVERY:
         return None
     note = f"{last.size:,} events: {last}"
-    return events.record(Verb.HEAD_SENT, at=now, note=note, size=last.size, root=last.root)
+    return events.record(Verb.HEAD_SENT, at=now, note=note, size=last.size, root=last.root, chain=last.chain)
 
 
 # Adding
@@ -134,13 +159,16 @@ def _add_batch(*, after: int) -> int:
     # A second worker waits here, and then finds nothing; and no two could give the same index.
     waits = UnloggedEvent.objects.filter(pk__gt=after).select_for_update().order_by("pk")
     taken = list(waits.values_list("pk", flat=True)[:BATCH])
-    # Only those whose event is there: that one is missing is for verify() to say.
-    rows = list(Event.objects.filter(pk__in=taken).order_by("pk").values_list(*COLUMNS))
+    # Only those whose event is there, and has no line: what is missing, or waits again, is for verify() to say.
+    rows = list(Event.objects.filter(pk__in=taken, leaf=None).order_by("pk").values_list(*COLUMNS))
+    if len(rows) < len(taken):
+        log_.error("%d events wait for the audit log that are missing or have their line", len(taken) - len(rows))
     if rows:
-        size = head().size
-        peaks = _hashes(chain.complete_parts(Range(0, size)))
-        LogLeaf.objects.bulk_create(_leaf(peaks, index, values) for index, values in enumerate(rows, start=size))
-        LogHead.objects.create(size=size + len(rows), root=chain.folded(peaks).hex(), at=clock.now())
+        last, now = head(), clock.now()
+        size, peaks = last.size + len(rows), _hashes(chain.complete_parts(Range(0, last.size)))
+        LogLeaf.objects.bulk_create(_leaf(peaks, index, values) for index, values in enumerate(rows, start=last.size))
+        root = chain.folded(peaks).hex()
+        LogHead.objects.create(size=size, root=root, at=now, chain=chained(last.chain, size, root, now))
         UnloggedEvent.objects.filter(pk__in=[values[0] for values in rows]).delete()
     return taken[-1] if len(taken) == BATCH else 0
 

@@ -195,8 +195,9 @@ def check(folder: Path) -> str:
         (folder / "events.csv").open(encoding="utf-8-sig", newline="") as table,
     ):
         number = _check_lines(lines, table, manifest)
-    sent = manifest["sent"]
-    known = f" It contains the head {sent['size']}:{sent['root']}, sent by e-mail on {sent['at'][:10]}." if sent else ""
+    sent, unsent = manifest["sent"], manifest["made_not_sent"]
+    known = f" It contains the head {sent['size']}:{sent['root']}, sent on {sent['at'][:10]}." if sent else ""
+    known += f" The head {unsent['size']}:{unsent['root']} was made, not sent: nobody has got it." if unsent else ""
     proved = proved_cells(dict.fromkeys(FIELDS, "{}"), dict.fromkeys(PERSONAL, ""))
     others = ", ".join(name for name in manifest["columns"] if name not in {*proved, "local_time"})
     log = f"all in the log whose head is {head['size']}:{head['root']}"
@@ -205,7 +206,7 @@ def check(folder: Path) -> str:
 
 def _check_manifest(manifest: Mapping[str, Any]) -> None:
     """That the log's own event of this export says the same as the manifest, and that the log was only added to."""
-    head, sent, exported = manifest["head"], manifest["sent"], manifest["exported"]
+    head, exported = manifest["head"], manifest["exported"]
     if not _is_proved(exported, _walk(head)):
         raise Bad("manifest.json: the event of this export is not in the log")
     told = json.loads(exported["event"]["data"])
@@ -214,10 +215,10 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
     for name, fact in facts.items():
         if manifest[name] != fact:
             raise Bad(f"manifest.json: {name} is not what the log says")
-    if sent and not is_consistent(
-        sent["size"], bytes.fromhex(sent["root"]), head["size"], bytes.fromhex(head["root"]), _hashes(sent["proof"])
-    ):
-        raise Bad("manifest.json: the log does not contain the head that was sent by e-mail")
+    for one in filter(None, (manifest["sent"], manifest["made_not_sent"])):
+        roots = bytes.fromhex(one["root"]), bytes.fromhex(head["root"])
+        if not is_consistent(one["size"], roots[0], head["size"], roots[1], _hashes(one["proof"])):
+            raise Bad(f"manifest.json: the log does not contain the head of {one['at'][:10]}")
 
 
 def _check_lines(lines: Iterable[str], table: TextIO, manifest: Mapping[str, Any]) -> int:

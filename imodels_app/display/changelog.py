@@ -25,7 +25,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Release:
-    """title: version and date, or Unreleased."""
+    """title: version and date."""
 
     title: str
     parts: list[Part] = field(default_factory=list)
@@ -33,14 +33,17 @@ class Release:
 
 @cache
 def releases() -> list[Release]:
-    """The newest first. Read once: a new text comes with a new process."""
-    return [_release(text) for text in settings.CHANGELOG.read_text().split("\n## ")[1:]]
+    """Those that are out, the newest first, without what only developers notice. Read once: a new text comes with a
+    new process.
+    """
+    found = [_release(text) for text in settings.CHANGELOG.read_text().split("\n## ")[1:]]
+    return [release for release in found if release.title != "Unreleased"]
 
 
 def _release(text: str) -> Release:
     head, *parts = text.split("\n### ")
     title, _, before = head.partition("\n")
-    found = [Part("", _points(before)), *(_part(part) for part in parts)]
+    found = [Part("", _points(before)), *(_part(part) for part in parts if not part.startswith("For developers"))]
     return Release(title.strip(), [part for part in found if part.points])
 
 

@@ -7,6 +7,7 @@ from imodels_app.display.estimates import UsualDuration
 from imodels_app.display.formats import lasted, thousands
 from imodels_app.display.status import StatusText, elapsed, is_unknown, kind_label
 from imodels_app.models import Operation
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import UNDECIDED, Kind, State, Who
 
 
@@ -31,11 +32,13 @@ def steps(operation: Operation, status_text: StatusText) -> list[Step]:
     labels += [*(["Uploading"] if _has_file(operation) else []), "Running", "Usable now", "Succeeded"]
     if operation.state == State.SUCCEEDED:
         return [Step(label, 100) for label in labels]
-    at = labels.index(here)
+    at, label_here = labels.index(here), _HERE.get(State(operation.state), here)
+    if here == "Succeeded":
+        label_here = "Finishing"
     is_moving = operation.state in (State.RUNNING, State.UPLOADING) and not is_unknown(operation)
     value = status_text.share if is_moving else 0
     done, coming = labels[:at], labels[at + 1 :]
-    return [Step(label, 100) for label in done] + [Step(here, value, True)] + [Step(label, 0) for label in coming]
+    return [Step(label, 100) for label in done] + [Step(label_here, value, True)] + [Step(label, 0) for label in coming]
 
 
 _STEP_OF = {
@@ -46,6 +49,13 @@ _STEP_OF = {
     State.UPLOADING: "Uploading",
     State.RUNNING: "Running",
     State.SUCCEEDED: "Succeeded",
+}
+# What is still to be done is not called done.
+_HERE = {
+    State.AWAITING_APPROVAL: "To be approved",
+    State.CHANGES_REQUESTED: "To be changed",
+    State.QUEUED: "To be sent",
+    State.SUBMITTING: "Being sent",
 }
 
 
@@ -64,10 +74,10 @@ def progress_headline(operation: Operation) -> str:
     if operation.state == State.RUNNING and operation.changeset_index and operation.preserve_history is not False:
         return f"The platform is copying {thousands(operation.changeset_index)} changesets"
     return {
-        State.AWAITING_APPROVAL: f"{operation.team.name} has to decide"
+        State.AWAITING_APPROVAL: f"{isolated(operation.team.name)} has to decide"
         if operation.asked == f" {Who.LEADS} "
         else "People have to decide",
-        State.CHANGES_REQUESTED: f"{operation.requested_by_name} is asked to change it",
+        State.CHANGES_REQUESTED: f"{isolated(operation.requested_by_name)} is asked to change it",
         State.QUEUED: "Waiting to be sent",
         State.SUBMITTING: "The request was sent",
         State.UPLOADING: "The file is being uploaded to the platform",

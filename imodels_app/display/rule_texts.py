@@ -72,7 +72,7 @@ def requirement(one: Requirement, team: str = "the team") -> str:
     """1 lead of the team."""
     several = "s" if one.count > 1 else ""
     if one.who == Who.PEOPLE:
-        names = sorted(person.name for person in User.objects.filter(pk__in=one.people))
+        names = sorted(isolated(person.name) for person in User.objects.filter(pk__in=one.people))
         who = f"{one.count} of {listed(names) or 'nobody'}"
     else:
         who = f"{one.count} {'lead' if one.who == Who.LEADS else 'administrator'}{several}"

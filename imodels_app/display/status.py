@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from imodels_app.display import links
 from imodels_app.display.estimates import UsualDuration
 from imodels_app.display.formats import deadline, file_size, first_name, lasted, moment, ordinal, thousands, weekday
 from imodels_app.display.status_table import (
@@ -76,6 +77,7 @@ def describe(
         icon=texts.icon,
         line=texts.line.format_map(filled),
         remedy=texts.remedy.format_map(filled),
+        short=texts.short.format_map(filled),
         share=_share(operation, now, usual),
         share_of="Sent" if operation.state == State.UPLOADING else "Usual time used",
     )
@@ -197,11 +199,13 @@ def _values(operation: Operation, now: datetime, usual: UsualDuration | None) ->
         "askers": askers(operation),
         "decides": "decides" if operation.asked == f" {Who.LEADS} " else "decide",
         "until": _until(operation, until, now) if until else "later",
+        "soon": moment(until, now) if until else "later",
         "platform_state": operation.platform_state,
         "bucket": rate_limits.NAMES[bucket],
         "limit": str(rate_limits.limit(bucket)),
         "turns": "People take turns, and it is sent automatically.",
-        "usable": "The iModel can be opened. " if operation.usable_at else "",
+        "usable": "The iModel can be used. " if operation.usable_at else "",
+        "use_it": "Open it, or make one from it." if links.open_url(operation) else "Make one from it.",
         "name": isolated(operation.name),
         "itwin": _itwin(operation),
         "person": isolated(first_name(operation.requested_by_name)),

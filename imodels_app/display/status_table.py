@@ -26,13 +26,17 @@ FILE_STAYS = "The file is kept here for a day and need not be uploaded again."
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One row of the table. tone: "" (calm), move, good, ask (a person has to act) or bad."""
+    """One row of the table. tone: "" (calm), move, good, ask (a person has to act) or bad.
+
+    short  the line where there is little room, in a table; "" where the line is short itself
+    """
 
     badge: str
     tone: str
     icon: str
     line: str
     remedy: str
+    short: str = ""
 
 
 # Badge, tone and icon of what has several rows.
@@ -70,6 +74,7 @@ STATUSES: dict[str, StatusRow] = {
         "st-approval",
         "{askers} {decides} by {until}",
         "Withdraw it, or talk to the leads.",
+        "decide by {soon}",
     ),
     "changes_requested": StatusRow(
         "Changes requested",
@@ -77,6 +82,7 @@ STATUSES: dict[str, StatusRow] = {
         "st-approval",
         "{decider} asks {person} for changes by {until}{comment}",
         "Change it and send it again, or withdraw it.",
+        "change it by {soon}{comment}",
     ),
     "queued": _queued("sent in a moment", "Nothing to do. It will be sent in a moment."),
     "queued:spaced": _queued(
@@ -153,11 +159,9 @@ STATUSES: dict[str, StatusRow] = {
         "good",
         "st-usable",
         "still finishing{finishing}",
-        "Open it now. Viewing and authoring aids will follow.",
+        "{use_it} Viewing and authoring aids will follow.",
     ),
-    "succeeded": StatusRow(
-        "Succeeded", "good", "st-succeeded", "{took} on the platform", "Open it, or make one from it."
-    ),
+    "succeeded": StatusRow("Succeeded", "good", "st-succeeded", "{took} on the platform", "{use_it}"),
     "rejected": StatusRow(
         "Rejected",
         "",
@@ -382,8 +386,8 @@ ORPHANS: dict[OrphanState, StatusRow] = {
         "Usable after all",
         "ask",
         "st-usable",
-        "it can be opened, so it was not deleted",
-        "Open it. If nobody needs it, delete it anyway.",
+        "it can be used, so it was not deleted",
+        "Ask whether somebody uses it. If nobody needs it, delete it anyway.",
     ),
     OrphanState.DELETED: StatusRow(
         "Deleted", "good", "trash", "by {deleter}, the name “{name}” is free", "Make it again."

@@ -9,12 +9,14 @@ import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError
+from urllib3.util import parse_url
 
 # All of IPv6 that is given out to hosts; outside are mapped and translated addresses, and networks of one's own.
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
@@ -24,6 +26,7 @@ _NOT_PUBLIC = [
         "2001::/32",  # Teredo: another address is inside
         "2002::/16",  # 6to4: likewise
         "192.88.99.0/24",  # its relays
+        "192.0.0.0/24",  # of protocols: whatever is nearest answers
         "3fff::/20",  # documentation
         "168.63.129.16/32",  # the host below each machine in Azure
     )
@@ -53,9 +56,25 @@ def is_public(text: str) -> bool:
     address = ipaddress.ip_address(text)
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
-    if address.version == 6 and address not in _GLOBAL_UNICAST:
+    if address.version == 6 and (address not in _GLOBAL_UNICAST or _is_isatap(address)):
         return False
     return not any(address in network for network in _NOT_PUBLIC if network.version == address.version)
+
+
+def _is_isatap(address: ipaddress.IPv6Address) -> bool:
+    """Whether another address is inside, as RFC 5214 puts it there."""
+    return (int(address) >> 32) & 0xFDFFFFFF == 0x5EFE
+
+
+def parts(url: str) -> SplitResult:
+    """The parts of an address, if whoever connects to it reads the same host in it as we. Raises ValueError.
+
+    They differ about a backslash, and about escapes: what is checked would not be what is connected to.
+    """
+    found = urlsplit(url)
+    if (parse_url(url).host or "").strip("[]") != (found.hostname or ""):
+        raise ValueError("This is not a web address.")
+    return found
 
 
 class PublicOnly(HTTPAdapter):

@@ -123,7 +123,11 @@ def check_destination(link: UploadLink, platform_url: str, *, private_hosts: Col
 
     What the platform itself uses is fine: plain HTTP, and its own host. Storage asks for the host's address again.
     """
-    target, platform = urlsplit(link.href), urlsplit(platform_url)
+    platform = urlsplit(platform_url)
+    try:
+        target = addresses.parts(link.href)
+    except ValueError:  # its text and its chain may name the address
+        raise errors.ForeignLink("The upload link is not a web address.") from None
     if target.scheme not in ("http", "https") or not target.hostname or target.username or target.password:
         raise errors.ForeignLink("The upload link is not a web address.")
     if target.scheme == "http" and platform.scheme == "https":
@@ -143,21 +147,28 @@ def _block_id(number: int) -> str:
 
 @contextmanager
 def _told_apart() -> Iterator[None]:
-    """What the library's errors mean; those, too, that it raises over an answer whose body is none of the storage's."""
+    """What the library's errors mean; those, too, that it raises over a body that is none of the storage's.
+
+    After a success nothing is wrong: what was to be written is there.
+    """
     try:
         yield
-    except (AzureError, addresses.NotPublic) as error:
-        _azure_refused(error)
-    except (AttributeError, TypeError, ValueError) as odd:
-        behind: BaseException | None = odd
-        while behind and not isinstance(behind, HttpResponseError):
-            behind = behind.__context__
-        if not isinstance(behind, HttpResponseError):
+    except (AzureError, addresses.NotPublic, AttributeError, TypeError, ValueError) as error:
+        answer = _answer_behind(error)
+        if answer and 200 <= (answer.status_code or 0) < 300:
+            return
+        if not answer and not isinstance(error, AzureError | addresses.NotPublic):
             raise
-        _azure_refused(behind)
+        _azure_refused(answer or error)
 
 
-def _azure_refused(error: AzureError | addresses.NotPublic) -> NoReturn:
+def _answer_behind(error: BaseException | None) -> HttpResponseError | None:
+    while error and not isinstance(error, HttpResponseError | AzureError):
+        error = error.__context__
+    return error if isinstance(error, HttpResponseError) else None
+
+
+def _azure_refused(error: Exception) -> NoReturn:
     if isinstance(error, addresses.NotPublic):
         raise errors.ForeignLink(PRIVATE) from None
     if not isinstance(error, HttpResponseError) or not error.status_code:

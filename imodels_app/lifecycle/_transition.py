@@ -15,7 +15,7 @@ from imodels_app.accounts import deciders
 from imodels_app.approvals.plan import INSTEAD
 from imodels_app.audit import events
 from imodels_app.models import Operation, Orphan, Upload, User
-from imodels_app.notifications import outbox, recipients
+from imodels_app.notifications import chats, outbox, recipients
 from imodels_app.runtime import clock, dispatch, failpoints
 from imodels_app.states import FINISHED, MOVES, OWN_PACE, State, Verb, WaitReason
 
@@ -175,9 +175,11 @@ def _record(operation: Operation, now: datetime, event: dict[str, Any], asked_be
 
 
 def tell(operation: Operation, now: datetime, event: dict[str, Any], told: recipients.Recipients) -> None:
-    """Write an event with who is told of it, and their e-mails. Call inside a transaction."""
+    """Write an event with who is told of it and in which chats, and the messages. Call inside a transaction."""
     if told:
         event |= {"told": [{"person": person.pk, "name": person.name, "of": kind} for person, kind in told.items()]}
+    if in_chats := chats.of(operation, event["verb"], event.get("came_from", "")):
+        event |= {"chats": [str(webhook) for webhook in in_chats]}
     row = events.record(at=now, operation=operation, **event)
     outbox.enqueue(told, operation=operation, event=row)
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from imodels_app.lifecycle import _transition, starting
 from imodels_app.lifecycle._transition import FileTaken, NotAllowed
-from imodels_app.models import KnownITwin, Operation, StagedFile, User
+from imodels_app.models import KnownITwin, KnownSource, Operation, StagedFile, User
 from imodels_app.requesting import drafts
 from imodels_app.requesting.spec import CreationSpec
 from imodels_app.runtime import failpoints
@@ -55,6 +55,7 @@ def _record_request(spec: CreationSpec, *, by: User, staged_file: StagedFile | N
     operation.save(force_insert=True)
     operation.named.set(operation.plan.named)
     KnownITwin.note(operation.itwin_id, operation.itwin_name)
+    KnownSource.note(operation.source_id, operation.source_name)
     _transition.begin(operation, by=by)
     failpoints.reach("request.written")
     if operation.state == State.QUEUED:

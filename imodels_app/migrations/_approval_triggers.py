@@ -1,6 +1,6 @@
 """What the database refuses of requests and decisions since rules say who decides, in the place of two older triggers.
 
-A later migration brings back what holds today by _deputy_triggers.
+A later migration brings back what holds today by _address_triggers.
 """
 
 from typing import Any

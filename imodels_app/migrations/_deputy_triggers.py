@@ -1,8 +1,6 @@
 """What the database refuses of a decision since a deputy may decide in the place of an absent lead.
 
-A later migration that alters a table of operations, decisions, places, absences or people begins with
-RunPython(drop_triggers, create_triggers) and ends with RunPython(create_triggers, drop_triggers) of this module: they
-take away and bring back all that holds today.
+A later migration brings back what holds today by _address_triggers.
 """
 
 from typing import Any

@@ -9,7 +9,7 @@ from imodels_app.models.decisions import Decision
 from imodels_app.models.destinations import Destination, DestinationQuerySet
 from imodels_app.models.events import Event
 from imodels_app.models.figures import DailyFigure, Figure, SummedDay
-from imodels_app.models.known_itwins import KnownITwin
+from imodels_app.models.known import KnownITwin, KnownSource
 from imodels_app.models.limits import Bucket, CircuitBreaker, ITwinList, LookupShare
 from imodels_app.models.log import LogHead, LogLeaf, UnloggedEvent
 from imodels_app.models.looks import Look
@@ -48,6 +48,7 @@ __all__ = [
     "Figure",
     "ITwinList",
     "KnownITwin",
+    "KnownSource",
     "LogHead",
     "LogLeaf",
     "Look",

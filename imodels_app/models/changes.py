@@ -127,8 +127,11 @@ def of_person(user: User) -> Condition:
     return Condition("person_id = %s", (user.pk,))
 
 
-def of_own_teams(user: User) -> Condition:
-    return Condition("team_id IN (SELECT team_id FROM imodels_app_membership WHERE user_id = %s)", (user.pk,))
+def of_teams(user: User) -> Condition:
+    """Of the operations that a person sees besides their own (OperationQuerySet.of_teams)."""
+    own = "team_id IN (SELECT team_id FROM imodels_app_membership WHERE user_id = %s)"
+    named = "operation_id IN (SELECT operation_id FROM imodels_app_operation_named WHERE user_id = %s)"
+    return Condition(f"({own} OR {named})", (user.pk, user.pk))
 
 
 def of_operation(pk: UUID) -> Condition:
@@ -148,7 +151,4 @@ def of_own_decisions(user: User) -> Condition:
 
 def seen_by(user: User) -> Condition:
     """Of the operations that a person may see (OperationQuerySet.visible_to)."""
-    if user.is_admin:
-        return OF_ANY_OPERATION
-    named = "operation_id IN (SELECT operation_id FROM imodels_app_operation_named WHERE user_id = %s)"
-    return of_person(user) | of_own_teams(user) | Condition(named, (user.pk,))
+    return OF_ANY_OPERATION if user.is_admin else of_person(user) | of_teams(user)

@@ -6,6 +6,8 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models.functions import Lower
 
+from imodels_app.models.events import Event
+
 
 class DestinationQuerySet(models.QuerySet["Destination"]):
     def due(self, now: datetime) -> Self:
@@ -24,6 +26,16 @@ class Destination(models.Model):
     key = models.TextField(help_text="With which messages are signed; encrypted.")
     events = models.JSONField(default=list, help_text="Groups of states.EVENT_GROUPS; empty: all events.")
     position = models.BigIntegerField(help_text="The line of the log that is sent next.")
+    end = models.BigIntegerField(null=True, help_text="Behind the message that is under way, until it is taken.")
+    most = models.PositiveSmallIntegerField(null=True, help_text="Events in a message, since a larger one got a 413.")
+    head = models.ForeignKey(
+        Event,
+        models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        related_name="+",
+        help_text="Of the last head of the log that it has taken.",
+    )
     due_at = models.DateTimeField(null=True, db_index=True, help_text="Also the sender's lease. Empty: switched off.")
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
     note = models.CharField(max_length=255, blank=True, help_text="What is in the way.")

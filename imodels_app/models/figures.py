@@ -13,9 +13,9 @@ class Figure(models.TextChoices):
     PERSON = "person", "Operations that ended: requester, state"
     ITWIN = "itwin", "Operations that ended: iTwin, state"
     TOOK = "took", "Operations that succeeded: kind, how long from request to end"
-    DECIDED = "decided", "Decisions: kind, how long from request to decision"
+    DECIDED = "decided", "Decisions: kind, how long after its round of approval had begun"
     LEAD = "lead", "Decisions: lead, verdict"
-    LEAD_TOOK = "lead_took", "Decisions: lead, how long from request to decision"
+    LEAD_TOOK = "lead_took", "Decisions: lead, how long after its round of approval had begun"
     SENT = "sent", "Requests to the platform: bucket, the whole day or its busiest minute"
 
 

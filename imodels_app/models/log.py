@@ -40,6 +40,7 @@ class LogHead(models.Model):
     size = models.BigIntegerField(primary_key=True)
     root = models.CharField(max_length=64)
     at = models.DateTimeField()
+    chain = models.BinaryField(null=True, help_text="Hash of this head and of the chain before it.")
 
     class Meta:
         ordering: ClassVar = ["size"]

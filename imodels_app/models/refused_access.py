@@ -1,4 +1,4 @@
-"""What was refused to people without a session, counted until it becomes an event."""
+"""What was refused to people without a session, or often to one person, counted until it becomes an event."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class RefusedAccess(models.Model):
-    """Refusals of one kind to one address within ten minutes (accounts/refused_access.py)."""
+    """Refusals of one kind to one address, or to one person, within ten minutes (audit/refusals.py)."""
 
     verb = models.CharField(max_length=32, help_text="One of states.Verb.")
     address = models.CharField(max_length=45, blank=True, help_text="Empty: of all that came after too many others.")

@@ -25,15 +25,21 @@ ROUND_S = 15.0
 GIVEN_UP_AFTER = timedelta(days=3)
 
 
+def of(operation: Operation, verb: str, came_from: str) -> list[Webhook]:
+    """The chats that are told of an event; the operation is as it is after it."""
+    was_asked = verb in cards.ASKS or came_from == State.AWAITING_APPROVAL
+    if verb not in cards.TOLD or not was_asked or not operation.plan.asks_people:
+        return []
+    told = Q(team=operation.team_id)
+    if verb not in cards.ASKS:  # also where it was asked before it moved to another team
+        told |= Q(messages__operation=operation)
+    return list(Webhook.objects.filter(told).distinct())
+
+
 def enqueue(operation: Operation, event: Event) -> None:
     """Put down what the team's chat is told of a change. Call in the transaction of the change."""
-    was_asked = event.verb in cards.ASKS or event.came_from == State.AWAITING_APPROVAL
-    if event.verb not in cards.TOLD or not was_asked or not operation.plan.asks_people:
-        return
-    now, told = clock.now(), Q(team=operation.team_id)
-    if event.verb not in cards.ASKS:  # also where it was asked before it moved to another team
-        told |= Q(messages__operation=operation)
-    for webhook in Webhook.objects.filter(told).distinct():
+    now = clock.now()
+    for webhook in of(operation, event.verb, event.came_from):
         ChatMessage.objects.create(webhook=webhook, operation=operation, event=event, written_at=now, due_at=now)
 
 

@@ -264,7 +264,7 @@ def values(operation: Operation, event: Event | None) -> dict[str, str]:
         "What": what[:1].upper() + what[1:],
         "who": isolated(formats.first_name(operation.requested_by_name)),
         "requester": isolated(operation.requested_by_name),
-        "identity": str(identity.of_requester(operation)),
+        "identity": identity.of_requester(operation).email or "an account without a confirmed address",
         "source": source,
         "up_to": f" up to {'changeset ' if up_to.isdecimal() else ''}{up_to}" if up_to else "",
         "itwin": isolated(operation.itwin_name) or "its iTwin",
@@ -317,6 +317,7 @@ def _next_acts(operation: Operation) -> list[str]:
         "Open": links.open_url(operation),
         "Clone it": links.copy_url(operation, Kind.CLONE),
         "Fork it": links.copy_url(operation, Kind.FORK),
+        "The iModel": links.imodel_url(operation.imodel_id) if operation.is_usable else "",
     }
     return [f"{act}: {urljoin(settings.DASHBOARD_URL, url)}" for act, url in acts.items() if url]
 

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 import requests
 from django.conf import settings
@@ -116,6 +116,6 @@ def _is_named(host: str) -> bool:
 
 def _parts(url: str) -> SplitResult:
     try:
-        return urlsplit(url)
+        return addresses.parts(url)
     except ValueError:
         return SplitResult("", "", "", "", "")

@@ -147,7 +147,7 @@ def _status(form: RequestForm) -> Check | None:
 
 def _namesakes(form: RequestForm, by: User) -> list[Check]:
     """Operations under way that will make an iModel of this name there."""
-    if form.into is None or not form.name_is_free:
+    if form.into is None or not form.name_is_unused:
         return []
     under_way = Operation.objects.visible_to(by).exclude(state__in=FINISHED)
     same = under_way.filter(itwin_id=form.into.id, name__iexact=form.cleaned_data["name"])

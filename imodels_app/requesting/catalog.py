@@ -121,9 +121,13 @@ class Catalog(ITwinCatalog):
         """Whether no iModel of the iTwin has this name, capitals or not."""
         return fold(name) not in self._names_in(itwin_id, name)
 
+    def is_under_way(self, itwin_id: str, name: str) -> bool:
+        """Whether an operation under way, as far as this person sees, will make an iModel of this name there."""
+        return fold(name) in self._names_under_way(itwin_id)
+
     def next_name(self, itwin_id: str, name: str) -> str:
         """The name itself if nothing has it and no operation under way will; or else the first free one like it."""
-        is_next = fold(name) not in self._names_under_way(itwin_id) and self.is_free(itwin_id, name)
+        is_next = not self.is_under_way(itwin_id, name) and self.is_free(itwin_id, name)
         return name if is_next else self.free_name_like(itwin_id, name)
 
     def free_name_like(self, itwin_id: str, name: str) -> str:

@@ -117,10 +117,17 @@ class RequestForm(Form):
         return self.has_error(NON_FIELD_ERRORS, "sign_in")
 
     @property
-    def name_is_free(self) -> bool:
+    def name_is_unused(self) -> bool:
         """Whether the name was looked up in the iTwin, and is in no use there."""
         was_asked = self.into is not None and self.catalog_answered and "itwin" not in self.errors
         return was_asked and bool(self.cleaned_data.get("name"))
+
+    @property
+    def name_is_free(self) -> bool:
+        """The same, and no operation under way will use it."""
+        return self.name_is_unused and not (
+            self.into and self.catalog.is_under_way(self.into.id, self.cleaned_data["name"])
+        )
 
     @property
     def begins_at(self) -> str:
@@ -337,7 +344,7 @@ class BaselineForm(ExtentForm):
         """A file that came with the form (views/uploads.py)."""
         if uploaded.refused:
             raise uploaded.refused
-        return staging.save(uploaded.part, name=uploaded.name, owner=self.catalog.user)
+        return staging.complete(uploaded.staged)
 
     def draft(self) -> CreationSpec | None:
         spec = super().draft()

@@ -11,6 +11,7 @@ from imodels_app.audit import events
 from imodels_app.models import Preset, Team, User
 from imodels_app.requesting.fields import Form, text_field
 from imodels_app.runtime import clock, foreign_text
+from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import Verb
 
 # The fields that are kept. “All up to now” stays that: what was pinned is no part of it, nor is what was uploaded.
@@ -79,7 +80,7 @@ def change(preset: Preset, *, by: User, name: str, team: Team | None) -> None:
     permissions.require(permissions.why_not_change(by, preset))
     if team != preset.team:
         permissions.require(
-            "" if preset.owner_id == by.pk else f"Only {preset.owner.name} can decide who may use this."
+            "" if preset.owner_id == by.pk else f"Only {isolated(preset.owner.name)} can decide who may use this."
         )
         permissions.require(permissions.why_not_share(by, team))
     preset.name, preset.team = name, team
@@ -95,9 +96,8 @@ def delete(preset: Preset, *, by: User) -> None:
 
 
 def _record(verb: Verb, preset: Preset, by: User) -> None:
-    team = preset.team.name if preset.team else ""
     note = f"{preset.name} of {preset.owner.name}"
-    events.record(verb, at=clock.now(), by=by, team_name=team, note=note, preset=str(preset.pk), kind=preset.kind)
+    events.record(verb, at=clock.now(), by=by, team=preset.team, note=note, preset=str(preset.pk), kind=preset.kind)
 
 
 def _save(preset: Preset, verb: Verb, by: User) -> None:

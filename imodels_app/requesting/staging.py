@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from mmap import mmap
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -34,7 +34,7 @@ AT_MOST = 5
 # Said here, and by the browser before the first byte leaves.
 EMPTY = "The file is empty. Choose another one."
 NO_IMODEL = "This is not an iModel: it does not begin like an SQLite file. Choose another file."
-# A file whose size is not known before it is there (a plain form) grows under another name.
+# Files that are on their way in older versions have names that end so.
 PART = ".part"
 
 
@@ -235,41 +235,43 @@ def folder() -> Path:
     return at
 
 
-def new_part() -> Path:
-    """Where a file may grow until it is known what it is; keep() makes a staged file of it."""
-    return folder() / f"{uuid4()}{PART}"
-
-
-def grow(part: Path, chunk: bytes, *, at: int) -> None:
-    """Add bytes to a part. Raises Refused as soon as they are too many, or no iModel."""
+def grow(staged: StagedFile, chunk: bytes, *, at: int) -> None:
+    """Add bytes of a file that comes in one go. Raises Refused as soon as they are too many, or no iModel."""
     if at + len(chunk) > most_bytes():
         raise TooLarge(too_large())
     if not _may_be_imodel(chunk, at):
         raise NoIModel
     check_space(len(chunk))
-    with _free_space(), part.open("ab") as file:
+    with _free_space(), path_of(staged).open("ab") as file:
         file.write(chunk)
 
 
-def save(part: Path, *, name: str, owner: User) -> StagedFile:
-    """Make a staged file of bytes that came in one go. The part is gone afterwards. Raises Refused."""
+def complete(staged: StagedFile) -> StagedFile:
+    """All of a file that came in one go is here. Raises FileGone, and Refused, with which it is forgotten."""
     try:
-        with part.open("rb") as file:
-            begins = file.read(len(HEADER))
+        with path_of(staged).open("ab+") as file:
+            size = file.tell()
+            check(name=staged.name, size=size)
+            file.seek(0)
+            if file.read(len(HEADER)) != HEADER:
+                raise NoIModel
             os.fsync(file.fileno())
-        size = part.stat().st_size
-        check(name=name, size=size)
-        if begins != HEADER:
-            raise NoIModel
-        # The row comes first: bytes without one are taken for left behind.
-        staged = announce(name=name, size=size, owner=owner)
-        part.rename(path_of(staged))
-    finally:
-        part.unlink(missing_ok=True)
+    except FileRefused:
+        drop(staged)
+        raise
     _sync_folder()
-    staged.received, staged.arrived_at = size, staged.touched_at
-    staged.save(update_fields=["received", "arrived_at"])
+    now = clock.now()
+    whole = {"size": size, "received": size, "touched_at": now, "arrived_at": now}
+    if not StagedFile.objects.filter(pk=staged.pk).update(**whole):
+        raise FileGone
+    staged.refresh_from_db()
     return staged
+
+
+def drop(staged: StagedFile) -> None:
+    """Forget a file that came in one go, or was cut, and that nobody has taken yet."""
+    path_of(staged).unlink(missing_ok=True)
+    delete(staged)
 
 
 @contextmanager

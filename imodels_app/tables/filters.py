@@ -1,8 +1,9 @@
 """What the address of a list says: which rows of operations, or of events. Words that make no sense are ignored."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import product
 from typing import Any, Self
 from uuid import UUID
@@ -14,7 +15,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.dateparse import parse_date
 
 from imodels_app.display.status_table import PLATFORM_STATES
-from imodels_app.models import Event, Operation, OperationQuerySet, User
+from imodels_app.models import Event, Operation, OperationQuerySet, Team, User
 from imodels_app.models.search import EVENT_WORDS, OPERATION_REASONS, OPERATION_WORDS, containing
 from imodels_app.runtime import foreign_text
 from imodels_app.states import EVENT_GROUPS, FINISHED, UNDECIDED, Kind, State, Verb, WaitReason
@@ -22,6 +23,9 @@ from imodels_app.tables.keyset import Order
 
 # Of a search: each is one more condition of the query.
 MOST_WORDS = 12
+# Days of the time zone of the settings, as the figures have them; and what failed without a code.
+DESK, NO_CODE = "desk", "none"
+_ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Of whose address a word is part.
 MOST_PEOPLE = 100
 
@@ -63,6 +67,8 @@ class Filter:
     teams      by name, for teams go
     since      and until: when operations were made, and when events happened
     ended      and ended_to: when operations ended; without ended_to that one day
+    actors     who did it; operations have none
+    zone       whose days these are: DESK, or "" for those of whoever looks
     """
 
     text: str = ""
@@ -78,6 +84,8 @@ class Filter:
     until: date | None = None
     ended: date | None = None
     ended_to: date | None = None
+    actors: tuple[str, ...] = ()
+    zone: str = ""
 
     @classmethod
     def read(cls, query: MultiValueDict[str, str]) -> Self:
@@ -96,6 +104,8 @@ class Filter:
             until=day(query.get("until", "")),
             ended=ended,
             ended_to=day(query.get("ended_to", "")) or ended,
+            actors=tuple(word for word in query.getlist("by") if is_number(word)),
+            zone=DESK if query.get("zone") == DESK else "",
         )
 
     @property
@@ -115,16 +125,20 @@ class Filter:
         parts += [f"person {pk}" for pk in self.people] + [f"iTwin {itwin}" for itwin in self.itwins]
         parts += [f"iModel {imodel}" for imodel in self.imodels] + [*self.teams]
         parts += [self.since and f"from {self.since}", self.until and f"to {self.until}"]
+        parts += [f"by person {pk}" for pk in self.actors]
         parts += [self.ended and f"ended from {self.ended}", self.ended_to and f"ended to {self.ended_to}"]
+        parts += [self.zone and f"days of {timezone.get_default_timezone_name()}"]
         return ", ".join(str(part) for part in parts if part) or "everything"
 
     def operations(self, scope: OperationQuerySet) -> OperationQuerySet:
-        conditions = [*self._facts(), *within("created_at", self.since, self.until), *said(self.text, named)]
+        conditions = [*self._facts(), *self._within("created_at", self.since, self.until), *said(self.text, named)]
         if self.imodels:
             conditions.append(self._of_imodels())
         for column, words in (("requested_by", self.people), ("itwin_id", self.itwins), ("team__name", self.teams)):
             if words:
                 conditions.append(Q(**{f"{column}__in": words}))
+        if self.codes:
+            conditions.append(self._of_codes())
         if self.events:
             conditions.append(Exists(Event.objects.filter(self._verbs(), operation=OuterRef("pk"))))
         return scope.filter(*conditions)
@@ -139,30 +153,42 @@ class Filter:
         return self._events().filter(*map(any_of, self._event_ways()))
 
     def _events(self) -> QuerySet[Event]:
-        conditions = [*within("at", self.since, self.until), *([self._verbs()] if self.events else [])]
+        conditions = [*self._within("at", self.since, self.until), *([self._verbs()] if self.events else [])]
         if self.teams:
-            conditions.append(Q(team_name__in=self.teams))
+            conditions.append(any_of(map(_of_team, self.teams)))
+        if self.actors:
+            conditions.append(Q(actor__in=map(int, self.actors)))
         if facts := list(self._facts()):
             conditions.append(Q(operation__in=Operation.objects.filter(*facts).values("pk")))
         return Event.objects.filter(*conditions).select_related("operation", "actor")
 
     def _event_ways(self) -> list[list[Q]]:
         """Conditions with several ways to meet them, each way with an index of its own."""
-        ways = (self._ways_said(), self._ways_of_people(), self._ways_of_itwins(), self._ways_of_imodels())
-        return [each for each in ways if each]
+        about = (self._ways_of_people(), self._ways_of_itwins(), self._ways_of_imodels(), self._ways_of_codes())
+        return [each for each in (self._ways_said(), *about) if each]
 
     def _verbs(self) -> Q:
         return Q(verb__in=sorted({verb for word in self.events for verb in EVENT_GROUPS.get(word, ("", [word]))[1]}))
 
     def _facts(self) -> Iterator[Q]:
         """What an event's filter asks of its operation, too."""
-        yield from within("finished_at", self.ended, self.ended_to)
+        yield from self._within("finished_at", self.ended, self.ended_to)
         if self.groups:
             yield any_of(GROUPS[word][1] for word in self.groups)
         if self.kinds:
             yield Q(kind__in=self.kinds)
-        if self.codes:
-            yield Q(failure_code__in=self.codes)
+
+    def _within(self, column: str, since: date | None, until: date | None) -> Iterator[Q]:
+        return within(column, since, until, timezone.get_default_timezone() if self.zone else None)
+
+    def _of_codes(self) -> Q:
+        none = Q(failure_code="", state=State.FAILED)
+        return any_of(none if code == NO_CODE else Q(failure_code=code) for code in self.codes)
+
+    def _ways_of_codes(self) -> list[Q]:
+        """Of the operation that failed with it; of the event that tells that the platform said it."""
+        operations = Operation.objects.filter(self._of_codes()).values("pk") if self.codes else None
+        return [Q(operation__in=operations), Q(data__code__in=self.codes)] if self.codes else []
 
     def _ways_of_people(self) -> list[Q]:
         """Who did it, who had asked for it, whose rights it is about."""
@@ -212,7 +238,7 @@ def sorts(now: str) -> dict[str, tuple[str, str]]:
 
 
 def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
-    """How many run, wait, need a person; how many ended and failed today. One query."""
+    """How many run, wait, need a person; how many the platform ended today, and failed of these. One query."""
     today = start_of(timezone.localtime(now).date())
     of_today = Q(finished_at__gte=today)
     return scope.filter(~Q(state__in=sorted(FINISHED)) | of_today).aggregate(
@@ -220,7 +246,7 @@ def numbers(scope: QuerySet[Operation], now: datetime) -> dict[str, int]:
         waiting=Count("pk", filter=GROUPS["waiting"][1]),
         person=Count("pk", filter=NEEDS_PERSON),
         failed_today=Count("pk", filter=of_today & Q(state=State.FAILED)),
-        ended_today=Count("pk", filter=of_today),
+        ended_today=Count("pk", filter=of_today & Q(state__in=[State.SUCCEEDED, State.FAILED])),
     )
 
 
@@ -243,8 +269,21 @@ def named(text: str) -> Q:
 
 
 def written(text: str, but: str = "") -> Q:
-    """Events that have this in what was noted with them, leaving one column out."""
-    return containing(Event, [column for column in EVENT_WORDS if column != but], text)
+    """Events that have this in what was noted with them, leaving one column out; or as an id in their data."""
+    found = containing(Event, [column for column in EVENT_WORDS if column != but], text)
+    if _ID.fullmatch(text):
+        same = (text.lower(),)
+        found |= _outside("itwin", same) | _outside("imodel", same) | Q(data__request_id__in=same)
+    return found
+
+
+def _of_team(name: str) -> Q:
+    """What had the name; of a team that is there, all that it did under others, and nothing that another team did."""
+    team = Team.objects.filter(name=name).first()
+    if team is None:
+        return Q(team_name=name)
+    renamed = Event.objects.filter(verb=Verb.TEAM_RENAMED, data__team=team.pk).values_list("data__before", flat=True)
+    return Q(team_name__in={name, *renamed}) & (Q(data__team=team.pk) | Q(data__team__isnull=True))
 
 
 def _outside(what: str, ids: tuple[str, ...]) -> Q:
@@ -262,20 +301,23 @@ def apart(conditions: list[Q]) -> list[Q]:
     return [condition & ~any_of(conditions[:number]) for number, condition in enumerate(conditions)]
 
 
-def any_of(conditions: Iterable[Q]) -> Q:
+def any_of(conditions: Iterable[Any]) -> Q:
     found = Q()
     for condition in conditions:
         found |= condition
     return found
 
 
-def whose(user: User, word: str) -> OperationQuerySet | None:
-    """The operations of one tab; None when this person has no such tab."""
+def tabs(user: User) -> dict[str, str]:
+    """Whose operations this person can look at, each with what its tab is called."""
+    return {"mine": "Mine", "team": "Team"} | ({"all": "All"} if user.is_admin else {})
+
+
+def whose(user: User, word: str) -> OperationQuerySet:
+    """The operations of one of these tabs."""
     if word == "mine":
         return Operation.objects.filter(requested_by=user)
-    if word == "team":
-        return Operation.objects.of_teams(user)
-    return Operation.objects.all() if word == "all" and user.is_admin else None
+    return Operation.objects.of_teams(user) if word == "team" else Operation.objects.visible_to(user)
 
 
 def typed(word: str) -> str:
@@ -295,16 +337,16 @@ def day(word: str) -> date | None:
     return found if found and date.min.year < found.year < date.max.year else None
 
 
-def within(column: str, since: date | None, until: date | None) -> Iterator[Q]:
-    """Both days belong to it."""
+def within(column: str, since: date | None, until: date | None, zone: tzinfo | None = None) -> Iterator[Q]:
+    """Both days belong to it. zone: whose they are; None: the current one's."""
     if since:
-        yield Q(**{f"{column}__gte": start_of(since)})
+        yield Q(**{f"{column}__gte": start_of(since, zone)})
     if until:
-        yield Q(**{f"{column}__lt": start_of(until + timedelta(days=1))})
+        yield Q(**{f"{column}__lt": start_of(until + timedelta(days=1), zone)})
 
 
-def start_of(on: date) -> datetime:
-    return timezone.make_aware(datetime.combine(on, time.min))
+def start_of(on: date, zone: tzinfo | None = None) -> datetime:
+    return timezone.make_aware(datetime.combine(on, time.min), zone)
 
 
 def is_number(text: str) -> bool:

@@ -12,6 +12,7 @@ from imodels_app.accounts.absence_form import AbsenceForm
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import Absence, User
+from imodels_app.runtime.foreign_text import isolated
 
 
 @signed_in
@@ -23,7 +24,7 @@ def absence_list(request: HttpRequest) -> HttpResponse:
     form = AbsenceForm(request.POST if request.method == "POST" else None, lead=user)
     if form.is_valid():
         absence = form.save()
-        messages.success(request, f"{absence.deputy.name} decides in your place in these days.")
+        messages.success(request, f"{isolated(absence.deputy.name)} decides in your place in these days.")
         return redirect("imodels:absence-list")
     rows = [(one, not permissions.why_not_end_absence(user, one)) for one in _of(user)]
     is_lead = bool(permissions.teams_led_by(user))
@@ -41,7 +42,8 @@ def end_absence(request: HttpRequest, pk: int) -> HttpResponse:
     if absence is None or permissions.why_not_end_absence(user, absence):
         raise Http404
     rights.delete(absence, by=user)
-    messages.success(request, f"{absence.deputy.name} no longer decides in the place of {absence.lead.name}.")
+    deputy, lead = isolated(absence.deputy.name), isolated(absence.lead.name)
+    messages.success(request, f"{deputy} no longer decides in the place of {lead}.")
     return redirect("imodels:absence-list")
 
 

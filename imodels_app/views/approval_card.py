@@ -24,9 +24,9 @@ from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, StartField
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import FINISHED, UNDECIDED, Kind, State, Verb, Who
+from imodels_app.states import UNDECIDED, State, Verb, Who
+from imodels_app.views import forks
 
-MOST_FORKS = 5
 # What a page from before there were rounds and levels showed.
 FIRST_STAGE = "1.1"
 
@@ -60,19 +60,6 @@ class Level:
     voters: list[Voter]
     kept: list[str]
     is_later: bool = False
-
-
-@dataclass(frozen=True)
-class Forks:
-    """Other forks of the same main iModel, newest first. count: how many this person may see; hidden: and may not."""
-
-    shown: list[Operation]
-    count: int
-    hidden: int = 0
-
-    @property
-    def more(self) -> int:
-        return self.count - len(self.shown)
 
 
 @signed_in
@@ -183,9 +170,8 @@ def _count(standings: list[Standing]) -> tuple[int, int]:
 
 def _around(operation: Operation, user: User) -> dict[str, Any]:
     """What the card shows of other requests."""
-    return {
-        "forks_open": _forks(operation, user, is_open=True),
-        "forks_done": _forks(operation, user, is_open=False),
+    others = Operation.objects.filter(source_id=operation.source_id).exclude(Q(pk=operation.pk) | Q(source_id=""))
+    return forks.around(others, others.ways_to_see(user)) | {
         "following": in_line(user).exclude(pk=operation.pk).first(),
         "comments": list(operation.events.filter(verb=Verb.COMMENTED).select_related("actor")),
         "looks": list(Look.objects.current(clock.now()).filter(operation=operation).select_related("person")),
@@ -284,15 +270,3 @@ def _voters(operation: Operation, standings: list[Standing]) -> list[Voter]:
 def _places_kept(operation: Operation, standings: list[Standing]) -> list[str]:
     asked = [one.requirement for one in standings if not one.is_met]
     return sorted({address for one in asked for address in deciders.kept_places(one, operation)})
-
-
-def _forks(operation: Operation, user: User, *, is_open: bool) -> Forks:
-    """Of the same main iModel."""
-    if not operation.source_id:
-        return Forks([], 0)
-    others = Operation.objects.filter(kind=Kind.FORK, source_id=operation.source_id).exclude(pk=operation.pk)
-    others = others.exclude(state__in=FINISHED) if is_open else others.filter(state__in=FINISHED)
-    seen = others.visible_to(user)
-    shown = list(seen.to_show().order_by("-created_at", "-pk")[:MOST_FORKS])
-    count = seen.count()
-    return Forks(shown, count, others.count() - count)

@@ -1,11 +1,11 @@
-"""What happened, for admins: events and operations, all about one person, iTwin or iModel, and the export."""
+"""What happened, for admins: events and operations, all about one person, and the export."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -18,10 +18,10 @@ from imodels_app.audit import log
 from imodels_app.audit.export import Behind, Export
 from imodels_app.audit.verify_export import SEPARATORS
 from imodels_app.decorators import auditor, person, throttled
-from imodels_app.display import formats, status, timeline
+from imodels_app.display import status, timeline, told
 from imodels_app.display.status_table import FAILURES
 from imodels_app.limits import throttles
-from imodels_app.models import Event, KnownITwin, Notification, Operation, SavedFilter, SeenIModel, Team, User
+from imodels_app.models import Event, Operation, SavedFilter, Team, User
 from imodels_app.requesting import staging
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import EVENT_GROUPS, Kind, Verb
@@ -38,8 +38,8 @@ MOST_CHOICES = 200
 def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first."""
     asked = _read(request.GET)
-    context = _events(asked.event_parts(), request) | _filter_of(request, asked, SavedFilter.Page.EVENTS)
-    context |= {"log": {"head": log.head(), "waiting": log.waiting()}}
+    context = _filter_of(request, asked, SavedFilter.Page.EVENTS)
+    context |= {"rows": event_rows(asked.event_parts(), request), "log": {"head": log.head(), "waiting": log.waiting()}}
     if "outside" in asked.events:
         context["outside"] = watches.in_short()
     return render(request, "audit/list.html", context)
@@ -63,7 +63,9 @@ def audit_operations(request: HttpRequest) -> HttpResponse:
 @require_safe
 @throttled(throttles.EXPORTS, methods=("GET", "HEAD"))
 def audit_export(request: HttpRequest) -> HttpResponseBase:
-    """Exactly the filtered events, with their proofs; that they were taken out is itself an event."""
+    """Exactly the filtered events with their proofs; that they were taken out is an event. A HEAD takes none."""
+    if request.method == "HEAD":
+        return HttpResponse(content_type="application/zip")
     user, asked, now = person(request), _read(request.GET), timezone.now()
     separator = request.GET.get("separator", "")
     if separator not in SEPARATORS:
@@ -90,38 +92,10 @@ def audit_person(request: HttpRequest, pk: int) -> HttpResponse:
     facts = [("Person", str(user.pk)), ("E-mail", user.email), ("Subject", user.subject), ("Issuer", user.issuer)]
     facts += [("Account", "open" if user.is_active else "closed"), ("Administrator", "yes" if user.is_admin else "no")]
     facts += [("Team", f"{isolated(place.team.name)}, {place.get_role_display().lower()}") for place in teams]
-    return _about(request, Filter(people=(str(pk),)), f"person={pk}", "Person", user.name, facts)
-
-
-@auditor
-@require_safe
-def audit_itwin(request: HttpRequest, itwin_id: str) -> HttpResponse:
-    """What was made in an iTwin, and who looks after it."""
-    known = KnownITwin.objects.filter(pk=itwin_id.lower()).first()
-    team = Team.looking_after(itwin_id)
-    facts = [("iTwin id", itwin_id.lower()), ("Looked after by", team.name)]
-    facts += [("Lead", lead.name) for lead in team.leads()]
-    name = known.name if known and known.name else itwin_id
-    return _about(request, Filter(itwins=(itwin_id.lower(),)), f"itwin={itwin_id.lower()}", "iTwin", name, facts)
-
-
-@auditor
-@require_safe
-def audit_imodel(request: HttpRequest, imodel_id: str) -> HttpResponse:
-    """How an iModel was made, and what was made of it."""
-    imodel_id = imodel_id.lower()
-    about = Operation.objects.filter(Q(imodel_id=imodel_id) | Q(source_id=imodel_id)).order_by("created_at", "pk")
-    made_by = about.filter(imodel_id=imodel_id).first()
-    named = made_by or about.first()
-    seen = SeenIModel.objects.filter(pk=imodel_id).first()
-    name = seen.name if seen else (named.name if made_by else named.source_name) if named else ""
-    facts = [("iModel id", imodel_id)]
-    if seen and seen.gone_at:
-        facts += [("No longer there", f"since {formats.day_time(seen.gone_at)}")]
-    if made_by:
-        facts += [("Made by", made_by.requested_by_name), ("Made as", status.kind_label(made_by.kind))]
-    query = f"imodel={imodel_id}"
-    return _about(request, Filter(imodels=(imodel_id,)), query, "iModel", name or imodel_id, facts, made_by=made_by)
+    asked = Filter(people=(str(pk),))
+    operations = keyset.total([asked.operations(Operation.objects.all())])
+    context = {"name": user.name, "facts": facts, "query": f"person={pk}", "operations": operations, "section": "audit"}
+    return render(request, "audit/person.html", context | {"rows": event_rows(asked.event_parts(), request)})
 
 
 @auditor
@@ -137,7 +111,7 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
         "timeline": [timeline.entry(event, operation) for event in events],
         "attempts": list(operation.attempts.all()),
         "decisions": list(operation.decisions.all()),
-        "told": Notification.objects.filter(operation=operation).select_related("to").order_by("written_at", "pk"),
+        "told": told.of(operation, events),
         "could_decide": [(event.at, event.data["could_decide"]) for event in events if "could_decide" in event.data],
         "leads": list(operation.team.leads()),
         "sight": [
@@ -156,29 +130,15 @@ def audit_case(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _read(query: QueryDict) -> Filter:
-    """With one choice of each list, as the form has it."""
-    return Filter.read(MultiValueDict({name: query.getlist(name)[-1:] for name in query}))
+    """With one choice of each list, as the form has it; but with all kinds of a rate limit, as numbers link to it."""
+    return Filter.read(MultiValueDict({name: query.getlist(name)[0 if name == "kind" else -1 :] for name in query}))
 
 
-def _events(parts: Sequence[QuerySet[Event]], request: HttpRequest) -> dict[str, Any]:
+def event_rows(parts: Sequence[QuerySet[Event]], request: HttpRequest) -> keyset.Slice:
+    """The page of events that the address names, each with its words."""
     page = keyset.page(parts, filters.EVENTS_NEWEST, request.GET)
     lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
-    return {"rows": replace(keyset.counted(page, parts), rows=lines), "section": "audit"}
-
-
-def _about(
-    request: HttpRequest,
-    asked: Filter,
-    query: str,
-    kind: str,
-    name: str,
-    facts: list[tuple[str, str]],
-    **more: Any,
-) -> HttpResponse:
-    """The page of one person, iTwin or iModel. query: how the address of a list names it."""
-    operations = keyset.total([asked.operations(Operation.objects.all())])
-    context = _events(asked.event_parts(), request) | {"kind": kind, "name": name, "query": query, "facts": facts}
-    return render(request, "audit/about.html", context | {"operations": operations} | more)
+    return replace(keyset.counted(page, parts), rows=lines)
 
 
 def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from imodels_app.accounts.chat_form import ChatForm
 from imodels_app.decorators import auditor, person, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import Webhook
+from imodels_app.runtime.foreign_text import isolated
 
 
 @auditor
@@ -20,7 +21,7 @@ def chat_list(request: HttpRequest) -> HttpResponse:
     form = ChatForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         webhook = form.save(by=person(request))
-        messages.success(request, f"Messages about requests of {webhook.team} go to {webhook}.")
+        messages.success(request, f"Messages about requests of {isolated(webhook.team)} go to {webhook}.")
         return redirect("imodels:chat-list")
     chats = Webhook.objects.select_related("team").order_by("team__name")
     context = {"form": form, "chats": chats, "section": "approvals"}
@@ -34,5 +35,5 @@ def remove_chat(request: HttpRequest, pk: int) -> HttpResponse:
     """Send nothing there any more."""
     webhook = get_object_or_404(Webhook.objects.select_related("team"), pk=pk)
     rights.delete(webhook, by=person(request))
-    messages.success(request, f"No chat gets messages about requests of {webhook.team} any more.")
+    messages.success(request, f"No chat gets messages about requests of {isolated(webhook.team)} any more.")
     return redirect("imodels:chat-list")

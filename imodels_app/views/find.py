@@ -1,8 +1,10 @@
 """Going somewhere by a few letters: to a page, an operation, an iModel or an iTwin."""
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from functools import partial
 
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Length
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -10,8 +12,10 @@ from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from imodels_app.decorators import person, signed_in
-from imodels_app.display import status
-from imodels_app.models import Operation, User
+from imodels_app.display import links, status
+from imodels_app.models import KnownITwin, KnownSource, Operation, OperationQuerySet, Team, TeamITwin, User
+from imodels_app.runtime.foreign_text import isolated
+from imodels_app.states import State
 from imodels_app.tables import filters
 
 SHOWN = 8
@@ -39,6 +43,8 @@ PAGES = (
     ("Operating", "refresh", "operating"),
 )
 FOR_ADMINS = 4
+# As Operation.is_usable has it.
+USABLE = (Q(state=State.SUCCEEDED) | Q(state=State.RUNNING, usable_at__isnull=False)) & ~Q(imodel_id="")
 
 
 @dataclass(frozen=True)
@@ -57,18 +63,15 @@ class Destination:
 def find(request: HttpRequest) -> HttpResponse:
     """What bears the letters, of what this person may see; for htmx the list alone. The platform is not asked.
 
-    Without letters: the pages, and what the person may see of the newest operations.
+    Without letters: the pages, and what is newest.
     """
     user, text = person(request), filters.typed(request.GET.get("q", "")).strip()
-    found = Operation.objects.visible_to(user).filter(*filters.said(text, filters.named))
-    operations = list(found.order_by("-created_at", "-pk")[: SHOWN * 4])
-    groups = {
-        "Pages": _pages(user, text),
-        "Operations": [_operation(one) for one in operations[:SHOWN]],
-        "iModels": _named(text, [place for one in operations for place in _imodels(user, one)]),
-        "iTwins": _named(text, [_itwin(user, one) for one in operations]),
-    }
-    context = {"groups": {title: places for title, places in groups.items() if places}, "text": text}
+    found = {"Operations": _operations, "iModels": _imodels, "iTwins": _itwins}
+    groups = [("Pages", _pages(user, text), False)]
+    for title, of in found.items():
+        places = of(user, text)
+        groups.append((title, places[:SHOWN], len(places) > SHOWN))
+    context = {"groups": [group for group in groups if group[1]], "text": text}
     return render(request, "find/_found.html" if getattr(request, "htmx", False) else "find/find.html", context)
 
 
@@ -81,35 +84,57 @@ def _pages(user: User, text: str) -> list[Destination]:
     ]
 
 
+def _operations(user: User, text: str) -> list[Destination]:
+    conditions = list(filters.said(text, filters.named))
+    parts = [part.filter(*conditions) for part in Operation.objects.ways_to_see(user)]
+    return [_operation(one) for one in _newest(parts)]
+
+
 def _operation(operation: Operation) -> Destination:
-    about = f"{status.kind_label(operation.kind)} into {operation.itwin_name or operation.itwin_id}"
-    url = reverse("imodels:operation-detail", args=[operation.pk])
-    return Destination(operation.name, url, operation.kind, f"{about}, {operation.get_state_display().lower()}")
+    about = f"{status.kind_label(operation.kind)} into {isolated(operation.itwin_name or operation.itwin_id)}"
+    about = f"{about}, {operation.get_state_display().lower()}"
+    return Destination(operation.name, links.operation_url(operation), operation.kind, about)
 
 
-def _imodels(user: User, operation: Operation) -> list[Destination]:
-    """What it made and what that is made from, each leading to the operations that are about it."""
-    made = [(operation.imodel_id, operation.name, operation.itwin_name)] if operation.is_usable else []
-    source = (operation.source_id, operation.source_name, operation.source_itwin_name)
-    return [
-        Destination(name, _operations(user, operation, q=imodel_id), "cube", itwin)
-        for imodel_id, name, itwin in [*made, source]
-        if imodel_id and name
-    ]
+def _imodels(user: User, text: str) -> list[Destination]:
+    """What was made from first, and what was made, each once; what bears the letters and no more before the others."""
+    once: dict[str, Destination] = {}
+    for place in (*_sources(user, text), *_made(user, text)):
+        once.setdefault(place.url, place)
+    return sorted(once.values(), key=lambda place: place.name.casefold() != text.casefold())
 
 
-def _itwin(user: User, operation: Operation) -> Destination:
-    url = _operations(user, operation, itwin=operation.itwin_id)
-    return Destination(operation.itwin_name or operation.itwin_id, url, "twin", operation.itwin_number)
+def _sources(user: User, text: str) -> list[Destination]:
+    """Those that something is made from which this person sees, by the name that it has there."""
+    of_it = {"source_id": OuterRef("imodel_id"), "source_name": OuterRef("name")}
+    seen = [Exists(part.filter(~Q(source_id=""), **of_it)) for part in Operation.objects.ways_to_see(user)]
+    rows = KnownSource.objects.filter(filters.any_of(seen), *filters.said(text, partial(_called, key="imodel_id")))
+    order = [Length("name"), "name", "pk"] if text else ["-pk"]
+    found = rows.order_by(*order)[: SHOWN + 1]
+    return [Destination(one.name, links.imodel_url(one.imodel_id), "cube") for one in found]
 
 
-def _operations(user: User, operation: Operation, **filtered: str) -> str:
-    whose = "all" if user.is_admin else "mine" if operation.requested_by_id == user.pk else "team"
-    return f"{reverse('imodels:operation-list')}?{urlencode({'whose': whose} | filtered)}"
+def _made(user: User, text: str) -> list[Destination]:
+    conditions = [USABLE, *filters.said(text, partial(_called, key="imodel_id"))]
+    parts = [part.filter(*conditions) for part in Operation.objects.ways_to_see(user)]
+    return [Destination(one.name, links.imodel_url(one.imodel_id), "cube", one.itwin_name) for one in _newest(parts)]
 
 
-def _named(text: str, places: list[Destination]) -> list[Destination]:
-    """Each once, and of those only what bears the letters itself."""
-    once = {(place.name, place.about): place for place in reversed(places)}
-    words = text.casefold().split()
-    return [place for place in reversed(once.values()) if all(word in place.name.casefold() for word in words)][:SHOWN]
+def _itwins(user: User, text: str) -> list[Destination]:
+    """Those in which this person sees something, or that a team of theirs looks after."""
+    seen = [Exists(part.filter(itwin_id=OuterRef("pk"))) for part in Operation.objects.ways_to_see(user)]
+    in_care = TeamITwin.objects.filter(itwin_id=OuterRef("pk"), team__in=Team.objects.visible_to(user))
+    rows = KnownITwin.objects.filter(filters.any_of([*seen, Exists(in_care)]))
+    rows = rows.filter(*filters.said(text, partial(_called, key="pk"))).order_by(Length("name"), "name", "pk")
+    return [Destination(str(one), links.itwin_url(one.pk), "twin") for one in rows[: SHOWN + 1]]
+
+
+def _called(word: str, *, key: str) -> Q:
+    """With this in its name, or with an id that begins so."""
+    return Q(name__icontains=word) | Q(**{f"{key}__startswith": word.lower()})
+
+
+def _newest(parts: list[OperationQuerySet]) -> list[Operation]:
+    """One more than are shown."""
+    rows = [row for part in parts for row in filters.NEWEST.of(part)[: SHOWN + 1]]
+    return sorted(rows, key=filters.NEWEST.place_of, reverse=True)[: SHOWN + 1]

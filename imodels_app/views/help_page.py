@@ -5,19 +5,15 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from imodels_app.decorators import signed_in
-from imodels_app.display import changelog, status_table
+from imodels_app.display import changelog, meanings
 from imodels_app.limits import rate_limits
-from imodels_app.states import State
 
 
 @signed_in
 @require_safe
 def help_page(request: HttpRequest) -> HttpResponse:
-    rows = [status_table.STATUSES[state] for state in State.values if state in status_table.STATUSES]
     limits = [(name, rate_limits.limit(bucket)) for bucket, name in rate_limits.NAMES.items()]
-    return render(
-        request, "help/help.html", {"states": [row for row in rows if "{" not in row.remedy], "limits": limits}
-    )
+    return render(request, "help/help.html", {"badges": meanings.badges(), "limits": limits})
 
 
 @signed_in

@@ -261,7 +261,7 @@ def _other_files(form: RequestForm) -> list[StagedFile]:
 
 def _free_name(form: RequestForm) -> str:
     """Another name, where the platform refused this one though it seems to be free."""
-    if form.into is None or form.free_name or not form.name_is_free:
+    if form.into is None or form.free_name or not form.name_is_unused:
         return ""
     try:
         return form.catalog.free_name_like(form.into.id, form.cleaned_data["name"])

@@ -14,10 +14,10 @@ from imodels_app.audit import figures
 from imodels_app.decorators import auditor
 from imodels_app.display import charts, formats, status
 from imodels_app.display.status_table import FAILURES
-from imodels_app.limits import rate_limits
+from imodels_app.limits import fair_queue, rate_limits
 from imodels_app.models import Figure, KnownITwin, User
 from imodels_app.states import Kind
-from imodels_app.tables.filters import day
+from imodels_app.tables.filters import DESK, NO_CODE, day
 
 USUAL_DAYS = 14
 # Bars of more are too narrow; an export has all there is.
@@ -28,8 +28,8 @@ MOST_ROWS = 10
 @auditor
 @require_safe
 def audit_numbers(request: HttpRequest) -> HttpResponse:
-    """What happened from one day to another; without days in the last fortnight."""
-    until = day(request.GET.get("until", "")) or timezone.localdate()
+    """What happened from one day to another, by the desk's time zone; without days in the last fortnight."""
+    until = day(request.GET.get("until", "")) or timezone.localdate(timezone=timezone.get_default_timezone())
     since = day(request.GET.get("since", "")) or until - timedelta(days=USUAL_DAYS - 1)
     since = max(min(since, until), until - timedelta(days=MOST_DAYS))
     days = charts.days(since, until, figures.ended_by_day(since, until))
@@ -38,7 +38,9 @@ def audit_numbers(request: HttpRequest) -> HttpResponse:
     context = {
         "since": since,
         "until": until,
-        "within": urlencode({"ended": since, "ended_to": until}),
+        "within": urlencode({"ended": since, "ended_to": until, "zone": DESK}),
+        "happened": urlencode({"since": since, "until": until, "zone": DESK}),
+        "zone": timezone.get_default_timezone_name(),
         "figures": _figures(days) | {"decided": decided.get("")},
         "days": days,
         "durations": charts.durations(found, formats.lasted),
@@ -63,7 +65,7 @@ def _figures(days: charts.Days) -> dict[str, Any]:
 def _failures(since: date, until: date) -> list[tuple[str, str, int]]:
     """Code, what it is called, and how many."""
     found = figures.by_key(Figure.CODE, since, until, most=MOST_ROWS)
-    return [(code, FAILURES.get(code, FAILURES[""]).badge, numbers["all"]) for code, numbers in found]
+    return [(code or NO_CODE, FAILURES.get(code, FAILURES[""]).badge, numbers["all"]) for code, numbers in found]
 
 
 def _people(what: Figure, since: date, until: date) -> list[tuple[str, str, dict[str, int]]]:
@@ -75,11 +77,17 @@ def _leads(since: date, until: date) -> list[tuple[str, str, dict[str, int], fig
     return [(*row, took[row[0]]) for row in _people(Figure.LEAD, since, until)]
 
 
-def _buckets(since: date, until: date) -> list[tuple[str, int, int, int, int]]:
-    """Bucket, requests in all, in the busiest minute, how many a minute may have, and the busiest one's share."""
+def _buckets(since: date, until: date) -> list[tuple[str, str, int, int, int, int]]:
+    """Bucket, the kinds in it as a filter has them, requests in all, in the busiest minute, how many a minute may have,
+    and the busiest one's share.
+    """
     sent = figures.busiest(since, until)
     limits = {bucket: rate_limits.limit(bucket) for bucket in sent}
-    return [(bucket, *sent[bucket], limit, round(100 * sent[bucket][1] / limit)) for bucket, limit in limits.items()]
+    kinds = {bucket: urlencode([("kind", kind) for kind in fair_queue.KINDS.get(bucket, ())]) for bucket in sent}
+    return [
+        (bucket, kinds[bucket], *sent[bucket], limit, round(100 * sent[bucket][1] / limit))
+        for bucket, limit in limits.items()
+    ]
 
 
 Rows = list[tuple[str, dict[str, int]]]

@@ -9,10 +9,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -22,15 +21,15 @@ from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import formats, live, progress, status, timeline
 from imodels_app.display.estimates import Estimates
+from imodels_app.display.links import operation_url
 from imodels_app.limits import fair_queue, rate_limits, throttles
 from imodels_app.models import Operation, OperationQuerySet, SavedFilter, Subscription, User
 from imodels_app.models.changes import (
-    OF_ANY_OPERATION,
     OF_LIMITS,
     Condition,
     of_operation,
-    of_own_teams,
     of_person,
+    of_teams,
     seen_by,
 )
 from imodels_app.redirects import own_path
@@ -38,7 +37,7 @@ from imodels_app.requesting.spec import crs_in, extent_in
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import CANCELLABLE, State, Verb, WaitReason
 from imodels_app.tables import filters, keyset, menus
-from imodels_app.views import first_steps, lineage, saved_filters, several
+from imodels_app.views import asking, first_steps, lineage, saved_filters, several
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class OperationRow:
     status_text: status.StatusText
     why_not_cancel: str
     can: str
+    is_subscribed: bool
 
     @cached_property
     def made_from(self) -> str:
@@ -56,7 +56,8 @@ class OperationRow:
 
     def facts(self, now: datetime) -> list[Any]:
         """What this line shows: a poll sends it again when it differs."""
-        return [live.row_facts(self.operation, now), self.status_text, self.can, self.why_not_cancel]
+        said = [self.status_text, self.can, self.why_not_cancel, self.is_subscribed]
+        return [live.row_facts(self.operation, now), *said]
 
 
 @signed_in
@@ -66,15 +67,16 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     """The table page; for htmx its live parts; 204 for a poll that has missed nothing."""
     user, now = person(request), timezone.now()
     tab = request.GET.get("whose") or ("all" if user.is_admin else "mine")
-    scope = filters.whose(user, tab)
-    if scope is None:
+    if tab not in filters.tabs(user):
         raise Http404
     live_page = live.look(request, user, now, _changes(user, tab) | OF_LIMITS)
     if live_page is None:
         return HttpResponse(status=204)
-    asked = filters.Filter.read(request.GET)
+    asked, scopes = filters.Filter.read(request.GET), {word: filters.whose(user, word) for word in filters.tabs(user)}
+    scope = scopes[tab]
     sort, order = filters.sorted_by(request.GET.get("sort", ""))
-    found = asked.operations(scope.to_show().annotate(lasted=filters.LASTED))
+    told = Exists(Subscription.objects.filter(person=user, operation=OuterRef("pk")))
+    found = asked.operations(scope.to_show().annotate(lasted=filters.LASTED, is_subscribed=told))
     page = keyset.page([found], order, request.GET)
     positions = fair_queue.positions(page, now)
     rows = _rows(page, user, now, positions)
@@ -86,7 +88,7 @@ def operation_list(request: HttpRequest) -> HttpResponse:
         "sorts": filters.sorts(sort),
         "pace": live.pace(page),
         "tab": tab,
-        "tabs": _tabs(user),
+        "tabs": [(word, label, keyset.total([scopes[word]])) for word, label in filters.tabs(user).items()],
         "filters": asked,
         "hidden": _hidden(asked, scope, page),
         "several": several.buttons(several.OF_TABLE),
@@ -146,8 +148,26 @@ def operation_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @throttled(throttles.DECISIONS)
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Call one off: 403 for who may not, 409 and the page as it is now when it is too late."""
+    """Call one off, once one is sure: 403 for who may not, 409 and the page as it is now when it is too late."""
+    operation = _visible(person(request), pk)
+    if not asking.is_sure(request) and not permissions.why_not_cancel(person(request), operation):
+        return _ask_to_cancel(request, operation)
     return _act(request, pk, lifecycle.cancel, "{} was cancelled. It was not sent.")
+
+
+def _ask_to_cancel(request: HttpRequest, operation: Operation) -> HttpResponse:
+    word = "Withdraw" if operation.is_undecided else "Cancel"
+    return asking.ask(
+        request,
+        f"{word} “{isolated(operation.name)}”?",
+        several.ACTS[several.CANCEL].warning,
+        button=f"{word} it",
+        back=own_path(request.POST.get("next", ""), operation_url(operation)),
+        icon="st-cancelled",
+        can=[several.Outcome(operation, status.describe(operation, timezone.now()))],
+        opens="imodels:operation-detail",
+        section="operations",
+    )
 
 
 @signed_in
@@ -178,19 +198,17 @@ def _act(request: HttpRequest, pk: UUID, act: Callable[..., None], done: str) ->
 @require_POST
 @throttled(throttles.PRESETS)
 def subscribe(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Be told of the end of one, or no longer."""
+    """Be told of the end of one, or no longer. 409 and the page as it is now where nothing can be told."""
     user, operation = person(request), _visible(person(request), pk)
     if request.POST.get("on") == "yes":
+        if why_not := several.why_not_tell(user, operation):
+            return _too_late(request, operation, user, timezone.now(), why_not, "You are not told.")
         Subscription.objects.get_or_create(person=user, operation=operation)
         messages.success(request, f"You will be told when {isolated(operation.name)} has ended.")
     else:
         user.subscriptions.filter(operation=operation).delete()
         messages.success(request, f"You will not be told about {isolated(operation.name)}.")
-    return redirect(operation_url(operation))
-
-
-def operation_url(operation: Operation) -> str:
-    return reverse("imodels:operation-detail", args=[operation.pk])
+    return redirect(own_path(request.POST.get("next", ""), operation_url(operation)))
 
 
 # The table
@@ -211,6 +229,7 @@ def _rows(
             ),
             permissions.why_not_cancel(user, operation),
             several.possible(user, operation, several.OF_TABLE),
+            getattr(operation, "is_subscribed", False),
         )
         for operation in page
     ]
@@ -220,14 +239,7 @@ def _changes(user: User, tab: str) -> Condition:
     """Those of the operations of one tab (filters.whose)."""
     if tab == "mine":
         return of_person(user)
-    return of_own_teams(user) if tab == "team" else OF_ANY_OPERATION
-
-
-def _tabs(user: User) -> list[tuple[str, str, str]]:
-    """Whose operations can be looked at, and how many they are."""
-    names = [("mine", "Mine"), ("team", "Team")] + ([("all", "All")] if user.is_admin else [])
-    scopes = [(word, label, filters.whose(user, word)) for word, label in names]
-    return [(word, label, keyset.total([scope])) for word, label, scope in scopes if scope is not None]
+    return of_teams(user) if tab == "team" else seen_by(user)
 
 
 def _hidden(asked: filters.Filter, scope: QuerySet[Operation], page: keyset.Slice) -> str:
@@ -267,6 +279,7 @@ def _page_of(operation: Operation, user: User, now: datetime) -> dict[str, Any]:
         "why_not_cancel": permissions.why_not_cancel(user, operation),
         "may_start": operation.wait_reason == WaitReason.NOT_BEFORE and not permissions.why_not_start(user, operation),
         "is_subscribed": user.subscriptions.filter(operation=operation).exists(),
+        "why_not_tell": several.why_not_tell(user, operation),
         "can_decide": not eligibility.why_not_decide(user, operation),
         "lineage": lineage.of(operation, user, now),
         # Teams and their iTwins change: whoever may see this one need not see the one before it.
@@ -285,9 +298,16 @@ def _visible(user: User, pk: UUID) -> Operation:
     return get_object_or_404(rows, pk=pk)
 
 
-def _too_late(request: HttpRequest, operation: Operation, user: User, now: datetime, sentence: str) -> HttpResponse:
+def _too_late(
+    request: HttpRequest,
+    operation: Operation,
+    user: User,
+    now: datetime,
+    sentence: str,
+    not_done: str = "Not cancelled.",
+) -> HttpResponse:
     context = _page_of(operation, user, now)
-    context |= {"seen": "", "now": now, "section": "operations", "late": sentence}
+    context |= {"seen": "", "now": now, "section": "operations", "late": sentence, "not_done": not_done}
     return render(request, "operations/detail.html", context, status=409)
 
 

@@ -14,6 +14,7 @@ from imodels_app import error_handlers, lifecycle
 from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.display import live, status
+from imodels_app.display.links import operation_url
 from imodels_app.limits import throttles
 from imodels_app.models import Operation, Orphan, OrphanQuerySet, User
 from imodels_app.models.changes import seen_by
@@ -22,7 +23,6 @@ from imodels_app.requesting.sources import Source
 from imodels_app.states import NO_LONGER_THERE, OrphanState
 from imodels_app.tables import keyset
 from imodels_app.views import several
-from imodels_app.views.operations import operation_url
 
 LATEST = keyset.Order(("operation__finished_at", "pk"))
 

@@ -25,7 +25,7 @@ from imodels_app.redirects import own_path
 from imodels_app.runtime import clock
 from imodels_app.states import OrphanState, Verb
 from imodels_app.tables import keyset
-from imodels_app.views import same_again
+from imodels_app.views import asking, same_again
 
 MOST_AT_ONCE = keyset.PAGE_SIZE
 Do = Callable[[Operation], Any]
@@ -87,8 +87,11 @@ def _deleting(request: HttpRequest) -> Do:
     return partial(lifecycle.delete_orphan, by=person(request))
 
 
-def _why_not_tell(_user: User, operation: Operation) -> str:
-    return "It has ended." if operation.is_finished else ""
+def why_not_tell(user: User, operation: Operation) -> str:
+    """Why this person cannot be told of the end of this one; empty when they can."""
+    if operation.is_finished:
+        return "It has ended."
+    return "" if user.email else "You have no confirmed address, so no e-mail comes."
 
 
 def _why_not_delete(user: User, operation: Operation) -> str:
@@ -112,7 +115,7 @@ ACTS: dict[str, Act] = {
         " the one that is newest now.",
     ),
     TELL: Act(
-        *("Tell me about …", "mail", "operation", _why_not_tell, _telling, "You will be told when … have ended"),
+        *("Tell me about …", "mail", "operation", why_not_tell, _telling, "You will be told when … have ended"),
     ),
     DELETE: Act(
         *("Delete …", "trash", "orphaned iModel", _why_not_delete, _deleting, "You asked to delete …"),
@@ -158,9 +161,9 @@ def act_on_several(request: HttpRequest) -> HttpResponseBase:
     if word == EXPORT:
         return _export(person(request), chosen)
     act = ACTS[word]
-    page = {"word": word, "act": act, "back": resolve_url(back), "opens": "imodels:operation-detail"}
+    page: dict[str, Any] = {"word": word, "back": resolve_url(back), "opens": "imodels:operation-detail"}
     page |= {"section": "orphans" if word == DELETE else "operations"}
-    if act.warning and "sure" not in request.POST:
+    if act.warning and not asking.is_sure(request):
         return _ask(request, act, chosen, page)
     do = act.doing(request)
     outcomes = [_outcome(person(request), act, do, one) for one in chosen]
@@ -188,13 +191,18 @@ def outcome(operation: Operation, why_not: str, made: Operation | None = None, t
     return Outcome(now_shown, told(now_shown), why_not, made)
 
 
-def _ask(request: HttpRequest, act: Act, chosen: list[Operation], page: dict[str, object]) -> HttpResponse:
+def _ask(request: HttpRequest, act: Act, chosen: list[Operation], page: dict[str, Any]) -> HttpResponse:
     all_of_them = [Outcome(one, act.told(one), act.why_not(person(request), one)) for one in chosen]
     can, cannot = [[one for one in all_of_them if bool(one.why_not) == is_no] for is_no in (False, True)]
     many = f"{len(can)} {act.thing}{'' if len(can) == 1 else 's'}"
-    page |= {"can": can, "cannot": cannot, "form_id": uuid4(), "heading": f"{act.label.replace('…', many)}?"}
-    page |= {"button": act.label.replace("…", str(len(can)))}
-    return render(request, "several/ask.html", page)
+    return asking.ask(
+        request,
+        f"{act.label.replace('…', many)}?",
+        act.warning,
+        button=act.label.replace("…", str(len(can))),
+        sends=[("form_id", uuid4())],
+        **page | {"can": can, "cannot": cannot, "icon": act.icon, "is_danger": act.is_danger},
+    )
 
 
 def _outcome(user: User, act: Act, do: Do, operation: Operation) -> Outcome:

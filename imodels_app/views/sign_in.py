@@ -2,7 +2,7 @@
 
 import logging
 from functools import partial
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,10 +14,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from imodels_app import gateway, lifecycle
-from imodels_app.accounts import oidc, pending, preferences, session_keys, sessions, sign_in
+from imodels_app.accounts import oidc, pending, permissions, preferences, session_keys, sessions, sign_in
 from imodels_app.accounts.pending import PendingSignIn
 from imodels_app.audit import refusals
-from imodels_app.decorators import leaves_nothing, throttled
+from imodels_app.decorators import LONGEST_PATH, leaves_nothing, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import User
 from imodels_app.redirects import own_path
@@ -38,10 +38,12 @@ ACCOUNT_CLOSED = "An administrator has closed your account in iModel Desk. If yo
 @never_cache
 @require_safe
 def sign_in_page(request: HttpRequest) -> HttpResponse:
-    """The door: one button. Whoever is signed in already goes on."""
+    """The door: one button. Whoever is signed in already goes on. Who only wanted to go home is told what this is."""
+    wanted = request.GET.get("next", "")
     if request.user.is_authenticated:
-        return redirect(own_path(request.GET.get("next", ""), "imodels:operation-list"))
-    return render(request, "sign_in/sign_in.html", {"next": request.GET.get("next", "")})
+        return redirect(own_path(wanted, "imodels:operation-list"))
+    is_home = wanted == reverse("imodels:operation-list")
+    return render(request, "sign_in/sign_in.html", {"next": "" if is_home else wanted, "provider": _provider()})
 
 
 @never_cache
@@ -84,7 +86,9 @@ def sign_in_callback(request: HttpRequest) -> HttpResponse:
 @require_safe
 def admin_login(request: HttpRequest) -> HttpResponse:
     """Django's admin has no door of its own: it is entered through ours, and for all but admins it is not there."""
-    if request.user.is_authenticated:
+    if isinstance(request.user, User):
+        if not permissions.may_administer(request.user):
+            refusals.record(Verb.ACCESS_REFUSED, request, note=request.GET.get("next", "")[:LONGEST_PATH])
         raise Http404
     return redirect(f"{reverse('imodels:sign-in')}?{urlencode({'next': request.GET.get('next', '')})}")
 
@@ -102,6 +106,14 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         end_session = sign_in.sign_out(request.user, back_to=settings.DASHBOARD_URL + reverse("imodels:sign-in"))
     logout(request)
     return leaves_nothing(render(request, "sign_in/signed_out.html", {"end_session": end_session}))
+
+
+def _provider() -> str:
+    """The sign-in service as people know it: Bentley, or the host of another one; "" where its host has no name."""
+    host = urlsplit(settings.OIDC_ISSUER).hostname or ""
+    if f".{host}".endswith(".bentley.com"):
+        return "Bentley"
+    return host if "." in host and not host[-1].isdigit() else ""
 
 
 def _person(request: HttpRequest, begun: PendingSignIn | None) -> tuple[User, float]:

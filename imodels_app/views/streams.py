@@ -42,13 +42,17 @@ def switch_stream(request: HttpRequest, pk: int) -> HttpResponse:
 @auditor
 @throttled(throttles.RULES)
 def replay_stream(request: HttpRequest, pk: int) -> HttpResponse:
-    """Go on with the events of a day and after it, sent or not."""
+    """Go on from a line of the log, or with the events of a day and after it, sent or not."""
     one, since = get_object_or_404(Destination, pk=pk), filters.day(request.POST.get("since", ""))
-    if since is None:
-        messages.error(request, "Nothing is sent again: choose a day.")
-    else:
-        position = streams.replay(one, filters.start_of(since), by=person(request))
+    line = request.POST.get("line", "")
+    if line and (not filters.is_number(line) or line == "0"):
+        messages.error(request, "Nothing is sent again: lines of the log are numbers from 1.")
+    elif line or since:
+        wanted = streams.first_line(filters.start_of(since)) if since else int(line) - 1
+        position = streams.replay(one, wanted, by=person(request))
         messages.success(request, f"{isolated(one.name)} goes on with line {position + 1} of the audit log.")
+    else:
+        messages.error(request, "Nothing is sent again: choose a day or a line.")
     return redirect("imodels:streams")
 
 

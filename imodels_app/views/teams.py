@@ -19,6 +19,7 @@ from imodels_app.models import KnownITwin, Membership, Team, TeamITwin, User
 from imodels_app.requesting.catalog import Catalog, CatalogUnavailable, NotInCatalog, SignInNeeded
 from imodels_app.requesting.team_forms import PlaceForm, TeamForm, TeamITwinForm
 from imodels_app.runtime.foreign_text import isolated
+from imodels_app.views import asking
 
 # All look-ups of an iTwin that is given to a team; and of names that a page lacks.
 LOOK_UP_WITHIN_S, NAME_WITHIN_S = 20.0, 2.0
@@ -112,9 +113,11 @@ def give_place(request: HttpRequest, pk: int) -> HttpResponse:
 @administrator
 @throttled(throttles.RIGHTS)
 def change_place(request: HttpRequest, pk: int) -> HttpResponse:
-    """Another role, or with `remove` none."""
+    """Another role, or with `remove` none, once one is sure."""
     place = get_object_or_404(Membership.objects.select_related("team", "user"), pk=pk)
     if "remove" in request.POST:
+        if not asking.is_sure(request):
+            return _ask_to_remove(request, place)
         rights.delete(place, by=person(request))
         messages.success(request, f"{_whose(place)} is no longer in {isolated(place.team.name)}.")
     elif request.POST.get("role") in Membership.Role.values:
@@ -145,11 +148,42 @@ def give_itwin(request: HttpRequest, pk: int) -> HttpResponse:
 @administrator
 @throttled(throttles.RIGHTS)
 def take_itwin(request: HttpRequest, pk: int) -> HttpResponse:
-    """Out of the team's care, and so into the default team's."""
+    """Out of the team's care, and so into the default team's, once one is sure."""
     row = get_object_or_404(TeamITwin.objects.select_related("team"), pk=pk)
+    if not asking.is_sure(request):
+        return _ask_to_take(request, row)
     rights.delete(row, by=person(request))
     messages.success(request, f"{isolated(row.team.name)} no longer looks after it; the default team does.")
     return redirect("imodels:team-detail", row.team_id)
+
+
+def _ask_to_remove(request: HttpRequest, place: Membership) -> HttpResponse:
+    whose, team = _whose(place), isolated(place.team.name)
+    return asking.ask(
+        request,
+        f"Remove {whose} from {team}?",
+        f"{whose} sees the operations of {team} no more, and decides none of its requests. Added again, {whose} decides"
+        " what is requested from then on.",
+        button="Remove",
+        back=reverse("imodels:team-detail", args=[place.team_id]),
+        sends=[("remove", "yes")],
+        is_danger=True,
+        section="teams",
+    )
+
+
+def _ask_to_take(request: HttpRequest, row: TeamITwin) -> HttpResponse:
+    names = KnownITwin.objects.filter(pk=row.itwin_id).values_list("name", flat=True)
+    itwin, team = isolated(names.first() or row.itwin_id), isolated(row.team.name)
+    return asking.ask(
+        request,
+        f"Remove {itwin} from {team}?",
+        f"The default team looks after it then, and its leads decide what waits. {team} can be given it again.",
+        button="Remove",
+        back=reverse("imodels:team-detail", args=[row.team_id]),
+        is_danger=True,
+        section="teams",
+    )
 
 
 def _page(request: HttpRequest, team: Team, **refused: Any) -> HttpResponse:
@@ -161,7 +195,6 @@ def _page(request: HttpRequest, team: Team, **refused: Any) -> HttpResponse:
         "team": Team.objects.get(pk=team.pk),  # not with what a refused form has made of it
         "places": places,
         "itwins": _named(user, team.itwins.order_by("itwin_id")),
-        "operations": f"{reverse('imodels:operation-list')}?whose={'all' if user.is_admin else 'team'}",
         "trouble": deciders.why_not_in(team),
         "whom_to_ask": deciders.whom_to_ask(),
         "can_change": permissions.may_administer(user),
@@ -189,7 +222,7 @@ def _forms(user: User, team: Team) -> dict[str, Any]:
 def _leads(team: Team) -> list[str]:
     """By name; a place that waits for its person by its address."""
     places = [one for one in team.membership_set.all() if one.role == Membership.Role.LEAD]
-    return sorted(place.user.name if place.user else place.email for place in places)
+    return sorted(map(_whose, places))
 
 
 def _whose(place: Membership) -> str:

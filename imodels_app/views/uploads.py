@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import wraps
 from io import BufferedRandom
 from mmap import ACCESS_READ, mmap
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -75,46 +74,56 @@ def tus(view: View) -> View:
 
 
 class StagedUpload(UploadedFile):  # type: ignore[type-arg]
-    """A file that came with a form: its bytes in `part`, or why it is not taken."""
+    """A file that came with a form: what it is staged as, or why it is not taken."""
 
-    def __init__(self, *, part: Path, name: str | None, size: int, refused: staging.FileRefused | None) -> None:
+    def __init__(
+        self, *, staged: StagedFile | None, name: str | None, size: int, refused: staging.FileRefused | None
+    ) -> None:
         super().__init__(name=name, size=size)
-        self.part = part
+        self.staged = staged
         self.refused = refused
 
     def close(self) -> None:
-        """At the end of the request. Whoever kept it has moved it away."""
-        self.part.unlink(missing_ok=True)
+        """At the end of the request: what nobody took is forgotten."""
+        if self.staged and not self.staged.arrived_at:
+            staging.drop(self.staged)
 
 
 class IntoStaging(FileUploadHandler):
-    """Puts the file of a plain form straight into STAGING_DIR, chunk by chunk. What is no good is read and dropped."""
+    """Puts the file of a plain form straight into STAGING_DIR, chunk by chunk. What is no good is read and dropped.
+
+    It is announced like one that comes in pieces, with the size of the whole form, which is a little more.
+    """
+
+    staged: StagedFile | None = None
+    refused: staging.FileRefused | None = None
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
-        if self.field_name != "file":
+        if self.field_name != "file" or self.request is None:
             raise SkipFile
-        self.part = staging.new_part()
-        self.refused: staging.FileRefused | None = None
-        if self.request and (full := staging.why_no_more(person(self.request))):
-            self.refused = staging.FileRefused(full)
+        announced = int(self.request.META.get("CONTENT_LENGTH") or 1)
+        size, owner = min(announced, staging.most_bytes()), person(self.request)
+        try:
+            self.staged = staging.announce(name=str(self.file_name), size=size, owner=owner)
+        except staging.FileRefused as no:
+            self.refused = no
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         try:
-            if self.refused is None:
-                staging.grow(self.part, raw_data, at=start)
+            if self.staged:
+                staging.grow(self.staged, raw_data, at=start)
         except staging.FileRefused as no:
             self.refused = no
-            self.part.unlink(missing_ok=True)
+            self.upload_interrupted()
 
     def file_complete(self, file_size: int) -> StagedUpload:
-        if self.refused is None:
-            self.part.touch()  # of an empty file nothing came
-        return StagedUpload(part=self.part, name=self.file_name, size=file_size, refused=self.refused)
+        return StagedUpload(staged=self.staged, name=self.file_name, size=file_size, refused=self.refused)
 
     def upload_interrupted(self) -> None:
-        if hasattr(self, "part"):
-            self.part.unlink(missing_ok=True)
+        if self.staged:
+            staging.drop(self.staged)
+        self.staged = None
 
 
 class Nowhere(FileUploadHandler):

@@ -159,22 +159,29 @@ class _Look:
     def _first_sight(self, imodel: IModel) -> SeenIModel:
         ours = self._ours.get(imodel.id)
         if ours is None and _is_after(imodel.created_at, self.row.since):
-            maker = User.objects.filter(subject=imodel.creator_id).first() if imodel.creator_id else None
-            by = f", by {maker.name if maker else imodel.creator_id}" if imodel.creator_id else ""
-            made_at = imodel.created_at.isoformat() if imodel.created_at else None
-            self._record(Verb.MADE_OUTSIDE, imodel.id, imodel.name, by, creator=imodel.creator_id, made_at=made_at)
+            self._tell_made(imodel)
         name = ours.name if ours else imodel.name
         return SeenIModel.objects.create(imodel_id=imodel.id, itwin_id=self.row.pk, name=name)
+
+    def _tell_made(self, imodel: IModel) -> None:
+        maker = User.objects.filter(subject=imodel.creator_id).first() if imodel.creator_id else None
+        by = f", by {maker.name if maker else imodel.creator_id}" if imodel.creator_id else ""
+        facts = {"creator": imodel.creator_id, "person": maker.pk if maker else None}
+        facts["made_at"] = imodel.created_at.isoformat() if imodel.created_at else None
+        self._record(Verb.MADE_OUTSIDE, imodel.id, imodel.name, by, **facts)
 
     def _unseen(self, imodel_id: str) -> SeenIModel:
         """What the desk has made and was in no list."""
         return SeenIModel(imodel_id=imodel_id, itwin_id=self.row.pk, name=self._ours[imodel_id].name)
 
     def _compare(self, seen: SeenIModel, name: str) -> None:
+        if seen.gone_at:
+            gone = seen.gone_at.isoformat()
+            self._record(Verb.RETURNED_OUTSIDE, seen.pk, name, f", gone since {gone[:10]}", gone_since=gone)
         if seen.name != name:
             self._record(Verb.RENAMED_OUTSIDE, seen.pk, name, f", was {seen.name}", before=seen.name, after=name)
-        if seen.name != name or seen.is_hidden:
-            _save(seen, name=name, is_hidden=False)
+        if seen.name != name or seen.is_hidden or seen.gone_at:
+            _save(seen, name=name, is_hidden=False, gone_at=None)
 
     def _no_longer_there(self, seen: SeenIModel) -> None:
         ours = self._ours.get(seen.pk)
@@ -186,9 +193,9 @@ class _Look:
 
     def _record(self, verb: Verb, imodel_id: str, name: str, more: str = "", **facts: Any) -> None:
         where = f" in {self._itwin_name}" if self._itwin_name else ""
-        facts |= {"itwin": self.row.pk, "imodel": imodel_id, "name": name, "person": self.watch.person_id}
+        facts |= {"itwin": self.row.pk, "imodel": imodel_id, "name": name, "watcher": self.watch.person_id}
         note, ours = f"{name}{where}{more}", self._ours.get(imodel_id)
-        events.record(verb, at=clock.now(), operation=ours, team_name=self.watch.team.name, note=note, **facts)
+        events.record(verb, at=clock.now(), operation=ours, team=self.watch.team, note=note, **facts)
 
     # What the desk itself does
 

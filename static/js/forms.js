@@ -1,5 +1,5 @@
-// Small helps in request forms: take an offered value, fill in what follows from the source, send by Ctrl+Enter, and
-// take back the red once one types.
+// Small helps in request forms: take an offered value, fill in what follows from the source, and take back the red once
+// one types.
 document.addEventListener("click", (event) => {
   const offer = event.target.closest("[data-fill]");
   if (offer) {
@@ -54,16 +54,3 @@ document.addEventListener("change", (event) => {
     delete field.dataset.suggested;
   }
 });
-
-// Before a list's own Enter: with Ctrl the form goes as it is.
-document.addEventListener(
-  "keydown",
-  (event) => {
-    const form = event.target.form;
-    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || form?.id !== "request") return;
-    event.preventDefault();
-    event.stopPropagation();
-    form.requestSubmit(form.querySelector("[aria-keyshortcuts]"));
-  },
-  { capture: true },
-);

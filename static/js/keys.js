@@ -122,6 +122,29 @@
     text?.addEventListener(failure, () => awaited !== null && text.form.submit());
   }
 
+  // Ctrl+Enter sends a form that has one main button. Never a decision: for that one presses its button, or is asked.
+  const DECIDES = /\/(approve|reject|request-changes|bypass|decide)$/;
+
+  function mainButton(form) {
+    const mains = [...(form?.method === "post" ? form.elements : [])].filter(
+      (one) => one.type === "submit" && one.matches('[data-iui-variant="high-visibility"], [aria-keyshortcuts]'),
+    );
+    return mains.length === 1 && !DECIDES.test(new URL(mains[0].formAction).pathname) ? mains[0] : null;
+  }
+
+  // Before a list's own Enter: with Ctrl the form goes as it is.
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      const button = event.key === "Enter" && (event.ctrlKey || event.metaKey) && mainButton(event.target.form);
+      if (!button) return;
+      event.preventDefault();
+      event.stopPropagation();
+      button.form.requestSubmit(button);
+    },
+    { capture: true },
+  );
+
   document.addEventListener("keydown", (event) => {
     if (!palette) return; // nobody is signed in
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {

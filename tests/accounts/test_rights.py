@@ -16,6 +16,7 @@ from imodels_app.models import (
     Notification,
     Preset,
     SavedFilter,
+    SeenIModel,
     Session,
     Team,
     TeamITwin,
@@ -24,7 +25,7 @@ from imodels_app.models import (
 )
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
-from tests.people import HARBOUR, SUBJECTS
+from tests.people import HARBOUR, OLD_QUAY, SUBJECTS
 from tests.settings import BASE_DIR
 from tests.views.test_sign_in import sign_in_as
 
@@ -70,9 +71,14 @@ def settings_of(name="Bridge team", days=7):
             Verb.ROLE_CHANGED,
             "mara.lindqvist@harbour.example: member → lead",
         ),
-        ("change-place of tomas", {"remove": "yes"}, Verb.ROLE_REMOVED, "tomas.novak@harbour.example: lead"),
+        (
+            "change-place of tomas",
+            {"remove": "yes", "sure": "yes"},
+            Verb.ROLE_REMOVED,
+            "tomas.novak@harbour.example: lead",
+        ),
         ("give-itwin", {"itwin": "Rail Corridor 2027"}, Verb.ITWIN_GIVEN, f"{RAIL}: Bridge team"),
-        ("take-itwin", {}, Verb.ITWIN_REMOVED, f"{HARBOUR}: Bridge team"),
+        ("take-itwin", {"sure": "yes"}, Verb.ITWIN_REMOVED, f"{HARBOUR}: Bridge team"),
     ],
     ids=lambda value: str(value) if isinstance(value, Verb) else "",
 )
@@ -182,6 +188,16 @@ def test_the_command_line_takes_no_name_or_address_that_a_page_refuses(name, add
 
     assert not Membership.objects.exists()
     assert not Event.objects.exists()
+
+
+def test_the_command_line_refuses_what_is_known_to_be_an_imodel_and_says_what_it_cannot_know(succeeded_clone, capsys):
+    SeenIModel.objects.create(pk=OLD_QUAY, itwin_id=HARBOUR, name="Old Quay")
+    for imodel_id in (succeeded_clone.imodel_id, succeeded_clone.source_id.upper(), OLD_QUAY):
+        with pytest.raises(CommandError, match="is the id of an iModel"):
+            call_command("set_up_team", "Rail team", itwin=[imodel_id])
+    call_command("set_up_team", "Rail team", itwin=[HARBOUR, SUBJECTS["mara"]])
+
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == [SUBJECTS["mara"]]
 
 
 def test_the_leads_there_before_are_told_of_what_comes_from_the_command_line(bridge_team, tomas):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.audit import figures
-from imodels_app.models import Attempt, DailyFigure, Decision, Figure, Operation, SummedDay
+from imodels_app.models import Attempt, DailyFigure, Decision, Event, Figure, Operation, SummedDay
 from imodels_app.states import Kind, State
 from tests.people import fail
 from tests.triggers import triggers_off
@@ -59,6 +59,21 @@ def test_sums_say_what_a_count_of_all_rows_says(three_days, mara, otto, tomas):
     assert {int(pk): parts["all"] for pk, parts in people.items()} == own
     assert figures.by_key(Figure.LEAD, today - 2 * DAY, today, most=5) == [(str(tomas.pk), {"all": 6, "approved": 6})]
     assert figures.by_key(Figure.CODE, today, today, most=5)[0][0] == "mainIModelIsMissingFederationGuids"
+
+
+def test_the_time_to_decide_is_counted_from_when_the_round_began(mara, tomas, bridge_team, spec_for):
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    with triggers_off():
+        Operation.objects.update(created_at=F("created_at") - 10 * DAY)
+        Event.objects.update(at=F("at") - 10 * DAY)
+    fork.refresh_from_db()
+    lifecycle.edit(fork, spec_for(Kind.FORK, name="Another name"), by=mara, seen=fork.plan.number)
+    lifecycle.approve(fork, by=tomas)
+    figures.sum_up()
+
+    took = figures.ranges(Figure.DECIDED, timezone.localdate(), timezone.localdate())[Kind.FORK]
+
+    assert took.median < timedelta(minutes=5)
 
 
 def test_a_day_that_is_over_is_summed_up_once(three_days):

@@ -8,21 +8,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.color import no_style
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from imodels_app.audit import events, log
+from imodels_app.audit import verify as verify_module
 from imodels_app.audit.verify import Broken, verify
 from imodels_app.audit.verify_export import is_consistent
-from imodels_app.models import Event, LogHead, LogLeaf, Notification, UnloggedEvent
+from imodels_app.models import Destination, Event, LogHead, LogLeaf, Notification, UnloggedEvent
 from imodels_app.notifications import texts
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
+from imodels_app.tables.filters import Filter
 from imodels_app.workers import sweeps
 from tests.triggers import triggers_off
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.django_db
 EVENT, LEAF = "imodels_app_event", "imodels_app_logleaf"
+# Lines.
+HEAD_EACH = 50
+HEAD, UNLOGGED = "imodels_app_loghead", "imodels_app_unloggedevent"
 
 
 def write(number: int) -> None:
@@ -106,12 +111,38 @@ def truncate(at: int, other: int, size: int) -> int:
     return at
 
 
-WAYS = [edit, delete, insert, swap, truncate]
+def heads(at: int, other: int, size: int) -> int:
+    """One of the log's own heads is deleted, or said to be older."""
+    first = (at - 1) // HEAD_EACH * HEAD_EACH
+    last = first + HEAD_EACH
+    row = f"size = {last}"
+    if other % 2 or last == size:
+        sql(f"UPDATE {HEAD} SET at = '2026-11-28 12:00:00.000001+00:00' WHERE {row}")
+        return first + 1
+    sql(f"DELETE FROM {HEAD} WHERE {row}")
+    return first + 1
+
+
+def wait_again(at: int, other: int, size: int) -> int:
+    sql(f"INSERT INTO {UNLOGGED} (event_id) VALUES ({2 * at})")
+    return at
+
+
+def cut_to_a_head(at: int, other: int, size: int) -> int:
+    """Events, lines and heads, all that came after a head. A destination has been sent them."""
+    last = (at - 1) // HEAD_EACH * HEAD_EACH
+    sql(f"DELETE FROM {EVENT} WHERE id > {2 * last}", f"DELETE FROM {LEAF} WHERE event_id > {2 * last}")
+    sql(f"DELETE FROM {HEAD} WHERE size > {last}")
+    return last + 1
+
+
+WAYS = [edit, delete, insert, swap, truncate, heads, wait_again, cut_to_a_head]
 
 
 def tamper(way: Callable[[int, int, int], int], times: int, size: int) -> None:
-    """So many times, each on the log as it was."""
+    """So many times, each on the log as it was, which a destination has been sent."""
     chance = random.Random(way.__name__)
+    Destination.objects.create(name="SIEM", position=size)
     with triggers_off():
         for _ in range(times):
             at, other = sorted(chance.sample(range(1, size + 1), 2))
@@ -127,18 +158,21 @@ def tamper(way: Callable[[int, int, int], int], times: int, size: int) -> None:
 @pytest.mark.same_on_both
 @pytest.mark.parametrize(("times", "size"), [(20, 500), pytest.param(200, 2_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_each_time_the_first_bad_line_is_named(way, times, size):
+def test_each_time_the_first_bad_line_is_named(way, times, size, monkeypatch):
+    monkeypatch.setattr(log, "BATCH", HEAD_EACH)
     write(size)
 
     tamper(way, times, size)
 
 
 @pytest.mark.soak
-def test_so_it_is_of_100_000():
+def test_so_it_is_of_100_000(monkeypatch):
+    monkeypatch.setattr(log, "BATCH", HEAD_EACH)
     write(100_000)
 
     for way in WAYS:
         tamper(way, 4, 100_000)
+        Destination.objects.all().delete()
 
 
 def after_days(monkeypatch, days: int) -> None:
@@ -181,6 +215,7 @@ def test_each_day_the_head_goes_to_the_admins_and_what_is_cut_off_after_it_is_un
     for _ in range(3):
         sweeps.audit_log()
 
+    Notification.objects.update(sent_at=clock.now())
     sent = Notification.objects.get()
     subject, text = texts.subject_and_text([sent])
     assert (sent.to, subject) == (ines, f"Head of the audit log: {known}")
@@ -190,6 +225,72 @@ def test_each_day_the_head_goes_to_the_admins_and_what_is_cut_off_after_it_is_un
     call_command("verify_audit", head=[str(known)])
     said = capsys.readouterr().out
     assert f"Unproven since {sent.event.at:%Y-%m-%d %H:%M} UTC: whether events are missing after line 20." in said
+
+
+@pytest.mark.parametrize("nobody", ["no administrator", "a closed account", "mail that was not taken"])
+def test_a_head_that_nobody_got_proves_nothing(nobody, request, monkeypatch, capsys):
+    if nobody != "no administrator":
+        ines = request.getfixturevalue("ines")
+        ines.is_active = nobody != "a closed account"
+        ines.save()
+    write(20)
+    known = log.head()
+    after_days(monkeypatch, 1)
+
+    for _ in range(3):
+        sweeps.audit_log()
+    call_command("verify_audit")
+
+    said = capsys.readouterr().out
+    assert Event.objects.filter(verb=Verb.HEAD_SENT).count() == 1
+    assert f"The head {known} was made, not sent" in said
+    assert "No head was sent yet" in said
+
+
+def test_a_head_that_a_destination_took_is_sent(monkeypatch):
+    write(20)
+    known = log.head()
+    after_days(monkeypatch, 1)
+    for _ in range(2):
+        sweeps.audit_log()
+    Destination.objects.create(name="SIEM", position=21, head=Event.objects.get(verb=Verb.HEAD_SENT))
+
+    report = verify()
+
+    assert (str(report.sent), report.unsent) == (str(known), None)
+    with triggers_off():
+        rewrite(cut=True)
+        with pytest.raises(Broken, match="the stream to SIEM has come so far"):
+            verify()
+        Destination.objects.update(position=0)
+        with pytest.raises(Broken, match="a head that SIEM has taken"):
+            verify()
+
+
+def test_what_is_logged_while_it_is_verified_is_no_false_alarm(monkeypatch):
+    write(10)
+    page = verify_module._page
+
+    def page_and_more(after):
+        events.record("signed_in", at=clock.now(), note="late")
+        log.add_events()
+        return page(after)
+
+    monkeypatch.setattr(verify_module, "_page", page_and_more)
+
+    assert verify().head.size == 10
+
+
+def test_an_event_that_waits_though_it_is_logged_stops_nothing_and_is_named():
+    write(5)
+    UnloggedEvent.objects.create(event_id=4)
+    events.record("signed_in", at=clock.now())
+
+    log.add_events()
+
+    assert log.head().size == 6
+    with pytest.raises(Broken, match="Line 2 of the log: event 4 has this line, and waits for the log once more"):
+        verify()
 
 
 @pytest.mark.parametrize("head", ["", "x", "12", "12:", "12:zz", f"x:{'0' * 64}", f"12:{'0' * 63}"])
@@ -219,6 +320,54 @@ def test_addresses_can_be_dropped_and_nothing_else(drop, capsys):
     call_command("verify_audit")
 
     assert "The addresses of 1 events were dropped." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("which", ["person", "before"])
+def test_a_command_drops_addresses_and_all_proofs_hold(which, mara, otto, capsys):
+    for by in (mara, otto, mara):
+        events.record("signed_in", at=clock.now(), by=by, address="192.0.2.9", client="Firefox", part=0.5, seen="Ж")
+    events.record("signed_in", at=clock.now() + timedelta(days=2), by=otto, address="192.0.2.9")
+    tomorrow = f"{clock.now() + timedelta(days=1):%Y-%m-%d}"
+    asked = {"person": ("--person", str(mara.pk)), "before": ("--before", tomorrow)}[which]
+    gone = {"person": 2, "before": 3}[which]
+
+    call_command("drop_addresses", *asked)
+    call_command("drop_addresses", *asked)
+    log.add_events()
+
+    assert verify().dropped == gone
+    said = Event.objects.get(verb=Verb.ADDRESSES_DROPPED)
+    assert (said.data["count"], Event.objects.filter(actor_email="", actor__isnull=False).count()) == (gone, gone)
+    assert Event.objects.filter(data__client="Firefox").count() == 3 - gone
+    for word in (mara.email, otto.email):
+        assert Filter(text=word).all_events().count() == Event.objects.filter(actor_email=word).count()
+    if connection.vendor == "sqlite":
+        words = connection.cursor().execute("SELECT count(*) FROM imodels_app_event_words WHERE actor_email <> ''")
+        assert words.fetchone()[0] == 4 - gone
+    assert f"The addresses of {gone} events were dropped" in capsys.readouterr().out
+
+
+DROPPED = {"actor_email": "", "data": {"count": 1, "part": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_salt_there"),
+    [
+        (DROPPED, True),
+        ({"actor_email": ""}, False),
+        ({"actor_email": "", "data": {}}, False),
+        (DROPPED | {"note": "x"}, False),
+        (DROPPED | {"at": datetime(2026, 1, 1, tzinfo=UTC)}, False),
+        (DROPPED | {"actor_email": "otto@harbour.example"}, False),
+    ],
+)
+def test_triggers_let_no_other_change_of_an_event_pass(change, is_salt_there):
+    write(2)
+    if not is_salt_there:
+        LogLeaf.objects.update(salt=None)
+
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        Event.objects.filter(pk=2).update(**change)
 
 
 def test_any_two_heads_are_consistent_and_a_proof_is_short():

@@ -100,6 +100,40 @@ def test_a_form_from_elsewhere_is_in_the_record(person, request, db):
     assert (event.data["address"], event.data["client"]) == ("192.0.2.7", FIREFOX["User-Agent"])
 
 
+PAGES = ["/audit/", "/audit/export", "/people/", "/admin/imodels_app/event/"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_who_opens_a_page_of_administrators_is_in_the_record(client, mara, page):
+    client.force_login(mara)
+
+    assert client.get(page, headers=FIREFOX, REMOTE_ADDR="192.0.2.7").status_code in (302, 404)
+    if page.startswith("/admin"):
+        client.get("/admin/login/", {"next": page}, headers=FIREFOX, REMOTE_ADDR="192.0.2.7")
+
+    event = Event.objects.get()
+    assert (event.verb, event.actor, event.note) == (Verb.ACCESS_REFUSED, mara, page)
+    assert (event.data["address"], event.data["client"]) == ("192.0.2.7", FIREFOX["User-Agent"])
+
+
+@pytest.mark.parametrize("verb", [Verb.CSRF_REFUSED, Verb.ACCESS_REFUSED])
+def test_what_one_person_repeats_is_counted_beyond_so_many_an_hour(mara, otto, verb):
+    times = 3 * refusals.MOST_OF_A_PERSON
+    for person in (mara, otto):
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(person)
+        for _ in range(times if person == mara else 1):
+            browser.post(reverse("imodels:sign-out")) if verb == Verb.CSRF_REFUSED else browser.get("/audit/")
+    assert Event.objects.filter(actor=mara).count() == refusals.MOST_OF_A_PERSON
+
+    refusals.close_windows(clock.now() + timedelta(minutes=21))
+
+    of_mara = Event.objects.filter(verb=verb, actor=mara)
+    assert sum(event.data.get("count", 1) for event in of_mara) == times
+    assert of_mara.count() <= refusals.MOST_OF_A_PERSON + 2
+    assert Event.objects.filter(verb=verb, actor=otto).count() == 1
+
+
 @pytest.mark.parametrize("act", ["approve", "reject"])
 def test_a_refused_decision_is_in_the_record(client, mara, waiting_fork, act):
     client.force_login(mara)

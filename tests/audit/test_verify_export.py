@@ -8,7 +8,8 @@ import pytest
 
 from imodels_app.audit import log
 from imodels_app.audit.verify_export import FACTS, PERSONAL, PROVED, Bad, check, sealed
-from imodels_app.models import Event, LogLeaf
+from imodels_app.models import Event, LogLeaf, Notification
+from imodels_app.runtime import clock
 from imodels_app.workers import sweeps
 from tests.audit.test_log import after_days, write
 from tests.exports import checked, unpacked
@@ -25,6 +26,7 @@ def export(client, ines, tmp_path, monkeypatch):
     write(LINES)
     after_days(monkeypatch, 2)
     sweeps.audit_log()
+    Notification.objects.update(sent_at=clock.now())
     client.force_login(ines)
     return lambda query="": unpacked(client.get(EXPORT + query), tmp_path)
 
@@ -218,6 +220,17 @@ def test_a_tampered_manifest_is_named(export, name, value):
     edit_manifest(folder := export(), lambda manifest: manifest | {name: value})
 
     assert checked(folder) == (1, f"NOT TRUE. manifest.json: {name} is not what the log says.")
+
+
+def test_a_head_that_nobody_got_is_no_anchor(client, export):
+    Notification.objects.update(sent_at=None)
+
+    code, said = checked(export())
+
+    assert code == 0
+    assert "It contains the head" not in said
+    assert f"The head {LINES}:" in said
+    assert "was made, not sent: nobody has got it." in said
 
 
 @pytest.mark.parametrize("part", ["head", "sent"])

@@ -23,6 +23,16 @@ TEAMS = {
 SLACK = {"text": "x", "blocks": [{"type": "header", "text": {"type": "plain_text", "text": "Otto asks"}}]}
 
 
+def test_what_was_made_opens_on_a_page_of_the_sandbox(sandbox):
+    place = f"{sandbox.url}/sandbox/imodels/{sandbox.ids['harbour-bridge']}"
+    page = requests.get(f"{place}/{sandbox.ids['main-bridge']}", timeout=PATIENCE_S)
+
+    assert page.ok
+    assert "<h1>Main Bridge</h1>" in page.text
+    assert "<td>Harbour Bridge</td>" in page.text
+    assert requests.get(f"{place}/{sandbox.ids['harbour-bridge']}", timeout=PATIENCE_S).status_code == 404
+
+
 def test_e_mails_and_cards_are_caught_once_each_and_shown():
     port = free_port()
     with Sandbox.start(mail_port=port) as sandbox:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Hashable
 from typing import Any
 
+import certifi
 import pytest
 import yaml
 from django.core.mail import get_connection
@@ -15,8 +16,12 @@ from dashboard import environment
 from tests.settings import BASE_DIR
 
 # Not made anew: the names of tests have it, and each process of a run has to know the same ones.
-KEYS = {"SECRET_KEY": "only-for-tests-" + "x" * 40, "TOKEN_KEYS": "LBvQrOawzHUKW6tRGyYMi2uuTVI-sGDK92CpQLmPnuQ="}
-PUBLIC = {"DASHBOARD_URL": "https://desk.example"}
+KEYS = {
+    "SECRET_KEY": "only-for-tests-" + "x" * 40,
+    "TOKEN_KEYS": "LBvQrOawzHUKW6tRGyYMi2uuTVI-sGDK92CpQLmPnuQ=",
+    "OIDC_CLIENT_ID": "imodel-desk",
+}
+PUBLIC = {"DASHBOARD_URL": "https://desk.example", "TRUSTED_PROXIES": "1"}
 POSTGRES = {"DATABASE_URL": "postgres://desk@db/desk"}
 
 
@@ -93,7 +98,7 @@ NONSENSE = {
         *("redis://redis:99999", "redis://redis/abc", "redis://redis/0/1", "redis://redis/0?ssl_cert_reqs=none"),
         *("rediss://redis/0?ssl_cert_reqs=CERT_NONE", "unix:///run/redis.sock", "redis://redis/-1", "redis://a,b/0"),
     ],
-    "REDIS_CA": ["/nowhere/ca.pem", "/tmp", "https://ca.example"],
+    "REDIS_CA": ["/nowhere/ca.pem", "/tmp", "https://ca.example", "/etc/passwd", "/dev/null"],
     "ITWIN_API_URL": ["api.bentley.com", "https://api.bentley.com/imodels", "https://key@api.bentley.com", "https://"],
     "ITWIN_TIER": ["gold", "trial community", "trial,basic"],
     "ITWIN_CREATION_MODES": ["true", "1", "Yes", "on"],
@@ -121,6 +126,18 @@ NONSENSE = {
     "OIDC_ISSUER": [
         *("ims.bentley.com", "ftp://ims.example", "https://ims.example/?tenant=1", "https://id:secret@ims.example"),
         "https://ims.example/.well-known/openid-configuration",
+    ],
+    "OIDC_CLIENT_ID": ["", " ", "imodel desk", "imodel-desk, other", "bücher"],
+    "METRICS_TOKEN": ["x", "x" * 23, "x" * 20 + " " + "x" * 20, "ü" * 30],
+    "METRICS_ADDRESSES": [
+        "10.0.0.5/16",
+        "10.0.0.0/33",
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0",
+        "224.0.0.1",
+        "prometheus",
+        "10.0.0.1;",
     ],
     "OIDC_HOSTS": ["https://keys.example", "keys example", "keys.example:abc", "keys.example/path", "*.example"],
     "VERIFIED_EMAIL_ISSUERS": ["ims.example", "https://ims.example;https://b.example"],
@@ -166,7 +183,15 @@ TOGETHER = [
     ("ITWIN_API_URL", {"ITWIN_API_URL": "HTTP://127.0.0.1:9000", **PUBLIC}),
     ("MAP_TILES_URL", {"MAP_TILES_URL": "http://tiles.example/{z}/{x}/{y}.png", **PUBLIC}),
     ("MAP_TILES_URL", {"MAP_TILES_URL": "HTTP://tiles.example/{z}/{x}/{y}.png", **PUBLIC}),
-    ("REDIS_CA", {"REDIS_CA": "/etc/passwd"}),
+    ("TRUSTED_PROXIES", {**PUBLIC, "TRUSTED_PROXIES": "0"}),
+    ("SESSION_IDLE_HOURS", {"SESSION_IDLE_HOURS": "25"}),
+    ("SESSION_IDLE_HOURS", {"SESSION_HOURS": "7"}),
+    ("BASELINE_MAX_MIB", {"BASELINE_MAX_MIB": "40961"}),
+    ("BASELINE_MAX_MIB", {"STAGING_PERSON_MIB": "20479"}),
+    ("MAP_TILES_CREDIT", {"MAP_TILES_CREDIT": "© Contributors"}),
+    ("VERIFIED_EMAIL_ISSUERS", {"VERIFIED_EMAIL_ISSUERS": "https://ims.example"}),
+    ("DATABASE_APP_USER", {"DATABASE_APP_USER": "desk", **POSTGRES}),
+    ("REDIS_CA", {"REDIS_CA": certifi.where()}),
     ("DATABASE_APP_USER", {"DATABASE_APP_USER": "desk_app"}),
     ("DATABASE_APP_USER", {"DATABASE_APP_USER": "desk_app; DROP TABLE x", **POSTGRES}),
     ("DATABASE_PGBOUNCER", {"DATABASE_PGBOUNCER": "yes"}),
@@ -216,15 +241,26 @@ def test_each_name_that_the_platform_has_for_a_tier_is_taken(tier):
 @pytest.mark.parametrize(
     "env",
     [
+        *({"SESSION_IDLE_HOURS": "24"}, {"BASELINE_MAX_MIB": "5", "STAGING_PERSON_MIB": "5"}),
+        *(
+            {"VERIFIED_EMAIL_ISSUERS": "https://ims.bentley.com/, https://old.example"},
+            {"METRICS_ADDRESSES": "10.0.0.0/8"},
+        ),
         *({}, PUBLIC, POSTGRES, {**POSTGRES, "DATABASE_APP_USER": "desk_app", "DATABASE_PGBOUNCER": "yes"}),
-        *({"DASHBOARD_URL": "https://desk.example:8443/"}, {"DASHBOARD_URL": "http://[::1]:8000", "DEBUG": "yes"}),
-        *({"DASHBOARD_URL": "http://desk.localhost", "FAILPOINTS": "/tmp"}, {"DASHBOARD_URL": "https://10.1.2.3"}),
+        *(
+            {**PUBLIC, "DASHBOARD_URL": "https://desk.example:8443/"},
+            {"DASHBOARD_URL": "http://[::1]:8000", "DEBUG": "yes"},
+        ),
+        *(
+            {"DASHBOARD_URL": "http://desk.localhost", "FAILPOINTS": "/tmp"},
+            PUBLIC | {"DASHBOARD_URL": "https://10.1.2.3"},
+        ),
         *(
             {"DATABASE_URL": "postgresql://desk:p%40ss@%2Frun%2Fpg/desk?sslmode=verify-full"},
             {"REDIS_URL": "redis://r"},
         ),
         *(
-            {"REDIS_URL": "rediss://desk:pw@redis.example:6380/2", "REDIS_CA": "/etc/passwd"},
+            {"REDIS_URL": "rediss://desk:pw@redis.example:6380/2", "REDIS_CA": certifi.where()},
             {"TIME_ZONE": "Asia/Kolkata"},
         ),
         *(
@@ -273,7 +309,7 @@ def test_a_password_for_mail_goes_over_tls(url, port, starttls, tls, settings):
 
 def test_an_address_is_written_as_browsers_write_it():
     assert (
-        environment.read(KEYS | {"DASHBOARD_URL": "HTTPS://Desk.Example:443/"})["DASHBOARD_URL"]
+        environment.read(KEYS | PUBLIC | {"DASHBOARD_URL": "HTTPS://Desk.Example:443/"})["DASHBOARD_URL"]
         == PUBLIC["DASHBOARD_URL"]
     )
 

@@ -1,8 +1,10 @@
 """What the web server does with requests that do not arrive, answers that nobody reads, and strangers' files."""
 
 import http.client
+import shutil
 import socket
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
@@ -127,6 +129,41 @@ class TestRequest:
         request.received(bytes(60 * server.LEAST_RATE))
         assert not request.is_overdue(request.began + server.GRACE_S + 59)
         assert request.is_overdue(request.began + server.GRACE_S + 61)
+
+
+class TestRoom:
+    """What arrives waits on the disk for baseline files: as much as fits, and of one session what a person may have."""
+
+    @pytest.fixture
+    def bring(self, adjustments, settings, tmp_path):
+        """bring(MiB, session) announces a body beside those of before; the status of the answer, 0 while it comes."""
+        settings.STAGING_DIR, settings.STAGING_RESERVE_MIB, settings.STAGING_PERSON_MIB = tmp_path, 0, 10
+        keys: dict[str, str] = defaultdict(session_keys.new)
+        under_way: list[server.Request] = []
+
+        def announce(mib: int, session: str) -> int:
+            request = server.Request(adjustments, lambda: under_way)
+            under_way.append(request)
+            request.received(head(length=mib * server.MIB, cookie=f"desk-session={keys[session]}"))
+            return request.error.code if request.error else 0
+
+        return announce
+
+    def test_one_session_brings_no_more_at_once_than_a_person_may_keep(self, bring):
+        assert [bring(6, "mara"), bring(4, "mara"), bring(2, "mara"), bring(1, "mara")] == [0, 0, 507, 0]
+        assert bring(6, "otto") == 0
+
+    def test_what_would_fill_the_disk_is_refused_with_its_headers(self, bring, settings):
+        settings.STAGING_RESERVE_MIB = shutil.disk_usage(settings.STAGING_DIR).free // server.MIB - 500
+        settings.STAGING_PERSON_MIB = 10**6
+
+        assert [bring(400, "mara"), bring(400, "otto"), bring(1, "otto")] == [0, 507, 0]
+
+    @pytest.mark.processes
+    @pytest.mark.django_db(transaction=True)
+    def test_it_waits_in_the_folder_of_baseline_files(self, web, processes):
+        with half_sent(web, 1, head(length=3 * server.MIB) + bytes(2 * server.MIB)):
+            wait_until(lambda: str(settings.STAGING_DIR) in processes.open_files_of_web(), what="the body on disk")
 
 
 STRANGERS = ["", "desk-session=; other=1", "desk-session=made-up", f"desk-known={'x' * 40}"]

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from django.test import override_settings
 
-from imodels_app.display import formats, progress, status
+from imodels_app.display import formats, meanings, progress, status, status_table
 from imodels_app.display.estimates import UsualDuration
 from imodels_app.models import Decision, Operation, Team, Upload
 from imodels_app.states import Kind, State, WaitReason
@@ -228,6 +228,22 @@ def test_each_state_of_a_baseline_file_has_a_badge_and_a_sentence(state):
 
 def test_an_unknown_state_of_a_baseline_file_is_shown_as_it_is():
     assert status.baseline_text(operation(baseline_state="resting")) == ("resting", "")
+
+
+def test_nobody_is_sent_to_open_what_opens_nowhere(settings):
+    done = operation(State.SUCCEEDED, imodel_id="m")
+    assert status.describe(done, NOW).remedy == "Open it, or make one from it."
+
+    settings.OPEN_IMODEL_URL = ""
+
+    assert status.describe(done, NOW).remedy == "Make one from it."
+
+
+def test_help_says_what_each_badge_means():
+    rows = [*status_table.STATUSES.values(), *status_table.FAILURES.values(), *status_table.ORPHANS.values()]
+
+    assert {row.badge.partition(":")[0] for row in rows} == set(meanings.MEANINGS)
+    assert [row.badge for row, _ in meanings.badges()] == list(meanings.MEANINGS)
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,29 @@ INSIDE = {
     "link-local": ["169.254.169.254", "169.254.170.2", "fe80::1", "fe80::1%1", "fec0::1"],
     "unspecified": ["0.0.0.0", "0.1.2.3", "::"],
     "multicast": ["224.0.0.1", "239.255.255.250", "ff02::1", "ff0e::1"],
-    "reserved": ["240.0.0.1", "255.255.255.255", "192.0.0.1", "192.0.0.170", "198.18.0.1", "4000::1", "100::1"],
+    "reserved": [
+        "240.0.0.1",
+        "255.255.255.255",
+        "192.0.0.1",
+        "192.0.0.9",
+        "192.0.0.170",
+        "198.18.0.1",
+        "4000::1",
+        "100::1",
+    ],
     "for documentation": ["192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "3fff::1"],
     "NAT64": ["64:ff9b::8.8.8.8", "64:ff9b::7f00:1", "64:ff9b::10.0.0.1", "64:ff9b:1::1", "64:ff9b:1:ffff::10.0.0.1"],
     "6to4": ["2002:7f00:1::", "2002:a00:1::1", "2002:808:808::1", "192.88.99.1"],
     "Teredo": ["2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"],
+    "ISATAP": ["2603:1030::5efe:a00:1", "2603:1030::200:5efe:a00:1"],
     "mapped": ["::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1", "::ffff:0:127.0.0.1"],
 }
 NUMBERS = ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0x7f.1", "0"]
+# Hosts in which one reader of addresses sees the first name, and another one the last; or which are written oddly.
+TWO_FACED = [
+    *(r"evil.example\.blob.example", r"evil.example\@blob.example", "blob.example@evil.example", "%6c%6fcalhost"),
+    *("evil.example%5c.blob.example", "evil.example\t.blob.example", "１２７.0.0.1", "[::1].blob.example"),
+]
 
 
 @pytest.mark.parametrize("address", [one for kind in INSIDE.values() for one in kind])
@@ -43,7 +58,17 @@ def test_an_address_of_the_public_internet_is_used(address):
 
 
 @pytest.mark.parametrize(
-    "host", [*NUMBERS, "localhost", "LOCALHOST", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"]
+    "host",
+    [
+        *NUMBERS,
+        *TWO_FACED,
+        "localhost",
+        "LOCALHOST",
+        "mara@127.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+    ],
 )
 def test_a_link_to_it_is_refused_however_it_is_written(host):
     with pytest.raises(errors.ForeignLink):

@@ -12,7 +12,7 @@ from imodels_app.accounts import streams
 from imodels_app.audit import figures, log
 from imodels_app.models import Destination
 from imodels_app.states import Kind
-from tests.people import HARBOUR
+from tests.people import HARBOUR, MAIN_BRIDGE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 # Where to keep pictures of the pages; nowhere by default.
@@ -69,7 +69,8 @@ ADDRESSES = {
     "numbers": "/audit/numbers/",
     "outside": "/audit/?event=outside",
     "streams": "/audit/streams/",
-    "itwin": f"/audit/itwins/{HARBOUR}/",
+    "itwin": f"/itwins/{HARBOUR}/",
+    "imodel": f"/imodels/{MAIN_BRIDGE}/",
 }
 
 

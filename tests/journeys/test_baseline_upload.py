@@ -409,9 +409,9 @@ def test_a_removed_file_leaves_nothing_here(enter, line, harbour):
 
 def test_files_that_are_here_can_be_used_and_removed(enter, line, mara):
     for name in ("yesterday.bim", "before.bim"):
-        part = staging.new_part()
-        part.write_bytes(staging.HEADER + bytes(MIB))
-        staging.save(part, name=name, owner=mara)
+        staged = staging.announce(name=name, size=2 * MIB, owner=mara)
+        staging.grow(staged, staging.HEADER + bytes(MIB), at=0)
+        staging.complete(staged)
     tab = enter()
     tab.get_by_label("Description").fill("stays")
 

@@ -11,7 +11,7 @@ from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import Operation
 from imodels_app.requesting.spec import IModelRef, ITwinRef
-from imodels_app.states import Kind
+from imodels_app.states import Kind, State
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.same_on_both]
 
@@ -123,7 +123,7 @@ def test_success_leads_on_from_the_page_and_from_the_row(desk, succeeded_clone):
     assert page.evaluate("navigator.clipboard.readText()").endswith(f"/operations/{succeeded_clone.pk}/")
     page.goto("/operations/")
     page.locator("summary", has_text=f"Actions for {succeeded_clone.name}").click()
-    expect(page.get_by_role("link", name="Open iModel")).to_be_visible()
+    expect(page.get_by_role("link", name="Open the iModel in a new tab")).to_be_visible()
     expect(page.get_by_role("link", name="Clone this")).to_have_attribute("href", clone)
     expect(page.get_by_role("link", name="Fork this")).to_have_attribute("href", fork)
 
@@ -241,6 +241,26 @@ def test_keys_are_silent_in_every_field(desk):
 
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert page.url.endswith("/new/clone/")
+
+
+def test_ctrl_enter_sends_what_has_one_main_button_and_never_a_decision(desk, tomas, waiting_fork):
+    page = desk(tomas)
+    page.goto("/preferences/")
+    page.get_by_label("Time zone").focus()
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("Your preferences are saved.")).to_be_visible()
+    page.goto(f"/approvals/{waiting_fork.pk}/")
+    page.get_by_label("Write something without deciding").fill("Which pier?")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("Which pier?", exact=True)).to_be_visible()
+    page.locator("#comment").fill("Fine.")
+
+    page.keyboard.press("Control+Enter")
+
+    page.wait_for_load_state("networkidle")
+    waiting_fork.refresh_from_db()
+    assert waiting_fork.state == State.AWAITING_APPROVAL
+    expect(page.locator("#comment")).to_have_value("Fine.")
 
 
 def test_ten_tabs_lead_to_the_first_row(desk, succeeded_clone, record_property):

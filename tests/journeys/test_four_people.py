@@ -26,7 +26,7 @@ def enter(open_page, desk, troubles):
     def sign_in(person: str):
         tab = open_page()
         tab.goto("/")
-        tab.get_by_role("link", name="Sign in with Bentley").click()
+        tab.get_by_role("link", name="Sign in", exact=True).click()
         tab.locator(f"#person-{person}").click()
         tab.wait_for_url("**/operations/**")
         return tab

@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from imodels_app import lifecycle
 from imodels_app.accounts.preferences import TELLING
-from imodels_app.models import Membership, Notification, User
+from imodels_app.models import Membership, Notification, Subscription, User
 from imodels_app.states import NotificationKind
 from tests.mail_server import deliver
 
@@ -32,6 +32,18 @@ def test_whoever_asked_is_told_of_the_end_until_they_do_no_longer(subscribe, run
     lifecycle.succeeded(running_clone)
 
     assert [kinds_to(person) for person in (tomas, ines, otto)] == [[NotificationKind.SUBSCRIBED], [], []]
+
+
+def test_nobody_is_promised_a_mail_that_cannot_come(subscribe, running_clone, tomas, mara):
+    User.objects.filter(pk=tomas.pk).update(email="")
+    answers = [subscribe(User.objects.get(pk=tomas.pk))]
+    lifecycle.succeeded(running_clone)
+    answers.append(subscribe(mara))
+
+    assert [answer.status_code for answer in answers] == [409, 409]
+    assert "You have no confirmed address" in answers[0].text
+    assert "It has ended." in answers[1].text
+    assert not Subscription.objects.exists()
 
 
 def test_a_requester_who_does_without_such_mails_is_told_of_this_one(subscribe, running_clone, mara):

@@ -73,11 +73,18 @@ def test_each_answer_means_never_or_later_and_no_error_tells_the_address(receive
         *("https://127.0.0.1.nip.io/x", "https://example.org/x", "https://hooks.slack.com.evil.example/x", "mail:x"),
         *("https://me:pw@127.0.0.1/x", "http://hooks.slack.com/x", "ftp://127.0.0.1/x", "https:///x", "https://[x"),
         *("https://logic.azure.com/x", "https://evil-logic.azure.com/x"),
+        *(r"https://evil.example\.logic.azure.com/x", r"https://evil.example\@hooks.slack.com/x"),
+        *(
+            "https://evil.example%5c.logic.azure.com/x",
+            "https://hooks.slack.com./x",
+            "https://evil.example\t.logic.azure.com",
+        ),
     ],
 )
 def test_nothing_is_sent_to_a_host_that_no_setting_names_nor_over_http_to_the_internet(receiver, settings, url):
     settings.WEBHOOK_HOSTS = frozenset({"127.0.0.1", "hooks.slack.com", ".logic.azure.com"})
 
+    assert webhooks.why_not(url)
     with pytest.raises(webhooks.Refused):
         post(url)
 

@@ -42,9 +42,9 @@ def imodel(size: int = 1000) -> bytes:
 
 
 def arrived(owner, *, name: str = "harbour.bim", size: int = 1000) -> StagedFile:
-    part = staging.new_part()
-    part.write_bytes(imodel(size))
-    return staging.save(part, name=name, owner=owner)
+    staged = staging.announce(name=name, size=size, owner=owner)
+    staging.grow(staged, imodel(size), at=0)
+    return staging.complete(staged)
 
 
 def filled(staged: StagedFile | None = None, **fields):
@@ -191,6 +191,17 @@ def test_when_no_more_files_may_come_the_page_says_so_before_one_is_chosen_and_o
 
     assert "already here, and there" not in at_desk.get(FORM).text
     assert at_desk.post(FORM, filled(file=along(imodel()))).status_code == 303
+
+
+def test_a_file_that_comes_with_a_form_counts_while_it_comes(at_desk, mara, settings):
+    settings.STAGING_PERSON_MIB = 3
+    coming = staging.announce(name="quay.bim", size=2 * MIB, owner=mara)
+
+    answer = at_desk.post(FORM, filled(file=along(imodel(MIB))))
+
+    assert "One person’s files may have 3 MiB here, and yours have 2 MiB" in answer.context["form"].errors["file"][0]
+    assert list(StagedFile.objects.all()) == [coming]
+    assert folder() == []
 
 
 def test_the_limit_is_each_persons_own(at_desk, five_files, client, tomas):

@@ -57,9 +57,9 @@ PARTS = {
 
 def a_file(owner, size):
     """A baseline file that has arrived."""
-    part = staging.new_part()
-    part.write_bytes(staging.HEADER + bytes(size - len(staging.HEADER)))
-    return staging.save(part, name="harbour.bim", owner=owner)
+    staged = staging.announce(name="harbour.bim", size=size, owner=owner)
+    staging.grow(staged, staging.HEADER + bytes(size - len(staging.HEADER)), at=0)
+    return staging.complete(staged)
 
 
 def forget_the_pace():

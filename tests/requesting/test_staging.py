@@ -169,26 +169,35 @@ def test_nobody_keeps_more_files_than_a_few(mara, tomas):
 
 
 def test_a_file_that_came_in_one_go_is_kept_like_one_in_pieces(mara):
-    part = staging.new_part()
-    part.write_bytes(BYTES)
+    staged = staging.announce(name="harbour.bim", size=len(BYTES) + 400, owner=mara)
+    staging.grow(staged, BYTES, at=0)
 
-    staged = staging.save(part, name="harbour.bim", owner=mara)
+    staged = staging.complete(staged)
 
     assert staged.arrived_at
-    assert staging.offset(staged) == len(BYTES)
+    assert staging.offset(staged) == staged.size == len(BYTES)
     assert staging.path_of(staged).read_bytes() == BYTES
-    assert not part.exists()
 
 
-def test_a_file_in_one_go_that_is_no_imodel_leaves_nothing_behind(mara):
-    part = staging.new_part()
-    part.write_bytes(b"PK\3\4" * 20)
+@pytest.mark.parametrize("wrong", [b"", b"SQLite", b"PK\3\4" * 20], ids=["empty", "short", "another"])
+def test_a_file_in_one_go_that_is_no_imodel_leaves_nothing_behind(mara, wrong):
+    staged = staging.announce(name="harbour.bim", size=100, owner=mara)
+    staging.path_of(staged).write_bytes(wrong)
 
-    with pytest.raises(staging.NoIModel):
-        staging.save(part, name="harbour.bim", owner=mara)
+    with pytest.raises(staging.FileRefused):
+        staging.complete(staged)
 
-    assert not list(staging.folder().iterdir())
     assert not StagedFile.objects.exists()
+    assert not staging.path_of(staged).exists()
+
+
+def test_a_file_in_one_go_that_its_owner_removed_meanwhile_is_gone(mara):
+    staged = staging.announce(name="harbour.bim", size=100, owner=mara)
+    staging.grow(staged, BYTES, at=0)
+    StagedFile.objects.all().delete()
+
+    with pytest.raises(staging.FileGone):
+        staging.complete(staged)
 
 
 def test_forgetting_takes_the_bytes_and_the_operation_keeps_name_and_size(bridge_team, harbour, spec_for):

@@ -95,8 +95,11 @@ audit-operations     GET      in    404     404    404      404   200
 audit-case           GET      in    404     404    404      404   200
 audit-numbers        GET      in    404     404    404      404   200
 audit-person         GET      in    404     404    404      404   200
-audit-itwin          GET      in    404     404    404      404   200
-audit-imodel         GET      in    404     404    404      404   200
+audit-itwin          GET      in    404     404    404      404   302
+audit-imodel         GET      in    404     404    404      404   302
+imodel-detail        GET      in    404     200    200      200   200
+imodel-lineage       GET      in    404     200    200      200   200
+itwin-detail         GET      in    404     200    200      200   200
 streams              GET      in    404     404    404      404   200
 streams              POST     in    404     404    404      404   422
 switch-stream        POST     in    404     404    404      404   302
@@ -188,6 +191,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "replay-stream": {"since": "2026-11-29"},
     "give-place": {"email": "soon@harbour.example", "role": "lead"},
     "change-place": {"role": "lead"},
+    "take-itwin": {"sure": "yes"},
+    "cancel": {"sure": "yes"},
     "switch-watch": {"watch": "on"},
     "save-filter": {"page": "events", "name": "Approvals", "query": "event=approvals"},
     "end-session": {"session": "of the requester"},

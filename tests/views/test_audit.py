@@ -137,6 +137,15 @@ def test_the_export_holds_exactly_the_filter_and_is_recorded(client, ines, faile
     assert (record.actor, record.data["rows"], record.note) == (ines, 5, "5 events: fork")
 
 
+def test_a_head_of_an_export_takes_nothing_and_records_nothing(client, ines, failed_fork):
+    client.force_login(ines)
+
+    answer = client.head(EXPORT)
+
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/zip")
+    assert not Event.objects.filter(verb="exported").exists()
+
+
 def test_a_cell_is_never_a_formula(client, ines, mara, bridge_team, spec_for):
     lifecycle.request(spec_for(Kind.EMPTY, name='=HYPERLINK("https://evil.example")'), by=mara)
     client.force_login(ines)

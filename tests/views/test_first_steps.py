@@ -85,14 +85,18 @@ def test_the_version_stands_in_one_file_and_below_each_page(client, mara, capsys
     assert capsys.readouterr().out.startswith(f"iModel Desk {version}\nPython 3.")
 
 
-def test_the_page_of_whats_new_is_the_changelog(client, mara):
+def test_whats_new_is_the_changelog_of_what_is_out_for_people(client, mara):
     client.force_login(mara)
     text = (BASE_DIR / "CHANGELOG.md").read_text()
 
     page = client.get(reverse("imodels:whats-new")).text
 
     points = [point for release in changelog.releases() for part in release.parts for point in part.points]
-    assert len(points) == len(re.findall(r"^- ", text, re.MULTILINE))
+    out = text.partition("\n## 1.")[2]
+    for_all, _, for_developers = out.partition("### For developers")
+    assert len(points) == len(re.findall(r"^- ", for_all, re.MULTILINE))
+    assert not for_developers.count("\n## ")
+    assert changelog.releases()[0].title[0].isdigit()
     assert "<code>CHANGELOG</code>" not in page
     assert page.count("<li>") >= len(points)
     assert not re.search(r"\*\w|`|\]\(", re.sub(r"<code>.*?</code>", "", " ".join(points)))

@@ -188,7 +188,7 @@ def test_a_crowd_is_cut_and_counted(at_desk, made):
 
     assert tree.count(">Child ") == SIDE_BY_SIDE
     assert "3 more" in text_of(tree)
-    assert f"?q={here.imodel_id}" in tree
+    assert f'href="/imodels/{here.imodel_id}/">3 more' in tree
 
 
 def test_a_long_line_is_cut_above_and_below(at_desk, made):

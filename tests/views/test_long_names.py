@@ -8,6 +8,7 @@ from imodels_app.models import Operation, Team
 from imodels_app.requesting import presets, staging
 from imodels_app.requesting.spec import IModelRef, ITwinRef
 from imodels_app.states import ChangesetSelection, Kind
+from tests.pages import every_page
 from tests.people import HARBOUR, MAIN_BRIDGE
 
 LONG = "HarbourBridge" * 15 + "Retrofit20"
@@ -17,7 +18,7 @@ WIDTHS = [320, *(pytest.param(width, marks=pytest.mark.soak) for width in (390, 
 
 @pytest.fixture
 def long_names(bridge_team, signed_in_mara, tomas, ines, spec_for, baseline_of, sandbox, tmp_path, settings):
-    """Everything that has a name has a long one; the pages that show it, and for whom."""
+    """Everything that has a name has a long one; the pages that show it in other ways than others do, and for whom."""
     settings.STAGING_DIR = tmp_path
     mara = signed_in_mara
     for person in (mara, tomas, ines):
@@ -61,6 +62,7 @@ def long_names(bridge_team, signed_in_mara, tomas, ines, spec_for, baseline_of, 
             *(f"/operations/{one.pk}/" for one in operations),
             *(f"/operations/{one.pk}/lineage" for one in (done, running)),
             *(f"/new/{one.kind}/?from={one.pk}" for one in (waiting, queued, failed, refused, baseline)),
+            *(f"/imodels/{MAIN_BRIDGE}/", f"/imodels/{done.pk}/", f"/itwins/{HARBOUR}/", f"/find/?q={LONG[:9]}"),
             *("/operations/", f"/operations/?q={LONG}&person={mara.pk}&itwin={HARBOUR}", "/approvals/", "/orphans/"),
             *(f"/orphans/{failed.pk}/", "/new/", f"/new/baseline/?name={LONG}", f"/presets/{preset.pk}/"),
             f"/new/clone/?preset={preset.pk}&source={LONG}&itwin={LONG}",
@@ -74,9 +76,13 @@ def long_names(bridge_team, signed_in_mara, tomas, ines, spec_for, baseline_of, 
 def test_no_name_widens_a_page(open_page, live_server, long_names, width, troubles):
     troubles.expect("status of (404|422)")
     too_wide = []
-    for person, addresses in long_names.items():
-        client = Client()
+    clients = {person: Client() for person in long_names}
+    for person, client in clients.items():
         client.force_login(person)
+    walked = every_page(clients)
+    for person, client in clients.items():
+        # One page of each address, and in the soak all that look different.
+        addresses = [*walked[person], *(long_names[person] if width != WIDTHS[0] else ())]
         page = open_page(viewport={"width": width, "height": 800})
         session = client.cookies["desk-session"]
         page.context.add_cookies([{"name": session.key, "value": session.value, "url": live_server.url}])

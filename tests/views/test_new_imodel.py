@@ -828,3 +828,13 @@ def test_ten_thousand_itwins_are_never_all_read(at_desk, sandbox):
     assert len(sandbox.journal) < 40
     asked = at_desk.get(reverse("imodels:pick-imodels"), {"source": "section 04240 / track"})
     assert "Track bed 04240" in asked.text
+
+
+def test_a_name_that_is_under_way_is_not_called_free(at_desk, mara, spec_for, bridge_team):
+    lifecycle.request(spec_for(Kind.EMPTY, name="Pier 70"), by=mara)
+
+    checks = at_desk.get("/new/empty/checks/", {"itwin": "Harbour Bridge", "name": "pier 70"}).text
+
+    assert "A request under way will use this name in Harbour Bridge" in checks
+    assert "One with this name is already under way" in checks
+    assert "ree in Harbour Bridge" not in checks

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
 from imodels_app.models import Membership, Operation, Team, TeamITwin
+from imodels_app.requesting import staging
 from imodels_app.requesting.spec import Extent
 from imodels_app.states import Kind
 from tests.waiting import wait_until
@@ -472,27 +473,54 @@ def test_a_preset_is_kept_and_started_from_without_javascript(desk):
     assert (operation.name, operation.preserve_history, operation.reason) == ("November", False, "Monthly check")
 
 
-@pytest.mark.parametrize("has_script", [True, False])
-def test_five_clicks_make_one_operation_and_end_on_its_page(desk, sandbox, troubles, has_script):
+FILLED = {
+    Kind.EMPTY: "itwin=Harbour+Bridge",
+    Kind.TEMPLATE: "source=Main+Bridge&itwin=Harbour+Bridge",
+    Kind.BASELINE: "itwin=Harbour+Bridge",
+    Kind.CLONE: "source=Main+Bridge&itwin=Harbour+Bridge",
+    Kind.FORK: "source=Main+Bridge&itwin=Harbour+Bridge&reason=Piles",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "has_script"),
+    [
+        (Kind.EMPTY, True),
+        (Kind.EMPTY, False),
+        (Kind.BASELINE, True),
+        *(pytest.param(kind, True, marks=pytest.mark.soak) for kind in (Kind.TEMPLATE, Kind.CLONE, Kind.FORK)),
+        *(pytest.param(kind, False, marks=pytest.mark.soak) for kind in Kind if kind != Kind.EMPTY),
+    ],
+)
+def test_five_clicks_make_one_operation_and_end_on_its_page(
+    desk, sandbox, troubles, tmp_path, settings, kind, has_script
+):
     troubles.expect("ERR_ABORTED")
+    settings.STAGING_DIR = tmp_path / "staging"
     page = desk(java_script_enabled=has_script)
-    page.goto("/new/empty/")
-    page.get_by_label("Into iTwin").fill("Harbour Bridge")
-    page.get_by_label("Name", exact=True).fill("Pier 7")
+    page.goto(f"/new/{kind}/?name=Pier+7&{FILLED[kind]}")
+    if kind == Kind.BASELINE:
+        (tmp_path / "pier.bim").write_bytes(staging.HEADER + bytes(4096))
+        page.locator("#file").set_input_files(tmp_path / "pier.bim")
+    if kind == Kind.BASELINE and has_script:  # it goes up at once
+        page.locator("[data-upload][data-state=arrived]").wait_for()
     if has_script:  # what it says moves the button
         expect(page.locator("#name_msg")).to_contain_text("Free in Harbour Bridge")
+        page.wait_for_load_state("networkidle")
     sandbox.fault("GET", r"/", slow_s=0.3, times=200)
     posts = []
     page.on("request", lambda request: request.method == "POST" and posts.append(request.url))
-    button = page.get_by_role("button", name="Create")
+    button = page.locator(".form-foot button").first
     button.scroll_into_view_if_needed()
     box = button.bounding_box()
     for _ in range(5):
         page.mouse.click(box["x"] + 20, box["y"] + 10)
     expect(page).to_have_url(re.compile(r"/operations/"))
 
-    assert page.url.endswith(f"/operations/{Operation.objects.get().pk}/")
-    assert (len(posts) == 1) == has_script
+    operation = Operation.objects.get()
+    assert page.url.endswith(f"/operations/{operation.pk}/")
+    assert operation.kind == kind
+    assert len(posts) == 1 or not has_script
 
 
 def test_a_form_that_was_sent_can_be_changed_and_sent_again_after_going_back(desk):

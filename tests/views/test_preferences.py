@@ -103,15 +103,21 @@ def test_what_is_chosen_is_kept(client, mara):
     client.force_login(mara)
     chosen = {f"mail-{kind}": DAILY for kind in ASKING} | {f"mail-{kind}": NEVER for kind in TELLING}
     chosen["mail-failed"] = AT_ONCE
+    for_engineers = set(TELLING) - {NotificationKind.ESCALATED}
 
     assert client.post(PAGE, {"time_zone": "Asia/Kolkata"} | chosen).status_code == 302
 
     mara.refresh_from_db()
     assert mara.time_zone == "Asia/Kolkata"
-    assert {kind for kind in NotificationKind if mara.mutes(kind)} == set(TELLING) - {NotificationKind.FAILED}
+    assert {kind for kind in NotificationKind if mara.mutes(kind)} == for_engineers - {NotificationKind.FAILED}
     assert {kind for kind in NotificationKind if mara.reads_daily(kind)} == set(ASKING)
     assert client.post(PAGE, chosen | {"time_zone": "Mars/Olympus"}).status_code == 422
     assert client.post(PAGE, {"time_zone": "UTC"} | chosen | {"mail-requested": NEVER}).status_code == 422
+
+    client.post(PAGE, chosen | {"time_zone": "UTC", "all_told": NEVER})
+    mara.refresh_from_db()
+    assert {kind for kind in NotificationKind if mara.mutes(kind)} == for_engineers
+    assert {kind for kind in NotificationKind if mara.reads_daily(kind)} == set(ASKING)
 
 
 def test_a_kind_that_is_muted_is_not_sent_and_what_asks_to_act_is(waiting_fork, running_clone, mara, tomas):

@@ -87,7 +87,7 @@ def test_the_same_is_requested_again_under_free_names_once_however_often_it_is_s
     client.force_login(mara)
     file = baseline_of(b"a file")
     asked = act("again", [*clones, file])
-    form_id = asked.context["form_id"]
+    form_id = dict(asked.context["sends"])["form_id"]
 
     answer = act("again", [*clones, file], sure=True, form_id=form_id)
     act("again", [*clones, file], sure=True, form_id=form_id)

@@ -335,6 +335,27 @@ def test_two_people_whose_subjects_differ_at_their_end_are_two(sandbox, start):
 
 
 @pytest.mark.parametrize(
+    ("sub", "name", "status"),
+    [
+        ("s" * 300, "Mara", 400),
+        ("a\0b", "Mara", 400),
+        ("\u202eabc", "Mara", 400),
+        ("s" * 255, "M" * 300, 302),
+        ("somebody", "Ma\0ra\u202e " + "👩‍👩‍👧" * 100, 302),
+    ],
+    ids=["long", "NUL", "turned", "as long as may be", "odd name"],
+)
+def test_whoever_the_provider_names_oddly_is_signed_in_or_told_in_a_sentence(client, sandbox, sub, name, status):
+    sandbox.world.people |= dict.fromkeys(("odd", sub), replace(sandbox.person("mara"), id=sub, given_name=name))
+
+    answer = sign_in_as(client, "odd")
+
+    assert (answer.status_code, signed_in(client)) == (status, status == 302)
+    assert status == 302 or "Sign in again" in answer.text
+    assert client.get("/operations/").status_code == (200 if status == 302 else 302)
+
+
+@pytest.mark.parametrize(
     "email",
     [
         f"{'x' * 300}@harbour.example",
@@ -490,6 +511,25 @@ def test_a_closed_account_stays_out(client, sandbox, mara):
 
     assert sign_in_as(client).status_code == 403
     assert not signed_in(client)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "button"),
+    [
+        ("https://ims.bentley.com", "Sign in with Bentley"),
+        ("https://login.harbour.example", "Sign in with login.harbour.example"),
+        ("https://notbentley.com", "Sign in with notbentley.com"),
+        ("http://127.0.0.1:8010", "Sign in"),
+    ],
+)
+def test_the_door_says_what_this_is_and_who_signs_one_in(client, settings, issuer, button):
+    settings.OIDC_ISSUER = issuer
+
+    page = " ".join(client.get("/", follow=True).text.split())
+
+    assert f"> {button} </a>" in page
+    assert "<h1>iModel Desk</h1>" in page
+    assert "creates, clones and forks iModels" in page
 
 
 def test_no_token_reaches_the_browser(client, sandbox):

@@ -28,6 +28,9 @@ def test_one_is_made_followed_set_back_switched_and_deleted(at_streams, queued_c
     one = Destination.objects.get()
     assert "Nothing is waiting" in at_streams.get(STREAMS).text
 
+    for line, position in (("2", 1), ("999999", log.head().size), ("0", log.head().size), ("x", log.head().size)):
+        at_streams.post(f"{STREAMS}{one.pk}/replay", {"line": line})
+        assert Destination.objects.get().position == position
     at_streams.post(f"{STREAMS}{one.pk}/replay", {"since": "2026-01-01"})
     events.record("head_sent", at=clock.now(), size=1, root="00")
     log.add_events()
@@ -42,7 +45,7 @@ def test_one_is_made_followed_set_back_switched_and_deleted(at_streams, queued_c
     told = Event.objects.filter(verb__startswith="stream_").order_by("pk")
     assert [event.verb for event in told] == [
         Verb.STREAM_MADE,
-        Verb.STREAM_REPLAYED,
+        *[Verb.STREAM_REPLAYED] * 3,
         Verb.STREAM_SWITCHED,
         Verb.STREAM_DELETED,
     ]
@@ -60,6 +63,7 @@ def test_one_is_made_followed_set_back_switched_and_deleted(at_streams, queued_c
         ("secret", "whsec_c2hvcnQ=", "24 to 64 bytes"),
         ("secret", "open sesame", "24 to 64 bytes"),
         ("name", "siem", "There is a destination of this name"),
+        ("name", "\u00ad", "only invisible characters"),
     ],
 )
 def test_what_cannot_be_sent_to_is_refused_at_its_field(at_streams, field, typed, said):

@@ -177,6 +177,19 @@ def test_a_team_is_told_apart_from_one_for_which_nobody_can_decide(at_desk, brid
     assert "1 lead of Bridge team" in at_desk.get(page).text
 
 
+def test_people_and_itwins_leave_a_team_once_one_is_sure(at_desk, bridge_team, tomas):
+    place, itwin = bridge_team.membership_set.get(user=tomas), bridge_team.itwins.get()
+    for address, sends in (("change-place", {"remove": "yes"}), ("take-itwin", {})):
+        row = place if sends else itwin
+        asked = at_desk.post(reverse(f"imodels:{address}", args=[row.pk]), sends)
+        assert "from Bridge team?" in asked.context["heading"]
+        row.refresh_from_db()
+
+        at_desk.post(asked.context["address"], dict(asked.context["sends"]))
+
+        assert not type(row).objects.filter(pk=row.pk).exists()
+
+
 @pytest.mark.parametrize(("who", "sees_addresses"), [("mara", False), ("tomas", True)])
 def test_who_is_in_a_team_reads_its_page_and_changes_nothing(client, bridge_team, request, who, sees_addresses):
     Membership.objects.create(team=bridge_team, email="soon@harbour.example")

@@ -9,8 +9,10 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 
+from dashboard import urls as desk_urls
+from imodels_app import urls
 from imodels_app.accounts import tokens
 from imodels_app.limits import throttles
 from imodels_app.models import Operation, User
@@ -44,6 +46,29 @@ BY_PERSON = {
     "cancel": (throttles.DECISIONS, _post("cancel", PK)),
     "act on several": (throttles.DECISIONS, _post("act-on-several", pick=PK, act="cancel")),
     "delete an orphan": (throttles.DECISIONS, _post("delete-orphan", PK)),
+}
+
+
+DUMMIES = {"uuid": PK, "int": "1", "slug": "x", "str": "clone"}
+# Each view's address, with ids of what is not there.
+ADDRESSES = {
+    pattern.name: "/" + re.sub(r"<(\w+):\w+>", lambda found: DUMMIES[found[1]], str(pattern.pattern))
+    for pattern in (*urls.urlpatterns, *desk_urls.urlpatterns)
+    if isinstance(pattern, URLPattern)
+}
+# Why not: none of them asks or tells anybody anything, or leaves a row beside those that were there.
+NOT_THROTTLED = {
+    "theme": "sets cookies",
+    "preferences": "overwrites one's own choices",
+    "sign-out": "ends one's session",
+    "admin-logout": "ends one's session",
+    "end-session": "ends what sign-ins have begun",
+    "end-all-sessions": "ends what sign-ins have begun",
+    "approval-list": "shows again what was ticked",
+    "approval-detail": "shows again what was typed",
+    "staged-files": "counts what speaks the protocol: `upload` above",
+    "staged-file": "takes pieces of what was counted when it was announced",
+    "remove-staged-file": "removes what was counted when it was announced",
 }
 
 
@@ -98,6 +123,21 @@ def test_one_person_who_does_it_too_often_waits_and_nobody_else(at_desk, beside,
     assert re.search(r"at most \d+ .* a minute. Try again in \d+ s", answer.content.decode())
     assert BY_PERSON[what][1](beside).status_code != 429
     assert at_desk.get(reverse("imodels:operation-list")).status_code == 200
+
+
+def test_every_view_that_takes_a_post_is_throttled_for_each_person_or_says_why_not(at_desk, ines):
+    """Whoever has used up all of it is refused by each of them, before it looks for what it is about."""
+    unthrottled = set(ADDRESSES)
+    for _ in range(2):  # a minute may end meanwhile
+        for throttle in vars(throttles).values():
+            if isinstance(throttle, throttles.Throttle):
+                use_up(throttle, f"person-{ines.pk}")
+        for name in sorted(unthrottled):
+            at_desk.force_login(ines)
+            if at_desk.post(ADDRESSES[name]).status_code in (405, 429):
+                unthrottled.discard(name)
+
+    assert sorted(unthrottled) == sorted(NOT_THROTTLED)
 
 
 @pytest.mark.parametrize("what", BY_ADDRESS)

@@ -14,6 +14,7 @@ from imodels_app.accounts import rights, tokens, watches
 from imodels_app.models import Event, Membership, Operation, SeenIModel, Watch, WatchedITwin
 from imodels_app.runtime import clock, failpoints
 from imodels_app.states import EVENT_GROUPS, Kind
+from imodels_app.tables.filters import Filter
 from imodels_app.workers import outside
 from imodels_app.workers.poll import poll
 from imodels_app.workers.submit import submit
@@ -73,6 +74,37 @@ def test_what_is_made_renamed_and_deleted_outside_is_told_once(watched, otto, sa
     event = Event.objects.filter(verb="made_outside").get()
     assert event.note == "Jetty, by Otto Brandt"
     assert {entry.person for entry in sandbox.journal} == {sandbox.person("tomas").id}
+
+
+def test_whose_it_is_is_whoever_made_it_and_whose_token_saw_it_is_the_watcher(watched, otto, sandbox, tomas):
+    made_by_otto(sandbox, "Jetty")
+    stranger = w.IModel(str(uuid4()), HARBOUR, "Odd", str(uuid4()), sandbox.platform.time(), w.Creation("empty"))
+    sandbox.world.add_imodel(stranger)
+
+    night()
+
+    told = Event.objects.filter(verb="made_outside").order_by("note").values_list("data__person", "data__watcher")
+    assert list(told) == [(otto.pk, tomas.pk), (None, tomas.pk)]
+    assert Filter(people=(str(otto.pk),), events=("outside",)).all_events().count() == 1
+    assert not Filter(people=(str(tomas.pk),), events=("outside",)).all_events().exists()
+
+
+def test_what_is_back_after_it_was_gone_is_told_and_can_go_again(watched, sandbox):
+    made = made_by_otto(sandbox, "Jetty")
+    night()
+    for _ in range(2):
+        one = sandbox.world.imodels[made]
+        sandbox.world.delete_imodel(made)
+        night()
+        assert SeenIModel.objects.get(pk=made).gone_at
+        sandbox.world.add_imodel(one)
+        night()
+
+    assert [verb for verb, *_ in seen()] == [
+        "made_outside",
+        *["deleted_outside", "returned_outside"] * 2,
+    ]
+    assert SeenIModel.objects.get(pk=made).gone_at is None
 
 
 def test_what_the_desk_makes_and_deletes_is_not_outside_but_what_others_do_to_it_is(

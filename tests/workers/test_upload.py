@@ -224,6 +224,18 @@ def test_a_refusal_of_the_storage_is_one_whatever_its_body(uploading, sandbox, s
     assert operation.failure_message in ("400", "400 7")
 
 
+@pytest.mark.parametrize("blocks_of", [KIB, 128 * KIB])
+def test_what_the_storage_has_taken_is_there_whatever_its_answer_says_besides(uploading, sandbox, settings, blocks_of):
+    settings.UPLOAD_SINGLE_PUT = blocks_of
+    sandbox.fault("PUT", r"^/storage/", status=201, body="<", answered=True, times=None)
+    data = a_file(100 * KIB)
+
+    operation = carried(uploading(data))
+
+    assert operation.state == State.RUNNING
+    assert in_storage(sandbox, operation.imodel_id) == data
+
+
 @pytest.mark.parametrize("storage_type", ["azure", "google"])
 @pytest.mark.parametrize("ahead_s", [-86400, -3600, -1300, 400, 3600])
 def test_60_a_link_is_used_however_far_the_platforms_clock_is_from_ours(uploading, sandbox, storage_type, ahead_s):

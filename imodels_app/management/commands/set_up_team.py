@@ -5,10 +5,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.db.models import Q
 
 from imodels_app.accounts import rights
 from imodels_app.accounts.chat_form import ChatForm
-from imodels_app.models import Membership, Team, TeamITwin
+from imodels_app.models import KnownITwin, Membership, Operation, SeenIModel, Team, TeamITwin
 from imodels_app.requesting.fields import Form
 from imodels_app.requesting.pasted import id_in
 from imodels_app.requesting.team_forms import PlaceForm, TeamForm
@@ -46,6 +47,10 @@ class Command(BaseCommand):
             for chat in Chat:
                 _set_chat(team, chat, options[f"{chat}_webhook"])
         self.stdout.write(f"{team.name}: {team.itwins.count()} iTwins, {team.membership_set.count()} people")
+        for itwin_id in _unknown(itwins):
+            self.stdout.write(
+                f"{itwin_id} was not looked up, as nobody is signed in here. See on the team's page that it has a name."
+            )
 
 
 def _checked(form: type[Form], field: str, text: str) -> str:
@@ -63,11 +68,20 @@ def _give(team: Team, itwin_id: str) -> None:
 
 
 def _id_of(text: str) -> str:
-    """From an id or a link. Nobody is signed in here, so it cannot be looked up."""
+    """From an id or a link. Nobody is signed in here, so the platform cannot be asked; but some iModels are known."""
     itwin_id = id_in(text, "itwins")
     if not itwin_id:
-        raise CommandError(f"“{text}” is not the id of an iTwin, nor a link to one.")
+        raise CommandError(f"“{foreign_text.isolated(text)}” is not the id of an iTwin, nor a link to one.")
+    copies = Operation.objects.filter(Q(imodel_id=itwin_id) | Q(source_id=itwin_id))
+    if copies.exists() or SeenIModel.objects.filter(pk=itwin_id).exists():
+        raise CommandError(f"“{foreign_text.isolated(text)}” is the id of an iModel. Give that of its iTwin.")
     return itwin_id
+
+
+def _unknown(itwin_ids: list[str]) -> list[str]:
+    """Those that may be anything."""
+    known = {*KnownITwin.objects.filter(pk__in=itwin_ids).values_list("pk", flat=True)}
+    return [one for one in itwin_ids if one not in known]
 
 
 def _set_chat(team: Team, chat: Chat, url: str) -> None:

@@ -30,6 +30,8 @@ def _sentences(report: Report) -> list[str]:
         said.append(f"The newest {report.waiting:,} events are not in the log yet.")
     if report.dropped:
         said.append(f"The addresses of {report.dropped:,} events were dropped.")
+    if report.unsent:
+        said.append(f"The head {report.unsent} was made, not sent: nobody has got it by e-mail or stream.")
     if report.sent is None:
         said.append("No head was sent yet, so nothing proves that no event is missing at the end.")
     elif report.sent.size < report.head.size:
