@@ -129,6 +129,8 @@ def _operations(made: Desk, size: int) -> None:
         cursor.execute(drawn, {"size": size - 1, "person": first, "team": 0})
         _fill(cursor, Operation, like.pk, OPERATION | own, "drawn AS d ORDER BY d.n")
         cursor.execute("DROP TABLE drawn")
+        known = "SELECT DISTINCT source_id, source_name FROM imodels_app_operation WHERE source_name <> ''"
+        cursor.execute(f"INSERT INTO imodels_app_knownsource (imodel_id, name) {known} ON CONFLICT DO NOTHING")
         for index in indexes:
             cursor.execute(index)
     with connection.cursor() as cursor:

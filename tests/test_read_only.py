@@ -233,7 +233,7 @@ def things(running_clone, failed_fork, spec_for, bridge_team, mara) -> dict[str,
         "team": bridge_team,
         "mara": mara,
     }
-    return {name: str(row.pk) for name, row in rows.items()}
+    return {name: str(row.pk) for name, row in rows.items()} | {"imodel": failed_fork.imodel_id}
 
 
 def patterns(level: list[URLPattern | URLResolver], namespace: str = "") -> Iterator[tuple[str, URLPattern]]:

@@ -38,9 +38,9 @@ class DestinationForm(forms.Form):
     )
 
     def clean_name(self) -> str:
-        name = foreign_text.tidy(self.cleaned_data["name"]).strip()
-        if why := foreign_text.why_not(name):
+        if why := foreign_text.why_not(self.cleaned_data["name"]):
             raise forms.ValidationError(why)
+        name = foreign_text.tidy(self.cleaned_data["name"]).strip()
         if Destination.objects.filter(name__iexact=name).exists():
             raise forms.ValidationError("There is a destination of this name.")
         return name

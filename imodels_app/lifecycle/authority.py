@@ -82,7 +82,7 @@ def _ask_too(person: User, team_id: int, note: str) -> None:
 
 @transaction.atomic
 def _ask_one_too(operation: Operation, *, person: User, note: str) -> None:
-    if recipients.asked(operation).filter(pk=person.pk).exists() and not recipients.knows(person, operation):
+    if recipients.is_asked(person, operation) and not recipients.knows(person, operation):
         event = _transition.event_fields("also_asked", None, note, operation.state, operation.state, "", "")
         _transition.tell(operation, clock.now(), event, {person: NotificationKind.REQUESTED})
 

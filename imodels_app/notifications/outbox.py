@@ -126,8 +126,7 @@ def is_current(message: Notification) -> bool:
     if message.kind == NotificationKind.EDITED and operation.decisions.filter(by=message.to_id).exists():
         return True
     if message.kind in TO_DECIDE and not is_own:
-        asked = recipients.asked(operation).filter(pk=message.to_id)
-        return operation.state == State.AWAITING_APPROVAL and asked.exists()
+        return operation.state == State.AWAITING_APPROVAL and recipients.is_asked(message.to, operation)
     if message.kind in (NotificationKind.DECIDED, NotificationKind.ENDED):
         return is_own or _knows_of(message.to, operation)
     if message.kind == NotificationKind.ESCALATED:

@@ -41,10 +41,18 @@ def reminded(operation: Operation, kind: NotificationKind) -> Recipients:
 
 
 def asked(operation: Operation, words: Iterable[str] | None = None) -> QuerySet[User]:
-    """Those who are asked to decide, may, and have not: all, or as these words of the column `asked` say.
+    """Those who are asked to decide, may, and have not: all, or as these words of the column `asked` say."""
+    people = _candidates(operation, words)
+    return User.objects.filter(pk__in=[one.pk for one in people if eligibility.can_answer(one, operation)])
 
-    In the place of an absent lead the deputy is asked, where they may decide.
-    """
+
+def is_asked(person: User, operation: Operation) -> bool:
+    """Whether this person is one of those."""
+    return eligibility.can_answer(person, operation) and _candidates(operation).filter(pk=person.pk).exists()
+
+
+def _candidates(operation: Operation, words: Iterable[str] | None = None) -> QuerySet[User]:
+    """Whom the words mean. In the place of an absent lead the deputy is asked, where they may decide."""
     words = set(operation.asked.split() if words is None else words)
     found = Q(pk__in=[word for word in words if word.isdecimal()])
     deputies = _deputies(operation) if Who.LEADS in words else {}
@@ -53,8 +61,7 @@ def asked(operation: Operation, words: Iterable[str] | None = None) -> QuerySet[
         found |= (leads & ~Q(pk__in=set(deputies.values()))) | Q(pk__in=deputies)
     if Who.ADMINS in words:
         found |= Q(is_staff=True)
-    people = User.objects.filter(found, is_active=True).distinct()
-    return User.objects.filter(pk__in=[one.pk for one in people if eligibility.can_answer(one, operation)])
+    return User.objects.filter(found, is_active=True).distinct()
 
 
 def _deputies(operation: Operation) -> dict[int, int]:
@@ -91,18 +98,17 @@ def admins(operation: Operation) -> Recipients:
 
 def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str) -> Recipients:
     """All but the requester."""
-    newly = asked(operation, set(operation.asked.split()) - set(asked_before.split()))
     if verb in (Verb.REQUESTED, Verb.REASSIGNED):
         return _as(NotificationKind.REQUESTED, asked(operation))
     if verb == Verb.AGREED:
         gone = User.objects.filter(pk__in=_last_asked(operation)).exclude(pk__in=asked(operation).values("pk"))
-        return _as(NotificationKind.DECIDED, gone) | _as(NotificationKind.REQUESTED, newly)
+        return _as(NotificationKind.DECIDED, gone) | _as(NotificationKind.REQUESTED, _newly(operation, asked_before))
     if verb == Verb.ADMINS_ASKED:
-        return _as(NotificationKind.REQUESTED, newly)
+        return _as(NotificationKind.REQUESTED, _newly(operation, asked_before))
     if verb == Verb.COMMENTED:
         return _as(NotificationKind.COMMENTED, wrote(operation))
     if verb == Verb.EDITED:
-        again = asked(operation) if came_from == State.CHANGES_REQUESTED else newly
+        again = asked(operation) if came_from == State.CHANGES_REQUESTED else _newly(operation, asked_before)
         return _as(NotificationKind.EDITED, again, _deciders(operation))
     if verb in (Verb.APPROVED, Verb.REJECTED, Verb.CHANGES_REQUESTED):
         last = User.objects.filter(pk__in=_last_asked(operation))
@@ -114,6 +120,10 @@ def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str)
     if verb in (Verb.CANCELLED, Verb.EXPIRED, Verb.SUCCEEDED, Verb.FAILED):
         return _as(NotificationKind.ENDED, _deciders(operation), asked(operation) if came_from in UNDECIDED else ())
     return _admins_once(operation) if verb == Verb.UNKNOWN_STATE else {}
+
+
+def _newly(operation: Operation, asked_before: str) -> QuerySet[User]:
+    return asked(operation, set(operation.asked.split()) - set(asked_before.split()))
 
 
 def _as(kind: NotificationKind, *people: Iterable[User]) -> Recipients:

@@ -181,8 +181,7 @@ def _asks(message: Notification) -> bool:
     operation = message.operation
     if operation is None or message.kind not in TO_DECIDE or message.to_id == operation.requested_by_id:
         return False
-    is_asked = recipients.asked(operation).filter(pk=message.to_id)
-    return message.kind != NotificationKind.EDITED or is_asked.exists()
+    return message.kind != NotificationKind.EDITED or recipients.is_asked(message.to, operation)
 
 
 def _all() -> str:

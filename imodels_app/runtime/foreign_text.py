@@ -16,7 +16,18 @@ _BREAK = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ufff9-\ufffb\ud800-\udfff]")
 # Unicode's Bidi_Control: what follows one of them may be read in another order than it is written.
 _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff]|(?<!\\S)[\u200c\u200d]+|[\u200c\u200d]+(?!\\S)")
+# Joiners at the edge of a word, tags without their flag, and what selects a variant once more.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u17b4\u17b5\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufff8"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a]"
+    "|(?<!\\S)[\u200c\u200d]+|[\u200c\u200d]+(?!\\S)"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0001\U000e0020-\U000e007f]+"
+    "|(?<=[\ufe00-\ufe0f\U000e0100-\U000e01ef])[\ufe00-\ufe0f\U000e0100-\U000e01ef]+"
+)
+# They look like a blank. Hangul's fillers belong between its letters, and Braille's blank between its patterns.
+_BLANK = re.compile(
+    "[\u3164\uffa0]|\u115f(?![\u1160-\u11a7])|(?<![\u1100-\u115f])\u1160|(?<![\u2801-\u28ff])\u2800(?![\u2801-\u28ff])"
+)
 # Unicode's Default_Ignorable_Code_Point, and the empty pattern of Braille.
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
@@ -36,7 +47,7 @@ def cleaned(value: object, *, most: int = LINE, is_line: bool = True) -> str:
     if not isinstance(value, str):
         return ""
     # Cut before too: to normalize megabytes of accents takes minutes.
-    text = _TURNING.sub("", _CONTROL.sub("", tidy(value[: 4 * most])))
+    text = _TURNING.sub("", _CONTROL.sub("", _BLANK.sub(" ", tidy(value[: 4 * most]))))
     if is_line:
         text = re.sub("[\n\t]+", " ", text)
     text = text.strip() if has_visible(text) else ""
@@ -55,10 +66,14 @@ def why_not(typed: str, *, is_line: bool = True) -> str:
         return f"This has a hidden character that changes the direction of text ({_code(turning[0])}). Remove it."
     if control or (is_line and "\t" in typed):
         return f"This has a control character ({_code(control[0] if control else chr(9))}). Remove it."
+    if "\ufffd" in typed:
+        return "This has a character that could not be read (U+FFFD). Type it again."
     if is_line and _BREAK.search(typed):
         return "This has a line break. Write it in one line."
     if typed.strip() and not has_visible(typed):
         return "This has only invisible characters. Type something that can be read."
+    if blank := _BLANK.search(typed):
+        return f"This has a character that only looks like a blank ({_code(blank[0])}). Type a blank in its place."
     return ""
 
 

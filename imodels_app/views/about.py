@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from imodels_app.accounts import deciders
+from imodels_app.accounts import deciders, permissions
 from imodels_app.decorators import HtmxRequest, person, signed_in
 from imodels_app.display import formats, links, rule_texts, status
 from imodels_app.display.status import StatusText
@@ -135,6 +135,7 @@ def imodel_detail(request: HttpRequest, imodel_id: str) -> HttpResponse:
         "status_text": _status_of(imodel, now),
         "open_url": "" if imodel.why_not_copy else links.open_imodel_url(imodel.itwin_id, imodel.id),
         "copy_urls": [links.copy_imodel_url(imodel.id, kind) for kind in (Kind.CLONE, Kind.FORK)],
+        "may_delete": imodel.made_by and not permissions.why_not_delete_orphan(user, imodel.made_by),
         "lineage": _lineage(imodel, user, now),
         "presets": _presets(user, values__source_id=imodel.id),
         "deciders": _deciders(user, imodel.itwin_id) if imodel.itwin_id else None,
@@ -242,7 +243,7 @@ def _status_of(imodel: IModel, now: datetime) -> StatusText | None:
     if hasattr(imodel.made_by, "orphan"):
         return status.describe_orphan(imodel.made_by.orphan)
     told = status.describe(imodel.made_by, now)
-    return replace(told, badge="Usable") if imodel.made_by.is_finished and imodel.made_by.is_usable else told
+    return replace(told, badge="Usable", line="") if imodel.made_by.is_finished and imodel.made_by.is_usable else told
 
 
 def _lineage(imodel: IModel, user: User, now: datetime, catalog: Catalog | None = None) -> lineage.Lineage:

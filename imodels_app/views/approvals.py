@@ -113,9 +113,10 @@ def start(request: HttpRequest, pk: UUID) -> HttpResponse:
             return deciding.not_decided(request, pk, asks_again=asks_again)
         return approval_card.card(request, operation, user, status_code=503, start_form=form)
     except permissions.Denied as no:
+        if eligibility.was_asked(user, operation):
+            return deciding.late(request, operation, user, str(no))
         return error_handlers.denied(request, str(no), back=approval_card.address(operation))
     except lifecycle.Conflict as conflict:
-        now_shown = approval_card.visible(user, pk)
-        return approval_card.card(request, now_shown, user, status_code=409, late=str(conflict))
+        return deciding.late(request, operation, user, str(conflict))
     messages.success(request, "Saved.")
     return redirect(approval_card.address(operation))

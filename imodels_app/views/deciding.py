@@ -119,11 +119,11 @@ def respond(
         return approval_card.card(request, operation, user, status_code=503)
     except permissions.Denied as no:
         if eligibility.was_asked(user, operation):
-            return _late(request, operation, user, str(no))
+            return late(request, operation, user, str(no))
         note_refusal(request, operation, f"{done}: {no}")
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[operation.pk]))
     except lifecycle.Conflict as conflict:
-        return _late(request, operation, user, str(conflict))
+        return late(request, operation, user, str(conflict))
     return _to_next(request, user, operation, done)
 
 
@@ -137,7 +137,7 @@ def require_current(user: User, operation: Operation, shown: str, why_not: Calla
         raise lifecycle.Conflict(why)
 
 
-def _late(request: HttpRequest, operation: Operation, user: User, why: str) -> HttpResponse:
+def late(request: HttpRequest, operation: Operation, user: User, why: str) -> HttpResponse:
     """The card as it is now, with what was typed."""
     now_shown = approval_card.visible(user, operation.pk)
     return approval_card.card(request, now_shown, user, status_code=409, late=why)

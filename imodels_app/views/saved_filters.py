@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -12,11 +13,13 @@ from imodels_app.accounts import permissions
 from imodels_app.decorators import person, signed_in, throttled
 from imodels_app.limits import throttles
 from imodels_app.models import SavedFilter
+from imodels_app.requesting.fields import text_field
 from imodels_app.runtime import foreign_text
 from imodels_app.tables import menus
 
 MOST_SAVED = 50
 LONGEST_QUERY = 2000
+NAME = text_field("Name", "The filter needs a name.", most=100)
 PAGES = {
     SavedFilter.Page.EVENTS: "imodels:audit",
     SavedFilter.Page.OPERATIONS: "imodels:audit-operations",
@@ -30,16 +33,16 @@ PAGES = {
 def save_filter(request: HttpRequest) -> HttpResponse:
     """Keep the filter of a page under a name; the same name again replaces it."""
     user, page = person(request), request.POST.get("page", "")
-    name = foreign_text.tidy(request.POST.get("name", "")[: foreign_text.LINE]).strip()[:100]
     if page not in PAGES or not (page == SavedFilter.Page.TABLE or permissions.may_audit(user)):
         raise Http404
     query = menus.without(QueryDict(request.POST.get("query", "")[:LONGEST_QUERY])).removeprefix("?")
     own = user.saved_filters.filter(page=page)
-    if not name:
-        messages.error(request, "Not saved: the filter needs a name.")
-    elif why_not := foreign_text.why_not(name):
-        messages.error(request, f"Not saved. {why_not}")
-    elif own.count() >= MOST_SAVED:
+    try:
+        name = NAME.clean(request.POST.get("name", ""))
+    except ValidationError as no:
+        messages.error(request, f"Not saved. {' '.join(no.messages)}")
+        return redirect(f"{_address(page)}?{query}")
+    if own.count() >= MOST_SAVED:
         messages.error(request, f"Not saved: you have {MOST_SAVED} saved filters already.")
     else:
         kept = own.filter(name__iexact=name).first() or SavedFilter(owner=user, page=page)

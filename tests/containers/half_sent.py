@@ -16,7 +16,7 @@ import requests
 from tests.containers.drive import sign_in
 
 COUNT, FOR_S, ANSWER_WITHIN_S = 200, 90, 2.0
-HALF = b"POST /new/empty/ HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\n\r\nab"
+HALF = "POST /new/empty/ HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\nContent-Length: 1000\r\n\r\nab"
 
 
 def main(address: str) -> None:
@@ -24,9 +24,11 @@ def main(address: str) -> None:
     trust = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
     with ExitStack() as lines, requests.Session() as browser:
         sign_in(browser, address, "mara")
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies)
+        half = HALF.format(at.netloc, cookies).encode()
         for _ in range(COUNT):
             line = socket.create_connection((at.hostname, at.port))
-            lines.enter_context(trust.wrap_socket(line, server_hostname=at.hostname)).sendall(HALF % at.netloc.encode())
+            lines.enter_context(trust.wrap_socket(line, server_hostname=at.hostname)).sendall(half)
         slowest, ends_at = 0.0, time.monotonic() + FOR_S
         while time.monotonic() < ends_at:
             for path in ("/healthz", "/operations/"):

@@ -185,9 +185,9 @@ FENCES = {
         "the token of the new sign-in was overwritten",
     ),
     "an event is not changed": Fence(
-        "migrations/_data_and_triggers.py",
-        '    Trigger("event_update", f"UPDATE ON {EVENT}", KEEPS_EVENTS),\n',
-        "",
+        "migrations/_address_triggers.py",
+        """return f"NOT ({kept} AND NEW.actor_email = '' AND""",
+        """return "false" or f"NOT ({kept} AND NEW.actor_email = '' AND""",
         "its history was rewritten",
     ),
     "an event is not deleted": Fence(

@@ -64,8 +64,6 @@ def test_an_address_of_the_public_internet_is_used(address):
         *TWO_FACED,
         "localhost",
         "LOCALHOST",
-        "localhost.",
-        "127.0.0.1.",
         "mara@127.0.0.1",
         "[::1]",
         "[::ffff:127.0.0.1]",

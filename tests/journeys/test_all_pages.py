@@ -63,7 +63,10 @@ def open_as(open_page, client, live_server, settings, sandbox, troubles):
 def pages(succeeded_clone, failed_fork, spec_for, bridge_team, mara, tomas, ines):
     """Name and person -> their pages."""
     waiting = lifecycle.request(spec_for(Kind.FORK, name="Pier 8 retrofit"), by=mara)
-    Preset.objects.create(owner=mara, team=bridge_team, name="Monthly", kind="clone", created_at=clock.now())
+    values = {"source_id": MAIN_BRIDGE, "itwin_id": HARBOUR}
+    Preset.objects.create(
+        owner=mara, team=bridge_team, name="Monthly", kind="clone", values=values, created_at=clock.now()
+    )
     more = {mara: ["operation-detail", succeeded_clone, failed_fork, waiting], tomas: ["approval-detail", waiting]}
     clients = {one: Client() for one in (mara, tomas, ines)}
     for one, client in clients.items():

@@ -115,6 +115,39 @@ def test_a_clone_by_keyboard_takes_twelve_keys_from_the_opened_form(desk, counte
     assert Operation.objects.get().kind == Kind.CLONE
 
 
+def test_what_something_was_made_from_is_cloned_again_in_four_clicks(desk, succeeded_clone, counted):  # noqa: F811
+    page = desk()
+    page.goto("/operations/")
+    hand = Hand(page)
+
+    hand.click("link", succeeded_clone.name)
+    hand.click("link", "Main Bridge")
+    expect(page.get_by_role("heading", name="Main Bridge", exact=True)).to_be_visible()
+    hand.click("link", "Clone this")
+    expect(page.locator("#itwin")).to_have_value("Harbour Bridge")
+    expect(page.locator("#name")).to_have_value("Main Bridge 2")
+    hand.click("button", "Clone")
+    is_sent(page)
+
+    counted("from the facts of an operation to a clone of its source", hand, clicks=4)
+    assert Operation.objects.latest("created_at").source_id == succeeded_clone.source_id
+
+
+def test_the_palette_leads_to_an_imodel_by_its_name(desk, succeeded_clone, counted):  # noqa: F811
+    page = desk()
+    page.goto("/operations/")
+    hand = Hand(page)
+
+    hand.press("Control+k")
+    expect(page.locator("#palette-text")).to_be_focused()
+    hand.type("main bridge")
+    expect(page.locator("#palette-found").get_by_text("iModels", exact=True)).to_be_visible()
+    hand.press("ArrowDown", "ArrowDown", "Enter")
+
+    expect(page.get_by_role("heading", name="Main Bridge", exact=True)).to_be_visible()
+    counted("to an iModel by the palette", hand, keys=4)
+
+
 @pytest.fixture
 def desk_of_tomas(desk, tomas, sandbox, confirmed_leads):  # noqa: F811
     tokens.store(tomas, sandbox.tokens_for("tomas"))

@@ -144,7 +144,7 @@ def test_ten_questions_are_answered_within_three_clicks_each(ask, record, sandbo
     auditor.go("button", "Show")
     auditor.go("link", "Pier 7 retrofit")
     auditor.go("link", "iModel")
-    assert f"Made by {named[fork.person]}" in auditor.reads()
+    assert f"Requested by {named[fork.person]}" in auditor.reads()
 
     # 2. From what?  3. Who allowed it, and who could have?  5. Who of the desk could see it, then and now?
     auditor = ask()

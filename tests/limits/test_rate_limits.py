@@ -153,7 +153,7 @@ def test_following_leaves_room_in_every_minute(settings, tier, a_minute):
 
     taken = sum(follow(10_000, start + timedelta(seconds=second)) for second in range(1, 61))
 
-    assert 0.85 * a_minute <= taken <= a_minute
+    assert 0.96 * a_minute <= taken <= a_minute
 
 
 def test_following_never_takes_the_reserve_for_people():
@@ -163,11 +163,12 @@ def test_following_never_takes_the_reserve_for_people():
     assert follow(10_000, now) == 0
 
 
-def test_calls_of_people_and_of_sending_count_and_may_use_the_reserve():
+def test_calls_of_people_and_of_sending_count_and_may_use_the_reserve(settings):
+    settings.ITWIN_TIER = "trial"
     now = timezone.now()
     assert follow(10_000, now) > 200  # all but the reserve
 
-    for _ in range(200):  # 250 are the reserve
+    for _ in range(200):  # 208 are the reserve
         rate_limits.count_call(now)
 
     assert follow(10_000, now + timedelta(seconds=2)) == 0
@@ -179,9 +180,19 @@ def test_what_people_used_is_given_back_before_following_goes_on():
     for _ in range(450):
         rate_limits.count_call(now)
 
-    # 75 a second drip in: first what was taken from the reserve and beyond, then what following may take.
+    # 81 a second drip in: first what was taken from the reserve and beyond, then what following may take.
     assert follow(10_000, now + timedelta(seconds=5)) == 0
     assert follow(10_000, now + timedelta(seconds=9)) > 0
+
+
+def test_for_a_day_after_a_429_of_all_calls_a_tenth_is_left_unused():
+    now = timezone.now()
+    usual = rate_limits.polls_a_second(now)
+
+    rate_limits.freeze("calls", now, now)
+
+    assert rate_limits.polls_a_second(now) == pytest.approx(0.9 * usual)
+    assert rate_limits.polls_a_second(now + timedelta(hours=25)) == pytest.approx(usual)
 
 
 @pytest.mark.same_on_both
@@ -197,7 +208,7 @@ def test_a_trials_hour_counts_everybodys_calls(settings):
                 rate_limits.count_call(at)
                 taken += 1
 
-    assert 4200 <= taken <= 5000
+    assert 4800 <= taken <= 5000
 
 
 # ---------- a share of what is looked up ----------
@@ -215,7 +226,7 @@ def look_up(wanted: int, now, *people) -> int:
 
 
 @pytest.mark.same_on_both
-@pytest.mark.parametrize(("tier", "at_once", "step_s", "drips"), [("trial", 85, 50, 31), ("basic", 100, 1, 37)])
+@pytest.mark.parametrize(("tier", "at_once", "step_s", "drips"), [("trial", 84, 50, 33), ("basic", 24, 1, 40)])
 def test_one_persons_look_ups_are_half_of_what_is_there_and_then_what_drips(
     settings, otto, tier, at_once, step_s, drips
 ):
@@ -224,7 +235,7 @@ def test_one_persons_look_ups_are_half_of_what_is_there_and_then_what_drips(
 
     assert look_up(at_once + 40, now, otto) == at_once
     lasting = sum(look_up(drips + 9, now + timedelta(seconds=step_s * step), otto) for step in range(1, 21))
-    assert 0.7 * 20 * drips < lasting <= 20 * drips + at_once
+    assert 0.4 * 20 * drips < lasting <= 20 * drips + at_once
 
 
 @pytest.mark.same_on_both
@@ -234,11 +245,12 @@ def test_people_at_full_speed_leave_place_for_whoever_comes(settings, otto, mara
     now = timezone.now()
 
     at_once = [look_up(120, now, person) for person in (otto, mara)]
-    assert at_once[0] > at_once[1] > 40
-    assert look_up(120, now, tomas) >= rate_limits.CALLS_A_LOOK
+    assert at_once[0] > at_once[1] > rate_limits.CALLS_A_LOOK
+    soon = now + timedelta(seconds=0.5)
+    assert look_up(120, soon, tomas) >= rate_limits.CALLS_A_LOOK
     for seconds in range(1, 11):
         look_up(20, now + timedelta(seconds=seconds), otto, mara)
-    assert look_up(120, now + timedelta(seconds=10), ines) >= rate_limits.CALLS_A_LOOK
+    assert look_up(120, now + timedelta(seconds=10.5), ines) >= rate_limits.CALLS_A_LOOK
 
 
 @pytest.mark.parametrize("tier", ["trial", "basic"])
@@ -259,7 +271,7 @@ def test_one_person_at_full_speed_holds_up_neither_anothers_look_up_nor_followin
     now = timezone.now()
     look_up(120, now, otto)
 
-    assert look_up(20, now, mara) == 20
+    assert look_up(20, now, mara) >= rate_limits.CALLS_A_LOOK
     assert follow(20, now) == 20
 
 
@@ -294,7 +306,7 @@ def test_what_is_refused_is_not_counted(otto):
     now = timezone.now()
     look_up(120, now, otto)
 
-    assert Bucket.objects.get(name=rate_limits.CALLS).counted == 100
+    assert Bucket.objects.get(name=rate_limits.CALLS).counted == 24
 
 
 def test_while_the_application_is_frozen_nothing_is_sent_either():

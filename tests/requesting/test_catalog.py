@@ -53,6 +53,11 @@ def of_otto(otto, sandbox):
         (f"https://viewer.example/?iTwinId={OTHER}", "imodels", ""),
         (f"https://somewhere.example/{GUID}/{GUID}", "imodels", GUID),
         ("{" + GUID + "}", "imodels", GUID),
+        (GUID.replace("-", "\u2011"), "imodels", GUID),
+        (GUID.replace("-", "\u2013"), "itwins", GUID),
+        (f'{{"iTwinId": "{OTHER}", "iModelId": "{GUID}"}}', "imodels", GUID),
+        (f'{{"iTwinId": "{OTHER}", "iModelId": "{GUID}"}}', "itwins", OTHER),
+        (f"https://viewer.example/?itwin={OTHER}&imodel={GUID}#view", "imodels", GUID),
         ("Main Bridge", "imodels", ""),
     ],
 )

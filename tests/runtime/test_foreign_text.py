@@ -4,7 +4,24 @@ import pytest
 
 from imodels_app.runtime import foreign_text
 
-JOINED = ["می‌خواهم", "क्‍ष", "👩‍👩‍👧", "🏳️‍🌈", "❤️", "Zoë", "גשר", "جسر 7", "Ａ", "日本 橋", "x=1; y", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"]
+JOINED = [
+    "⠏⠊⠑⠗\u2800⠼⠛",
+    "葛\U000e0100",
+    "7\ufe0f\u20e3",
+    "\u1112\u1160",
+    "می‌خواهم",
+    "क्‍ष",
+    "👩‍👩‍👧",
+    "🏳️‍🌈",
+    "❤️",
+    "Zoë",
+    "גשר",
+    "جسر 7",
+    "Ａ",
+    "日本 橋",
+    "x=1; y",
+    "🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+]
 
 
 @pytest.mark.parametrize("text", JOINED)
@@ -25,6 +42,9 @@ def test_what_can_be_read_stays_as_it_is(text):
             for nothing in ("\u200b", "\u200d\u200d", "\ufeff", "\u3164", "\u2800", "\u00ad", " \u2060 ", "\ufe0f")
         ),
         *(("Pi\u200ber\ufeff", "Pier"), ("\u200dPier\u200c", "Pier"), ("Cafe\u0301", "Café"), (" Pier ", "Pier")),
+        *((f"Main{blank}Bridge", "Main Bridge") for blank in "\u3164\uffa0\u115f\u1160\u2800"),
+        *((f"Pier{unseen}7", "Pier7") for unseen in "\u034f\u17b4\u2065\ufff1\U0001d173\U000e0041\U000e0001"),
+        *(("葛" + "\U000e0100" * 9, "葛\U000e0100"), ("❤" + "\ufe0f" * 9, "❤\ufe0f")),
         *((None, ""), (7, "7"), (True, ""), ([], ""), ({"a": 1}, ""), (1.5, "")),
     ],
 )
@@ -51,6 +71,8 @@ def test_a_message_keeps_its_lines():
         ),
         *((f"Pier{control}7", f"control character (U+{ord(control):04X})") for control in "\x07\0\x1b\x7f\x9b\t\ud83d"),
         *((f"Pier{line}7", "line break") for line in ("\n", "\r\n", "\r", "\u2028", "\u2029", "\x85", "\v", "\f")),
+        ("Br\ufffdcke", "could not be read (U+FFFD)"),
+        *((f"Main{blank}Bridge", f"blank (U+{ord(blank):04X})") for blank in "\u3164\uffa0\u115f\u1160\u2800"),
         *(
             (nothing, "only invisible")
             for nothing in ("\u200b", "\u2060\u2060", "\u3164", "\u2800", "\u00ad", "\u200d", "\ufeff")

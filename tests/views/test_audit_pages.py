@@ -272,7 +272,8 @@ def test_a_filter_is_kept_under_a_name_that_means_one(admin, ines):
         answer = keep(admin, name, query)
 
     assert list(ines.saved_filters.values_list("name", "query")) == [("approvals", "event=approvals")]
-    assert "the filter needs a name" in answer.text
+    assert "The filter needs a name" in answer.text
+    assert "At most 100 characters; this has 101" in keep(admin, "x" * 101).text
     assert "Not saved. This has a hidden character" in keep(admin, "a\u202eb").text
     assert ines.saved_filters.count() == 1
 

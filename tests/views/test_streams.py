@@ -63,6 +63,7 @@ def test_one_is_made_followed_set_back_switched_and_deleted(at_streams, queued_c
         ("secret", "whsec_c2hvcnQ=", "24 to 64 bytes"),
         ("secret", "open sesame", "24 to 64 bytes"),
         ("name", "siem", "There is a destination of this name"),
+        ("name", "\u00ad", "only invisible characters"),
     ],
 )
 def test_what_cannot_be_sent_to_is_refused_at_its_field(at_streams, field, typed, said):

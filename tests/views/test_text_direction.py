@@ -49,3 +49,41 @@ def test_a_name_from_right_to_left_is_isolated_on_every_page(named, mara, tomas,
             shown += read.count(NAME)
     assert not bare, "\n".join(sorted(map(str, bare)))
     assert shown > 60
+
+
+FORMS = [
+    *(("mara", f"/new/{kind}/", "name") for kind in Kind),
+    ("mara", "/new/clone/preset/", "preset_name"),
+    ("mara", "/new/fork/", "reason"),
+    ("mara", "/approvals/{fork}/edit", "name"),
+    ("mara", "/approvals/{fork}/comment", "text"),
+    ("tomas", "/approvals/{fork}/reject", "comment"),
+    ("ines", "/approvals/{fork}/bypass", "reason"),
+    ("ines", "/teams/new", "name"),
+    ("ines", "/approvals/rules/new", "name"),
+    ("ines", "/audit/streams/", "name"),
+    ("ines", "/filters", "name"),
+]
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ("Pier\u202e7", "direction of text"),
+        pytest.param("Main\u3164Bridge", "looks like a blank", marks=pytest.mark.soak),
+        pytest.param("Br\ufffdcke", "could not be read", marks=pytest.mark.soak),
+    ],
+)
+@pytest.mark.django_db
+def test_every_form_refuses_what_nobody_could_read_at_its_field(
+    waiting_fork, signed_in_mara, tomas, ines, confirmed_leads, odd, why
+):
+    people = {"mara": signed_in_mara, "tomas": tomas, "ines": ines}
+    for who, address, field in FORMS:
+        client = Client()
+        client.force_login(people[who])
+        typed = {field: odd, "round": "1", "page": "events", "source_id": MAIN_BRIDGE}
+
+        answer = client.post(address.format(fork=waiting_fork.pk), typed, follow=True)
+
+        assert why in answer.text, (address, answer.status_code)
