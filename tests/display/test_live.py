@@ -155,7 +155,7 @@ def test_what_changed_comes_and_nothing_else(client, tomas, mara, ended_clone, b
     if what == "row":
         Operation.objects.filter(pk=ended_clone.pk).update(version=9)
     elif what == "new row":
-        lifecycle.cancel(lifecycle.request(spec_for(Kind.EMPTY), by=mara), by=mara)
+        lifecycle.request(spec_for(Kind.EMPTY), by=mara)
     else:
         rate_limits.freeze("clone", timezone.now() + timedelta(hours=1), timezone.now())
 
