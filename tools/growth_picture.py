@@ -1,8 +1,9 @@
 """Draws docs/growth.svg from docs/growth.csv: what the table of operations costs with more rows and with more tabs.
 
+    BENCH_GROWTH=docs/growth.csv make bench
     python -m tools.growth_picture
 
-The figures are those that `make bench` prints (tests/tables/test_at_size.py). Axes are logarithmic.
+The first takes down its figures there (tests/tables/test_at_size.py), the second draws them. Axes are logarithmic.
 """
 
 import csv
@@ -13,6 +14,22 @@ from pathlib import Path
 DOCS = Path(__file__).parent.parent / "docs"
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 440, 240, 56, 40, 44
 COLOURS = ("#0b6fb8", "#b4540a", "#3f7f3f", "#7a4aa0")
+
+
+def note(path: Path, panel: str, x: float, lines: dict[str, float]) -> None:
+    """Take down points of a panel; those that were there for the same x are older."""
+    rows = _read(path) if path.exists() else []
+    old = [row for row in rows if (row["panel"], float(row["x"])) != (panel, x) or row["line"] not in lines]
+    new = [{"panel": panel, "line": line, "x": f"{x:.0f}", "y": str(round(y, 2))} for line, y in lines.items()]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["panel", "line", "x", "y"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted(old + new, key=lambda row: (row["panel"], row["line"], float(row["x"]))))
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open() as figures:
+        return list(csv.DictReader(figures))
 
 
 def draw(rows: list[dict[str, str]]) -> str:
@@ -56,5 +73,4 @@ def _y(y: float, ticks: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    with (DOCS / "growth.csv").open() as figures:
-        (DOCS / "growth.svg").write_text(draw(list(csv.DictReader(figures))))
+    (DOCS / "growth.svg").write_text(draw(_read(DOCS / "growth.csv")))

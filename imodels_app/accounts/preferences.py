@@ -75,7 +75,7 @@ class PreferencesForm(forms.Form):
     def save(self) -> None:
         chosen = {kind: self.cleaned_data.get(f"mail-{kind}", _when(self.user, kind)) for kind in ASKING | TELLING}
         if all_told := self.cleaned_data["all_told"]:
-            chosen |= dict.fromkeys(TELLING, all_told)
+            chosen |= {kind: all_told for kind in TELLING if f"mail-{kind}" in self.fields}
         self.user.time_zone = self.cleaned_data["time_zone"]
         self.user.muted_mail = _those(chosen, NEVER)
         self.user.daily_mail = _those(chosen, DAILY)

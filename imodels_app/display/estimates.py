@@ -1,17 +1,20 @@
-"""How long an operation usually takes, judged by earlier ones of its kind, and of its source when there are enough."""
+"""How long an operation usually takes: by what polling has learned of its kind and size (limits.past_durations).
+
+While that is too little, by the few of its source, or of its kind.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from imodels_app.display.percentiles import percentile
-from imodels_app.limits.durations import ENOUGH as ENOUGH_TO_LEARN
-from imodels_app.limits.durations import Durations, Seen, learned
+from imodels_app.limits.durations import Durations
+from imodels_app.limits.past_durations import History
 from imodels_app.models import Operation
 from imodels_app.states import Kind, State
 
 # Fewer earlier ones tell nothing.
 ENOUGH = 5
-# The latest ones of a kind that are looked at: one bounded query.
+# The latest ones of a kind that are looked at, while they are few: one bounded query.
 LATEST = 200
 
 
@@ -20,7 +23,7 @@ class UsualDuration:
     """Half of `count` earlier ones took up to `median`, nine in ten up to `p90`.
 
     source: the name of the iModel they were all copies of; empty when they are all of the kind.
-    known: what was learned from them; None while they are too few for that
+    known: what was learned; None while too few have ended
     """
 
     median: timedelta
@@ -52,21 +55,25 @@ class Estimates:
     """Answers for one page: each kind is read once."""
 
     def __init__(self) -> None:
-        self._durations: dict[str, list[tuple[str, timedelta]]] = {}
+        self._history = History()
+        self._few: dict[str, list[tuple[str, timedelta]]] = {}
 
     def of(self, operation: Operation) -> UsualDuration | None:
         """The usual time of such an operation, or None when too few are known."""
-        known = self._of_kind(operation.kind)
-        if operation.source_id:
-            same = [lasted for source, lasted in known if source == operation.source_id]
-            if len(same) >= ENOUGH:
-                return _usual(same, source=operation.source_name)
-        return _usual([lasted for _, lasted in known]) if len(known) >= ENOUGH else None
+        known = self._history.of(operation)
+        if known.seen:
+            median, p90 = (timedelta(seconds=known.remaining(0, share)) for share in (0.5, 0.9))
+            return UsualDuration(median, p90, known.seen, known=known)
+        few = self._of_kind(operation.kind)
+        same = [lasted for source, lasted in few if operation.source_id and source == operation.source_id]
+        if len(same) >= ENOUGH:
+            return _usual(same, operation.source_name)
+        return _usual([lasted for _, lasted in few]) if len(few) >= ENOUGH else None
 
     def _of_kind(self, kind: str) -> list[tuple[str, timedelta]]:
-        if kind not in self._durations:
-            self._durations[kind] = _durations(kind)
-        return self._durations[kind]
+        if kind not in self._few:
+            self._few[kind] = _durations(kind)
+        return self._few[kind]
 
 
 def _durations(kind: str) -> list[tuple[str, timedelta]]:
@@ -83,6 +90,4 @@ def _between(start: datetime, end: datetime) -> timedelta:
 
 
 def _usual(durations: list[timedelta], source: str = "") -> UsualDuration:
-    seconds = [lasted.total_seconds() for lasted in durations]
-    known = learned([Seen(one, one) for one in seconds]) if len(seconds) >= ENOUGH_TO_LEARN else None
-    return UsualDuration(percentile(durations, 50), percentile(durations, 90), len(durations), source, known)
+    return UsualDuration(percentile(durations, 50), percentile(durations, 90), len(durations), source)

@@ -26,14 +26,16 @@ def accepted(
     link: str = "",
     storage_type: str = "",
     link_until: datetime | None = None,
+    poll_at: datetime | None = None,
 ) -> None:
     """The platform makes the iModel `imodel_id`. Follow it from now on; or first upload its baseline file.
 
-    link  encrypted; "" when the platform told none: the uploader asks for it then
+    link     encrypted; "" when the platform told none: the uploader asks for it then
+    poll_at  when to look at it first; None: at once
     """
     now = clock.now()
     has_file = operation.kind == Kind.BASELINE
-    next_step: dict[str, Any] = {"due_at": now}
+    next_step: dict[str, Any] = {"due_at": poll_at or now}
     if has_file:
         next_step = {"due_at": None, "baseline_state": "waitingForFile"}
     with transaction.atomic():
@@ -112,10 +114,12 @@ def listed(itwin_id: str, being_made: Collection[str], *, began_at: datetime, gu
     unlist(running.filter(listed_at__lt=began_at).exclude(imodel_id__in=being_made))
 
 
-def unlist(operations: OperationQuerySet) -> None:
-    """Poll these themselves from now on, and at once."""
+def unlist(operations: OperationQuerySet, *, poll_at: datetime | None = None) -> None:
+    """Poll these themselves from now on. poll_at: when first; None: at once"""
     for pk in list(operations.exclude(listed_at=None).values_list("pk", flat=True)):
-        if Operation.objects.filter(pk=pk, state=State.RUNNING).update(listed_at=None, due_at=clock.now()):
+        due_at = poll_at or clock.now()
+        is_running = Operation.objects.filter(pk=pk, state=State.RUNNING).update(listed_at=None, due_at=due_at)
+        if is_running and poll_at is None:
             dispatch.wake_poller(pk)
 
 

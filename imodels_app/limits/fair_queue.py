@@ -134,8 +134,10 @@ def _about(now: datetime) -> set[int]:
 
 
 def _others(who: int, about: set[int], served: dict[int, datetime], now: datetime) -> Others:
+    have_place = {one for one in about if one not in served or served[one] < now - MINUTE}
     others = about - {who}
-    return Others(bool(others), sum(other not in served or served[other] < now - MINUTE for other in others))
+    # Whoever has a place takes it, and leaves none to others who have one: else all would wait for each other.
+    return Others(bool(others), 0 if who in have_place else len(have_place & others))
 
 
 def _rounded(at: datetime) -> datetime:

@@ -28,6 +28,8 @@ LONGEST_PAUSE_S = 120.0
 LEAST_WORTH_S, YOUNG_S = 0.01, 60.0
 # After polls that told nothing, the first one and the next.
 PAUSES_AFTER_BAD_S = (1.0, 2.0, 5.0, 15.0)
+# So many looks at an operation for each at its iModel ("usable already?"): where there are calls to spare, and not.
+LOOKS_PER_IMODEL, LOOKS_PER_IMODEL_WHILE_SCARCE = 3, 10
 # Of all looks, for those that guard what lists show.
 GUARDS = 0.03
 
@@ -49,6 +51,11 @@ def calls_a_second(hazard: float, worth_s: float) -> float:
     return min(math.sqrt(hazard / 2 / max(worth_s, LEAST_WORTH_S)), 1 / SHORTEST_PAUSE_S)
 
 
+def looks_per_imodel(worth_s: float) -> int:
+    """Looks at an operation for each at its iModel."""
+    return LOOKS_PER_IMODEL if worth_s <= LEAST_WORTH_S else LOOKS_PER_IMODEL_WHILE_SCARCE
+
+
 def guard_s(listed: int, calls_a_second: float) -> float:
     """Between two looks of its own at each that a list shows: all of them together get a part of the budget."""
     return min(max(listed / (GUARDS * calls_a_second), GUARD_POLL.total_seconds()), LONGEST_GUARD_POLL.total_seconds())
@@ -57,7 +64,8 @@ def guard_s(listed: int, calls_a_second: float) -> float:
 def is_list_cheaper(hazards: Sequence[float], worth_s: float, guard_s: float) -> bool:
     """Whether one list costs fewer calls than looks at each of these: with a call for each that ends, and its guard."""
     by_list = calls_a_second(sum(hazards), worth_s) + sum(hazards) + len(hazards) / guard_s
-    return len(hazards) > 1 and by_list < sum(calls_a_second(hazard, worth_s) for hazard in hazards)
+    singly = sum(calls_a_second(hazard, worth_s) for hazard in hazards)
+    return len(hazards) > 1 and by_list < singly * (1 + 1 / looks_per_imodel(worth_s))
 
 
 def pause_after_bad_s(bad: int) -> float:

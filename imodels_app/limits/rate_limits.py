@@ -19,6 +19,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
+from imodels_app.limits import allowance
+from imodels_app.limits.allowance import Allowance
 from imodels_app.limits.pacing import MATTERS_FOR, MINUTE, Pace, Sent, Turn
 from imodels_app.models import Attempt, Bucket, LookupShare
 from imodels_app.runtime.timing import CLOCK_DIFFERENCE
@@ -40,10 +42,6 @@ NAMES = {"create": "creations", "clone": "clones", "fork": "forks"}
 # platform's differ somehow.
 ONE_AT_A_TIME_FOR = timedelta(minutes=5)
 NO_BURSTS_FOR = timedelta(days=1)
-# Following takes what drips, but for a reserve: submitting, reconciling and look-ups come first.
-POLL_RESERVE = 0.5
-# However little has gathered, following is planned with this part of what drips.
-LEAST_FOLLOWING = 0.02
 # What all look-ups together may hold of the calls, less than that reserve; and how much of what drips is theirs.
 LOOKUPS_HOLD, LOOKUPS_DRIP = 0.4, 0.5
 # A page or a picker asks about so many questions. Whoever has used up their share waits until that many are back.
@@ -148,8 +146,10 @@ def count_call(now: datetime) -> None:
     """
     with transaction.atomic():
         row = _locked(CALLS)
-        remaining = max(_tokens(row, now) - 1, -float(limit(CALLS)))
-        Bucket.objects.filter(name=CALLS).update(tokens=remaining, dripped_at=now, counted=F("counted") + 1)
+        remaining = max(_allowance(row, now).tokens - 1, -float(limit(CALLS)))
+        last_hour = _of_all(row, now).with_one_more(row.last_hour or [], now)
+        values = {"tokens": remaining, "dripped_at": now, "counted": F("counted") + 1, "last_hour": last_hour}
+        Bucket.objects.filter(name=CALLS).update(**values)
 
 
 def count_lookup(person_id: int, now: datetime) -> None:
@@ -157,9 +157,11 @@ def count_lookup(person_id: int, now: datetime) -> None:
     with transaction.atomic():
         bucket = _locked(LOOKUPS)
         share, _ = LookupShare.objects.get_or_create(person_id=person_id)
-        holds, drip_per_s = LOOKUPS_HOLD * _capacity(), LOOKUPS_DRIP * _drip_per_s()
+        calls = _calls()
+        of_all = _of_all(calls, now)
+        holds, drip_per_s = LOOKUPS_HOLD * of_all.for_lookups, LOOKUPS_DRIP * of_all.drip_a_second
         left, taken = _dripped(bucket, now, holds, drip_per_s), _remembered(share, now, holds / drip_per_s)
-        if left < taken + 1:
+        if left < taken + 1 or not _allowance(calls, now).may_look_up():
             raise RateLimited(Turn(now + _until_a_look(left, taken, holds, drip_per_s), WaitReason.OWN_LIMIT))
         for row, tokens in ((bucket, left - 1), (share, taken + 1)):
             row.tokens, row.dripped_at = tokens, now
@@ -168,22 +170,16 @@ def count_lookup(person_id: int, now: datetime) -> None:
 
 
 def polls_left(now: datetime) -> int:
-    """How many calls following may make now without the reserve; 0 while frozen. They are counted as they leave."""
-    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+    """How many calls following may make until the next sweep; 0 while frozen. They are counted as they leave."""
+    row = _calls()
     if row.frozen_until and row.frozen_until > now:
         return 0
-    return max(0, int(_tokens(row, now) - POLL_RESERVE * _capacity()))
+    return _allowance(row, now).polls()
 
 
-def polls_a_second(now: datetime) -> float:
-    """How many calls a second following may make from now on: what drips, and more of it the more has gathered.
-
-    So what others use is left to them, and what nobody uses is used.
-    """
-    row = Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
-    reserve = POLL_RESERVE * _capacity()
-    gathered = (_tokens(row, now) - reserve) / (_capacity() - reserve)
-    return 2 * _drip_per_s() * max(LEAST_FOLLOWING, gathered)
+def polls_a_second(now: datetime, expected: float = 0.0) -> float:
+    """How many calls a second following may make from now on. expected: those of others"""
+    return _allowance(_calls(), now).polls_a_second(expected)
 
 
 def poll_worth_s() -> float:
@@ -215,6 +211,23 @@ def _locked(bucket: str) -> Bucket:
     return Bucket.objects.select_for_update().get(name=bucket)
 
 
+def _calls() -> Bucket:
+    return Bucket.objects.filter(name=CALLS).first() or Bucket(name=CALLS)
+
+
+def _of_all(calls: Bucket, now: datetime) -> allowance.Limit:
+    """The limit of all calls."""
+    part = allowance.CAREFUL if calls.no_bursts_until and calls.no_bursts_until > now else 1.0
+    an_hour = part * TRIAL_CALLS_AN_HOUR if settings.ITWIN_TIER in FREE else None
+    return allowance.Limit(part * limit(CALLS), an_hour)
+
+
+def _allowance(calls: Bucket, now: datetime) -> Allowance:
+    of_all = _of_all(calls, now)
+    tokens = _dripped(calls, now, of_all.holds, of_all.drip_a_second)
+    return Allowance(of_all, tokens, now, calls.last_hour or [])
+
+
 def _remembered(share: LookupShare, now: datetime, fades_in_s: float) -> float:
     """What a person has asked lately: it fades as fast as an empty bucket fills."""
     if share.dripped_at is None:
@@ -224,13 +237,8 @@ def _remembered(share: LookupShare, now: datetime, fades_in_s: float) -> float:
 
 def _until_a_look(left: float, taken: float, holds: float, drip_per_s: float) -> timedelta:
     """How long until a page's questions can be asked: each takes one away, and adds one to what was asked."""
-    missing = 2 * CALLS_A_LOOK - (left - taken)
+    missing = max(2 * CALLS_A_LOOK - (left - taken), 1)
     return timedelta(seconds=missing / (drip_per_s * (1 + taken / holds)))
-
-
-def _tokens(row: Bucket, now: datetime) -> float:
-    """What the bucket of all calls holds."""
-    return _dripped(row, now, _capacity(), _drip_per_s())
 
 
 def _dripped(row: Bucket, now: datetime, holds: float, drip_per_s: float) -> float:
@@ -238,19 +246,3 @@ def _dripped(row: Bucket, now: datetime, holds: float, drip_per_s: float) -> flo
     if row.dripped_at is None:
         return holds
     return min(holds, row.tokens + max(0.0, (now - row.dripped_at).total_seconds()) * drip_per_s)
-
-
-def _drip_per_s() -> float:
-    """Slow enough for the minute and, with Trial, for the hour: nine tenths, for a full bucket may go at once too."""
-    a_minute = limit(CALLS) / 60
-    if settings.ITWIN_TIER not in FREE:
-        return 0.9 * a_minute
-    return 0.9 * min(a_minute, TRIAL_CALLS_AN_HOUR / 3600)
-
-
-def _capacity() -> float:
-    """What the minute allows beside what drips, so that a full bucket and a minute of dripping stay within it.
-
-    With Trial, whose hour lets little drip, that is much, and just what the hour allows beside it.
-    """
-    return limit(CALLS) - 60 * _drip_per_s()

@@ -38,12 +38,28 @@ def announce_polls(now: datetime) -> None:
     worth_s, guard_s = rate_limits.poll_worth_s(), (next_guard(now) - now).total_seconds()
     by_list = {one: sum(own) for one, own in hazards.items() if poll_schedule.is_list_cheaper(own, worth_s, guard_s)}
     singly = [hazard for itwin_id, own in hazards.items() if itwin_id not in by_list for hazard in own]
-    rate_limits.set_poll_worth(poll_schedule.worth_s([*by_list.values(), *singly], rate_limits.polls_a_second(now)))
-    lifecycle.unlist(_running().exclude(listed_at=None).exclude(itwin_id__in=by_list))
+    may = rate_limits.polls_a_second(now, expected(sum(singly), sum(by_list.values())))
+    rate_limits.set_poll_worth(poll_schedule.worth_s([*by_list.values(), *singly], may))
+    for one in _running().exclude(listed_at=None).exclude(itwin_id__in=by_list).only(*_READ):
+        one.listed_at = None
+        lifecycle.unlist(Operation.objects.filter(pk=one.pk), poll_at=next_poll(one, now))
     looks = [*_polls(history, now), *_lists(by_list, now)]
     looks.sort(key=lambda look: -look.lag_s)
     for look in looks[: min(rate_limits.polls_left(now), _at_once(now, len(looks)))]:
         _announce(look, now)
+
+
+def expected(singly: float, by_list: float) -> float:
+    """Calls a second beside those that are planned, by the hazards of all that is polled singly, and by lists.
+
+    As many are sent as end, and what has left a list is confirmed.
+    """
+    return singly + 2 * by_list
+
+
+def first_poll(operation: Operation, now: datetime) -> datetime | None:
+    """When to look first at an operation that was sent now; None: at once, for there are calls to spare."""
+    return next_poll(operation, now) if rate_limits.poll_worth_s() > poll_schedule.LEAST_WORTH_S else None
 
 
 def next_poll(operation: Operation, now: datetime) -> datetime:

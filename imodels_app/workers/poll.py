@@ -7,7 +7,7 @@ from uuid import UUID
 from imodels_app import gateway, lifecycle
 from imodels_app.itwin import Platform, errors
 from imodels_app.itwin.types import CreateOperation
-from imodels_app.limits import poll_schedule
+from imodels_app.limits import poll_schedule, rate_limits
 from imodels_app.models import Operation
 from imodels_app.requesting import staging
 from imodels_app.runtime import clock, failpoints
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 # tells when.
 PATIENT_REFUSALS = 20
 MANY = 1000
-# A look at the iModel itself ("usable already?") comes with every third look at its operation.
-POLLS_PER_IMODEL_POLL = 3
+# The platform is told again that the file is there with every third look.
+POLLS_PER_COMPLETION = 3
 
 BASELINE_FAILURES = {"fileIsBriefcase", "initializationFailed"}
 MISSING_GUIDS = {"mainIModelIsMissingFederationGuids", "sourceIsMissingFederationGuids"}
@@ -100,7 +100,7 @@ def _failed(operation: Operation, platform: Platform) -> None:
 
 def _complete_again(operation: Operation, platform: Platform) -> None:
     """The platform was told that the file is there, and waits for it all the same. Telling it twice does no harm."""
-    if (operation.polls + 1) % POLLS_PER_IMODEL_POLL:
+    if (operation.polls + 1) % POLLS_PER_COMPLETION:
         return  # its two answers may just be a moment apart
     try:
         platform.complete_baseline(operation.imodel_id)
@@ -109,8 +109,10 @@ def _complete_again(operation: Operation, platform: Platform) -> None:
 
 
 def _is_usable(operation: Operation, platform: Platform) -> bool:
-    """Whether the iModel has become usable just now; asked with every third look, until it is."""
-    if operation.usable_at or operation.polls % POLLS_PER_IMODEL_POLL:
+    """Whether the iModel has become usable just now; asked with every third look, unless calls are scarce."""
+    if operation.usable_at or operation.listed_at:  # a list tells that it is not
+        return False
+    if operation.polls % poll_schedule.looks_per_imodel(rate_limits.poll_worth_s()):
         return False
     try:
         return platform.imodel(operation.imodel_id).is_initialized

@@ -15,6 +15,7 @@ from imodels_app.requesting import staging
 from imodels_app.runtime import clock, dispatch, failpoints
 from imodels_app.runtime.timing import BEHIND_SAME_NAME, RECONCILE_AFTER
 from imodels_app.states import MAYBE_THERE, Kind, Outcome, State, WaitReason
+from imodels_app.workers import following
 
 log = logging.getLogger(__name__)
 # Too large, or of a type that the platform does not take: nothing a person typed.
@@ -161,7 +162,8 @@ def _send_and_record(operation: Operation, attempt: Attempt, platform: Platform,
         lifecycle.answered(attempt, Outcome.ACCEPTED, status=201 if attempt.bucket == "create" else 202)
         link = {"link": encryption.encrypt(upload.href), "storage_type": upload.storage_type[:10]} if upload else {}
         until = upload.until if upload else None
-        lifecycle.accepted(operation, imodel_id=imodel_id, link_until=until, **link)
+        poll_at = following.first_poll(operation, clock.now())
+        lifecycle.accepted(operation, imodel_id=imodel_id, link_until=until, poll_at=poll_at, **link)
 
 
 def _refused(operation: Operation, no: errors.Refused) -> None:

@@ -32,7 +32,7 @@
     dialog.showModal();
     if (dialog === palette) {
       text.select();
-      htmx.trigger(text, "open");
+      setTimeout(() => htmx.trigger(text, "open")); // once the dialog is painted
     }
   }
 

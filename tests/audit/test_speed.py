@@ -193,11 +193,11 @@ def p95(figures: list[float]) -> float:
     return statistics.quantiles(figures, n=20)[-1] if len(figures) > 1 else figures[0]
 
 
-def _scanned(sql: str) -> set[str]:
+def _scanned(sql: str, tables: set[str] = LARGE) -> set[str]:
     # A count ends at 10,000 rows, wherever they are.
     if not sql.startswith("SELECT") or sql.startswith("SELECT COUNT(*)"):
         return set()
-    return {node["Relation Name"] for node in _nodes(_plan(sql, "JSON")) if node["Node Type"] == "Seq Scan"} & LARGE
+    return {node["Relation Name"] for node in _nodes(_plan(sql, "JSON")) if node["Node Type"] == "Seq Scan"} & tables
 
 
 def _plan(sql: str, form: str):

@@ -29,6 +29,7 @@ def test_what_was_made_opens_on_a_page_of_the_sandbox(sandbox):
 
     assert page.ok
     assert "<h1>Main Bridge</h1>" in page.text
+    assert "<td>Harbour Bridge</td>" in page.text
     assert requests.get(f"{place}/{sandbox.ids['harbour-bridge']}", timeout=PATIENCE_S).status_code == 404
 
 

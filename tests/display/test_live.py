@@ -1,5 +1,6 @@
 """Live pages: a token that changes when what is shown changes, and a merge that disturbs nobody."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.db import connections
 from django.db.models import F
 from django.utils import timezone
+from playwright.sync_api import Error as PlaywrightError
 
 from imodels_app import lifecycle
 from imodels_app.accounts.sessions import SessionStore
@@ -153,7 +155,7 @@ def test_what_changed_comes_and_nothing_else(client, tomas, mara, ended_clone, b
     if what == "row":
         Operation.objects.filter(pk=ended_clone.pk).update(version=9)
     elif what == "new row":
-        lifecycle.cancel(lifecycle.request(spec_for(Kind.EMPTY), by=mara), by=mara)
+        lifecycle.request(spec_for(Kind.EMPTY), by=mara)
     else:
         rate_limits.freeze("clone", timezone.now() + timedelta(hours=1), timezone.now())
 
@@ -320,6 +322,8 @@ POLL = """() => new Promise((answered) => {
     htmx.trigger(live, "poll");
 })"""
 FRESHNESS = "document.querySelector('[data-freshness]').textContent"
+# But for ages, which go on by themselves.
+ROWS = r"document.getElementById('operation-rows').innerText.replace(/\d+ (s|min)\b/g, '')"
 
 
 def test_a_hundred_refreshes_disturb_nothing(page, enter, mara, bridge_team, spec_for):
@@ -350,29 +354,34 @@ def test_a_hundred_refreshes_disturb_nothing(page, enter, mara, bridge_team, spe
     assert page.locator(".changed").count() >= 1
 
 
-def test_a_selection_and_an_open_dialog_outlast_polls(page, enter, mara, bridge_team, spec_for):
-    rows = [lifecycle.request(spec_for(Kind.EMPTY, name=f"Pier {number}"), by=mara) for number in range(2)]
+def test_selected_text_and_an_open_dialog_outlast_a_hundred_refreshes(page, enter, mara, bridge_team, spec_for):
+    rows = [lifecycle.request(spec_for(Kind.EMPTY, name=f"Pier {number}"), by=mara) for number in range(12)]
     enter(page, mara)
     page.goto("/operations/")
     page.evaluate("id => getSelection().selectAllChildren(document.getElementById(id))", f"name-{rows[0].pk}")
-
-    lifecycle.cancel(rows[1], by=mara)
-    page.evaluate(POLL)
-
-    assert page.inner_text(f"#op-{rows[1].pk} .c-state").startswith("Cancelled")
+    for number in range(100):
+        refreshed(page, rows, number)
     assert page.evaluate("getSelection().toString()") == "Pier 0"
 
     page.keyboard.press("?")
     page.wait_for_selector("dialog[open]")
-    lifecycle.cancel(rows[0], by=mara)
-    page.evaluate(POLL)
-
-    assert page.inner_text(f"#op-{rows[0].pk} .c-state").startswith("Cancelled")
+    for number in range(100):
+        refreshed(page, rows, number)
     assert page.locator("dialog[open]").count() == 1
+    wait_until(lambda: page.evaluate(POLL) or page.locator(".c-state >> text=Cancelled").count() == 10)
+
+
+def refreshed(page, rows, number: int) -> None:
+    """One refresh that changes a row, and each twentieth that ends one."""
+    Operation.objects.filter(pk=rows[number % 2].pk).update(version=F("version") + 1)
+    if number % 20 == 19:
+        lifecycle.cancel(rows.pop(), by=rows[0].requested_by)
+    page.evaluate(POLL)
 
 
 SIGN_IN = "<html><body><h1>Sign in</h1><div id='operations'>not yours</div></body></html>"
 BAD: dict[str, dict[str, Any] | None] = {
+    "302": {"status": 302, "headers": {"Location": "/sign-in/"}},
     "sign-in": {"status": 200, "body": SIGN_IN, "content_type": "text/html"},
     "304": {"status": 304},
     "429": {"status": 429, "body": "slow down", "headers": {"Retry-After": "7"}},
@@ -388,36 +397,66 @@ def test_a_bad_answer_leaves_the_table_says_so_and_the_next_good_one_mends_it(
 ):
     enter(page, mara)
     page.goto("/operations/")
-    shown = page.inner_text("#operation-rows")
+    shown = page.evaluate(ROWS)
     bad = BAD[answer]
+    if answer == "302":  # it leads to the page for signing in while nobody is signed in
+        page.context.clear_cookies()
     page.route("**/operations/?*seen*", lambda route: route.fulfill(**bad) if bad else route.abort("connectionreset"))
 
     page.evaluate(POLL)
 
-    page.wait_for_function(f"{FRESHNESS}.startsWith('Not connected since')")
-    assert page.inner_text("#operation-rows") == shown
+    wait_until(lambda: page.evaluate(FRESHNESS).startswith("Not connected since"))
+    assert page.evaluate(ROWS) == shown
     page.unroute("**/operations/?*seen*")
+    if answer == "302":
+        enter(page, mara)
     lifecycle.cancel(queued_clone, by=mara)
     page.evaluate(POLL)
     page.wait_for_selector("#operation-rows >> text=Cancelled")
-    page.wait_for_function(f"{FRESHNESS}.startsWith('Updated')")
+    wait_until(lambda: page.evaluate(FRESHNESS).startswith("Updated"))
     troubles.clear()  # the browser's own complaints of such answers
 
 
-def test_an_answer_to_an_older_filter_is_never_shown(page, enter, mara, queued_clone, spec_for):
+def test_an_empty_answer_leaves_the_table_and_is_no_trouble(page, enter, mara, queued_clone):
+    enter(page, mara)
+    page.goto("/operations/")
+    shown = page.evaluate(ROWS)
+    page.route("**/operations/?*seen*", lambda route: route.fulfill(status=204))
+    lifecycle.cancel(queued_clone, by=mara)
+    page.evaluate(POLL)
+
+    assert page.evaluate(ROWS) == shown
+    assert page.evaluate(FRESHNESS).startswith("Updated")
+    page.unroute("**/operations/?*seen*")
+    page.evaluate(POLL)
+    page.wait_for_selector("#operation-rows >> text=Cancelled")
+
+
+@pytest.mark.parametrize("newer", ["another filter", "the same"])
+def test_an_older_answer_is_never_shown_over_a_newer_one(page, enter, mara, queued_clone, spec_for, newer):
+    """It comes when the newer one has been asked for, and shows the rows as they were."""
     other = lifecycle.request(spec_for(Kind.EMPTY, name="Empty one"), by=mara)
     enter(page, mara)
     page.goto("/operations/")
+    lifecycle.request(spec_for(Kind.EMPTY, name="Newcomer"), by=mara)
     held = []
-    page.route("**/operations/?*seen*", lambda route: held.extend([route]))
+    page.route("**/operations/?*seen*", lambda route: held.append((route, route.fetch())), times=1)
     page.evaluate("htmx.trigger(document.querySelector('[data-live]'), 'poll')")
     wait_until(lambda: page.wait_for_timeout(1) or held)
+    (route, older), *_ = held
+    assert "Newcomer" in older.text()
+    assert "Cancelled" not in older.text()
 
-    page.goto("/operations/?kind=clone")
-    for route in held:
-        route.continue_()
-    page.unroute("**/operations/?*seen*")
+    lifecycle.cancel(queued_clone, by=mara)
+    if newer == "another filter":
+        page.evaluate("location.assign('/operations/?kind=clone')")
+        page.wait_for_url("**kind=clone")
+    else:
+        page.evaluate("htmx.trigger(document.querySelector('[data-live]'), 'poll')")
+    with suppress(PlaywrightError):  # whoever asked for it is gone
+        route.fulfill(response=older)
+
+    page.wait_for_selector(f"#op-{queued_clone.pk} >> text=Cancelled")
     page.evaluate(POLL)
-
-    assert page.locator(f"#op-{queued_clone.pk}").count() == 1
-    assert page.locator(f"#op-{other.pk}").count() == 0
+    assert page.inner_text(f"#op-{queued_clone.pk} .c-state").startswith("Cancelled")
+    assert page.locator(f"#op-{other.pk}").count() == (0 if newer == "another filter" else 1)

@@ -231,7 +231,7 @@ def test_an_unknown_state_of_a_baseline_file_is_shown_as_it_is():
 
 
 def test_nobody_is_sent_to_open_what_opens_nowhere(settings):
-    done = operation(State.SUCCEEDED, imodel_id="m")
+    done = operation(State.SUCCEEDED, itwin_id="t", imodel_id="m")
     assert status.describe(done, NOW).remedy == "Open it, or make one from it."
 
     settings.OPEN_IMODEL_URL = ""

@@ -125,4 +125,4 @@ def test_a_sign_out_elsewhere_leads_a_waiting_page_to_the_door(enter, troubles):
     mara.evaluate("window.dispatchEvent(new Event('focus')); document.dispatchEvent(new Event('visibilitychange'))")
 
     mara.wait_for_url("**/sign-in/**")
-    mara.get_by_text("Sign in to continue").wait_for()
+    mara.get_by_role("link", name="Sign in", exact=True).wait_for()

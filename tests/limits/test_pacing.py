@@ -111,13 +111,16 @@ def bursts(limit: int, chance: random.Random, hours: float) -> Iterator[float]:
 
 
 class Played:
-    """Workers and servers on one clock. asked_s: when each request is asked for; None: there is always one more.
+    """Workers and servers. asked_s: when each request is asked for; None: there is always one more.
+
+    ticks  seconds of the servers' clocks for each of ours
 
     Every server sees the same requests, counted at their arrival. A 429 of the first one is obeyed as rate_limits.py
     does it; none of the others is expected to refuse any.
     """
 
-    def __init__(self, limit, servers, *, workers, delay, hours, seed, asked_s=None) -> None:
+    def __init__(self, limit, servers, *, workers, delay, hours, seed, asked_s=None, ticks=1.0) -> None:
+        self.ticks = ticks
         self.limit, self.servers, self.delay, self.chance = limit, servers, delay, random.Random(seed)
         self.now_s, self.end_s, self.free = 0.0, hours * 3600, workers
         self.asked_s = None if asked_s is None else deque(asked_s)
@@ -173,7 +176,7 @@ class Played:
         self._later("arrives", sent, True)
 
     def _arrives(self, sent: Sent) -> None:
-        answers = [server.allows(self.now_s) for server in self.servers]
+        answers = [server.allows(self.now_s * self.ticks) for server in self.servers]
         self._later("answered", sent, all(answers))
 
     def _answered(self, sent: Sent, allowed: bool) -> None:
@@ -199,6 +202,18 @@ def test_no_server_refuses_any_and_98_percent_of_the_limit_are_used(limit, worke
 
     assert played.refused == 0
     assert played.used >= 0.98
+
+
+@pytest.mark.parametrize("ticks", [0.996, 1.004])
+@pytest.mark.parametrize("limit", [5, 20])
+def test_no_server_whose_clock_ticks_a_little_slower_or_faster_refuses_any(limit, ticks):
+    asked_s = bursts(limit, random.Random(7), hours=1)
+    how = {"workers": 8, "delay": by_network, "seed": 8, "ticks": ticks}
+
+    full = Played(limit, all_servers(limit), hours=5 / limit, **how)
+    burst = Played(limit, all_servers(limit), hours=1, asked_s=asked_s, **how)
+
+    assert (full.refused, burst.refused) == (0, 0)
 
 
 @pytest.mark.parametrize("delay", [by_network, long_tailed])

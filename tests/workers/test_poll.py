@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_datetime
 
 from dashboard.celery import app
 from imodels_app import lifecycle, tasks
-from imodels_app.limits import rate_limits
+from imodels_app.limits.allowance import RESERVE, Limit
 from imodels_app.models import Bucket, CircuitBreaker, Operation, TokenSet
 from imodels_app.runtime import clock
 from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
@@ -230,7 +230,8 @@ def test_each_look_is_announced_for_its_time(clone, sandbox, redis_url):
     assert abs(eta - due_at) < timedelta(seconds=0.2)
 
 
-def test_over_the_budget_the_next_looks_go_where_most_lag_is_expected(clone, mara, spec_for, sandbox):
+def test_over_the_budget_the_next_looks_go_where_most_lag_is_expected(clone, mara, spec_for, sandbox, settings):
+    settings.ITWIN_TIER = "trial"
     now = clock.now()
     row = Operation.objects.filter(pk=clone.pk).values().get() | {"due_at": now}
     for age_s, since_s in ((30, 5), (30, 20), (5000, 20)):
@@ -239,7 +240,8 @@ def test_over_the_budget_the_next_looks_go_where_most_lag_is_expected(clone, mar
         Operation.objects.create(**row | times | its_own)
     Operation.objects.filter(pk=clone.pk).update(due_at=None, state=State.SUCCEEDED, finished_at=now)
     app.control.purge()
-    tokens = (rate_limits.POLL_RESERVE * rate_limits._capacity()) + 2.5
+    # One now, and one that drips until the next sweep.
+    tokens = RESERVE * Limit(500, 5000).holds + 1.2
     Bucket.objects.filter(name="calls").update(tokens=tokens, dripped_at=now + timedelta(minutes=1))
 
     tasks.sweep_running()
