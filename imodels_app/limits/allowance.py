@@ -1,22 +1,24 @@
 """How many calls of any kind may leave now, and how many of them are for following. Arithmetic only.
 
-They come out of a bucket that drips, so that no minute of the platform's passes its limit: what the bucket holds and
-what drips in a minute are together just that. It holds little, so that nearly all of the limit drips.
-
-A tier with a limit an hour is counted besides, in short slots of the hour that is over. Dripping alone would have to
-leave what a full bucket holds unused; by the count, following takes what the hour really has left. It goes slower the
-less that is, so that it neither stands still before the hour's end nor passes it.
+They come out of a bucket that drips nearly what the platform allows, and holds little. What left is counted besides,
+in short slots of the minute that is over, or of the hour where the tier has a limit for it. There a bucket alone would
+have to leave much unused; by the count, following takes what the hour really has left, slower the less that is, so that
+it does not stand still before old calls stop counting.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from imodels_app.limits.pacing import MINUTE
 
-# What a bucket holds beside what a minute drips: as much as drips in this time. Sweeps are a second apart.
+# What drips of a limit an hour; the rest is for what had gathered before.
+DRIPS = 0.98
+# Of a limit a minute, a bucket holds what drips in this time: it and a minute of dripping stay within the limit.
 HOLDS_S = 1.5
+# What look-ups count on there, which are few where following takes all.
+HOLDS_FOR_LOOKUPS = 0.1
+# Sweeps are a second apart.
 SWEEP_S = 1.0
 # Following takes what drips, but for a reserve: submitting, reconciling and look-ups come first.
 RESERVE = 0.5
@@ -24,35 +26,17 @@ RESERVE = 0.5
 LEAST_FOLLOWING = 0.2
 # What the bucket holds is brought to where it should be within some sweeps, not at once.
 SETTLES_S = 3.0
-# Of a limit an hour: what following leaves to others, and what look-ups leave to submitting and reconciling.
-HOUR_RESERVE, HOUR_RESERVE_OF_LOOKUPS = 0.015, 0.005
-# What drips of a limit an hour; the rest is for what had gathered before.
-HOUR_DRIPS = 0.98
-# Following is planned so that what is left of the hour, with what becomes free again meanwhile, lasts each of these.
+# Of what is counted: what following leaves of an hour to others, and what following and look-ups leave in any case.
+LEFT_OF_HOUR, LEFT = 0.015, 0.005
+# Following is planned so that what an hour has left, with what stops counting meanwhile, lasts each of these times.
 LASTS = [timedelta(minutes=minutes) for minutes in (1, 5, 10, 20)]
-HOUR, SLOT = timedelta(hours=1), timedelta(seconds=20)
-# After a 429 for all calls somebody else counts more than we do: then this part of both limits is used.
+# Slots of the minute or the hour, and one that is partly over.
+SLOTS = 120
+# After a 429 for all calls somebody else counts more than we do: then this part of the limits is used.
 CAREFUL = 0.9
 
 # Calls by the number of their slot, oldest first.
 Slots = list[list[int]]
-
-
-def counted(slots: Iterable[list[int]], at: datetime) -> Slots:
-    """With one more call, and without what no hour from now on can contain."""
-    number, *rest = _slot(at), *[one for one in slots if _slot(at - HOUR) <= one[0]]
-    if rest and rest[-1][0] >= number:  # the clock may have been put back
-        return [*rest[:-1], [rest[-1][0], rest[-1][1] + 1]]
-    return [*rest, [number, 1]]
-
-
-def since(slots: Iterable[list[int]], at: datetime) -> int:
-    """How many calls there can have been since: a slot counts until all of it is over."""
-    return sum(calls for number, calls in slots if number >= _slot(at))
-
-
-def _slot(at: datetime) -> int:
-    return int(at.timestamp() // SLOT.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -63,14 +47,44 @@ class Limit:
     an_hour: float | None = None
 
     @property
+    def counted(self) -> float:
+        """Calls in `window`."""
+        return self.an_hour or self.a_minute
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(hours=1) if self.an_hour else MINUTE
+
+    @property
     def drip_a_second(self) -> float:
-        drip = self.a_minute / (MINUTE.total_seconds() + HOLDS_S)
-        return min(drip, HOUR_DRIPS * self.an_hour / HOUR.total_seconds()) if self.an_hour else drip
+        if self.an_hour:
+            return DRIPS * self.an_hour / self.window.total_seconds()
+        return self.a_minute / (MINUTE.total_seconds() + HOLDS_S)
 
     @property
     def holds(self) -> float:
-        """With a limit an hour, of which little drips, that is much."""
+        """All that the minute has beside what drips: much, where an hour lets little drip."""
         return self.a_minute - MINUTE.total_seconds() * self.drip_a_second
+
+    @property
+    def for_lookups(self) -> float:
+        return max(self.holds, HOLDS_FOR_LOOKUPS * self.a_minute)
+
+    def with_one_more(self, slots: Iterable[list[int]], at: datetime) -> Slots:
+        """What has left, without what does not count any more."""
+        number = self._slot(at)
+        kept = [one for one in slots if self._slot(at - self.window) <= one[0] <= number]
+        if kept and kept[-1][0] == number:
+            return [*kept[:-1], [number, kept[-1][1] + 1]]
+        return [*kept, [number, 1]]
+
+    def used(self, slots: Iterable[list[int]], now: datetime, *, within: timedelta = timedelta(0)) -> int:
+        """What still counts after a time; a slot does until all of it is over."""
+        first, last = self._slot(now + within - self.window), self._slot(now)
+        return sum(calls for number, calls in slots if first <= number <= last)
+
+    def _slot(self, at: datetime) -> int:
+        return int(at.timestamp() * SLOTS / self.window.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ class Allowance:
     """What is left now.
 
     tokens  what the bucket holds
-    slots   of the last hour, where it has a limit
+    slots   what has left
     """
 
     limit: Limit
@@ -88,8 +102,8 @@ class Allowance:
 
     def polls(self) -> int:
         """How many calls following may make until the next sweep without the reserve."""
-        left = self.tokens - RESERVE * self.limit.holds + SWEEP_S * self.limit.drip_a_second
-        return max(0, int(min(left, self._hour_left(HOUR_RESERVE))))
+        gathered = self.tokens - RESERVE * self.limit.holds + SWEEP_S * self.limit.drip_a_second
+        return max(0, int(min(gathered, self._calls_left(LEFT_OF_HOUR if self.limit.an_hour else LEFT))))
 
     def polls_a_second(self, expected: float = 0.0) -> float:
         """How many calls a second following may make from now on: what drips beside what others are expected to use.
@@ -99,16 +113,15 @@ class Allowance:
         """
         above = self.tokens - (1 + RESERVE) / 2 * self.limit.holds
         settles_s = max((1 - RESERVE) / 2 * self.limit.holds / self.limit.drip_a_second, SETTLES_S)
-        of_bucket = self.limit.drip_a_second + above / settles_s
-        of_hour = min(self._hour_left(HOUR_RESERVE, within=time) / time.total_seconds() for time in LASTS)
-        return max(LEAST_FOLLOWING * self.limit.drip_a_second, min(of_bucket, of_hour) - expected)
+        planned = self.limit.drip_a_second + above / settles_s
+        if self.limit.an_hour:
+            planned = min(planned, *(self._calls_left(LEFT_OF_HOUR, within=one) / one.total_seconds() for one in LASTS))
+        return max(LEAST_FOLLOWING * self.limit.drip_a_second, planned - expected)
 
     def may_look_up(self) -> bool:
-        """Whether the hour has one left for people."""
-        return self._hour_left(HOUR_RESERVE_OF_LOOKUPS) >= 1
+        """Whether one is left for people."""
+        return self._calls_left(LEFT) >= 1
 
-    def _hour_left(self, reserve: float, within: timedelta = timedelta(0)) -> float:
-        """Calls that the hour has beside a reserve, with what becomes free within a time; endless without a limit."""
-        if self.limit.an_hour is None:
-            return math.inf
-        return (1 - reserve) * self.limit.an_hour - since(self.slots, self.now + within - HOUR)
+    def _calls_left(self, reserve: float, *, within: timedelta = timedelta(0)) -> float:
+        """Calls that are left beside a part of the limit, with what stops counting within a time."""
+        return (1 - reserve) * self.limit.counted - self.limit.used(self.slots, self.now, within=within)

@@ -147,10 +147,9 @@ def count_call(now: datetime) -> None:
     with transaction.atomic():
         row = _locked(CALLS)
         remaining = max(_allowance(row, now).tokens - 1, -float(limit(CALLS)))
-        last_hour = allowance.counted(row.last_hour or [], now) if _of_all(row, now).an_hour else None
-        Bucket.objects.filter(name=CALLS).update(
-            tokens=remaining, dripped_at=now, counted=F("counted") + 1, last_hour=last_hour
-        )
+        last_hour = _of_all(row, now).with_one_more(row.last_hour or [], now)
+        values = {"tokens": remaining, "dripped_at": now, "counted": F("counted") + 1, "last_hour": last_hour}
+        Bucket.objects.filter(name=CALLS).update(**values)
 
 
 def count_lookup(person_id: int, now: datetime) -> None:
@@ -160,7 +159,7 @@ def count_lookup(person_id: int, now: datetime) -> None:
         share, _ = LookupShare.objects.get_or_create(person_id=person_id)
         calls = _calls()
         of_all = _of_all(calls, now)
-        holds, drip_per_s = LOOKUPS_HOLD * of_all.holds, LOOKUPS_DRIP * of_all.drip_a_second
+        holds, drip_per_s = LOOKUPS_HOLD * of_all.for_lookups, LOOKUPS_DRIP * of_all.drip_a_second
         left, taken = _dripped(bucket, now, holds, drip_per_s), _remembered(share, now, holds / drip_per_s)
         if left < taken + 1 or not _allowance(calls, now).may_look_up():
             raise RateLimited(Turn(now + _until_a_look(left, taken, holds, drip_per_s), WaitReason.OWN_LIMIT))

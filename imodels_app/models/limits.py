@@ -17,7 +17,7 @@ class Bucket(models.Model):
     dripped_at = models.DateTimeField(null=True)
     # Of all calls: what one more poll is worth, in seconds for which an end is not noticed (poll_schedule.py).
     poll_worth_s = models.FloatField(null=True)
-    # And where an hour has a limit, how many left in each slot of the last one (allowance.py).
+    # And how many left in each slot of the last minute or hour (allowance.py).
     last_hour = models.JSONField(null=True)
     counted = models.PositiveBigIntegerField(default=0, help_text="Requests of any kind sent so far.")
 

@@ -94,6 +94,11 @@ class User(AbstractUser):
         return False
 
     @property
+    def team_ids(self) -> list[int]:
+        """Of the teams that this person is in."""
+        return list(self.membership_set.values_list("team", flat=True))
+
+    @property
     def is_admin(self) -> bool:
         """May audit everything and set up teams. Never a right on the platform; to decide only where a rule says so."""
         return self.is_active and self.is_staff

@@ -118,7 +118,7 @@ def respond(
             return not_decided(request, operation.pk, asks_again=asks_again)
         return approval_card.card(request, operation, user, status_code=503)
     except permissions.Denied as no:
-        if eligibility.was_asked(user, operation):
+        if _comes_late(user, operation, why_not):
             return late(request, operation, user, str(no))
         note_refusal(request, operation, f"{done}: {no}")
         return error_handlers.denied(request, str(no), back=reverse("imodels:approval-detail", args=[operation.pk]))
@@ -130,11 +130,17 @@ def respond(
 def require_current(user: User, operation: Operation, shown: str, why_not: Callable[[User, Operation], str]) -> None:
     """Raise Denied for who was never asked, and Conflict for who was and comes late. shown: the stage they saw."""
     why = why_not(user, operation)
-    is_late = bool(why) and eligibility.was_asked(user, operation)
+    is_late = bool(why) and _comes_late(user, operation, why_not)
     permissions.require("" if is_late else why)
     lifecycle.require_waiting(operation, shown)
     if is_late:
         raise lifecycle.Conflict(why)
+
+
+def _comes_late(user: User, operation: Operation, why_not: Callable[[User, Operation], str]) -> bool:
+    """Whether this was theirs to do at any time; to bypass is administrators'."""
+    is_theirs = why_not is eligibility.why_not_decide or user.is_admin
+    return is_theirs and eligibility.was_asked(user, operation)
 
 
 def late(request: HttpRequest, operation: Operation, user: User, why: str) -> HttpResponse:

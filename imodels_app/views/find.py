@@ -43,6 +43,8 @@ PAGES = (
     ("Operating", "refresh", "operating"),
 )
 FOR_ADMINS = 4
+# What a person sees, in parts (OperationQuerySet.ways_to_see).
+Seen = list[OperationQuerySet]
 # As Operation.is_usable has it.
 USABLE = (Q(state=State.SUCCEEDED) | Q(state=State.RUNNING, usable_at__isnull=False)) & ~Q(imodel_id="")
 
@@ -66,10 +68,14 @@ def find(request: HttpRequest) -> HttpResponse:
     Without letters: the pages, and what is newest.
     """
     user, text = person(request), filters.typed(request.GET.get("q", "")).strip()
-    found = {"Operations": _operations, "iModels": _imodels, "iTwins": _itwins}
+    seen = Operation.objects.ways_to_see(user)
+    found = {
+        "Operations": _operations(seen, text),
+        "iModels": _imodels(seen, text),
+        "iTwins": _itwins(user, seen, text),
+    }
     groups = [("Pages", _pages(user, text), False)]
-    for title, of in found.items():
-        places = of(user, text)
+    for title, places in found.items():
         groups.append((title, places[:SHOWN], len(places) > SHOWN))
     context = {"groups": [group for group in groups if group[1]], "text": text}
     return render(request, "find/_found.html" if getattr(request, "htmx", False) else "find/find.html", context)
@@ -84,9 +90,9 @@ def _pages(user: User, text: str) -> list[Destination]:
     ]
 
 
-def _operations(user: User, text: str) -> list[Destination]:
+def _operations(seen: Seen, text: str) -> list[Destination]:
     conditions = list(filters.said(text, filters.named))
-    parts = [part.filter(*conditions) for part in Operation.objects.ways_to_see(user)]
+    parts = [part.filter(*conditions) for part in seen]
     return [_operation(one) for one in _newest(parts)]
 
 
@@ -96,35 +102,35 @@ def _operation(operation: Operation) -> Destination:
     return Destination(operation.name, links.operation_url(operation), operation.kind, about)
 
 
-def _imodels(user: User, text: str) -> list[Destination]:
+def _imodels(seen: Seen, text: str) -> list[Destination]:
     """What was made from first, and what was made, each once; what bears the letters and no more before the others."""
     once: dict[str, Destination] = {}
-    for place in (*_sources(user, text), *_made(user, text)):
+    for place in (*_sources(seen, text), *_made(seen, text)):
         once.setdefault(place.url, place)
     return sorted(once.values(), key=lambda place: place.name.casefold() != text.casefold())
 
 
-def _sources(user: User, text: str) -> list[Destination]:
+def _sources(seen: Seen, text: str) -> list[Destination]:
     """Those that something is made from which this person sees, by the name that it has there."""
     of_it = {"source_id": OuterRef("imodel_id"), "source_name": OuterRef("name")}
-    seen = [Exists(part.filter(~Q(source_id=""), **of_it)) for part in Operation.objects.ways_to_see(user)]
-    rows = KnownSource.objects.filter(filters.any_of(seen), *filters.said(text, partial(_called, key="imodel_id")))
+    is_seen = filters.any_of(Exists(part.filter(~Q(source_id=""), **of_it)) for part in seen)
+    rows = KnownSource.objects.filter(is_seen, *filters.said(text, partial(_called, key="imodel_id")))
     order = [Length("name"), "name", "pk"] if text else ["-pk"]
     found = rows.order_by(*order)[: SHOWN + 1]
     return [Destination(one.name, links.imodel_url(one.imodel_id), "cube") for one in found]
 
 
-def _made(user: User, text: str) -> list[Destination]:
+def _made(seen: Seen, text: str) -> list[Destination]:
     conditions = [USABLE, *filters.said(text, partial(_called, key="imodel_id"))]
-    parts = [part.filter(*conditions) for part in Operation.objects.ways_to_see(user)]
+    parts = [part.filter(*conditions) for part in seen]
     return [Destination(one.name, links.imodel_url(one.imodel_id), "cube", one.itwin_name) for one in _newest(parts)]
 
 
-def _itwins(user: User, text: str) -> list[Destination]:
+def _itwins(user: User, seen: Seen, text: str) -> list[Destination]:
     """Those in which this person sees something, or that a team of theirs looks after."""
-    seen = [Exists(part.filter(itwin_id=OuterRef("pk"))) for part in Operation.objects.ways_to_see(user)]
+    ways = [Exists(part.filter(itwin_id=OuterRef("pk"))) for part in seen]
     in_care = TeamITwin.objects.filter(itwin_id=OuterRef("pk"), team__in=Team.objects.visible_to(user))
-    rows = KnownITwin.objects.filter(filters.any_of([*seen, Exists(in_care)]))
+    rows = KnownITwin.objects.filter(filters.any_of([*ways, Exists(in_care)]))
     rows = rows.filter(*filters.said(text, partial(_called, key="pk"))).order_by(Length("name"), "name", "pk")
     return [Destination(str(one), links.itwin_url(one.pk), "twin") for one in rows[: SHOWN + 1]]
 
@@ -134,7 +140,7 @@ def _called(word: str, *, key: str) -> Q:
     return Q(name__icontains=word) | Q(**{f"{key}__startswith": word.lower()})
 
 
-def _newest(parts: list[OperationQuerySet]) -> list[Operation]:
+def _newest(parts: Seen) -> list[Operation]:
     """One more than are shown."""
     rows = [row for part in parts for row in filters.NEWEST.of(part)[: SHOWN + 1]]
     return sorted(rows, key=filters.NEWEST.place_of, reverse=True)[: SHOWN + 1]

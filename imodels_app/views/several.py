@@ -29,7 +29,7 @@ from imodels_app.views import asking, same_again
 
 MOST_AT_ONCE = keyset.PAGE_SIZE
 Do = Callable[[Operation], Any]
-Told = Callable[[Operation], status.StatusText]
+Describe = Callable[[Operation], status.StatusText]
 
 
 def _state(operation: Operation) -> status.StatusText:
@@ -61,7 +61,7 @@ class Act:
                  Denied, Conflict, NotAllowed and Throttled
     done         what came of it, … for how many of all
     warning      what is said before it is done; empty where it can be taken back, and nothing is asked
-    told         how one of them stands
+    describe     how one of them stands
     """
 
     label: str
@@ -72,7 +72,7 @@ class Act:
     done: str
     warning: str = ""
     is_danger: bool = False
-    told: Told = _state
+    describe: Describe = _state
 
 
 def _cancelling(request: HttpRequest) -> Do:
@@ -121,7 +121,7 @@ ACTS: dict[str, Act] = {
         *("Delete …", "trash", "orphaned iModel", _why_not_delete, _deleting, "You asked to delete …"),
         warning="The platform cannot bring back what is deleted. iModels made from it stay.",
         is_danger=True,
-        told=_orphan,
+        describe=_orphan,
     ),
 }
 OF_TABLE, OF_ORPHANS = (CANCEL, AGAIN, TELL, EXPORT), (DELETE, EXPORT)
@@ -186,13 +186,13 @@ def tell(request: HttpRequest, outcomes: list[Outcome], done: str, context: dict
     return render(request, "several/done.html", context)
 
 
-def outcome(operation: Operation, why_not: str, made: Operation | None = None, told: Told = _state) -> Outcome:
+def outcome(operation: Operation, why_not: str, made: Operation | None = None, describe: Describe = _state) -> Outcome:
     now_shown = Operation.objects.to_show().get(pk=operation.pk)
-    return Outcome(now_shown, told(now_shown), why_not, made)
+    return Outcome(now_shown, describe(now_shown), why_not, made)
 
 
 def _ask(request: HttpRequest, act: Act, chosen: list[Operation], page: dict[str, Any]) -> HttpResponse:
-    all_of_them = [Outcome(one, act.told(one), act.why_not(person(request), one)) for one in chosen]
+    all_of_them = [Outcome(one, act.describe(one), act.why_not(person(request), one)) for one in chosen]
     can, cannot = [[one for one in all_of_them if bool(one.why_not) == is_no] for is_no in (False, True)]
     many = f"{len(can)} {act.thing}{'' if len(can) == 1 else 's'}"
     return asking.ask(
@@ -209,9 +209,9 @@ def _outcome(user: User, act: Act, do: Do, operation: Operation) -> Outcome:
     try:
         permissions.require(act.why_not(user, operation))
         made = do(operation)
-        return outcome(operation, "", made if isinstance(made, Operation) else None, act.told)
+        return outcome(operation, "", made if isinstance(made, Operation) else None, act.describe)
     except (permissions.Denied, lifecycle.Conflict, lifecycle.NotAllowed, throttles.Throttled) as no:
-        return outcome(operation, str(no), told=act.told)
+        return outcome(operation, str(no), describe=act.describe)
 
 
 def _export(user: User, chosen: list[Operation]) -> StreamingHttpResponse:

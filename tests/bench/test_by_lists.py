@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.measure, pyte
 MINUTES = int(os.environ.get("BENCH_MINUTES", "10"))
 A_MINUTE, TRIAL = 5, allowance.Limit(500, 5000)
 # The bucket is half full above its reserve, and the hour before was used evenly.
-TOKENS, USED_A_SLOT = 0.75 * TRIAL.holds, 27
+TOKENS, USED_A_SLOT = 0.75 * TRIAL.holds, 40
 SLOWER_BY = 0.15
 
 
@@ -53,8 +53,8 @@ def trial(sandbox, settings, processes, monkeypatch):
 
 
 def slots_before(now: datetime) -> allowance.Slots:
-    last = int(now.timestamp() // allowance.SLOT.total_seconds())
-    return [[number, USED_A_SLOT] for number in range(last - allowance.HOUR // allowance.SLOT, last)]
+    last = int(now.timestamp() * allowance.SLOTS / 3600)
+    return [[number, USED_A_SLOT] for number in range(last - allowance.SLOTS, last)]
 
 
 def test_real_workers_are_as_quick_as_the_simulation(

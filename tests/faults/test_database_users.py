@@ -61,7 +61,10 @@ FORBIDDEN = [
     "ALTER TABLE imodels_app_event OWNER TO runs",
     "DROP TRIGGER event_only_drops_addresses ON imodels_app_event",
     "DROP FUNCTION event_only_drops_addresses CASCADE",
-    "CREATE OR REPLACE FUNCTION event_only_drops_addresses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+    (
+        "CREATE OR REPLACE FUNCTION event_only_drops_addresses() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RETURN NEW; END $$"
+    ),
     "CREATE RULE hush AS ON INSERT TO imodels_app_event DO INSTEAD NOTHING",
     "CREATE TRIGGER hush BEFORE INSERT ON imodels_app_event FOR EACH ROW EXECUTE FUNCTION event_only_drops_addresses()",
     "SET session_replication_role = replica",

@@ -140,8 +140,9 @@ def test_the_palette_leads_to_an_imodel_by_its_name(desk, succeeded_clone, count
 
     hand.press("Control+k")
     expect(page.locator("#palette-text")).to_be_focused()
+    expect(page.locator("#palette-found").get_by_role("link").first).to_contain_text("Operations")
     hand.type("main bridge")
-    expect(page.locator("#palette-found").get_by_role("link").nth(1)).to_contain_text("Main Bridge")
+    expect(page.locator("#palette-found").get_by_role("link")).to_contain_text([succeeded_clone.name, "Main Bridge"])
     hand.press("ArrowDown", "ArrowDown", "Enter")
 
     expect(page.get_by_role("heading", name="Main Bridge", exact=True)).to_be_visible()

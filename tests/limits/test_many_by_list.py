@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from imodels_app.limits.allowance import Allowance, Limit, Slots, counted
+from imodels_app.limits.allowance import Allowance, Limit, Slots
 from imodels_app.limits.durations import Durations, Seen, learned, log_normal, of_now
 from imodels_app.limits.past_durations import KEPT_FOR_S, LATEST
 from imodels_app.limits.poll_schedule import (
@@ -174,8 +174,7 @@ class Followed:
 
     def _call(self, at_s: float) -> None:
         self.tokens, self.dripped_s = self._allowance(at_s).tokens - 1, max(at_s, self.dripped_s)
-        if self.limit.an_hour:
-            self.slots = counted(self.slots, START + timedelta(seconds=at_s))
+        self.slots = self.limit.with_one_more(self.slots, START + timedelta(seconds=at_s))
         self.calls_at_s.append(at_s)
 
     @property
@@ -232,5 +231,6 @@ def test_lag_of_many_by_list_beside_the_least_and_beside_looks_at_each(load, rec
         f"each by itself {singly.lag_s:.1f} s; {len(followed.calls_at_s) / hours / 60:.0f} calls a minute in all, "
         f"{fullest} in the fullest {'hour' if limit.an_hour else 'minute'}",
     )
-    assert fullest <= (limit.an_hour or 1.01 * limit.a_minute)
+    # Of so few a minute, what is sent and confirmed by chance is more than a part of it leaves.
+    assert fullest <= (limit.an_hour or 1.02 * limit.a_minute)
     assert followed.lag_s <= at_most_s

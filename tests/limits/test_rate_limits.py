@@ -149,11 +149,12 @@ def test_following_stops_while_all_calls_are_frozen():
 def test_following_leaves_room_in_every_minute(settings, tier, a_minute):
     settings.ITWIN_TIER = tier
     start = timezone.now()
-    follow(10_000, start)  # use up what had gathered
+    had_gathered = follow(10_000, start)
 
     taken = sum(follow(10_000, start + timedelta(seconds=second)) for second in range(1, 61))
 
-    assert 0.96 * a_minute <= taken <= a_minute
+    assert 0.85 * a_minute <= taken <= a_minute
+    assert taken + had_gathered <= rate_limits.limit(rate_limits.CALLS)
 
 
 def test_following_never_takes_the_reserve_for_people():
@@ -226,7 +227,7 @@ def look_up(wanted: int, now, *people) -> int:
 
 
 @pytest.mark.same_on_both
-@pytest.mark.parametrize(("tier", "at_once", "step_s", "drips"), [("trial", 84, 50, 33), ("basic", 24, 1, 40)])
+@pytest.mark.parametrize(("tier", "at_once", "step_s", "drips"), [("trial", 84, 50, 34), ("basic", 100, 1, 40)])
 def test_one_persons_look_ups_are_half_of_what_is_there_and_then_what_drips(
     settings, otto, tier, at_once, step_s, drips
 ):
@@ -235,7 +236,7 @@ def test_one_persons_look_ups_are_half_of_what_is_there_and_then_what_drips(
 
     assert look_up(at_once + 40, now, otto) == at_once
     lasting = sum(look_up(drips + 9, now + timedelta(seconds=step_s * step), otto) for step in range(1, 21))
-    assert 0.4 * 20 * drips < lasting <= 20 * drips + at_once
+    assert 0.7 * 20 * drips < lasting <= 20 * drips + at_once
 
 
 @pytest.mark.same_on_both
@@ -245,12 +246,11 @@ def test_people_at_full_speed_leave_place_for_whoever_comes(settings, otto, mara
     now = timezone.now()
 
     at_once = [look_up(120, now, person) for person in (otto, mara)]
-    assert at_once[0] > at_once[1] > rate_limits.CALLS_A_LOOK
-    soon = now + timedelta(seconds=0.5)
-    assert look_up(120, soon, tomas) >= rate_limits.CALLS_A_LOOK
+    assert at_once[0] > at_once[1] > 40
+    assert look_up(120, now, tomas) >= rate_limits.CALLS_A_LOOK
     for seconds in range(1, 11):
         look_up(20, now + timedelta(seconds=seconds), otto, mara)
-    assert look_up(120, now + timedelta(seconds=10.5), ines) >= rate_limits.CALLS_A_LOOK
+    assert look_up(120, now + timedelta(seconds=10), ines) >= rate_limits.CALLS_A_LOOK
 
 
 @pytest.mark.parametrize("tier", ["trial", "basic"])
@@ -271,7 +271,7 @@ def test_one_person_at_full_speed_holds_up_neither_anothers_look_up_nor_followin
     now = timezone.now()
     look_up(120, now, otto)
 
-    assert look_up(20, now, mara) >= rate_limits.CALLS_A_LOOK
+    assert look_up(20, now, mara) == 20
     assert follow(20, now) == 20
 
 
@@ -306,7 +306,7 @@ def test_what_is_refused_is_not_counted(otto):
     now = timezone.now()
     look_up(120, now, otto)
 
-    assert Bucket.objects.get(name=rate_limits.CALLS).counted == 24
+    assert Bucket.objects.get(name=rate_limits.CALLS).counted == 100
 
 
 def test_while_the_application_is_frozen_nothing_is_sent_either():

@@ -167,9 +167,10 @@ def live_through(browsers: dict[str, Browser], sandbox: Any) -> None:
     for page in ("/operations/", "/approvals/", "/sessions/", "/orphans/"):
         assert mara.get(page).status_code == 200
     about = Operation.objects.exclude(imodel_id="")[:1].get()
-    audit = [f"itwins/{HARBOUR}/", f"imodels/{about.imodel_id}/", f"people/{about.requested_by_id}/", "operations/"]
-    audit += ["streams/", *(f"operations/{pk}/" for pk in Operation.objects.values_list("pk", flat=True))]
-    assert [page for page in audit if ines.get(f"/audit/{page}").status_code != 200] == []
+    audit = [f"/itwins/{HARBOUR}/", f"/imodels/{about.imodel_id}/", f"/audit/people/{about.requested_by_id}/"]
+    audit += ["/audit/operations/", "/audit/streams/"]
+    audit += [f"/audit/operations/{pk}/" for pk in Operation.objects.values_list("pk", flat=True)]
+    assert [page for page in audit if ines.get(page).status_code != 200] == []
     for page in ("/audit/", *(f"/admin/imodels_app/{name}/" for name in ("event", "operation", "user", "attempt"))):
         assert ines.get(page).status_code == 200
     Destination.objects.update(events=5)  # what its page cannot read: an error, with all that the log tells of one

@@ -159,7 +159,7 @@ def test_a_page_of_rows_costs_no_query_for_each_row(client, mara, bridge_team, s
         lifecycle.request(spec_for(Kind.CLONE, name=f"Number {number}"), by=mara)
     client.force_login(mara)
 
-    with django_assert_max_num_queries(29):
+    with django_assert_max_num_queries(30):
         client.get(LIST)
 
 
