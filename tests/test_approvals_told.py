@@ -241,7 +241,9 @@ def test_45_a_new_lead_is_told_of_what_waits(bridge_team, ben, ines, tomas, wait
 # What else goes with it
 
 
-def test_21_an_approver_who_sets_a_start_is_confirmed_as_for_a_decision(client, tomas, waiting_fork, confirmed_leads):
+def test_row_21_an_approver_who_sets_a_start_is_confirmed_as_for_a_decision(
+    client, tomas, waiting_fork, confirmed_leads
+):
     TokenSet.objects.filter(user=tomas).delete()
     client.force_login(tomas)
     at = (clock.now() + timedelta(days=80)).strftime("%Y-%m-%dT%H:%M")
@@ -266,7 +268,7 @@ def test_8_what_administrators_decide_in_the_place_of_others_can_be_changed(wait
     assert fork.state == State.QUEUED
 
 
-def test_14_a_deputy_is_named_once_for_a_day_and_ended_though_they_have_left(client, bridge_team, tomas, ben):
+def test_row_14_a_deputy_is_named_once_for_a_day_and_ended_though_they_have_left(client, bridge_team, tomas, ben):
     client.force_login(tomas)
     today = timezone.localdate()
     form = {"deputy": Membership.objects.get(user=ben).pk, "since": today, "until": today + timedelta(days=2)}
@@ -281,7 +283,7 @@ def test_14_a_deputy_is_named_once_for_a_day_and_ended_though_they_have_left(cli
     assert not Absence.objects.exists()
 
 
-def test_14_nobody_else_ends_it(bridge_team, tomas, ben, mara):
+def test_row_14_nobody_else_ends_it(bridge_team, tomas, ben, mara):
     absence = away(tomas, ben, bridge_team)
 
     with pytest.raises(permissions.Denied):

@@ -101,7 +101,7 @@ def test_settings_take_what_is_made(folders):
     desk = folders / "desk"
     made = {f"{name.upper()}_FILE": str(desk / name) for name in ("secret_key", "token_keys", "redis_url")}
 
-    assert environment.read(made)["REDIS_URL"].endswith("@redis:6379/0")
+    assert environment.read(made | {"OIDC_CLIENT_ID": "desk"})["REDIS_URL"].endswith("@redis:6379/0")
 
 
 def test_a_new_token_key_comes_first_and_the_old_one_stays(folders):
