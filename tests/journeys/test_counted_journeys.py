@@ -28,6 +28,10 @@ class Hand:
     keys: int = 0
     typed: int = 0
 
+    def __post_init__(self):
+        # A browser is asked to hand over the choice of a file only once somebody listens: too late at the click itself.
+        self.page.on("filechooser", lambda chooser: None)
+
     def click(self, role, name):
         """A link leads to a page, which is waited for: what is typed before would go to the one that is left."""
         with self.page.expect_navigation() if role == "link" else nullcontext():
