@@ -98,8 +98,14 @@ def test_that_user_changes_no_history(app_user, queued_clone):
     assert list(Event.objects.values()) == before
 
 
-@pytest.mark.parametrize("user", ["nobody_made_me", "postgres"])
-def test_migrate_says_of_a_user_whom_it_cannot_give_anything(postgres_process, processes, user):
+@pytest.mark.parametrize(
+    ("user", "why"),
+    [
+        ("nobody_made_me", "must be a user that this database has"),
+        ("postgres", "must be another user than DATABASE_URL's, which owns the tables"),
+    ],
+)
+def test_migrate_says_of_a_user_whom_it_cannot_give_anything(postgres_process, processes, user, why):
     env = processes.env | {"DATABASE_APP_USER": user, "FAILPOINTS": ""}
 
     done = subprocess.run(
@@ -107,5 +113,5 @@ def test_migrate_says_of_a_user_whom_it_cannot_give_anything(postgres_process, p
     )
 
     assert done.returncode == 1
-    assert "DATABASE_APP_USER must be a user that this database has" in done.stderr
+    assert f"DATABASE_APP_USER {why}" in done.stderr
     assert "Traceback" not in done.stderr

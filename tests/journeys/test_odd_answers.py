@@ -321,7 +321,7 @@ OF_ALL = ("/operations/?whose=all", "/audit/", "/audit/operations/", "/audit/num
 def pages_of(operation: Operation) -> list[str]:
     has = {"approval-detail": operation.kind == Kind.FORK, "orphan-detail": hasattr(operation, "orphan")}
     pages = [reverse(f"imodels:{one}", args=[operation.pk]) for one in (*OF_ONE, *(one for one in has if has[one]))]
-    made = [reverse("imodels:audit-imodel", args=[operation.imodel_id])] if operation.imodel_id else []
+    made = [reverse("imodels:imodel-detail", args=[operation.imodel_id])] if operation.imodel_id else []
     return pages + made
 
 

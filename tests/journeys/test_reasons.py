@@ -142,7 +142,7 @@ def test_an_unknown_state_is_called_unknown_promises_nothing_and_goes_to_the_adm
         assert "Unknown state" in page.text
         assert "usually" not in page.text
         assert "still finishing" not in page.text
-    assert ("The iModel can be opened." in page.text) == is_usable
+    assert ("The iModel can be used." in page.text) == is_usable
     message = Notification.objects.get(kind=NotificationKind.UNKNOWN_STATE)
     assert message.to == ines
     subject, text = texts.subject_and_text([message])

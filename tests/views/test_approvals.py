@@ -349,7 +349,7 @@ def test_a_list_of_decisions_costs_no_query_for_each(
         lifecycle.approve(lifecycle.request(spec_for(Kind.FORK), by=mara), by=tomas)
     client.force_login(tomas)
 
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(19):
         page = client.get(LIST)
 
     assert " ".join(page.text.split()).count("by you, now queued") == 15

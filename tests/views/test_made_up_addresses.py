@@ -190,7 +190,7 @@ ELSEWHERE = ["nowhere", "//evil.example", "https://evil.example/", "/\\evil.exam
 def test_a_form_leads_back_to_a_page_of_ours_only(visitor, there, mara, target, address):
     where = reverse(f"imodels:{address}", args=[there[0]] if address == "cancel" else [])
 
-    answer = visitor("mara").post(where, {"next": target})
+    answer = visitor("mara").post(where, {"next": target, "sure": "yes"})
 
     assert answer.status_code == 302
     assert get_resolver().resolve(urlsplit(answer["Location"]).path)
