@@ -812,6 +812,15 @@ def test_row_16_with_nobody_left_it_ends_at_once_and_says_why(client, waiting_fo
     assert "nobody is left who may decide" in client.get(reverse("imodels:operation-detail", args=[found.pk])).text
 
 
+def test_row_16_a_place_kept_for_a_closed_account_is_nobodys(bridge_team, otto, mara, tomas, spec_for):
+    User.objects.filter(pk=otto.pk).update(is_active=False)
+    rights.save(Membership(team=bridge_team, email=otto.email.upper(), role=Membership.Role.LEAD), by=None)
+    rights.delete(Membership.objects.get(user=tomas), by=None)
+
+    with pytest.raises(lifecycle.NotAllowed, match="nobody"):
+        lifecycle.request(spec_for(Kind.FORK), by=mara)
+
+
 # Row 17: told
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from imodels_app.approvals.plan import INSTEAD, Need, Requirement, Standing, are_enough
 from imodels_app.eligibility import Right, could_decide, right_as, rights_of, usable_rights, why_not_decide
@@ -178,6 +178,9 @@ def _candidates(requirement: Requirement, team: Team) -> QuerySet[User]:
 
 def _places_kept(requirement: Requirement, team: Team) -> QuerySet[Membership]:
     kept = Membership.objects.filter(team=team, role=Membership.Role.LEAD, user=None)
+    # Whose account is closed does not sign in.
+    theirs = User.objects.filter(email__iexact=OuterRef("email"))
+    kept = kept.exclude(Exists(theirs.filter(is_active=False)), ~Exists(theirs.filter(is_active=True)))
     return kept if requirement.who == Who.LEADS else kept.none()
 
 
