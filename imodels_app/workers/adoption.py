@@ -137,6 +137,7 @@ def _waits_for_file(platform: Platform, operation: Operation, found: IModel) -> 
     try:
         baseline = platform.baseline_file(found.id)
     except errors.NotFound:
+        _once_it_lasts(operation, "its baseline file is not there")
         return False
     if baseline.size is None or baseline.state not in BASELINE_STATES:
         raise Undecided("what is known of its baseline file makes no sense")

@@ -169,14 +169,16 @@ def make(bridge_team, mara, tomas, spec_for, baseline_of):
         (Kind.FORK, r"/operations/create$", {"state": "scheduled", "forkedFrom": []}),
         (Kind.BASELINE, r"/baselinefile$", {"state": "waitingForFile", "fileSize": "large"}),
         (Kind.BASELINE, r"/baselinefile$", {"state": "x", "fileSize": 116}),
+        (Kind.BASELINE, r"/baselinefile$", None),
+        (Kind.CLONE, r"/operations/create$", None),
     ],
 )
 def test_one_answer_that_leaves_out_what_would_tell_decides_nothing(make, sandbox, kind, path, told):
     operation = lost(kind, make, sandbox)
     [made] = sandbox.imodels_named(operation.name)
     whole = platform_json(sandbox, made)
-    bodies = {"createOperation": told, "baselineFile": told, "iModels": [whole | told]}
-    sandbox.fault("GET", path, status=200, body=bodies)
+    bodies = {"createOperation": told, "baselineFile": told, "iModels": [whole | (told or {})]}
+    sandbox.fault("GET", path, status=200 if told else 404, body=bodies)
 
     assert settled(operation).state == State.SUBMITTING
     make_due(operation)
