@@ -1,6 +1,6 @@
 """Who is told of what becomes of a request, and who is asked: the people who may decide it, and nobody else."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.urls import reverse
@@ -63,12 +63,33 @@ def read_by(operation: Operation, person: User) -> list[str]:
     return [one.kind for one in rows if outbox.is_current(one)]
 
 
-def away(lead: User, deputy: User, team: Team, **days) -> Absence:
+def some_days() -> dict[str, datetime]:
     now = clock.now()
-    times = {"starts_at": now - timedelta(days=2), "ends_at": now + timedelta(days=3)} | days
-    absence = Absence(team=team, lead=lead, deputy=deputy, **times)
+    return {"starts_at": now - timedelta(days=2), "ends_at": now + timedelta(days=3)}
+
+
+def away(lead: User, deputy: User, team: Team) -> Absence:
+    absence = Absence(team=team, lead=lead, deputy=deputy, **some_days())
     rights.save(absence, by=lead)
     return absence
+
+
+def sweep_twice() -> None:
+    for _ in range(2):
+        sweeps.submitting()
+        sweeps.approvals()
+
+
+def told_of(operation: Operation, person: User) -> list[str]:
+    """The events of it that this person was told of."""
+    events = operation.events.order_by("pk")
+    return [one.verb for one in events if person.pk in {told["person"] for told in one.data.get("told", ())}]
+
+
+def set_account(person: User, *, is_open: bool, by: User) -> None:
+    person = User.objects.get(pk=person.pk)
+    person.is_active = is_open
+    rights.save(person, by=by)
 
 
 def make_lead(person: User, team: Team, by: User | None = None) -> None:
@@ -110,6 +131,17 @@ def test_whoever_approved_on_a_later_level_hears_that_it_changed(bridge_team, id
     mail = texts.mail([Notification.objects.get(to=ines, kind="edited")])
     assert "You get this because you may decide about this, or have decided." in mail.text
     assert "Review and decide" not in mail.text
+
+
+def test_whoever_approved_on_an_earlier_level_hears_of_a_bypass(bridge_team, otto, ines, mara, spec_for):
+    ApprovalRule.objects.update(levels=[{"who": Who.PEOPLE, "count": 1, "people": [otto.pk]}, ONE_LEAD])
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    read_all()
+    lifecycle.approve(fork, by=otto)
+
+    lifecycle.bypass(fork, by=ines, reason="The leads are away.")
+
+    assert read_by(fork, otto) == ["bypassed"]
 
 
 def test_a_deputy_who_was_asked_hears_that_the_lead_decided(bridge_team, tomas, ben, mara, spec_for):
@@ -236,6 +268,169 @@ def test_45_a_new_lead_is_told_of_what_waits(bridge_team, ben, ines, tomas, wait
 
     assert read_by(waiting_fork, ben) == ["requested"]
     assert fresh(waiting_fork).asked == " leads "
+
+
+@pytest.mark.parametrize("way", ["by another one", "by the settings", "in the place of leads"])
+def test_45_a_new_administrator_is_told_of_what_waits_for_administrators_and_once(
+    bridge_team, ben, ines, tomas, mara, spec_for, way
+):
+    ApprovalRule.objects.update(levels=[ONE_LEAD if way == "in the place of leads" else ONE_ADMIN])
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    if way == "in the place of leads":
+        rights.delete(Membership.objects.get(user=tomas), by=None)
+    read_all()
+
+    if way == "by the settings":
+        rights.signed_in(ben, name=("Ben", "Okafor"), email=ben.email, is_admin=True)
+    else:
+        ben.is_staff = True
+        rights.save(ben, by=ines)
+    sweep_twice()
+
+    assert (read_by(fork, ben), read_by(fork, ines)) == (["requested"], [])
+    assert told_of(fork, ben) == ["also_asked"]
+    assert "Ben Okafor is an administrator" in fork.events.get(verb="also_asked").note
+
+
+def test_a_new_administrator_hears_nothing_of_what_waits_for_others(waiting_fork, ben, ines):
+    ben.is_staff = True
+    rights.save(ben, by=ines)
+    sweep_twice()
+
+    assert told_of(waiting_fork, ben) == []
+
+
+@pytest.mark.parametrize("who", ["lead", "administrator", "named", "deputy"])
+def test_whose_account_is_opened_again_is_told_of_what_waits_and_once(
+    bridge_team, ben, ines, tomas, mara, spec_for, who
+):
+    named = {"who": Who.PEOPLE, "count": 1, "people": [ben.pk, tomas.pk]}
+    levels = {"administrator": [ONE_ADMIN], "named": [named]}.get(who, [ONE_LEAD])
+    ApprovalRule.objects.update(levels=levels)
+    User.objects.filter(pk=ben.pk).update(is_staff=who == "administrator", is_active=False)
+    if who == "lead":
+        Membership.objects.filter(user=ben).update(role=Membership.Role.LEAD)
+    if who == "deputy":
+        Absence.objects.create(team=bridge_team, lead=tomas, deputy=ben, given_at=clock.now(), **some_days())
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    sweep_twice()
+    assert told_of(fork, ben) == []
+
+    set_account(ben, is_open=True, by=ines)
+    sweep_twice()
+
+    assert read_by(fork, ben) == ["requested"]
+    assert told_of(fork, ben) == ["deputy_asked" if who == "deputy" else "also_asked"]
+
+
+def test_whose_account_is_opened_again_hears_no_second_time_of_what_they_have_read(ida, waiting_fork, ines):
+    read_all()
+    set_account(ida, is_open=False, by=ines)
+    set_account(ida, is_open=True, by=ines)
+    sweep_twice()
+
+    assert read_by(waiting_fork, ida) == []
+
+
+@pytest.mark.parametrize("how", ["leaves the team", "is closed", "is needed later"])
+def test_row_14_a_lead_whose_deputy_no_longer_decides_is_asked_again(
+    bridge_team, tomas, ben, ines, mara, spec_for, how
+):
+    ApprovalRule.objects.update(levels=[ONE_LEAD, ONE_ADMIN])
+    away(tomas, ben, bridge_team)
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    assert (read_by(fork, ben), told_of(fork, tomas)) == (["requested"], [])
+
+    if how == "leaves the team":
+        rights.delete(Membership.objects.get(user=ben), by=ines)
+    elif how == "is closed":
+        set_account(ben, is_open=False, by=ines)
+    else:
+        User.objects.filter(pk=ines.pk).update(is_staff=False)
+        ben.is_staff = True
+        rights.save(ben, by=ines)
+    sweep_twice()
+
+    assert (read_by(fork, tomas), told_of(fork, tomas)) == (["requested"], ["also_asked"])
+    assert read_by(fork, ben) == []
+
+
+@pytest.mark.parametrize("what", ["account", "place"])
+def test_row_14_the_deputy_of_a_lead_who_leads_again_is_asked(bridge_team, ida, tomas, ben, ines, mara, spec_for, what):
+    away(tomas, ben, bridge_team)
+    place = Membership.objects.get(user=tomas)
+    if what == "account":
+        set_account(tomas, is_open=False, by=ines)
+    else:
+        place.role = Membership.Role.MEMBER
+        rights.save(place, by=ines)
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    assert told_of(fork, ben) == []
+
+    if what == "account":
+        set_account(tomas, is_open=True, by=ines)
+    else:
+        make_lead(tomas, bridge_team, by=ines)
+    sweep_twice()
+
+    assert (read_by(fork, ben), told_of(fork, ben), told_of(fork, tomas)) == (["requested"], ["deputy_asked"], [])
+
+
+def test_row_14_a_deputy_who_is_asked_anyway_is_not_told_again(bridge_team, ida, tomas, waiting_fork):
+    read_all()
+    away(tomas, ida, bridge_team)
+    sweep_twice()
+
+    assert told_of(waiting_fork, ida) == ["requested"]
+
+
+def test_row_14_an_absent_lead_is_asked_once_the_other_lead_in_their_place_has_answered(
+    bridge_team, ida, tomas, mara, spec_for
+):
+    ApprovalRule.objects.update(levels=[ONE_LEAD | {"count": 2}])
+    away(tomas, ida, bridge_team)
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    assert list(recipients.asked(fork)) == [ida]
+
+    lifecycle.approve(fork, by=ida)
+
+    assert (list(recipients.asked(fork)), read_by(fork, tomas)) == ([tomas], ["requested"])
+
+
+def test_row_14_a_deputy_whom_the_requester_names_takes_no_leads_place(bridge_team, tomas, ben, ines, spec_for):
+    fork = lifecycle.request(spec_for(Kind.FORK), by=ines)
+    absence = Absence(team=bridge_team, lead=tomas, deputy=ben, **some_days())
+    rights.save(absence, by=ines)
+
+    assert (list(recipients.asked(fork)), read_by(fork, tomas)) == ([tomas], ["requested"])
+    assert told_of(fork, ben) == []
+
+
+def test_who_gets_no_mail_is_asked_once_all_the_same(bridge_team, ben, ines, waiting_fork):
+    User.objects.filter(pk=ben.pk).update(wants_mail=False)
+    make_lead(ben, bridge_team, by=ines)
+    for days_to_decide in (3, 4):
+        bridge_team.approval_days = days_to_decide
+        rights.save(bridge_team, by=ines)
+        sweep_twice()
+
+    assert told_of(waiting_fork, ben) == ["also_asked"]
+
+
+@pytest.mark.parametrize("levels", [[ONE_ADMIN], [ONE_LEAD]])
+def test_who_is_no_administrator_any_more_reads_nothing_more(bridge_team, otto, ines, mara, spec_for, levels):
+    User.objects.filter(pk=otto.pk).update(is_staff=True)
+    ApprovalRule.objects.update(levels=levels)
+    fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
+    lifecycle.remind(fork)
+    assert read_by(fork, otto) == (["requested", "half_way"] if levels == [ONE_ADMIN] else ["escalated"])
+
+    otto.is_staff = False
+    rights.save(otto, by=ines)
+    sweep_twice()
+    lifecycle.cancel(fork, by=mara)
+
+    assert read_by(fork, otto) == []
 
 
 # What else goes with it

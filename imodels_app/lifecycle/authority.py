@@ -1,6 +1,7 @@
 """What follows for operations when somebody's rights have changed."""
 
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -8,15 +9,13 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 
-from imodels_app import eligibility
 from imodels_app.accounts import rights
 from imodels_app.lifecycle import _transition, asking
 from imodels_app.lifecycle._transition import Conflict
-from imodels_app.models import Absence, ApprovalRule, Membership, Operation, OperationQuerySet, Team, User, Webhook
-from imodels_app.notifications import recipients
+from imodels_app.models import Absence, ApprovalRule, Operation, OperationQuerySet, Team, User, Webhook
 from imodels_app.runtime import clock
 from imodels_app.runtime.loops import for_each
-from imodels_app.states import NotificationKind, State, WaitReason, Who
+from imodels_app.states import State, WaitReason, Who
 
 
 @receiver(rights.changed)
@@ -28,67 +27,26 @@ def follow_rights(*, by: User | None = None, row: rights.Row | None = None, **_:
     """
     for_each(Operation.objects.of_closed_accounts().select_related("team"), partial(_call_off, by=by))
     for_each(Operation.objects.misplaced().order_by("pk").values_list("pk", flat=True), partial(_move, by=by))
-    ask_deputies()
     if row is not None:
         ask_who_is_left(_about(row), by=by)
-    ask_who_is_back()
-    if isinstance(row, Membership) and row.user:
-        _ask_too(row.user, row.team_id, f"{row.user.name} leads {row.team.name}")
-    if isinstance(row, Absence):
-        _ask_too(row.lead, row.team_id, f"{row.lead.name} is back")
+    _follow_absences()
 
 
-def ask_deputies() -> None:
-    """Where an absence has begun, ask the deputy about what already waits, once."""
-    begun = Absence.objects.now(clock.now()).select_related("deputy", "lead")
-    for_each([one for one in begun if not one.told_at], _ask_about_all)
+def _follow_absences() -> None:
+    """Where one has begun or is over, once, the deputy or the lead is asked about what waits already."""
+    now = clock.now()
+    for_each(Absence.objects.now(now).filter(told_at=None), partial(_turn, told_at=now))
+    for_each(Absence.objects.over(now), partial(_turn, back_at=now))
 
 
 @transaction.atomic
-def _ask_about_all(absence: Absence) -> None:
-    if Absence.objects.filter(pk=absence.pk, told_at=None).update(told_at=clock.now()):
-        waiting = Operation.objects.waiting_for(absence.deputy).filter(team=absence.team_id)
-        for_each(waiting, partial(_ask_deputy, absence=absence))
-
-
-@transaction.atomic
-def _ask_deputy(operation: Operation, absence: Absence) -> None:
-    """Only of what waits for them by this."""
-    right = eligibility.right_as_deputy(absence.deputy, operation)
-    if right and right.stands_for == absence.lead:
-        note = f"{absence.deputy.name} stands in for {absence.lead.name}"
-        event = _transition.event_fields("deputy_asked", None, note, operation.state, operation.state, "", "")
-        _transition.tell(operation, clock.now(), event, {absence.deputy: NotificationKind.REQUESTED})
-
-
-def ask_who_is_back() -> None:
-    """Where an absence has ended, ask the lead about what still waits, once."""
-    for_each(Absence.objects.over(clock.now()).values_list("pk", flat=True), _ask_again_about_all)
-
-
-@transaction.atomic
-def _ask_again_about_all(pk: int) -> None:
-    absence = Absence.objects.select_for_update(of=("self",)).select_related("lead").get(pk=pk)
-    if absence.back_at is None:
-        Absence.objects.filter(pk=pk).update(back_at=clock.now())
-        _ask_too(absence.lead, absence.team_id, f"{absence.lead.name} is back")
-
-
-def _ask_too(person: User, team_id: int, note: str) -> None:
-    """Ask somebody who may decide only since, or again, about what waits already: unless they know."""
-    waiting = eligibility.waiting_for(person).filter(team=team_id)
-    for_each(waiting.select_related("team", "requested_by"), partial(_ask_one_too, person=person, note=note))
-
-
-@transaction.atomic
-def _ask_one_too(operation: Operation, *, person: User, note: str) -> None:
-    if recipients.is_asked(person, operation) and not recipients.knows(person, operation):
-        event = _transition.event_fields("also_asked", None, note, operation.state, operation.state, "", "")
-        _transition.tell(operation, clock.now(), event, {person: NotificationKind.REQUESTED})
+def _turn(absence: Absence, **turned: datetime) -> None:
+    if Absence.objects.filter(pk=absence.pk, **dict.fromkeys(turned)).update(**turned):
+        ask_who_is_left(Operation.objects.filter(team=absence.team_id))
 
 
 def ask_who_is_left(waiting: QuerySet[Operation], *, by: User | None = None) -> None:
-    """Let those decide who still may: in the place of people who have left, administrators (asking.ask_again)."""
+    """Let those decide who still may, or may now, and have them told (asking.ask_again)."""
     undecided = waiting.filter(state=State.AWAITING_APPROVAL).order_by("pk")
     for_each(undecided.values_list("pk", flat=True), partial(_ask_again, by=by))
 
@@ -125,8 +83,8 @@ def requester_gone(operation: Operation, *, by: User | None = None) -> None:
 
 def _about(row: rights.Row) -> QuerySet[Operation]:
     """What may be decided by somebody else, now that this has changed."""
-    if isinstance(row, ApprovalRule | Absence | Webhook):
-        return Operation.objects.none()  # never what already waits; a deputy is no more people
+    if isinstance(row, ApprovalRule | Webhook):
+        return Operation.objects.none()  # never what already waits
     if isinstance(row, User):
         named = Q(asked__contains=f" {row.pk} ") | Q(asked__contains=f" {Who.ADMINS} ")
         return Operation.objects.filter(Q(team__in=row.membership_set.values("team")) | named)

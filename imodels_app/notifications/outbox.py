@@ -130,7 +130,7 @@ def is_current(message: Notification) -> bool:
     if message.kind in (NotificationKind.DECIDED, NotificationKind.ENDED):
         return is_own or _knows_of(message.to, operation)
     if message.kind == NotificationKind.ESCALATED:
-        return operation.state == State.AWAITING_APPROVAL
+        return operation.state == State.AWAITING_APPROVAL and message.to.is_admin
     if message.kind == NotificationKind.SIGN_IN:
         return operation.wait_reason == WaitReason.SIGN_IN and not operation.is_finished
     if message.kind == NotificationKind.UNKNOWN_STATE:

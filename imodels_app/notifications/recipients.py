@@ -12,6 +12,7 @@ from imodels_app.states import FINISHED, TO_DECIDE, UNDECIDED, Kind, Notificatio
 
 # Whoever asked for an empty iModel that is there so soon has seen it, and gets no e-mail.
 STILL_LOOKING = timedelta(seconds=10)
+_ABOUT_DECIDING = {*TO_DECIDE, NotificationKind.DECIDED}
 Recipients = dict[User, NotificationKind]
 
 
@@ -65,23 +66,30 @@ def _candidates(operation: Operation, words: Iterable[str] | None = None) -> Que
 
 
 def _deputies(operation: Operation) -> dict[int, int]:
-    """Who is asked in the place of an absent lead: deputy and lead, by id."""
+    """Who is asked in the place of an absent lead: deputy and lead, by id. Another lead, until they have answered."""
     away = Absence.objects.now(clock.now()).filter(team=operation.team_id).select_related("deputy")
     rights = ((one, eligibility.right_as_deputy(one.deputy, operation)) for one in away)
-    return {one.deputy_id: one.lead_id for one, right in rights if right and right.stands_for == one.lead}
+    stand_in = [one for one, right in rights if right and right.stands_for == one.lead]
+    return {one.deputy_id: one.lead_id for one in stand_in if eligibility.can_answer(one.deputy, operation)}
 
 
-def knows(person: User, operation: Operation) -> bool:
-    """Whether the last that we told this person asks them to decide."""
-    return person.pk in _last_asked(operation)
+def unaware(operation: Operation) -> list[User]:
+    """Those who are asked to decide and do not know: the last that we told them of it is something else, or nothing."""
+    others = _candidates(operation).exclude(pk__in=_last_asked(operation))
+    return [one for one in others if eligibility.can_answer(one, operation)]
 
 
 def _last_asked(operation: Operation) -> set[int]:
-    """Of whom that holds: they hear that it is decided. Not of those whose message was no news any more."""
-    told = operation.messages.filter(kind__in=[*TO_DECIDE, NotificationKind.DECIDED]).exclude(to=operation.requested_by)
-    told = told.exclude(sent_at=None, due_at=None)
-    last = dict(told.order_by("pk").values_list("to", "kind"))
-    return {person for person, kind in last.items() if kind in TO_DECIDE}
+    """Whom the last that we told them asks to decide: they hear that it is decided.
+
+    Told is whom the event names, mail or none; but not whose message was dropped as no news any more.
+    """
+    dropped = set(operation.messages.filter(sent_at=None, due_at=None, tries=0).values_list("event", "to"))
+    last: dict[int, str] = {}
+    for event in operation.events.order_by("pk"):
+        told = {one["person"]: one["of"] for one in event.data.get("told", ()) if one["of"] in _ABOUT_DECIDING}
+        last |= {person: kind for person, kind in told.items() if (event.pk, person) not in dropped}
+    return {person for person, kind in last.items() if kind in TO_DECIDE} - {operation.requested_by_id}
 
 
 def wrote(operation: Operation) -> QuerySet[User]:
@@ -114,7 +122,7 @@ def _others(operation: Operation, verb: Verb, came_from: str, asked_before: str)
         last = User.objects.filter(pk__in=_last_asked(operation))
         return _as(NotificationKind.DECIDED, asked(operation), last, _deciders(operation))
     if verb == Verb.BYPASSED:
-        return _as(NotificationKind.BYPASSED, operation.team.leads(), asked(operation))
+        return _as(NotificationKind.BYPASSED, operation.team.leads(), asked(operation), _deciders(operation))
     if verb == Verb.APPROVAL_LAPSED:
         return _as(NotificationKind.APPROVAL_LAPSED, asked(operation))
     if verb in (Verb.CANCELLED, Verb.EXPIRED, Verb.SUCCEEDED, Verb.FAILED):

@@ -33,6 +33,8 @@ def violations(operations: Iterable[Operation]) -> Iterator[str]:
         yield from _decided_wrongly(operation, decisions)
         if operation.state == State.AWAITING_APPROVAL and not any(_may_decide(one, operation) for one in _active()):
             yield f"{operation} waits, and nobody may decide"
+        if operation.state == State.AWAITING_APPROVAL and (unaware := _unaware(operation)):
+            yield f"{operation} waits for {unaware}, who were never told"
         is_sent = operation.state not in {*UNDECIDED, State.REJECTED, State.EXPIRED, State.CANCELLED}
         if is_sent and not oracle.was_approved(operation, clock.now()):
             yield f"{operation} is {operation.state} without the approvals it needs"
@@ -72,6 +74,14 @@ def _takers(operation: Operation, until: datetime) -> set[int | None]:
         if (event.verb in ("role_removed", "role_changed") and was_lead) or is_closed or has_moved:
             takers.add(event.actor_id)
     return takers
+
+
+def _unaware(operation: Operation) -> list[str]:
+    """Of those who may decide, and are no lead who is away: whom no event names as told."""
+    told = {one["person"] for event in operation.events.all() for one in event.data.get("told", ())}
+    away = Absence.objects.now(clock.now()).filter(team=operation.team_id).values_list("lead", flat=True)
+    others = [one for one in _active() if one.pk not in told | set(away)]
+    return [one.name for one in others if _may_decide(one, operation)]
 
 
 def _active() -> Iterable[User]:
