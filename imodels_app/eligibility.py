@@ -15,11 +15,11 @@ from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import TO_DECIDE, State, Verb, Who
 
-# By these somebody gets a right, or another one loses theirs.
+# By these somebody gets a right, or another one loses theirs; or two accounts seem to be two people.
 _CHANGES = [
     *(Verb.ROLE_GIVEN, Verb.ROLE_CHANGED, Verb.ROLE_REMOVED, Verb.PLACE_TAKEN, Verb.REASSIGNED, Verb.DEPUTY_NAMED),
     *(Verb.ACCOUNT_OPENED, Verb.ACCOUNT_CLOSED, Verb.ADMIN_GIVEN, Verb.ADMIN_REMOVED),
-    *(Verb.RULE_MADE, Verb.RULE_CHANGED),
+    *(Verb.RULE_MADE, Verb.RULE_CHANGED, Verb.ADDRESS_CHANGED),
 ]
 
 
@@ -175,7 +175,7 @@ def _has_answered(user: User, operation: Operation) -> bool:
     return any(
         made.by_key == user.lasting_key
         or made.stands_for_id == user.pk
-        or (user.email and made.by_email.lower() == user.email.lower())
+        or made.by_email.lower() in _addresses(user, operation)
         for made in operation.decisions.filter(request_hash=operation.request_hash)
     )
 
@@ -220,8 +220,8 @@ def asked_in_words(operation: Operation) -> str:
 def _why_own(user: User, operation: Operation) -> str:
     if user.pk == operation.requested_by_id or user.lasting_key == operation.requester_key:
         return "You requested this yourself. Somebody else has to decide."
-    if user.email and user.email.lower() in _requester_addresses(operation):
-        return f"This was requested from another account with your address {user.email}. Somebody else has to decide."
+    if shared := sorted(_addresses(user, operation) & _requester_addresses(operation)):
+        return f"This was requested from another account with your address {shared[0]}. Somebody else has to decide."
     return ""
 
 
@@ -246,9 +246,9 @@ def _why_void(operation: Operation) -> str:
 def _why_late(right: Right, user: User, operation: Operation) -> str:
     """Why this right does not count here: it came after the request, from the person or from the requester."""
     for giver in _givers(right, user, operation):
-        if is_same_person(giver, user):
+        if giver == user or _addresses(giver, operation) & _addresses(user, operation):
             return "You gave yourself this right after it was requested. Somebody else has to decide."
-        if giver.email.lower() in _requester_addresses(operation) or is_same_person(giver, operation.requested_by):
+        if giver == operation.requested_by or _addresses(giver, operation) & _requester_addresses(operation):
             return "The requester gave you this right after requesting it. Somebody else has to decide."
     return ""
 
@@ -303,5 +303,12 @@ def is_same_person(one: User, other: User) -> bool:
 
 
 def _requester_addresses(operation: Operation) -> set[str]:
-    """The requester's verified address, as it was then and as it is now."""
-    return {one.lower() for one in (operation.requester_email, operation.requested_by.email) if one}
+    """The requester's verified addresses: as it was then, and since."""
+    return _addresses(operation.requested_by, operation) | ({operation.requester_email.lower()} - {""})
+
+
+def _addresses(person: User, operation: Operation) -> set[str]:
+    """Verified ones that this account has had since the request: whoever gives one up stays who they are."""
+    changes = Event.objects.filter(verb=Verb.ADDRESS_CHANGED, at__gt=operation.created_at, data__person=person.pk)
+    given_up = changes.values_list("data__before", flat=True)
+    return {address.lower() for address in (person.email, *given_up) if "@" in address}

@@ -377,9 +377,14 @@ def test_3_two_accounts_with_one_address_are_one_person(bridge_team, ida, mara, 
     fork = lifecycle.request(spec_for(Kind.FORK), by=mara)
     lifecycle.approve(fork, by=ida)
     User.objects.filter(pk=tomas.pk).update(email=ida.email.upper())
+    twin = User.objects.get(pk=tomas.pk)
 
+    assert not Operation.objects.waiting_for(twin).exists()
     with pytest.raises(permissions.Denied, match="decided about this already"):
-        lifecycle.approve(fork, by=User.objects.get(pk=tomas.pk))
+        lifecycle.approve(fork, by=twin)
+    rights.signed_in(twin, name=("Tomas", "Novak"), email="tomas.new@harbour.example", is_admin=False)
+    with pytest.raises(permissions.Denied, match="decided about this already"):
+        lifecycle.approve(fork, by=twin)
     row = Decision.objects.get()
     row.pk, row.by, row.by_key, row.by_email = None, tomas, tomas.lasting_key, ida.email.upper()
     with pytest.raises(IntegrityError, match=r"UNIQUE|decision_once_per_address"), transaction.atomic():

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from imodels_app import lifecycle
+from imodels_app import eligibility, lifecycle
 from imodels_app.accounts import permissions, rights, tokens
 from imodels_app.models import Decision, Membership, Notification, Operation, Team, TeamITwin, User
 from imodels_app.runtime import clock
@@ -186,6 +186,17 @@ def test_an_address_that_was_shared_at_any_time_counts(twin, tomas, spec_for, wh
 
     with pytest.raises(permissions.Denied, match="another account with your address"):
         lifecycle.approve(fresh(fork), by=tomas)
+
+
+def test_an_address_that_the_decider_gave_up_since_counts_too(twin, tomas, spec_for):
+    fork = lifecycle.request(spec_for(Kind.FORK), by=twin)
+    rights.signed_in(tomas, name=("Tomas", "Novak"), email="tomas.new@harbour.example", is_admin=False)
+
+    with pytest.raises(permissions.Denied, match="another account with your address tomas.novak@harbour.example"):
+        lifecycle.approve(fresh(fork), by=tomas)
+    assert not eligibility.waiting_for(tomas).exists()
+    later = lifecycle.request(spec_for(Kind.FORK), by=twin)
+    assert list(eligibility.waiting_for(tomas)) == [later]
 
 
 def fresh_user(person: User) -> User:

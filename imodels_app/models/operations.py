@@ -74,8 +74,8 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         asked |= Q(asked__contains=f" {user.pk} ")
         if user.is_admin:
             asked |= Q(asked__contains=f" {Who.ADMINS} ")
-        given = Decision.objects.filter(operation=OuterRef("pk"), request_hash=OuterRef("request_hash"))
-        given = given.filter(Q(by=user) | Q(stands_for=user))
+        same = Q(by=user) | Q(stands_for=user) | (Q(by_email__iexact=user.email) if user.email else Q())
+        given = Decision.objects.filter(same, operation=OuterRef("pk"), request_hash=OuterRef("request_hash"))
         waiting = self.filter(asked, ~Exists(given), state=State.AWAITING_APPROVAL).exclude(requested_by=user)
         return waiting.exclude(requester_email__iexact=user.email) if user.email else waiting
 
