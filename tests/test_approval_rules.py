@@ -625,6 +625,7 @@ def test_9_pin_again_is_an_edit_to_the_newest_changeset(client, signed_in_mara, 
     assert fresh(waiting_fork).changeset_index == pushed.index
     page = client.get(address)
     assert (page.status_code, "Pier 8" in page.text) == (200, True)
+    assert "A request under way will use this name" not in page.text, "it stands in its own way"
 
 
 # Row 10: changes requested

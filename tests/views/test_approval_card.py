@@ -289,6 +289,18 @@ def test_a_decision_elsewhere_leaves_what_is_typed_and_takes_the_count_away(
     assert "Ines Duarte approved" in page.inner_text("#approval-status")
 
 
+def test_what_was_refused_stays_at_its_field_while_the_page_is_live(page, enter, ines, waiting_fork):  # noqa: F811
+    enter(page, ines)
+    page.goto(url("approval-detail", waiting_fork))
+    page.get_by_text("Bypass the approval").click()
+    with page.expect_response(lambda answer: "round=" in answer.url and answer.ok):  # the first poll
+        page.get_by_role("button", name="Bypass and send").click()
+
+    page.get_by_text("Updated 0 s ago").wait_for()
+    assert "Say why." in page.inner_text("#bypassing")
+    assert page.evaluate("document.activeElement.id") == "reason"
+
+
 @pytest.mark.measure
 @pytest.mark.parametrize("address", ["/approvals/", "card"])
 def test_a_decision_elsewhere_shows_within_two_seconds(
