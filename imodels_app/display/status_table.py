@@ -80,7 +80,7 @@ STATUSES: dict[str, StatusRow] = {
         "Changes requested",
         "ask",
         "st-approval",
-        "{decider} asks {person} for changes by {until}{comment}",
+        "{decider}{comment}; to be changed by {until}",
         "Change it and send it again, or withdraw it.",
         "change it by {soon}{comment}",
     ),

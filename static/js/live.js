@@ -144,7 +144,7 @@ function say(news) {
   if (!status || !news.length) return;
   const first = news.slice(0, 3).join(", ");
   const more = news.length > 3 ? ` and ${news.length - 3} more` : "";
-  status.textContent = news.length > 1 ? `${news.length} changed: ${first}${more}.` : `${first}.`;
+  status.textContent = news.length > 1 ? `${news.length} changed: ${first}${more}.` : `${first}.`.replace("”.", "”");
 }
 
 htmx.defineExtension("parts", {
