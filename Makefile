@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_PIP := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: help demo test soak bench bench-long live lint pictures pins compose-test clean
+.PHONY: help demo test both soak bench bench-long live lint pictures pins compose-test clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: .venv/demo.stamp  ## Try it: install, start everything on this machine, pr
 
 test: .venv/test.stamp  ## Every check and every test, with real PostgreSQL, Redis and browser
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run
+
+both: .venv/test.stamp  ## Each test on the database on which `make test` did not run it, too
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run both
 
 soak: .venv/test.stamp  ## What takes long: 1000 random schedules of faults, long outages, fences taken away (README: SOAK_…)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run soak
