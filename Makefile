@@ -30,7 +30,7 @@ bench-long: .venv/test.stamp  ## What measures for real minutes: at the full rat
 live: .venv/test.stamp  ## Put the contract tests' questions to the real platform (tests/contract/README.md)
 	@$(BIN)/pytest -m live --verbose tests/contract
 
-pictures: .venv/test.stamp  ## Take the pictures of README and docs anew, of a demo that runs (DESK: its address)
+pictures: .venv/test.stamp  ## Take the pictures of README and approvals.md anew, of a demo that runs (DESK: its address)
 	@$(BIN)/python -m tools.take_pictures $(or $(DESK),http://localhost:8000) --docs
 
 lint: .venv/test.stamp  ## The checks of `make test` that run no test
@@ -50,7 +50,7 @@ clean:  ## Forget what was installed and built; the demo's data in var/ stays
 
 # A stamp is newer than its pins once they are installed, so that a second start costs nothing.
 .venv/%.stamp: requirements/%.txt | .venv/bin/python
-	@echo "Installing requirements/$*.txt, once."
+	@echo "Installing requirements/$*.txt, once. It takes a minute."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
