@@ -179,6 +179,16 @@ def test_a_click_for_one_level_does_not_count_on_another(client, second_lead, to
     assert client.post(url(act, fork), typed | {"round": "1.2"}).status_code == 302
 
 
+def test_approvals_that_were_bypassed_are_not_asked_for_any_more(client, ines, waiting_fork):
+    client.force_login(ines)
+    assert "1 lead of Bridge team must approve" in text_of(client.get(url("approval-detail", waiting_fork)))
+
+    lifecycle.bypass(waiting_fork, by=ines, reason="Nobody is there today.")
+
+    card = text_of(client.get(url("approval-detail", waiting_fork)))
+    assert "1 lead of Bridge team had to approve 0 of 1, bypassed" in card
+
+
 def test_what_comes_back_to_be_corrected_is_about_what_was_read_and_says_that_it_has_changed(
     client, tomas, mara, waiting_fork, spec_for
 ):
