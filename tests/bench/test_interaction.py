@@ -6,6 +6,7 @@ thread computes for it, times four, which does not depend on the machine's other
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,11 @@ def acts_of_a_round(page: "Page") -> Iterable[tuple[str, Callable[[], None]]]:
     """Each act, ready to be done: where to click is found before."""
     for what, on in ACTS.items():
         if on[0] in "#.":
-            at = page.locator(on).first.bounding_box()
-            yield what, lambda at=at: page.mouse.click(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
+            box = page.locator(on).first.bounding_box()
+            assert box
+            yield what, partial(page.mouse.click, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         else:
-            yield what, lambda key=on: page.keyboard.press(key)
+            yield what, partial(page.keyboard.press, on)
 
 
 def told(times: dict[str, list[float]], of: Callable[[list[float]], float]) -> str:
