@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV_PIP := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 
-.PHONY: help demo test soak bench bench-long live lint pictures pins compose-test clean
+.PHONY: help demo test both soak bench bench-long live lint pictures pins compose-test clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: .venv/demo.stamp  ## Try it: install, start everything on this machine, pr
 
 test: .venv/test.stamp  ## Every check and every test, with real PostgreSQL, Redis and browser
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run
+
+both: .venv/test.stamp  ## Each test on the database on which `make test` did not run it, too
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run both
 
 soak: .venv/test.stamp  ## What takes long: 1000 random schedules of faults, long outages, fences taken away (README: SOAK_…)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/run soak
@@ -27,7 +30,7 @@ bench-long: .venv/test.stamp  ## What measures for real minutes: at the full rat
 live: .venv/test.stamp  ## Put the contract tests' questions to the real platform (tests/contract/README.md)
 	@$(BIN)/pytest -m live --verbose tests/contract
 
-pictures: .venv/test.stamp  ## Take the pictures of README and docs anew, of a demo that runs (DESK: its address)
+pictures: .venv/test.stamp  ## Take the pictures of README and approvals.md anew, of a demo that runs (DESK: its address)
 	@$(BIN)/python -m tools.take_pictures $(or $(DESK),http://localhost:8000) --docs
 
 lint: .venv/test.stamp  ## The checks of `make test` that run no test
@@ -47,7 +50,7 @@ clean:  ## Forget what was installed and built; the demo's data in var/ stays
 
 # A stamp is newer than its pins once they are installed, so that a second start costs nothing.
 .venv/%.stamp: requirements/%.txt | .venv/bin/python
-	@echo "Installing requirements/$*.txt, once."
+	@echo "Installing requirements/$*.txt, once. It takes a minute."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 

@@ -111,6 +111,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "imodels_app.middleware.renew_session",
     "imodels_app.middleware.LocalTime",
+    "imodels_app.middleware.show_way_back",
 ]
 
 ROOT_URLCONF = "dashboard.urls"

@@ -9,6 +9,8 @@ from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import is_valid_path
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
@@ -89,6 +91,23 @@ class LocalTime:
         """What machines ask is for nobody: it reads no session, and so no database."""
         if request.path_info not in PROBES and isinstance(request.user, User) and request.user.zone:
             timezone.activate(request.user.zone)
+
+
+def show_way_back(get_response: GetResponse) -> GetResponse:
+    """A page instead of Django's blank answer for who opens an address to which forms are sent: after a refused form
+    it stands in the address bar.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        answer = get_response(request)
+        if answer.status_code != HTTPStatus.METHOD_NOT_ALLOWED or request.method != "GET" or answer.content:
+            return answer
+        parent = request.path.rpartition("/")[0] + "/"
+        page = render(request, "errors/405.html", {"back": is_valid_path(parent) and parent}, status=answer.status_code)
+        page.headers["Allow"] = answer.headers["Allow"]
+        return page
+
+    return middleware
 
 
 def renew_session(get_response: GetResponse) -> GetResponse:

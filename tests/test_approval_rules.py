@@ -1,5 +1,6 @@
 """The rule and the decision, row by row: who, how many, until when, bound to what, and who is told."""
 
+import re
 from datetime import timedelta
 from itertools import product
 from random import Random
@@ -625,6 +626,7 @@ def test_9_pin_again_is_an_edit_to_the_newest_changeset(client, signed_in_mara, 
     assert fresh(waiting_fork).changeset_index == pushed.index
     page = client.get(address)
     assert (page.status_code, "Pier 8" in page.text) == (200, True)
+    assert "A request under way will use this name" not in page.text, "it stands in its own way"
 
 
 # Row 10: changes requested
@@ -644,6 +646,9 @@ def test_row_10_changes_are_asked_for_and_the_request_is_sent_again(
     assert (heard(NotificationKind.CHANGES_REQUESTED), heard(NotificationKind.DECIDED)) == ({"Mara"}, {"Ida"})
     with pytest.raises(lifecycle.Conflict):
         lifecycle.approve(asked, by=ida)
+    client.force_login(mara)
+    page = client.get(reverse("imodels:operation-detail", args=[asked.pk])).text
+    assert f'id="next-edit" href="{reverse("imodels:edit-request", args=[asked.pk])}"' in page
     lifecycle.edit(asked, spec_for(Kind.FORK, name=asked.name, changeset_index=119), by=mara)
     assert asked.state == State.AWAITING_APPROVAL
     assert heard(NotificationKind.EDITED) == {"Tomas", "Ida"}
@@ -685,6 +690,7 @@ def test_row_13_an_administrator_bypasses_with_a_reason_that_all_leads_read(
     assert "bypassed the approval as an administrator" in page
     assert "Both leads are away until Monday." in page
     assert exported["note"] == "Both leads are away until Monday."
+    assert re.search(r"</svg>\s*Bypassed", client.get(reverse("imodels:approval-list")).text)
 
 
 @pytest.mark.parametrize("person", ["tomas", "otto", "mara"])

@@ -335,7 +335,9 @@ def test_row_19_that_somebody_looks_at_it_is_shown_ends_by_itself_and_keeps_nobo
     Look.objects.update(until=F("until") - LOOK_LASTS)
     assert "is looking at it" not in client.get(address("approval-detail", waiting_fork)).text
     lifecycle.look(waiting_fork, by=ida)
+    lifecycle.look(waiting_fork, by=tomas)
     lifecycle.approve(waiting_fork, by=tomas)
+    assert [one.person for one in Look.objects.all()] == [ida], "whoever decides has looked"
 
 
 # Row 20: several at once

@@ -34,7 +34,7 @@ class DestinationForm(forms.Form):
         required=False,
         choices=[(word, label) for word, (label, _) in EVENT_GROUPS.items()],
         widget=forms.CheckboxSelectMultiple({"class": "iui-checkbox"}),
-        help_text="None ticked: all of them.",
+        help_text="Tick none to send all.",
     )
 
     def clean_name(self) -> str:

@@ -98,7 +98,7 @@ def lag(one: Destination) -> Lag:
 
 
 def in_words(one: Destination) -> str:
-    return ", ".join(EVENT_GROUPS[word][0] for word in one.events if word in EVENT_GROUPS) or "All events"
+    return "; ".join(EVENT_GROUPS[word][0] for word in one.events if word in EVENT_GROUPS) or "All events"
 
 
 def verbs_of(one: Destination) -> list[Verb]:

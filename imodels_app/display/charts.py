@@ -142,7 +142,7 @@ def durations(found: list[tuple[str, timedelta, timedelta]], words: Callable[[ti
             20 + number * 29,
             _along(median, whole * size),
             _along(p95, whole * size),
-            f"{words(median)}, {words(p95)}",
+            f"{words(median)}, {words(p95)}" if words(median) != words(p95) else words(median),
         )
         for number, (label, median, p95) in enumerate(found)
     ]

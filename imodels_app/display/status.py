@@ -368,12 +368,14 @@ def origin_verb(operation: Operation) -> str:
 
 
 def lineage_label(operation: Operation) -> str:
-    """How it came from its source: forked at #118, cloned at its baseline, cloned."""
-    at = up_to(operation)
+    """How it came from its source, or was to come: forked at #118, to be cloned at its baseline, cloned."""
+    at, verb = up_to(operation), origin_verb(operation)
+    if not operation.imodel_id and operation.kind != Kind.TEMPLATE:
+        verb = f"{'was ' if operation.is_finished else ''}to be {verb}"
     if not at:
-        return origin_verb(operation)
+        return verb
     where = "its baseline" if at == "baseline" else f"#{at}" if operation.changeset_index else at
-    return f"{origin_verb(operation)} at {where}"
+    return f"{verb} at {where}"
 
 
 def elsewhere(operation: Operation) -> str:

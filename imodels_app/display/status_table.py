@@ -74,15 +74,15 @@ STATUSES: dict[str, StatusRow] = {
         "st-approval",
         "{askers} {decides} by {until}",
         "Withdraw it, or talk to the leads.",
-        "decide by {soon}",
+        "until {soon}",
     ),
     "changes_requested": StatusRow(
         "Changes requested",
         "ask",
         "st-approval",
-        "{decider} asks {person} for changes by {until}{comment}",
+        "{decider}{comment}; to be changed by {until}",
         "Change it and send it again, or withdraw it.",
-        "change it by {soon}{comment}",
+        "until {soon}{comment}",
     ),
     "queued": _queued("sent in a moment", "Nothing to do. It will be sent in a moment."),
     "queued:spaced": _queued(

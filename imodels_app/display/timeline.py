@@ -165,8 +165,10 @@ def entry(event: Event, operation: Operation) -> TimelineEntry:
 
 
 def audit_entry(event: Event) -> TimelineEntry:
-    """What an event says in the audit: the badge, and why."""
+    """What an event says in the audit: the badge, as its menu has it where several events share one, and why."""
     badge, tone, icon = _badge(event)
+    if event.verb in VERBS and _BADGES[VERBS[event.verb][0]] > 1:
+        badge = event_name(Verb(event.verb))
     why = f"“{isolated(event.note)}”" if event.note and event.verb in QUOTED else _reason(event)
     return TimelineEntry(event, badge, tone, icon, badge, why=why, code=_code(event), actor=of_actor(event))
 

@@ -8,7 +8,7 @@ Source: https://learn.microsoft.com/rest/api/storageservices/put-blob, put-block
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -96,8 +96,7 @@ class Storage:
             # Its text and its chain name the address.
             raise _unavailable(slow=isinstance(error, requests.Timeout)) from None
         if not 200 <= answer.status_code < 300:
-            found = _CODE.search(answer.text[:2000])
-            _refuse(answer.status_code, found.group(1) if found else "", answer.headers)
+            _refuse(answer.status_code, answer.headers, answer.content)
 
     def put_block(self, number: int, piece: bytes) -> None:
         """Write one block. The same number may be sent again, and replaces what was there."""
@@ -173,11 +172,14 @@ def _azure_refused(error: Exception) -> NoReturn:
         raise errors.ForeignLink(PRIVATE) from None
     if not isinstance(error, HttpResponseError) or not error.status_code:
         raise _unavailable(slow=False) from None
-    code = str(getattr(getattr(error, "error_code", None), "value", None) or getattr(error, "error_code", None) or "")
-    _refuse(error.status_code, code, getattr(error.response, "headers", None) or {})
+    answer: Any = error.response  # whose protocol leaves out what every answer has
+    _refuse(error.status_code, answer.headers, answer.body())
 
 
-def _refuse(status: int, code: str, headers: Mapping[str, str]) -> NoReturn:
+def _refuse(status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
+    """Raise what a refusal means. The library reads its code in some bodies only, and not for a whole file."""
+    found = _CODE.search(body[:2000].decode("utf-8", "replace"))
+    code = headers.get("x-ms-error-code") or (found[1] if found else "")
     said = f"{status} {foreign_text.cleaned(code, most=64)}".strip()
     if status in (401, 403) or code in LINK_IS_OVER:
         raise errors.LinkRefused(status, code, said) from None

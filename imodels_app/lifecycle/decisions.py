@@ -8,7 +8,7 @@ from django.db import transaction
 from imodels_app import eligibility
 from imodels_app.accounts import deciders, permissions
 from imodels_app.approvals.plan import INSTEAD
-from imodels_app.lifecycle import _transition, asking, starting
+from imodels_app.lifecycle import _transition, asking, starting, talking
 from imodels_app.lifecycle._transition import Conflict
 from imodels_app.models import Decision, Operation, User
 from imodels_app.runtime import clock, failpoints
@@ -126,7 +126,8 @@ def _require_comment(operation: Operation, by: User, comment: str) -> None:
 
 
 def _record(operation: Operation, verdict: Verdict, *, by: User, comment: str, level: int) -> Decision:
-    """Write down whose answer it was, as what, in whose place, and about which request."""
+    """Write down whose answer it was, as what, in whose place, and about which request. They have looked, then."""
+    talking.look_away(operation, by=by)
     rights = [] if verdict == Verdict.BYPASSED else eligibility.usable_rights(by, operation)
     return Decision.objects.create(
         operation=operation,

@@ -60,7 +60,7 @@ def _card(message: ChatMessage) -> Card:
         ("History", {True: "preserved", False: "squashed", None: ""}[operation.preserve_history]),
         ("Into", " ".join(filter(None, [said["itwin"], operation.itwin_number]))),
         ("Note", f"into another {operation.elsewhere.replace(' ', ' and ')}" if operation.elsewhere else ""),
-        ("Asked by rule", ", ".join(match.rule.name for match in operation.plan.matches)),
+        ("Required by rule", ", ".join(match.rule.name for match in operation.plan.matches)),
         ("Decides", said["askers"]),
         ("Decide by", said["until"]),
     ]

@@ -72,7 +72,7 @@ _TEXTS: dict[NotificationKind, tuple[str, str]] = {
     ),
     NotificationKind.EDITED: (
         "{who} changed {name}{decide_by}",
-        "{requester} changed {what}. What was approved of it before is void.\n\n{changes}",
+        "{requester} changed {what}. Approvals given before no longer count.\n\n{changes}",
     ),
     NotificationKind.DECIDED: (
         "{decider} decided on {name}: {verdict}",

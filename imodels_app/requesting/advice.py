@@ -193,7 +193,7 @@ def _how_much(form: CopyForm, up_to: UpTo, changesets: Changesets) -> Check:
         more = "With “Preserve history” they are copied one by one."
         return Check("ask", f"The fork loses its history: {become} one baseline", more)
     # Their numbers rise, and are not promised to be without gaps.
-    return Check("good", f"Changesets up to #{index} will be copied", f"At most {index} of them.")
+    return Check("good", f"Changesets up to #{index} will be copied", f"{index} at most.")
 
 
 def _region(form: CopyForm, source: Source) -> Check | None:

@@ -118,9 +118,11 @@ class RequestForm(Form):
 
     @property
     def name_is_unused(self) -> bool:
-        """Whether the name was looked up in the iTwin, and is in no use there."""
+        """Whether the name was looked up in the iTwin, and is in no use there. Of one that stays this is not asked."""
         was_asked = self.into is not None and self.catalog_answered and "itwin" not in self.errors
-        return was_asked and bool(self.cleaned_data.get("name"))
+        # A request that is changed would stand in its own way.
+        kept = self.edited.name if self.edited else ""
+        return was_asked and self.cleaned_data.get("name", "") not in ("", kept)
 
     @property
     def name_is_free(self) -> bool:

@@ -79,7 +79,7 @@ class RuleForm(Form):
         choices=Kind.choices,
         required=False,
         widget=forms.CheckboxSelectMultiple({"class": "iui-checkbox"}),
-        help_text="None ticked: all kinds.",
+        help_text="Tick none for all kinds.",
     )
     outside_team, elsewhere, squashed, own_permissions = (tick_field(label) for label in CONDITIONS.values())
     more_changesets_than = whole_number("More changesets than", least=0, most=MOST_CHANGESETS)

@@ -24,7 +24,7 @@ from imodels_app.requesting import card_facts
 from imodels_app.requesting.fields import Form, StartField
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
-from imodels_app.states import UNDECIDED, State, Verb, Who
+from imodels_app.states import UNDECIDED, State, Verb, Verdict, Who
 from imodels_app.views import forks
 
 # What a page from before there were rounds and levels showed.
@@ -49,8 +49,9 @@ class Voter:
 class Level:
     """One step of an approval: whose approvals it needs, who answered, and who still can.
 
-    kept      addresses of leads who have not signed in yet
-    is_later  another one has to be met first
+    kept       addresses of leads who have not signed in yet
+    is_later   another one has to be met first
+    is_waived  by a bypass
     """
 
     title: str
@@ -60,6 +61,7 @@ class Level:
     voters: list[Voter]
     kept: list[str]
     is_later: bool = False
+    is_waived: bool = False
 
 
 @signed_in
@@ -245,13 +247,14 @@ def _level(operation: Operation, number: int, standings: list[Standing], now_ope
     asked = rule_texts.level([one.requirement for one in standings], isolated(operation.team.name))
     agreed, needed = _count(standings)
     return Level(
-        title=f"{asked} must approve",
+        title=f"{asked} {'must' if operation.is_undecided else 'had to'} approve",
         agreed=agreed,
         needed=needed,
         decisions=[one for one in operation.answers if one.level == number],
         voters=_voters(operation, standings) if is_asked else [],
         kept=_places_kept(operation, standings) if is_asked else [],
         is_later=0 < now_open < number,
+        is_waived=agreed < needed and any(one.verdict == Verdict.BYPASSED for one in operation.answers),
     )
 
 

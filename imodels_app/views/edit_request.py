@@ -45,7 +45,7 @@ def edit_request(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _show(request, operation, form, status=422)
     except lifecycle.Conflict as late:
         return _show(request, approval_card.visible(person(request), pk), form, status=409, late=str(late))
-    messages.success(request, "Changed. Who decides is asked anew.")
+    messages.success(request, "Changed and sent. Whoever decides is asked again.")
     return redirect("imodels:approval-detail", pk)
 
 

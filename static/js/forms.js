@@ -16,8 +16,10 @@ document.addEventListener("input", (event) => mend(event.target));
 document.addEventListener("change", (event) => mend(event.target));
 
 function mend(control) {
+  const field = control.closest(".field-bad");
+  field?.querySelectorAll(".msgs > .msg-bad:not([data-refused])").forEach((wrong) => wrong.remove());
+  field?.classList.remove("field-bad");
   control.removeAttribute("aria-invalid");
-  control.closest(".field-bad")?.classList.remove("field-bad");
   takeBack(control.name);
 }
 

@@ -111,6 +111,8 @@ function merge(root, fresh) {
     }
     const html = look(part);
     if (drawn.get(old) === html) continue;
+    // What was refused stays beside its field, unless there is something new to say.
+    if (old.querySelector("[aria-invalid]") && part.dataset.said === old.dataset.said) continue;
     // The part around it does not look any more as it was drawn.
     drawn.delete(old.parentElement.closest("[data-part]"));
     replace(old, part);
@@ -142,7 +144,7 @@ function say(news) {
   if (!status || !news.length) return;
   const first = news.slice(0, 3).join(", ");
   const more = news.length > 3 ? ` and ${news.length - 3} more` : "";
-  status.textContent = news.length > 1 ? `${news.length} changed: ${first}${more}.` : `${first}.`;
+  status.textContent = news.length > 1 ? `${news.length} changed: ${first}${more}.` : `${first}.`.replace("”.", "”");
 }
 
 htmx.defineExtension("parts", {

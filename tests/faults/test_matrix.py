@@ -1,6 +1,5 @@
 """docs/reliability.md has a section for each of the forty faults, with all tests of its number; and they exist."""
 
-import ast
 import re
 from pathlib import Path
 
@@ -9,12 +8,8 @@ import pytest
 HERE = Path(__file__).parent
 PROMISES = (HERE.parents[1] / "docs" / "reliability.md").read_text()
 SECTIONS = dict(re.findall(r"^### (\d+)\. (.*?)(?=^##)", PROMISES, re.MULTILINE | re.DOTALL))
-TESTS = {
-    node.name
-    for path in HERE.parent.rglob("test_*.py")
-    for node in ast.walk(ast.parse(path.read_text()))
-    if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-}
+FILES = HERE.parent.rglob("test_*.py")
+TESTS = {name for path in FILES for name in re.findall(r"^ *def (test_\w+)", path.read_text(), re.MULTILINE)}
 
 
 def named_in(text: str) -> set[str]:

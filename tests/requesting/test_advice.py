@@ -109,12 +109,12 @@ def test_whether_a_template_may_be_read(advice_for, sandbox):
 def test_how_many_changesets_will_be_copied(advice_for, mara, sandbox):
     forty = Catalog(mara).changeset(sandbox.ids["main-bridge"], "40").id
 
-    assert "Changesets up to #120 will be copied At most 120 of them." in advice_for("clone")
+    assert "Changesets up to #120 will be copied 120 at most." in advice_for("clone")
     for changeset in ("40", forty):
         by = advice_for("clone", up_to="changeset", changeset=changeset)
-        assert "Changesets up to #40 will be copied At most 40 of them." in by
+        assert "Changesets up to #40 will be copied 40 at most." in by
     version = advice_for("clone", up_to="version", version="60 % design")
-    assert "Changesets up to #96 will be copied At most 96 of them." in version
+    assert "Changesets up to #96 will be copied 96 at most." in version
     everything = advice_for("clone", up_to="everything")
     assert "All changesets will be copied Now up to #120, and any added before it runs." in everything
 

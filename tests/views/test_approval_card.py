@@ -179,6 +179,16 @@ def test_a_click_for_one_level_does_not_count_on_another(client, second_lead, to
     assert client.post(url(act, fork), typed | {"round": "1.2"}).status_code == 302
 
 
+def test_approvals_that_were_bypassed_are_not_asked_for_any_more(client, ines, waiting_fork):
+    client.force_login(ines)
+    assert "1 lead of Bridge team must approve" in text_of(client.get(url("approval-detail", waiting_fork)))
+
+    lifecycle.bypass(waiting_fork, by=ines, reason="Nobody is there today.")
+
+    card = text_of(client.get(url("approval-detail", waiting_fork)))
+    assert "1 lead of Bridge team had to approve 0 of 1, bypassed" in card
+
+
 def test_what_comes_back_to_be_corrected_is_about_what_was_read_and_says_that_it_has_changed(
     client, tomas, mara, waiting_fork, spec_for
 ):
@@ -287,6 +297,18 @@ def test_a_decision_elsewhere_leaves_what_is_typed_and_takes_the_count_away(
     assert page.title().startswith("Pier 7 retrofit")
     assert page.inner_text("#waiting-for-me").strip() == ""
     assert "Ines Duarte approved" in page.inner_text("#approval-status")
+
+
+def test_what_was_refused_stays_at_its_field_while_the_page_is_live(page, enter, ines, waiting_fork):  # noqa: F811
+    enter(page, ines)
+    page.goto(url("approval-detail", waiting_fork))
+    page.get_by_text("Bypass the approval").click()
+    with page.expect_response(lambda answer: "round=" in answer.url and answer.ok):  # the first poll
+        page.get_by_role("button", name="Bypass and send").click()
+
+    page.get_by_text("Updated 0 s ago").wait_for()
+    assert "Say why." in page.inner_text("#bypassing")
+    assert page.evaluate("document.activeElement.id") == "reason"
 
 
 @pytest.mark.measure

@@ -84,6 +84,13 @@ def test_each_generation_is_a_list_in_the_one_before(at_desk, made):
         assert words in text_of(tree)
 
 
+def test_what_was_not_made_is_not_called_made(at_desk, waiting_fork, mara):
+    assert "to be forked at #120" in text_of(tree_of(at_desk, waiting_fork))
+    lifecycle.cancel(waiting_fork, by=mara)
+
+    assert "was to be forked at #120" in text_of(tree_of(at_desk, waiting_fork))
+
+
 def test_what_was_made_beside_the_desk_is_told_by_the_platform(at_desk, made, platform_of, sandbox):
     body = {"iTwinId": HARBOUR, "name": "Made with curl", "changesetIndex": 40}
     outside = platform_of("tomas").start(f"/imodels/{MAIN_BRIDGE}/clone", json.dumps(body))

@@ -627,7 +627,7 @@ def test_checks_tell_who_must_agree_and_what_is_in_the_way(at_desk, sandbox, tom
     assert "1 lead of Bridge team Tomas Novak" in page_text
     assert "Name is taken in Harbour Bridge" in page_text
     assert "Main Bridge is ready" in page_text
-    assert "Changesets up to #120 will be copied At most 120 of them." in page_text
+    assert "Changesets up to #120 will be copied 120 at most." in page_text
     assert "You may create iModels in Harbour Bridge" in page_text
 
 

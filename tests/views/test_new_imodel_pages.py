@@ -411,6 +411,18 @@ def test_the_map_is_not_shown_without_javascript_and_the_numbers_suffice(desk):
     assert json.loads(Operation.objects.get().request_body)["extent"]["northEast"]["longitude"] == 12.9
 
 
+def test_what_is_wrong_with_a_field_is_said_until_it_is_changed(desk):
+    page = desk()
+    page.goto("/new/empty/")
+    page.get_by_role("button", name="Create iModel").click()
+    expect(page.locator("#itwin_msg")).to_contain_text("Pick the iTwin to put it in.")
+
+    page.get_by_label("Into iTwin").fill("Harbour Bridge")
+
+    expect(page.locator("#itwin_msg")).to_be_empty()
+    expect(page.locator("#name_msg")).to_contain_text("Give the new iModel a name.")
+
+
 @pytest.fixture
 def refused(mara, team, spec_for):
     """An empty iModel whose name, extent and something else the platform did not take."""

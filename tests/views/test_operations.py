@@ -418,7 +418,10 @@ def test_too_late_to_cancel_shows_the_page_as_it_is_now(client, mara, running_cl
 def test_an_act_needs_post(client, mara, queued_clone):
     client.force_login(mara)
 
-    assert client.get(cancel_of(queued_clone)).status_code == 405
+    answer = client.get(cancel_of(queued_clone))
+
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert f'href="{reverse("imodels:operation-detail", args=[queued_clone.pk])}">Back' in answer.text
 
 
 @pytest.mark.parametrize(
