@@ -50,7 +50,6 @@ PACKAGES = (
         "sha512-5zXM5WtaXt6X0oWJyjU9ICVMJyvfhXi3qkubwycCdFvH45qnSesmlhaZ5Z1D7I00fXLKdIukwqwTYfUkACZ57A==",
         "itwinui/css",
         (
-            "css/global.css",
             "css/button.css",
             "css/input.css",
             "css/checkbox.css",

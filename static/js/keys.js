@@ -27,9 +27,11 @@
     return focus(rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))]);
   }
 
+  // Not as a modal one: that makes the page inert, for which a browser styles all of it anew. The dialog is a sheet over
+  // the page, which takes the clicks, and Tab stays inside.
   function show(dialog) {
     if (dialog.open) return;
-    dialog.showModal();
+    dialog.show();
     if (dialog === palette) {
       text.select();
       setTimeout(() => htmx.trigger(text, "open")); // once the dialog is painted
@@ -94,17 +96,19 @@
     palette.querySelector("#palette-found a")?.click();
   }
 
-  // Among the palette's links: the field is the first stop. Enter there goes to the first link of what is typed, not of
-  // what was typed before it.
-  function walk(event) {
+  // Inside a dialog. Among the palette's links the field is the first stop; Enter there goes to the first link of what is
+  // typed, not of what was typed before it.
+  function walk(dialog, event) {
     awaited = null;
-    const stops = [text, ...palette.querySelectorAll("a")];
-    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const stops = [...dialog.querySelectorAll("input, a, button")];
+    const by = { Tab: event.shiftKey ? -1 : 1, ...(dialog === palette && { ArrowDown: 1, ArrowUp: -1 }) }[event.key];
     const at = stops.indexOf(document.activeElement);
-    if (by) {
+    if (event.key === "Escape") {
+      dialog.close();
+    } else if (by) {
       event.preventDefault();
       stops[(at + by + stops.length) % stops.length].focus();
-    } else if (event.key === "Enter" && at === 0) {
+    } else if (event.key === "Enter" && document.activeElement === text) {
       event.preventDefault();
       if (listed === text.value) goToFirst();
       else awaited = text.value;
@@ -149,11 +153,12 @@
     if (!palette) return; // nobody is signed in
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
-      help.close();
+      for (const one of [help, sure]) one.close();
       return show(palette);
     }
-    if (palette.open) return walk(event);
-    const isOff = document.documentElement.dataset.shortcuts === "off" || help.open || sure.open || isInField(event.target);
+    const dialog = [palette, help].find((one) => one.open);
+    if (dialog) return walk(dialog, event);
+    const isOff = document.documentElement.dataset.shortcuts === "off" || sure.open || isInField(event.target);
     if (isOff || event.ctrlKey || event.metaKey || event.altKey || event.key.length > 1) return;
     if (press(event.key) !== false) event.preventDefault();
   });

@@ -1,10 +1,14 @@
-"""How soon a page of 25 rows answers on a computer four times slower: ticking, opening a menu, typing.
+"""How soon a page of 25 rows answers on a computer four times slower, by two measures of each click and key.
 
-Asserted is what the page's thread computes from the key or click to the next picture, times four: the page's own doing,
-whatever else the machine does. What a person feels here, on this computer as it is (Event Timing), is told beside it.
+What a person feels, from the click or key to the picture (Event Timing), with the CPU slowed. Whatever else the machine
+does only adds to it, so the best counts, and where one is not good enough yet, more are made. And what the page's own
+thread computes for it, times four, which does not depend on the machine's other work: the median counts.
 """
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from statistics import median
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,9 +16,33 @@ from imodels_app import lifecycle
 from imodels_app.states import Kind
 from tests.journeys.test_every_day import desk  # noqa: F401 - a fixture
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 pytestmark = [pytest.mark.measure, pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
-SLOWER, AT_MOST_MS, TRIES = 4, 100, 5
+SLOWER, AT_MOST_MS, ROUNDS, MOST_ROUNDS = 4, 100, 5, 20
+# In this order one round; what is clicked begins with "#" or ".", anything else is a key.
+ACTS = {
+    "tick all": "#pick-all",
+    "untick all": "#pick-all",
+    "tick one": ".c-check [name=pick]",
+    "untick it": ".c-check [name=pick]",
+    "a row's menu": ".c-menu summary",
+    "close it": "Escape",
+    "a filter": ".chip summary",
+    "close the filter": "Escape",
+    "the account's menu": "#person",
+    "close that": "Escape",
+    "next row": "j",
+    "the palette": "Control+k",
+    "a letter": "p",
+    "close the palette": "Escape",
+    "the keys": "?",
+    "close the keys": "Escape",
+    "to the search": "/",
+    "a letter in it": "x",
+}
 WATCH = """
     window.felt = [];
     new PerformanceObserver((list) => {
@@ -22,6 +50,7 @@ WATCH = """
     }).observe({ type: "event", durationThreshold: 16, buffered: true });
 """
 NEXT_PICTURE = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))"
+UNTIL_REPORTED = "new Promise((done) => setTimeout(done, 300))"
 
 
 @pytest.fixture
@@ -35,43 +64,56 @@ def full_table(desk, bridge_team, mara, spec_for):  # noqa: F811
     return page
 
 
-@pytest.fixture
-def busy_ms(full_table):
-    """busy_ms(do): what the page's thread has computed meanwhile, as it would take SLOWER times longer."""
+def acts_of_a_round(page: "Page") -> Iterable[tuple[str, Callable[[], None]]]:
+    """Each act, ready to be done: where to click is found before."""
+    for what, on in ACTS.items():
+        if on[0] in "#.":
+            box = page.locator(on).first.bounding_box()
+            assert box
+            yield what, partial(page.mouse.click, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        else:
+            yield what, partial(page.keyboard.press, on)
+
+
+def told(times: dict[str, list[float]], of: Callable[[list[float]], float]) -> str:
+    return ", ".join(f"{what} {of(ms):.0f}" for what, ms in times.items())
+
+
+def test_every_interaction_is_answered_within_100_ms_on_a_slow_computer(full_table, record_property):
+    full_table.context.new_cdp_session(full_table).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+    felt: dict[str, list[float]] = {what: [] for what in ACTS}
+
+    for done in range(MOST_ROUNDS):
+        if done >= ROUNDS and max(map(min, felt.values())) <= AT_MOST_MS:
+            break
+        for what, act in acts_of_a_round(full_table):
+            full_table.evaluate("window.felt = []")
+            act()
+            full_table.evaluate(UNTIL_REPORTED)
+            felt[what].append(full_table.evaluate("Math.max(0, ...window.felt)"))
+
+    record_property(
+        "figure", f"felt, CPU slowed {SLOWER} times, ms, best of {len(felt['a letter'])}: {told(felt, min)}"
+    )
+    assert max(map(min, felt.values())) <= AT_MOST_MS
+
+
+def test_no_interaction_computes_more_than_100_ms_on_a_slow_computer(full_table, record_property):
     devtools = full_table.context.new_cdp_session(full_table)
     devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    busy: dict[str, list[float]] = {what: [] for what in ACTS}
 
-    def computed():
+    def computed_s():
         metrics = devtools.send("Performance.getMetrics")["metrics"]
         return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
 
-    def measure(do):
-        before = computed()
-        do()
-        full_table.evaluate(NEXT_PICTURE)
-        return (computed() - before) * 1000 * SLOWER
+    for _ in range(ROUNDS):
+        for what, act in acts_of_a_round(full_table):
+            before = computed_s()
+            act()
+            full_table.evaluate(NEXT_PICTURE)
+            busy[what].append((computed_s() - before) * 1000 * SLOWER)
+            full_table.evaluate(UNTIL_REPORTED)
 
-    return measure
-
-
-def middle(control):
-    at = control.bounding_box()
-    return at["x"] + at["width"] / 2, at["y"] + at["height"] / 2
-
-
-@pytest.mark.parametrize("what", ["a tick", "all ticks", "a menu", "a letter"])
-def test_no_interaction_is_felt(full_table, busy_ms, record_property, what):
-    page = full_table
-    controls = {"a tick": "input[name=pick]", "all ticks": "#pick-all", "a menu": "tbody summary"}
-    at = middle(page.locator(controls.get(what, "input[type=search]")).first)
-    page.mouse.click(*at)
-
-    busy = [
-        busy_ms((lambda: page.keyboard.press("m")) if what == "a letter" else (lambda: page.mouse.click(*at)))
-        for _ in range(TRIES)
-    ]
-
-    felt = max(page.evaluate("window.felt"), default=0)
-    told = f"{median(busy):.0f} ms busy (at most {max(busy):.0f}), {felt:.0f} ms felt at full speed"
-    record_property("figure", f"{what}, CPU {SLOWER} times slower: {told}")
-    assert median(busy) <= AT_MOST_MS
+    record_property("figure", f"computed, CPU {SLOWER} times slower, ms, median of {ROUNDS}: {told(busy, median)}")
+    assert max(map(median, busy.values())) <= AT_MOST_MS

@@ -216,6 +216,31 @@ def test_a_few_letters_lead_to_what_one_may_see(desk, succeeded_clone, otto, spe
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_the_palette_keeps_keys_and_clicks_to_itself_and_gives_the_focus_back(desk, succeeded_clone):
+    page = desk()
+    page.goto("/operations/")
+    page.keyboard.press("j")
+    link = page.get_by_role("navigation", name="Main").get_by_role("link", name="Approvals").bounding_box()
+    name = page.locator(f"#name-{succeeded_clone.pk}")
+
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette-found").get_by_role("link").first).to_be_visible()
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator("#palette-found").get_by_role("link").last).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#palette-text")).to_be_focused()
+    page.mouse.click(link["x"], link["y"])
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(name).to_be_focused()
+    page.keyboard.press("?")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Close")).to_be_focused()
+    page.keyboard.press("Escape")
+
+    expect(name).to_be_focused()
+    assert page.url.endswith("/operations/")
+
+
 def test_enter_in_the_palette_waits_for_the_list_of_what_is_typed(desk, succeeded_clone):
     page = desk()
     page.goto("/new/")
