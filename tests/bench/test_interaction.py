@@ -75,7 +75,7 @@ def acts_of_a_round(page: "Page") -> Iterable[tuple[str, Callable[[], None]]]:
             yield what, partial(page.keyboard.press, on)
 
 
-def told(times: dict[str, list[float]], of: Callable[[list[float]], float]) -> str:
+def in_words(times: dict[str, list[float]], of: Callable[[list[float]], float]) -> str:
     return ", ".join(f"{what} {of(ms):.0f}" for what, ms in times.items())
 
 
@@ -93,7 +93,7 @@ def test_every_interaction_is_answered_within_100_ms_on_a_slow_computer(full_tab
             felt[what].append(full_table.evaluate("Math.max(0, ...window.felt)"))
 
     record_property(
-        "figure", f"felt, CPU slowed {SLOWER} times, ms, best of {len(felt['a letter'])}: {told(felt, min)}"
+        "figure", f"felt, CPU slowed {SLOWER} times, ms, best of {len(felt['a letter'])}: {in_words(felt, min)}"
     )
     assert max(map(min, felt.values())) <= AT_MOST_MS
 
@@ -115,5 +115,5 @@ def test_no_interaction_computes_more_than_100_ms_on_a_slow_computer(full_table,
             busy[what].append((computed_s() - before) * 1000 * SLOWER)
             full_table.evaluate(UNTIL_REPORTED)
 
-    record_property("figure", f"computed, CPU {SLOWER} times slower, ms, median of {ROUNDS}: {told(busy, median)}")
+    record_property("figure", f"computed, CPU {SLOWER} times slower, ms, median of {ROUNDS}: {in_words(busy, median)}")
     assert max(map(median, busy.values())) <= AT_MOST_MS
