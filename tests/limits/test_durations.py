@@ -232,6 +232,21 @@ def test_what_still_runs_counts_as_far_as_it_has_come():
     assert censored.remaining(0, 0.9) > 3600
 
 
+def test_what_ran_before_the_first_of_those_counted_ended_does_not_make_the_others_slower():
+    """Ninety a minute: of four hundred that ended last none is older than five minutes, of what runs many are."""
+    chance, now_s = random.Random(4), 7200.0
+    began_s = [at_s / 1.5 for at_s in range(int(1.5 * now_s))]
+    came = [(at_s, at_s + chance.lognormvariate(math.log(60), 1.4)) for at_s in began_s]
+    ended = sorted((one for one in came if one[1] <= now_s), key=lambda one: -one[1])[:LATEST]
+    running = [at_s for at_s, ends_s in came if ends_s > now_s]
+    before = [max(0.0, ended[-1][1] - at_s) for at_s in (*(at_s for at_s, _ in ended), *running)]
+
+    known = learned([Seen(end - at, end - at) for at, end in ended], [now_s - at_s for at_s in running], before)
+
+    assert known.remaining(0, 0.5) == pytest.approx(60, rel=0.15)
+    assert known.remaining(0, 0.9) == pytest.approx(361, rel=0.25)
+
+
 def test_quantiles_of_what_remains_follow_from_the_age():
     chance = random.Random(2)
     draws = [chance.lognormvariate(math.log(60), 0.8) for _ in range(20_000)]
