@@ -171,9 +171,9 @@ def test_efficiency_under_a_budget_beside_the_peers(name, a_minute, record_prope
         "figure", f"{name}, {budget}: learned {ours[LATEST]:.0%}, cold {ours[0]:.0%} of the bound; at any: {said}"
     )
     if a_minute == BUDGETS[-1]:
-        assert ours[LATEST] >= 0.9
-        # Until fifty have ended a log-normal speaks, which is far from two humps.
-        assert ours[0] >= (0.75 if name == "two humps" else 0.85)
+        # By the true hazards of two humps it is 0.91.
+        assert ours[LATEST] >= (0.86 if name == "two humps" else 0.9)
+        assert ours[0] >= (0.84 if name == "two humps" else 0.85)
 
 
 @pytest.mark.measure
@@ -191,7 +191,7 @@ def test_efficiency_when_durations_change_half_way(record_property):
 
     record_property("figure", f"polls of durations that change half-way: {was:.0%} before, {became:.0%} after")
     # Aimed at is 0.9, which takes knowing at once that they have changed.
-    assert min(was, became) >= 0.8
+    assert min(was, became) >= 0.86
 
 
 # ---------- what is known ----------
