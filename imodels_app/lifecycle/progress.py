@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from imodels_app.display.status_table import PLATFORM_STATES
 from imodels_app.lifecycle import _transition
@@ -102,7 +102,8 @@ def polled(operation: Operation, *, platform_state: str, due_at: datetime, missi
 def listed(itwin_id: str, being_made: Collection[str], *, began_at: datetime, guard_at: datetime) -> None:
     """A list says what is still being made in an iTwin. That is only a hint: what has left it is polled at once.
 
-    What it shows is polled rarely from now on. What it does not show yet, or not to whoever asked, stays as it was.
+    What it shows is polled rarely from now on. What it does not show yet, or not to whoever asked, stays as it was; but
+    one that no look has told of is polled at once, too: it may have ended before the first list.
 
     began_at  when the list was asked for
     guard_at  when what it shows is polled itself for all that
@@ -111,12 +112,17 @@ def listed(itwin_id: str, being_made: Collection[str], *, began_at: datetime, gu
     shown = running.filter(imodel_id__in=being_made)
     shown.filter(listed_at=None).update(listed_at=began_at, due_at=guard_at)
     shown.update(polled_at=began_at)
-    unlist(running.filter(listed_at__lt=began_at).exclude(imodel_id__in=being_made))
+    has_left = Q(listed_at__lt=began_at) | Q(polled_at=None, accepted_at__lt=began_at)
+    _poll_singly(running.filter(has_left).exclude(imodel_id__in=being_made))
 
 
 def unlist(operations: OperationQuerySet, *, poll_at: datetime | None = None) -> None:
     """Poll these themselves from now on. poll_at: when first; None: at once"""
-    for pk in list(operations.exclude(listed_at=None).values_list("pk", flat=True)):
+    _poll_singly(operations.exclude(listed_at=None), poll_at)
+
+
+def _poll_singly(operations: OperationQuerySet, poll_at: datetime | None = None) -> None:
+    for pk in list(operations.values_list("pk", flat=True)):
         due_at = poll_at or clock.now()
         is_running = Operation.objects.filter(pk=pk, state=State.RUNNING).update(listed_at=None, due_at=due_at)
         if is_running and poll_at is None:

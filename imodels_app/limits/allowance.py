@@ -1,9 +1,10 @@
 """How many calls of any kind may leave now, and how many of them are for following. Arithmetic only.
 
-They come out of a bucket that drips nearly what the platform allows, and holds little. What left is counted besides,
-in short slots of the minute that is over, or of the hour where the tier has a limit for it. There a bucket alone would
-have to leave much unused; by the count, following takes what the hour really has left, slower the less that is, so that
-it does not stand still before old calls stop counting.
+They come out of a bucket that drips a little less than the platform allows. What left is counted besides, in short
+slots of the minute that is over, or of the hour where the tier has a limit for it: following never goes beyond what
+that really leaves. So the bucket need not be small for the limit's sake. It evens out what others use by chance: what
+they leave in one moment is there in the next, and following slows down and speeds up little by little. A look that
+comes as much earlier as another comes later saves less than that one costs.
 """
 
 from collections.abc import Iterable
@@ -12,10 +13,10 @@ from datetime import datetime, timedelta
 
 from imodels_app.limits.pacing import MINUTE
 
-# What drips of a limit an hour; the rest is for what had gathered before.
-DRIPS = 0.98
-# Of a limit a minute, a bucket holds what drips in this time: it and a minute of dripping stay within the limit.
-HOLDS_S = 1.5
+# What drips of a limit; the rest is for what leaves by chance at the same time.
+DRIPS = 0.97
+# Of a limit a minute, a bucket holds what drips in this time. Of one an hour, all that the minute has beside it.
+HOLDS_S = 6.0
 # What look-ups count on there, which are few where following takes all.
 HOLDS_FOR_LOOKUPS = 0.1
 # Sweeps are a second apart.
@@ -25,11 +26,9 @@ RESERVE = 0.5
 # However little has gathered, following is planned with this part of what drips.
 LEAST_FOLLOWING = 0.2
 # What the bucket holds is brought to where it should be within some sweeps, not at once.
-SETTLES_S = 3.0
-# Of what is counted: what following leaves of an hour to others, and what following and look-ups leave in any case.
-LEFT_OF_HOUR, LEFT = 0.015, 0.005
-# Following is planned so that what an hour has left, with what stops counting meanwhile, lasts each of these times.
-LASTS = [timedelta(minutes=minutes) for minutes in (1, 5, 10, 20)]
+SETTLES_S = 9.0
+# Of what is counted: what following leaves in any case, and what look-ups do.
+FOLLOWING_LEAVES, LOOKUPS_LEAVE = 0.005, 0.0025
 # Slots of the minute or the hour, and one that is partly over.
 SLOTS = 120
 # After a 429 for all calls somebody else counts more than we do: then this part of the limits is used.
@@ -57,14 +56,14 @@ class Limit:
 
     @property
     def drip_a_second(self) -> float:
-        if self.an_hour:
-            return DRIPS * self.an_hour / self.window.total_seconds()
-        return self.a_minute / (MINUTE.total_seconds() + HOLDS_S)
+        return DRIPS * self.counted / self.window.total_seconds()
 
     @property
     def holds(self) -> float:
-        """All that the minute has beside what drips: much, where an hour lets little drip."""
-        return self.a_minute - MINUTE.total_seconds() * self.drip_a_second
+        """Where an hour lets little drip, it is all that the minute has beside that."""
+        if self.an_hour:
+            return self.a_minute - MINUTE.total_seconds() * self.drip_a_second
+        return HOLDS_S * self.drip_a_second
 
     @property
     def for_lookups(self) -> float:
@@ -78,9 +77,9 @@ class Limit:
             return [*kept[:-1], [number, kept[-1][1] + 1]]
         return [*kept, [number, 1]]
 
-    def used(self, slots: Iterable[list[int]], now: datetime, *, within: timedelta = timedelta(0)) -> int:
-        """What still counts after a time; a slot does until all of it is over."""
-        first, last = self._slot(now + within - self.window), self._slot(now)
+    def used(self, slots: Iterable[list[int]], now: datetime) -> int:
+        """What still counts; a slot does until all of it is over."""
+        first, last = self._slot(now - self.window), self._slot(now)
         return sum(calls for number, calls in slots if first <= number <= last)
 
     def _slot(self, at: datetime) -> int:
@@ -103,7 +102,7 @@ class Allowance:
     def polls(self) -> int:
         """How many calls following may make until the next sweep without the reserve."""
         gathered = self.tokens - RESERVE * self.limit.holds + SWEEP_S * self.limit.drip_a_second
-        return max(0, int(min(gathered, self._calls_left(LEFT_OF_HOUR if self.limit.an_hour else LEFT))))
+        return max(0, int(min(gathered, self._left(FOLLOWING_LEAVES))))
 
     def polls_a_second(self, expected: float = 0.0) -> float:
         """How many calls a second following may make from now on: what drips beside what others are expected to use.
@@ -114,14 +113,12 @@ class Allowance:
         above = self.tokens - (1 + RESERVE) / 2 * self.limit.holds
         settles_s = max((1 - RESERVE) / 2 * self.limit.holds / self.limit.drip_a_second, SETTLES_S)
         planned = self.limit.drip_a_second + above / settles_s
-        if self.limit.an_hour:
-            planned = min(planned, *(self._calls_left(LEFT_OF_HOUR, within=one) / one.total_seconds() for one in LASTS))
         return max(LEAST_FOLLOWING * self.limit.drip_a_second, planned - expected)
 
     def may_look_up(self) -> bool:
         """Whether one is left for people."""
-        return self._calls_left(LEFT) >= 1
+        return self._left(LOOKUPS_LEAVE) >= 1
 
-    def _calls_left(self, reserve: float, *, within: timedelta = timedelta(0)) -> float:
-        """Calls that are left beside a part of the limit, with what stops counting within a time."""
-        return (1 - reserve) * self.limit.counted - self.limit.used(self.slots, self.now, within=within)
+    def _left(self, reserve: float) -> float:
+        """Calls that are left beside a part of the limit."""
+        return (1 - reserve) * self.limit.counted - self.limit.used(self.slots, self.now)

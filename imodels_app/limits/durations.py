@@ -142,10 +142,18 @@ def _difference(by_age: Sequence[tuple[float, int]], change: int) -> float:
     return most * math.sqrt(change * older / len(by_age))
 
 
-def learned(ended: Sequence[Seen], running: Iterable[float] = (), *, usual: Durations | None = None) -> Durations:
+def learned(
+    ended: Sequence[Seen],
+    running: Iterable[float] = (),
+    before: Iterable[float] = (),
+    *,
+    usual: Durations | None = None,
+) -> Durations:
     """What these tell, of which some still run and have come to some age.
 
-    usual  what is believed where little was seen; a log-normal by default, and alone until ENOUGH have ended
+    before  how far those of both had come that already ran when the first of these ended. Who ended earlier is not
+            among them, so what the others ran until then would only tell of those that take long (left truncation)
+    usual   what is believed where little was seen; a log-normal by default, and alone until ENOUGH have ended
     """
     usual = usual or log_normal()
     if len(ended) < ENOUGH:
@@ -154,7 +162,8 @@ def learned(ended: Sequence[Seen], running: Iterable[float] = (), *, usual: Dura
     all_ends = [end for one in ended for end in one.ends()]
     for lasted_s, weight in all_ends:
         ends[_step(lasted_s)] += weight
-    for came_to_s, weight in (*all_ends, *((age_s, 1.0) for age_s in running)):
+    came_to = [*all_ends, *((age_s, 1.0) for age_s in running), *((age_s, -1.0) for age_s in before)]
+    for came_to_s, weight in came_to:
         last = _step(came_to_s)
         for step in range(last):
             spent[step] += weight * _WIDTHS[step]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.core.cache import cache
+from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from imodels_app.limits.durations import ENOUGH, Durations, Seen, learned, of_now
@@ -71,19 +72,37 @@ def _remembered(kind: str, size: int | None) -> Durations:
 
 
 def _learned(kind: str, size: int | None, now: datetime) -> Durations:
-    running = _latest(kind, size, State.RUNNING)
-    return learned(_seen_of(kind, size), [_age_s(one, now) for one in running])
+    latest = _latest_ended(kind)
+    ended = _ended(latest, size)
+    seen = of_now([_seen(one) for one in ended])
+    running = _of_size(_latest(Operation.objects.filter(kind=kind, state=State.RUNNING).order_by("-created_at")), size)
+    before: list[float] = []
+    if len(latest) == LATEST or len(seen) < len(ended):  # others ended before these
+        counted = ended[: len(seen)]
+        first_at = min((one.finished_at for one in counted if one.finished_at), default=now)
+        before = [_age_s(one, first_at) for one in (*counted, *running)]
+    return learned(seen, [_age_s(one, now) for one in running], before)
 
 
 def _seen_of(kind: str, size: int | None) -> Sequence[Seen]:
     """Newest first."""
-    return of_now([_seen(one) for one in _latest(kind, size, State.SUCCEEDED, State.FAILED)])
+    return of_now([_seen(one) for one in _ended(_latest_ended(kind), size)])
 
 
-def _latest(kind: str, size: int | None, *states: State) -> list[Operation]:
-    fields = ("kind", "accepted_at", "polled_at", "finished_at", "changeset_index", "file_size")
-    rows = Operation.objects.filter(kind=kind, accepted_at__isnull=False, state__in=states).order_by("-created_at")
-    latest = rows.only("pk", *fields)[:LATEST]
+def _latest_ended(kind: str) -> list[Operation]:
+    return _latest(Operation.objects.filter(kind=kind, finished_at__isnull=False).order_by("-finished_at"))
+
+
+def _latest(rows: QuerySet[Operation]) -> list[Operation]:
+    fields = ("kind", "state", "accepted_at", "polled_at", "finished_at", "changeset_index", "file_size")
+    return list(rows.filter(accepted_at__isnull=False).only("pk", *fields)[:LATEST])
+
+
+def _ended(latest: Sequence[Operation], size: int | None) -> list[Operation]:
+    return [one for one in _of_size(latest, size) if one.state in (State.SUCCEEDED, State.FAILED)]
+
+
+def _of_size(latest: Sequence[Operation], size: int | None) -> list[Operation]:
     return [one for one in latest if size is None or size_class(one) == size]
 
 

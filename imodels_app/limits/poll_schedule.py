@@ -51,6 +51,11 @@ def calls_a_second(hazard: float, worth_s: float) -> float:
     return min(math.sqrt(hazard / 2 / max(worth_s, LEAST_WORTH_S)), 1 / SHORTEST_PAUSE_S)
 
 
+def list_pause_s(hazard: float, worth_s: float) -> float:
+    """Until the next list of operations with this sum of hazards."""
+    return min(1 / calls_a_second(hazard, worth_s), LONGEST_PAUSE_S)
+
+
 def looks_per_imodel(worth_s: float) -> int:
     """Looks at an operation for each at its iModel."""
     return LOOKS_PER_IMODEL if worth_s <= LEAST_WORTH_S else LOOKS_PER_IMODEL_WHILE_SCARCE

@@ -262,6 +262,7 @@ class Operation(models.Model):
             # Read by the table's filters (tables.filters), and by its other orders.
             models.Index(name="operation_itwin", fields=["itwin_id", "-created_at"]),
             models.Index(name="operation_kind", fields=["kind", "-created_at"]),
+            models.Index(name="operation_kind_ended", fields=["kind", "-finished_at"]),
             models.Index(name="operation_kind_state", fields=["kind", "state", "-created_at"]),
             models.Index(name="operation_source", fields=["source_id"], condition=~Q(source_id="")),
             models.Index(name="operation_code", fields=["failure_code", "-created_at"], condition=~Q(failure_code="")),

@@ -39,11 +39,12 @@ def announce_polls(now: datetime) -> None:
     by_list = {one: sum(own) for one, own in hazards.items() if poll_schedule.is_list_cheaper(own, worth_s, guard_s)}
     singly = [hazard for itwin_id, own in hazards.items() if itwin_id not in by_list for hazard in own]
     may = rate_limits.polls_a_second(now, expected(sum(singly), sum(by_list.values())))
-    rate_limits.set_poll_worth(poll_schedule.worth_s([*by_list.values(), *singly], may))
+    worth_s = poll_schedule.worth_s([*by_list.values(), *singly], may)
+    rate_limits.set_poll_worth(worth_s)
     for one in _running().exclude(listed_at=None).exclude(itwin_id__in=by_list).only(*_READ):
         one.listed_at = None
         lifecycle.unlist(Operation.objects.filter(pk=one.pk), poll_at=next_poll(one, now))
-    looks = [*_polls(history, now), *_lists(by_list, now)]
+    looks = [*_polls(history, now), *_lists(by_list, worth_s, now)]
     looks.sort(key=lambda look: -look.lag_s)
     for look in looks[: min(rate_limits.polls_left(now), _at_once(now, len(looks)))]:
         _announce(look, now)
@@ -76,13 +77,6 @@ def next_guard(now: datetime) -> datetime:
     return now + timedelta(seconds=poll_schedule.guard_s(listed, rate_limits.polls_a_second(now)))
 
 
-def next_list(itwin_id: str, now: datetime) -> datetime:
-    """When to ask again for a list that was asked for now."""
-    hazard = sum(_hazards_by_itwin(History(), now, _running().filter(itwin_id=itwin_id)).get(itwin_id, []))
-    pause_s = 1 / poll_schedule.calls_a_second(hazard, rate_limits.poll_worth_s()) if hazard else 0.0
-    return now + timedelta(seconds=min(max(pause_s, poll_schedule.SHORTEST_PAUSE_S), poll_schedule.LONGEST_PAUSE_S))
-
-
 def expected_lag_s(operation: Operation, history: History, now: datetime) -> float:
     """By how many seconds its end is expected to have been missed already."""
     looked_at = operation.polled_at or operation.accepted_at or now
@@ -94,11 +88,9 @@ def _running() -> OperationQuerySet:
     return Operation.objects.filter(state=State.RUNNING, wait_reason=WaitReason.NONE)
 
 
-def _hazards_by_itwin(
-    history: History, now: datetime, running: OperationQuerySet | None = None
-) -> dict[str, list[float]]:
+def _hazards_by_itwin(history: History, now: datetime) -> dict[str, list[float]]:
     found: dict[str, list[float]] = defaultdict(list)
-    for operation in (_running() if running is None else running).only(*_READ):
+    for operation in _running().only(*_READ):
         found[operation.itwin_id].append(history.of(operation).hazard(_age_s(operation, now)))
     return found
 
@@ -108,17 +100,23 @@ def _polls(history: History, now: datetime) -> Iterable[_Look]:
         yield _Look("imodels_app.poll", one.pk, one.due_at or now, expected_lag_s(one, history, now))
 
 
-def _lists(by_list: dict[str, float], now: datetime) -> Iterable[_Look]:
-    """by_list: the hazard of all that a list shows"""
+def _lists(by_list: dict[str, float], worth_s: float, now: datetime) -> Iterable[_Look]:
+    """Not before its row is due, and then as soon as it is worth a call: what runs has changed since the last one.
+
+    by_list  the hazard of all that a list shows
+    """
     # The database's clock was put back, see lifecycle.reschedule_after_clock_jump.
     ITwinList.objects.filter(due_at__gt=now + LONGEST_PAUSE).update(due_at=now)
     rows = {row.pk: row for row in ITwinList.objects.filter(pk__in=by_list)}
     missing = [ITwinList(pk=itwin_id, due_at=now) for itwin_id in by_list if itwin_id not in rows]
     rows |= {row.pk: row for row in ITwinList.objects.bulk_create(missing, ignore_conflicts=True)}
     for itwin_id, row in rows.items():
-        since_s = (now - (row.listed_at or now - GUARD_POLL)).total_seconds()
-        if row.due_at <= now + AHEAD:
-            yield _Look("imodels_app.look_at_list", itwin_id, row.due_at, by_list[itwin_id] * since_s**2 / 2)
+        hazard, listed_at = by_list[itwin_id], row.listed_at or now - GUARD_POLL
+        due_at = max(row.due_at, listed_at + timedelta(seconds=poll_schedule.list_pause_s(hazard, worth_s)))
+        lag_s = hazard * (now - listed_at).total_seconds() ** 2 / 2
+        if due_at <= now + AHEAD:
+            # By the row's time a look is known that was announced already.
+            yield _Look("imodels_app.look_at_list", itwin_id, due_at if due_at > now else row.due_at, lag_s)
 
 
 def _announce(look: _Look, now: datetime) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Count
 
 from imodels_app import gateway, lifecycle
 from imodels_app.itwin import errors
-from imodels_app.limits.poll_schedule import pause_after_bad_s
+from imodels_app.limits.poll_schedule import SHORTEST_PAUSE_S, pause_after_bad_s
 from imodels_app.models import ITwinList, Operation, OperationQuerySet, User
 from imodels_app.runtime import clock
 from imodels_app.runtime.timing import STEP_LEASE
@@ -38,7 +38,7 @@ def look(itwin_id: str) -> None:
     everything = set(_running(itwin_id).values_list("imodel_id", flat=True))
     shown = listed if found.is_all else listed | everything
     lifecycle.listed(itwin_id, shown, began_at=began_at, guard_at=following.next_guard(began_at))
-    due_at = following.next_list(itwin_id, began_at)
+    due_at = began_at + timedelta(seconds=SHORTEST_PAUSE_S)  # following.py says when it is worth a call
     ITwinList.objects.filter(pk=itwin_id).update(due_at=due_at, listed_at=began_at, refused=0)
 
 

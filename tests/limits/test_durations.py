@@ -171,9 +171,9 @@ def test_efficiency_under_a_budget_beside_the_peers(name, a_minute, record_prope
         "figure", f"{name}, {budget}: learned {ours[LATEST]:.0%}, cold {ours[0]:.0%} of the bound; at any: {said}"
     )
     if a_minute == BUDGETS[-1]:
-        assert ours[LATEST] >= 0.9
-        # Until fifty have ended a log-normal speaks, which is far from two humps.
-        assert ours[0] >= (0.75 if name == "two humps" else 0.85)
+        # By the true hazards of two humps it is 0.91.
+        assert ours[LATEST] >= (0.86 if name == "two humps" else 0.9)
+        assert ours[0] >= (0.84 if name == "two humps" else 0.85)
 
 
 @pytest.mark.measure
@@ -191,7 +191,7 @@ def test_efficiency_when_durations_change_half_way(record_property):
 
     record_property("figure", f"polls of durations that change half-way: {was:.0%} before, {became:.0%} after")
     # Aimed at is 0.9, which takes knowing at once that they have changed.
-    assert min(was, became) >= 0.8
+    assert min(was, became) >= 0.86
 
 
 # ---------- what is known ----------
@@ -230,6 +230,21 @@ def test_what_still_runs_counts_as_far_as_it_has_come():
     assert learned(ended).remaining(0, 0.9) < 20
     assert censored.remaining(0, 0.45) < 20
     assert censored.remaining(0, 0.9) > 3600
+
+
+def test_what_ran_before_the_first_of_those_counted_ended_does_not_make_the_others_slower():
+    """Ninety a minute: of four hundred that ended last none is older than five minutes, of what runs many are."""
+    chance, now_s = random.Random(4), 7200.0
+    began_s = [at_s / 1.5 for at_s in range(int(1.5 * now_s))]
+    came = [(at_s, at_s + chance.lognormvariate(math.log(60), 1.4)) for at_s in began_s]
+    ended = sorted((one for one in came if one[1] <= now_s), key=lambda one: -one[1])[:LATEST]
+    running = [at_s for at_s, ends_s in came if ends_s > now_s]
+    before = [max(0.0, ended[-1][1] - at_s) for at_s in (*(at_s for at_s, _ in ended), *running)]
+
+    known = learned([Seen(end - at, end - at) for at, end in ended], [now_s - at_s for at_s in running], before)
+
+    assert known.remaining(0, 0.5) == pytest.approx(60, rel=0.15)
+    assert known.remaining(0, 0.9) == pytest.approx(361, rel=0.25)
 
 
 def test_quantiles_of_what_remains_follow_from_the_age():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from statistics import mean
 from typing import NamedTuple
 
 import pytest
@@ -20,11 +21,10 @@ from imodels_app.limits.durations import Durations, Seen, learned, log_normal, o
 from imodels_app.limits.past_durations import KEPT_FOR_S, LATEST
 from imodels_app.limits.poll_schedule import (
     LEAST_WORTH_S,
-    LONGEST_PAUSE_S,
     SHORTEST_PAUSE_S,
-    calls_a_second,
     guard_s,
     is_list_cheaper,
+    list_pause_s,
     looks_per_imodel,
     pause_s,
     worth_s,
@@ -89,7 +89,7 @@ class Followed:
         self.running: list[list[Running]] = [[] for _ in range(ITWINS)]
         self.list_due_s, self.listed_s = [0.0] * ITWINS, [0.0] * ITWINS
         self.tokens, self.dripped_s = self.tokens or self.limit.holds, 0.0
-        self.worth, self.known, self.ended = 0.0, log_normal(), deque[Seen](maxlen=LATEST)
+        self.worth, self.known, self.ended = 0.0, log_normal(), deque[tuple[Seen, float]](maxlen=LATEST)
         to_come = deque(self.come)
         for second in range(int(self.hours * HOUR_S)):
             while to_come and to_come[0].at_s < second:
@@ -105,8 +105,7 @@ class Followed:
     def _sweep(self, now_s: float) -> None:
         """As workers.following.announce_polls."""
         if now_s % KEPT_FOR_S == 0:
-            ages = [now_s - one.began_s for own in self.running for one in own]
-            self.known = learned(of_now(list(reversed(self.ended))), ages)
+            self.known = self._learned(now_s)
         allowance = self._allowance(now_s)
         hazards = [[self.known.hazard(now_s - one.began_s) for one in own] for own in self.running]
         guard = self._guard_s(now_s)
@@ -114,25 +113,38 @@ class Followed:
         singly = [hazard for own, is_listed in zip(hazards, listed, strict=True) if not is_listed for hazard in own]
         lists = [sum(own) for own, is_listed in zip(hazards, listed, strict=True) if is_listed]
         self.worth = worth_s([*singly, *lists], allowance.polls_a_second(following.expected(sum(singly), sum(lists))))
-        for one in [one for own, by_list in zip(self.running, listed, strict=True) for one in own if not by_list]:
+        for one in [one for own, is_listed in zip(self.running, listed, strict=True) for one in own if not is_listed]:
             if one.is_listed:
                 one.is_listed = False
                 one.due_s = now_s + pause_s(self.known, now_s - one.began_s, self.worth)
-        looks = [*self._polls(now_s), *self._lists(now_s, listed, hazards)]
+        by_list = {itwin: sum(own) for itwin, own in enumerate(hazards) if listed[itwin]}
+        looks = [*self._polls(now_s), *self._lists(now_s, by_list)]
         looks.sort(key=lambda look: -look[0])
         for _, at_s, what in sorted(looks[: self._allowance(now_s).polls()], key=lambda look: look[1]):
             self._list(what, at_s) if isinstance(what, int) else self._poll(what, at_s)
+
+    def _learned(self, now_s: float) -> Durations:
+        """As limits.past_durations."""
+        seen = of_now([one for one, _ in reversed(self.ended)])
+        counted = list(self.ended)[len(self.ended) - len(seen) :]
+        began = [*(began_s for _, began_s in counted), *(one.began_s for own in self.running for one in own)]
+        running = [now_s - began_s for began_s in began[len(seen) :]]
+        if len(counted) < LATEST and len(seen) == len(self.ended):
+            return learned(seen, running)
+        first_s = counted[0][1] + counted[0][0].ended_s
+        return learned(seen, running, [max(0.0, first_s - began_s) for began_s in began])
 
     def _polls(self, now_s: float) -> Iterator[Look]:
         for one in [one for own in self.running for one in own if one.due_s <= now_s + AHEAD.total_seconds()]:
             lag_s = self.known.lag(one.looked_s - one.began_s, max(now_s - one.looked_s, 0))
             yield lag_s, max(one.due_s, now_s), one
 
-    def _lists(self, now_s: float, listed: list[bool], hazards: list[list[float]]) -> Iterator[Look]:
-        for itwin in range(ITWINS):
-            if listed[itwin] and self.list_due_s[itwin] <= now_s + AHEAD.total_seconds():
-                since_s = now_s - self.listed_s[itwin]
-                yield sum(hazards[itwin]) * since_s**2 / 2, max(self.list_due_s[itwin], now_s), itwin
+    def _lists(self, now_s: float, by_list: dict[int, float]) -> Iterator[Look]:
+        for itwin, hazard in by_list.items():
+            listed_s = self.listed_s[itwin]
+            due_s = max(self.list_due_s[itwin], listed_s + list_pause_s(hazard, self.worth))
+            if due_s <= now_s + AHEAD.total_seconds():
+                yield hazard * (now_s - listed_s) ** 2 / 2, max(due_s, now_s), itwin
 
     def _list(self, itwin: int, at_s: float) -> None:
         self._call(at_s)
@@ -141,12 +153,9 @@ class Followed:
             if one.ends_s > at_s:
                 one.due_s = one.due_s if one.is_listed else at_s + guard
                 one.is_listed, one.looked_s = True, at_s
-            elif one.is_listed:
+            elif one.is_listed or (not one.polls and one.began_s < at_s):
                 self._poll(one, at_s)
-        hazard = sum(self.known.hazard(at_s - one.began_s) for one in self.running[itwin])
-        pause = 1 / calls_a_second(hazard, self.worth) if hazard else 0.0
-        self.list_due_s[itwin] = at_s + min(max(pause, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
-        self.listed_s[itwin] = at_s
+        self.list_due_s[itwin], self.listed_s[itwin] = at_s + SHORTEST_PAUSE_S, at_s
 
     def _poll(self, one: Running, at_s: float) -> None:
         if one not in self.running[one.itwin]:
@@ -154,13 +163,13 @@ class Followed:
         self._call(at_s)
         if one.ends_s <= at_s:
             self.running[one.itwin].remove(one)
-            self.ended.append(Seen(one.looked_s - one.began_s, at_s - one.began_s))
+            self.ended.append((Seen(one.looked_s - one.began_s, at_s - one.began_s), one.began_s))
             if at_s >= self.warm_after_s:
                 self.lags_s.append(at_s - one.ends_s)
             return
+        one.polls, one.looked_s = one.polls + 1, at_s
         if not one.is_listed and one.polls % looks_per_imodel(self.worth) == 0:
             self._call(at_s)  # the iModel itself: is it usable?
-        one.polls, one.looked_s = one.polls + 1, at_s
         pause = self._guard_s(at_s) if one.is_listed else pause_s(self.known, at_s - one.began_s, self.worth)
         one.due_s = at_s + pause
 
@@ -192,45 +201,56 @@ class Followed:
 
 
 def bound_s(come: list[Come], truth: Durations, calls_a_minute: float, hours: float) -> float:
-    """(E Σ √H)² / (2 · B · E Σ H), of what really runs: B calls a second for lists alone, beside sent and confirmed."""
+    """(E Σ √H)² / (2 · B · E Σ H), of what really runs: B calls a second for lists alone, beside sent and confirmed.
+
+    Over the time in which lag is measured.
+    """
     roots, hazards, running, to_come = 0.0, 0.0, list[Come](), deque(come)
+    seconds = hours * HOUR_S - WARM_AFTER_S
     for second in range(int(hours * HOUR_S)):
         while to_come and to_come[0].at_s < second:
             running.append(to_come.popleft())
         running = [one for one in running if one.at_s + one.lasts_s > second]
+        if second < WARM_AFTER_S:
+            continue
         own = [0.0] * ITWINS
         for one in running:
             own[one.itwin] += truth.hazard(second - one.at_s)
         roots, hazards = roots + sum(map(math.sqrt, own)), hazards + sum(own)
     for_lists = calls_a_minute / 60 - 2 * len(come) / hours / HOUR_S
-    return (roots / hours / HOUR_S) ** 2 / (2 * for_lists * hazards / hours / HOUR_S)
+    return (roots / seconds) ** 2 / (2 * for_lists * hazards / seconds)
 
 
-# Submits a minute, the limit, how uneven the iTwins are, hours, and the mean lag in seconds that is held.
-LOADS: dict[str, tuple[float, Limit, list[float], float, float]] = {
-    "90 a minute, 400 calls, uneven": (90, Limit(400), ZIPF, 1.0, 1.2),
-    "90 a minute, 400 calls, even": (90, Limit(400), EVEN, 1.0, 1.7),
-    "5 a minute, 5,000 calls an hour, uneven": (5, Limit(500, 5000), ZIPF, 6.0, 2.2),
+# Submits a minute, the limit, how uneven the iTwins are, hours; and what is held: the part of the least, and seconds.
+LOADS: dict[str, tuple[float, Limit, list[float], float, float, float]] = {
+    "90 a minute, 400 calls, uneven": (90, Limit(400), ZIPF, 1.0, 0.9, 1.04),
+    "90 a minute, 400 calls, even": (90, Limit(400), EVEN, 1.0, 0.9, 1.49),
+    "5 a minute, 5,000 calls an hour, uneven": (5, Limit(500, 5000), ZIPF, 6.0, 0.8, 1.95),
 }
 WARM_AFTER_S = 1800
+SEEDS = range(1, 9)
 
 
 @pytest.mark.measure
 @pytest.mark.parametrize("load", LOADS)
 def test_lag_of_many_by_list_beside_the_least_and_beside_looks_at_each(load, record_property):
-    submits, limit, shares, hours, at_most_s = LOADS[load]
-    truth = log_normal()
-    come = by_chance(submits, shares, truth, hours, seed=3)
-    followed, singly = (Followed(come, limit, hours, by_list, WARM_AFTER_S) for by_list in (True, False))
-    least_s = bound_s(come, truth, (limit.an_hour or 60 * limit.a_minute) / 60, hours)
+    submits, limit, shares, hours, part, at_most_s = LOADS[load]
+    truth, a_minute, played, least_s = log_normal(), (limit.an_hour or 60 * limit.a_minute) / 60, [], []
+    for seed in SEEDS:
+        come = by_chance(submits, shares, truth, hours, seed)
+        played.append(Followed(come, limit, hours, warm_after_s=WARM_AFTER_S))
+        least_s.append(bound_s(come, truth, a_minute, hours))
+    singly = Followed(come, limit, hours, by_list=False, warm_after_s=WARM_AFTER_S)
 
-    fullest = followed.most_within(HOUR_S if limit.an_hour else 60)
+    lag_s, bound = mean(one.lag_s for one in played), mean(least_s)
+    fullest = [one.most_within(HOUR_S if limit.an_hour else 60) for one in played]
     record_property(
         "figure",
-        f"by list, {load}: mean lag {followed.lag_s:.2f} s, bound {least_s:.2f} s ({least_s / followed.lag_s:.0%}), "
-        f"each by itself {singly.lag_s:.1f} s; {len(followed.calls_at_s) / hours / 60:.0f} calls a minute in all, "
-        f"{fullest} in the fullest {'hour' if limit.an_hour else 'minute'}",
+        f"by list, {load}: mean lag {lag_s:.2f} s, bound {bound:.2f} s ({bound / lag_s:.0%}), each by itself "
+        f"{singly.lag_s:.1f} s; {mean(len(one.calls_at_s) for one in played) / hours / 60:.0f} calls a minute in all, "
+        f"{max(fullest)} in the fullest {'hour' if limit.an_hour else 'minute'}",
     )
     # Of so few a minute, what is sent and confirmed by chance is more than a part of it leaves.
-    assert fullest <= (limit.an_hour or 1.02 * limit.a_minute)
-    assert followed.lag_s <= at_most_s
+    assert mean(fullest) <= (limit.an_hour or 1.02 * limit.a_minute)
+    assert max(fullest) <= (limit.an_hour or 1.03 * limit.a_minute)
+    assert lag_s <= min(bound / part, at_most_s)

@@ -88,12 +88,23 @@ def test_the_list_does_not_decide_what_is_not_confirmed_runs_on(many, sandbox):
 def test_what_the_list_of_somebody_else_does_not_show_is_polled_as_ever(many, sandbox):
     sandbox.secure(many[4].imodel_id, "tomas", ["imodels_webview", "imodels_read", "imodels_manage"])
     sandbox.allow(HARBOUR, "mara", ["imodels_webview", "imodels_read"])
-    due_at = many[4].due_at
+    poll(many[4].pk)
+    due_at = fresh(many)[4].due_at
 
     listed_now()
 
     assert (fresh(many)[4].listed_at, fresh(many)[4].due_at) == (None, due_at)
     assert all(one.listed_at for one in fresh(many)[:4])
+
+
+def test_what_ended_before_its_first_list_is_polled_at_once(many, sandbox):
+    later = clock.now() + timedelta(seconds=60)
+    Operation.objects.filter(pk__in=[one.pk for one in many]).update(due_at=later)
+    sandbox.finish(many[0].imodel_id)
+
+    listed_now()
+
+    assert [one.pk for one in Operation.objects.due_for_poll(clock.now())] == [many[0].pk]
 
 
 def test_a_list_that_was_cut_says_nothing_about_what_it_does_not_show(many, sandbox):
