@@ -13,7 +13,8 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.same_on_both]
 
 
-@pytest.mark.parametrize("how", [pytest.param("down", marks=pytest.mark.soak), "hangs"])
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["down", "hangs"])
 def test_39_a_mail_server_that_is_down_or_hangs_holds_up_no_operation_and_gets_everything_later(
     bridge_team, signed_in_mara, spec_for, sandbox, processes, mail_server, reached, how
 ):

@@ -80,6 +80,7 @@ def test_56_twenty_clones_that_meet_a_401_are_made_and_nobody_is_asked_to_sign_i
     assert nobody_was_asked_to_sign_in()
 
 
+@pytest.mark.soak
 def test_56_a_platform_that_refuses_every_token_for_minutes_asks_for_a_sign_in_and_goes_on_by_itself_when_it_ends(
     many_clones, sandbox, as_time_goes_by
 ):

@@ -36,6 +36,7 @@ def test_24_postgres_restarted_during_submit_the_imodel_is_adopted(
     assert sandbox.calls("POST", "/clone") == 1
 
 
+@pytest.mark.soak
 def test_24_postgres_restarted_before_the_claim_only_delays_it(
     desk, restart_postgres, spec_for, mara, sandbox, reached
 ):

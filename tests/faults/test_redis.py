@@ -64,6 +64,7 @@ def test_21_while_redis_is_down_pages_and_approvals_work_and_submits_go_on_soon_
     assert len(asked) + 2 == Operation.objects.count()
 
 
+@pytest.mark.soak
 def test_22_a_redis_flushed_at_full_load_loses_nothing_and_causes_no_429(
     bridge_team, signed_in_mara, spec_for, sandbox, processes, redis_url
 ):

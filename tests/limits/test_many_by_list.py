@@ -223,8 +223,8 @@ def bound_s(come: list[Come], truth: Durations, calls_a_minute: float, hours: fl
 
 # Submits a minute, the limit, how uneven the iTwins are, hours; and what is held: the part of the least, and seconds.
 LOADS: dict[str, tuple[float, Limit, list[float], float, float, float]] = {
-    "90 a minute, 400 calls, uneven": (90, Limit(400), ZIPF, 1.0, 0.9, 1.04),
-    "90 a minute, 400 calls, even": (90, Limit(400), EVEN, 1.0, 0.9, 1.49),
+    "90 a minute, 400 calls, uneven": (90, Limit(400), ZIPF, 1.0, 0.86, 1.09),
+    "90 a minute, 400 calls, even": (90, Limit(400), EVEN, 1.0, 0.86, 1.55),
     "5 a minute, 5,000 calls an hour, uneven": (5, Limit(500, 5000), ZIPF, 6.0, 0.8, 1.95),
 }
 WARM_AFTER_S = 1800
@@ -250,7 +250,6 @@ def test_lag_of_many_by_list_beside_the_least_and_beside_looks_at_each(load, rec
         f"{singly.lag_s:.1f} s; {mean(len(one.calls_at_s) for one in played) / hours / 60:.0f} calls a minute in all, "
         f"{max(fullest)} in the fullest {'hour' if limit.an_hour else 'minute'}",
     )
-    # Of so few a minute, what is sent and confirmed by chance is more than a part of it leaves.
-    assert mean(fullest) <= (limit.an_hour or 1.02 * limit.a_minute)
-    assert max(fullest) <= (limit.an_hour or 1.03 * limit.a_minute)
+    # Of eight hours, what comes by chance makes some minute one call fuller.
+    assert max(fullest) <= (limit.an_hour or 1.005 * limit.a_minute)
     assert lag_s <= min(bound / part, at_most_s)

@@ -196,6 +196,14 @@ def test_for_a_day_after_a_429_of_all_calls_a_tenth_is_left_unused():
     assert rate_limits.polls_a_second(now + timedelta(hours=25)) == pytest.approx(usual)
 
 
+def test_a_call_that_waited_to_be_counted_takes_no_others_away():
+    now = timezone.now()
+    for waited_s in (0, 0, 3):
+        rate_limits.count_call(now - timedelta(seconds=waited_s))
+
+    assert sum(calls for _, calls in Bucket.objects.get(name="calls").last_hour) == 3
+
+
 @pytest.mark.same_on_both
 def test_a_trials_hour_counts_everybodys_calls(settings):
     settings.ITWIN_TIER = "trial"
