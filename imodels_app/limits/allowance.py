@@ -110,7 +110,7 @@ class Allowance:
     def polls(self) -> int:
         """How many calls following may make until the next sweep without the reserve."""
         gathered = self.tokens - RESERVE * self.limit.holds + SWEEP_S * self.limit.drip_a_second
-        return max(0, int(min(gathered, self._left(FOLLOWING_LEAVES))))
+        return max(0, int(min(gathered, self._calls_left(FOLLOWING_LEAVES))))
 
     def polls_a_second(self, expected: float = 0.0) -> float:
         """How many calls a second following may make from now on: what drips beside what others are expected to use.
@@ -125,8 +125,8 @@ class Allowance:
 
     def may_look_up(self) -> bool:
         """Whether one is left for people."""
-        return self._left(LOOKUPS_LEAVE) >= 1
+        return self._calls_left(LOOKUPS_LEAVE) >= 1
 
-    def _left(self, leaves: float) -> float:
+    def _calls_left(self, leaves: float) -> float:
         """Calls that are left beside this for each root of the limit."""
         return self.limit.counted - leaves * math.sqrt(self.limit.counted) - self.limit.used(self.slots, self.now)

@@ -18,7 +18,7 @@ from imodels_app.runtime.timing import (
     PLATFORM_CLOCK_DIFFERENCE,
     PLATFORM_DATE_PRECISION,
 )
-from imodels_app.states import FINISHED, MAYBE_THERE, Kind, Outcome
+from imodels_app.states import MAYBE_THERE, Kind, Outcome
 
 NEWEST = 100
 
@@ -82,13 +82,12 @@ def _left_last(operation: Operation, made_at: datetime, name: str) -> bool:
     """Whether this operation's was the last request left, of those alike, before an iModel was made.
 
     And no other that knows of no iModel, of whatever kind, goes by its name: then it is theirs, also when they have
-    ended without it, unless they were never sent.
+    ended without it, or were never sent and it was made by hand.
     """
     unaware = Operation.objects.filter(
         requested_by=operation.requested_by_id, itwin_id=operation.itwin_id, imodel_id=""
     )
-    named = unaware.exclude(pk=operation.pk).filter(name__iexact=name)
-    if named.filter(Q(attempts__isnull=False) | ~Q(state__in=FINISHED)).exists():
+    if unaware.exclude(pk=operation.pk).filter(name__iexact=name).exists():
         return False
     alike = unaware.filter(kind=operation.kind, source_id=operation.source_id)
     # What is read off a Date is late rather than early, so only the platform's own rounding counts.

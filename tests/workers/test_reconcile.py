@@ -352,6 +352,19 @@ def test_61_what_another_lost_request_made_is_left_to_it(make, sandbox, kind, ot
         assert settled(arrived).imodel_id == imodel.id
 
 
+def test_61_what_the_requester_made_by_hand_under_a_name_they_had_asked_for_is_left_alone(make, sandbox, platform_of):
+    other, never_arrived = make[Kind.FORK](name="Pier 5"), make[Kind.EMPTY](name="Pier 8")
+    Operation.objects.filter(pk=other.pk).update(state=State.FAILED, due_at=None)
+    sandbox.fault("POST", r"^/imodels$", cut=True)
+    submit(never_arrived.pk)
+    platform_of("mara").start("/imodels", f'{{"iTwinId": "{HARBOUR}", "name": "Pier 5"}}')
+    Attempt.objects.update(sent_at=clock.now() - timedelta(minutes=2), answered_at=clock.now() - timedelta(minutes=2))
+    sandbox.imodels_named("Pier 5", HARBOUR)[0].created_at -= 119
+    make_due(never_arrived, sent_ago_s=121)
+
+    assert settled(never_arrived).state == State.QUEUED
+
+
 def test_a_name_that_is_taken_at_the_second_try_may_be_our_own(lost_clone, sandbox):
     """The list was late: nothing was found, the same name was sent again, and the platform says it is taken."""
     Operation.objects.filter(pk=lost_clone.pk).update(state=State.QUEUED)
