@@ -109,10 +109,10 @@ def _complete_again(operation: Operation, platform: Platform) -> None:
 
 
 def _is_usable(operation: Operation, platform: Platform) -> bool:
-    """Whether the iModel has become usable just now; asked with every third look, unless calls are scarce."""
+    """Whether the iModel has become usable just now; asked with the first look and each third, or each tenth."""
     if operation.usable_at or operation.listed_at:  # a list tells that it is not
         return False
-    if (operation.polls + 1) % poll_schedule.looks_per_imodel(rate_limits.poll_worth_s()):
+    if operation.polls % poll_schedule.looks_per_imodel(rate_limits.poll_worth_s()):
         return False
     try:
         return platform.imodel(operation.imodel_id).is_initialized

@@ -23,7 +23,6 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.limits import fair_queue
-from imodels_app.limits.poll_schedule import LOOKS_PER_IMODEL
 from imodels_app.models import Operation, TokenSet, Upload
 from imodels_app.runtime import clock
 from imodels_app.runtime.timing import SIGN_IN_AFTER_REFUSALS
@@ -605,9 +604,7 @@ def follow_rows() -> Iterator[tuple[str, Way]]:
 def usable_before(desk: Desk) -> None:
     operation = desk.started("clone")
     desk.sandbox.initialize(operation.imodel_id)
-    for _ in range(LOOKS_PER_IMODEL):
-        desk.poll(operation)
-    page = desk.page(operation)
+    page = desk.page(desk.poll(operation))
     assert (operation.state, badge_of(page)) == (State.RUNNING, "Usable now")
     assert "The iModel can be used while the platform finishes" in text_of(page)
 

@@ -10,7 +10,6 @@ from django.utils.dateparse import parse_datetime
 from dashboard.celery import app
 from imodels_app import lifecycle, tasks
 from imodels_app.limits.allowance import RESERVE, Limit
-from imodels_app.limits.poll_schedule import LOOKS_PER_IMODEL
 from imodels_app.models import Bucket, CircuitBreaker, Operation, TokenSet
 from imodels_app.runtime import clock
 from imodels_app.states import ChangesetSelection, Kind, State, WaitReason
@@ -47,8 +46,7 @@ def test_a_scheduled_operation_goes_on(clone):
 def test_initialized_before_successful_is_usable_and_still_running(clone, sandbox):
     sandbox.initialize(clone.imodel_id)
 
-    for _ in range(LOOKS_PER_IMODEL):
-        assert polled(clone).state == State.RUNNING
+    assert polled(clone).state == State.RUNNING
     assert clone.usable_at
 
 
