@@ -212,7 +212,7 @@ def play(tmp_path):
     for name in COPIED:
         source = BASE_DIR / name
         if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
         else:
             shutil.copy(source, tmp_path / name)
 
