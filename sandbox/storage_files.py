@@ -96,9 +96,10 @@ class BlobFiles:
         return self._read(self.path(name))
 
     def clear(self) -> None:
+        """Drop every blob. What is still being written may come or go meanwhile, as on any disk."""
         self.restore_limits()
         for path in self.folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._temporary:

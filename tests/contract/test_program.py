@@ -1,8 +1,10 @@
 """``python -m sandbox``, the world file, the control page, and the handle for a sandbox elsewhere."""
 
+import itertools
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import requests
@@ -117,6 +119,24 @@ def test_a_stopped_sandbox_answers_nobody_not_even_on_an_open_connection():
         sandbox.stop()
         with pytest.raises(requests.ConnectionError):
             session.get(f"{sandbox.url}/sandbox/world", timeout=PATIENCE_S)
+
+
+def test_all_files_can_be_dropped_while_one_arrives(sandbox):
+    """Tests begin anew while a worker of the one before may still be sending."""
+    blobs, arrived, ends = sandbox.platform.blobs, itertools.count(), time.monotonic() + 0.5
+
+    def arrive() -> None:
+        while time.monotonic() < ends:
+            with suppress(FileNotFoundError):
+                blobs.write(str(next(arrived)), [b"block"])
+
+    with ThreadPoolExecutor() as pool:
+        arriving = pool.submit(arrive)
+        while not arriving.done():
+            blobs.clear()
+        arriving.result()
+
+    assert next(arrived) > 1
 
 
 def test_many_clones_at_once_of_one_name_make_one_imodel(sandbox, mara, ids):
