@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from imodels_app import lifecycle
 from imodels_app.accounts import permissions, rights
@@ -23,7 +23,7 @@ from tests.people import HARBOUR, MAIN_BRIDGE
 REFUSALS = (lifecycle.Conflict, lifecycle.NotAllowed, permissions.Denied, rights.Unmeetable)
 ELSEWHERE = "b2b00000-0000-4000-8000-0000000000ee"
 DECISIONS = {"agreed", "approved", "rejected", "changes_requested", "bypassed"}
-PEOPLE = 6
+PEOPLE, OPEN_AT_ONCE = 6, 8
 
 
 def violations(operations: Iterable[Operation]) -> Iterator[str]:
@@ -31,14 +31,16 @@ def violations(operations: Iterable[Operation]) -> Iterator[str]:
     for operation in operations:
         decisions = list(operation.decisions.all())
         yield from _decided_wrongly(operation, decisions)
-        if operation.state == State.AWAITING_APPROVAL and not any(_may_decide(one, operation) for one in _active()):
-            yield f"{operation} waits, and nobody may decide"
-        if operation.state == State.AWAITING_APPROVAL and (unaware := _unaware(operation)):
-            yield f"{operation} waits for {unaware}, who were never told"
+        if operation.state == State.AWAITING_APPROVAL:
+            able = [one for one in User.objects.filter(is_active=True) if _may_decide(one, operation)]
+            if not able:
+                yield f"{operation} waits, and nobody may decide"
+            if unaware := _unaware(able, operation):
+                yield f"{operation} waits for {unaware}, who were never told"
         is_sent = operation.state not in {*UNDECIDED, State.REJECTED, State.EXPIRED, State.CANCELLED}
         if is_sent and not oracle.was_approved(operation, clock.now()):
             yield f"{operation} is {operation.state} without the approvals it needs"
-    yield from oracle.broken_history(None)
+        yield from oracle.broken_history([operation])
 
 
 def _decided_wrongly(operation: Operation, decisions: list[Decision]) -> Iterator[str]:
@@ -76,16 +78,11 @@ def _takers(operation: Operation, until: datetime) -> set[int | None]:
     return takers
 
 
-def _unaware(operation: Operation) -> list[str]:
+def _unaware(able: list[User], operation: Operation) -> list[str]:
     """Of those who may decide, and are no lead who is away: whom no event names as told."""
     told = {one["person"] for event in operation.events.all() for one in event.data.get("told", ())}
     away = Absence.objects.now(clock.now()).filter(team=operation.team_id).values_list("lead", flat=True)
-    others = [one for one in _active() if one.pk not in told | set(away)]
-    return [one.name for one in others if _may_decide(one, operation)]
-
-
-def _active() -> Iterable[User]:
-    return User.objects.filter(is_active=True)
+    return [one.name for one in able if one.pk not in told | set(away)]
 
 
 def _may_decide(user: User, operation: Operation) -> bool:
@@ -135,6 +132,7 @@ class World:
 
     def __init__(self, random: Random) -> None:
         self.random, self.done = random, list[str]()
+        self._over = set[UUID]()
         self.people = [self._person(number) for number in range(PEOPLE)]
         self.teams = [Team.objects.get(is_default=True), *(Team.objects.create(name=name) for name in ("A", "B"))]
         TeamITwin.objects.create(team=self.teams[1], itwin_id=HARBOUR)
@@ -153,16 +151,25 @@ class World:
         return User.objects.create(username=address, issuer="https://in.example", subject=f"p{number}", **names)
 
     def step(self, action: str = "") -> list[str]:
-        """One act of somebody, which may be refused; and what is wrong after it."""
+        """One act of somebody, which may be refused; and what is wrong after it with all that was not over."""
         action = action or self.random.choice(ACTIONS)
         self.done.append(action)
         with suppress(*REFUSALS):
             getattr(self, action)()
+        still = list(Operation.objects.exclude(pk__in=self._over).select_related("team", "requested_by"))
+        self._over |= {one.pk for one in still if one.state not in {*UNDECIDED, State.QUEUED}}
+        return list(violations(still))
+
+    @staticmethod
+    def end() -> list[str]:
+        """What is wrong with any request at the end, those included that were over long before."""
         return list(violations(Operation.objects.select_related("team", "requested_by")))
 
     # What people ask for
 
     def request(self) -> None:
+        if Operation.objects.undecided().count() >= OPEN_AT_ONCE:
+            raise lifecycle.Conflict("More of them would only be more of the same.")
         with suppress(*REFUSALS):
             lifecycle.request(self._spec(), by=self._somebody())
 
@@ -296,7 +303,8 @@ class World:
 
     def _decider(self) -> User:
         """Mostly somebody who may: what is refused teaches little."""
-        able = [one for one in _active() for waiting in self._waiting() if _may_decide(one, waiting)]
+        active = User.objects.filter(is_active=True)
+        able = [one for waiting in self._waiting() for one in active if _may_decide(one, waiting)]
         able += [absence.deputy for absence in Absence.objects.select_related("deputy")]
         return self.random.choice(able) if able and self.random.random() < 0.8 else self._somebody()
 
