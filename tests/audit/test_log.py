@@ -168,6 +168,7 @@ def test_each_of_1000_times_the_first_bad_line_is_named(way, monkeypatch):
 
 
 @pytest.mark.soak
+@pytest.mark.same_on_both
 def test_so_it_is_of_100_000(monkeypatch):
     monkeypatch.setattr(log, "BATCH", HEAD_EACH)
     write(SOAK_SIZE)

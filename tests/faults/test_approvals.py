@@ -33,6 +33,7 @@ STEPS = 7
 
 
 @pytest.mark.django_db
+@pytest.mark.same_on_both
 @pytest.mark.parametrize("part", [range(20), *SOAK_PARTS], ids=lambda part: f"{part[0]}-{part[-1]}")
 def test_whatever_people_do_somebody_may_decide_and_nothing_violates_its_rules(part):
     """SOAK_SEED=… plays a failure again."""
@@ -69,6 +70,7 @@ class Approvals(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
+@pytest.mark.same_on_both
 @pytest.mark.parametrize(
     ("part", "runs", "steps"), [(0, 2, 20), *(pytest.param(at, 10, 100, marks=pytest.mark.soak) for at in SOAK_TENTHS)]
 )
