@@ -5,12 +5,14 @@ The answer is a page, a redirect to a page of ours, or a 4xx; never a 500, nor a
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
 from django.urls.converters import IntConverter
@@ -180,24 +182,28 @@ def test_each_parameter_alone_is_answered(visitor, there, person, word):
 ELSEWHERE = ["nowhere", "//evil.example", "https://evil.example/", "/\\evil.example", "/\n//evil", "", " /x", "a:b"]
 
 
-@pytest.mark.parametrize("target", ELSEWHERE)
 @pytest.mark.parametrize("address", ["theme", "act-on-several", "cancel"])
-def test_a_form_leads_back_to_a_page_of_ours_only(visitor, there, mara, target, address):
-    where = reverse(f"imodels:{address}", args=[there[0]] if address == "cancel" else [])
+def test_a_form_leads_back_to_a_page_of_ours_only(visitor, there, address):
+    where, mara = reverse(f"imodels:{address}", args=[there[0]] if address == "cancel" else []), visitor("mara")
 
-    answer = visitor("mara").post(where, {"next": target, "sure": "yes"})
+    for target in ELSEWHERE:
+        with transaction.atomic():
+            answer = mara.post(where, {"next": target, "sure": "yes"})
+            transaction.set_rollback(True)
+        assert answer.status_code == 302, target
+        assert get_resolver().resolve(urlsplit(answer["Location"]).path), target
 
-    assert answer.status_code == 302
-    assert get_resolver().resolve(urlsplit(answer["Location"]).path)
+
+PLACES = ["", "0", "٣", "9" * 5000, "a:b", ".eJw:x", "[]", ":"]
 
 
-@pytest.mark.parametrize("place", ["", "0", "٣", "9" * 5000, "a:b", ".eJw:x", "[]", ":"])
 @pytest.mark.parametrize("address", ["/operations/", "/audit/", "/audit/operations/", "/orphans/"])
-def test_a_page_behind_a_place_that_makes_no_sense_is_the_first(visitor, place, address):
-    first = names_on(visitor("ines").get(address))
+def test_a_page_behind_a_place_that_makes_no_sense_is_the_first(visitor, address):
+    ines = visitor("ines")
+    first = names_on(ines.get(address))
 
-    for name in ("after", "before"):
-        assert names_on(visitor("ines").get(address, {name: place})) == first
+    for name, place in product(("after", "before"), PLACES):
+        assert names_on(ines.get(address, {name: place})) == first, (name, place)
 
 
 def names_on(answer) -> list[str]:
