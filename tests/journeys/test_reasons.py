@@ -115,10 +115,10 @@ def test_a_platform_that_answers_with_a_refusal_is_not_called_silent(sent, sandb
 # ---------- a state that nobody knows ----------
 
 
-WORDS = ["abandoned", "cancelled", "Successful", "FAILED", "timedOut", "x" * 200, "<b>"]
+UNKNOWN_STATES = ["abandoned", "cancelled", "Successful", "FAILED", "timedOut", "x" * 200, "<b>"]
 
 
-@pytest.mark.parametrize(("word", "is_usable"), [("abandoned", True), *((word, False) for word in WORDS)])
+@pytest.mark.parametrize(("word", "is_usable"), [("abandoned", True), *((word, False) for word in UNKNOWN_STATES)])
 def test_an_unknown_state_is_called_unknown_promises_nothing_and_goes_to_the_admins(
     sent, sandbox, client, mara, ines, word, is_usable
 ):
