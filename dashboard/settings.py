@@ -145,9 +145,12 @@ else:
     # A server that has gone without a word is given up soon, so that pages can say so. In seconds and milliseconds.
     _patience: dict[str, int | str] = {"connect_timeout": 5, "tcp_user_timeout": 15_000}
     if not env["DATABASE_PGBOUNCER"]:
-        # A host that freezes amid a transaction holds what it locked no longer than this. PgBouncer takes no such
-        # options, and has a limit of its own for it.
-        _patience["options"] = "-c idle_in_transaction_session_timeout=30s"
+        # A host that freezes amid a transaction holds what it locked no longer than this. And a page reads some rows by
+        # an index: at a million operations the planner would rather walk all events with several processes, and take
+        # thirty times as long. PgBouncer takes no such options, so there they are for others to set (docs/operate.md).
+        _patience["options"] = (
+            "-c idle_in_transaction_session_timeout=30s -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
+        )
     DATABASES["default"]["OPTIONS"] = _patience | DATABASES["default"].get("OPTIONS", {})
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True

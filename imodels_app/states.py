@@ -194,7 +194,7 @@ class Verb(models.TextChoices):
     ROLE_GIVEN = "role_given", "Somebody became a member or a lead of a team."
     ROLE_CHANGED = "role_changed", "A member became a lead, or a lead a member."
     ROLE_REMOVED = "role_removed", "Somebody is no longer in a team."
-    PLACE_TAKEN = "place_taken", "Whom a place in a team was kept for has signed in."
+    PLACE_TAKEN = "place_taken", "Whom a place in a team was kept for has signed in, or their account is open again."
     ITWIN_GIVEN = "itwin_given", "A team looks after an iTwin."
     ITWIN_MOVED = "itwin_moved", "Another team looks after an iTwin."
     ITWIN_REMOVED = "itwin_removed", "A team no longer looks after an iTwin."

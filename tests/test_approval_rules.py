@@ -832,6 +832,21 @@ def test_row_16_a_place_kept_for_a_closed_account_is_nobodys(bridge_team, otto, 
         lifecycle.request(spec_for(Kind.FORK), by=mara)
 
 
+def test_row_16_a_place_that_was_given_while_the_account_was_closed_is_theirs_when_it_opens(
+    bridge_team, otto, mara, waiting_fork
+):
+    otto.is_active = False
+    rights.save(otto, by=None)
+    rights.save(Membership(team=bridge_team, email=otto.email, role=Membership.Role.LEAD), by=None)
+
+    otto.is_active = True
+    rights.save(otto, by=None)
+
+    assert Notification.objects.filter(to=otto, operation=waiting_fork, kind="requested").count() == 1
+    assert lifecycle.approve(waiting_fork, by=otto) is None
+    assert Operation.objects.get(pk=waiting_fork.pk).state == State.QUEUED
+
+
 # Row 17: told
 
 

@@ -77,6 +77,8 @@ def save(row: Row, *, by: User | None) -> None:
             row.given_at, row.given_by = clock.now(), by
         row.save(update_fields=_columns(row, before) if before else None)
         _record(row, before, row, by=by, told=told | _concerned(row))
+        if isinstance(before, User) and isinstance(row, User) and row.is_active and not before.is_active:
+            _take_kept_places(row, by=by)
 
 
 def delete(row: Team | Membership | TeamITwin | Absence | Webhook, *, by: User | None) -> None:
@@ -131,9 +133,14 @@ def signed_in(user: User, *, name: tuple[str, str], email: str, is_admin: bool) 
         if user.admin_given_by_id is None and user.is_staff != is_admin:
             user.is_staff = is_admin
             save(user, by=None)
-        for place in Membership.objects.filter(email__iexact=email, user=None) if email else ():
-            place.user = user
-            save(place, by=user)
+        _take_kept_places(user, by=user)
+
+
+def _take_kept_places(user: User, *, by: User | None) -> None:
+    """Those that were given to their address before they came, or while their account was closed."""
+    for place in Membership.objects.filter(email__iexact=user.email, user=None) if user.email else ():
+        place.user = user
+        save(place, by=by)
 
 
 def holder_of(email: str) -> User | None:
