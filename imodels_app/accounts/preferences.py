@@ -20,22 +20,22 @@ ASKING = {
     NotificationKind.CHANGES_REQUESTED: "To change what you requested",
     NotificationKind.REQUESTED: "To decide about a request",
     NotificationKind.EDITED: "To decide about one that has changed",
-    NotificationKind.HALF_WAY: "To decide, as half of the time is over",
+    NotificationKind.HALF_WAY: "To decide, as half of the time has passed",
     NotificationKind.APPROVAL_LAPSED: "To decide again, as the approval was not used",
 }
 # The others can be done without.
 TELLING = {
-    NotificationKind.APPROVED: "Yours was approved",
-    NotificationKind.REJECTED: "Yours was rejected",
-    NotificationKind.SENT: "Yours was sent to the platform",
-    NotificationKind.SUCCEEDED: "Yours succeeded",
-    NotificationKind.FAILED: "Yours failed",
-    NotificationKind.EXPIRED: "Yours expired",
-    NotificationKind.COMMENTED: "Somebody commented on yours, or where you had written",
-    NotificationKind.DECIDED: "Somebody else decided what you were asked to",
-    NotificationKind.ENDED: "One that you decided, or were asked to, has ended",
-    NotificationKind.START_SET: "Somebody else set when yours, or one that you decided, starts",
-    NotificationKind.ESCALATED: "Nothing is decided by half of the time",
+    NotificationKind.APPROVED: "Your request was approved",
+    NotificationKind.REJECTED: "Your request was rejected",
+    NotificationKind.SENT: "Your request was sent to the platform",
+    NotificationKind.SUCCEEDED: "Your iModel is ready",
+    NotificationKind.FAILED: "Your request failed",
+    NotificationKind.EXPIRED: "Your request expired",
+    NotificationKind.COMMENTED: "Somebody commented on your request, or after you did",
+    NotificationKind.DECIDED: "Somebody else decided what you were asked to decide",
+    NotificationKind.ENDED: "What you decided, or were asked to decide, has ended",
+    NotificationKind.START_SET: "Somebody else set when your request, or one you decided, starts",
+    NotificationKind.ESCALATED: "Nothing is decided after half of the time",
 }
 
 

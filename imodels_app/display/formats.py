@@ -134,6 +134,11 @@ def lasted(time: timedelta) -> str:
     return f"{seconds // 86400} d"
 
 
+def lasted_s(seconds: float) -> str:
+    """As lasted(), of a number of seconds."""
+    return lasted(timedelta(seconds=seconds))
+
+
 def age(at: datetime, now: datetime | None = None) -> str:
     """How long ago, in one unit: 3 s, 38 min, 1 h, 2 d. live.js counts on, in the same words."""
     seconds = max(int(((now or timezone.now()) - at).total_seconds()), 0)

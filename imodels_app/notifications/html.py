@@ -15,8 +15,15 @@ class Line(NamedTuple):
 
 def from_text(subject: str, text: str, links: Collection[str]) -> str:
     """links: the addresses that the text gives. No others become links, whatever somebody wrote."""
-    paragraphs = [[_line(line, links) for line in block.splitlines()] for block in text.strip().split("\n\n")]
+    paragraphs = [_paragraph(block.splitlines(), links) for block in text.strip().split("\n\n")]
     return render_to_string("mail/message.html", {"subject": subject, "paragraphs": paragraphs})
+
+
+def _paragraph(lines: list[str], links: Collection[str]) -> list[Line]:
+    """One of several things told at once is the link to it: “- Pier 7 is ready”, and its address below."""
+    if len(lines) == 2 and lines[0].startswith("- ") and lines[1].strip() in links:
+        return [Line(lines[0].removeprefix("- "), lines[1].strip())]
+    return [_line(line, links) for line in lines]
 
 
 def _line(line: str, links: Collection[str]) -> Line:

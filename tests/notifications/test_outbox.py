@@ -224,6 +224,7 @@ def test_different_news_for_one_person_are_one_mail(succeeded_clone, waiting_for
 
     (mail,) = mail_server.to(mara.email)
     assert mail["Subject"] == "Pier 7 copy is ready, and 1 more"
+    assert re.search('<a href="[^"]+">Pier 7 copy is ready</a>', mail.get_body(("html",)).get_content())
     assert "- Tomas rejected Pier 7 retrofit" in text_of(mail)
 
 
