@@ -19,6 +19,7 @@ from imodels_app.models import Event, Operation, OperationQuerySet, Team, User
 from imodels_app.models.search import EVENT_WORDS, OPERATION_REASONS, OPERATION_WORDS, containing
 from imodels_app.runtime import foreign_text
 from imodels_app.states import EVENT_GROUPS, FINISHED, UNDECIDED, Kind, State, Verb, WaitReason
+from imodels_app.tables import keyset
 from imodels_app.tables.keyset import Order
 
 # Of a search: each is one more condition of the query.
@@ -147,6 +148,12 @@ class Filter:
         """Events in parts without one in common (keyset.page), each read by an index."""
         parts = product(*map(apart, self._event_ways()))
         return [self._events().filter(*conditions) for conditions in parts]
+
+    @property
+    def most_counted(self) -> int:
+        """Of events: what has to be both of a team, say, and of a failed operation stands in no one index."""
+        own = self.teams or self.actors or self.events or self.since or self.until
+        return keyset.MOST_COUNTED // 10 if own and list(self._facts()) else keyset.MOST_COUNTED
 
     def all_events(self) -> QuerySet[Event]:
         """The same as one queryset, for whoever reads all of them."""

@@ -94,23 +94,25 @@ def page(parts: Sequence[QuerySet[Any]], order: Order, query: QueryDict) -> Slic
     return Slice(rows[:PAGE_SIZE], _signed(order, rows[0]) if place and rows else "", older)
 
 
-def counted(found: Slice, parts: Sequence[QuerySet[Any]]) -> Slice:
+def counted(found: Slice, parts: Sequence[QuerySet[Any]], most: int | None = None) -> Slice:
     """With how many rows there are in all; a first page that is also the last has told it."""
     is_all = not found.newer and not found.older
-    return replace(found, total=formats.thousands(len(found)) if is_all else total(parts))
+    return replace(found, total=formats.thousands(len(found)) if is_all else total(parts, most))
 
 
-def total(parts: Sequence[QuerySet[Any]]) -> str:
+def total(parts: Sequence[QuerySet[Any]], most: int | None = None) -> str:
     """How many rows these are, as it is read; counted no further than anybody needs."""
-    return formats.at_most(count(parts), MOST_COUNTED)
+    most = most or MOST_COUNTED
+    return formats.at_most(count(parts, most), most)
 
 
-def count(parts: Sequence[QuerySet[Any]]) -> int:
-    """One more than MOST_COUNTED at most."""
-    left = MOST_COUNTED + 1
+def count(parts: Sequence[QuerySet[Any]], most: int | None = None) -> int:
+    """One more than the most (MOST_COUNTED) at most."""
+    limit = (most or MOST_COUNTED) + 1
+    left = limit
     for part in parts:
         left -= part.order_by().values("pk")[:left].count() if left else 0
-    return MOST_COUNTED + 1 - left
+    return limit - left
 
 
 def _read(parts: Sequence[QuerySet[Any]], order: Order, place: list[str] | None) -> list[Any]:

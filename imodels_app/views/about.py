@@ -194,7 +194,7 @@ def _page(
     }
     if user.is_admin:
         query = f"imodel={subject.imodels[0]}" if subject.imodels else f"itwin={subject.itwins[0]}"
-        context |= {"events": event_rows(subject.event_parts(), request), "query": query}
+        context |= {"events": event_rows(subject, request), "query": query}
     return render(request, "about/page.html", context)
 
 

@@ -1,11 +1,9 @@
 """What happened, for admins: events and operations, all about one person, and the export."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -21,7 +19,7 @@ from imodels_app.decorators import auditor, person, throttled
 from imodels_app.display import status, timeline, told
 from imodels_app.display.status_table import FAILURES
 from imodels_app.limits import throttles
-from imodels_app.models import Event, Operation, SavedFilter, Team, User
+from imodels_app.models import Operation, SavedFilter, Team, User
 from imodels_app.requesting import staging
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import EVENT_GROUPS, Kind, Verb
@@ -39,7 +37,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     """Events, newest first."""
     asked = _read(request.GET)
     context = _filter_of(request, asked, SavedFilter.Page.EVENTS)
-    context |= {"rows": event_rows(asked.event_parts(), request), "log": {"head": log.head(), "waiting": log.waiting()}}
+    context |= {"rows": event_rows(asked, request), "log": {"head": log.head(), "waiting": log.waiting()}}
     if "outside" in asked.events:
         context["outside"] = watches.in_short()
     return render(request, "audit/list.html", context)
@@ -95,7 +93,7 @@ def audit_person(request: HttpRequest, pk: int) -> HttpResponse:
     asked = Filter(people=(str(pk),))
     operations = keyset.total([asked.operations(Operation.objects.all())])
     context = {"name": user.name, "facts": facts, "query": f"person={pk}", "operations": operations, "section": "audit"}
-    return render(request, "audit/person.html", context | {"rows": event_rows(asked.event_parts(), request)})
+    return render(request, "audit/person.html", context | {"rows": event_rows(asked, request)})
 
 
 @auditor
@@ -134,11 +132,12 @@ def _read(query: QueryDict) -> Filter:
     return Filter.read(MultiValueDict({name: query.getlist(name)[0 if name == "kind" else -1 :] for name in query}))
 
 
-def event_rows(parts: Sequence[QuerySet[Event]], request: HttpRequest) -> keyset.Slice:
+def event_rows(asked: Filter, request: HttpRequest) -> keyset.Slice:
     """The page of events that the address names, each with its words."""
+    parts = asked.event_parts()
     page = keyset.page(parts, filters.EVENTS_NEWEST, request.GET)
     lines = [(event, timeline.audit_entry(event), timeline.who(event)) for event in page]
-    return replace(keyset.counted(page, parts), rows=lines)
+    return replace(keyset.counted(page, parts, asked.most_counted), rows=lines)
 
 
 def _filter_of(request: HttpRequest, asked: Filter, page: SavedFilter.Page) -> dict[str, Any]:

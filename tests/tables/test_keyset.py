@@ -101,6 +101,14 @@ def test_nothing_is_counted_beyond_what_anybody_needs(operations, monkeypatch):
     assert keyset.counted(page, [operations.filter(state=State.FAILED)]).total == "20"
 
 
+def test_what_stands_in_no_one_index_is_counted_less_far(client, ines, operations, monkeypatch):
+    monkeypatch.setattr(keyset, "MOST_COUNTED", 100)
+    client.force_login(ines)
+
+    for query, told in (("kind=fork", "30 in total"), ("kind=fork&team=Bridge+team", "10+ in total")):
+        assert told in client.get(f"/audit/?{query}").text
+
+
 QUERIES = ["pier fine", "mara fork", "bridge pier 7", "nowhere pier", "approved 04", "lindqvist bridge 04"]
 
 
