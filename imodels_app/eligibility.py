@@ -3,17 +3,21 @@
 Below all that asks it: the decision itself, whom a message asks, and how many requests wait for somebody.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from functools import cached_property, wraps
+from typing import NamedTuple, ParamSpec, TypeVar
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from imodels_app.approvals.plan import INSTEAD, Requirement
-from imodels_app.models import Absence, Event, Membership, Operation, OperationQuerySet, Team, User
+from imodels_app.models import Absence, Decision, Event, Membership, Operation, OperationQuerySet, Team, User
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
 from imodels_app.states import TO_DECIDE, State, Verb, Who
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # By these somebody gets a right, or another one loses theirs; or two accounts seem to be two people.
 _CHANGES = [
@@ -23,14 +27,73 @@ _CHANGES = [
 ]
 
 
+class Since:
+    """What has happened since a request was made that says who may decide it, and who has: read once, for one question.
+
+    Most often nothing has. It is never kept (in_one_look): what somebody may is looked at when it is used.
+    """
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+
+    @classmethod
+    def of(cls, operation: Operation) -> "Since":
+        found: Since | None = operation.__dict__.get("since")
+        return found or cls(operation)
+
+    @cached_property
+    def changes(self) -> list[Event]:
+        """Of rights, oldest first."""
+        own = Q(operation=self.operation) | ~Q(verb=Verb.REASSIGNED)
+        found = Event.objects.filter(own, verb__in=[*_CHANGES, Verb.TEAM_RENAMED], at__gt=self.operation.created_at)
+        return list(found.order_by("pk").select_related("actor"))
+
+    @cached_property
+    def answers(self) -> list[Decision]:
+        """To the request as it is now."""
+        return list(self.operation.decisions.filter(request_hash=self.operation.request_hash))
+
+    def of_verbs(self, *verbs: Verb) -> list[Event]:
+        return [change for change in self.changes if change.verb in verbs]
+
+    def addresses(self, person: User) -> set[str]:
+        """Verified ones that this account has had since the request: whoever gives one up stays who they are."""
+        changes = [one.data for one in self.of_verbs(Verb.ADDRESS_CHANGED) if one.data.get("person") == person.pk]
+        return {address.lower() for address in (person.email, *(one["before"] for one in changes)) if "@" in address}
+
+    @cached_property
+    def requester_addresses(self) -> set[str]:
+        """The requester's: as it was then, and since."""
+        asked = self.operation
+        return self.addresses(asked.requested_by) | ({asked.requester_email.lower()} - {""})
+
+
+def in_one_look(ask: Callable[P, R]) -> Callable[P, R]:
+    """For a question about the operation among its arguments, which changes nothing: what is the same for all whom it
+    looks at is read once.
+    """
+
+    @wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        operation = next(one for one in args if isinstance(one, Operation))
+        if "since" in operation.__dict__:
+            return ask(*args, **kwargs)
+        operation.__dict__["since"] = Since(operation)
+        try:
+            return ask(*args, **kwargs)
+        finally:
+            del operation.__dict__["since"]
+
+    return asked
+
+
+@in_one_look
 def why_not_decide(user: User, operation: Operation) -> str:
     """Why this person may not approve, reject or ask for changes now; empty when they may.
 
     The requester never may, whatever else they are: lead, admin or superuser, or another account with their address.
     """
-    if why := _why_own(user, operation) or _why_void(operation):
-        return why
-    if why := _why_again(user, operation):
+    if why := _why_own(user, operation) or _why_void(operation) or _why_again(user, operation):
         return why
     rights = rights_of(user, operation)
     if not rights:
@@ -55,6 +118,7 @@ def waiting_for(user: User) -> OperationQuerySet:
     return waiting.exclude(pk__in=late)
 
 
+@in_one_look
 def why_not_bypass(user: User, operation: Operation) -> str:
     """Why this person may not let this proceed without the approvals it needs; empty when they may."""
     if why := _why_own(user, operation) or _why_void(operation):
@@ -118,6 +182,7 @@ def rights_of(user: User, operation: Operation) -> list[Right]:
     return rights
 
 
+@in_one_look
 def right_as_deputy(user: User, operation: Operation) -> Right | None:
     """In the place of an absent lead who could decide this; never of the one who asked for it.
 
@@ -150,12 +215,14 @@ def usable_rights(user: User, operation: Operation) -> list[Right]:
     return usable(rights_of(user, operation), user, operation)
 
 
+@in_one_look
 def can_answer(user: User, operation: Operation) -> bool:
     """Whether this person is asked, by a right that counts, and has not answered; not whether it can be decided now."""
     is_free = not _why_own(user, operation) and not _has_answered(user, operation)
     return is_free and bool(usable_rights(user, operation))
 
 
+@in_one_look
 def could_decide(user: User, who: str, operation: Operation) -> bool:
     """Whether this person could be one of these who decide about this, were they asked."""
     right = None if _why_own(user, operation) else right_as(who, user, operation)
@@ -172,14 +239,16 @@ def was_asked(user: User, operation: Operation) -> bool:
 
 def _has_answered(user: User, operation: Operation) -> bool:
     """Whether this person, by any account of theirs or by a deputy, has decided about the request as it is now."""
+    since = Since.of(operation)
     return any(
         made.by_key == user.lasting_key
         or made.stands_for_id == user.pk
-        or made.by_email.lower() in _addresses(user, operation)
-        for made in operation.decisions.filter(request_hash=operation.request_hash)
+        or made.by_email.lower() in since.addresses(user)
+        for made in since.answers
     )
 
 
+@in_one_look
 def requirements_on(user: User, operation: Operation) -> list[Requirement]:
     """What is asked of this person's approval now: each requirement that it would count for.
 
@@ -220,7 +289,8 @@ def asked_in_words(operation: Operation) -> str:
 def _why_own(user: User, operation: Operation) -> str:
     if user.pk == operation.requested_by_id or user.lasting_key == operation.requester_key:
         return "You requested this yourself. Somebody else has to decide."
-    if shared := sorted(_addresses(user, operation) & _requester_addresses(operation)):
+    since = Since.of(operation)
+    if shared := sorted(since.addresses(user) & since.requester_addresses):
         return f"This was requested from another account with your address {shared[0]}. Somebody else has to decide."
     return ""
 
@@ -245,43 +315,44 @@ def _why_void(operation: Operation) -> str:
 
 def _why_late(right: Right, user: User, operation: Operation) -> str:
     """Why this right does not count here: it came after the request, from the person or from the requester."""
-    for giver in _givers(right, user, operation):
-        if giver == user or _addresses(giver, operation) & _addresses(user, operation):
+    since = Since.of(operation)
+    for giver in _givers(right, user, since):
+        if giver == user or since.addresses(giver) & since.addresses(user):
             return "You gave yourself this right after it was requested. Somebody else has to decide."
-        if giver == operation.requested_by or _addresses(giver, operation) & _requester_addresses(operation):
+        if giver == operation.requested_by or since.addresses(giver) & since.requester_addresses:
             return "The requester gave you this right after requesting it. Somebody else has to decide."
     return ""
 
 
-def _givers(right: Right, user: User, operation: Operation) -> Iterator[User]:
+def _givers(right: Right, user: User, since: Since) -> Iterator[User]:
     """Whose doing it is, since the request, that this person can decide by this right."""
-    since = Event.objects.filter(at__gt=operation.created_at).select_related("actor")
-    if right.given_by and right.given_at and right.given_at > operation.created_at:
+    if right.given_by and right.given_at and right.given_at > since.operation.created_at:
         yield right.given_by
-    changes = [since.filter(verb=Verb.ACCOUNT_OPENED, data__person=user.pk).last()]
+    changes = [one for one in since.of_verbs(Verb.ACCOUNT_OPENED) if one.data.get("person") == user.pk][-1:]
     if right.capacity == Who.LEADS:
-        changes.append(since.filter(verb=Verb.REASSIGNED, operation=operation).last())
+        changes += since.of_verbs(Verb.REASSIGNED)[-1:]
     if right.capacity == Who.PEOPLE:
-        changes += _namings(user, operation)
+        changes += _namings(user, since.operation)
     if right.is_instead:
-        changes += _losses(operation, since)
-    yield from (change.actor for change in changes if change and change.actor)
+        changes += _losses(since)
+    yield from (change.actor for change in changes if change.actor)
 
 
-def _losses(operation: Operation, since: QuerySet[Event]) -> QuerySet[Event]:
+def _losses(since: Since) -> list[Event]:
     """By what others can decide no more, so that administrators do in their place: all of it, not the last alone."""
-    plan, team = operation.plan, operation.team
-    names, renamed = {team.name}, since.filter(verb=Verb.TEAM_RENAMED).order_by("-pk")
-    for before, after in renamed.values_list("data__before", "data__after"):
-        names |= {before} if after in names else set()
-    left = Q(verb__in=[Verb.ROLE_REMOVED, Verb.ROLE_CHANGED], data__before=Membership.Role.LEAD, team_name__in=names)
+    plan, team = since.operation.plan, since.operation.team
+    names = {team.name}
+    for renamed in reversed(since.of_verbs(Verb.TEAM_RENAMED)):
+        names |= {renamed.data["before"]} if renamed.data["after"] in names else set()
+    demoted = since.of_verbs(Verb.ROLE_REMOVED, Verb.ROLE_CHANGED)
+    left = [one for one in demoted if one.data.get("before") == Membership.Role.LEAD and one.team_name in names]
     people = {*plan.named, *team.membership_set.filter(role=Membership.Role.LEAD).values_list("user", flat=True)}
-    people |= set(since.filter(left).values_list("data__person", flat=True))
+    people |= {one.data.get("person") for one in left}
     if any(one.who == Who.ADMINS for level in plan.levels for one in level):
-        left |= Q(verb=Verb.ADMIN_REMOVED)
+        left += since.of_verbs(Verb.ADMIN_REMOVED)
         people |= set(User.objects.filter(is_staff=True).values_list("pk", flat=True))
-    closed = Q(verb=Verb.ACCOUNT_CLOSED, data__person__in=people - {None})
-    return since.filter(left | closed | Q(verb=Verb.REASSIGNED, operation=operation))
+    closed = [one for one in since.of_verbs(Verb.ACCOUNT_CLOSED) if one.data.get("person") in people - {None}]
+    return [*left, *closed, *since.of_verbs(Verb.REASSIGNED)]
 
 
 def _namings(user: User, operation: Operation) -> Iterator[Event]:
@@ -300,15 +371,3 @@ def _namings(user: User, operation: Operation) -> Iterator[Event]:
 def is_same_person(one: User, other: User) -> bool:
     """Two accounts with one verified address are one person."""
     return one.pk == other.pk or bool(one.email and one.email.lower() == other.email.lower())
-
-
-def _requester_addresses(operation: Operation) -> set[str]:
-    """The requester's verified addresses: as it was then, and since."""
-    return _addresses(operation.requested_by, operation) | ({operation.requester_email.lower()} - {""})
-
-
-def _addresses(person: User, operation: Operation) -> set[str]:
-    """Verified ones that this account has had since the request: whoever gives one up stays who they are."""
-    changes = Event.objects.filter(verb=Verb.ADDRESS_CHANGED, at__gt=operation.created_at, data__person=person.pk)
-    given_up = changes.values_list("data__before", flat=True)
-    return {address.lower() for address in (person.email, *given_up) if "@" in address}

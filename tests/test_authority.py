@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -411,3 +413,20 @@ def test_an_itwin_that_nobody_looks_after_any_more_is_the_default_teams(waiting_
     rights.delete(TeamITwin.objects.get(itwin_id=HARBOUR), by=ines)
 
     assert fresh(waiting_fork).team.is_default
+
+
+# However many are asked about
+
+
+def test_the_record_is_read_once_however_many_leads_a_request_is_for(bridge_team, mara, spec_for):
+    def reads() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            lifecycle.request(spec_for(Kind.FORK, name=uuid4().hex), by=mara)
+        return sum('FROM "imodels_app_event"' in query["sql"] for query in queries)
+
+    before = reads()
+    for number in range(8):
+        person = User.objects.create(username=f"p{number}", subject=f"p{number}", email=f"p{number}@harbour.example")
+        Membership.objects.create(team=bridge_team, email=person.email, user=person, role=Membership.Role.LEAD)
+
+    assert reads() == before

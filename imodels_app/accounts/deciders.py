@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from imodels_app.approvals.plan import INSTEAD, Need, Requirement, Standing, are_enough
-from imodels_app.eligibility import Right, could_decide, right_as, rights_of, usable_rights, why_not_decide
+from imodels_app.eligibility import Right, could_decide, in_one_look, right_as, rights_of, usable_rights, why_not_decide
 from imodels_app.models import Absence, ApprovalRule, Membership, Operation, Team, User
 from imodels_app.runtime import clock
 from imodels_app.runtime.foreign_text import isolated
@@ -22,6 +22,7 @@ _ADMINS = Q(is_active=True, is_staff=True)
 Found = dict[Requirement, set[int | str]]
 
 
+@in_one_look
 def eligible(requirement: Requirement, operation: Operation) -> list[User]:
     """Who could give one of these approvals now, and has not decided yet; accounts with one address are one person."""
     able = [one for one in _candidates(requirement, operation.team) if could_decide(one, requirement.who, operation)]
@@ -35,11 +36,13 @@ def kept_places(requirement: Requirement, operation: Operation) -> list[str]:
     return list(places.exclude(given_late).values_list("email", flat=True))
 
 
+@in_one_look
 def admins_left(operation: Operation) -> list[User]:
     """Administrators who may decide in the place of people who have left: not those whose doing that is."""
     return [one for one in User.objects.filter(_ADMINS) if could_decide(one, INSTEAD, operation)]
 
 
+@in_one_look
 def deputies(operation: Operation) -> list[tuple[User, Right]]:
     """Who may decide in the place of an absent lead. They are no more people: each counts as that lead."""
     standing_in = User.objects.filter(stands_in__in=Absence.objects.now(clock.now()).filter(team=operation.team_id))
@@ -47,12 +50,14 @@ def deputies(operation: Operation) -> list[tuple[User, Right]]:
     return [(one, right) for one, right in found if not why_not_decide(one, operation)]
 
 
+@in_one_look
 def stuck(operation: Operation) -> list[int]:
     """The open level's requirements (their places in it) for which too few people are left."""
     level = enumerate(_open(operation))
     return [at for at, standing in level if not standing.is_met and _is_stuck(standing, operation)]
 
 
+@in_one_look
 def asked_now(operation: Operation) -> str:
     """The column `asked`: who may decide now. Empty: nobody is asked, or nobody is left who could be."""
     asked = [one.requirement for one in _open(operation) if not one.is_met]
@@ -62,6 +67,7 @@ def asked_now(operation: Operation) -> str:
     return f" {' '.join(sorted(words))} " if words else ""
 
 
+@in_one_look
 def why_needed_later(user: User, operation: Operation) -> str:
     """Why this person may not approve now: the next level could be met with them, and not without; "" when they may."""
     if not 0 < (number := operation.open_level) < len(operation.plan.levels):
@@ -76,6 +82,7 @@ def why_needed_later(user: User, operation: Operation) -> str:
     return f"You are needed on level {number + 1}. Somebody else has to approve now." if is_needed else ""
 
 
+@in_one_look
 def in_full(operation: Operation) -> list[dict[str, Any]]:
     """Who could decide now, and since when and by whom, for the record.
 
@@ -92,6 +99,7 @@ def in_full(operation: Operation) -> list[dict[str, Any]]:
     return record + [{"person": None, "as": str(one.who)} for one in level for _ in kept_places(one, operation)]
 
 
+@in_one_look
 def why_nobody(operation: Operation) -> str:
     """Why too few people exist for what this new request needs, and whom to ask; empty when there are enough."""
     levels = operation.plan.levels

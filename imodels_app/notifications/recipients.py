@@ -16,6 +16,7 @@ _ABOUT_DECIDING = {*TO_DECIDE, NotificationKind.DECIDED}
 Recipients = dict[User, NotificationKind]
 
 
+@eligibility.in_one_look
 def of(
     operation: Operation, verb: str, *, by: User | None, came_from: str, asked_before: str = "", wait: str = ""
 ) -> Recipients:
@@ -41,6 +42,7 @@ def reminded(operation: Operation, kind: NotificationKind) -> Recipients:
     return _as(kind, people)
 
 
+@eligibility.in_one_look
 def asked(operation: Operation, words: Iterable[str] | None = None) -> QuerySet[User]:
     """Those who are asked to decide, may, and have not: all, or as these words of the column `asked` say."""
     people = _candidates(operation, words)
@@ -65,6 +67,7 @@ def _candidates(operation: Operation, words: Iterable[str] | None = None) -> Que
     return User.objects.filter(found, is_active=True).distinct()
 
 
+@eligibility.in_one_look
 def _deputies(operation: Operation) -> dict[int, int]:
     """Who is asked in the place of an absent lead: deputy and lead, by id. Another lead, until they have answered."""
     away = Absence.objects.now(clock.now()).filter(team=operation.team_id).select_related("deputy")
@@ -73,6 +76,7 @@ def _deputies(operation: Operation) -> dict[int, int]:
     return {one.deputy_id: one.lead_id for one in stand_in if eligibility.can_answer(one.deputy, operation)}
 
 
+@eligibility.in_one_look
 def unaware(operation: Operation) -> list[User]:
     """Those who are asked to decide and do not know: the last that we told them of it is something else, or nothing."""
     others = _candidates(operation).exclude(pk__in=_last_asked(operation))
