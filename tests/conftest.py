@@ -18,6 +18,7 @@ pytest_plugins = ["tests.servers", "tests.database", "tests.processes", "tests.b
 
 # What they share (a demo, an installed Azurite) is made once.
 IN_ONE_PROCESS = {"tests/itwin/test_azurite.py", "tests/demo/test_demo.py"}
+WAITING = ("processes", "browser", "own_postgres", "demo")
 MARKED_BY_FIXTURE = {
     "browser": "browser",
     "db": "database",
@@ -47,6 +48,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(mark)
         if item.get_closest_marker("django_db"):
             item.add_marker("database")
+    _spread(items)
+
+
+def _spread(items: list[pytest.Item]) -> None:
+    """Those that wait for processes among those that compute; none of them is the last, for which all would wait."""
+    halves: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        halves[any(map(item.get_closest_marker, WAITING))].append(item)
+    ends = {True: 0.8, False: 1}
+    place = {one: ends[half] * at / len(halves[half]) for half in halves for at, one in enumerate(halves[half])}
+    items.sort(key=place.__getitem__)
 
 
 @pytest.hookimpl(trylast=True)
