@@ -73,7 +73,7 @@ STATUSES: dict[str, StatusRow] = {
         "ask",
         "st-approval",
         "{askers} {decides} by {until}",
-        "Withdraw it, or talk to the leads.",
+        "Until then {person} can change or withdraw it.",
         "until {soon}",
     ),
     "changes_requested": StatusRow(
