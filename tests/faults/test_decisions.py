@@ -1,5 +1,6 @@
 """Two decisions at once, and what was approved but is not what would be sent: lines 35 and 36."""
 
+import os
 import threading
 
 import pytest
@@ -16,9 +17,11 @@ from tests.people import HARBOUR
 from tests.triggers import triggers_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
+# As for schedules of faults: 1000 in `make soak` are 200 rounds.
+ROUNDS = 50 + int(os.environ.get("SOAK_SCHEDULES") or 1000) * 3 // 20
 
 
-@pytest.mark.parametrize("rounds", [25, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [25, pytest.param(ROUNDS, marks=pytest.mark.soak, id="many")])
 def test_35_approve_and_reject_at_once_many_times_is_one_decision_and_the_loser_is_told(
     bridge_team, mara, tomas, ines, confirmed_leads, spec_for, rounds
 ):

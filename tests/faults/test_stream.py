@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import random
 import socket
 from datetime import timedelta
@@ -81,7 +82,11 @@ def is_genuine(message) -> bool:
     return message.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
 
 
-@pytest.mark.parametrize("count", [500, pytest.param(100_000, marks=pytest.mark.soak)])
+# As for schedules of faults: 1000 in `make soak` are 100,000 events.
+MANY = 100 * int(os.environ.get("SOAK_SCHEDULES") or 1000)
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(MANY, marks=pytest.mark.soak, id="many")])
 def test_three_in_ten_fail_and_one_is_down_for_an_hour_and_nothing_is_lost(receive, to, virtual_clock, count):
     flaky, down = receive(), receive()
     dice = random.Random(count)
