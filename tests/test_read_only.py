@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import Membership, TokenSet
+from imodels_app.models import ApprovalRule, Membership, TokenSet
 from imodels_app.requesting import presets
 from imodels_app.states import Kind, WaitReason
 from tests.people import HARBOUR
@@ -48,7 +48,7 @@ PAGES = {
     "chat-list": "/approvals/chats/",
     "rule-list": "/approvals/rules/",
     "new-rule": "/approvals/rules/new",
-    "rule-detail": "/approvals/rules/1/",
+    "rule-detail": "/approvals/rules/{rule}/",
     "team-list": "/teams/",
     "new-team": "/teams/new",
     "streams": "/audit/streams/",
@@ -110,7 +110,7 @@ ACTS = {
     "subscribe": "/operations/{clone}/subscribe",
     "start-now": "/operations/{clone}/start",
     "delete-orphan": "/orphans/{failed}/delete",
-    "switch-rule": "/approvals/rules/1/switch",
+    "switch-rule": "/approvals/rules/{rule}/switch",
     "change-team": "/teams/1/change",
     "delete-team": "/teams/1/delete",
     "give-place": "/teams/1/people",
@@ -241,6 +241,7 @@ def things(running_clone, failed_fork, spec_for, bridge_team, mara) -> dict[str,
         "preset": preset,
         "team": bridge_team,
         "mara": mara,
+        "rule": ApprovalRule.objects.get(),
     }
     return {name: str(row.pk) for name, row in rows.items()} | {"imodel": failed_fork.imodel_id}
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from imodels_app import lifecycle
 from imodels_app.accounts import tokens
-from imodels_app.models import Destination, Membership, Preset, SavedFilter, StagedFile, TokenSet, User
+from imodels_app.models import ApprovalRule, Destination, Membership, Preset, SavedFilter, StagedFile, TokenSet, User
 from imodels_app.states import Kind
 from tests.people import fail
 
@@ -290,7 +290,7 @@ def url_of(people, waiting_fork, spec_for, bridge_team, mara, tomas, ines):
     kept = SavedFilter.objects.create(owner=ines, page="events", name="Mine", query="kind=fork")
     keys: dict[str, Any] = {"new/baseline/files": staged.pk, "presets": preset.pk, "orphans": failed.pk}
     keys |= {"audit/people": mara.pk, "filters/": kept.pk, "people/": mara.pk}
-    keys["sessions/teams"] = bridge_team.pk
+    keys |= {"sessions/teams": bridge_team.pk, "approvals/rules": ApprovalRule.objects.get().pk}
     place, itwin = bridge_team.membership_set.get(user=mara), bridge_team.itwins.get()
     keys |= {"teams/places": place.pk, "teams/itwins": itwin.pk, "teams/": bridge_team.pk}
     stream = Destination.objects.create(name="SIEM", host="x", url="", key="", position=0)
