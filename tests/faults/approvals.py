@@ -65,8 +65,7 @@ def _decided_wrongly(operation: Operation, decisions: list[Decision]) -> Iterato
 
 def _takers(operation: Operation, until: datetime) -> set[int | None]:
     """Who took leads or named people away from what it asks, or moved it to others, since it was requested."""
-    asked = [level for rule in operation.approval_plan["rules"] for level in rule["levels"]]
-    people = {person for level in asked for person in level["people"]}
+    people = {person for levels in _asked_of_people(operation) for level in levels for person in level["people"]}
     leads = Membership.objects.filter(team=operation.team, role="lead").values_list("user", flat=True)
     takers: set[int | None] = set()
     for event in Event.objects.filter(at__gt=operation.created_at, at__lte=until):
@@ -111,9 +110,13 @@ def _may_decide(user: User, operation: Operation) -> bool:
 
 def _asks_admins(operation: Operation) -> bool:
     """On the level that is decided now."""
-    levels = [rule["levels"] for rule in operation.approval_plan["rules"]]
     at = operation.open_level - 1
-    return any(at < len(level) and level[at]["who"] == "admins" for level in levels)
+    return any(at < len(levels) and levels[at]["who"] == "admins" for levels in _asked_of_people(operation))
+
+
+def _asked_of_people(operation: Operation) -> list[Any]:
+    """The levels of each rule that asks people: one that lets requests through may have some from before."""
+    return [rule["levels"] for rule in operation.approval_plan["rules"] if rule["asks"] == Asks.PEOPLE]
 
 
 def _was_named_late(user: User, operation: Operation, wrong: set[int]) -> bool:
