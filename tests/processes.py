@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -92,8 +93,12 @@ class Processes:
     def open_files_of_web(self) -> str:
         """Where the files are that it holds open, also those without a name."""
         web = psutil.Process(self._web.pid)
-        folders = [Path(f"/proc/{one.pid}/fd") for one in (web, *web.children(recursive=True))]
-        return "\n".join(str(file.readlink()) for folder in folders for file in folder.iterdir())
+        held = []
+        for one in (web, *web.children(recursive=True)):
+            for file in Path(f"/proc/{one.pid}/fd").iterdir():
+                with suppress(FileNotFoundError):  # closed meanwhile
+                    held.append(str(file.readlink()))
+        return "\n".join(held)
 
     def logs(self) -> dict[str, str]:
         """What every process has written so far."""
