@@ -1,6 +1,5 @@
 """The export in a real spreadsheet: what people and the platform wrote stays text, however the file is opened."""
 
-import os
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -13,6 +12,7 @@ from imodels_app.audit.verify_export import SEPARATORS
 from imodels_app.runtime import clock
 from imodels_app.states import Verb
 from tests.exports import unpacked
+from tests.settings import IN_CI
 
 TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
@@ -25,7 +25,7 @@ def office(tmp_path_factory) -> Path:
     """A profile of LibreOffice's own."""
     if not shutil.which("soffice"):
         why = "no LibreOffice on PATH (Debian: apt install libreoffice-calc-nogui)"
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+        pytest.fail(why) if IN_CI else pytest.skip(why)
     return tmp_path_factory.mktemp("office")
 
 

@@ -18,7 +18,7 @@ from tests.triggers import triggers_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 # As for schedules of faults: 1000 in `make soak` are 200 rounds.
-ROUNDS = 50 + int(os.environ.get("SOAK_SCHEDULES") or 1000) * 3 // 20
+ROUNDS = int(os.environ.get("SOAK_SCHEDULES") or 1000) // 5
 
 
 @pytest.mark.parametrize("rounds", [25, pytest.param(ROUNDS, marks=pytest.mark.soak, id="many")])
